@@ -46,8 +46,13 @@ EDGECL_INLINE void vstore(float* p, vec v) { memcpy(p, &v, sizeof v); }
 EDGECL_INLINE vec vset(float x) { return x - (vec){}; }  // x - 0 keeps -0 and NaN
 EDGECL_INLINE vec vzero() { return (vec){}; }
 
-// One rounding on every level. Compilers may not be trusted to contract (gcc -O1 does not), hence the intrinsics.
+// One rounding on every level. Compilers may not be trusted to contract (gcc -O1 does not), hence the intrinsics. Without an instruction for
+// it the call of the C library costs far more than one of this function would, which then saves a megabyte of unrolled calls.
+#if defined(__FMA__) || defined(__aarch64__)
 EDGECL_INLINE vec vfma(vec a, vec b, vec c) {
+#else
+static __attribute__((noinline)) vec vfma(vec a, vec b, vec c) {
+#endif
 #if defined(__AVX512F__)
   return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)

@@ -1,8 +1,10 @@
 // The bytes of a bundle (.ecl): constants and fixed little-endian records. FORMAT.md beside this file is the prose.
 // Never here: code that reads or writes them.
 //
-// A bundle is: Header | section table | sections, each 64-byte aligned, ascending, with zero fill between them and nothing after the last.
-// No pointer, no nesting, no string that is not an (offset, length) into the STRINGS section.
+// A bundle is: Header | section table | sections, each 64-byte aligned, ascending, with zero fill between them and
+// nothing after the last. Section types ascend too, so each occurs once. No pointer, no nesting, no string that is not
+// an (offset, length) into the STRINGS section; there a zero byte follows each string and none lies inside one. All of
+// it little-endian, records without padding.
 #ifndef EDGECL_RUNTIME_CORE_BUNDLE_FORMAT_H_
 #define EDGECL_RUNTIME_CORE_BUNDLE_FORMAT_H_
 
@@ -19,9 +21,22 @@ constexpr uint32_t kMaxTensors = 4096;
 constexpr uint32_t kMaxOps = 4096;
 constexpr uint32_t kMaxParams = 4096;
 constexpr uint32_t kMaxNameBytes = 255;
+constexpr uint32_t kMaxClassNameBytes = 63;
 constexpr uint32_t kMaxClasses = 65536;
 constexpr uint32_t kMaxChannels = 1u << 20;
-constexpr uint32_t kNone = 0xffffffffu;  // "no tensor", "no parameter"
+constexpr uint32_t kMaxDimension = 1u << 24;      // height, width, dims of a parameter
+constexpr uint64_t kMaxRowFloats = 1ull << 24;    // C*H*W of a tensor
+constexpr uint64_t kMaxParamFloats = 1ull << 28;  // product of the dims of a parameter
+constexpr uint64_t kMaxOpMacs = 1ull << 48;       // multiply-adds of one op and row
+constexpr uint64_t kMaxArenaRowFloats = 1ull
+                                        << 32;  // arena of one row: more than 4096 tensors of ordinary size ever need
+constexpr uint32_t kMaxRows = 65536;            // batch_size, replay_batch
+constexpr uint32_t kMaxReplayCapacity = 1u << 24;
+constexpr int32_t kMaxStride = 1 << 16;    // strides and dilations
+constexpr uint32_t kMaxCrop = 127;         // augment_crop
+constexpr uint32_t kReadSlackBytes = 256;  // zero bytes that end DATA and INPUT: kernels read past their arrays
+constexpr uint64_t kNoOffset = ~0ull;      // "does not live in this mode"
+constexpr uint32_t kNone = 0xffffffffu;    // "no tensor", "no parameter"
 
 struct Header {  // 64 bytes
   uint32_t magic, version;
@@ -33,20 +48,21 @@ struct Header {  // 64 bytes
 };
 
 enum SectionType : uint32_t {
-  kSectionStrings = 1,    // UTF-8 bytes
-  kSectionModel = 2,      // one ModelRecord
-  kSectionTensors = 3,    // TensorRecord[]
-  kSectionOps = 4,        // OpRecord[], execution order
-  kSectionBackward = 5,   // BackwardRecord[], execution order
-  kSectionParams = 6,     // ParamRecord[]
-  kSectionData = 7,       // parameter bytes
-  kSectionInput = 8,      // one InputRecord, then float mean[C], inv_std[C]
-  kSectionRecipe = 9,     // one RecipeRecord
-  kSectionClasses = 10,   // ClassRecord[] that the bundle ships with
-  kSectionParity = 11,    // one ParityRecord (optional)
-  kSectionSignature = 12, // optional, last; Ed25519 over Header + section table without this entry (reserved in version 1)
+  kSectionStrings = 1,     // UTF-8 bytes
+  kSectionModel = 2,       // one ModelRecord
+  kSectionTensors = 3,     // TensorRecord[]
+  kSectionOps = 4,         // OpRecord[], execution order
+  kSectionBackward = 5,    // BackwardRecord[], execution order
+  kSectionParams = 6,      // ParamRecord[]
+  kSectionData = 7,        // parameter bytes, then kReadSlackBytes zero bytes
+  kSectionInput = 8,       // one InputRecord, then float mean[C], inv_std[C], then kReadSlackBytes zero bytes
+  kSectionRecipe = 9,      // one RecipeRecord
+  kSectionClasses = 10,    // ClassRecord[] that the bundle ships with
+  kSectionParity = 11,     // one ParityRecord (optional)
+  kSectionSignature = 12,  // optional, last; Ed25519 over header and table without this entry (reserved in version 1)
 };
-constexpr uint32_t kSectionOptional = 0x80000000u;  // flag in SectionRecord.flags: a reader that does not know the type skips it
+constexpr uint32_t kSectionOptional =
+    0x80000000u;  // SectionRecord.flags: a reader that does not know the type skips it
 
 struct SectionRecord {  // 64 bytes
   uint32_t type, flags;
@@ -56,31 +72,31 @@ struct SectionRecord {  // 64 bytes
 };
 
 struct StringRef {
-  uint32_t offset, bytes;
+  uint32_t offset, bytes;  // without the zero byte that follows
 };
 
 struct ModelRecord {
-  StringRef name, producer;       // producer: "edgecl 0.1.0, torch 2.13.0"
-  uint32_t input_tensor;          // tensor 0
-  uint32_t logits_tensor;         // [C = class capacity][1][1]
-  uint32_t embedding_tensor;      // input of the head, or kNone
+  StringRef name, producer;   // producer: "edgecl 0.1.0, torch 2.13.0"
+  uint32_t input_tensor;      // tensor 0
+  uint32_t logits_tensor;     // [C = class capacity][1][1]
+  uint32_t embedding_tensor;  // input of the head, or kNone
   uint32_t class_capacity;
-  uint32_t head_weight, head_bias;  // parameters whose O axis is the class axis, or kNone (no classes can be added then)
-  uint64_t train_floats_per_row;  // activation + gradient arena of a learn step, per batch row (a multiple of 16)
+  uint32_t head_weight, head_bias;  // parameters whose O axis is the class axis, or kNone (no class can be added then)
+  uint64_t train_floats_per_row;    // activation + gradient arena of a learn step, per batch row (a multiple of 16)
   uint64_t predict_floats_per_row;
-  uint64_t macs_forward;          // multiply-adds per row, dense-equivalent and with the stored density
+  uint64_t macs_forward;  // multiply-adds per row, dense-equivalent and with the stored density
   uint64_t macs_forward_sparse;
-  uint64_t macs_backward;         // dX + dW that the backward list does, dense-equivalent
+  uint64_t macs_backward;  // dX + dW that the backward list does, dense-equivalent
   uint64_t macs_backward_sparse;
 };
 
 struct TensorRecord {  // one batch row of it is C*H*W floats
   StringRef name;
   uint32_t channels, height, width;
-  uint32_t flags;               // kTensor*
-  uint64_t train_offset;        // floats per row; ~0 = does not live in a learn step
-  uint64_t predict_offset;      // ~0 = does not live in a predict
-  uint32_t alias;               // same memory as this earlier tensor (flatten, reshape), or kNone
+  uint32_t flags;           // kTensor*
+  uint64_t train_offset;    // floats per row; ~0 = does not live in a learn step
+  uint64_t predict_offset;  // ~0 = does not live in a predict
+  uint32_t alias;           // same memory as this earlier tensor (flatten, reshape), or kNone
   uint32_t reserved;
 };
 enum TensorFlags : uint32_t {
@@ -88,28 +104,29 @@ enum TensorFlags : uint32_t {
 };
 
 enum OpKind : uint32_t {
-  kOpConv = 1,         // inputs x; params weight, bias
-  kOpLinear = 2,       // inputs x; params weight, bias
-  kOpBatchNorm = 3,    // inputs x[, residual]; params gamma, beta, running mean, running variance
-  kOpGroupNorm = 4,    // inputs x; params gamma, beta; i[0] = groups
-  kOpActivation = 5,   // inputs x
+  kOpConv = 1,        // inputs x; params weight, bias
+  kOpLinear = 2,      // inputs x; params weight, bias
+  kOpBatchNorm = 3,   // inputs x[, residual]; params gamma, beta, running mean, running variance
+  kOpGroupNorm = 4,   // inputs x; params gamma, beta; i[0] = groups
+  kOpActivation = 5,  // inputs x
   kOpMaxPool = 6,
   kOpAveragePool = 7,  // i[0] = count_include_pad
   kOpGlobalAveragePool = 8,
-  kOpAdd = 9,          // inputs a, b (b: same shape or broadcast over H, W or C); or input a, param constant (rank 3 [C|1][H|1][W|1])
-  kOpMul = 10,         // the same
-  kOpConcat = 11,      // up to 8 inputs, channels
-  kOpReshape = 12,     // output aliases the input (flatten)
+  kOpAdd = 9,       // inputs a, b (b: same shape or broadcast over H, W or C); or input a, param constant (rank 3
+                    // [C|1][H|1][W|1])
+  kOpMul = 10,      // the same
+  kOpConcat = 11,   // up to 8 inputs, channels
+  kOpReshape = 12,  // output aliases the input (flatten)
 };
 // activation: edgecl::Activation of kernels.h.
 struct OpRecord {
-  StringRef name;       // of the source node
+  StringRef name;  // of the source node
   uint32_t kind;
-  uint32_t flags;       // kOpFlag*
+  uint32_t flags;  // kOpFlag*
   uint32_t n_inputs;
-  uint32_t inputs[8];   // tensors
+  uint32_t inputs[8];  // tensors
   uint32_t output;
-  uint32_t params[4];   // or kNone
+  uint32_t params[4];  // or kNone
   uint32_t activation;
   float activation_lo, activation_hi;
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
@@ -123,11 +140,11 @@ enum OpFlags : uint32_t {
 };
 
 struct BackwardRecord {
-  uint32_t op;              // index in the op list
-  uint32_t output_gradient; // tensor with dL/d(output)
+  uint32_t op;                 // index in the op list
+  uint32_t output_gradient;    // tensor with dL/d(output)
   uint32_t input_gradient[8];  // tensor or kNone, per op input
-  uint32_t accumulate;      // bit i: input_gradient[i] already holds a sum
-  uint32_t train_params;    // bit i: params[i] gets a gradient
+  uint32_t accumulate;         // bit i: input_gradient[i] already holds a sum
+  uint32_t train_params;       // bit i: params[i] gets a gradient
 };
 
 enum ParamStorage : uint32_t {
@@ -137,22 +154,24 @@ enum ParamStorage : uint32_t {
 struct ParamRecord {
   StringRef name;
   uint32_t storage;
-  uint32_t trainable;      // 1: lives in the session and learns; 0: read from the bundle in place
-  uint32_t rank;           // 1..4
-  uint32_t dims[4];        // conv weight [O][I/groups][kh][kw]; dense linear weight [I][O]; SPARSE linear weight [O][I]; vectors [C]; constants [C][H][W]
-  uint32_t nnz;            // sparse: stored entries
-  uint32_t nnz_capacity;   // sparse: planned room (>= nnz), so that a structure may change in place
-  float density;           // nnz / prod(dims)
-  uint64_t offset, bytes;  // in the DATA section; offset 64-byte aligned, ascending, gap < 64, covering the section
+  uint32_t trainable;     // 1: lives in the session and learns; 0: read from the bundle in place
+  uint32_t rank;          // 1..4
+  uint32_t dims[4];       // conv weight [O][I/groups][kh][kw]; dense linear weight [I][O]; SPARSE linear weight [O][I];
+                          // vectors [C]; constants [C][H][W]
+  uint32_t nnz;           // sparse: stored entries
+  uint32_t nnz_capacity;  // sparse: planned room (>= nnz), so that a structure may change in place
+  float density;          // nnz / prod(dims)
+  uint64_t offset,
+      bytes;  // in the DATA section; offset 64-byte aligned, ascending, gap < 64 (zero bytes), covering the section
 };
 
 enum InputDtype : uint32_t { kInputF32 = 0, kInputU8 = 1 };
 struct InputRecord {
   uint32_t dtype, channels_last;
-  uint32_t rank;           // of one sample as the user knows it: 1 [F], 2 [C][T], 3 [C][H][W] (or [H][W][C] when channels_last)
+  uint32_t rank;  // of one sample as the user knows it: 1 [F], 2 [C][T], 3 [C][H][W] (or [H][W][C] when channels_last)
   uint32_t dims[4];
-  uint32_t n_mean;         // = channels of tensor 0
-  float scale;             // value = (raw * scale - mean[c]) * inv_std[c]
+  uint32_t n_mean;  // = channels of tensor 0
+  float scale;      // value = (raw * scale - mean[c]) * inv_std[c]
   uint32_t reserved[3];
 };
 
@@ -160,12 +179,12 @@ enum Method : uint32_t { kMethodFinetune = 0, kMethodEr = 1, kMethodDerpp = 2, k
 struct RecipeRecord {
   uint32_t method;
   float learning_rate, momentum, weight_decay;
-  uint32_t batch_size, replay_batch;   // rows per step: current; per replay draw (DER++ draws twice)
+  uint32_t batch_size, replay_batch;  // rows per step: current; per replay draw (DER++ draws twice)
   uint32_t replay_capacity;
-  float alpha, beta;                   // DER++: MSE weight, replayed cross-entropy weight
-  uint32_t class_mask;                 // 1: current cross-entropy only over the classes in the batch (ER-ACE; option of DER++)
-  uint32_t augment_crop, augment_flip; // pixels of zero padding for random crops; 1 = random horizontal flip
-  uint32_t trainable;                  // informative: 0 all, 1 tail, 2 head
+  float alpha, beta;    // DER++: MSE weight, replayed cross-entropy weight
+  uint32_t class_mask;  // 1: current cross-entropy only over the classes in the batch (ER-ACE; option of DER++)
+  uint32_t augment_crop, augment_flip;  // pixels of zero padding for random crops; 1 = random horizontal flip
+  uint32_t trainable;                   // informative: 0 all, 1 tail, 2 head
   uint32_t reserved[8];
 };
 
@@ -180,6 +199,15 @@ struct ParityRecord {  // bundle against source model on the export's calibratio
   float max_abs_difference, mean_abs_difference, max_abs_reference;
   StringRef source;  // "torch 2.13.0" or "onnx reference"
 };
+
+static_assert(sizeof(Header) == 64 && sizeof(SectionRecord) == 64 && sizeof(ModelRecord) == 88 &&
+                  sizeof(TensorRecord) == 48,
+              "records have no padding");
+static_assert(sizeof(OpRecord) == 152 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 64 &&
+                  sizeof(InputRecord) == 48,
+              "records have no padding");
+static_assert(sizeof(RecipeRecord) == 84 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 24,
+              "records have no padding");
 
 }  // namespace edgecl::format
 

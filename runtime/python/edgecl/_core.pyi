@@ -1,6 +1,8 @@
-"""The extension module: the C API for Python, and the bundle writer. Arrays in, arrays out; the GIL is released in every long call.
+"""The extension module: the C API for Python, and the bundle writer. Arrays in, arrays out; the GIL is released in
+every long call.
 
-Every failed call raises the class of `edgecl.errors` that belongs to its status (the C message, unchanged, is its text).
+Every failed call raises the class of `edgecl.errors` that belongs to its status (the C message, unchanged, is its
+text).
 """
 
 from typing import Any
@@ -11,29 +13,37 @@ from numpy.typing import NDArray
 def version() -> str: ...
 def build_info() -> str: ...
 def write_bundle(plan: dict[str, Any]) -> bytes:
-    """Encodes a plan as bundle bytes: assigns arena offsets, counts multiply-adds, digests the sections, then validates its own output.
+    """Encodes a plan as bundle bytes: assigns arena offsets, counts multiply-adds, digests the sections, then validates
+    its own output.
 
     plan = {
       "name": str, "producer": str,
       "tensors":  [{"name": str, "channels": int, "height": int, "width": int, "gradient": bool, "alias": int | None}],
-      "ops":      [{"name": str, "kind": "conv" | "linear" | "batch_norm" | "group_norm" | "activation" | "max_pool" | "average_pool" |
-                    "global_average_pool" | "add" | "mul" | "concat" | "reshape",
+      "ops":      [{"name": str,
+                    "kind": "conv" | "linear" | "batch_norm" | "group_norm" | "activation" | "max_pool" | "average_pool"
+                            | "global_average_pool" | "add" | "mul" | "concat" | "reshape",
                     "inputs": [tensor], "output": tensor, "params": [param | None] (at most 4),
-                    "activation": "none" | "relu" | "clip" | "hard_swish" | "sigmoid" | "hard_sigmoid", "activation_lo": float, "activation_hi": float,
-                    "kernel": (h, w), "stride": (h, w), "dilation": (h, w), "pads": (top, left, bottom, right), "groups": int,
-                    "epsilon": float, "momentum": float, "frozen": bool, "i": [int] (at most 4)}],   # everything after "params" optional
-      "backward": [{"op": int, "output_gradient": tensor, "input_gradients": [tensor | None], "accumulate": [bool], "train_params": [bool]}],
-      "params":   [{"name": str, "trainable": bool, "dims": [int], "values": float32 array}            # dense
-                   | {..., "positions": uint32 array (ascending flat), "values": float32 array (nnz), "nnz_capacity": int}],
-      "input":    {"dtype": "u8" | "f32", "channels_last": bool, "dims": [int], "scale": float, "mean": array[C], "inv_std": array[C]},
-      "recipe":   {"method": "finetune" | "er" | "derpp" | "er_ace", "learning_rate", "momentum", "weight_decay", "batch_size", "replay_batch",
-                   "replay_capacity", "alpha", "beta", "class_mask", "augment_crop", "augment_flip", "trainable": "all" | "tail" | "head"},
+                    # everything from here on is optional
+                    "activation": "none" | "relu" | "clip" | "hard_swish" | "sigmoid" | "hard_sigmoid",
+                    "activation_lo": float, "activation_hi": float,
+                    "kernel": (h, w), "stride": (h, w), "dilation": (h, w), "pads": (top, left, bottom, right),
+                    "groups": int, "epsilon": float, "momentum": float, "frozen": bool, "i": [int] (at most 4)}],
+      "backward": [{"op": int, "output_gradient": tensor, "input_gradients": [tensor | None], "accumulate": [bool],
+                    "train_params": [bool]}],
+      "params":   [{"name": str, "trainable": bool, "dims": [int], "values": float32 array}   # dense
+                   | {..., "positions": uint32 array (ascending flat), "values": float32 array (nnz),
+                      "nnz_capacity": int}],
+      "input":    {"dtype": "u8" | "f32", "channels_last": bool, "dims": [int], "scale": float, "mean": array[C],
+                   "inv_std": array[C]},
+      "recipe":   {"method": "finetune" | "er" | "derpp" | "er_ace", "learning_rate", "momentum", "weight_decay",
+                   "batch_size", "replay_batch", "replay_capacity", "alpha", "beta", "class_mask", "augment_crop",
+                   "augment_flip", "trainable": "all" | "tail" | "head"},
       "classes":  [(label, name)], "class_capacity": int,
       "logits_tensor": int, "embedding_tensor": int | None, "head_weight": param | None, "head_bias": param | None,
       "parity":   {"n_rows": int, "max_abs": float, "mean_abs": float, "reference_abs": float, "source": str} | None,
     }
-    Tensor 0 is the input. Weights as in bundle_format.h (dense linear [I][O]; sparse linear positions over [O][I]). Raises ValueError on a
-    malformed plan (a key, an index, a shape), naming it.
+    Tensor 0 is the input. Weights as in bundle_format.h (dense linear [I][O]; sparse linear positions over [O][I]).
+    Raises ValueError on a malformed plan (a key, an index, a shape), naming it.
     """
 
 def verify_bundle(data: bytes | NDArray[np.uint8], public_key: bytes | None = None) -> None: ...
@@ -43,7 +53,9 @@ class Model:
 
     def __init__(self, path: str | None = None, data: bytes | None = None) -> None: ...
     def describe(self) -> dict[str, Any]:
-        """Fields of edgecl_model_info (digest as hex text, dims as lists) plus "kernel_level", "classes" (list of names) and "recipe" (dict)."""
+        """Fields of edgecl_model_info (digest as hex text, dims as lists) plus "kernel_level", "classes" (list of
+        names), "recipe" (dict), "input" ({"scale", "mean", "inv_std"}), "head_weight" and "head_bias" (indices in
+        `layers`, or None)."""
     def layers(self) -> list[dict[str, Any]]: ...
     def ops(self) -> list[dict[str, Any]]: ...
     def default_config(self) -> dict[str, Any]:
@@ -55,13 +67,16 @@ class Session:
     """One learner. Not to be used by two threads at once: the second call raises edgecl.errors.BusyError."""
 
     def __init__(self, model: Model, n_threads: int = 1, **config: Any) -> None:
-        """config: fields of edgecl_session_config by name. n_threads > 1 starts a pool of n_threads - 1 workers owned by this object."""
+        """config: fields of edgecl_session_config by name. n_threads > 1 starts a pool of n_threads - 1 workers
+        owned by this object."""
     @property
     def config(self) -> dict[str, Any]: ...
     def learn(self, x: NDArray[Any], labels: NDArray[np.int32], want_slots: bool = False) -> dict[str, Any]:
-        """Exactly one step. Returns loss, loss_current, loss_replay, loss_logits, n_replayed, step, macs_forward, macs_backward (and replay_slots)."""
+        """Exactly one step. Returns loss, loss_current, loss_replay, loss_logits, n_replayed, step, macs_forward,
+        macs_backward (and replay_slots)."""
     def learn_many(self, x: NDArray[Any], labels: NDArray[np.int32], batch_size: int) -> dict[str, Any]:
-        """Consecutive steps over all rows in order, without the GIL. Returns n_done (rows), mean loss. On failure the exception has n_done."""
+        """Consecutive steps over all rows in order, without the GIL. Returns n_done (rows), n_steps, mean_loss,
+        macs_forward, macs_backward. On failure the exception has n_done. Ctrl-C ends it between two steps."""
     def predict(self, x: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Labels, probabilities, margins."""
     def logits(self, x: NDArray[Any]) -> NDArray[np.float32]: ...
@@ -70,9 +85,11 @@ class Session:
     def class_remove(self, label: int) -> None: ...
     def class_find(self, name: str) -> int | None: ...
     def classes(self) -> list[dict[str, Any]]:
-        """edgecl_class_info of every label ever issued, in label order."""
+        """edgecl_class_info of every class that is present, in label order."""
     def consolidate(self, max_slices: int = 0) -> int: ...
     def reset(self) -> None: ...
+    def close(self) -> None:
+        """Releases the arena and the threads now; every other call then raises SequenceError."""
     def set_learning_rate(self, value: float) -> None: ...
     def state_export(self) -> bytes: ...
     def state_import(self, data: bytes) -> None: ...
@@ -83,4 +100,5 @@ class Session:
     def profile_start(self, capacity: int = 65536) -> None: ...
     def profile_stop(self) -> list[dict[str, Any]]: ...
     def parameters(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of the present weights by name, dense, in the bundle's dims (tests and inspection; decoded from state_export)."""
+        """Copies of the present weights by name, dense, in the bundle's dims (tests and inspection; decoded from "
+        "state_export)."""

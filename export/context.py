@@ -1,0 +1,195 @@
+# What the conversion of one ONNX node sees: the node, the values so far, and how to add to the graph.
+# Never here: walking the graph (importer.py), a conversion (ops/).
+"""`Context`, `Node`, and the two kinds of values, `Row` and `Constant`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Dims, Graph, Op, Param, canonical, unique
+from numpy.typing import NDArray
+
+ROLES_THAT_LEARN = ("weight", "bias", "gamma", "beta", "scale", "offset")
+_RUN_TIME = "values that are known only at run time"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A tensor that depends on the input: name in the graph, ONNX dimensions without the batch axis."""
+
+    tensor: str
+    dims: Dims
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor that does not; `source`: the initialiser whose numbers these are (transposed: as its transpose), or
+    None."""
+
+    name: str
+    values: NDArray[Any]
+    source: str | None = None
+    source_shape: Dims = ()
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The output of a node that could not be converted, or that the converted node does not give."""
+
+    reason: str
+
+
+class Node:
+    """One ONNX node with decoded attributes."""
+
+    def __init__(self, proto: onnx.NodeProto) -> None:
+        self.proto = proto
+        self.op_type: str = proto.op_type
+        self.inputs = list(proto.input)
+        self.outputs = list(proto.output)
+        self.name: str = proto.name or f"{proto.op_type}:{next(iter(proto.output), '')}"
+        self.attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+
+    def integer(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        return int(self.attributes.get(name, default))
+
+    def number(self, name: str, default: float) -> float:
+        """A float attribute, exactly as float32."""
+        return float(np.float32(self.attributes.get(name, default)))
+
+    def integers(self, name: str, default: Sequence[int]) -> list[int]:
+        """A list attribute."""
+        return [int(value) for value in self.attributes.get(name, default)]
+
+    def text(self, name: str, default: str) -> str:
+        """A string attribute."""
+        value = self.attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def has_input(self, index: int) -> bool:
+        """An optional input is given."""
+        return index < len(self.inputs) and self.inputs[index] != ""
+
+
+class Context:
+    """What a conversion reads from and writes to."""
+
+    def __init__(
+        self, graph: Graph, batch: int, output: str, opset: int, learnable: Callable[[str, str], bool]
+    ) -> None:
+        self.graph = graph
+        self.batch = batch
+        self.output = output
+        self.opset = opset
+        self.environment: dict[str, Row | Constant | Missing] = {}
+        self._learnable = learnable
+        self._params: dict[tuple[str, Dims, str], Param] = {}
+
+    def value(self, node: Node, index: int) -> Row | Constant:
+        """Input `index` of a node, whichever it is."""
+        found = self.environment.get(node.inputs[index]) if node.has_input(index) else None
+        if isinstance(found, Missing) or found is None:
+            reason = found.reason if isinstance(found, Missing) else f"input {index} is missing"
+            raise Unsupported(reason, "remove the use of that output")
+        return found
+
+    def row(self, node: Node, index: int = 0) -> Row:
+        """Input `index`, which must depend on the network's input."""
+        found = self.value(node, index)
+        if isinstance(found, Constant):
+            raise Unsupported(
+                f"expected input {index} to depend on the network's input; found a constant", "compute it beforehand"
+            )
+        return found
+
+    def constant(self, node: Node, index: int, what: str) -> Constant:
+        """Input `index`, which must be known now."""
+        found = self.value(node, index)
+        if isinstance(found, Row):
+            raise Unsupported(
+                f"expected constant {what}; found {_RUN_TIME}", "make it a parameter or a constant of the model"
+            )
+        return found
+
+    def floats(self, node: Node, index: int, what: str) -> Constant:
+        """As `constant`, of float32."""
+        found = self.constant(node, index, what)
+        if found.values.dtype != np.float32:
+            raise Unsupported(
+                f"expected {what} of float32; found {found.values.dtype}", "convert the model to float32 first"
+            )
+        return found
+
+    def integers(self, node: Node, index: int, what: str) -> list[int]:
+        """As `constant`, as a flat list of integers."""
+        return [int(value) for value in np.ravel(self.constant(node, index, what).values)]
+
+    def param(
+        self, constant: Constant, role: str, values: NDArray[np.float32] | None = None, transposed: bool = False
+    ) -> Param:
+        """The parameter of the bundle for a constant, in the orientation of `graph.Param`.
+
+        Args:
+            role: "weight", "bias", "gamma", "beta", "scale", "offset" (may learn), or "statistic", "fixed".
+            values: the numbers in the bundle's shape, when they are not the constant's own.
+            transposed: `values` is the transpose of the constant (both rank 2).
+        """
+        numbers = np.ascontiguousarray(constant.values if values is None else values, np.float32)
+        key = (constant.name, numbers.shape, role)
+        known = self._params.get(key)
+        if known is not None and np.array_equal(known.values, numbers):
+            return known
+        flipped = transposed != constant.transposed
+        reference = constant.values.T if transposed else constant.values
+        same = (
+            constant.source is not None
+            and reference.size == numbers.size
+            and np.array_equal(reference.reshape(numbers.shape), numbers)
+        )
+        param = Param(
+            name=constant.source or constant.name,
+            values=numbers.copy(),
+            source=constant.source if same else None,
+            source_shape=constant.source_shape,
+            transposed=flipped,
+            learnable=role in ROLES_THAT_LEARN and self._learns(constant, role),
+            learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias"),
+        )
+        self._params[key] = param
+        return param
+
+    def _learns(self, constant: Constant, role: str) -> bool:
+        return constant.source is not None and self._learnable(constant.source, role)
+
+    def emit(self, node: Node, kind: str, inputs: Sequence[Row], dims: Dims, **fields: Any) -> Row:
+        """Appends an op whose output has row dimensions `dims`; returns its output."""
+        name = unique(
+            node.name if fields.get("suffix") is None else f"{node.name}.{fields['suffix']}", self.graph.tensors
+        )
+        fields.pop("suffix", None)
+        self.graph.tensors[name] = canonical(dims)
+        self.graph.ops.append(Op(name=name, kind=kind, inputs=[row.tensor for row in inputs], output=name, **fields))
+        return Row(name, dims)
+
+    def reshape(self, node: Node, row: Row, dims: Dims) -> Row:
+        """The same row with other dimensions: the same memory; an op only where [C][H][W] changes."""
+        assert prod(dims) == prod(row.dims)
+        if canonical(dims) == self.graph.tensors[row.tensor]:
+            return Row(row.tensor, dims)
+        return self.emit(node, "reshape", [row], dims, suffix="reshape")
+
+    def bind(self, node: Node, result: Row | Constant, index: int = 0) -> None:
+        """Gives output `index` of the node its value."""
+        self.environment[node.outputs[index]] = result
+
+    def note(self, text: str) -> None:
+        """A sentence for the report."""
+        self.graph.notes.append(text)

@@ -1,0 +1,83 @@
+# The classes that a bundle ships with, and room in the head for those to come.
+# Never here: adding classes on the device (the runtime's).
+"""`settle_classes` names the classes and grows the head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from edgecl.export.errors import ExportError
+from edgecl.export.graph import Graph, Op, Param, unique
+
+MAX_CLASSES = 65536  # kMaxClasses of bundle_format.h
+MAX_NAME_BYTES = 63  # edgecl_class_add
+
+
+def settle_classes(
+    graph: Graph, classes: int | Sequence[str] | None, max_classes: int | None, seed: int
+) -> tuple[list[str], int]:
+    """Flattens the output to one column a class, grows the head if asked, and returns the class names and the number of
+    columns.
+
+    New columns are drawn as a fresh PyTorch Linear has them: weight and bias uniform in +-1/sqrt(inputs) (the default
+        of nn.Linear: Kaiming
+    uniform with a = sqrt(5)), by PCG64 from `seed`.
+
+    Raises:
+        ExportError: names clash or are too long, the numbers do not fit, or there is no linear head to grow.
+    """
+    channels, height, width = graph.tensors[graph.output]
+    columns = channels * height * width
+    if (height, width) != (1, 1) or graph.output == graph.input:
+        name = unique(f"{graph.output}.flat", graph.tensors)
+        graph.tensors[name] = (columns, 1, 1)
+        graph.ops.append(Op(name=name, kind="reshape", inputs=[graph.output], output=name))
+        graph.output = name
+    names = _names(classes, columns)
+    capacity = max(columns, len(names)) if max_classes is None else max_classes
+    if capacity < max(columns, len(names)) or capacity > MAX_CLASSES:
+        raise ExportError(
+            f"expected room for the {columns} columns of the head and {len(names)} classes, at most {MAX_CLASSES}; "
+            f"found max_classes={max_classes}; raise it, or give a model with a smaller head",
+            -22,
+        )
+    if capacity > columns:
+        _grow(graph, capacity, seed)
+    return names, capacity
+
+
+def _names(classes: int | Sequence[str] | None, columns: int) -> list[str]:
+    if classes is None:
+        classes = columns
+    names = [str(label) for label in range(classes)] if isinstance(classes, int) else [str(name) for name in classes]
+    bad = [name for name in names if not name or len(name.encode()) > MAX_NAME_BYTES]
+    if bad or len(set(names)) != len(names):
+        raise ExportError(
+            f"expected distinct class names of 1..{MAX_NAME_BYTES} bytes; found {bad or names}; rename them", -1
+        )
+    return names
+
+
+def _grow(graph: Graph, capacity: int, seed: int) -> None:
+    head = graph.head()
+    if head is None:
+        raise ExportError(
+            f"expected a linear layer as the last one, to give it {capacity} columns; found none; leave out "
+            "max_classes, or end in a Linear",
+            -5,
+        )
+    generator = np.random.default_rng(seed)
+    weight = head.weight()
+    extra = capacity - weight.values.shape[0]
+    bound = 1.0 / np.sqrt(weight.values.shape[1])
+    fresh = generator.uniform(-bound, bound, (extra, weight.values.shape[1])).astype(np.float32)
+    grown: list[Param | None] = [_extended(weight, fresh)]
+    bias = head.params[1]
+    grown.append(None if bias is None else _extended(bias, generator.uniform(-bound, bound, extra).astype(np.float32)))
+    head.params = grown
+    graph.tensors[head.output] = (capacity, 1, 1)
+
+
+def _extended(param: Param, rows: np.ndarray) -> Param:
+    return Param(param.name, np.concatenate([param.values, rows]), learnable=param.learnable, trainable=param.trainable)

@@ -1,0 +1,162 @@
+# Walks an ONNX graph node by node and builds the exporter's graph; collects all that stands in the way.
+# Never here: what a single operator means (ops/), files, PyTorch.
+"""`import_graph`: a checked ONNX model to `Graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from edgecl.export.context import Constant, Context, Missing, Node, Row
+from edgecl.export.errors import Blocker, ExportError, Unsupported
+from edgecl.export.graph import Dims, Graph, canonical, unique
+from edgecl.export.ops import HANDLERS
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+_ORDER_KEEPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
+
+
+def import_graph(
+    model: onnx.ModelProto,
+    *,
+    name: str,
+    initialisers: Mapping[str, NDArray[Any]],
+    input_name: str,
+    input_dims: Dims,
+    batch: int,
+    learnable: Callable[[str, str], bool],
+    known_dims: Mapping[str, Dims],
+) -> Graph:
+    """Converts every node.
+
+    Args:
+        model: loaded and checked, local functions inlined, one float32 input.
+        initialisers: by name.
+        input_dims: dimensions of one row.
+        batch: the batch size that the graph is taken to have.
+        learnable: (initialiser, role) -> does the source regard it as a parameter.
+        known_dims: full shapes of intermediate tensors, used to go on behind a node that is not supported.
+
+    Raises:
+        ExportError: with all blocking nodes.
+    """
+    graph = Graph(name=name, input=input_name, input_dims=input_dims, tensors={input_name: canonical(input_dims)})
+    output = model.graph.output[0].name
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+    context = Context(graph, batch, output, opset, learnable)
+    context.environment[""] = Missing("the input is missing")
+    for key, values in initialisers.items():
+        context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
+    context.environment[input_name] = Row(input_name, input_dims)
+    blockers: list[Blocker] = []
+    for proto in model.graph.node:
+        node = Node(proto)
+        reads = [context.environment.get(key) for key in node.inputs if key]
+        cut_off = any(isinstance(value, Missing) and value.reason == "" for value in reads)
+        for position, key in enumerate(node.outputs):
+            context.environment[key] = Missing(
+                f"output {position} of node '{node.name}' ({node.op_type}) is not available on the device"
+            )
+        try:
+            _convert(context, node, proto, reads, cut_off)
+        except Unsupported as fault:
+            blockers.append(Blocker(node.name, node.op_type, fault.reason, fault.remedy))
+            _continue_behind(context, node, known_dims)
+        else:
+            if cut_off:
+                _continue_behind(context, node, known_dims)
+    final = context.environment.get(output)
+    if not blockers and not isinstance(final, Row):
+        reason = final.reason if isinstance(final, Missing) else "it does not depend on the network's input"
+        blockers.append(Blocker(output, "output", reason, "export a model whose first output is the logits"))
+    if blockers:
+        raise ExportError.from_blockers(
+            "every node to be supported on the device", blockers, _proposal(model, blockers)
+        )
+    assert isinstance(final, Row)
+    graph.output = final.tensor
+    return graph
+
+
+def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[Any], cut_off: bool) -> None:
+    if proto.domain not in ("", "ai.onnx"):
+        raise Unsupported(f"operator of domain '{proto.domain}'", "replace it by standard operators")
+    if cut_off:
+        if node.op_type not in HANDLERS:
+            raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
+        return
+    foldable = not node.op_type.startswith("Random") and not any(
+        a.type == onnx.AttributeProto.GRAPH for a in proto.attribute
+    )
+    if foldable and all(isinstance(value, Constant) for value in reads):
+        _fold(context, node, reads)
+        return
+    handler = HANDLERS.get(node.op_type)
+    if handler is None:
+        raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
+    handler(context, node)
+
+
+def _fold(context: Context, node: Node, reads: list[Any]) -> None:
+    """Evaluates a node whose inputs are all known, keeping track of initialisers whose numbers only move."""
+    constants: list[Constant] = list(reads)
+    if node.op_type == "Constant" and "value" in node.attributes:
+        context.bind(node, Constant(node.outputs[0], numpy_helper.to_array(node.attributes["value"])))
+        return
+    feeds = {key: context.environment[key] for key in node.inputs if key}
+    try:
+        evaluator = ReferenceEvaluator(node.proto, opsets={"": context.opset})
+        results = evaluator.run(
+            None, {key: value.values for key, value in feeds.items() if isinstance(value, Constant)}
+        )
+    except Exception as error:  # the evaluator raises whatever its operators raise
+        raise Unsupported(
+            f"constant expression could not be evaluated ({error})", "simplify the model before export"
+        ) from error
+    for index, values in enumerate(results):
+        array = np.asarray(values)
+        source: str | None = None
+        shape: Dims = ()
+        transposed = False
+        if constants and constants[0].source is not None and array.dtype == constants[0].values.dtype:
+            first = constants[0]
+            if node.op_type in _ORDER_KEEPING and not first.transposed:
+                source, shape = first.source, first.source_shape
+            elif (
+                node.op_type == "Transpose"
+                and array.ndim == 2
+                and not np.array_equal(node.attributes.get("perm", [1, 0]), [0, 1])
+            ):
+                source, shape, transposed = first.source, first.source_shape, not first.transposed
+        context.bind(node, Constant(node.outputs[index], array, source, shape, transposed), index)
+
+
+def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims]) -> None:
+    """Lets the nodes behind a blocking one be looked at too, where the shape of its output is known."""
+    for key in node.outputs:
+        full = known_dims.get(key)
+        if full and full[0] == context.batch and all(size > 0 for size in full):
+            tensor = unique(key, context.graph.tensors)
+            context.graph.tensors[tensor] = canonical(full[1:])
+            context.environment[key] = Row(tensor, full[1:])
+        else:
+            context.environment[key] = Missing("")
+
+
+def _proposal(model: onnx.ModelProto, blockers: Sequence[Blocker]) -> str:
+    """The part behind the last blocking node, if it has layers: it can be exported alone and learn on embeddings."""
+    names = {blocker.node for blocker in blockers}
+    nodes = [Node(proto) for proto in model.graph.node]
+    last = max((i for i, node in enumerate(nodes) if node.name in names), default=-1)
+    behind = [node.name for node in nodes[last + 1 :] if node.op_type in ("Conv", "Gemm", "MatMul")]
+    if last < 0 or not behind:
+        return ""
+    return (
+        f"keep everything up to '{nodes[last].name}' outside as a frozen encoder, export the part from '{behind[0]}' "
+        "on as a trainable "
+        "model of its own, and feed it the encoder's output"
+    )

@@ -1,0 +1,118 @@
+# Gemm and MatMul with one constant side.
+# Never here: fusing with what follows (fuse.py).
+"""Linear layers."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from edgecl.export.context import Constant, Context, Node, Row
+from edgecl.export.errors import Unsupported
+from edgecl.export.ops.registry import handles
+from edgecl.export.ops.windows import MAX_TAPS
+from numpy.typing import NDArray
+
+_MAX_COPIED_WEIGHTS = 1 << 22  # scalars that a matrix may grow to when it has to be repeated for every position
+
+
+@handles("Gemm")
+def convert_gemm(context: Context, node: Node) -> None:
+    """alpha * x W + beta * c with x [N][I]: alpha and beta are folded into weight and bias."""
+    if node.integer("transA", 0):
+        raise Unsupported(
+            "expected transA = 0; found a product that mixes the rows of a batch", "transpose the input beforehand"
+        )
+    row = context.row(node)
+    constant = context.floats(node, 1, "weight")
+    alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
+    transposed = not node.integer("transB", 0)  # the bundle's exporter holds [O][I]
+    matrix = (constant.values.T if transposed else constant.values) * np.float32(alpha)
+    if len(row.dims) != 1 or matrix.ndim != 2 or matrix.shape[1] != row.dims[0]:
+        raise Unsupported(
+            f"expected rows of {matrix.shape[-1]} numbers; found {row.dims}", "flatten the input of the layer"
+        )
+    weight = context.param(constant, "weight", matrix, transposed)
+    bias = None
+    if node.has_input(2) and beta != 0.0:
+        offset = context.floats(node, 2, "bias")
+        if offset.values.ndim > 1 and offset.values.shape[0] != 1:
+            raise Unsupported(
+                f"expected one bias for all rows; found {offset.values.shape}", "use a bias of shape [outputs]"
+            )
+        vector = np.broadcast_to(offset.values.reshape(-1) * np.float32(beta), (matrix.shape[0],))
+        bias = context.param(offset, "bias", np.ascontiguousarray(vector))
+    context.bind(node, context.emit(node, "linear", [row], (matrix.shape[0],), params=[weight, bias]))
+
+
+@handles("MatMul")
+def convert_matmul(context: Context, node: Node) -> None:
+    """x W for constant W: a linear layer where a row is one vector, else one matrix a position. A x for constant A: a 1
+    x 1 convolution."""
+    left, right = context.value(node, 0), context.value(node, 1)
+    if isinstance(left, Row) and isinstance(right, Constant):
+        context.bind(node, _rows_times_matrix(context, node, left, context.floats(node, 1, "matrix")))
+    elif isinstance(right, Row) and isinstance(left, Constant):
+        context.bind(node, _matrix_times_rows(context, node, context.floats(node, 0, "matrix"), right))
+    else:
+        raise Unsupported(
+            "expected one constant matrix; found a product of two run-time tensors (attention)",
+            "keep that part outside",
+        )
+
+
+def _rows_times_matrix(context: Context, node: Node, row: Row, constant: Constant) -> Row:
+    values: NDArray[np.float32] = constant.values if constant.values.ndim > 1 else constant.values.reshape(-1, 1)
+    if not row.dims or values.shape[-2] != row.dims[-1]:
+        raise Unsupported(
+            f"expected rows that end in {values.shape[-2]}; found {row.dims}", "flatten the input of the layer"
+        )
+    inputs, outputs = values.shape[-2:]
+    lead = row.dims[:-1]
+    result = (*lead, outputs) if constant.values.ndim > 1 else lead
+    if prod(lead) == 1 and values.size == inputs * outputs:
+        if constant.values.ndim == 2:
+            weight = context.param(constant, "weight", values.T, True)
+        else:
+            weight = context.param(constant, "weight", values.reshape(inputs, outputs).T)
+        flat = context.emit(node, "linear", [context.reshape(node, row, (inputs,))], (outputs,), params=[weight, None])
+        return context.reshape(node, flat, result)
+    # One matrix a position: a grouped convolution whose groups are the positions, each with its own copy.
+    if len(lead) == values.ndim - 2 and values.shape[0] == 1:
+        values = values[0]  # a batch axis of one
+    try:
+        full = np.broadcast_to(values, (*lead[:-1], inputs, outputs))
+    except ValueError:
+        raise Unsupported(
+            f"a stack of matrices {values.shape} would enlarge rows of {row.dims}", "keep that part outside"
+        ) from None
+    copies = prod(lead)
+    if inputs > MAX_TAPS or copies * inputs * outputs > _MAX_COPIED_WEIGHTS:
+        raise Unsupported(
+            f"a {inputs} x {outputs} matrix over {copies} positions is too large to repeat", "use a 1 x 1 convolution"
+        )
+    per_position = np.repeat(full.reshape(-1, inputs, outputs), lead[-1] if lead else 1, axis=0)
+    kernel = per_position.transpose(0, 2, 1).reshape(copies * outputs, 1, 1, inputs)
+    weight = context.param(Constant(f"{constant.name}.per_position", np.ascontiguousarray(kernel)), "fixed")
+    flat = context.emit(
+        node,
+        "conv",
+        [context.reshape(node, row, (copies, 1, inputs))],
+        (copies * outputs, 1, 1),
+        params=[weight, None],
+        kernel=(1, inputs),
+        groups=copies,
+    )
+    return context.reshape(node, flat, result)
+
+
+def _matrix_times_rows(context: Context, node: Node, constant: Constant, row: Row) -> Row:
+    values = constant.values
+    if values.ndim != 2 or len(row.dims) != 2 or values.shape[1] != row.dims[0]:
+        raise Unsupported(
+            f"expected a matrix [M][{row.dims[0] if row.dims else 1}] times rows [K][T]; found {values.shape} and "
+            f"{row.dims}",
+            "keep that part outside",
+        )
+    weight = context.param(constant, "weight", values.reshape(*values.shape, 1, 1))
+    return context.emit(node, "conv", [row], (values.shape[0], row.dims[1]), params=[weight, None])

@@ -1,0 +1,119 @@
+# Pools over windows, global pools and means over axes.
+# Never here: windows' geometry (windows.py).
+"""Pooling."""
+
+from __future__ import annotations
+
+from math import prod
+
+from edgecl.export.context import Context, Node, Row
+from edgecl.export.errors import Unsupported
+from edgecl.export.ops.registry import handles
+from edgecl.export.ops.windows import MAX_TAPS, window_of
+
+
+@handles("MaxPool", "AveragePool")
+def convert_pool(context: Context, node: Node) -> None:
+    """Windows of any stride, dilation and padding; ceil_mode; average with or without the padded cells."""
+    row = context.row(node)
+    window = window_of(node, row.dims, node.integers("kernel_shape", []))
+    is_max = node.op_type == "MaxPool"
+    if window.pads_beyond_reach:
+        raise Unsupported(
+            f"padding {window.pads} of a window of {window.kernel}: some windows hold no cell",
+            "pad by less than the kernel",
+        )
+    result = context.emit(
+        node,
+        "max_pool" if is_max else "average_pool",
+        [row],
+        (row.dims[0], *window.spatial),
+        kernel=window.kernel,
+        stride=window.stride,
+        dilation=window.dilation,
+        pads=window.pads,
+        i=() if is_max else (node.integer("count_include_pad", 0),),
+    )
+    context.bind(node, result)
+
+
+@handles("GlobalAveragePool")
+def convert_global_average(context: Context, node: Node) -> None:
+    """Mean over all spatial axes, which stay as 1."""
+    row = context.row(node)
+    _check_spatial(row)
+    context.bind(node, _mean(context, node, row, 1, len(row.dims), keep=True))
+
+
+@handles("GlobalMaxPool")
+def convert_global_max(context: Context, node: Node) -> None:
+    """Maximum over all spatial axes: one window as large as the map, or two (columns, then rows) where that has too
+    many cells."""
+    row = context.row(node)
+    _check_spatial(row)
+    channels, (height, width) = row.dims[0], (row.dims[1:] if len(row.dims) == 3 else (1, row.dims[1]))
+    if max(height, width) > MAX_TAPS:
+        raise Unsupported(f"a map of {height} x {width} cells; at most {MAX_TAPS} a side", "pool in front of it")
+    steps = [((height, width), 1, 1)]
+    if height * width > MAX_TAPS:
+        steps = [((1, width), height, 1), ((height, 1), 1, 1)]
+    for index, (kernel, rows, columns) in enumerate(steps):
+        row = context.emit(
+            node, "max_pool", [row], (channels, rows, columns), kernel=kernel, suffix=f"step{index}" if index else None
+        )
+    dims = (channels, 1, 1) if len(context.row(node).dims) == 3 else (channels, 1)
+    context.bind(node, context.reshape(node, row, dims))
+
+
+@handles("ReduceMean")
+def convert_reduce_mean(context: Context, node: Node) -> None:
+    """Mean over row axes, given as attribute (before operator set 18) or constant input; the batch axis cannot be
+    reduced."""
+    row = context.row(node)
+    rank = len(row.dims) + 1
+    axes = context.integers(node, 1, "axes") if node.has_input(1) else node.integers("axes", [])
+    if not axes:
+        if node.integer("noop_with_empty_axes", 0):
+            context.bind(node, row)
+            return
+        axes = list(range(rank))
+    axes = sorted({axis % rank for axis in axes})
+    if 0 in axes:
+        raise Unsupported("a mean over the batch axis", "reduce over channels or spatial axes only")
+    keep = bool(node.integer("keepdims", 1))
+    dims = row.dims
+    runs: list[list[int]] = []
+    for axis in axes:
+        if runs and runs[-1][-1] == axis - 1:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    for run in reversed(runs):  # from the last axes on, so that the numbers of the others stay right
+        row = _mean(context, node, row, run[0] - 1, run[-1], keep=True)
+    final = tuple(size for axis, size in enumerate(row.dims, start=1) if keep or axis not in axes)
+    assert len(dims) == len(row.dims)
+    context.bind(node, context.reshape(node, row, final))
+
+
+def _mean(context: Context, node: Node, row: Row, begin: int, end: int, keep: bool) -> Row:
+    """Mean over row axes begin..end-1 (neighbours): with [before][reduced][after], a global or a tall average pool."""
+    before, size, after = prod(row.dims[:begin]), prod(row.dims[begin:end]), prod(row.dims[end:])
+    dims = (*row.dims[:begin], *([1] * (end - begin) if keep else []), *row.dims[end:])
+    if size == 1:
+        return context.reshape(node, row, dims)
+    if after == 1:
+        spatial = row if begin == 1 else context.reshape(node, row, (before, 1, size))
+        pooled = context.emit(node, "global_average_pool", [spatial], (before, 1, 1), suffix=None)
+    else:
+        if size > MAX_TAPS:
+            raise Unsupported(
+                f"a mean over {size} cells with other axes behind; at most {MAX_TAPS}", "reduce the last axes first"
+            )
+        block = context.reshape(node, row, (before, size, after))
+        pooled = context.emit(node, "average_pool", [block], (before, 1, after), kernel=(size, 1), i=(0,))
+    return context.reshape(node, pooled, dims)
+
+
+def _check_spatial(row: Row) -> None:
+    if len(row.dims) not in (2, 3):
+        raise Unsupported(f"expected one or two spatial axes; found {len(row.dims) - 1}", "use 1-D or 2-D data")

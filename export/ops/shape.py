@@ -1,0 +1,123 @@
+# Operators that keep every number where it is: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast,
+# Transpose, Shape.
+# Never here: operators that move or add cells (rearrange.py).
+"""Order-keeping operators; most leave nothing in the bundle."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import onnx
+from edgecl.export.context import Constant, Context, Node, Row
+from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Dims
+from edgecl.export.ops.registry import handles
+
+
+def _bind_full(context: Context, node: Node, row: Row, full: list[int] | Dims) -> None:
+    """Gives the node's output the full shape `full`, whose first axis must be the batch."""
+    if not full or full[0] != context.batch or prod(full[1:]) != prod(row.dims):
+        raise Unsupported(
+            f"shape {[context.batch, *row.dims]} to {list(full)} mixes or drops the batch axis",
+            "keep the batch as the first axis",
+        )
+    context.bind(node, context.reshape(node, row, tuple(full[1:])))
+
+
+@handles("Reshape")
+def convert_reshape(context: Context, node: Node) -> None:
+    """0 copies the input's size (unless allowzero), -1 is what is left."""
+    row = context.row(node)
+    full = (context.batch, *row.dims)
+    target = context.integers(node, 1, "shape") if node.has_input(1) else node.integers("shape", [])
+    if not node.integer("allowzero", 0):
+        if any(size == 0 and axis >= len(full) for axis, size in enumerate(target)):
+            raise Unsupported(f"shape {target} copies an axis that is not there", "correct the shape")
+        target = [full[axis] if size == 0 else size for axis, size in enumerate(target)]
+    if -1 in target:
+        rest = -prod(target)
+        if rest <= 0 or prod(full) % rest:
+            raise Unsupported(f"shape {target} does not fit {prod(full)} numbers", "correct the shape")
+        target[target.index(-1)] = prod(full) // rest
+    _bind_full(context, node, row, target)
+
+
+@handles("Flatten")
+def convert_flatten(context: Context, node: Node) -> None:
+    """Only behind the batch axis."""
+    row = context.row(node)
+    full = (context.batch, *row.dims)
+    axis = node.integer("axis", 1)
+    axis = axis + len(full) if axis < 0 else axis
+    _bind_full(context, node, row, (prod(full[:axis]), prod(full[axis:])))
+
+
+@handles("Squeeze")
+def convert_squeeze(context: Context, node: Node) -> None:
+    """Axes as attribute (before operator set 13) or constant input; without axes all of size 1."""
+    row = context.row(node)
+    full = (context.batch, *row.dims)
+    axes = context.integers(node, 1, "axes") if node.has_input(1) else node.integers("axes", [])
+    axes = [axis % len(full) for axis in axes] or [axis for axis, size in enumerate(full) if size == 1]
+    if any(full[axis] != 1 for axis in axes):
+        raise Unsupported(f"squeezing axes {axes} of {list(full)}", "squeeze axes of size 1")
+    _bind_full(context, node, row, [size for axis, size in enumerate(full) if axis not in axes])
+
+
+@handles("Unsqueeze")
+def convert_unsqueeze(context: Context, node: Node) -> None:
+    """Axes as attribute (before operator set 13) or constant input."""
+    row = context.row(node)
+    full = [context.batch, *row.dims]
+    axes = context.integers(node, 1, "axes") if node.has_input(1) else node.integers("axes", [])
+    rank = len(full) + len(axes)
+    for axis in sorted(axis % rank for axis in axes):
+        full.insert(axis, 1)
+    _bind_full(context, node, row, full)
+
+
+@handles("Identity")
+def convert_identity(context: Context, node: Node) -> None:
+    """Nothing."""
+    context.bind(node, context.row(node))
+
+
+@handles("Dropout")
+def convert_dropout(context: Context, node: Node) -> None:
+    """Left out: the identity when predicting, and learning on the device uses none (so that its steps can be repeated
+    exactly)."""
+    context.note(f"{node.name}: dropout is left out; learning on the device uses none")
+    context.bind(node, context.row(node))
+
+
+@handles("Cast")
+def convert_cast(context: Context, node: Node) -> None:
+    """Only float32 to float32."""
+    if node.integer("to", 0) != onnx.TensorProto.FLOAT:
+        name = onnx.TensorProto.DataType.Name(node.integer("to", 0))
+        raise Unsupported(f"a cast to {name}", "the device computes in float32")
+    context.bind(node, context.row(node))
+
+
+@handles("Transpose")
+def convert_transpose(context: Context, node: Node) -> None:
+    """Only where the numbers stay in order (axes of size 1 move). The one that turns channels-last input is taken out
+    by the front end."""
+    row = context.row(node)
+    full = (context.batch, *row.dims)
+    order = node.integers("perm", list(range(len(full)))[::-1])
+    moved = [axis for axis in order if axis == 0 or full[axis] != 1]
+    if order[0] != 0 or moved != sorted(moved):
+        raise Unsupported(
+            f"a transpose {order} of {list(full)}", "keep data channels-first; only the input may be channels-last"
+        )
+    context.bind(node, context.reshape(node, row, tuple(full[axis] for axis in order)[1:]))
+
+
+@handles("Shape")
+def convert_shape(context: Context, node: Node) -> None:
+    """A constant: all sizes are known."""
+    full = (context.batch, *context.row(node).dims)
+    begin, end = node.integer("start", 0), node.integer("end", len(full))
+    context.bind(node, Constant(node.outputs[0], np.asarray(full[begin:end], np.int64)))

@@ -1,0 +1,80 @@
+# The keywords that both front ends share, in one checked object.
+# Never here: what the keywords do.
+"""`ExportOptions`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgecl.export.errors import ExportError
+from edgecl.export.recipe import InputSpec, Recipe
+from numpy.typing import NDArray
+
+NamePredicate = Callable[[str], bool]
+Trainable = str | Sequence[str] | NamePredicate
+Distribution = Literal["uniform", "erk"]
+InitialMask = Literal["magnitude", "random"]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Meaning, ranges and defaults of the keywords: `edgecl.export.from_torch`."""
+
+    out: str | os.PathLike[str] | None = None
+    name: str | None = None
+    trainable: Trainable = "all"
+    density: float = 1.0
+    distribution: Distribution = "uniform"
+    sparse_layers: Sequence[str] | NamePredicate | None = None
+    initial_mask: InitialMask = "magnitude"
+    mask_seed: int = 0
+    structure_room: float = 0.0
+    classes: int | Sequence[str] | None = None
+    max_classes: int | None = None
+    input: InputSpec = field(default_factory=InputSpec)
+    recipe: Recipe = field(default_factory=Recipe)
+    calibration: NDArray[Any] | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.density <= 1.0:
+            raise ExportError(
+                f"expected 0 < density <= 1 (fraction of weights kept); found {self.density}; 0.1 keeps a tenth", -1
+            )
+        if not 0.0 <= self.structure_room <= 1.0:
+            raise ExportError(
+                f"expected 0 <= structure_room <= 1 (fraction of a layer's weights); found {self.structure_room}; use "
+                "0.01",
+                -1,
+            )
+        if self.distribution not in ("uniform", "erk"):
+            raise ExportError(f"expected distribution 'uniform' or 'erk'; found {self.distribution!r}; choose one", -1)
+        if self.initial_mask not in ("magnitude", "random"):
+            raise ExportError(
+                f"expected initial_mask 'magnitude' or 'random'; found {self.initial_mask!r}; choose one", -1
+            )
+        if (
+            isinstance(self.trainable, str)
+            and self.trainable not in ("all", "tail", "head", "none")
+            and not self.trainable.startswith("tail:")
+        ):
+            raise ExportError(
+                f"expected trainable 'all', 'tail', 'tail:LAYER', 'head', 'none', a list of name prefixes or a "
+                f"function; found {self.trainable!r}; "
+                "put a single prefix into a list",
+                -1,
+            )
+        if self.max_classes is not None and self.max_classes < 1:
+            raise ExportError(
+                f"expected max_classes >= 1; found {self.max_classes}; leave it out to keep the head's size", -1
+            )
+        if self.out is not None and not Path(self.out).resolve().parent.is_dir():
+            raise ExportError(
+                f"expected out to name a file in an existing folder; found '{os.fspath(self.out)}'; create the folder "
+                "first",
+                -50,
+            )

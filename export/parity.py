@@ -1,0 +1,104 @@
+# Does the bundle compute what the source model computes?
+# Never here: how the source model runs (torch_front.py, onnx_front.py).
+"""`check_parity` compares a bundle on the device's own kernels with the source."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from edgecl import _core
+from edgecl.export.errors import ParityError
+from edgecl.export.graph import Graph
+from edgecl.export.recipe import InputSpec
+from edgecl.export.report import ParityFigures
+from numpy.typing import NDArray
+
+UNIT_ROUNDOFF = 2.0**-24
+
+
+class Reference(Protocol):
+    """The source model in evaluation mode."""
+
+    source: str
+
+    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs [n, columns] of network inputs [n, *dims]."""
+
+    def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """The same in float64, or None where the model cannot."""
+
+    def apply_mask(self, name: str, mask: NDArray[np.bool_]) -> None:
+        """Zeroes the entries of initialiser `name` that the bundle does not store."""
+
+
+def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.float64] | None) -> float:
+    """Largest difference that another order of rounding explains.
+
+    The larger of two estimates: 8 times the source's own distance from its float64 result (which knows how this network
+        amplifies rounding),
+    and 4 u sqrt(sum of the layers' reduction lengths) times the largest output (the probabilistic bound lambda sqrt(n)
+    u of Higham and Mary 2019, with u = 2^-24), 16 u at least.
+    """
+    scale = float(np.max(np.abs(reference), initial=0.0))
+    lengths = sum(op.weight().values[0].size for op in graph.ops if op.kind in ("conv", "linear"))
+    bound = max(16.0, 4.0 * float(np.sqrt(lengths))) * UNIT_ROUNDOFF * max(scale, float(np.finfo(np.float32).tiny))
+    own = 0.0 if exact is None else float(np.max(np.abs(reference.astype(np.float64) - exact), initial=0.0))
+    return max(bound, 8.0 * own)
+
+
+def check_parity(
+    bundle: bytes, graph: Graph, reference: Reference, input_spec: InputSpec, raw: NDArray[Any], columns: int
+) -> ParityFigures:
+    """Runs both on the raw rows and compares the first `columns` outputs (a grown head has more).
+
+    Raises:
+        ParityError: a difference larger than `tolerance`, or an output that is not finite on one side only.
+    """
+    rows = input_spec.network_input(raw, graph.tensors[graph.input][0])
+    rows = rows.reshape(raw.shape[0], *graph.input_dims)
+    expected = reference.run(rows).reshape(raw.shape[0], -1)
+    exact = reference.run_double(rows)
+    found = bundle_logits(bundle, raw)[:, :columns]
+    if graph.final:
+        found = _softmax(found, graph.final)
+    difference = np.abs(found.astype(np.float64) - expected)
+    allowed = tolerance(graph, expected, None if exact is None else exact.reshape(expected.shape))
+    figures = ParityFigures(
+        n_rows=raw.shape[0],
+        max_abs=float(np.max(difference, initial=0.0)),
+        mean_abs=float(np.mean(difference)),
+        reference_abs=float(np.max(np.abs(expected), initial=0.0)),
+        tolerance=allowed,
+        source=reference.source,
+    )
+    if not np.isfinite(expected).all() or not figures.max_abs <= allowed:
+        row, column = (
+            int(i) for i in np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
+        )
+        raise ParityError(
+            f"expected the bundle to give the outputs of the {reference.source} model within {allowed:.3g} on "
+            f"{raw.shape[0]} rows; found "
+            f"a difference of {figures.max_abs:.6g} (mean {figures.mean_abs:.3g}) at row {row}, output {column} of "
+            f"'{graph.output}': "
+            f"{found[row, column]:.8g} against {expected[row, column]:.8g}; check that calibration rows are plausible "
+            "raw inputs and that "
+            "the model is deterministic in evaluation mode, else please report the model"
+        )
+    return figures
+
+
+def bundle_logits(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:
+    """All columns of a bundle for raw rows, classes that it does not ship with included."""
+    model = _core.Model(data=bundle)
+    session = _core.Session(model, predict_only=1, max_batch=min(16, raw.shape[0]), replay_capacity=0)
+    for _ in range(model.describe()["class_capacity"] - model.describe()["n_classes"]):
+        session.class_add()
+    logits: NDArray[np.float32] = session.logits(np.ascontiguousarray(raw))
+    return logits
+
+
+def _softmax(logits: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return (shifted - log_sum if kind == "log_softmax" else np.exp(shifted - log_sum)).astype(np.float32)

@@ -1,0 +1,174 @@
+# The order of the export: one function from an imported graph to a report.
+# Never here: a step of its own.
+"""`export_graph` runs every step on a graph that a front end has imported."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from edgecl.export.backward import BackwardPass, backward_list, backward_macs
+from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.fuse import fuse
+from edgecl.export.graph import Graph
+from edgecl.export.head import settle_classes
+from edgecl.export.options import ExportOptions
+from edgecl.export.plan import build_plan
+from edgecl.export.report import ExportReport, LayerReport
+from edgecl.export.simplify import simplify
+from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
+from edgecl.export.trainable import choose_trainable
+
+CALIBRATION_ROWS = 8
+CALIBRATION_SEED = 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan without parity, and what the report needs of its making."""
+
+    plan: dict[str, Any]
+    graph: Graph
+    backward: BackwardPass
+    trainable: str
+    untrainable: list[Blocker]
+    columns: int
+    masks: dict[str, np.ndarray]
+
+
+def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
+    """All steps that need neither the extension module nor the source model; changes the graph."""
+    if len(graph.input_dims) > 3:
+        graph.notes.append(f"samples of shape {list(graph.input_dims)} are taken as {list(graph.tensors[graph.input])}")
+    if options.input.channels_last and len(graph.input_dims) != 3:
+        raise ExportError(
+            f"expected images for channels_last; found samples of shape {list(graph.input_dims)}; leave it out", -2
+        )
+    simplify(graph)
+    trainable, untrainable = choose_trainable(graph, options.trainable)
+    columns = int(np.prod(graph.tensors[graph.output]))
+    masks: dict[str, np.ndarray] = {}
+    if options.density < 1.0:
+        layers = choose_sparse_layers(graph, options.sparse_layers)
+        if not layers:
+            raise ExportError(
+                f"expected layers that can be sparse for density={options.density}; found none; leave density at 1, or "
+                "name sparse_layers",
+                -5,
+            )
+        apply_masks(
+            layers, densities(layers, options.density, options.distribution), options.initial_mask, options.mask_seed
+        )
+        masked = [op.weight() for op in layers if op.weight().mask is not None]
+        masks = {param.source: param.mask_in_source_order() for param in masked if param.source is not None}
+        frozen = [op.layer for op in layers if op.weight().mask is not None and not op.weight().trainable]
+        if frozen:
+            graph.notes.append(f"frozen layers were pruned, which training cannot make up for: {', '.join(frozen)}")
+    names, _ = settle_classes(graph, options.classes, options.max_classes, options.mask_seed)
+    fuse(graph)
+    backward = backward_list(graph)
+    plan = build_plan(
+        graph,
+        backward,
+        name=options.name or graph.name,
+        producer=producer,
+        input_spec=options.input,
+        recipe=options.recipe,
+        trainable=trainable,
+        classes=names,
+        structure_room=options.structure_room,
+    )
+    return Prepared(plan, graph, backward, trainable, untrainable, columns, masks)
+
+
+def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: str) -> ExportReport:
+    """Prepares, writes, opens and compares; the file is written only when all of that went well.
+
+    Args:
+        reference: `parity.Reference` of the source model.
+        source: "torch 2.13.0", for the producer line.
+
+    Raises:
+        ExportError, ParityError, FileError.
+    """
+    from edgecl import __version__, _core
+    from edgecl.export.parity import check_parity
+    from edgecl.files import write_file_atomic
+
+    prepared = prepare(graph, options, f"edgecl {__version__}, {source}")
+    for name, mask in prepared.masks.items():
+        reference.apply_mask(name, mask)
+    raw = _calibration(options, graph)
+    draft = _core.write_bundle(prepared.plan)
+    parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
+    prepared.plan["parity"] = {
+        "n_rows": parity.n_rows,
+        "max_abs": parity.max_abs,
+        "mean_abs": parity.mean_abs,
+        "reference_abs": parity.reference_abs,
+        "source": parity.source,
+    }
+    bundle = _core.write_bundle(prepared.plan)
+    model = _core.Model(data=bundle)
+    info = model.describe()
+    path = None
+    if options.out is not None:
+        path = os.fspath(options.out)
+        write_file_atomic(path, bundle)
+    return ExportReport(
+        bundle=bundle,
+        path=path,
+        name=prepared.plan["name"],
+        trainable=prepared.trainable,
+        parity=parity,
+        sizes=model.sizes() if prepared.backward.steps else model.sizes(predict_only=1),
+        untrainable=prepared.untrainable,
+        layers=layer_reports(graph, prepared.backward),
+        macs={key: int(info[f"macs_{key}"]) for key in ("forward", "forward_sparse", "backward", "backward_sparse")},
+        notes=list(graph.notes),
+        device=options.device,
+    )
+
+
+def layer_reports(graph: Graph, backward: BackwardPass) -> list[LayerReport]:
+    """One entry a convolution or linear layer, in execution order."""
+    steps = {id(step.op): step for step in backward.steps}
+    reports = []
+    for op in graph.ops:
+        if op.kind not in ("conv", "linear"):
+            continue
+        weight = op.weight()
+        stored = weight.values.size if weight.mask is None else int(weight.mask.sum())
+        step = steps.get(id(op))
+        reports.append(
+            LayerReport(
+                name=op.layer,
+                kind=op.kind,
+                dims=tuple(weight.values.shape),
+                trainable=weight.trainable,
+                density=stored / weight.values.size,
+                stored=stored,
+                macs_forward=graph.macs(op),
+                macs_backward=0 if step is None else backward_macs(graph, step),
+            )
+        )
+    return reports
+
+
+def _calibration(options: ExportOptions, graph: Graph) -> Any:
+    sample = graph.sample_dims
+    dims = options.input.raw_dims(sample)
+    if options.calibration is None:
+        return options.input.random_rows(CALIBRATION_ROWS, sample, CALIBRATION_SEED)
+    wanted = np.uint8 if options.input.dtype == "u8" else np.float32
+    rows = np.asarray(options.calibration)
+    if rows.ndim != len(dims) + 1 or rows.shape[1:] != dims or rows.shape[0] < 1 or rows.dtype != wanted:
+        raise ExportError(
+            f"expected calibration rows (n, {', '.join(map(str, dims))}) of {np.dtype(wanted)}; found {rows.shape} of "
+            f"{rows.dtype}; "
+            "hand in raw samples as the device will see them",
+            -2,
+        )
+    return rows

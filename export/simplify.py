@@ -1,0 +1,163 @@
+# Rewrites that hold whatever trains: paddings into windows, biases into layers, group normalisation out of its pieces,
+# chains of reshapes.
+# Never here: anything that depends on what is frozen (fuse.py).
+"""`simplify` runs once, right after import."""
+
+from __future__ import annotations
+
+import numpy as np
+from edgecl.export.graph import Graph, Op, Param
+
+_NOT_NEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
+
+
+def simplify(graph: Graph) -> None:
+    """Changes the graph in place; the function that it computes stays the same."""
+    graph.prune()
+    _join_reshapes(graph)
+    _group_norm_from_instance_norm(graph)
+    _merge_pads(graph)
+    _bias_from_add(graph)
+    graph.prune()
+
+
+def _join_reshapes(graph: Graph) -> None:
+    """A reshape of a reshape reads the first one's input; one that changes nothing goes."""
+    for op in list(graph.ops):
+        if op.kind != "reshape":
+            continue
+        before = graph.producer(op.inputs[0])
+        if before is not None and before.kind == "reshape":
+            op.inputs = list(before.inputs)
+        if graph.tensors[op.inputs[0]] == graph.tensors[op.output]:
+            graph.remove(op)
+    graph.prune()
+
+
+def _group_norm_from_instance_norm(graph: Graph) -> None:
+    """PyTorch exports GroupNorm as Reshape [N][G][-1], InstanceNormalization, Reshape back, Mul gamma, Add beta: one
+    operator again."""
+    for norm in [op for op in graph.ops if op.kind == "group_norm"]:
+        before = graph.producer(norm.inputs[0])
+        after = graph.only_consumer(norm.output)
+        groups = graph.tensors[norm.output][0]
+        if (
+            before is None
+            or before.kind != "reshape"
+            or after is None
+            or after.kind != "reshape"
+            or norm.i != (groups,)
+        ):
+            continue
+        shape = graph.tensors[after.output]
+        if graph.tensors[before.inputs[0]] != shape or shape[0] % groups:
+            continue
+        gamma, beta = norm.params
+        assert gamma is not None and beta is not None
+        if gamma.learnable or beta.learnable:
+            continue
+        repeats = shape[0] // groups
+        scale = Param(f"{norm.name}.gamma", np.repeat(gamma.values, repeats))
+        shift = Param(f"{norm.name}.beta", np.repeat(beta.values, repeats))
+        last = after
+        following = graph.only_consumer(last.output)
+        if (
+            following is not None
+            and _is_per_channel(graph, following, "mul")
+            and (scale.values == 1).all()
+            and (shift.values == 0).all()
+        ):
+            scale, last = _as_vector(following), following
+            following = graph.only_consumer(last.output)
+            if following is not None and _is_per_channel(graph, following, "add"):
+                shift, last = _as_vector(following), following
+        norm.inputs, norm.params, norm.i = list(before.inputs), [scale, shift], (groups,)
+        old = norm.output
+        norm.output = last.output
+        graph.tensors.pop(old)
+        dropped = [after]
+        while dropped[-1] is not last:
+            reader = graph.only_consumer(dropped[-1].output)
+            assert reader is not None
+            dropped.append(reader)
+        graph.ops = [op for op in graph.ops if op not in dropped]
+    graph.prune()
+
+
+def _is_per_channel(graph: Graph, op: Op, kind: str) -> bool:
+    if op.kind != kind or len(op.inputs) != 1 or op.params[0] is None:
+        return False
+    if sum(op.params[0] in other.params for other in graph.ops) != 1:
+        return False  # another op reads it in this shape
+    return op.params[0].values.shape == (graph.tensors[op.output][0], 1, 1)
+
+
+def _as_vector(op: Op) -> Param:
+    param = op.params[0]
+    assert param is not None
+    param.values = param.values.reshape(-1)
+    param.learnable = param.learnable or param.learnable_in_layer
+    return param
+
+
+def _merge_pads(graph: Graph) -> None:
+    """Zeros in front of a convolution or an average that counts them become its padding; in front of a maximum only
+    behind values that are never negative. The bundle allows a window less padding than its own reach; elsewhere a pad
+    is a depthwise convolution with a single one."""
+    for pad in [op for op in graph.ops if op.kind == "pad"]:
+        for reader in graph.consumers(pad.output) if pad.output != graph.output else []:
+            if reader.inputs != [pad.output] or not _takes_pad(graph, pad, reader):
+                continue
+            reader.inputs = list(pad.inputs)
+            top, left, bottom, right = (a + b for a, b in zip(reader.pads, pad.pads, strict=True))
+            reader.pads = (top, left, bottom, right)
+            if reader.kind == "average_pool":
+                reader.i = (1,)
+        if pad.output == graph.output or graph.consumers(pad.output):
+            _pad_as_convolution(graph, pad)
+    graph.prune()
+
+
+def _pad_as_convolution(graph: Graph, pad: Op) -> None:
+    """Kernel (top + bottom + 1) x (left + right + 1) with its one at (bottom, right), padded by its reach: out(i) = x(i
+    - top), exactly."""
+    channels = graph.tensors[pad.inputs[0]][0]
+    top, left, bottom, right = pad.pads
+    height, width = top + bottom, left + right
+    kernel = np.zeros((channels, 1, height + 1, width + 1), np.float32)
+    kernel[:, :, bottom, right] = 1.0
+    pad.kind, pad.groups, pad.kernel, pad.pads = (
+        "conv",
+        channels,
+        (height + 1, width + 1),
+        (height, width, height, width),
+    )
+    pad.params = [Param(f"{pad.name}.one", kernel), None]
+
+
+def _takes_pad(graph: Graph, pad: Op, reader: Op) -> bool:
+    reach = [step * (size - 1) for step, size in zip(reader.dilation, reader.kernel, strict=True)] * 2
+    if any(own + more > limit for own, more, limit in zip(reader.pads, pad.pads, reach, strict=True)):
+        return False
+    if reader.kind == "conv":
+        return True
+    if reader.kind == "average_pool":
+        return not any(reader.pads) or reader.i == (1,)
+    if reader.kind != "max_pool" or any(reader.pads):
+        return False
+    source = graph.producer(pad.inputs[0])
+    if source is None or source.kind != "activation":
+        return False
+    return source.activation.kind in _NOT_NEGATIVE or (source.activation.kind == "clip" and source.activation.lo >= 0)
+
+
+def _bias_from_add(graph: Graph) -> None:
+    """A constant a channel that is added behind a layer without bias is its bias."""
+    for op in list(graph.ops):
+        if op.kind not in ("conv", "linear") or op.params[1] is not None:
+            continue
+        add = graph.only_consumer(op.output)
+        if add is None or not _is_per_channel(graph, add, "add"):
+            continue
+        op.params[1] = _as_vector(add)
+        graph.remove(add)

@@ -1,0 +1,228 @@
+# From a PyTorch module to the exporter's graph, by way of ONNX, and the module as the parity reference.
+# Never here: anything about ONNX operators.
+"""`from_torch`."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from edgecl.export.errors import ExportError
+from edgecl.export.graph import Graph
+from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
+from edgecl.export.options import Distribution, ExportOptions, InitialMask, NamePredicate, Trainable
+from edgecl.export.pipeline import export_graph
+from edgecl.export.recipe import InputSpec, Recipe
+from edgecl.export.report import ExportReport
+from numpy.typing import NDArray
+
+OPSET = 18
+_TRACED_ROWS = 2  # so that a shape which holds the batch size is not mistaken for one that holds a 1
+
+
+def from_torch(
+    module: torch.nn.Module,
+    example: torch.Tensor | NDArray[np.float32],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    trainable: Trainable = "all",
+    density: float = 1.0,
+    distribution: Distribution = "uniform",
+    sparse_layers: Sequence[str] | NamePredicate | None = None,
+    initial_mask: InitialMask = "magnitude",
+    mask_seed: int = 0,
+    structure_room: float = 0.0,
+    classes: int | Sequence[str] | None = None,
+    max_classes: int | None = None,
+    input: InputSpec | None = None,
+    recipe: Recipe | None = None,
+    calibration: NDArray[Any] | None = None,
+    device: str | None = None,
+) -> ExportReport:
+    """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
+
+    Args:
+        module: takes one float32 tensor, gives logits [N][classes]. Its parameter names become the bundle's. Parameters
+            with requires_grad=False never learn.
+        example: network input [N][F], [N][C][T] or [N][C][H][W] (N >= 1); only its shape matters.
+        out: file to write; None keeps the bytes in the report.
+        name: of the bundle; default the class of the module.
+        trainable: "all"; "tail" (the last quarter of the multiply-adds); "tail:LAYER" (from that layer on); "head" (the
+            last linear layer); "none" (a bundle that only predicts); a list of prefixes of parameter names; or a
+            function of the parameter name. What is frozen needs no gradient, and a batch-norm that is frozen is folded
+            into the layer before it.
+        density: fraction of the weights kept in sparse layers, 0 < density <= 1; 1 = all dense.
+        distribution: "uniform" or "erk" (see `sparsify.densities`).
+        sparse_layers: names, or a function of the layer name; default see `sparsify.choose_sparse_layers`.
+        initial_mask: "magnitude" (largest weights of each layer) or "random".
+        mask_seed: seed of random masks and of new head columns.
+        structure_room: room for weights to come in sparse layers, as a fraction of the layer's weights (0.01 for
+            SparCL's exchanges).
+        classes: their names, or how many of the head's columns are classes already; default all columns, named "0",
+            "1", ...
+        max_classes: columns of the head; new ones are drawn as a fresh nn.Linear has them.
+        input: how raw samples become the network's input.
+        recipe: how the device learns by default.
+        calibration: raw rows (n, *sample) for the parity check; default 8 seeded random ones of plausible range.
+        device: profile name, kept in the report.
+
+    Returns:
+        the report; its `bundle` holds the bytes.
+
+    Raises:
+        ExportError: a keyword is wrong, weights are not finite, or nodes cannot be exported or trained (all of them at
+            once).
+        ParityError: the bundle's outputs differ from the module's in evaluation mode.
+        FileError: `out` cannot be written.
+    """
+    options = ExportOptions(
+        out,
+        name,
+        trainable,
+        density,
+        distribution,
+        sparse_layers,
+        initial_mask,
+        mask_seed,
+        structure_room,
+        classes,
+        max_classes,
+        input or InputSpec(),
+        recipe or Recipe(),
+        calibration,
+        device,
+    )
+    graph = graph_of_torch(module, example, name or type(module).__name__)
+    return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")
+
+
+def graph_of_torch(module: torch.nn.Module, example: torch.Tensor | NDArray[np.float32], name: str) -> Graph:
+    """The imported graph of a module."""
+    rows = _example_rows(example)
+    model = prepared_model(_trace(module, rows))
+    initialisers = initialisers_of(model)
+    learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
+    graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
+    fixed = sum(not parameter.requires_grad for parameter in module.parameters())
+    if fixed:
+        graph.notes.append(f"{fixed} parameters have requires_grad=False and stay frozen")
+    dropouts = sum(isinstance(layer, torch.nn.modules.dropout._DropoutNd) for layer in module.modules())
+    if dropouts:
+        graph.notes.append(f"{dropouts} dropout layers are left out; learning on the device uses none")
+    return graph
+
+
+class TorchReference:
+    """A copy of the module in evaluation mode on the CPU."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.source = f"torch {torch.__version__.partition('+')[0]}"
+        self._module = copy.deepcopy(module).cpu().eval()
+
+    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `parity.Reference`."""
+        with torch.no_grad():
+            return np.asarray(self._module(torch.from_numpy(rows)).numpy(), np.float32)
+
+    def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """As `parity.Reference`."""
+        double = copy.deepcopy(self._module).double()
+        try:
+            with torch.no_grad():
+                return np.asarray(double(torch.from_numpy(rows).double()).numpy(), np.float64)
+        except RuntimeError:  # a module that makes float32 tensors of its own
+            return None
+
+    def apply_mask(self, name: str, mask: NDArray[np.bool_]) -> None:
+        """As `parity.Reference`."""
+        tensor = self._module.state_dict()[name]
+        with torch.no_grad():
+            tensor.masked_fill_(torch.from_numpy(~mask), 0.0)
+
+
+def _example_rows(example: torch.Tensor | NDArray[np.float32]) -> torch.Tensor:
+    tensor = example.detach().cpu() if isinstance(example, torch.Tensor) else torch.from_numpy(np.asarray(example))
+    if tensor.dtype != torch.float32:
+        raise ExportError(
+            f"expected an example of float32, as the network takes it; found {tensor.dtype}; raw bytes are declared by "
+            "InputSpec(dtype='u8')",
+            -3,
+        )
+    if tensor.ndim < 2 or tensor.numel() == 0:
+        raise ExportError(
+            f"expected an example with a batch axis, [N][...] and N >= 1; found shape {tuple(tensor.shape)}; add the "
+            "axis",
+            -2,
+        )
+    return torch.cat([tensor[:1]] * _TRACED_ROWS)
+
+
+class _Traced(torch.nn.Module):
+    """The module in evaluation mode inside one in training mode. Evaluation: nothing random (dropout, stochastic
+    depth), and statistics stay.
+    Training outside: the exporter then neither folds batch-norms nor merges parameters that happen to be equal."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module.eval()
+
+    def forward(self, rows: torch.Tensor) -> Any:
+        return self.module(rows)
+
+
+def _trace(module: torch.nn.Module, rows: torch.Tensor) -> onnx.ModelProto:
+    """ONNX with batch-norms as nodes, parameters under their own names, and operators without an ONNX form left in as
+    they are (so that all of them can be reported)."""
+    buffer = io.BytesIO()
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        try:
+            torch.onnx.export(
+                _Traced(copy.deepcopy(module).cpu()),
+                (rows,),
+                buffer,  # type: ignore[arg-type]
+                dynamo=False,
+                training=torch.onnx.TrainingMode.PRESERVE,
+                do_constant_folding=False,
+                operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
+                opset_version=OPSET,
+            )
+        except Exception as error:  # whatever the module's own code or the tracer raises
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ExportError(
+                f"expected a module that runs on a float32 tensor of shape {tuple(rows.shape)} and can be traced; "
+                f"found: {first}; "
+                "run module(example) by itself, and replace control flow that depends on values",
+                -5,
+            ) from error
+    model = onnx.load_from_string(buffer.getvalue())
+    for tensor in model.graph.initializer:
+        tensor.name = tensor.name.removeprefix("module.")
+    for node in model.graph.node:
+        node.name = node.name.replace("/module/", "/", 1) if node.name.startswith("/module/") else node.name
+        for index, key in enumerate(node.input):
+            node.input[index] = key.removeprefix("module.")
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the tracer's warnings off the user's screen."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

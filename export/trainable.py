@@ -1,0 +1,181 @@
+# Which parameters learn on the device, and which normalisations stand still.
+# Never here: the backward list (backward.py), masks.
+"""`choose_trainable` marks parameters and freezes batch-norms; `cut_points` are where a network can be split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.graph import Graph, Op, Param
+from edgecl.export.options import Trainable
+
+TAIL_SHARE = 0.25  # of the multiply-adds that "tail" may train
+_LEARNING_SLOTS = {
+    "conv": (0, 1),
+    "linear": (0, 1),
+    "batch_norm": (0, 1),
+    "group_norm": (0, 1),
+    "add": (0,),
+    "mul": (0,),
+}
+_EXPECTED = "the trainable set to have gradients"
+
+
+def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker]]:
+    """Marks `Param.trainable` and `Op.frozen`.
+
+    A batch-norm follows the batch while learning when its gamma or beta learns, or, without such parameters, when a
+    layer before it learns; else it is frozen (running statistics, also in a learn step).
+
+    Returns:
+        "all", "tail" or "head" as the bundle records it ("head" also for "none": a bundle that only predicts), and the
+        nodes that would block trainable="all" but not this choice.
+
+    Raises:
+        ExportError: nothing would learn, a name is unknown, or nodes inside the chosen set cannot learn (all of them,
+            with a proposal).
+    """
+    wanted = _selected(graph, choice)
+    uses: dict[int, list[Op]] = {}
+    for op in graph.ops:
+        for slot in _LEARNING_SLOTS.get(op.kind, ()):
+            param = op.params[slot] if slot < len(op.params) else None
+            if param is not None:
+                uses.setdefault(id(param), []).append(op)
+    inside: list[Blocker] = []
+    outside: list[Blocker] = []
+    for param in graph.params():
+        readers = uses.get(id(param), [])
+        asked = param.learnable and bool(readers) and wanted(param, readers)
+        if len(readers) > 1 and param.learnable:
+            names = ", ".join(op.name for op in readers)
+            blocker = Blocker(
+                param.name,
+                "initializer",
+                f"shared by {len(readers)} nodes ({names}): its gradients would have to be added",
+                "freeze it (trainable='head', 'tail:LAYER' or a list of prefixes), or give each node its own",
+            )
+            (inside if asked else outside).append(blocker)
+        param.trainable = asked and len(readers) == 1
+    for op in graph.ops:
+        weight, bias = (op.params[0], op.params[1]) if op.kind in ("conv", "linear") else (None, None)
+        if weight is not None and bias is not None and bias.trainable and not weight.trainable:
+            inside.append(
+                Blocker(
+                    bias.name,
+                    "initializer",
+                    "a bias learns only together with its weight",
+                    f"select '{weight.name}' too, or leave the bias out",
+                )
+            )
+    if inside:
+        raise ExportError.from_blockers(_EXPECTED, inside, _proposal(graph, inside))
+    _freeze_batch_norms(graph)
+    if choice == "none":
+        return "head", outside
+    trained = [param for param in graph.params() if param.trainable]
+    if not trained:
+        names = ", ".join(param.name for param in graph.params() if param.learnable) or "none"
+        raise ExportError(
+            f"expected at least one parameter that learns; found none for trainable={choice!r}; parameters of the "
+            f"model: {names}",
+            -1,
+        )
+    everything = all(param.trainable for param in graph.params() if param.learnable)
+    if isinstance(choice, str) and choice in ("all", "head"):
+        return choice, outside
+    return ("all" if everything else "tail"), outside
+
+
+def cut_points(graph: Graph) -> list[int]:
+    """Indices i such that ops[i:] read exactly one tensor of what lies before: the network can be split there."""
+    points = []
+    last_use: dict[str, int] = {}
+    for index, op in enumerate(graph.ops):
+        for tensor in op.inputs:
+            last_use[tensor] = index
+    made = {graph.input: -1}
+    for index, op in enumerate(graph.ops):
+        crossing = [tensor for tensor in made if last_use.get(tensor, -1) >= index]
+        if len(crossing) == 1:
+            points.append(index)
+        made[op.output] = index
+    return points
+
+
+def _selected(graph: Graph, choice: Trainable) -> Callable[[Param, Sequence[Op]], bool]:
+    if callable(choice):
+        predicate = choice
+        return lambda param, readers: bool(predicate(param.name))
+    if not isinstance(choice, str):
+        prefixes = list(choice)
+        names = [param.name for param in graph.params() if param.learnable]
+        unknown = [prefix for prefix in prefixes if not any(_has_prefix(name, prefix) for name in names)]
+        if unknown:
+            raise ExportError(
+                f"expected prefixes of parameter names; found {unknown}; parameters of the model: {', '.join(names)}",
+                -23,
+            )
+        return lambda param, readers: any(_has_prefix(param.name, prefix) for prefix in prefixes)
+    if choice in ("all", "none"):
+        return lambda param, readers: choice == "all"
+    head = next((op for op in reversed(graph.ops) if op.kind == "linear"), None)
+    if choice == "head":
+        if head is None:
+            raise ExportError(
+                "expected a linear layer to be the head; found none; use trainable='tail' or a list of prefixes", -5
+            )
+        return lambda param, readers: head in readers
+    start = _tail_start(graph, choice)
+    tail = set(map(id, graph.ops[start:]))
+    return lambda param, readers: all(id(op) in tail for op in readers)
+
+
+def _has_prefix(name: str, prefix: str) -> bool:
+    stem = prefix.rstrip(".")
+    return name == stem or name.startswith(stem + ".") or (prefix == "" and bool(name))
+
+
+def _tail_start(graph: Graph, choice: str) -> int:
+    """First op of the tail: of the named layer, or the earliest cut point whose multiply-adds behind it are at most
+    TAIL_SHARE of all."""
+    if choice.startswith("tail:"):
+        layer = choice.removeprefix("tail:")
+        for index, op in enumerate(graph.ops):
+            if any(param is not None and _has_prefix(param.name, layer) for param in op.params):
+                return index
+        layers = dict.fromkeys(op.layer for op in graph.ops if op.params)
+        raise ExportError(
+            f"expected the name of a layer behind 'tail:'; found '{layer}'; layers of the model: {', '.join(layers)}",
+            -23,
+        )
+    macs = [graph.macs(op) for op in graph.ops]
+    total = sum(macs)
+    layers_at = [index for index, op in enumerate(graph.ops) if op.params]
+    fallback = layers_at[-1] if layers_at else 0
+    return next(
+        (index for index in cut_points(graph) if index <= fallback and sum(macs[index:]) <= TAIL_SHARE * total),
+        fallback,
+    )
+
+
+def _freeze_batch_norms(graph: Graph) -> None:
+    learns_before: dict[str, bool] = {graph.input: False}
+    for op in graph.ops:
+        before = any(learns_before[tensor] for tensor in op.inputs)
+        own = any(param is not None and param.trainable for param in op.params)
+        if op.kind == "batch_norm":
+            has_parameters = any(param is not None and param.learnable for param in op.params[:2])
+            op.frozen = not own if has_parameters else not before
+        learns_before[op.output] = before or own
+
+
+def _proposal(graph: Graph, blockers: Sequence[Blocker]) -> str:
+    names = {blocker.node for blocker in blockers}
+    blocked = [
+        i for i, op in enumerate(graph.ops) if any(param is not None and param.name in names for param in op.params)
+    ]
+    last = max(blocked, default=-1)
+    behind = [op for op in graph.ops[last + 1 :] if op.kind in ("conv", "linear")]
+    return f"trainable='tail:{behind[0].layer}' freezes all of them and trains the rest" if behind else ""

@@ -1,0 +1,82 @@
+// The function table of each level, and the choice of the level that this CPU can run.
+// Never here: kernel code, and reading of environment variables (the API layer reads EDGECL_SIMD).
+#include <string.h>
+
+#include "kernels/cpu_features.h"
+#include "kernels/kernel_declarations.h"
+
+// Which levels a build has is CMake's decision: it defines EDGECL_HAS_V1, _V3, _V4, _NEON beside the objects it compiles.
+EDGECL_DECLARE_KERNELS(reference)
+#if defined(EDGECL_HAS_V1)
+EDGECL_DECLARE_KERNELS(v1)
+#endif
+#if defined(EDGECL_HAS_V3)
+EDGECL_DECLARE_KERNELS(v3)
+#endif
+#if defined(EDGECL_HAS_V4)
+EDGECL_DECLARE_KERNELS(v4)
+#endif
+#if defined(EDGECL_HAS_NEON)
+EDGECL_DECLARE_KERNELS(neon)
+#endif
+
+namespace edgecl {
+namespace {
+
+bool always() { return true; }
+
+struct Level {
+  KernelTable table;
+  bool (*runs_here)();
+};
+
+#define EDGECL_ENTRY_reference(name, Args) reference::name, reference::name##_scratch_bytes,
+#define EDGECL_ENTRY_v1(name, Args) v1::name, v1::name##_scratch_bytes,
+#define EDGECL_ENTRY_v3(name, Args) v3::name, v3::name##_scratch_bytes,
+#define EDGECL_ENTRY_v4(name, Args) v4::name, v4::name##_scratch_bytes,
+#define EDGECL_ENTRY_neon(name, Args) neon::name, neon::name##_scratch_bytes,
+
+// Best last.
+const Level kLevels[] = {
+    {{"reference", EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
+#if defined(EDGECL_HAS_V1)
+    {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v1)}, always},
+#elif defined(__x86_64__)
+    // Without a fused multiply-add instruction the C library's fmaf is nearly all of the time, so the scalar form, built for the baseline,
+    // serves as well as a vector one that is half a megabyte larger.
+    {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
+#endif
+#if defined(EDGECL_HAS_V3)
+    {{"x86-64-v3", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v3)}, cpu_has_x86_v3},
+#endif
+#if defined(EDGECL_HAS_V4)
+    {{"x86-64-v4", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v4)}, cpu_has_x86_v4},
+#endif
+#if defined(EDGECL_HAS_NEON)
+    {{"neon", EDGECL_KERNEL_LIST(EDGECL_ENTRY_neon)}, always},
+#endif
+};
+constexpr int kLevelCount = static_cast<int>(sizeof kLevels / sizeof kLevels[0]);
+
+}  // namespace
+
+const KernelTable* kernel_table(const char* level_or_null) {
+  for (int i = kLevelCount - 1; i >= 0; i--) {
+    if (level_or_null && strcmp(kLevels[i].table.level, level_or_null) != 0) continue;
+    if (kLevels[i].runs_here()) return &kLevels[i].table;
+    if (level_or_null) return nullptr;
+  }
+  return nullptr;
+}
+
+int kernel_levels(const char** names, int capacity) {
+  int count = 0;
+  for (int i = 0; i < kLevelCount; i++) {
+    if (!kLevels[i].runs_here()) continue;
+    if (count < capacity) names[count] = kLevels[i].table.level;
+    count++;
+  }
+  return count;
+}
+
+}  // namespace edgecl

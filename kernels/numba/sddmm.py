@@ -1,0 +1,146 @@
+# Sampled dense-dense product in Numba: weight gradients of linear layers and convolutions at stored positions only.
+# Never here: forward pass and input gradient, and gradients of weights that are not stored.
+"""One dot product per stored (and selected) entry, in the order that kernels/kernels.h lays down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from edgecl.kernels_numba.arithmetic import (
+    GRADIENT_CHUNKS,
+    SPARSE_GRADIENT_CHUNKS,
+    check,
+    fma,
+    lanes_of,
+    tree,
+    window,
+)
+from edgecl.kernels_numba.pattern import SparsePattern
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Pair = tuple[int, int]
+
+
+@njit(nogil=True)
+def _linear(x: Any, dy: Any, row_start: Any, index: Any, selected: Any, block: int, dvalue: Any) -> None:
+    n, rows = dy.shape
+    n_blocks = (row_start.size - 1) // rows
+    for o in range(rows):
+        for b in range(n_blocks):
+            for k in range(row_start[b * rows + o], row_start[b * rows + o + 1]):
+                acc = np.float32(0)
+                if selected[k]:
+                    for r in range(n):
+                        acc = fma(dy[r, o], x[r, b * block + index[k]], acc)
+                dvalue[k] = acc
+
+
+@njit(nogil=True)
+def _conv(
+    padded: Any, dy: Any, row_start: Any, index: Any, selected: Any, block: int, window: Any, lanes: int, chunks: int, dvalue: Any
+) -> None:
+    stride_h, stride_w, dilation_h, dilation_w, kernel_h, kernel_w, _, _ = window
+    n, rows, out_h, out_w = dy.shape
+    taps = kernel_h * kernel_w
+    n_blocks = (row_start.size - 1) // rows
+    plane = out_h * out_w * lanes
+    t = np.zeros(16, np.float32)
+    for o in range(rows):
+        for b in range(n_blocks):
+            for k in range(row_start[b * rows + o], row_start[b * rows + o + 1]):
+                total = np.float32(0)
+                if selected[k]:
+                    c = b * block + index[k] // taps
+                    up, across = index[k] % taps // kernel_w * dilation_h, index[k] % taps % kernel_w * dilation_w
+                    t[:] = np.float32(0)
+                    held, blocks = 0, 0  # chunks in this block of the contract, blocks before it
+                    for first in range(0, n, lanes):  # a group of batch rows: one plane
+                        for chunk in range(0, plane, 16):
+                            if held == chunks:
+                                total = tree(t) if blocks == 0 else total + tree(t)
+                                t[:] = np.float32(0)
+                                held, blocks = 0, blocks + 1
+                            for f in range(chunk, min(chunk + 16, plane)):
+                                r, i, j = first + f % lanes, f // lanes // out_w, f // lanes % out_w
+                                t[f - chunk] = fma(dy[r, o, i, j], padded[r, c, i * stride_h + up, j * stride_w + across], t[f - chunk])
+                            held += 1
+                    total = tree(t) if blocks == 0 else total + tree(t)
+                dvalue[k] = total
+
+
+@njit(nogil=True)
+def _conv_bias(dy: Any, lanes: int, chunks: int, dbias: Any) -> None:
+    n, rows, out_h, out_w = dy.shape
+    plane = out_h * out_w * lanes
+    t = np.zeros(16, np.float32)
+    for o in range(rows):
+        total = np.float32(0)
+        t[:] = np.float32(0)
+        held, blocks = 0, 0
+        for first in range(0, n, lanes):
+            for chunk in range(0, plane, 16):
+                if held == chunks:
+                    total = tree(t) if blocks == 0 else total + tree(t)
+                    t[:] = np.float32(0)
+                    held, blocks = 0, blocks + 1
+                for f in range(chunk, min(chunk + 16, plane)):
+                    t[f - chunk] = t[f - chunk] + dy[first + f % lanes, o, f // lanes // out_w, f // lanes % out_w]
+                held += 1
+        dbias[o] = tree(t) if blocks == 0 else total + tree(t)
+
+
+def _selection(selected: Mask | None, nnz: int) -> Mask:
+    if selected is None:
+        return np.ones(nnz, np.bool_)
+    if selected.shape != (nnz,):
+        raise ValueError(f"expected selected of shape ({nnz},), one flag per entry, found {selected.shape}; index it like the values")
+    return np.ascontiguousarray(selected, np.bool_)
+
+
+def linear_backward_weight(x: Floats, dy: Floats, pattern: SparsePattern, selected: Mask | None = None) -> tuple[Floats, Floats]:
+    """(dvalue (nnz,), dbias (out,)) of x (rows, in) and dy (rows, out), values in the pattern's order; a sequential chain over the rows.
+
+    selected (nnz,): only these entries are computed, the others are 0. Cost: rows multiply-adds per selected entry. Raises ValueError when
+    a shape does not fit.
+    """
+    x = check("x", x, (-1, pattern.channels))
+    dy = check("dy", dy, (x.shape[0], pattern.rows))
+    dvalue = np.empty(pattern.nnz, np.float32)
+    _linear(x, dy, pattern.row_start, pattern.index, _selection(selected, pattern.nnz), pattern.channel_block, dvalue)
+    dbias = np.zeros(pattern.rows, np.float32)
+    for row in dy:
+        dbias += row
+    return dvalue, dbias
+
+
+def conv_backward_weight(
+    x: Floats,
+    dy: Floats,
+    pattern: SparsePattern,
+    selected: Mask | None = None,
+    stride: Pair = (1, 1),
+    padding: tuple[int, ...] = (0, 0),
+    dilation: Pair = (1, 1),
+) -> tuple[Floats, Floats]:
+    """(dvalue (nnz,), dbias (out,)) of x (rows, in, height, width) and dy (rows, out, height, width), values in the pattern's order.
+
+    The order of summation: dY of one output channel as [group][height * width * lane] (16 lanes when the batch is a multiple of 16, else one
+    group of all rows), in chunks of 16 floats; 16 chunks make a block, in which each of 16 virtual lanes is one chain; the lanes are summed
+    by a tree, the blocks in order. Cost: positions * rows multiply-adds per selected entry. Raises ValueError when a shape does not fit.
+    """
+    x = check("x", x, (-1, pattern.channels, -1, -1))
+    shape, out_h, out_w = window(pattern, stride, padding, dilation, x.shape[2], x.shape[3])
+    dy = check("dy", dy, (x.shape[0], pattern.rows, out_h, out_w))
+    top, left, bottom, right = padding if len(padding) == 4 else (*padding, *padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    lanes = lanes_of(x.shape[0])
+    dvalue, dbias = np.empty(pattern.nnz, np.float32), np.empty(pattern.rows, np.float32)
+    flags = _selection(selected, pattern.nnz)
+    _conv(padded, dy, pattern.row_start, pattern.index, flags, pattern.channel_block, shape, lanes, SPARSE_GRADIENT_CHUNKS, dvalue)
+    _conv_bias(dy, lanes, GRADIENT_CHUNKS, dbias)
+    return dvalue, dbias

@@ -1,0 +1,221 @@
+// Addition and multiplication with a broadcast second operand, and their gradients.
+// Never here: broadcasting of the first operand (the exporter swaps the operands).
+#include "kernels/simd/pointwise.h"
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+struct Axis {
+  int64_t size, stride_a, stride_b;
+};
+
+// Axes g, c, h, w, l. The stride of b along an axis of size 1 says nothing and is taken as 0.
+template <class Args>
+EDGECL_INLINE void axes_of(const Args& a, const Tensor& t, Axis (&axes)[5]) {
+  const int64_t size[] = {t.groups, t.channels, t.height, t.width, t.lanes};
+  const int64_t stride_b[] = {a.stride_g, a.stride_c, a.stride_h, a.stride_w, a.stride_l};
+  int64_t stride_a = 1;
+  for (int i = 4; i >= 0; i--) {
+    axes[i] = {size[i], stride_a, size[i] > 1 ? stride_b[i] : 0};
+    stride_a *= size[i];
+  }
+}
+
+// How b lies over one plane of a.
+enum class Cover { kConstant, kContiguous, kRows };
+
+EDGECL_INLINE Cover cover_of(const Axis (&axes)[5]) {
+  bool constant = true, contiguous = true;
+  for (int i = 2; i < 5; i++) {
+    constant &= axes[i].stride_b == 0;
+    contiguous &= axes[i].size == 1 || axes[i].stride_b == axes[i].stride_a;
+  }
+  return constant ? Cover::kConstant : contiguous ? Cover::kContiguous : Cover::kRows;
+}
+
+// out[i] = value(i, b at i) over the planes of this part. `row` has room for one row of b, gathered where b is neither constant nor
+// contiguous over a plane.
+template <class Value>
+EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row, float* out, int part, int n_parts, Value value) {
+  const Cover cover = cover_of(axes);
+  const int64_t channels = axes[1].size, plane = axes[1].stride_a, width = axes[2].stride_a;
+  int64_t begin, end;
+  share(axes[0].size * channels, part, n_parts, &begin, &end);
+  for (int64_t gc = begin; gc < end; gc++) {
+    const float* from = b + gc / channels * axes[0].stride_b + gc % channels * axes[1].stride_b;
+    const int64_t base = gc * plane;
+    if (cover == Cover::kConstant) {
+      const vec v = vset(*from);
+      store_flat(out, base, base + plane, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, v); });
+    } else if (cover == Cover::kContiguous) {
+      store_flat(out, base, base + plane, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(from + (i - base))); });
+    } else {
+      for (int64_t h = 0; h < axes[2].size; h++) {
+        if (h == 0 || axes[2].stride_b != 0)
+          for (int64_t w = 0, k = 0; w < axes[3].size; w++)
+            for (int64_t l = 0; l < axes[4].size; l++, k++)
+              row[k] = from[h * axes[2].stride_b + w * axes[3].stride_b + l * axes[4].stride_b];
+        const int64_t start = base + h * width;
+        store_flat(out, start, start + width, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(row + (i - start))); });
+      }
+    }
+  }
+}
+
+EDGECL_INLINE size_t row_bytes(const Tensor& t) { return (static_cast<size_t>(t.width) * t.lanes + kVirtualLanes) * sizeof(float); }
+
+// The gradient of b: elements that b shares with a are kept, the others are summed. `run` is the contiguous tail of kept axes, `kept`
+// and `summed` are the others, each merged where neighbours lie together in memory.
+struct Reduction {
+  Axis kept[5], summed[3];
+  int n_kept, n_summed;
+  int64_t run, items;  // items = products of the kept sizes
+
+  EDGECL_ALWAYS_INLINE explicit Reduction(const Axis (&axes)[5]) : n_kept(0), n_summed(0), run(1), items(1) {
+    int last = 5;
+    while (last > 0 && (axes[last - 1].size == 1 || (axes[last - 1].stride_b == run && axes[last - 1].stride_a == run)))
+      run *= axes[--last].size;
+    for (int i = 0; i < 3; i++) summed[i] = {1, 0, 0};
+    bool joins = false;  // the axis before was summed too
+    for (int i = 0; i < last; i++) {
+      if (axes[i].size == 1) continue;
+      if (axes[i].stride_b != 0) {
+        kept[n_kept++] = axes[i];
+        items *= axes[i].size;
+        joins = false;
+      } else if (joins) {
+        summed[n_summed - 1].size *= axes[i].size;
+        summed[n_summed - 1].stride_a = axes[i].stride_a;
+      } else {
+        summed[n_summed++] = axes[i];
+        joins = true;
+      }
+    }
+    for (int i = 0; i < n_summed; i++) {  // to the inner loops
+      const Axis moved = summed[n_summed - 1 - i];
+      summed[n_summed - 1 - i] = {1, 0, 0};
+      summed[2 - i] = moved;
+    }
+  }
+  EDGECL_ALWAYS_INLINE void locate(int64_t item, int64_t* offset_a, int64_t* offset_b) const {
+    *offset_a = *offset_b = 0;
+    for (int i = n_kept - 1; i >= 0; i--) {
+      const int64_t k = item % kept[i].size;
+      item /= kept[i].size;
+      *offset_a += k * kept[i].stride_a;
+      *offset_b += k * kept[i].stride_b;
+    }
+  }
+  // Offsets into a of the summed elements, in the order of the sum.
+  template <class Visit>
+  EDGECL_ALWAYS_INLINE void visit(Visit f) const {
+    for (int64_t i = 0; i < summed[0].size; i++)
+      for (int64_t j = 0; j < summed[1].size; j++) {
+        const int64_t base = i * summed[0].stride_a + j * summed[1].stride_a;
+        for (int64_t k = 0; k < summed[2].size; k++) f(base + k * summed[2].stride_a);
+      }
+  }
+};
+
+constexpr int kSideSums = 8;  // scalar chains that run side by side
+
+template <bool kMul, int kCount>
+EDGECL_INLINE void scalar_sums(const Reduction& r, int64_t item, const float* dy, const float* x, bool accumulate, float* db) {
+  const float *from_dy[kCount], *from_x[kCount];
+  int64_t to[kCount];
+  float sum[kCount] = {};
+  for (int n = 0; n < kCount; n++) {
+    int64_t offset;
+    r.locate(item + n, &offset, &to[n]);
+    from_dy[n] = dy + offset;
+    from_x[n] = kMul ? x + offset : nullptr;
+  }
+  r.visit([&](int64_t i) EDGECL_INLINE_LAMBDA {
+    for (int n = 0; n < kCount; n++) sum[n] = kMul ? sfma(from_dy[n][i], from_x[n][i], sum[n]) : sum[n] + from_dy[n][i];
+  });
+  for (int n = 0; n < kCount; n++) db[to[n]] = accumulate ? db[to[n]] + sum[n] : sum[n];
+}
+
+template <bool kMul>
+EDGECL_INLINE void gradient_of_b(const BinaryBackwardArgs& a, const Reduction& r, int part, int n_parts) {
+  const float *dy = a.dy.data, *x = a.a.data;
+  float* db = a.db;
+  const bool accumulate = a.accumulate_b;
+  int64_t begin, end;
+  if (r.run == 1) {
+    share(r.items, part, n_parts, &begin, &end);
+    int64_t item = begin;
+    for (; item + kSideSums <= end; item += kSideSums) scalar_sums<kMul, kSideSums>(r, item, dy, x, accumulate, db);
+    for (; item < end; item++) scalar_sums<kMul, 1>(r, item, dy, x, accumulate, db);
+    return;
+  }
+  const int64_t chunks = (r.run + kVirtualLanes - 1) / kVirtualLanes;
+  share(r.items * chunks, part, n_parts, &begin, &end);
+  for (int64_t k = begin; k < end; k++) {
+    int64_t offset_a, offset_b;
+    r.locate(k / chunks, &offset_a, &offset_b);
+    const int64_t first = k % chunks * kVirtualLanes, last = first + kVirtualLanes < r.run ? first + kVirtualLanes : r.run;
+    store_flat(db + offset_b, first, last, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+      vec sum = vzero();
+      r.visit([&](int64_t s) EDGECL_INLINE_LAMBDA {
+        const vec d = vload(dy + offset_a + s + i);
+        sum = kMul ? vfma(d, vload(x + offset_a + s + i), sum) : sum + d;
+      });
+      return accumulate ? vload(db + offset_b + i) + sum : sum;
+    });
+  }
+}
+
+}  // namespace
+
+size_t binary_forward_scratch_bytes(const BinaryArgs& a) { return row_bytes(a.a); }
+
+void binary_forward(const BinaryArgs& a, int part, int n_parts, void* scratch) {
+  Axis axes[5];
+  axes_of(a, a.a, axes);
+  const float* x = a.a.data;
+  const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
+  with_fused_activation(a.activation.kind, [&](auto tag) EDGECL_INLINE_LAMBDA {
+    constexpr Activation kKind = decltype(tag)::kind;
+    with_flag(a.op == BinaryOp::kMul, [&](auto mul) EDGECL_INLINE_LAMBDA {
+      for_planes(axes, a.b, static_cast<float*>(scratch), a.y.data, part, n_parts, [&](int64_t i, vec b) EDGECL_INLINE_LAMBDA {
+        const vec v = vload(x + i);
+        return fused_activation<kKind>(decltype(mul)::value ? v * b : v + b, lo, hi);
+      });
+    });
+  });
+}
+
+size_t binary_backward_scratch_bytes(const BinaryBackwardArgs& a) { return row_bytes(a.dy); }
+
+void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void* scratch) {
+  Axis axes[5];
+  axes_of(a, a.dy, axes);
+  const float* dy = a.dy.data;
+  float *da = a.da.data, *row = static_cast<float*>(scratch);
+  if (a.db) {
+    const Reduction r(axes);
+    with_flag(a.op == BinaryOp::kMul,
+              [&](auto mul) EDGECL_INLINE_LAMBDA { gradient_of_b<decltype(mul)::value>(a, r, part, n_parts); });
+  }
+  if (!da) return;
+  with_flag(a.accumulate_a, [&](auto accumulate) EDGECL_INLINE_LAMBDA {
+    constexpr bool kAccumulate = decltype(accumulate)::value;
+    if (a.op == BinaryOp::kMul) {
+      for_planes(axes, a.b, row, da, part, n_parts, [&](int64_t i, vec b) EDGECL_INLINE_LAMBDA {
+        const vec r = vload(dy + i) * b;
+        return kAccumulate ? vload(da + i) + r : r;
+      });
+    } else {  // b plays no part: one constant cover
+      Axis without_b[5];
+      for (int i = 0; i < 5; i++) without_b[i] = {axes[i].size, axes[i].stride_a, 0};
+      const float nothing = 0.0f;
+      for_planes(without_b, &nothing, row, da, part, n_parts, [&](int64_t i, vec) EDGECL_INLINE_LAMBDA {
+        const vec r = vload(dy + i);
+        return kAccumulate ? vload(da + i) + r : r;
+      });
+    }
+  });
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

@@ -1,0 +1,130 @@
+// Packing of a strip of a source plane with its zero border, so that every tap of a convolution becomes one constant
+// offset. Never here: multiply-adds, tile shapes, the split of work.
+#include "kernels/simd/conv_pack.h"
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+int gcd(int a, int b) {
+  while (b) {
+    const int r = a % b;
+    a = b;
+    b = r;
+  }
+  return a;
+}
+
+// Whole vectors: may read and write up to kVec - 1 floats too many.
+EDGECL_INLINE void copy_over(float* to, const float* from, int64_t n) {
+  for (int64_t i = 0; i < n; i += kVec) vstore(to + i, vload(from + i));
+}
+EDGECL_INLINE void zero_over(float* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += kVec) vstore(to + i, vzero());
+}
+
+EDGECL_INLINE vec even_lanes(vec a, vec b) {
+#if EDGECL_VECTOR_BYTES == 64
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif EDGECL_VECTOR_BYTES == 32
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#endif
+}
+
+// Every step-th position of a row, `lanes` floats each.
+void copy_strided(float* to, const float* from, int positions, int step, int lanes) {
+  if (lanes == 1) {
+    int i = 0;
+    if (step == 2)
+      for (; i + kVec < positions; i += kVec)
+        vstore(to + i, even_lanes(vload(from + 2 * i), vload(from + 2 * i + kVec)));
+    for (; i < positions; i++) to[i] = from[static_cast<int64_t>(i) * step];
+    return;
+  }
+  for (int i = 0; i < positions; i++)
+    copy_over(to + static_cast<int64_t>(i) * lanes, from + static_cast<int64_t>(i) * step * lanes, lanes);
+}
+
+}  // namespace
+
+Axis forward_axis(int kernel, int stride, int dilation, int pad, int out) {
+  Axis a = {kernel, 0, 1, -pad, dilation, stride, out, 0, 1, 1};
+  share_phases(&a);
+  return a;
+}
+
+Axis gradient_axis(int kernel, int stride, int dilation, int pad, int in, int phase) {
+  int first = 0;
+  while (first < kernel && (phase + pad - first * dilation) % stride != 0) first++;
+  const int tap_step = stride / gcd(stride, dilation);
+  Axis a;
+  a.count = first < kernel ? (kernel - 1 - first) / tap_step + 1 : 0;
+  a.tap_first = first;
+  a.tap_step = tap_step;
+  a.start = first < kernel ? (phase + pad - first * dilation) / stride : 0;
+  a.delta = -(tap_step * dilation) / stride;
+  a.step = 1;
+  a.out = in > phase ? (in - phase + stride - 1) / stride : 0;
+  a.out_first = phase;
+  a.out_step = stride;
+  a.classes = 1;
+  return a;
+}
+
+void share_phases(Axis* a) {
+  const int phases = a->step / gcd(a->step, a->delta < 0 ? -a->delta : a->delta);
+  a->classes = phases < a->count ? phases : a->count;
+  if (a->classes < 1) a->classes = 1;
+}
+
+void separate_phases(Axis* a) {
+  a->classes = a->count > 1 ? a->count : 1;
+}
+
+PackLayout pack_layout(const Axis& h, const Axis& w, int rows, int columns, int lanes) {
+  PackLayout p;
+  p.rows = rows;
+  p.columns = columns;
+  p.class_rows = rows + h.max_shift();
+  p.pitch = static_cast<int64_t>(columns + w.max_shift()) * lanes;
+  p.column_class = p.pitch * p.class_rows * h.classes;
+  p.channel = round_up(p.column_class * w.classes, 16);
+  // Channels a multiple of 4 KB apart would fall into the same cache sets.
+  if (p.channel % 1024 == 0) p.channel += 16;
+  return p;
+}
+
+void pack_plane(const PackLayout& p, const Axis& h, const Axis& w, const float* plane, int height, int width, int lanes,
+                int row, int column, float* packed) {
+  const int columns = static_cast<int>(p.pitch / lanes);
+  for (int cw = 0; cw < w.classes; cw++) {
+    const int first = w.class_start(cw) + column * w.step;
+    // Packed columns [low, high) lie inside the source.
+    int low = first < 0 ? (-first + w.step - 1) / w.step : 0;
+    if (low > columns) low = columns;
+    int high = first < width ? (width - 1 - first) / w.step + 1 : 0;
+    if (high > columns) high = columns;
+    if (high < low) high = low;
+    for (int ch = 0; ch < h.classes; ch++)
+      for (int i = 0; i < p.class_rows; i++, packed += p.pitch) {
+        const int source = h.class_start(ch) + (row + i) * h.step;
+        if (source < 0 || source >= height || high == low) {
+          zero_over(packed, p.pitch);
+          continue;
+        }
+        if (low > 0) zero_over(packed, static_cast<int64_t>(low) * lanes);
+        const float* from =
+            plane + (static_cast<int64_t>(source) * width + first + static_cast<int64_t>(low) * w.step) * lanes;
+        float* to = packed + static_cast<int64_t>(low) * lanes;
+        if (w.step == 1)
+          copy_over(to, from, static_cast<int64_t>(high - low) * lanes);
+        else
+          copy_strided(to, from, high - low, w.step, lanes);
+        if (high < columns)
+          zero_over(packed + static_cast<int64_t>(high) * lanes, static_cast<int64_t>(columns - high) * lanes);
+      }
+  }
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

@@ -1,0 +1,123 @@
+// Instances of the weight gradient's register tile, and the choice between them.
+// Never here: packing, layer shapes.
+#include "kernels/simd/conv_weight_tile.h"
+
+#include "kernels/simd/tree.h"
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+EDGECL_INLINE vec lane_numbers() {
+  vec v;
+  for (int i = 0; i < kVec; i++) v[i] = static_cast<float>(i);
+  return v;
+}
+
+// Keeps a compiler from reading the vector again for every use: loads, not multiply-adds, would set the pace.
+EDGECL_INLINE vec in_register(vec v) {
+#if defined(__AVX512F__)
+  __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+  __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
+  return v;
+}
+
+template <int R, int Q, bool kShort>
+EDGECL_INLINE void chunk(const float* const (&x)[Q], int64_t i, const float* dy, int valid, vec (&acc)[R][Q]) {
+  vec d[R];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r++) d[r] = vload(dy + r * kVec);
+#pragma GCC unroll 9
+  for (int q = 0; q < Q; q++) {
+    const vec v = in_register(vload(x[q] + i));
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+      const vec sum = vfma(d[r], v, acc[r][q]);
+      if constexpr (kShort)
+        acc[r][q] = lane_numbers() < vset(static_cast<float>(valid)) ? sum : acc[r][q];
+      else
+        acc[r][q] = sum;
+    }
+  }
+}
+
+template <int R, int Q>
+void tile(const WeightTileArgs& a) {
+  alignas(64) float lanes[(R * Q + kVec - 1) / kVec * kVec * 16];
+  const float* dy = a.dy;  // the parts of the 16 lanes follow each other in it
+  for (int part = 0; part < kParts; part++) {
+    vec acc[R][Q];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 9
+      for (int q = 0; q < Q; q++) acc[r][q] = vzero();
+    for (const ChunkRun *run = a.runs, *end = a.runs + a.n_runs; run != end; run++) {
+      const float* x[Q];
+#pragma GCC unroll 9
+      for (int q = 0; q < Q; q++) x[q] = a.x + a.columns[q] + run->x + part * kVec;
+      if (run->valid < 16) {
+        if (run->valid > part * kVec) chunk<R, Q, true>(x, 0, dy, run->valid - part * kVec, acc);
+        dy += R * kVec;
+        continue;
+      }
+      const int64_t floats = static_cast<int64_t>(run->chunks) * 16;
+      for (int64_t i = 0; i < floats; i += 16, dy += R * kVec) chunk<R, Q, false>(x, i, dy, kVec, acc);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 9
+      for (int q = 0; q < Q; q++) vstore(lanes + (r * Q + q) * 16 + part * kVec, acc[r][q]);
+  }
+  for (int k = R * Q; k % kVec != 0; k++)
+    for (int i = 0; i < 16; i += kVec) vstore(lanes + k * 16 + i, vzero());
+  for (int k = 0; k < R * Q; k += kVec) tree_of_many(lanes + k * 16, a.sums + k);
+}
+
+template <int R, int Q>
+constexpr WeightTile instance() {
+  if constexpr (R * Q <= kWeightAccumulators)
+    return tile<R, Q>;
+  else
+    return nullptr;
+}
+
+#define EDGECL_TILE_ROW(R)                                                                   \
+  {instance<R, 1>(), instance<R, 2>(), instance<R, 3>(), instance<R, 4>(), instance<R, 5>(), \
+   instance<R, 6>(), instance<R, 7>(), instance<R, 8>(), instance<R, 9>()}
+constexpr WeightTile kTiles[kMaxWeightRows][kMaxWeightColumns] = {EDGECL_TILE_ROW(1), EDGECL_TILE_ROW(2),
+                                                                  EDGECL_TILE_ROW(3), EDGECL_TILE_ROW(4)};
+#undef EDGECL_TILE_ROW
+
+}  // namespace
+
+WeightTile weight_tile(int rows, int columns) {
+  return kTiles[rows - 1][columns - 1];
+}
+
+void pack_chunks(const float* dy, int64_t dy_row, int rows, const ChunkRun* runs, int n_runs, float* packed) {
+  for (int part = 0; part < kParts; part++)
+    for (const ChunkRun *run = runs, *end = runs + n_runs; run != end; run++) {
+      const float* from = dy + run->dy + part * kVec;
+      for (int i = 0; i < run->chunks; i++, from += 16)
+        for (int r = 0; r < rows; r++, packed += kVec) vstore(packed, vload(from + r * dy_row));
+    }
+}
+
+void weight_tile_shape(int64_t rows, int64_t columns, int* tile_rows, int* tile_columns) {
+  int64_t best = -1;
+  for (int r = 1; r <= kMaxWeightRows && r <= rows; r++)
+    for (int q = 1; q <= kMaxWeightColumns && q <= columns && r * q <= kWeightAccumulators; q++) {
+      // Per chunk: one cycle a multiply-add and a load, each tile; latency keeps small tiles from being quicker.
+      const int multiply = r * q, load = r + q;
+      const int64_t cost = ((rows + r - 1) / r) * ((columns + q - 1) / q) * ((multiply > load ? multiply : load) + 1);
+      if (best >= 0 && cost >= best) continue;
+      best = cost;
+      *tile_rows = r;
+      *tile_columns = q;
+    }
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

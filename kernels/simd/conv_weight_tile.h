@@ -1,0 +1,42 @@
+// The register tile of convolution weight gradients: R output channels against Q (input channel, tap) columns, 16
+// virtual lanes each, and the tree that ends a block. Never here: packing, layer shapes.
+#ifndef EDGECL_KERNELS_SIMD_CONV_WEIGHT_TILE_H_
+#define EDGECL_KERNELS_SIMD_CONV_WEIGHT_TILE_H_
+
+#include "kernels/kernels.h"
+#include "kernels/simd/simd.h"
+
+namespace edgecl::EDGECL_LEVEL {
+
+constexpr int kMaxWeightRows = 4;
+constexpr int kMaxWeightColumns = 9;
+constexpr int kWeightAccumulators = EDGECL_VECTOR_BYTES == 64 ? 27 : EDGECL_VECTOR_BYTES == 32 ? 12 : 24;
+constexpr int kMaxWeightSums = 32;  // rows * columns of a tile, rounded up to whole vectors
+
+// `chunks` successive chunks of 16 floats; `valid` < 16 only in a run of one short chunk, whose other lanes are left
+// alone.
+struct ChunkRun {
+  int64_t x, dy;  // floats from a column's base; from a row's base in the tensor dY
+  int32_t chunks, valid;
+};
+
+struct WeightTileArgs {
+  const float* x;
+  const int64_t* columns;  // [Q] offsets of the columns from x
+  const float* dy;         // as pack_chunks leaves it
+  const ChunkRun* runs;
+  int n_runs;
+  float* sums;  // [R][Q], room for kMaxWeightSums
+};
+
+// The chunks of `rows` rows of dY, `dy_row` floats apart, as one stream [part of the 16 lanes][chunk][row][kVec].
+void pack_chunks(const float* dy, int64_t dy_row, int rows, const ChunkRun* runs, int n_runs, float* packed);
+
+typedef void (*WeightTile)(const WeightTileArgs& args);
+WeightTile weight_tile(int rows, int columns);
+// Largest rows and columns of the tiles that suit a gradient of this size.
+void weight_tile_shape(int64_t rows, int64_t columns, int* tile_rows, int* tile_columns);
+
+}  // namespace edgecl::EDGECL_LEVEL
+
+#endif  // EDGECL_KERNELS_SIMD_CONV_WEIGHT_TILE_H_

@@ -1,0 +1,169 @@
+// Depthwise convolution: a packed channel, tiles of a few output rows by one or two vectors that share every loaded
+// input vector. Never here: other kernel sizes, dilation, weight gradients.
+#include "kernels/simd/depthwise.h"
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+constexpr int64_t kStripFloats = 5 * 1024;  // of a packed channel: two thirds of a first-level cache
+constexpr int kTileRows = 4;
+
+struct Whole {  // the native vector
+  typedef vec Type;
+  static constexpr int kLanes = kVec;
+  EDGECL_INLINE Type load(const float* p) { return vload(p); }
+  EDGECL_INLINE void store(float* p, Type v, int n) { vstore_n(p, v, n); }
+  EDGECL_INLINE Type fma(Type a, Type b, Type c) { return vfma(a, b, c); }
+};
+#if defined(__AVX512F__)
+struct Half {  // for rows of at most 8 floats
+  typedef float Type __attribute__((vector_size(32), may_alias));
+  static constexpr int kLanes = 8;
+  EDGECL_INLINE Type load(const float* p) { return (Type)_mm256_loadu_ps(p); }
+  EDGECL_INLINE void store(float* p, Type v, int n) {
+    _mm256_mask_storeu_ps(p, static_cast<__mmask8>((1u << n) - 1u), (__m256)v);
+  }
+  EDGECL_INLINE Type fma(Type a, Type b, Type c) { return (Type)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+};
+#else
+typedef Whole Half;
+#endif
+
+// One channel's strip.
+struct StripArgs {
+  const float* packed;
+  int64_t pitch, row_class, column_class;
+  int lanes;            // batch lanes: the distance of neighbouring columns
+  const float* weight;  // of the output channel
+  float start;          // bias
+  float* out;           // first output row of the strip
+  int64_t out_row;
+  int rows;
+  int64_t floats;  // of an output row
+  ActivationSpec activation;
+};
+
+// Output rows [row, row + R) and C vectors from `first` on. Input rows come in the order that makes each output's taps
+// ascend: downwards, or upwards where the taps run against the source (input gradient).
+template <class V, int K, int S, bool kUpwards, int R, int C>
+EDGECL_INLINE void tile(const StripArgs& a, int row, int64_t first) {
+  typedef typename V::Type Vector;
+  Vector acc[R][C];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+    for (int c = 0; c < C; c++) acc[r][c] = a.start - Vector{};
+  const float* base = a.packed + row * a.pitch + first;
+#pragma GCC unroll 16
+  for (int n = 0; n < (R - 1) * S + K; n++) {
+    const int in = kUpwards ? (R - 1) * S + K - 1 - n : n;
+    const float* line = base + (in % S) * a.row_class + (in / S) * a.pitch;
+#pragma GCC unroll 5
+    for (int kw = 0; kw < K; kw++) {
+      const int shift = kUpwards ? K - 1 - kw : kw;
+      const float* from = line + (shift % S) * a.column_class + static_cast<int64_t>(shift / S) * a.lanes;
+      Vector x[C];
+#pragma GCC unroll 4
+      for (int c = 0; c < C; c++) x[c] = V::load(from + c * V::kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const int kh = kUpwards ? K - 1 - (in - r * S) : in - r * S;
+        if (kh < 0 || kh >= K) continue;
+        const Vector w = a.weight[kh * K + kw] - Vector{};
+#pragma GCC unroll 4
+        for (int c = 0; c < C; c++) acc[r][c] = V::fma(w, x[c], acc[r][c]);
+      }
+    }
+  }
+  const bool relu = a.activation.kind == Activation::kRelu, clip = a.activation.kind == Activation::kClip;
+  const Vector low = (clip ? a.activation.lo : 0.0f) - Vector{}, high = a.activation.hi - Vector{};
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+    if (row + r >= a.rows) return;
+    float* out = a.out + (row + r) * a.out_row + first;
+#pragma GCC unroll 4
+    for (int c = 0; c < C; c++) {
+      Vector y = acc[r][c];
+      if (relu || clip) y = y > low ? y : low;
+      if (clip) y = y < high ? y : high;
+      const int64_t left = a.floats - first - c * V::kLanes;
+      V::store(out + c * V::kLanes, y, left < V::kLanes ? static_cast<int>(left) : V::kLanes);
+    }
+  }
+}
+
+template <class V, int K, int S, bool kUpwards>
+void strip(const StripArgs& a) {
+  int64_t first = 0;
+  for (; a.floats - first > V::kLanes; first += 2 * V::kLanes)
+    for (int row = 0; row < a.rows; row += kTileRows) tile<V, K, S, kUpwards, kTileRows, 2>(a, row, first);
+  if (first < a.floats)
+    for (int row = 0; row < a.rows; row += kTileRows) tile<V, K, S, kUpwards, kTileRows, 1>(a, row, first);
+}
+
+typedef void (*Strip)(const StripArgs&);
+template <class V>
+Strip choose(int kernel, int stride, bool upwards) {
+  if (kernel == 3) return upwards ? strip<V, 3, 1, true> : stride == 1 ? strip<V, 3, 1, false> : strip<V, 3, 2, false>;
+  return upwards ? strip<V, 5, 1, true> : stride == 1 ? strip<V, 5, 1, false> : strip<V, 5, 2, false>;
+}
+
+int strip_rows(const ConvGemm& conv) {
+  const int64_t one = pack_layout(conv.h, conv.w, 1, conv.w.out, conv.source.lanes).channel;
+  const int64_t each =
+      static_cast<int64_t>(conv.w.out + conv.w.max_shift()) * conv.source.lanes * conv.h.classes * conv.w.classes;
+  int64_t rows = one >= kStripFloats ? kTileRows : (kStripFloats - one) / each + 1;
+  rows = round_up(rows, kTileRows);
+  return static_cast<int>(rows < conv.h.out ? rows : round_up(conv.h.out, kTileRows));
+}
+
+}  // namespace
+
+bool depthwise_suits(const ConvGemm& conv) {
+  const Axis &h = conv.h, &w = conv.w;
+  return conv.channels == 1 && h.count == w.count && (h.count == 3 || h.count == 5) && conv.kernel_w == w.count &&
+         h.delta == w.delta && (h.delta == 1 || h.delta == -1) && h.step == w.step && h.out_step == 1 &&
+         w.out_step == 1 && (h.step == 1 || (h.step == 2 && h.delta == 1)) && !conv.accumulate;
+}
+
+size_t depthwise_scratch_bytes(const ConvGemm& conv) {
+  return static_cast<size_t>(pack_layout(conv.h, conv.w, strip_rows(conv), conv.w.out, conv.source.lanes).channel +
+                             4 * kVec) *
+         sizeof(float);
+}
+
+void depthwise(const ConvGemm& conv, int part, int n_parts, void* scratch) {
+  const int lanes = conv.source.lanes, most = strip_rows(conv);
+  const PackLayout layout = pack_layout(conv.h, conv.w, most, conv.w.out, lanes);
+  float* packed = static_cast<float*>(scratch);
+  StripArgs a;
+  a.packed = packed;
+  a.pitch = layout.pitch;
+  a.row_class = layout.pitch * layout.class_rows;
+  a.column_class = layout.column_class;
+  a.lanes = lanes;
+  a.floats = static_cast<int64_t>(conv.w.out) * lanes;
+  a.out_row = a.floats;
+  a.activation = conv.activation;
+  const bool upwards = conv.h.delta < 0;
+  const Strip run = a.floats <= 8 ? choose<Half>(conv.h.count, conv.h.step, upwards)
+                                  : choose<Whole>(conv.h.count, conv.h.step, upwards);
+  int64_t begin, end;
+  share(conv.groups, part, n_parts, &begin, &end);
+  for (int64_t g = 0; g < conv.source.groups; g++)
+    for (int64_t channel = begin; channel < end; channel++)
+      for (int row = 0; row < conv.h.out; row += most) {
+        pack_plane(layout, conv.h, conv.w,
+                   conv.source.data + (g * conv.source.channels + channel) * conv.source.plane(), conv.source.height,
+                   conv.source.width, lanes, row, 0, packed);
+        a.rows = conv.h.out - row < most ? conv.h.out - row : most;
+        for (int64_t o = channel * conv.rows; o < (channel + 1) * conv.rows; o++) {
+          a.weight = conv.weight + o * conv.h.count * conv.w.count;
+          a.start = conv.bias ? conv.bias[o] : 0.0f;
+          a.out = conv.out.data + (g * conv.out.channels + o) * conv.out.plane() + row * a.out_row;
+          run(a);
+        }
+      }
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

@@ -1,0 +1,63 @@
+// The one register tile of all dense forward and input-gradient kernels and of the linear layers: R rows of scalars
+// against Q vectors. Never here: packing, borders, layer shapes.
+#ifndef EDGECL_KERNELS_SIMD_GEMM_TILE_H_
+#define EDGECL_KERNELS_SIMD_GEMM_TILE_H_
+
+#include "kernels/kernels.h"
+#include "kernels/simd/simd.h"
+
+namespace edgecl::EDGECL_LEVEL {
+
+constexpr int kMaxTileRows = 8;
+constexpr int kMaxTileVectors = 12;
+// Accumulators, the vectors of one step and one broadcast must stay in registers; a single row may read its vectors
+// from memory.
+constexpr int kRegisters = EDGECL_VECTOR_BYTES == 32 ? 16 : 32;
+constexpr bool tile_fits(int rows, int vectors) {
+  return rows * vectors + (rows > 1 ? vectors : 1) + 1 <= kRegisters && rows * vectors <= 26;
+}
+
+struct TapOffset {
+  int64_t vectors, scalars;  // floats from a channel's first vector / first scalar
+};
+
+// out[r][p] = chain over (channel, tap) of fma(scalars[r * scalar_row + channel * scalar_channel + tap.scalars],
+//                                              vectors[channel * vector_channel + tap.vectors + p], acc), p < floats of
+//                                              the tile.
+struct GemmTileArgs {
+  const float *vectors, *scalars;
+  int64_t vector_channel, scalar_row, scalar_channel;
+  const TapOffset* taps;
+  int n_taps, n_channels;
+  // Start of the chain: start[r * start_row + p]; else bias[r]; else +0 (both null).
+  const float* start;
+  int64_t start_row;
+  const float* bias;
+  float* out;
+  int64_t out_row;
+  int last;  // valid floats of the last vector, 1..kVec
+  bool accumulate;
+  ActivationSpec activation;  // kNone, kRelu or kClip
+};
+
+typedef void (*GemmTile)(const GemmTileArgs& args);
+GemmTile gemm_tile(int rows, int vectors);
+
+// How `rows` x `vectors` are cut into tiles: counts of blocks, each of balanced size (use block_of).
+struct TileGrid {
+  int row_blocks, vector_blocks;
+};
+TileGrid tile_grid(int64_t rows, int64_t vectors);
+// Largest tile row count that tile_grid(rows, vectors) leads to is (rows + row_blocks - 1) / row_blocks.
+EDGECL_INLINE void block_of(int64_t n, int64_t block, int64_t blocks, int64_t* begin, int* size) {
+  const int64_t first = n * block / blocks;
+  *begin = first;
+  *size = static_cast<int>(n * (block + 1) / blocks - first);
+}
+EDGECL_INLINE int64_t vectors_of(int64_t floats) {
+  return (floats + kVec - 1) / kVec;
+}
+
+}  // namespace edgecl::EDGECL_LEVEL
+
+#endif  // EDGECL_KERNELS_SIMD_GEMM_TILE_H_

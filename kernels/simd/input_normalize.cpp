@@ -1,0 +1,72 @@
+// Raw images to normalised activations, with crop and flip per row. Rows of uint8 go through a table of the 256 possible results of a
+// channel, which are the same three rounded steps.
+// Never here: the choice of crops and flips (the caller's random generator makes it).
+#include "kernels/simd/pointwise.h"
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+constexpr int kTable = 256;
+
+EDGECL_INLINE float normalised(const InputArgs& a, int64_t c, float raw) {
+  const float scaled = raw * a.scale;
+  const float centred = scaled - a.mean[c];
+  return centred * a.inv_std[c];
+}
+
+// Columns of one output row that lie inside the image are [begin, end); output column w is read from source + w * step.
+struct Span {
+  int64_t begin, end, source, step;
+};
+
+EDGECL_INLINE Span span_of(const InputArgs& a, int64_t row, int64_t c, int64_t h) {
+  const int64_t height = a.y.height, width = a.y.width;
+  const int64_t y = h + (a.crop_y ? a.crop_y[row] : 0), dx = a.crop_x ? a.crop_x[row] : 0;
+  if (y < 0 || y >= height) return {0, 0, 0, 0};
+  const int64_t pixel = a.channels_last ? a.y.channels : 1;
+  const int64_t origin = a.channels_last ? y * width * pixel + c : (c * height + y) * width;
+  // Inside where 0 <= w' + dx < width, w' = w or width - 1 - w.
+  const int64_t first = dx < 0 ? (-dx < width ? -dx : width) : 0, last = dx > 0 ? (dx < width ? width - dx : 0) : width;
+  if (a.flip && a.flip[row]) return {width - last, width - first, origin + (width - 1 + dx) * pixel, -pixel};
+  return {first, last, origin + dx * pixel, pixel};
+}
+
+// One output row of one batch row: `out` is its lane, neighbouring columns are `lanes` floats apart.
+template <class Value>
+EDGECL_INLINE void fill_lane(float* out, int64_t width, int64_t lanes, const Span& s, float outside, Value value) {
+  for (int64_t w = 0; w < s.begin; w++) out[w * lanes] = outside;
+  for (int64_t w = s.begin; w < s.end; w++) out[w * lanes] = value(s.source + w * s.step);
+  for (int64_t w = s.end; w < width; w++) out[w * lanes] = outside;
+}
+
+}  // namespace
+
+size_t input_normalize_scratch_bytes(const InputArgs& a) { return a.is_u8 ? kTable * sizeof(float) : 0; }
+
+void input_normalize(const InputArgs& a, int part, int n_parts, void* scratch) {
+  const int64_t lanes = a.y.lanes, width = a.y.width, height = a.y.height;
+  float* table = static_cast<float*>(scratch);
+  int64_t begin, end;
+  share(static_cast<int64_t>(a.y.groups) * a.y.channels, part, n_parts, &begin, &end);
+  for (int64_t gc = begin; gc < end; gc++) {
+    const int64_t g = gc / a.y.channels, c = gc % a.y.channels;
+    const float outside = normalised(a, c, 0.0f);
+    if (a.is_u8)
+      for (int i = 0; i < kTable; i++) table[i] = normalised(a, c, static_cast<float>(i));
+    for (int64_t h = 0; h < height; h++)
+      for (int64_t l = 0; l < lanes; l++) {
+        const int64_t row = g * lanes + l;
+        const Span span = span_of(a, row, c, h);
+        float* out = a.y.data + (gc * height + h) * width * lanes + l;
+        if (a.is_u8) {
+          const uint8_t* raw = static_cast<const uint8_t*>(a.rows[row]);
+          fill_lane(out, width, lanes, span, outside, [&](int64_t i) EDGECL_INLINE_LAMBDA { return table[raw[i]]; });
+        } else {
+          const float* raw = static_cast<const float*>(a.rows[row]);
+          fill_lane(out, width, lanes, span, outside, [&](int64_t i) EDGECL_INLINE_LAMBDA { return normalised(a, c, raw[i]); });
+        }
+      }
+  }
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

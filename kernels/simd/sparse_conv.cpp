@@ -1,0 +1,393 @@
+// Sparse convolution, forward and input gradient: one gather over packed regions, an output row in registers over all its entries.
+// Never here: the weight gradient, dense weights.
+#include "kernels/kernel_declarations.h"
+#include "kernels/simd/conv_pack.h"
+#include "kernels/simd/simd.h"
+#include "kernels/simd/sparse_pack.h"
+#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_tile.h"
+
+EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+constexpr int kTileFloats = kSparseTile * kVec;
+constexpr int kTileFloatsMost = kSparseTileMost * kVec;
+
+// One gather: target positions of one output phase from the source, through one pattern.
+struct Gather {
+  Axis h, w;
+  Tensor source, target;
+  SparsePattern pattern;
+  const float* value;
+  const float* bias;
+  ActivationSpec activation;
+  bool accumulate;
+  int kernel_w;
+};
+
+struct GatherScratch {
+  int32_t* offset;  // [channel_block * taps]
+  float* packed;
+  float* spill;
+  float* partial;
+};
+
+GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCursor* cursor) {
+  const SparsePattern& p = g.pattern;
+  const PackLayout layout = pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes);
+  const int64_t group = static_cast<int64_t>(plan.group_blocks) * p.channel_block;
+  GatherScratch s;
+  s.offset = cursor->take<int32_t>(static_cast<int64_t>(p.channel_block) * p.taps);
+  s.packed = cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * layout.channel + kTileFloatsMost);
+  s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? static_cast<int64_t>(p.rows) * kTileFloatsMost : 0);
+  s.partial = cursor->take<float>(kTileFloatsMost);
+  return s;
+}
+
+// A region of the target grid: first position and extent.
+struct Region {
+  int row, column, rows, columns;
+};
+
+// Adds (`accumulate`) or writes n floats.
+EDGECL_INLINE void put(float* to, const float* from, int64_t n, bool accumulate) {
+  int64_t i = 0;
+  for (; i + kVec <= n; i += kVec) vstore(to + i, accumulate ? vload(to + i) + vload(from + i) : vload(from + i));
+  const int rest = static_cast<int>(n - i);
+  if (rest > 0) vstore_n(to + i, accumulate ? vload_n(to + i, rest) + vload_n(from + i, rest) : vload_n(from + i, rest), rest);
+}
+
+// Where a partial tile goes.
+struct PartialTarget {
+  int64_t row_step, column_step;  // floats between neighbouring positions of the grid in the target
+  int rows, columns;              // valid part of the tile, positions (kFlat: one row)
+  int64_t first, floats;          // kRows, kFlat: the run of a tile row in the flattened region
+  int64_t region_row, valid_row;  // kRows, kFlat: floats of a packed row of the region, and those that exist in the target
+  int lanes;
+};
+
+template <int kColumns>
+EDGECL_INLINE void put_pixels(const SparseTileJob& job, int64_t row, const PartialTarget& t) {
+  float* to = job.target + row * job.target_row;
+  for (int r = 0; r < t.rows; r++)
+    for (int c = 0; c < t.columns; c++)
+      put(to + r * t.row_step + c * t.column_step, job.partial + (r * kColumns + c) * kVec, kVec, job.accumulate);
+}
+
+// A run of the flattened region: pieces of rows where positions adjoin in the target, else single positions.
+void put_run(float* to, const float* from, int64_t first, int64_t floats, const PartialTarget& t, bool accumulate) {
+  const bool adjoining = t.column_step == t.lanes;
+  for (int64_t done = 0; done < floats;) {
+    const int64_t at = first + done, i = at / t.region_row, in_row = at % t.region_row;
+    if (in_row >= t.valid_row) {
+      done += t.region_row - in_row;
+      continue;
+    }
+    const int64_t left = floats - done, piece = adjoining ? t.valid_row - in_row : t.lanes - in_row % t.lanes;
+    const int64_t n = left < piece ? left : piece;
+    put(to + i * t.row_step + in_row / t.lanes * t.column_step + in_row % t.lanes, from + done, n, accumulate);
+    done += n;
+  }
+}
+
+template <int kRows>
+void run_pixels(const SparseTileJob& job, const PartialTarget& t) {
+  constexpr int kColumns = kSparseTile / kRows;
+  sparse_tile<kRows, kColumns, 16>(job, [&](const SparseTileJob& j, int64_t row) { put_pixels<kColumns>(j, row, t); });
+}
+
+template <int kRows, int kVectors>
+void run_vectors(const SparseTileJob& job, const PartialTarget& t) {
+  sparse_tile<kRows, kVectors, kVec>(job, [&](const SparseTileJob& j, int64_t row) {
+    for (int r = 0; r < t.rows; r++)
+      put_run(j.target + row * j.target_row, j.partial + r * kVectors * kVec, t.first + r * t.region_row, t.floats, t, j.accumulate);
+  });
+}
+
+// All tiles of a region, for the rows of `job`.
+class RegionRunner {
+ public:
+  RegionRunner(const Gather& g, const GatherPlan& plan, const GatherScratch& scratch)
+      : g_(g), plan_(plan), scratch_(scratch),
+        layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes)) {
+    fill_offsets(layout_, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block, scratch.offset);
+  }
+
+  void run(int64_t group, const Region& region, int64_t row_begin, int64_t row_end) const {
+    const SparsePattern& p = g_.pattern;
+    const float* source = g_.source.data + group * g_.source.channels * g_.source.plane();
+    SparseTileJob job = {};
+    job.row_start = p.row_start;
+    job.index = p.index;
+    job.value = g_.value;
+    job.offset = scratch_.offset;
+    job.rows = p.rows;
+    job.row_begin = row_begin;
+    job.row_end = row_end;
+    job.block_floats = p.channel_block * layout_.channel;
+    job.pitch = layout_.pitch;
+    job.bias = g_.bias;
+    job.spill = scratch_.spill;
+    job.activation = g_.activation;
+    job.accumulate = g_.accumulate;
+    job.target_row = g_.target.plane();
+    job.partial = scratch_.partial;
+    if (plan_.pack_all) pack(source, region, 0, p.channels);
+
+    PartialTarget t = {};
+    t.lanes = g_.target.lanes;
+    t.column_step = static_cast<int64_t>(g_.w.out_step) * t.lanes;
+    t.row_step = static_cast<int64_t>(g_.h.out_step) * g_.target.width * t.lanes;
+    float* target = g_.target.data + group * g_.target.channels * g_.target.plane() +
+                    (static_cast<int64_t>(g_.h.out_first + region.row * g_.h.out_step) * g_.target.width + g_.w.out_first +
+                     region.column * g_.w.out_step) * t.lanes;
+    t.region_row = layout_.pitch;
+    t.valid_row = static_cast<int64_t>(region.columns) * t.lanes;
+    job.target_pitch = t.row_step;
+    if (plan_.form == GatherForm::kPixels) run_pixel_tiles(job, t, source, region, target);
+    else if (plan_.form == GatherForm::kRows) run_row_tiles(job, t, source, region, target);
+    else run_flat_tiles(job, t, source, region, target);
+  }
+
+ private:
+  void pack(const float* source, const Region& region, int64_t channel_begin, int64_t channel_end) const {
+    pack_channels(layout_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end, scratch_.packed);
+  }
+
+  void run_pixel_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region, float* target) const {
+    for (int i = 0; i < region.rows; i += plan_.tile_rows)
+      for (int j = 0; j < region.columns; j += plan_.tile_columns)
+        for (int s = 0; s < kParts; s++) {
+          t.rows = region.rows - i < plan_.tile_rows ? region.rows - i : plan_.tile_rows;
+          t.columns = region.columns - j < plan_.tile_columns ? region.columns - j : plan_.tile_columns;
+          job.direct = t.rows == plan_.tile_rows && t.columns == plan_.tile_columns;
+          job.target = target + i * t.row_step + j * t.column_step + s * kVec;
+          job.target_step = t.column_step;
+          run_groups(job, source, region, i * layout_.pitch + j * 16 + s * kVec, [&] {
+            if (plan_.tile_rows == 4) run_pixels<4>(job, t);
+            else if (plan_.tile_rows == 2) run_pixels<2>(job, t);
+            else run_pixels<1>(job, t);
+          });
+        }
+  }
+
+  void run_row_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region, float* target) const {
+    const int64_t tile_floats = plan_.tile_columns * kVec;
+    job.target_step = kVec;
+    for (int i = 0; i < region.rows; i += plan_.tile_rows)
+      for (int64_t f = 0; f < t.valid_row; f += tile_floats) {
+        t.rows = region.rows - i < plan_.tile_rows ? region.rows - i : plan_.tile_rows;
+        t.first = i * t.region_row + f;
+        t.floats = t.valid_row - f < tile_floats ? t.valid_row - f : tile_floats;
+        job.direct = t.rows == plan_.tile_rows && t.floats == tile_floats && t.column_step == t.lanes;
+        job.target = job.direct ? target + i * t.row_step + f : target;
+        run_groups(job, source, region, t.first, [&] {
+          if (plan_.tile_columns == kSparseTile / kSparseRows) run_vectors<kSparseRows, kSparseTile / kSparseRows>(job, t);
+          else run_vectors<kSparseRows, kSparseTile / kSparseRows + 1>(job, t);
+        });
+      }
+  }
+
+  // Columns of the packed region that hang over the target's edge are computed and not stored.
+  void run_flat_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region, float* target) const {
+    const int64_t floats = (region.rows - 1) * t.region_row + t.valid_row;
+    const bool adjoining = t.column_step == t.lanes && (region.rows == 1 || (t.valid_row == t.region_row && t.row_step == t.region_row));
+    t.rows = 1;
+    job.target_step = kVec;
+    for (int64_t f = 0; f < floats; f += kTileFloats) {
+      t.first = f;
+      t.floats = floats - f < kTileFloats ? floats - f : kTileFloats;
+      const int vectors = static_cast<int>((t.floats + kVec - 1) / kVec);
+      const int width = vectors > 12 ? 16 : vectors > 10 ? 12 : vectors > 8 ? 10 : vectors > 6 ? 8 : vectors > 4 ? 6 : vectors;
+      job.direct = adjoining && t.floats == static_cast<int64_t>(width) * kVec;
+      job.target = job.direct ? target + f : target;
+      run_groups(job, source, region, f, [&] { run_flat(width, job, t); });
+    }
+  }
+
+  static void run_flat(int width, const SparseTileJob& job, const PartialTarget& t) {
+    switch (width) {
+      case 1: return run_vectors<1, 1>(job, t);
+      case 2: return run_vectors<1, 2>(job, t);
+      case 3: return run_vectors<1, 3>(job, t);
+      case 4: return run_vectors<1, 4>(job, t);
+      case 6: return run_vectors<1, 6>(job, t);
+      case 8: return run_vectors<1, 8>(job, t);
+      case 10: return run_vectors<1, kSparseTile < 10 ? 8 : 10>(job, t);
+      case 12: return run_vectors<1, kSparseTile < 12 ? 8 : 12>(job, t);
+      default: return run_vectors<1, kSparseTile>(job, t);
+    }
+  }
+
+  // Passes over the channel blocks; `tile` runs the job of one pass.
+  template <class Tile>
+  void run_groups(SparseTileJob& job, const float* source, const Region& region, int64_t at, Tile tile) const {
+    const SparsePattern& p = g_.pattern;
+    for (int b = 0; b < p.n_blocks; b += plan_.group_blocks) {
+      job.block_begin = b;
+      job.block_end = b + plan_.group_blocks < p.n_blocks ? b + plan_.group_blocks : p.n_blocks;
+      job.first = b == 0;
+      job.last = job.block_end == p.n_blocks;
+      job.packed = scratch_.packed + at;
+      if (plan_.pack_all) {
+        job.packed += b * job.block_floats;
+      } else {
+        const int64_t end = static_cast<int64_t>(job.block_end) * p.channel_block;
+        pack(source, region, static_cast<int64_t>(b) * p.channel_block, end < p.channels ? end : p.channels);
+      }
+      tile();
+    }
+  }
+
+  const Gather& g_;
+  const GatherPlan& plan_;
+  const GatherScratch& scratch_;
+  PackLayout layout_;
+};
+
+// The part's share of (group, region, row), rows innermost.
+void run_gather(const Gather& g, const GatherPlan& plan, const GatherScratch& scratch, int part, int n_parts) {
+  const int64_t down = (g.h.out + plan.region_rows - 1) / plan.region_rows;
+  const int64_t across = (g.w.out + plan.region_columns - 1) / plan.region_columns;
+  const int64_t rows = g.pattern.rows;
+  int64_t begin, end;
+  share(g.source.groups * down * across * rows, part, n_parts, &begin, &end);
+  if (begin == end) return;
+  const RegionRunner runner(g, plan, scratch);
+  while (begin < end) {
+    const int64_t place = begin / rows, row_begin = begin % rows;
+    const int64_t row_end = end - place * rows < rows ? end - place * rows : rows;
+    Region region;
+    region.row = static_cast<int>(place / across % down) * plan.region_rows;
+    region.column = static_cast<int>(place % across) * plan.region_columns;
+    region.rows = g.h.out - region.row < plan.region_rows ? g.h.out - region.row : plan.region_rows;
+    region.columns = g.w.out - region.column < plan.region_columns ? g.w.out - region.column : plan.region_columns;
+    runner.run(place / across / down, region, row_begin, row_end);
+    begin = place * rows + row_end;
+  }
+}
+
+Gather forward_gather(const SparseConvForwardArgs& a) {
+  const ConvShape& s = a.shape;
+  Gather g;
+  g.h = forward_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.y.height);
+  g.w = forward_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.y.width);
+  g.source = a.x;
+  g.target = a.y;
+  g.pattern = a.pattern;
+  g.value = a.value;
+  g.bias = a.bias;
+  g.activation = a.activation;
+  g.accumulate = false;
+  g.kernel_w = s.kernel_w;
+  return g;
+}
+
+Gather backward_gather(const SparseConvBackwardDataArgs& a, int phase_h, int phase_w) {
+  const ConvShape& s = a.shape;
+  Gather g;
+  g.h = gradient_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dx.height, phase_h);
+  g.w = gradient_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dx.width, phase_w);
+  g.source = a.dy;
+  g.target = a.dx;
+  g.pattern = a.transposed;
+  g.value = a.value;
+  g.bias = nullptr;
+  g.activation = {Activation::kNone, 0.0f, 0.0f};
+  g.accumulate = a.accumulate;
+  g.kernel_w = s.kernel_w;
+  return g;
+}
+
+GatherPlan plan_of(Gather* g) {
+  return plan_gather(g->h, &g->w, g->source.lanes, g->pattern.channels, g->pattern.channel_block);
+}
+
+// Entries of one output phase, in the same order.
+struct PhaseEntries {
+  uint32_t* row_start;
+  uint16_t* index;
+  float* value;
+};
+PhaseEntries take_entries(const SparsePattern& p, ScratchCursor* cursor) {
+  PhaseEntries e;
+  e.row_start = cursor->take<uint32_t>(static_cast<int64_t>(p.n_blocks) * p.rows + 1);
+  e.index = cursor->take<uint16_t>(p.nnz + 1ll);
+  e.value = cursor->take<float>(p.nnz + 1ll);
+  return e;
+}
+// Keeps the entries whose tap takes part in this phase; `offset` is negative for the others.
+void select_phase(Gather* g, const PhaseEntries& e, const int32_t* offset) {
+  const SparsePattern& p = g->pattern;
+  uint32_t n = 0;
+  for (int64_t u = 0; u < static_cast<int64_t>(p.n_blocks) * p.rows; u++) {
+    e.row_start[u] = n;
+    for (uint32_t k = p.row_start[u]; k < p.row_start[u + 1]; k++) {  // written always, kept by the step: no branch to mispredict
+      e.index[n] = p.index[k];
+      e.value[n] = g->value[k];
+      n += offset[p.index[k]] >= 0 ? 1 : 0;
+    }
+  }
+  e.row_start[static_cast<int64_t>(p.n_blocks) * p.rows] = n;
+  g->pattern.row_start = e.row_start;
+  g->pattern.index = e.index;
+  g->pattern.nnz = n;
+  g->value = e.value;
+}
+
+}  // namespace
+
+size_t sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs& a) {
+  Gather g = forward_gather(a);
+  const GatherPlan plan = plan_of(&g);
+  ScratchCursor cursor = {nullptr, 0};
+  take_scratch(g, plan, &cursor);
+  return cursor.used;
+}
+
+void sparse_conv_forward(const SparseConvForwardArgs& a, int part, int n_parts, void* scratch) {
+  Gather g = forward_gather(a);
+  const GatherPlan plan = plan_of(&g);
+  ScratchCursor cursor = {static_cast<char*>(scratch), 0};
+  const GatherScratch s = take_scratch(g, plan, &cursor);
+  run_gather(g, plan, s, part, n_parts);
+}
+
+size_t sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs& a) {
+  const bool phases = a.shape.stride_h * a.shape.stride_w > 1;
+  size_t most = 0;
+  for (int ph = 0; ph < a.shape.stride_h; ph++)
+    for (int pw = 0; pw < a.shape.stride_w; pw++) {
+      Gather g = backward_gather(a, ph, pw);
+      if (g.h.out <= 0 || g.w.out <= 0) continue;
+      const GatherPlan plan = plan_of(&g);
+      ScratchCursor cursor = {nullptr, 0};
+      take_scratch(g, plan, &cursor);
+      if (phases) take_entries(g.pattern, &cursor);
+      if (cursor.used > most) most = cursor.used;
+    }
+  return most;
+}
+
+void sparse_conv_backward_data(const SparseConvBackwardDataArgs& a, int part, int n_parts, void* scratch) {
+  const bool phases = a.shape.stride_h * a.shape.stride_w > 1;
+  for (int ph = 0; ph < a.shape.stride_h; ph++)
+    for (int pw = 0; pw < a.shape.stride_w; pw++) {
+      Gather g = backward_gather(a, ph, pw);
+      if (g.h.out <= 0 || g.w.out <= 0) continue;
+      const GatherPlan plan = plan_of(&g);
+      ScratchCursor cursor = {static_cast<char*>(scratch), 0};
+      const GatherScratch s = take_scratch(g, plan, &cursor);
+      if (phases) {
+        const PhaseEntries e = take_entries(g.pattern, &cursor);
+        const PackLayout layout = pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes);
+        fill_offsets(layout, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block, s.offset);
+        select_phase(&g, e, s.offset);
+      }
+      run_gather(g, plan, s, part, n_parts);
+    }
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

@@ -1,0 +1,397 @@
+// Sparse convolution, weight gradient: dot products of dY tiles held in registers with the packed source, at stored entries only.
+// Never here: forward and input gradient, gradients of weights that are not stored.
+#include "kernels/kernel_declarations.h"
+#include "kernels/simd/conv_pack.h"
+#include "kernels/simd/simd.h"
+#include "kernels/simd/sparse_pack.h"
+#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_reduce.h"
+#include "kernels/simd/sparse_select.h"
+
+EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
+
+namespace edgecl::EDGECL_LEVEL {
+namespace {
+
+constexpr int kBlockFloats = kSparseGradientChunks * kVirtualLanes;
+constexpr int kTogether = 4;  // entries whose chains run side by side, to hide the latency of an fma
+constexpr int kHeld = kVirtualLanes + kTogether;
+static_assert(kSparseGradientChunks == 16, "tiles below are 1x16, 2x8 and 4x4 positions");
+
+enum class GradientForm {
+  kPixels,  // 16 lanes and a block of the contract is a rectangle of positions
+  kFlat,    // a block is a run of the flattened plane; every tap column has its own packed copy
+  kBlocks   // blocks run from one group's plane into the next: every tap of every block is packed for itself
+};
+
+struct GradientPlan {
+  GradientForm form;
+  Axis h, w;
+  PackLayout layout;
+  int tile_rows, tile_columns;  // kPixels
+  int region_blocks;            // blocks of the contract that are packed together
+  int group_blocks;             // channel blocks that are packed together
+};
+
+GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
+  const ConvShape& s = a.shape;
+  const SparsePattern& p = a.pattern;
+  const int64_t row_floats = static_cast<int64_t>(a.dy.width) * a.dy.lanes;
+  const int64_t plane_blocks = (a.dy.plane() + kBlockFloats - 1) / kBlockFloats;
+  GradientPlan plan = {};
+  plan.h = forward_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dy.height);
+  plan.w = forward_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dy.width);
+  const bool whole = a.dy.plane() % kBlockFloats == 0;
+  if (a.dy.groups > 1 && !whole) {
+    plan.form = GradientForm::kBlocks;
+    plan.region_blocks = 1;
+    plan.layout.channel = static_cast<int64_t>(p.taps) * kBlockFloats;
+  } else if (a.dy.lanes == 16 && whole && (a.dy.width % 16 == 0 || a.dy.width == 8 || a.dy.width == 4)) {
+    plan.form = GradientForm::kPixels;
+    plan.tile_columns = a.dy.width < 16 ? a.dy.width : 16;
+    plan.tile_rows = 16 / plan.tile_columns;
+    const int64_t tile = pack_layout(plan.h, plan.w, plan.tile_rows, a.dy.width, 16).channel * p.channel_block;
+    const int rows = plan.tile_rows * limit(kSecondCacheFloats / 4 / tile, 1, a.dy.height / plan.tile_rows);
+    plan.region_blocks = rows * a.dy.width / 16;
+    plan.layout = pack_layout(plan.h, plan.w, rows, a.dy.width, 16);
+  } else {
+    plan.form = GradientForm::kFlat;
+    separate_phases(&plan.w);
+    // The fewest packed floats per block that the cache has room for; regions of whole rows do best.
+    for (int64_t blocks = 1; blocks <= 64 && blocks <= plane_blocks; blocks++) {
+      const int64_t floats = blocks * kBlockFloats, spare = floats % row_floats == 0 ? 0 : row_floats - 2;
+      const PackLayout layout = pack_layout(plan.h, plan.w, limit((floats + spare) / row_floats + (spare ? 1 : 0), 1, a.dy.height),
+                                            a.dy.width, a.dy.lanes);
+      if (blocks > 1 && layout.channel * p.channel_block > kSecondCacheFloats + kSecondCacheFloats / 2) break;
+      if (blocks > 1 && layout.channel * plan.region_blocks >= plan.layout.channel * blocks) continue;
+      plan.region_blocks = static_cast<int>(blocks);
+      plan.layout = layout;
+    }
+  }
+  plan.group_blocks = limit(kFirstCacheFloats / (plan.layout.channel / plan.region_blocks * p.channel_block), 1, p.n_blocks);
+  return plan;
+}
+
+struct GradientScratch {
+  int32_t* offset;   // [channel_block * taps]
+  float* packed;
+  float* held;       // [kHeld][16] lane sums that wait for the tree
+  float* gathered;   // kBlocks: dY of one block, [rows][kBlockFloats]
+};
+
+GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, ScratchCursor* cursor) {
+  GradientScratch s;
+  s.offset = cursor->take<int32_t>(static_cast<int64_t>(a.pattern.channel_block) * a.pattern.taps);
+  s.packed = cursor->take<float>(static_cast<int64_t>(plan.group_blocks) * a.pattern.channel_block * plan.layout.channel + kBlockFloats);
+  s.held = cursor->take<float>(kHeld * kVirtualLanes);
+  s.gathered = cursor->take<float>(plan.form == GradientForm::kBlocks ? static_cast<int64_t>(a.pattern.rows) * kBlockFloats : 0);
+  return s;
+}
+
+// One block of the contract against one block of input channels.
+struct GradientJob {
+  SelectedEntries entries;
+  const int32_t* offset;
+  const float* packed;  // the block's first position
+  int64_t pitch;
+  int64_t unit_begin, unit_end, row_begin;  // consecutive units (channel block, row), and the first one's row
+  const float* dy;                          // row 0's block
+  int64_t dy_row, dy_pitch;
+  int floats;  // of the block; fewer than kBlockFloats only in the last one
+  bool first;  // block of the contract: its sum starts the total
+  float* held;
+};
+
+// Turns the first n held lane sums into sums and adds them to the totals of entries k ..
+EDGECL_INLINE void release(const GradientJob& job, uint32_t k, int n) {
+  const vec16 sums = tree16_rows(job.held);
+  float* total = job.entries.total + k;
+  if (n == kVirtualLanes) {
+    store16(total, job.first ? sums : add16(load16(total), sums));
+  } else {
+    store16_n(total, job.first ? sums : add16(load16_n(total, n), sums), n);
+  }
+}
+
+// Calls dots(k, n, held) for runs of at most kTogether entries of one row, after row(r); keeps `held` and the totals in step.
+template <class Row, class Dots>
+EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
+  const uint32_t* start = job.entries.row_start;
+  uint32_t k = start[job.unit_begin], released = k;
+  for (int64_t u = job.unit_begin; u < job.unit_end; u++) {
+    const uint32_t end = start[u + 1];
+    if (k == end) continue;
+    row(job.row_begin + (u - job.unit_begin));
+    while (k < end) {
+      float* to = job.held + (k - released) * kVirtualLanes;
+      const uint32_t left = end - k;
+      if (left >= kTogether) {
+        dots(Count<kTogether>(), k, to);
+        k += kTogether;
+      } else {
+        if (left == 3) dots(Count<3>(), k, to);
+        else if (left == 2) dots(Count<2>(), k, to);
+        else dots(Count<1>(), k, to);
+        k = end;
+      }
+      if (k - released >= kVirtualLanes) {
+        release(job, released, kVirtualLanes);
+        released += kVirtualLanes;
+        for (uint32_t i = released; i < k; i++)
+          store16(job.held + (i - released) * kVirtualLanes, load16(job.held + (i - released + kVirtualLanes) * kVirtualLanes));
+      }
+    }
+  }
+  if (k > released) release(job, released, static_cast<int>(k - released));
+}
+
+template <int kRows>
+void gradient_tile(const GradientJob& job) {
+  constexpr int kColumns = kSparseGradientChunks / kRows;
+  const int64_t pitch = job.pitch;
+  vec16 d[kSparseGradientChunks];
+  each_entry(
+      job,
+      [&](int64_t row) {
+        const float* dy = job.dy + row * job.dy_row;
+        EDGECL_UNROLL
+        for (int j = 0; j < kSparseGradientChunks; j++) d[j] = load16(dy + j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes);
+      },
+      [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
+        constexpr int kCount = decltype(count)::value;
+        const float* x[kCount];
+        vec16 acc[kCount];
+        EDGECL_UNROLL
+        for (int e = 0; e < kCount; e++) {
+          x[e] = job.packed + job.offset[job.entries.index[k + e]];
+          acc[e] = zero16();
+        }
+        EDGECL_UNROLL
+        for (int j = 0; j < kSparseGradientChunks; j++)
+          EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++)
+            acc[e] = fma16(d[j], load16(x[e] + j / kColumns * pitch + j % kColumns * kVirtualLanes), acc[e]);
+        EDGECL_UNROLL
+        for (int e = 0; e < kCount; e++) store16(held + e * kVirtualLanes, acc[e]);
+      });
+}
+
+// The last block of the planes: any number of floats.
+void gradient_rest(const GradientJob& job) {
+  const int chunks = job.floats / kVirtualLanes, rest = job.floats % kVirtualLanes;
+  const float* dy = nullptr;
+  each_entry(
+      job, [&](int64_t row) { dy = job.dy + row * job.dy_row; },
+      [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
+        constexpr int kCount = decltype(count)::value;
+        const float* x[kCount];
+        vec16 acc[kCount];
+        EDGECL_UNROLL
+        for (int e = 0; e < kCount; e++) {
+          x[e] = job.packed + job.offset[job.entries.index[k + e]];
+          acc[e] = zero16();
+        }
+        for (int j = 0; j < chunks; j++) {
+          const vec16 d = load16(dy + j * kVirtualLanes);
+          EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++) acc[e] = fma16(d, load16(x[e] + j * kVirtualLanes), acc[e]);
+        }
+        for (int e = 0; e < kCount; e++) {
+          float* lanes = held + e * kVirtualLanes;
+          store16(lanes, acc[e]);
+          for (int i = 0; i < rest; i++)  // the other lanes are left alone
+            lanes[i] = sfma(dy[chunks * kVirtualLanes + i], x[e][chunks * kVirtualLanes + i], lanes[i]);
+        }
+      });
+}
+
+void run_job(const GradientPlan& plan, const GradientJob& job) {
+  if (job.floats != kBlockFloats) gradient_rest(job);
+  else if (plan.tile_rows == 4) gradient_tile<4>(job);
+  else if (plan.tile_rows == 2) gradient_tile<2>(job);
+  else gradient_tile<1>(job);
+}
+
+// kBlocks: positions q .. of the planes taken together, 16 floats each.
+struct BlockSource {
+  const SparseConvBackwardWeightArgs& a;
+  int64_t first;
+  int positions;
+
+  void pack_dy(float* to) const {
+    const int64_t cells = static_cast<int64_t>(a.dy.height) * a.dy.width;
+    for (int64_t row = 0; row < a.pattern.rows; row++)
+      for (int j = 0; j < positions; j++) {
+        const int64_t q = first + j;
+        store16(to + row * kBlockFloats + j * 16, load16(a.dy.data + ((q / cells * a.dy.channels + row) * cells + q % cells) * 16));
+      }
+  }
+  void pack_x(int64_t channel, float* to) const {
+    const ConvShape& s = a.shape;
+    const int64_t cells = static_cast<int64_t>(a.dy.height) * a.dy.width;
+    for (int tap = 0; tap < a.pattern.taps; tap++)
+      for (int j = 0; j < positions; j++, to += 16) {
+        const int64_t q = (first + j) % cells, g = (first + j) / cells;
+        const int64_t row = q / a.dy.width * s.stride_h - s.pad_top + tap / s.kernel_w * s.dilation_h;
+        const int64_t column = q % a.dy.width * s.stride_w - s.pad_left + tap % s.kernel_w * s.dilation_w;
+        const bool inside = row >= 0 && row < a.x.height && column >= 0 && column < a.x.width;
+        store16(to, inside ? load16(a.x.data + (((g * a.x.channels + channel) * a.x.height + row) * a.x.width + column) * 16) : zero16());
+      }
+  }
+};
+
+class GradientRunner {
+ public:
+  GradientRunner(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, const GradientScratch& scratch,
+                 const SelectedEntries& entries)
+      : a_(a), plan_(plan), scratch_(scratch) {
+    job_.entries = entries;
+    job_.offset = scratch.offset;
+    job_.pitch = plan.layout.pitch;
+    job_.dy_row = a.dy.plane();
+    job_.dy_pitch = static_cast<int64_t>(a.dy.width) * 16;
+    job_.held = scratch.held;
+    if (plan.form != GradientForm::kBlocks) {
+      fill_offsets(plan.layout, plan.h, plan.w, a.dy.lanes, a.shape.kernel_w, a.pattern.taps, a.pattern.channel_block, scratch.offset);
+    } else {
+      job_.dy_row = kBlockFloats;
+    }
+  }
+
+  void run() {
+    if (plan_.form == GradientForm::kBlocks) {
+      run_blocks();
+      return;
+    }
+    const int64_t plane_blocks = (a_.dy.plane() + kBlockFloats - 1) / kBlockFloats;
+    for (int64_t g = 0; g < a_.dy.groups; g++)
+      for (int64_t q = 0; q < plane_blocks; q += plan_.region_blocks) {
+        const int64_t q_end = q + plan_.region_blocks < plane_blocks ? q + plan_.region_blocks : plane_blocks;
+        run_region(g, q, q_end);
+      }
+  }
+
+ private:
+  // Calls f(channel_begin, channel_end, block_begin, block_end) for the groups of channel blocks that the part has entries in.
+  template <class F>
+  void each_group(F f) const {
+    const SparsePattern& p = a_.pattern;
+    const int64_t block_end = (job_.entries.unit_end + p.rows - 1) / p.rows;
+    for (int64_t b = job_.entries.unit_begin / p.rows; b < block_end; b += plan_.group_blocks) {
+      const int64_t b_end = b + plan_.group_blocks < block_end ? b + plan_.group_blocks : block_end;
+      const int64_t channel_end = b_end * p.channel_block;
+      f(b * p.channel_block, channel_end < p.channels ? channel_end : p.channels, b, b_end);
+    }
+  }
+
+  // The job's block of the contract against packed channel blocks [b, b_end).
+  void run_channel_blocks(int64_t b, int64_t b_end, int64_t at) {
+    const int64_t rows = a_.pattern.rows;
+    for (int64_t i = b; i < b_end; i++) {
+      job_.unit_begin = i * rows > job_.entries.unit_begin ? i * rows : job_.entries.unit_begin;
+      job_.unit_end = (i + 1) * rows < job_.entries.unit_end ? (i + 1) * rows : job_.entries.unit_end;
+      job_.row_begin = job_.unit_begin - i * rows;
+      job_.packed = scratch_.packed + (i - b) * a_.pattern.channel_block * plan_.layout.channel + at;
+      run_job(plan_, job_);
+    }
+  }
+
+  void run_region(int64_t g, int64_t q_begin, int64_t q_end) {
+    const int64_t row_floats = static_cast<int64_t>(a_.dy.width) * a_.dy.lanes;
+    const int64_t row = q_begin * kBlockFloats / row_floats;
+    const float* dy = a_.dy.data + g * a_.dy.channels * a_.dy.plane();
+    const float* x = a_.x.data + g * a_.x.channels * a_.x.plane();
+    each_group([&](int64_t channel, int64_t channel_end, int64_t b, int64_t b_end) {
+      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end, scratch_.packed);
+      for (int64_t q = q_begin; q < q_end; q++) {
+        const int64_t f = q * kBlockFloats, left = a_.dy.plane() - f;
+        job_.floats = left < kBlockFloats ? static_cast<int>(left) : kBlockFloats;
+        job_.first = g == 0 && q == 0;
+        job_.dy = dy + f;
+        int64_t at = f - row * row_floats;
+        if (plan_.form == GradientForm::kPixels) at = (f / row_floats - row) * plan_.layout.pitch + f % row_floats;
+        run_channel_blocks(b, b_end, at);
+      }
+    });
+  }
+
+  void run_blocks() {
+    const SparsePattern& p = a_.pattern;
+    const int64_t positions = static_cast<int64_t>(a_.dy.groups) * a_.dy.height * a_.dy.width;
+    for (int64_t q = 0; q < positions; q += kSparseGradientChunks) {
+      const int n = static_cast<int>(positions - q < kSparseGradientChunks ? positions - q : kSparseGradientChunks);
+      const BlockSource source = {a_, q, n};
+      source.pack_dy(scratch_.gathered);
+      for (int i = 0; i < p.channel_block * p.taps; i++) scratch_.offset[i] = i * n * 16;
+      job_.floats = n * 16;
+      job_.first = q == 0;
+      job_.dy = scratch_.gathered;
+      each_group([&](int64_t channel, int64_t channel_end, int64_t b, int64_t b_end) {
+        for (int64_t c = channel; c < channel_end; c++) {
+          const int64_t in_group = c - channel;
+          source.pack_x(c, scratch_.packed + in_group / p.channel_block * p.channel_block * plan_.layout.channel +
+                               in_group % p.channel_block * p.taps * n * 16);
+        }
+        run_channel_blocks(b, b_end, 0);
+      });
+    }
+  }
+
+  const SparseConvBackwardWeightArgs& a_;
+  const GradientPlan& plan_;
+  const GradientScratch& scratch_;
+  GradientJob job_ = {};
+};
+
+// Sum of dY over one output channel: as the weight gradient, with additions and blocks of kGradientChunks.
+float bias_gradient(const Tensor& dy, int64_t row) {
+  const int64_t plane = dy.plane();
+  vec16 lanes = zero16();
+  float sum = 0.0f;
+  bool started = false;
+  int chunks = 0;
+  for (int64_t g = 0; g < dy.groups; g++) {
+    const float* d = dy.data + (g * dy.channels + row) * plane;
+    for (int64_t f = 0; f < plane; f += kVirtualLanes) {
+      if (chunks == kGradientChunks) {
+        const float block = tree16(lanes);
+        sum = started ? sum + block : block;
+        started = true;
+        lanes = zero16();
+        chunks = 0;
+      }
+      // A sum that starts from +0 is never -0, so that +0 leaves the lanes of a short chunk alone.
+      const int64_t left = plane - f;
+      lanes = add16(lanes, left < kVirtualLanes ? load16_n(d + f, static_cast<int>(left)) : load16(d + f));
+      chunks++;
+    }
+  }
+  const float block = tree16(lanes);
+  return started ? sum + block : block;
+}
+
+}  // namespace
+
+size_t sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs& a) {
+  ScratchCursor cursor = {nullptr, 0};
+  take_scratch(a, plan_gradient(a), &cursor);
+  take_entries(a.pattern, a.selected, a.dvalue, &cursor);
+  return cursor.used;
+}
+
+void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part, int n_parts, void* scratch) {
+  if (a.dbias) {
+    int64_t begin, end;
+    share(a.pattern.rows, part, n_parts, &begin, &end);
+    for (int64_t row = begin; row < end; row++) a.dbias[row] = bias_gradient(a.dy, row);
+  }
+  const GradientPlan plan = plan_gradient(a);
+  ScratchCursor cursor = {static_cast<char*>(scratch), 0};
+  const GradientScratch s = take_scratch(a, plan, &cursor);
+  SelectedEntries entries = take_entries(a.pattern, a.selected, a.dvalue, &cursor);
+  select_entries(a.pattern, a.selected, part, n_parts, &entries);
+  if (entries.row_start[entries.unit_begin] != entries.row_start[entries.unit_end]) GradientRunner(a, plan, s, entries).run();
+  scatter_totals(a.pattern, a.selected, entries, a.dvalue);
+}
+
+}  // namespace edgecl::EDGECL_LEVEL

@@ -1,0 +1,121 @@
+// Learn steps, task boundaries, classes.
+// Never here: the step itself (runtime/learn/learn_step.cpp).
+#include "runtime/learn/learn_step.h"
+
+#include "runtime/api/api_batch.h"
+#include "runtime/api/api_objects.h"
+
+namespace edgecl::api {
+namespace {
+
+Status learn_checked(edgecl_session* session, const edgecl_batch* from, const int32_t* labels, edgecl_learn_report* out) {
+  Batch batch;
+  EDGECL_RETURN_IF_FAILED(read_batch(from, &batch));
+  EDGECL_RETURN_IF_FAILED(check_pointer(labels, "labels"));
+  edgecl_learn_report report;
+  memset(&report, 0, sizeof report);
+  if (out) {
+    EDGECL_RETURN_IF_FAILED(check_struct(out, "edgecl_learn_report"));
+    report = read_struct(out);
+  }
+  StepReport step;
+  const uint32_t slots_capacity = report.replay_slots ? report.replay_slots_capacity : UINT32_MAX;
+  EDGECL_RETURN_IF_FAILED(learn_step(&session->session, batch, labels, slots_capacity, &step));
+  if (out == nullptr) return Status();
+  report.n_replayed = step.n_replayed;
+  report.loss = step.loss.total;
+  report.loss_current = step.loss.current;
+  report.loss_replay = step.loss.replay;
+  report.loss_logits = step.loss.logits;
+  report.step = step.step;
+  report.macs_forward = step.macs_forward;
+  report.macs_backward = step.macs_backward;
+  if (report.replay_slots && step.n_replayed) memcpy(report.replay_slots, step.slots, step.n_replayed * sizeof(uint32_t));
+  write_struct(report, out);
+  return Status();
+}
+
+Status learn(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels, edgecl_learn_report* report) {
+  Status status = learn_checked(session, batch, labels, report);
+  if (!status.ok()) session->session.refused_steps++;
+  return status;
+}
+
+Status consolidate(edgecl_session* session, edgecl_consolidate_report* report) {
+  EDGECL_RETURN_IF_FAILED(check_struct(report, "edgecl_consolidate_report"));
+  edgecl_consolidate_report done;
+  memset(&done, 0, sizeof done);
+  session->session.counters.tasks++;
+  write_struct(done, report);
+  return Status();
+}
+
+Status describe(const edgecl_session* session, int32_t label, edgecl_class_info* info) {
+  EDGECL_RETURN_IF_FAILED(check_struct(info, "edgecl_class_info"));
+  const Session& s = session->session;
+  if (label < 0 || static_cast<uint32_t>(label) >= s.classes.capacity) {
+    return failure(EDGECL_E_NOT_FOUND, "expected a label in 0..%u; found %d; ask for one of these", s.classes.capacity - 1, static_cast<int>(label));
+  }
+  const ClassEntry& entry = s.classes.entries[label];
+  edgecl_class_info found;
+  memset(&found, 0, sizeof found);
+  found.label = label;
+  found.name = entry.name;
+  found.samples_seen = entry.samples_seen;
+  found.replay_samples = replay_count(s.replay, label);
+  found.present = s.classes.present[label];
+  write_struct(found, info);
+  return Status();
+}
+
+Status find(const edgecl_session* session, const char* name, int32_t* label) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(name, "name"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(label, "label"));
+  const int32_t found = class_find(session->session.classes, name);
+  if (found < 0) {
+    return failure(EDGECL_E_NOT_FOUND, "expected the name of a class that is present; found \"%.64s\"; add the class first", name);
+  }
+  *label = found;
+  return Status();
+}
+
+}  // namespace
+}  // namespace edgecl::api
+
+using namespace edgecl;
+
+extern "C" {
+
+edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels, edgecl_learn_report* report) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::learn(session, batch, labels, report)) : call.refusal();
+}
+
+edgecl_status edgecl_consolidate(edgecl_session* session, uint32_t, edgecl_consolidate_report* report) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::consolidate(session, report)) : call.refusal();
+}
+
+edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_t* label) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  if (label == nullptr) return call.done(api::check_pointer(label, "label"));
+  return call.done(add_class(&session->session, name, label));
+}
+
+edgecl_status edgecl_class_remove(edgecl_session* session, int32_t label) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(remove_class(&session->session, label)) : call.refusal();
+}
+
+edgecl_status edgecl_class_describe(const edgecl_session* session, int32_t label, edgecl_class_info* info) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::describe(session, label, info)) : call.refusal();
+}
+
+edgecl_status edgecl_class_find(const edgecl_session* session, const char* name, int32_t* label) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::find(session, name, label)) : call.refusal();
+}
+
+}  // extern "C"

@@ -1,0 +1,116 @@
+// Statistics, profiles, descriptions of operators.
+// Never here: anything that changes what is learned.
+#include "runtime/api/api_objects.h"
+
+namespace edgecl::api {
+namespace {
+
+Status stats(const edgecl_session* session, edgecl_stats* out) {
+  EDGECL_RETURN_IF_FAILED(check_struct(out, "edgecl_stats"));
+  const Session& s = session->session;
+  edgecl_stats found;
+  memset(&found, 0, sizeof found);
+  found.n_classes = s.classes.n_present;
+  found.steps = s.counters.step;
+  found.samples_learned = s.counters.samples_learned;
+  found.samples_predicted = s.samples_predicted;
+  found.samples_seen = s.replay.seen;
+  found.replay_fill = s.replay.fill;
+  found.replay_capacity = s.replay.capacity;
+  found.arena_bytes = session->arena_bytes;
+  found.macs_learn = s.counters.macs_learn;
+  found.macs_learn_dense = s.counters.macs_learn_dense;
+  found.refused_steps = s.refused_steps;
+  found.tasks = s.counters.tasks;
+  write_struct(found, out);
+  return Status();
+}
+
+void store_event(void* user, uint32_t op, uint32_t pass, uint64_t begin_us, uint64_t end_us, uint64_t macs) {
+  edgecl_session* session = static_cast<edgecl_session*>(user);
+  if (session->n_events == session->events_capacity) {
+    session->n_dropped++;
+    return;
+  }
+  session->events[session->n_events++] = {op, pass, begin_us, end_us, macs};
+}
+
+Status profile_start(edgecl_session* session, edgecl_profile_event* events, size_t capacity) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(events, "events"));
+  const SessionConfig& config = session->session.config;
+  if (config.now_us == nullptr) {
+    return failure(EDGECL_E_UNSUPPORTED, "expected a session with the now_us hook; found none; set hooks.now_us in its configuration");
+  }
+  if (session->events) return failure(EDGECL_E_SEQUENCE, "expected no profile in progress; found one; call edgecl_profile_stop first");
+  session->events = events;
+  session->events_capacity = capacity;
+  session->n_events = session->n_dropped = 0;
+  session->session.buffers.profiler = {config.hook_user, config.now_us, session, store_event};
+  return Status();
+}
+
+Status profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(n_events, "n_events"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(n_dropped, "n_dropped"));
+  if (session->events == nullptr) return failure(EDGECL_E_SEQUENCE, "expected a profile in progress; found none; call edgecl_profile_start first");
+  *n_events = session->n_events;
+  *n_dropped = session->n_dropped;
+  session->events = nullptr;
+  session->session.buffers.profiler = Profiler();
+  return Status();
+}
+
+// Bytes that the runtime reads for a parameter: values, and two bytes of index for each entry of a sparse one.
+uint64_t weight_bytes(const format::ParamRecord& param) {
+  return param_stored(param) * (param.storage == format::kStorageSparse ? sizeof(float) + sizeof(uint16_t) : sizeof(float));
+}
+
+edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
+  const format::OpRecord& op = plan.ops[index];
+  edgecl_op_info info;
+  memset(&info, 0, sizeof info);
+  info.name = plan.string(op.name);
+  info.kind = op_kind_name(op.kind);
+  info.macs_forward = op_macs_forward(plan, index, true);
+  info.macs_backward = op_macs_backward(plan, index, true);
+  for (const uint32_t p : op.params) {
+    if (p == format::kNone) continue;
+    info.weight_bytes += weight_bytes(plan.params[p]);
+    if (plan.params[p].storage == format::kStorageSparse) info.sparse = 1;
+    if (plan.params[p].trainable) info.trainable = 1;
+  }
+  for (uint32_t i = 0; i < op.n_inputs; i++) info.input_bytes += tensor_row_floats(plan.tensors[op.inputs[i]]) * sizeof(float);
+  info.output_bytes = tensor_row_floats(plan.tensors[op.output]) * sizeof(float);
+  return info;
+}
+
+}  // namespace
+}  // namespace edgecl::api
+
+using namespace edgecl;
+
+extern "C" {
+
+edgecl_status edgecl_session_stats(const edgecl_session* session, edgecl_stats* out) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::stats(session, out)) : call.refusal();
+}
+
+edgecl_status edgecl_profile_start(edgecl_session* session, edgecl_profile_event* events, size_t capacity) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::profile_start(session, events, capacity)) : call.refusal();
+}
+
+edgecl_status edgecl_profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::profile_stop(session, n_events, n_dropped)) : call.refusal();
+}
+
+edgecl_status edgecl_model_op(const edgecl_model* model, uint32_t index, edgecl_op_info* info) {
+  if (model == nullptr || !api::check_struct(info, "edgecl_op_info").ok()) return EDGECL_E_ARGUMENT;
+  if (index >= model->plan.ops.n) return EDGECL_E_NOT_FOUND;
+  api::write_struct(api::describe_op(model->plan, index), info);
+  return EDGECL_OK;
+}
+
+}  // extern "C"

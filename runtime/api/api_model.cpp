@@ -1,0 +1,161 @@
+// Opening, verifying and closing of models.
+// Never here: files (api_model_file.cpp), descriptions (api_model_info.cpp).
+#include <new>
+#include <stdlib.h>
+
+#include "runtime/api/api_objects.h"
+#include "runtime/core/bundle_reader.h"
+
+namespace edgecl::api {
+namespace {
+
+constexpr size_t kModelBytes = (sizeof(edgecl_model) + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+
+// The level that EDGECL_SIMD names, or the best one of this CPU.
+Status choose_kernels(const KernelTable** kernels) {
+#if __STDC_HOSTED__
+  const char* wanted = getenv("EDGECL_SIMD");
+  if (wanted && wanted[0] == '\0') wanted = nullptr;
+#else
+  const char* wanted = nullptr;
+#endif
+  *kernels = kernel_table(wanted);
+  if (*kernels) return Status();
+  const char* levels[16];
+  char list[160] = "";
+  const int n = kernel_levels(levels, 16);
+  size_t at = 0;
+  for (int i = 0; i < n && i < 16; i++) {
+    const size_t length = strlen(levels[i]);
+    if (at + length + 3 > sizeof list) break;
+    if (i) list[at++] = ',', list[at++] = ' ';
+    memcpy(list + at, levels[i], length + 1);
+    at += length;
+  }
+  return failure(EDGECL_E_UNSUPPORTED, "expected EDGECL_SIMD to name a level of this build and CPU (%s); found \"%.64s\"; name one of these or "
+                 "unset it", list, wanted ? wanted : "");
+}
+
+bool aligned(const void* memory) { return reinterpret_cast<uintptr_t>(memory) % kArenaAlignment == 0; }
+
+}  // namespace
+
+Status open_model(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes, edgecl_model** model) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(memory, "memory"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  if (!aligned(memory)) return failure(EDGECL_E_ARGUMENT, "expected memory aligned to 64 bytes; found it otherwise; align it");
+  if (memory_bytes < kModelBytes) {
+    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected %zu bytes for the model; found %zu; ask edgecl_model_size", kModelBytes, memory_bytes);
+  }
+  const KernelTable* kernels = nullptr;
+  EDGECL_RETURN_IF_FAILED(choose_kernels(&kernels));
+  Plan plan;
+  EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, &plan));
+  edgecl_model* object = new (memory) edgecl_model{};
+  object->plan = plan;
+  object->kernels = kernels;
+  object->object_bytes = kModelBytes;
+  *model = object;
+  return Status();
+}
+
+Status open_model_allocated(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator, edgecl_model** model) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  edgecl_allocator chosen;
+  EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
+  void* memory = chosen.allocate(chosen.user, kModelBytes, kArenaAlignment);
+  if (memory == nullptr) {
+    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory", kModelBytes);
+  }
+  edgecl_model* object = nullptr;
+  Status status = open_model(bytes, n_bytes, memory, kModelBytes, &object);
+  if (!status.ok()) {
+    chosen.release(chosen.user, memory, kModelBytes);
+    return status;
+  }
+  object->allocator = chosen;
+  *model = object;
+  return status;
+}
+
+}  // namespace edgecl::api
+
+using namespace edgecl;
+
+extern "C" {
+
+edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes, edgecl_model_info* info, edgecl_error* err) {
+  const auto peek = [&]() -> Status {
+    EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
+    EDGECL_RETURN_IF_FAILED(api::check_struct(info, "edgecl_model_info"));
+    edgecl_model_info found;
+    memset(&found, 0, sizeof found);
+    EDGECL_RETURN_IF_FAILED(peek_bundle(bytes, n_bytes, &found.format_version, &found.bundle_bytes));
+    api::write_struct(found, info);
+    return Status();
+  };
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const Status status = peek();
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const uint8_t public_key[32], edgecl_error* err) {
+  const auto verify = [&]() -> Status {
+    EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
+    Plan plan;
+    EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, &plan));
+    if (public_key == nullptr) return Status();
+    return failure(EDGECL_E_BUNDLE_SIGNATURE, "expected a signature by the given key; found none: version 1 of the format does not carry one yet; "
+                   "verify without a key, and protect the file by other means");
+  };
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const FpControl fp;
+  const Status status = verify();
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, size_t* model_bytes, edgecl_error* err) {
+  const auto measure = [&]() -> Status {
+    EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
+    EDGECL_RETURN_IF_FAILED(api::check_pointer(model_bytes, "model_bytes"));
+    uint32_t version;
+    uint64_t file_bytes;
+    EDGECL_RETURN_IF_FAILED(peek_bundle(bytes, n_bytes, &version, &file_bytes));
+    *model_bytes = api::kModelBytes;
+    return Status();
+  };
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const Status status = measure();
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes, edgecl_model** model, edgecl_error* err) {
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const FpControl fp;
+  const Status status = api::open_model(bytes, n_bytes, memory, memory_bytes, model);
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator, edgecl_model** model,
+                                       edgecl_error* err) {
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const FpControl fp;
+  const Status status = api::open_model_allocated(bytes, n_bytes, allocator, model);
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_model_close(edgecl_model* model) {
+  if (model == nullptr) return EDGECL_OK;
+  if (model->n_sessions.load(std::memory_order_acquire) != 0) return EDGECL_E_SEQUENCE;
+  const edgecl_allocator allocator = model->allocator;
+  const size_t object_bytes = model->object_bytes;
+  if (model->unmap) model->unmap(const_cast<uint8_t*>(model->plan.bytes), static_cast<size_t>(model->plan.n_bytes));
+  model->~edgecl_model();
+  if (allocator.release) allocator.release(allocator.user, model, object_bytes);
+  return EDGECL_OK;
+}
+
+const char* edgecl_model_kernel_level(const edgecl_model* model) { return model ? model->kernels->level : ""; }
+
+}  // extern "C"

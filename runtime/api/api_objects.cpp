@@ -1,0 +1,40 @@
+// Ends of calls, allocators, wiping.
+// Never here: entry points.
+#include "runtime/api/api_objects.h"
+
+#include <stdlib.h>
+
+namespace edgecl::api {
+namespace {
+
+void* libc_allocate(void*, size_t bytes, size_t alignment) { return aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment); }
+void libc_release(void*, void* memory, size_t) { free(memory); }
+
+}  // namespace
+
+edgecl_status SessionCall::done(const Status& status) const {
+  if (status.ok()) return EDGECL_OK;
+  memcpy(session_->error, status.message, sizeof session_->error);
+  const SessionConfig& config = session_->session.config;
+  constexpr int32_t kWarning = 2;
+  if (config.log) config.log(config.hook_user, kWarning, session_->error);
+  return status.code;
+}
+
+Status choose_allocator(const edgecl_allocator* allocator, edgecl_allocator* chosen) {
+  if (allocator == nullptr) {
+    *chosen = {sizeof(edgecl_allocator), libc_allocate, libc_release, nullptr};
+    return Status();
+  }
+  EDGECL_RETURN_IF_FAILED(check_struct(allocator, "edgecl_allocator"));
+  *chosen = read_struct(allocator);
+  if (chosen->allocate && chosen->release) return Status();
+  return failure(EDGECL_E_ARGUMENT, "expected an allocator with both functions; found NULL; set allocate and release");
+}
+
+void wipe(void* memory, size_t bytes) {
+  memset(memory, 0, bytes);
+  __asm__ volatile("" : : "r"(memory) : "memory");
+}
+
+}  // namespace edgecl::api

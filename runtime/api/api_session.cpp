@@ -1,0 +1,226 @@
+// Configuration, sizes, making and ending of sessions.
+// Never here: learning, inference, state.
+#include <new>
+
+#include "runtime/api/api_objects.h"
+#include "runtime/learn/state.h"
+
+namespace edgecl::api {
+namespace {
+
+Status check_flag(const char* field, uint32_t value) {
+  if (value <= 1) return Status();
+  return failure(EDGECL_E_ARGUMENT, "expected %s to be 0 or 1; found %u; set one of these", field, value);
+}
+
+// The caller's configuration in the learner's terms, checked against the bundle.
+Status read_config(const Plan& plan, const edgecl_session_config* from, SessionConfig* to) {
+  EDGECL_RETURN_IF_FAILED(check_struct(from, "edgecl_session_config"));
+  const edgecl_session_config c = read_struct(from);
+  EDGECL_RETURN_IF_FAILED(check_flag("class_mask", c.class_mask));
+  EDGECL_RETURN_IF_FAILED(check_flag("augment_flip", c.augment_flip));
+  EDGECL_RETURN_IF_FAILED(check_flag("predict_only", c.predict_only));
+  EDGECL_RETURN_IF_FAILED(check_flag("add_unseen_labels", c.add_unseen_labels));
+  EDGECL_RETURN_IF_FAILED(check_struct(&c.hooks, "edgecl_hooks"));
+  *to = SessionConfig();
+  to->max_batch = c.max_batch;
+  to->n_threads = c.n_threads;
+  to->max_classes = c.max_classes;
+  to->method = c.method;
+  to->replay_capacity = c.replay_capacity;
+  to->replay_batch = c.replay_batch;
+  to->class_mask = c.class_mask != 0;
+  to->augment_crop = c.augment_crop;
+  to->augment_flip = c.augment_flip != 0;
+  to->predict_only = c.predict_only != 0;
+  to->add_unseen_labels = c.add_unseen_labels != 0;
+  to->learning_rate = c.learning_rate;
+  to->momentum = c.momentum;
+  to->weight_decay = c.weight_decay;
+  to->alpha = c.alpha;
+  to->beta = c.beta;
+  to->seed = c.seed;
+  to->hook_user = c.hooks.user;
+  to->now_us = c.hooks.now_us;
+  to->log = c.hooks.log;
+  to->parallel.n_threads = c.n_threads;
+  to->parallel.user = c.hooks.user;
+  to->parallel.parallel_for = c.hooks.parallel_for;
+  return check_config(plan, *to);
+}
+
+edgecl_session_config write_config(const SessionConfig& from) {
+  edgecl_session_config c;
+  memset(&c, 0, sizeof c);
+  c.max_batch = from.max_batch;
+  c.n_threads = from.n_threads;
+  c.max_classes = from.max_classes;
+  c.method = from.method;
+  c.replay_capacity = from.replay_capacity;
+  c.replay_batch = from.replay_batch;
+  c.class_mask = from.class_mask;
+  c.augment_crop = from.augment_crop;
+  c.augment_flip = from.augment_flip;
+  c.predict_only = from.predict_only;
+  c.learning_rate = from.learning_rate;
+  c.momentum = from.momentum;
+  c.weight_decay = from.weight_decay;
+  c.alpha = from.alpha;
+  c.beta = from.beta;
+  c.hooks.struct_size = sizeof c.hooks;
+  return c;
+}
+
+// One layout for measuring and for building: the handle first, then the learner.
+edgecl_session* lay_out(Arena* arena, const edgecl_model& model, const SessionConfig& config, Session* session) {
+  arena->begin_region("control");
+  edgecl_session* handle = arena->take<edgecl_session>(1);
+  plan_session(arena, model.plan, *model.kernels, config, session);
+  return handle;
+}
+
+Status measure(const edgecl_model& model, const SessionConfig& config, SessionSizes* sizes) {
+  Arena arena;
+  Session unused;
+  lay_out(&arena, model, config, &unused);
+  if (arena.exhausted()) {
+    return failure(EDGECL_E_CAPACITY, "expected a session that fits the address space; found one that does not; lower max_batch or replay_capacity");
+  }
+  *sizes = session_sizes(arena, model.plan, config);
+  return Status();
+}
+
+Status build(edgecl_model* model, const SessionConfig& config, void* memory, size_t bytes, const edgecl_allocator* owner,
+             edgecl_session** session) {
+  if (reinterpret_cast<uintptr_t>(memory) % kArenaAlignment != 0) {
+    return failure(EDGECL_E_ARGUMENT, "expected an arena aligned to 64 bytes; found it otherwise; align it");
+  }
+  Arena arena(memory, bytes);
+  Session learner;
+  edgecl_session* handle = lay_out(&arena, *model, config, &learner);
+  if (arena.exhausted()) {
+    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected an arena of the size that edgecl_session_sizes gives; found %zu bytes; enlarge it", bytes);
+  }
+  new (handle) edgecl_session{};
+  handle->session = learner;
+  handle->model = model;
+  if (owner) handle->allocator = *owner;
+  handle->arena_bytes = arena.used();
+  reset_session(&handle->session);
+  model->n_sessions.fetch_add(1, std::memory_order_acq_rel);
+  *session = handle;
+  return Status();
+}
+
+Status init(edgecl_model* model, const edgecl_session_config* config, void* arena, size_t arena_bytes, edgecl_session** session) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(arena, "arena"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
+  SessionConfig checked;
+  EDGECL_RETURN_IF_FAILED(read_config(model->plan, config, &checked));
+  return build(model, checked, arena, arena_bytes, nullptr, session);
+}
+
+Status create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator, edgecl_session** session) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
+  SessionConfig checked;
+  EDGECL_RETURN_IF_FAILED(read_config(model->plan, config, &checked));
+  edgecl_allocator chosen;
+  EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
+  SessionSizes sizes;
+  EDGECL_RETURN_IF_FAILED(measure(*model, checked, &sizes));
+  const size_t bytes = static_cast<size_t>(sizes.arena_bytes);
+  void* arena = chosen.allocate(chosen.user, bytes, kArenaAlignment);
+  if (arena == nullptr) {
+    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; lower max_batch or replay_capacity", bytes);
+  }
+  Status status = build(model, checked, arena, bytes, &chosen, session);
+  if (!status.ok()) chosen.release(chosen.user, arena, bytes);
+  return status;
+}
+
+Status sizes_of(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  EDGECL_RETURN_IF_FAILED(check_struct(sizes, "edgecl_sizes"));
+  SessionConfig checked;
+  EDGECL_RETURN_IF_FAILED(read_config(model->plan, config, &checked));
+  SessionSizes measured;
+  EDGECL_RETURN_IF_FAILED(measure(*model, checked, &measured));
+  edgecl_sizes found;
+  memset(&found, 0, sizeof found);
+  found.arena_alignment = kArenaAlignment;
+  found.arena_bytes = measured.arena_bytes;
+  found.learnable_bytes = measured.learnable_bytes;
+  found.replay_bytes = measured.replay_bytes;
+  found.learn_bytes = measured.learn_bytes;
+  found.predict_bytes = measured.predict_bytes;
+  found.scratch_bytes = measured.scratch_bytes;
+  found.state_bytes_max = state_bytes_max(model->plan, checked);
+  write_struct(found, sizes);
+  return Status();
+}
+
+}  // namespace
+}  // namespace edgecl::api
+
+using namespace edgecl;
+
+extern "C" {
+
+edgecl_status edgecl_session_config_init(const edgecl_model* model, edgecl_session_config* config) {
+  if (model == nullptr || !api::check_struct(config, "edgecl_session_config").ok()) return EDGECL_E_ARGUMENT;
+  api::write_struct(api::write_config(default_config(model->plan)), config);
+  return EDGECL_OK;
+}
+
+edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes, edgecl_error* err) {
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const FpControl fp;
+  const Status status = api::sizes_of(model, config, sizes);
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config, void* arena, size_t arena_bytes,
+                                  edgecl_session** session, edgecl_error* err) {
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const FpControl fp;
+  const Status status = api::init(model, config, arena, arena_bytes, session);
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_session_create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator,
+                                    edgecl_session** session, edgecl_error* err) {
+  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  const FpControl fp;
+  const Status status = api::create(model, config, allocator, session);
+  return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_session_reset(edgecl_session* session) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  reset_session(&session->session);
+  return EDGECL_OK;
+}
+
+void edgecl_session_destroy(edgecl_session* session) {
+  if (session == nullptr) return;
+  const edgecl_allocator allocator = session->allocator;
+  const size_t bytes = session->arena_bytes;
+  edgecl_model* model = session->model;
+  session->~edgecl_session();
+  api::wipe(session, bytes);  // the handle is the first piece of the arena
+  if (allocator.release) allocator.release(allocator.user, session, bytes);
+  model->n_sessions.fetch_sub(1, std::memory_order_acq_rel);
+}
+
+const char* edgecl_session_error(const edgecl_session* session) { return session ? session->error : ""; }
+
+edgecl_status edgecl_session_learning_rate(edgecl_session* session, float learning_rate) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  return call.done(set_learning_rate(&session->session, learning_rate));
+}
+
+}  // extern "C"

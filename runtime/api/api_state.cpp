@@ -1,0 +1,57 @@
+// Size, export, import and digest of a session's state.
+// Never here: the format (runtime/learn/state_format.h).
+#include "runtime/learn/state.h"
+
+#include "runtime/api/api_objects.h"
+
+namespace edgecl::api {
+namespace {
+
+Status export_into(const edgecl_session* session, void* buffer, size_t capacity, size_t* written) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(buffer, "buffer"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(written, "written"));
+  const uint64_t bytes = state_bytes(session->session);
+  if (bytes > capacity) {
+    return failure(EDGECL_E_SHAPE, "expected room for %llu bytes; found %zu; ask edgecl_state_size", static_cast<unsigned long long>(bytes), capacity);
+  }
+  export_state(session->session, static_cast<uint8_t*>(buffer));
+  *written = static_cast<size_t>(bytes);
+  return Status();
+}
+
+}  // namespace
+}  // namespace edgecl::api
+
+using namespace edgecl;
+
+extern "C" {
+
+edgecl_status edgecl_state_size(const edgecl_session* session, size_t* bytes) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  if (bytes == nullptr) return call.done(api::check_pointer(bytes, "bytes"));
+  *bytes = static_cast<size_t>(state_bytes(session->session));
+  return EDGECL_OK;
+}
+
+edgecl_status edgecl_state_export(edgecl_session* session, void* buffer, size_t capacity, size_t* written) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::export_into(session, buffer, capacity, written)) : call.refusal();
+}
+
+edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes, size_t n_bytes) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  if (bytes == nullptr) return call.done(api::check_pointer(bytes, "bytes"));
+  return call.done(import_state(&session->session, static_cast<const uint8_t*>(bytes), n_bytes));
+}
+
+edgecl_status edgecl_state_digest(edgecl_session* session, uint8_t digest[32]) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  if (digest == nullptr) return call.done(api::check_pointer(digest, "digest"));
+  state_digest(session->session, digest);
+  return EDGECL_OK;
+}
+
+}  // extern "C"

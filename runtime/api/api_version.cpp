@@ -1,0 +1,92 @@
+// Versions, build line, names of status codes.
+// Never here: anything about a model or a session.
+#include <atomic>
+#include <stdio.h>
+
+#include "kernels/kernels.h"
+#include "runtime/core/bundle_format.h"
+#include "runtime/include/edgecl/edgecl.h"
+#include "runtime/learn/state_format.h"
+
+#define EDGECL_TEXT_OF(x) #x
+#define EDGECL_TEXT(x) EDGECL_TEXT_OF(x)
+#define EDGECL_VERSION_TEXT EDGECL_TEXT(EDGECL_VERSION_MAJOR) "." EDGECL_TEXT(EDGECL_VERSION_MINOR) "." EDGECL_TEXT(EDGECL_VERSION_PATCH)
+
+namespace {
+
+#if defined(__clang__)
+constexpr char kCompiler[] = "clang " EDGECL_TEXT(__clang_major__) "." EDGECL_TEXT(__clang_minor__);
+#elif defined(__GNUC__)
+constexpr char kCompiler[] = "gcc " EDGECL_TEXT(__GNUC__) "." EDGECL_TEXT(__GNUC_MINOR__);
+#else
+constexpr char kCompiler[] = "another compiler";
+#endif
+
+// Written once, by whichever thread asks first; the others wait for it (it takes microseconds).
+char build_line[256];
+std::atomic<uint32_t> build_line_state{0};  // 0 not written, 1 being written, 2 ready
+
+void write_build_line() {
+  const char* levels[16];
+  const int n = edgecl::kernel_levels(levels, 16);
+  int at = snprintf(build_line, sizeof build_line, "edgecl %s, %s, bundle format %u, state format %u, kernels", EDGECL_VERSION_TEXT, kCompiler,
+                    edgecl::format::kVersion, edgecl::state_format::kVersion);
+  for (int i = 0; i < n && i < 16; i++) {
+    at += snprintf(build_line + at, sizeof build_line - static_cast<size_t>(at), "%s%s", i ? "," : " ", levels[i]);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+uint32_t edgecl_version_number(void) { return EDGECL_VERSION_NUMBER; }
+
+const char* edgecl_version_string(void) { return EDGECL_VERSION_TEXT; }
+
+const char* edgecl_build_info(void) {
+  uint32_t expected = 0;
+  if (build_line_state.compare_exchange_strong(expected, 1)) {
+    write_build_line();
+    build_line_state.store(2);
+  }
+  while (build_line_state.load() != 2) {
+  }
+  return build_line;
+}
+
+uint32_t edgecl_bundle_format_version(void) { return edgecl::format::kVersion; }
+
+uint32_t edgecl_state_format_version(void) { return edgecl::state_format::kVersion; }
+
+const char* edgecl_status_name(edgecl_status status) {
+  switch (status) {
+#define EDGECL_STATUS_CASE(name) \
+  case name: return #name;
+    EDGECL_STATUS_CASE(EDGECL_OK)
+    EDGECL_STATUS_CASE(EDGECL_E_ARGUMENT)
+    EDGECL_STATUS_CASE(EDGECL_E_SHAPE)
+    EDGECL_STATUS_CASE(EDGECL_E_DTYPE)
+    EDGECL_STATUS_CASE(EDGECL_E_SEQUENCE)
+    EDGECL_STATUS_CASE(EDGECL_E_UNSUPPORTED)
+    EDGECL_STATUS_CASE(EDGECL_E_BUSY)
+    EDGECL_STATUS_CASE(EDGECL_E_NO_MEMORY)
+    EDGECL_STATUS_CASE(EDGECL_E_ARENA_TOO_SMALL)
+    EDGECL_STATUS_CASE(EDGECL_E_CAPACITY)
+    EDGECL_STATUS_CASE(EDGECL_E_NOT_FOUND)
+    EDGECL_STATUS_CASE(EDGECL_E_BUNDLE_CORRUPT)
+    EDGECL_STATUS_CASE(EDGECL_E_BUNDLE_VERSION)
+    EDGECL_STATUS_CASE(EDGECL_E_BUNDLE_SIGNATURE)
+    EDGECL_STATUS_CASE(EDGECL_E_BUNDLE_OP)
+    EDGECL_STATUS_CASE(EDGECL_E_STATE_CORRUPT)
+    EDGECL_STATUS_CASE(EDGECL_E_STATE_MISMATCH)
+    EDGECL_STATUS_CASE(EDGECL_E_STATE_NONE)
+    EDGECL_STATUS_CASE(EDGECL_E_IO)
+    EDGECL_STATUS_CASE(EDGECL_E_NUMERIC)
+    EDGECL_STATUS_CASE(EDGECL_E_INTERNAL)
+#undef EDGECL_STATUS_CASE
+    default: return "unknown status";
+  }
+}
+
+}  // extern "C"

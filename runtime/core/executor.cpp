@@ -1,0 +1,141 @@
+// Forward and backward passes over the lists of a plan.
+// Never here: layout of learnable memory (executor_learnable.cpp), updates (executor_update.cpp).
+#include "runtime/core/executor.h"
+
+#include "runtime/core/executor_ops.h"
+
+namespace edgecl {
+
+Tensor plan_tensor(const Plan& plan, const Buffers& buffers, uint32_t tensor, uint32_t rows, Mode mode) {
+  const format::TensorRecord& record = plan.tensors[tensor];
+  const uint64_t offset = mode == Mode::kLearn ? record.train_offset : record.predict_offset;
+  const BatchLayout layout = batch_layout(rows);
+  return {buffers.activations + static_cast<size_t>(offset) * rows,
+          layout.groups,
+          static_cast<int32_t>(record.channels),
+          static_cast<int32_t>(record.height),
+          static_cast<int32_t>(record.width),
+          layout.lanes};
+}
+
+uint64_t activation_floats(const Plan& plan, Mode mode, uint64_t rows) {
+  const uint64_t per_row = mode == Mode::kLearn ? plan.model->train_floats_per_row : plan.model->predict_floats_per_row;
+  return per_row * rows + kReadSlack;
+}
+
+bool rows_fit(const Plan& plan, uint64_t rows) {
+  for (const format::TensorRecord& tensor : plan.tensors) {
+    if (rows > INT32_MAX / tensor_row_floats(tensor)) return false;
+  }
+  return true;
+}
+
+SparsePattern pattern_shape(const format::ParamRecord& param) {
+  SparsePattern pattern = {};
+  pattern.rows = static_cast<int32_t>(param.dims[0]);
+  pattern.channels = static_cast<int32_t>(param.dims[1]);
+  pattern.taps = param.rank == 4 ? static_cast<int32_t>(param.dims[2] * param.dims[3]) : 1;
+  pattern.channel_block = sparse_channel_block(pattern.channels, pattern.taps);
+  pattern.n_blocks = (pattern.channels + pattern.channel_block - 1) / pattern.channel_block;
+  pattern.nnz = param.nnz;
+  return pattern;
+}
+
+SparsePattern transposed_pattern_shape(const format::ParamRecord& param) {
+  SparsePattern pattern = pattern_shape(param);
+  const int32_t rows = pattern.rows;
+  pattern.rows = pattern.channels;
+  pattern.channels = rows;
+  pattern.channel_block = sparse_channel_block(pattern.channels, pattern.taps);
+  pattern.n_blocks = (pattern.channels + pattern.channel_block - 1) / pattern.channel_block;
+  return pattern;
+}
+
+BroadcastOperand broadcast_operand(const Pass& pass, const format::OpRecord& op) {
+  const format::TensorRecord& a = pass.plan.tensors[op.inputs[0]];
+  const BatchLayout layout = batch_layout(pass.rows);
+  uint32_t dims[3];
+  BroadcastOperand b;
+  int64_t lanes = 1, groups = 1;
+  if (op.n_inputs == 1) {
+    for (int i = 0; i < 3; i++) dims[i] = pass.plan.params[op.params[0]].dims[i];
+    b.data = pass.value(op.params[0]);
+  } else {
+    const Tensor view = pass.tensor(op.inputs[1]);
+    dims[0] = static_cast<uint32_t>(view.channels);
+    dims[1] = static_cast<uint32_t>(view.height);
+    dims[2] = static_cast<uint32_t>(view.width);
+    b.data = view.data;
+    lanes = layout.lanes;
+    groups = layout.groups;
+  }
+  // A dim of 1 beside a longer one is repeated (stride 0); equal dims keep their dense stride, so that "same shape" is
+  // visible.
+  b.stride_l = op.n_inputs == 1 ? 0 : 1;
+  b.stride_w = dims[2] == 1 && a.width != 1 ? 0 : lanes;
+  b.stride_h = dims[1] == 1 && a.height != 1 ? 0 : lanes * dims[2];
+  b.stride_c = dims[0] == 1 && a.channels != 1 ? 0 : lanes * dims[2] * dims[1];
+  const int64_t per_group = lanes * dims[2] * dims[1] * dims[0];
+  b.stride_g = op.n_inputs == 1 ? 0 : per_group;
+  b.size = per_group * groups;
+  return b;
+}
+
+namespace {
+
+// Times one op when the profiler is on.
+class OpTimer {
+ public:
+  OpTimer(const Buffers& buffers, uint32_t op, uint32_t pass, uint64_t macs)
+      : profiler_(buffers.profiler), op_(op), pass_(pass), macs_(macs) {
+    if (profiler_.now_us != nullptr) begin_us_ = profiler_.now_us(profiler_.clock_user);
+  }
+  ~OpTimer() {
+    if (profiler_.now_us != nullptr) {
+      profiler_.event(profiler_.user, op_, pass_, begin_us_, profiler_.now_us(profiler_.clock_user), macs_);
+    }
+  }
+
+ private:
+  const Profiler& profiler_;
+  uint32_t op_, pass_;
+  uint64_t macs_, begin_us_ = 0;
+};
+
+// Values of sparse layers in the order of their transposed patterns; pieces of one layer go to different threads.
+void gather_transposed_values(const Plan& plan, const Buffers& buffers) {
+  const uint32_t n_parts = buffers.parallel.n_threads;
+  auto body = [&](uint32_t part) {
+    for (uint32_t p = 0; p < plan.params.n; p++) {
+      const ParamBuffers& param = buffers.params[p];
+      if (param.transposed_value == nullptr) continue;
+      const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
+      sparse_gather(param.value, param.transposed.source + begin, static_cast<uint32_t>(end - begin),
+                    param.transposed_value + begin);
+    }
+  };
+  buffers.parallel.run(n_parts, body);
+}
+
+}  // namespace
+
+void forward(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode) {
+  const Pass pass = {plan, buffers, rows, mode};
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    OpTimer timer(buffers, i, 0, op_macs_forward(plan, i, true) * rows);
+    visit_forward(pass, i,
+                  [&](auto kernel, auto, const auto& args) { run_kernel(buffers, buffers.kernels->*kernel, args); });
+  }
+}
+
+void backward(const Plan& plan, const Buffers& buffers, uint32_t rows) {
+  gather_transposed_values(plan, buffers);
+  const Pass pass = {plan, buffers, rows, Mode::kLearn};
+  for (const format::BackwardRecord& record : plan.backward) {
+    OpTimer timer(buffers, record.op, 1, op_macs_backward(plan, record.op, true) * rows);
+    visit_backward(pass, record,
+                   [&](auto kernel, auto, const auto& args) { run_kernel(buffers, buffers.kernels->*kernel, args); });
+  }
+}
+
+}  // namespace edgecl

@@ -1,0 +1,113 @@
+// Facts that follow from a plan's records: sizes, attributes, multiply-add counts.
+// Never here: checks, execution.
+#include "runtime/core/plan.h"
+
+namespace edgecl {
+
+const format::BackwardRecord* Plan::backward_of(uint32_t op) const {
+  uint32_t low = 0, high = backward.n;  // descending op
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (backward[middle].op > op) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < backward.n && backward[low].op == op ? &backward[low] : nullptr;
+}
+
+uint64_t param_size(const format::ParamRecord& param) {
+  uint64_t size = 1;
+  for (uint32_t i = 0; i < param.rank; i++) size *= param.dims[i];
+  return size;
+}
+
+uint64_t param_stored(const format::ParamRecord& param) {
+  return param.storage == format::kStorageSparse ? param.nnz : param_size(param);
+}
+
+uint64_t tensor_row_floats(const format::TensorRecord& tensor) {
+  return static_cast<uint64_t>(tensor.channels) * tensor.height * tensor.width;
+}
+
+ConvShape op_conv_shape(const format::OpRecord& op) {
+  ConvShape shape;
+  shape.kernel_h = op.kernel_h;
+  shape.kernel_w = op.kernel_w;
+  shape.stride_h = op.stride_h;
+  shape.stride_w = op.stride_w;
+  shape.dilation_h = op.dilation_h;
+  shape.dilation_w = op.dilation_w;
+  shape.pad_top = op.pad_top;
+  shape.pad_left = op.pad_left;
+  shape.pad_bottom = op.pad_bottom;
+  shape.pad_right = op.pad_right;
+  shape.groups = op.groups;
+  return shape;
+}
+
+ActivationSpec op_activation(const format::OpRecord& op) {
+  return {static_cast<Activation>(op.activation), op.activation_lo, op.activation_hi};
+}
+
+const char* op_kind_name(uint32_t kind) {
+  switch (kind) {
+    case format::kOpConv:
+      return "conv";
+    case format::kOpLinear:
+      return "linear";
+    case format::kOpBatchNorm:
+      return "batch_norm";
+    case format::kOpGroupNorm:
+      return "group_norm";
+    case format::kOpActivation:
+      return "activation";
+    case format::kOpMaxPool:
+      return "max_pool";
+    case format::kOpAveragePool:
+      return "average_pool";
+    case format::kOpGlobalAveragePool:
+      return "global_average_pool";
+    case format::kOpAdd:
+      return "add";
+    case format::kOpMul:
+      return "mul";
+    case format::kOpConcat:
+      return "concat";
+    case format::kOpReshape:
+      return "reshape";
+    default:
+      return "?";
+  }
+}
+
+uint64_t op_macs_forward(const Plan& plan, uint32_t index, bool sparse) {
+  const format::OpRecord& op = plan.ops[index];
+  if (op.kind != format::kOpConv && op.kind != format::kOpLinear) return 0;
+  const format::ParamRecord& weight = plan.params[op.params[0]];
+  const format::TensorRecord& y = plan.tensors[op.output];
+  // Each weight (of a grouped convolution too) meets every output position once.
+  return (sparse ? param_stored(weight) : param_size(weight)) * y.height * y.width;
+}
+
+uint64_t op_macs_backward(const Plan& plan, uint32_t index, bool sparse) {
+  const format::BackwardRecord* record = plan.backward_of(index);
+  if (record == nullptr) return 0;
+  const uint64_t pass = op_macs_forward(plan, index, sparse);
+  return (record->input_gradient[0] != format::kNone ? pass : 0) + ((record->train_params & 1) != 0 ? pass : 0);
+}
+
+uint64_t plan_macs_forward(const Plan& plan, bool sparse) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < plan.ops.n; i++) sum += op_macs_forward(plan, i, sparse);
+  return sum;
+}
+
+uint64_t plan_macs_backward(const Plan& plan, bool sparse) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < plan.ops.n; i++) sum += op_macs_backward(plan, i, sparse);
+  return sum;
+}
+
+}  // namespace edgecl

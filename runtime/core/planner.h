@@ -1,0 +1,50 @@
+// When each tensor of a plan is alive, and whether the plan's arena offsets keep live tensors apart.
+// Never here: the assignment of offsets (the writer's), memory.
+#ifndef EDGECL_RUNTIME_CORE_PLANNER_H_
+#define EDGECL_RUNTIME_CORE_PLANNER_H_
+
+#include <stdint.h>
+
+#include "runtime/core/plan.h"
+#include "runtime/core/status.h"
+
+namespace edgecl {
+
+enum class Mode { kPredict, kLearn };
+
+// Steps of a pass, both inclusive. Step 0: the caller writes tensor 0. Step 1 + i: op i. Step 1 + n_ops: the caller
+// reads logits and embedding and (learning) writes the gradient of the logits. Step 2 + n_ops + k: backward record k.
+// first > last: never alive in this mode.
+struct Lifetime {
+  uint16_t first = 0xffff, last = 0;
+  bool lives() const { return first <= last; }
+  bool meets(const Lifetime& other) const { return first <= other.last && other.first <= last; }
+};
+
+// Floats that a tensor takes per batch row: C*H*W rounded up to 16, so that for any number of rows all offsets stay
+// 64-byte aligned.
+uint64_t tensor_arena_floats(const format::TensorRecord& tensor);
+
+// The tensor whose memory this one uses: itself, or the one that it aliases (which is never an alias itself).
+inline uint32_t alias_root(const Plan& plan, uint32_t tensor) {
+  const uint32_t alias = plan.tensors[tensor].alias;
+  return alias == format::kNone ? tensor : alias;
+}
+
+// Forward tensors that the backward pass of a record reads, at most 9; returns how many. A weight gradient reads the
+// layer's input; normalisations read their input; fused activations the output; activations the output (hard swish: the
+// input); max pooling both; a product both factors; sums, averages, concatenations and reshapes nothing.
+uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, uint32_t tensors[9]);
+
+// Fills lifetimes[n_tensors] for a mode. A tensor and its aliases share one lifetime, from the first write to the last
+// use of any of them. Needs indices, order and aliases of the plan to be good; does not look at offsets.
+void tensor_lifetimes(const Plan& plan, Mode mode, Lifetime* lifetimes);
+
+// Proves, for both modes: every live tensor has an offset (a multiple of 16 floats, inside the arena of the mode), a
+// tensor that does not live has none, aliases share their root's offset, and tensors that are alive at one step do not
+// overlap. E_BUNDLE_CORRUPT otherwise.
+Status check_offsets(const Plan& plan);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_CORE_PLANNER_H_

@@ -1,0 +1,55 @@
+// Check of a batch, and the input kernel's call.
+// Never here: labels, forward passes.
+#include "runtime/learn/batch.h"
+
+#include "runtime/learn/magnitude.h"
+#include "runtime/learn/profile.h"
+
+namespace edgecl {
+
+Status check_batch(const Session& session, const Batch& batch) {
+  if (batch.n == 0) return failure(EDGECL_E_ARGUMENT, "expected n_samples of at least 1; found 0; hand in a sample");
+  if (batch.dtype != session.plan->input->dtype) {
+    return failure(EDGECL_E_DTYPE, "expected samples of dtype %u (0 float32, 1 uint8); found %u; convert them, or export for that dtype",
+                   session.plan->input->dtype, batch.dtype);
+  }
+  if (batch.elements != session.sample_elements) {
+    return failure(EDGECL_E_SHAPE, "expected %llu elements per sample; found %llu; reshape the samples to the bundle's input_dims",
+                   static_cast<unsigned long long>(session.sample_elements), static_cast<unsigned long long>(batch.elements));
+  }
+  if (batch.dtype != format::kInputF32) return Status();
+  for (uint32_t row = 0; row < batch.n; row++) {
+    if (!all_finite(static_cast<const float*>(batch.sample(session, row)), static_cast<int64_t>(batch.elements))) {
+      return failure(EDGECL_E_NUMERIC, "expected finite numbers; found NaN or infinity in sample %u; drop or repair the sample", row);
+    }
+  }
+  return Status();
+}
+
+void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented) {
+  const ProfileScope profile(session.buffers.profiler, kProfileInput, 0);
+  const Plan& plan = *session.plan;
+  InputArgs args = {};
+  args.rows = session.step.samples;
+  args.is_u8 = plan.input->dtype == format::kInputU8;
+  args.channels_last = plan.input->channels_last != 0;
+  args.y = plan_tensor(plan, session.buffers, 0, rows, mode);
+  args.scale = plan.input->scale;
+  args.mean = plan.input_mean;
+  args.inv_std = plan.input_inv_std;
+  if (augmented) {
+    args.crop_y = session.step.crop_y;
+    args.crop_x = session.step.crop_x;
+    args.flip = session.step.flip;
+  }
+  run_kernel(session.buffers, session.buffers.kernels->input_normalize, args);
+}
+
+Status check_loaded_input(const Session& session, uint32_t rows) {
+  const Tensor x = plan_tensor(*session.plan, session.buffers, 0, rows, Mode::kLearn);
+  const uint64_t n = static_cast<uint64_t>(x.size());
+  if (all_finite(x.data, x.size()) && largest_magnitude(x.data, n) <= kLargestInput) return Status();
+  return failure(EDGECL_E_NUMERIC, "expected samples that stay below 1e12 once normalised; found a larger number; repair or drop the sample");
+}
+
+}  // namespace edgecl

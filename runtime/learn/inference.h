@@ -1,0 +1,35 @@
+// Forward passes that change nothing: class scores, predictions, embeddings.
+// Never here: learning.
+#ifndef EDGECL_RUNTIME_LEARN_INFERENCE_H_
+#define EDGECL_RUNTIME_LEARN_INFERENCE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/learn/batch.h"
+
+namespace edgecl {
+
+struct Prediction {
+  int32_t label;      // -1: no class is present
+  float probability;  // softmax over the classes present
+  float margin;       // largest minus second largest logit; 0 with one class
+};
+
+// Receives the result of one row.
+using PredictionSink = void (*)(void* context, uint64_t row, const Prediction& prediction);
+
+// All take any number of rows, in pieces of max_batch, and compute each row by itself: a row's result does not depend on the batch it came in.
+// E_NUMERIC when a score of the network is not finite; results of earlier rows are then written already.
+Status predict_rows(Session* session, const Batch& batch, void* context, PredictionSink sink);
+// out [n][columns].
+Status logits_rows(Session* session, const Batch& batch, float* out);
+// out [n][embedding]. E_UNSUPPORTED when the model has no separate head.
+Status embed_rows(Session* session, const Batch& batch, float* out);
+
+// Floats of one embedding; 0 without a separate head.
+uint64_t embedding_size(const Plan& plan);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_LEARN_INFERENCE_H_

@@ -1,0 +1,54 @@
+// Runs the loss kernels over the segments of a step and adds up their rows.
+// Never here: weights of terms.
+#include "runtime/learn/loss.h"
+
+#include "runtime/learn/profile.h"
+
+namespace edgecl {
+namespace {
+
+template <class Args>
+Args term_args(const Session& session, const LossTerm& term, int32_t row_begin, int32_t row_end, uint32_t rows) {
+  Args args = {};
+  args.logits = plan_tensor(*session.plan, session.buffers, session.plan->model->logits_tensor, rows, Mode::kLearn);
+  args.dlogits = plan_tensor(*session.plan, session.buffers, session.plan->logits_gradient(), rows, Mode::kLearn);
+  args.allowed = term.scope == ClassScope::kBatch ? session.step.batch_classes : session.step.present;
+  args.row_begin = row_begin;
+  args.row_end = row_end;
+  args.weight = term.row_weight;
+  args.loss_row = session.step.loss_rows;
+  return args;
+}
+
+}  // namespace
+
+LossSums compute_loss(const Session& session, const StepRows& rows, const LossPlan& plan) {
+  const ProfileScope profile(session.buffers.profiler, kProfileLoss, 0);
+  const KernelTable& kernels = *session.buffers.kernels;
+  int32_t begin[kMaxSegments + 1] = {};
+  for (uint32_t s = 0; s < kMaxSegments; s++) begin[s + 1] = begin[s] + static_cast<int32_t>(rows.n[s]);
+  const uint32_t n_rows = static_cast<uint32_t>(begin[kMaxSegments]);
+
+  LossSums sums = {};
+  for (uint32_t t = 0; t < plan.n_terms; t++) {
+    const LossTerm& term = plan.terms[t];
+    const int32_t first = begin[term.segment], last = begin[term.segment + 1];
+    if (term.kind == LossKind::kCrossEntropy) {
+      CrossEntropyArgs args = term_args<CrossEntropyArgs>(session, term, first, last, n_rows);
+      args.labels = session.step.labels;
+      run_kernel(session.buffers, kernels.cross_entropy, args);
+    } else {
+      LogitsMseArgs args = term_args<LogitsMseArgs>(session, term, first, last, n_rows);
+      args.target = session.step.targets;
+      run_kernel(session.buffers, kernels.logits_mse, args);
+    }
+    float* sum = term.kind == LossKind::kLogitsMse ? &sums.logits : term.segment == kSegmentCurrent ? &sums.current : &sums.replay;
+    for (int32_t r = first; r < last; r++) *sum += session.step.loss_rows[r];
+  }
+  sums.total = sums.current + sums.replay + sums.logits;
+  return sums;
+}
+
+bool loss_finite(const LossSums& sums) { return all_finite(&sums.total, 1); }
+
+}  // namespace edgecl

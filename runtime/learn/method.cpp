@@ -1,0 +1,29 @@
+// Finds the method of a configuration, and what it means for the size of a step.
+// Never here: what one method does (method_<name>.cpp).
+#include "runtime/learn/method.h"
+
+namespace edgecl {
+
+const Method& method_of(const SessionConfig& config) {
+  switch (config.method) {
+    case format::kMethodEr: return kEr;
+    case format::kMethodDerpp: return kDerpp;
+    case format::kMethodErAce: return kErAce;
+    default: return kFinetune;
+  }
+}
+
+uint32_t config_draw_rows(const SessionConfig& config) {
+  return config.replay_batch < config.replay_capacity ? config.replay_batch : config.replay_capacity;
+}
+
+uint32_t config_draws(const SessionConfig& config) {
+  if (config.predict_only || config_draw_rows(config) == 0) return 0;
+  return method_of(config).n_draws(config);
+}
+
+uint32_t config_step_rows(const SessionConfig& config) { return config.max_batch + config_draws(config) * config_draw_rows(config); }
+
+bool config_stores_logits(const SessionConfig& config) { return config_draws(config) > 0 && method_of(config).stores_logits(config); }
+
+}  // namespace edgecl

@@ -1,0 +1,90 @@
+// A session: everything that changes, laid out in one block.
+// Never here: what a learn step or a prediction does (learn_step.h, inference.h), types of the C API.
+#ifndef EDGECL_RUNTIME_LEARN_SESSION_H_
+#define EDGECL_RUNTIME_LEARN_SESSION_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/core/arena.h"
+#include "runtime/core/executor.h"
+#include "runtime/core/plan.h"
+#include "runtime/core/status.h"
+#include "runtime/learn/classes.h"
+#include "runtime/learn/config.h"
+#include "runtime/learn/optimizer.h"
+#include "runtime/learn/replay.h"
+
+namespace edgecl {
+
+// What is exported beside weights, classes and exemplars.
+struct Counters {
+  uint64_t seed;              // from the configuration; an imported state brings its own
+  uint64_t step;              // steps done; with the seed it is the whole random state
+  uint64_t samples_learned;
+  uint64_t tasks;
+  uint64_t macs_learn, macs_learn_dense;
+  float learning_rate;        // of the steps to come
+};
+
+// Work arrays of one pass over at most max_rows rows; contents mean nothing between calls.
+struct StepMemory {
+  const void** samples;     // [rows] raw sample of each row
+  int32_t* labels;          // [rows]
+  float* loss_rows;         // [rows]
+  const float** targets;    // [rows] stored logits of a replayed row (DER++)
+  uint32_t* slots;          // [draws * rows of a draw] buffer slots, in row order
+  uint8_t* present;         // [columns] classes present once this batch's new ones are added
+  uint8_t* batch_classes;   // [columns] classes with a row in the batch
+  int8_t *crop_y, *crop_x;  // [rows], null without augmentation
+  uint8_t* flip;            // [rows]
+  float* logits;            // [max_batch][columns] of the current rows, kept for the buffer (DER++), else null
+};
+
+struct Session {
+  const Plan* plan = nullptr;
+  SessionConfig config = {};
+  uint64_t sample_bytes = 0, sample_elements = 0;
+  uint64_t macs_forward = 0, macs_forward_dense = 0, macs_backward = 0, macs_backward_dense = 0;  // per row
+
+  Buffers buffers;      // weights and their kin, statistics, activations, scratch
+  ClassTable classes;
+  Replay replay;
+  Counters counters = {};
+  StepMemory step = {};
+  UpdateBounds bounds;
+
+  uint64_t samples_predicted = 0, refused_steps = 0;  // of this object, not of the state
+};
+
+// Bytes of a session by what they are for.
+struct SessionSizes {
+  uint64_t arena_bytes;
+  uint64_t learnable_bytes, replay_bytes, learn_bytes, predict_bytes, scratch_bytes;
+};
+
+// Lays a session out in `arena`, which may hold pieces of the caller's already; measuring arenas only add up. `session` is then filled, but
+// holds no contents before reset_session. `config` was checked. O(ops).
+void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config, Session* session);
+// Reads the regions of an arena that plan_session used.
+SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config);
+
+// Weights, statistics and classes as the bundle ships them; empty buffer, zero counters.
+void reset_session(Session* session);
+
+// Name of a class being added, or null for the decimal label. Errors: E_UNSUPPORTED (the bundle has no head that a class could use), E_CAPACITY,
+// E_ARGUMENT (name).
+Status add_class(Session* session, const char* name, int32_t* label);
+// Unlearns a present class: zeroes its head column and velocity, drops its exemplars and counts. E_NOT_FOUND when it is not present.
+Status remove_class(Session* session, int32_t label);
+// E_NOT_FOUND unless 0 <= label < max_classes and the class is present.
+Status check_present(const Session& session, int32_t label);
+// E_UNSUPPORTED when the bundle has no head parameters.
+Status check_can_add(const Session& session);
+
+// A finite number above 0; E_ARGUMENT otherwise.
+Status set_learning_rate(Session* session, float learning_rate);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_LEARN_SESSION_H_

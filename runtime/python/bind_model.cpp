@@ -1,0 +1,332 @@
+// The class Model and the functions about bundle bytes.
+// Never here: sessions, the writer, parameter values (parameters.cpp).
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/core/bundle_format.h"
+#include "runtime/python/config.h"
+#include "runtime/python/model.h"
+
+namespace edgecl::python {
+namespace {
+
+py::list class_names(const uint8_t* bytes) {
+  uint64_t n_strings = 0, n_bytes = 0;
+  const auto* strings = reinterpret_cast<const char*>(bundle_section(bytes, format::kSectionStrings, &n_strings));
+  const auto* classes =
+      reinterpret_cast<const format::ClassRecord*>(bundle_section(bytes, format::kSectionClasses, &n_bytes));
+  py::list names;
+  for (uint64_t i = 0; classes != nullptr && i < n_bytes / sizeof(format::ClassRecord); ++i) {
+    names.append(py::str(strings + classes[i].name.offset, classes[i].name.bytes));
+  }
+  return names;
+}
+
+py::dict recipe_dict(const uint8_t* bytes) {
+  static const char* const kTrainable[] = {"all", "tail", "head"};
+  uint64_t n_bytes = 0;
+  const auto* recipe =
+      reinterpret_cast<const format::RecipeRecord*>(bundle_section(bytes, format::kSectionRecipe, &n_bytes));
+  py::dict result;
+  if (recipe == nullptr) return result;
+  result["method"] = method_name(recipe->method);
+  result["learning_rate"] = recipe->learning_rate;
+  result["momentum"] = recipe->momentum;
+  result["weight_decay"] = recipe->weight_decay;
+  result["batch_size"] = recipe->batch_size;
+  result["replay_batch"] = recipe->replay_batch;
+  result["replay_capacity"] = recipe->replay_capacity;
+  result["alpha"] = recipe->alpha;
+  result["beta"] = recipe->beta;
+  result["class_mask"] = recipe->class_mask != 0;
+  result["augment_crop"] = recipe->augment_crop;
+  result["augment_flip"] = recipe->augment_flip != 0;
+  result["trainable"] = recipe->trainable < 3 ? kTrainable[recipe->trainable] : "all";
+  return result;
+}
+
+py::list dims_list(const uint32_t* dims, uint32_t rank) {
+  py::list result;
+  for (uint32_t i = 0; i < rank; ++i) result.append(dims[i]);
+  return result;
+}
+
+std::string system_words() {
+  return std::strerror(errno);
+}
+
+py::object index_or_none(uint32_t index) {
+  return index == format::kNone ? py::object(py::none()) : py::object(py::int_(index));
+}
+
+py::dict input_dict(const uint8_t* bytes) {
+  uint64_t n_bytes = 0;
+  const uint8_t* const start = bundle_section(bytes, format::kSectionInput, &n_bytes);
+  const auto* input = reinterpret_cast<const format::InputRecord*>(start);
+  const auto* values = reinterpret_cast<const float*>(start + sizeof(format::InputRecord));
+  py::dict result;
+  result["scale"] = input->scale;
+  result["mean"] = py::array_t<float>(static_cast<py::ssize_t>(input->n_mean), values);
+  result["inv_std"] = py::array_t<float>(static_cast<py::ssize_t>(input->n_mean), values + input->n_mean);
+  return result;
+}
+
+}  // namespace
+
+const uint8_t* bundle_section(const uint8_t* bytes, uint32_t type, uint64_t* n_bytes) {
+  const auto* header = reinterpret_cast<const format::Header*>(bytes);
+  const auto* records = reinterpret_cast<const format::SectionRecord*>(bytes + sizeof(format::Header));
+  for (uint32_t i = 0; i < header->n_sections; ++i) {
+    if (records[i].type == type) {
+      *n_bytes = records[i].bytes;
+      return bytes + records[i].offset;
+    }
+  }
+  *n_bytes = 0;
+  return nullptr;
+}
+
+MappedFile::MappedFile(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  std::string reason;
+  struct stat information{};
+  if (descriptor < 0) {
+    reason = system_words();
+  } else if (fstat(descriptor, &information) != 0) {
+    reason = system_words();
+  } else if (S_ISDIR(information.st_mode)) {
+    reason = "a folder";
+  } else if (information.st_size > 0) {  // an empty file is left to the bundle checks, which name what is missing
+    void* const mapped = mmap(nullptr, static_cast<size_t>(information.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (mapped == MAP_FAILED) {
+      reason = system_words();
+    } else {
+      data_ = mapped;
+      size_ = static_cast<size_t>(information.st_size);
+    }
+  }
+  if (descriptor >= 0) ::close(descriptor);
+  if (!reason.empty()) {
+    raise_status(EDGECL_E_IO, "expected a readable bundle at '" + path + "'; found: " + reason +
+                                  "; check the path and its permissions");
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Model::Model(const py::object& path, const py::object& data) {
+  if (path.is_none() == data.is_none()) {
+    raise_status(EDGECL_E_ARGUMENT, "expected either path= or data=; found both or neither; pass one of them");
+  }
+  size_t n_bytes = 0;
+  static const uint64_t kEmpty alignas(64)[8] = {};
+  if (!path.is_none()) {
+    const py::bytes encoded(py::module_::import("os").attr("fsencode")(path));
+    file_ = std::make_unique<MappedFile>(static_cast<std::string>(encoded));
+    bytes_ = static_cast<const uint8_t*>(file_->data());
+    n_bytes = file_->size();
+  } else {
+    const py::buffer_info view = py::cast<py::buffer>(data).request();
+    n_bytes = static_cast<size_t>(view.size * view.itemsize);
+    copy_ = aligned_copy(view.ptr, n_bytes);
+    bytes_ = copy_.get();
+  }
+  if (n_bytes == 0) bytes_ = reinterpret_cast<const uint8_t*>(kEmpty);
+  ErrorRecord error;
+  edgecl_status status;
+  {
+    const py::gil_scoped_release release;
+    status = edgecl_model_open_memory(bytes_, n_bytes, nullptr, &model_, &error);
+  }
+  check(status, error);
+  info_ = sized<edgecl_model_info>();
+  if (edgecl_model_describe(model_, &info_) != EDGECL_OK) {
+    edgecl_model_close(model_);
+    raise_status(EDGECL_E_INTERNAL,
+                 "expected a description of the opened bundle; found none; please report it with build_info()");
+  }
+}
+
+Model::~Model() {
+  // Sessions hold a reference to this object, so none lives any more.
+  if (model_ != nullptr) edgecl_model_close(model_);
+}
+
+edgecl_model* Model::handle() const {
+  if (model_ == nullptr) raise_if_closed();
+  return model_;
+}
+
+void Model::close() {
+  if (model_ == nullptr) return;
+  const edgecl_status status = edgecl_model_close(model_);
+  if (status != EDGECL_OK) {
+    raise_status(status, "expected no session of this model; found at least one; close the sessions first");
+  }
+  model_ = nullptr;
+}
+
+py::dict Model::describe() const {
+  edgecl_model* const model = handle();
+  const edgecl_model_info& i = info_;
+  py::dict d;
+  d["format_version"] = i.format_version;
+  d["name"] = i.name;
+  d["producer"] = i.producer;
+  d["bundle_bytes"] = i.bundle_bytes;
+  d["digest"] = hex(i.digest, sizeof(i.digest));
+  d["input_dtype"] = i.input_dtype;
+  d["input_rank"] = i.input_rank;
+  d["input_dims"] = dims_list(i.input_dims, i.input_rank);
+  d["channels_last"] = i.channels_last != 0;
+  d["input_elements"] = i.input_elements;
+  d["embedding_dim"] = i.embedding_dim;
+  d["class_capacity"] = i.class_capacity;
+  d["n_classes"] = i.n_classes;
+  d["n_ops"] = i.n_ops;
+  d["n_params"] = i.n_params;
+  d["n_trainable_params"] = i.n_trainable_params;
+  d["weights_total"] = i.weights_total;
+  d["weights_trainable"] = i.weights_trainable;
+  d["weights_stored"] = i.weights_stored;
+  d["macs_forward"] = i.macs_forward;
+  d["macs_forward_sparse"] = i.macs_forward_sparse;
+  d["macs_backward"] = i.macs_backward;
+  d["macs_backward_sparse"] = i.macs_backward_sparse;
+  d["parity_rows"] = i.parity_rows;
+  d["parity_max_abs"] = i.parity_max_abs;
+  d["parity_mean_abs"] = i.parity_mean_abs;
+  d["parity_reference_abs"] = i.parity_reference_abs;
+  d["parity_source"] = i.parity_source != nullptr ? i.parity_source : "";
+  d["is_signed"] = i.is_signed != 0;
+  d["kernel_level"] = edgecl_model_kernel_level(model);
+  d["classes"] = class_names(bytes_);
+  d["recipe"] = recipe_dict(bytes_);
+  d["input"] = input_dict(bytes_);
+  uint64_t n_bytes = 0;
+  const auto* record =
+      reinterpret_cast<const format::ModelRecord*>(bundle_section(bytes_, format::kSectionModel, &n_bytes));
+  d["head_weight"] = index_or_none(record->head_weight);
+  d["head_bias"] = index_or_none(record->head_bias);
+  return d;
+}
+
+py::list Model::layers() const {
+  py::list result;
+  for (uint32_t index = 0; index < info_.n_params; ++index) {
+    auto layer = sized<edgecl_layer_info>();
+    const edgecl_status status = edgecl_model_layer(handle(), index, &layer);
+    if (status != EDGECL_OK)
+      raise_status(status, "expected parameter " + std::to_string(index) + "; found none; please report it");
+    py::dict d;
+    d["name"] = layer.name;
+    d["dims"] = dims_list(layer.dims, layer.rank);
+    d["trainable"] = layer.trainable != 0;
+    d["sparse"] = layer.sparse != 0;
+    d["stored"] = layer.stored;
+    d["density"] = layer.density;
+    result.append(d);
+  }
+  return result;
+}
+
+py::list Model::ops() const {
+  py::list result;
+  for (uint32_t index = 0; index < info_.n_ops; ++index) {
+    auto op = sized<edgecl_op_info>();
+    const edgecl_status status = edgecl_model_op(handle(), index, &op);
+    if (status != EDGECL_OK)
+      raise_status(status, "expected operator " + std::to_string(index) + "; found none; please report it");
+    py::dict d;
+    d["name"] = op.name;
+    d["kind"] = op.kind;
+    d["macs_forward"] = op.macs_forward;
+    d["macs_backward"] = op.macs_backward;
+    d["weight_bytes"] = op.weight_bytes;
+    d["input_bytes"] = op.input_bytes;
+    d["output_bytes"] = op.output_bytes;
+    d["sparse"] = op.sparse != 0;
+    d["trainable"] = op.trainable != 0;
+    result.append(d);
+  }
+  return result;
+}
+
+edgecl_session_config Model::default_config() const {
+  auto config = sized<edgecl_session_config>();
+  const edgecl_status status = edgecl_session_config_init(handle(), &config);
+  if (status != EDGECL_OK)
+    raise_status(status, "expected a recipe in the bundle; found none; please report it with build_info()");
+  return config;
+}
+
+py::dict Model::sizes(const py::dict& keywords) const {
+  edgecl_session_config config = default_config();
+  apply_config(keywords, &config);
+  auto sizes = sized<edgecl_sizes>();
+  ErrorRecord error;
+  check(edgecl_session_sizes(handle(), &config, &sizes, &error), error);
+  return sizes_dict(sizes);
+}
+
+py::dict sizes_dict(const edgecl_sizes& s) {
+  py::dict d;
+  d["arena_alignment"] = s.arena_alignment;
+  d["arena_bytes"] = s.arena_bytes;
+  d["learnable_bytes"] = s.learnable_bytes;
+  d["replay_bytes"] = s.replay_bytes;
+  d["learn_bytes"] = s.learn_bytes;
+  d["predict_bytes"] = s.predict_bytes;
+  d["scratch_bytes"] = s.scratch_bytes;
+  d["state_bytes_max"] = s.state_bytes_max;
+  return d;
+}
+
+void bind_model(py::module_& module) {
+  py::class_<Model, std::shared_ptr<Model>>(module, "Model", "An opened bundle; shareable by threads.")
+      .def(py::init<const py::object&, const py::object&>(), py::arg("path") = py::none(), py::arg("data") = py::none())
+      .def("describe", &Model::describe)
+      .def("layers", &Model::layers)
+      .def("ops", &Model::ops)
+      .def("default_config", [](const Model& model) { return config_dict(model.default_config()); })
+      .def("sizes", [](const Model& model, const py::kwargs& config) { return model.sizes(config); })
+      .def("close", &Model::close);
+  module.def(
+      "verify_bundle",
+      [](const py::buffer& data, const py::object& public_key) {
+        const py::buffer_info view = data.request();
+        const size_t n_bytes = static_cast<size_t>(view.size * view.itemsize);
+        std::string key;
+        if (!public_key.is_none()) {
+          key = py::cast<std::string>(public_key);
+          if (key.size() != 32) {
+            raise_status(EDGECL_E_ARGUMENT, "expected a public key of 32 bytes; found " + std::to_string(key.size()) +
+                                                "; pass the raw Ed25519 public key");
+          }
+        }
+        AlignedBytes copy;
+        const void* bytes = view.ptr;
+        if (n_bytes == 0 || !is_aligned(bytes)) {
+          copy = aligned_copy(bytes, n_bytes);
+          bytes = copy.get();
+        }
+        ErrorRecord error;
+        edgecl_status status;
+        {
+          const py::gil_scoped_release release;
+          status = edgecl_bundle_verify(bytes, n_bytes,
+                                        key.empty() ? nullptr : reinterpret_cast<const uint8_t*>(key.data()), &error);
+        }
+        check(status, error);
+      },
+      py::arg("data"), py::arg("public_key") = py::none());
+}
+
+}  // namespace edgecl::python

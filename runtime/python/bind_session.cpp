@@ -1,0 +1,422 @@
+// The class Session: every call checks its arrays with the GIL held, then works without it.
+// Never here: the decoding of states (parameters.cpp), models, numerics.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <system_error>
+
+#include "runtime/python/config.h"
+#include "runtime/python/session.h"
+
+namespace edgecl::python {
+namespace {
+
+uint64_t now_us(void*) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count());
+}
+
+// Signals are looked at this often in calls of many steps, so that Ctrl-C ends them between two steps.
+constexpr std::chrono::milliseconds kSignalInterval(100);
+
+void put_report(py::dict* d, const edgecl_learn_report& report) {
+  (*d)["loss"] = report.loss;
+  (*d)["loss_current"] = report.loss_current;
+  (*d)["loss_replay"] = report.loss_replay;
+  (*d)["loss_logits"] = report.loss_logits;
+  (*d)["n_replayed"] = report.n_replayed;
+  (*d)["step"] = report.step;
+  (*d)["macs_forward"] = report.macs_forward;
+  (*d)["macs_backward"] = report.macs_backward;
+}
+
+}  // namespace
+
+class Session::InUse {
+ public:
+  explicit InUse(Session* session) : session_(session) {
+    if (session->in_use_.exchange(true, std::memory_order_acquire)) {
+      raise_status(EDGECL_E_BUSY,
+                   "expected one call of a session at a time; found another thread inside one; give each thread a "
+                   "session of its own");
+    }
+    if (session->session_ == nullptr) {
+      session->in_use_.store(false, std::memory_order_release);
+      raise_if_closed();
+    }
+  }
+  ~InUse() { session_->in_use_.store(false, std::memory_order_release); }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+
+ private:
+  Session* session_;
+};
+
+Session::Session(std::shared_ptr<Model> model, const py::object& n_threads, const py::dict& keywords)
+    : model_(std::move(model)) {
+  config_ = model_->default_config();
+  py::dict all;
+  all["n_threads"] = n_threads;
+  for (const auto& item : keywords) all[item.first] = item.second;
+  apply_config(all, &config_);
+  config_.hooks = sized<edgecl_hooks>();
+  config_.hooks.now_us = now_us;
+  if (config_.n_threads > 1 && config_.n_threads <= 64) {  // a number beyond is refused below, before it costs threads
+    try {
+      pool_ = std::make_unique<ThreadPool>(config_.n_threads);
+    } catch (const std::system_error& error) {
+      raise_status(EDGECL_E_NO_MEMORY, "expected " + std::to_string(config_.n_threads) +
+                                           " threads; found: " + error.what() + "; ask for fewer with n_threads");
+    }
+    config_.hooks.user = pool_.get();
+    config_.hooks.parallel_for = ThreadPool::parallel_for;
+  }
+  ErrorRecord error;
+  edgecl_status status;
+  {
+    const py::gil_scoped_release release;
+    status = edgecl_session_create(model_->handle(), &config_, nullptr, &session_, &error);
+  }
+  python::check(status, error);
+}
+
+Session::~Session() {
+  edgecl_session_destroy(session_);
+}
+
+void Session::close() {
+  if (session_ == nullptr) return;
+  {
+    const InUse guard(this);
+    edgecl_session_destroy(session_);
+    session_ = nullptr;
+  }
+  pool_.reset();
+}
+
+void Session::check(edgecl_status status, int64_t n_done) const {
+  if (status != EDGECL_OK) raise_status(status, edgecl_session_error(session_), n_done);
+}
+
+py::dict Session::config() const {
+  return config_dict(config_);
+}
+
+py::dict Session::learn(const py::array& x, const py::array& labels, bool want_slots) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
+  std::vector<uint32_t> slots(want_slots ? 2 * static_cast<size_t>(config_.replay_batch) : 0);  // DER++ draws twice
+  auto report = sized<edgecl_learn_report>();
+  report.replay_slots = slots.empty() ? nullptr : slots.data();
+  report.replay_slots_capacity = static_cast<uint32_t>(slots.size());
+  edgecl_status status;
+  {
+    const py::gil_scoped_release release;
+    status = edgecl_learn(session_, &samples.batch, codes.data(), &report);
+  }
+  check(status);
+  py::dict result;
+  put_report(&result, report);
+  if (want_slots) {
+    const size_t n = std::min<size_t>(slots.size(), report.n_replayed);
+    result["replay_slots"] = py::array_t<uint32_t>(static_cast<py::ssize_t>(n), slots.data());
+  }
+  return result;
+}
+
+py::dict Session::learn_many(const py::array& x, const py::array& labels, const py::object& batch_size) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
+  const long long step = py::isinstance<py::int_>(batch_size) ? py::cast<long long>(batch_size) : 0;
+  if (step < 1 || step > static_cast<long long>(config_.max_batch)) {
+    raise_status(EDGECL_E_ARGUMENT, "expected a batch_size in 1.." + std::to_string(config_.max_batch) +
+                                        " (max_batch); found " + py::cast<std::string>(py::repr(batch_size)) +
+                                        "; correct it or make the session with a larger max_batch");
+  }
+  const uint32_t n = samples.n_rows;
+  uint32_t n_done = 0, n_steps = 0;
+  uint64_t macs_forward = 0, macs_backward = 0;
+  double loss_sum = 0;
+  while (n_done < n) {
+    edgecl_status status = EDGECL_OK;
+    {
+      const py::gil_scoped_release release;
+      const auto pause = std::chrono::steady_clock::now() + kSignalInterval;
+      do {
+        const uint32_t count = std::min(static_cast<uint32_t>(step), n - n_done);
+        const edgecl_batch batch = samples.slice(n_done, count);
+        auto report = sized<edgecl_learn_report>();
+        status = edgecl_learn(session_, &batch, codes.data() + n_done, &report);
+        if (status != EDGECL_OK) break;
+        n_done += count;
+        ++n_steps;
+        loss_sum += report.loss;
+        macs_forward += report.macs_forward;
+        macs_backward += report.macs_backward;
+      } while (n_done < n && std::chrono::steady_clock::now() < pause);
+    }
+    check(status, n_done);
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+  py::dict result;
+  result["n_done"] = n_done;
+  result["n_steps"] = n_steps;
+  result["mean_loss"] = n_steps != 0 ? loss_sum / n_steps : 0.0;
+  result["macs_forward"] = macs_forward;
+  result["macs_backward"] = macs_backward;
+  return result;
+}
+
+py::tuple Session::predict(const py::array& x) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  const py::ssize_t n = samples.n_rows;
+  std::vector<edgecl_prediction> predictions(samples.n_rows);
+  if (n != 0) {
+    edgecl_status status;
+    {
+      const py::gil_scoped_release release;
+      status = edgecl_predict(session_, &samples.batch, predictions.data(), sizeof(edgecl_prediction));
+    }
+    check(status);
+  }
+  py::array_t<int32_t> labels(n);
+  py::array_t<float> probabilities(n), margins(n);
+  for (py::ssize_t i = 0; i < n; ++i) {
+    labels.mutable_at(i) = predictions[i].label;
+    probabilities.mutable_at(i) = predictions[i].probability;
+    margins.mutable_at(i) = predictions[i].margin;
+  }
+  return py::make_tuple(labels, probabilities, margins);
+}
+
+template <class Fill>
+py::array Session::matrix(const py::array& x, uint32_t n_columns, Fill fill) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  py::array_t<float> out({static_cast<py::ssize_t>(samples.n_rows), static_cast<py::ssize_t>(n_columns)});
+  float* const target = out.mutable_data();
+  const size_t capacity = static_cast<size_t>(out.size());
+  // A model without such a part must say so for zero rows too; the C call wants at least one row, so it is asked only
+  // when there is one.
+  if (samples.n_rows != 0 || n_columns == 0) {
+    edgecl_status status;
+    {
+      const py::gil_scoped_release release;
+      status = fill(session_, &samples.batch, target, capacity);
+    }
+    check(status);
+  }
+  return std::move(out);
+}
+
+py::array Session::logits(const py::array& x) {
+  return matrix(x, model_->info().class_capacity, edgecl_logits);
+}
+
+py::array Session::embed(const py::array& x) {
+  return matrix(x, model_->info().embedding_dim, edgecl_embed);
+}
+
+int32_t Session::class_add(const py::object& name) {
+  const InUse guard(this);
+  int32_t label = -1;
+  if (name.is_none()) {
+    check(edgecl_class_add(session_, nullptr, &label));
+  } else {
+    check(edgecl_class_add(session_, py::cast<std::string>(name).c_str(), &label));
+  }
+  return label;
+}
+
+void Session::class_remove(int32_t label) {
+  const InUse guard(this);
+  check(edgecl_class_remove(session_, label));
+}
+
+py::object Session::class_find(const std::string& name) {
+  const InUse guard(this);
+  int32_t label = -1;
+  const edgecl_status status = edgecl_class_find(session_, name.c_str(), &label);
+  if (status == EDGECL_E_NOT_FOUND) return py::none();
+  check(status);
+  return py::int_(label);
+}
+
+py::list Session::classes() {
+  const InUse guard(this);
+  py::list result;
+  for (uint32_t label = 0; label < config_.max_classes; ++label) {
+    auto info = sized<edgecl_class_info>();
+    const edgecl_status status = edgecl_class_describe(session_, static_cast<int32_t>(label), &info);
+    if (status == EDGECL_E_NOT_FOUND) continue;
+    check(status);
+    if (info.present == 0 && info.samples_seen == 0 && (info.name == nullptr || info.name[0] == '\0'))
+      continue;  // never issued
+    py::dict d;
+    d["label"] = info.label;
+    d["name"] = info.name != nullptr ? info.name : "";
+    d["samples_seen"] = info.samples_seen;
+    d["replay_samples"] = info.replay_samples;
+    d["present"] = info.present != 0;
+    result.append(d);
+  }
+  return result;
+}
+
+uint32_t Session::consolidate(uint32_t max_slices) {
+  const InUse guard(this);
+  auto report = sized<edgecl_consolidate_report>();
+  edgecl_status status;
+  {
+    const py::gil_scoped_release release;
+    status = edgecl_consolidate(session_, max_slices, &report);
+  }
+  check(status);
+  return report.remaining;
+}
+
+void Session::reset() {
+  const InUse guard(this);
+  check(edgecl_session_reset(session_));
+}
+
+void Session::set_learning_rate(double value) {
+  const InUse guard(this);
+  check(edgecl_session_learning_rate(session_, static_cast<float>(value)));
+  config_.learning_rate = static_cast<float>(value);
+}
+
+py::bytes Session::state_export() {
+  const InUse guard(this);
+  size_t n_bytes = 0;
+  check(edgecl_state_size(session_, &n_bytes));
+  const py::bytes result =
+      py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(n_bytes)));
+  if (!result) throw py::error_already_set();
+  size_t written = 0;
+  edgecl_status status;
+  {
+    char* const buffer = PyBytes_AS_STRING(result.ptr());
+    const py::gil_scoped_release release;
+    status = edgecl_state_export(session_, buffer, n_bytes, &written);
+  }
+  check(status);
+  if (written != n_bytes) return py::bytes(PyBytes_AS_STRING(result.ptr()), written);
+  return result;
+}
+
+void Session::state_import(const py::buffer& data) {
+  const InUse guard(this);
+  const py::buffer_info view = data.request();
+  const size_t n_bytes = static_cast<size_t>(view.size * view.itemsize);
+  static const char kEmpty[1] = {0};
+  edgecl_status status;
+  {
+    const py::gil_scoped_release release;
+    status = edgecl_state_import(session_, n_bytes != 0 ? view.ptr : kEmpty, n_bytes);
+  }
+  check(status);
+}
+
+std::string Session::state_digest() {
+  const InUse guard(this);
+  uint8_t digest[32];
+  edgecl_status status;
+  {
+    const py::gil_scoped_release release;
+    status = edgecl_state_digest(session_, digest);
+  }
+  check(status);
+  return hex(digest, sizeof(digest));
+}
+
+py::dict Session::stats() {
+  const InUse guard(this);
+  auto s = sized<edgecl_stats>();
+  check(edgecl_session_stats(session_, &s));
+  py::dict d;
+  d["n_classes"] = s.n_classes;
+  d["steps"] = s.steps;
+  d["samples_learned"] = s.samples_learned;
+  d["samples_predicted"] = s.samples_predicted;
+  d["samples_seen"] = s.samples_seen;
+  d["replay_fill"] = s.replay_fill;
+  d["replay_capacity"] = s.replay_capacity;
+  d["arena_bytes"] = s.arena_bytes;
+  d["macs_learn"] = s.macs_learn;
+  d["macs_learn_dense"] = s.macs_learn_dense;
+  d["refused_steps"] = s.refused_steps;
+  d["tasks"] = s.tasks;
+  return d;
+}
+
+py::dict Session::sizes() const {
+  auto sizes = sized<edgecl_sizes>();
+  ErrorRecord error;
+  python::check(edgecl_session_sizes(model_->handle(), &config_, &sizes, &error), error);
+  return sizes_dict(sizes);
+}
+
+void Session::profile_start(size_t capacity) {
+  const InUse guard(this);
+  if (profiling_) raise_status(EDGECL_E_SEQUENCE, "expected no running profile; found one; stop it first");
+  events_.assign(capacity, edgecl_profile_event{});
+  check(edgecl_profile_start(session_, events_.data(), capacity));
+  profiling_ = true;
+}
+
+py::list Session::profile_stop() {
+  const InUse guard(this);
+  size_t n_events = 0, n_dropped = 0;
+  check(edgecl_profile_stop(session_, &n_events, &n_dropped));
+  profiling_ = false;
+  py::list result;
+  for (size_t i = 0; i < n_events; ++i) {
+    py::dict d;
+    d["op"] = events_[i].op;
+    d["pass"] = events_[i].pass;
+    d["begin_us"] = events_[i].begin_us;
+    d["end_us"] = events_[i].end_us;
+    d["macs"] = events_[i].macs;
+    result.append(d);
+  }
+  events_.clear();
+  return result;
+}
+
+void bind_session(py::module_& module) {
+  py::class_<Session>(module, "Session", "One learner. A second concurrent call raises edgecl.errors.BusyError.")
+      .def(py::init([](std::shared_ptr<Model> model, const py::object& n_threads, const py::kwargs& config) {
+             return std::make_unique<Session>(std::move(model), n_threads, config);
+           }),
+           py::arg("model"), py::arg("n_threads") = 1)
+      .def_property_readonly("config", &Session::config)
+      .def("learn", &Session::learn, py::arg("x"), py::arg("labels"), py::arg("want_slots") = false)
+      .def("learn_many", &Session::learn_many, py::arg("x"), py::arg("labels"), py::arg("batch_size"))
+      .def("predict", &Session::predict, py::arg("x"))
+      .def("logits", &Session::logits, py::arg("x"))
+      .def("embed", &Session::embed, py::arg("x"))
+      .def("class_add", &Session::class_add, py::arg("name") = py::none())
+      .def("class_remove", &Session::class_remove, py::arg("label"))
+      .def("class_find", &Session::class_find, py::arg("name"))
+      .def("classes", &Session::classes)
+      .def("consolidate", &Session::consolidate, py::arg("max_slices") = 0)
+      .def("reset", &Session::reset)
+      .def("set_learning_rate", &Session::set_learning_rate, py::arg("value"))
+      .def("state_export", &Session::state_export)
+      .def("state_import", &Session::state_import, py::arg("data"))
+      .def("state_digest", &Session::state_digest)
+      .def("stats", &Session::stats)
+      .def("sizes", &Session::sizes)
+      .def("profile_start", &Session::profile_start, py::arg("capacity") = 65536)
+      .def("profile_stop", &Session::profile_stop)
+      .def("parameters", &Session::parameters)
+      .def("close", &Session::close);
+}
+
+}  // namespace edgecl::python

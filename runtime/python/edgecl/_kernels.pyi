@@ -1,0 +1,166 @@
+"""Every kernel of edgecl as a function of numpy arrays, for tests and for research; the runtime itself is `edgecl._core`.
+
+Activations and gradients are float32 arrays of shape (rows, channels, height, width), or (rows, channels) for linear layers; other float
+types are converted. Each call packs its arrays into the kernels' memory layout, runs the kernel and unpacks the results, so the cost of a
+call says nothing about the kernel's own speed. Every level and every n_parts gives the same bits.
+
+Keyword arguments shared by all functions: `level` (a name from levels(); default the best one) and `n_parts` (>= 1: the work is split into
+that many parts, run one after the other). Windows: `stride`, `dilation` (height, width; default 1), `padding` (height, width) or
+(top, left, bottom, right). `activation`: "none", "relu" or ("clip", lo, hi); the activation functions also take "hard_swish", "sigmoid"
+and ("hard_sigmoid", alpha, beta). Sparse layers take a dense weight (out, in, kernel height, kernel width) or (out, in) and a boolean
+pattern of the same shape; only weights inside the pattern are stored or computed.
+
+A shape or value that does not fit raises ValueError; an argument of a wrong type, or one that the function does not take, TypeError.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Mask: TypeAlias = NDArray[np.bool_]
+Pair: TypeAlias = tuple[int, int]
+Shared: TypeAlias = Any
+
+def levels() -> list[str]: ...
+def default_level() -> str: ...
+def all_finite(x: Floats) -> bool: ...
+def conv_forward(x: Floats, weight: Floats, bias: Floats | None = None, **shared: Shared) -> Floats:
+    """weight (out, in / groups, kernel height, kernel width); takes windows, `groups`, `activation`."""
+
+def conv_backward_data(
+    dy: Floats, weight: Floats, input_size: Pair, add_to: Floats | None = None, **shared: Shared
+) -> Floats:
+    """Gradient of the input, of extent input_size (height, width); with add_to, that array plus the gradient."""
+
+def conv_backward_weight(x: Floats, dy: Floats, kernel_size: Pair, **shared: Shared) -> tuple[Floats, Floats]:
+    """(dweight, dbias)."""
+
+def linear_forward(x: Floats, weight: Floats, bias: Floats | None = None, **shared: Shared) -> Floats:
+    """weight (in, out), input-major; takes `activation`."""
+
+def linear_backward_data(dy: Floats, weight: Floats, add_to: Floats | None = None, **shared: Shared) -> Floats: ...
+def linear_backward_weight(x: Floats, dy: Floats, **shared: Shared) -> tuple[Floats, Floats]:
+    """(dweight (in, out), dbias)."""
+
+def sparse_conv_forward(
+    x: Floats, weight: Floats, pattern: Mask, bias: Floats | None = None, **shared: Shared
+) -> Floats: ...
+def sparse_conv_backward_data(
+    dy: Floats, weight: Floats, pattern: Mask, input_size: Pair, add_to: Floats | None = None, **shared: Shared
+) -> Floats: ...
+def sparse_conv_backward_weight(
+    x: Floats, dy: Floats, pattern: Mask, selected: Mask | None = None, **shared: Shared
+) -> tuple[Floats, Floats]:
+    """(dvalue, dbias): dvalue in the order of numpy.flatnonzero(pattern); entries with selected[k] false are 0 and cost nothing."""
+
+def sparse_linear_forward(
+    x: Floats, weight: Floats, pattern: Mask, bias: Floats | None = None, **shared: Shared
+) -> Floats:
+    """weight (out, in), as PyTorch's."""
+
+def sparse_linear_backward_data(
+    dy: Floats, weight: Floats, pattern: Mask, add_to: Floats | None = None, **shared: Shared
+) -> Floats: ...
+def sparse_linear_backward_weight(
+    x: Floats, dy: Floats, pattern: Mask, selected: Mask | None = None, **shared: Shared
+) -> tuple[Floats, Floats]: ...
+def batch_norm_forward(
+    x: Floats,
+    gamma: Floats,
+    beta: Floats,
+    mean: Floats | None = None,
+    rstd: Floats | None = None,
+    eps: float = 1e-5,
+    residual: Floats | None = None,
+    **shared: Shared,
+) -> tuple[Floats, Floats, Floats, Floats | None]:
+    """(y, mean, rstd, unbiased variance); with mean and rstd given they are constants and the variance is None."""
+
+def batch_norm_backward(
+    x: Floats,
+    y: Floats,
+    dy: Floats,
+    gamma: Floats,
+    mean: Floats,
+    rstd: Floats,
+    frozen: bool = False,
+    **shared: Shared,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """(dx, dgamma, dbeta, dresidual); y is the forward result, read for the activation."""
+
+def group_norm_forward(
+    x: Floats, gamma: Floats, beta: Floats, n_groups: int, eps: float = 1e-5, **shared: Shared
+) -> tuple[Floats, Floats, Floats]:
+    """(y, mean, rstd), the statistics of shape (rows, n_groups)."""
+
+def group_norm_backward(
+    x: Floats, y: Floats, dy: Floats, gamma: Floats, n_groups: int, mean: Floats, rstd: Floats, **shared: Shared
+) -> tuple[Floats, Floats, Floats]:
+    """(dx, dgamma, dbeta)."""
+
+def activation_forward(x: Floats, **shared: Shared) -> Floats: ...
+def activation_backward(x: Floats, y: Floats, dy: Floats, **shared: Shared) -> Floats: ...
+def binary_forward(a: Floats, b: Floats, op: str, **shared: Shared) -> Floats:
+    """op "add" or "mul"; each axis of b has the extent of a, or 1; takes `activation`."""
+
+def binary_backward(a: Floats, b: Floats, dy: Floats, op: str, **shared: Shared) -> tuple[Floats, Floats]:
+    """(da, db), db of b's shape."""
+
+def accumulate(y: Floats, x: Floats, **shared: Shared) -> Floats:
+    """y + x."""
+
+def concat_forward(inputs: Sequence[Floats], **shared: Shared) -> Floats:
+    """Along channels; at most 8 inputs."""
+
+def concat_backward(dy: Floats, channels: Sequence[int], **shared: Shared) -> list[Floats]: ...
+def max_pool_forward(x: Floats, kernel_size: Pair, **shared: Shared) -> Floats:
+    """Takes windows and `output_size` (height, width), for windows that hang over the border (ceil mode)."""
+
+def max_pool_backward(x: Floats, y: Floats, dy: Floats, kernel_size: Pair, **shared: Shared) -> Floats: ...
+def average_pool_forward(x: Floats, kernel_size: Pair, **shared: Shared) -> Floats:
+    """As max_pool_forward, and `count_include_pad` (default true)."""
+
+def average_pool_backward(x: Floats, dy: Floats, kernel_size: Pair, **shared: Shared) -> Floats:
+    """Only the shape of x is used."""
+
+def global_average_pool_forward(x: Floats, **shared: Shared) -> Floats:
+    """(rows, channels)."""
+
+def global_average_pool_backward(dy: Floats, input_size: Pair, **shared: Shared) -> Floats: ...
+def input_normalize(
+    images: NDArray[np.uint8] | Floats,
+    scale: float,
+    mean: Floats,
+    inv_std: Floats,
+    channels_last: bool = False,
+    crop_y: NDArray[np.int32] | None = None,
+    crop_x: NDArray[np.int32] | None = None,
+    flip: Mask | None = None,
+    **shared: Shared,
+) -> Floats:
+    """(raw * scale - mean[c]) * inv_std[c] of images (rows, channels, height, width), or (rows, height, width, channels) with
+    channels_last; crops (-128 to 127 cells) and flips are per row, cells from outside the image are raw 0."""
+
+def cross_entropy(
+    logits: Floats, labels: NDArray[np.int32], allowed: Mask | None = None, weight: float = 1.0, **shared: Shared
+) -> tuple[Floats, Floats]:
+    """(loss per row, dlogits), both times weight; classes outside `allowed` take no part."""
+
+def logits_mse(
+    logits: Floats, target: Floats, allowed: Mask | None = None, weight: float = 1.0, **shared: Shared
+) -> tuple[Floats, Floats]:
+    """(loss per row, dlogits) of weight * sum over the allowed classes of (logits - target)^2."""
+
+def sgd_update(
+    weight: Floats,
+    velocity: Floats | None,
+    gradient: Floats,
+    lr: float,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    **shared: Shared,
+) -> tuple[Floats, Floats | None]:
+    """(weight, velocity) after one step."""

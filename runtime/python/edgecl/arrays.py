@@ -1,0 +1,62 @@
+# Turning what a caller hands in into arrays that the core takes without copying.
+# Never here: shapes (the binding checks them against the bundle), learning, labels.
+"""Conversion of sample arrays to the dtype of a bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import ArgumentError, DtypeError, NumericError
+
+DTYPES: dict[int, type[np.generic]] = {0: np.float32, 1: np.uint8}  # EDGECL_F32, EDGECL_U8
+
+
+def as_batch(x: Any, dtype: type[np.generic], copy: str = "auto") -> NDArray[Any]:
+    """Samples as a C-contiguous array of `dtype`; the same memory when it already is one.
+
+    Args:
+        x: array of numbers.
+        dtype: float32 or uint8, the bundle's.
+        copy: "auto" converts once where it must; "error" refuses to.
+
+    Raises:
+        DtypeError: not numbers, or not bytes where the bundle takes bytes.
+        NumericError: a value that is not finite where the bundle takes bytes (where it takes floats, the core checks).
+        ArgumentError: copy="error" and a copy is needed.
+    """
+    wanted = np.dtype(dtype)
+    array = np.asarray(x)
+    if array.dtype != wanted:
+        if copy == "error":
+            raise ArgumentError(
+                f"expected {wanted} because copy='error'; found {array.dtype}; "
+                "convert the array once before the loop, or use copy='auto'"
+            )
+        array = _convert(array, wanted)
+    if not array.flags.c_contiguous:
+        if copy == "error":
+            raise ArgumentError(
+                f"expected a C-contiguous array because copy='error'; found strides {array.strides}; "
+                "use numpy.ascontiguousarray once, or copy='auto'"
+            )
+        array = np.ascontiguousarray(array)
+    return array
+
+
+def _convert(array: NDArray[Any], wanted: np.dtype[Any]) -> NDArray[Any]:
+    kind = array.dtype.kind
+    if kind not in "buif":
+        raise DtypeError(f"expected numbers, {wanted} best; found dtype {array.dtype}; convert the array to {wanted}")
+    if wanted == np.uint8:
+        if kind == "f" and not np.isfinite(array).all():
+            raise NumericError("expected bytes 0..255; found a value that is not finite; remove or repair the sample")
+        if array.size and (array.min() < 0 or array.max() > 255 or (kind == "f" and (array != np.floor(array)).any())):
+            raise DtypeError(
+                "expected raw bytes 0..255, because the bundle itself scales and normalises; "
+                f"found {array.dtype} values that are not bytes; hand in the raw uint8 data"
+            )
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and the core refuses it as such
+        return array.astype(wanted)

@@ -1,0 +1,493 @@
+# The learner for Python users: scikit-learn's verbs for arrays, river's for single samples.
+# Never here: numerics (the core does them), data sets, torch, scikit-learn.
+"""`Classifier`: a model that goes on learning."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl import _core
+from edgecl.arrays import DTYPES, as_batch
+from edgecl.bundle import Bundle, open_bundle
+from edgecl.errors import ArgumentError, BusyError, Error, NotFoundError, SequenceError, ShapeError, StateError
+from edgecl.files import read_file, write_file_atomic
+from edgecl.labels import LabelMap, class_name, label_array, label_list
+from edgecl.profile import Profile
+
+# Constructor parameter -> field of the session configuration.
+_CONFIG_FIELDS = {
+    "max_classes": "max_classes",
+    "method": "method",
+    "learning_rate": "learning_rate",
+    "momentum": "momentum",
+    "weight_decay": "weight_decay",
+    "batch_size": "max_batch",
+    "replay_batch": "replay_batch",
+    "replay_capacity": "replay_capacity",
+    "alpha": "alpha",
+    "beta": "beta",
+    "class_mask": "class_mask",
+    "augment_crop": "augment_crop",
+    "augment_flip": "augment_flip",
+    "random_state": "seed",
+}
+
+
+class Classifier:
+    """Learns classes one after the other from a stream, with the recipe stored in a bundle.
+
+    Constructor parameters are stored as given and validated at first use. None means: as the bundle's recipe says.
+
+    Args:
+        bundle: path of a bundle, its bytes, or an opened `Bundle` (shared, not copied).
+        max_classes: most classes, at most the bundle's capacity.
+        method: "finetune", "er", "derpp" or "er_ace".
+        learning_rate, momentum, weight_decay: of the plain SGD step.
+        batch_size: rows of one step; longer arrays are cut into consecutive steps of this many rows, in order, never
+            shuffled.
+        replay_batch, replay_capacity: rows drawn a step; exemplars kept (0 = none).
+        alpha, beta: weights of the logit and the label term of DER++.
+        class_mask: True restricts the current cross-entropy to the classes in the batch.
+        augment_crop, augment_flip: pixels of random crop (0 = off); random horizontal flip.
+        random_state: integer seed 0..2**64-1; None = 0. Equal seeds and calls give equal bits.
+        n_threads: threads of one call, -1 = all processors. Results do not depend on it.
+        copy: "auto" converts arrays where it must; "error" refuses arrays that would have to be copied.
+
+    Threads: one thread at a time; a second concurrent call raises `BusyError` and changes nothing.
+    """
+
+    _estimator_type = "classifier"
+    _session: _core.Session | None = None
+    _bundle: Bundle | None = None
+    _labels: LabelMap
+    _lock: threading.Lock
+    _saved: dict[str, Any] | None = None  # what a pickle brought; imported when the session opens
+
+    def __init__(
+        self,
+        bundle: str | os.PathLike[str] | bytes | Bundle,
+        *,
+        max_classes: int | None = None,
+        method: str | None = None,
+        learning_rate: float | None = None,
+        momentum: float | None = None,
+        weight_decay: float | None = None,
+        batch_size: int | None = None,
+        replay_batch: int | None = None,
+        replay_capacity: int | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        class_mask: bool | None = None,
+        augment_crop: int | None = None,
+        augment_flip: bool | None = None,
+        random_state: int | None = None,
+        n_threads: int = 1,
+        copy: str = "auto",
+    ) -> None:
+        self.bundle = bundle
+        self.max_classes = max_classes
+        self.method = method
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.replay_batch = replay_batch
+        self.replay_capacity = replay_capacity
+        self.alpha = alpha
+        self.beta = beta
+        self.class_mask = class_mask
+        self.augment_crop = augment_crop
+        self.augment_flip = augment_flip
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.copy = copy
+
+    # --- learning ---
+
+    def partial_fit(self, X: Any, y: Any) -> Classifier:
+        """Learns the rows in order, in consecutive steps of `batch_size`; labels never seen before grow a class.
+
+        With batch_size=1 the state is bit for bit that of a loop of `learn_one`. Nothing is forgotten by itself.
+
+        Args:
+            X: array (n, *input dims), n >= 1, the bundle's dtype (others are converted once); raw values, the bundle
+            normalises.
+            y: n hashable labels.
+
+        Raises:
+            ShapeError, DtypeError, NumericError, CapacityError, ArgumentError, BusyError. Each step is all or nothing;
+            `n_done` of the exception says how many rows were learned before the one that failed.
+
+        Cost: one forward and backward of batch_size + replayed rows a step, whatever was learned before. A step that
+        brings a new class also copies the state once, so that it can be undone.
+        """
+        session = self._open()
+        x = self._batch(X)
+        if x.ndim == 0 or len(x) == 0:
+            raise ShapeError(f"expected at least one row to learn; found shape {x.shape}; skip empty batches")
+        labels = label_list(y, len(x))
+        if not self._lock.acquire(blocking=False):
+            raise BusyError(
+                "expected one learning call at a time; found another thread in one; give each thread its own Classifier"
+            )
+        try:
+            self._learn_rows(session, x, labels)
+        finally:
+            self._lock.release()
+        return self
+
+    def fit(self, X: Any, y: Any) -> Classifier:
+        """Forgets everything learned, takes the present parameters, then `partial_fit` in row order. Errors and
+        cost: `partial_fit`."""
+        self._close()
+        return self.partial_fit(X, y)
+
+    def learn_one(self, x: Any, y: Hashable) -> None:
+        """One step from one sample of the input's dims. Errors and cost: `partial_fit`."""
+        self.partial_fit(np.asarray(x)[None], [y])
+
+    def consolidate(self, max_slices: int = 0) -> int:
+        """Marks the end of a task and does its work in at most `max_slices` slices (0 = all); returns the slices
+        that remain."""
+        return self._open().consolidate(max_slices)
+
+    def forget(self, label: Hashable) -> dict[str, Any]:
+        """Unlearns a class: its head column, its exemplars and its counts are gone; `classes_` loses the entry and
+        keeps its order.
+
+        Returns:
+            {"label", "samples_learned", "exemplars_dropped", "shared_parameters"}: the last is how many trainable
+            parameter tensors besides the head's saw the class; their weights still carry its influence. The column is
+            not issued again.
+
+        Raises:
+            NotFoundError: no such class.
+        """
+        session = self._open()
+        code = self._labels.find(label)
+        if code is None:
+            raise NotFoundError(f"expected one of {self._labels.labels}; found {label!r}; nothing was removed")
+        record = next(r for r in session.classes() if r["label"] == code)
+        session.class_remove(code)
+        self._labels.remove(code)
+        bundle = self._opened()
+        head = (bundle.info["head_weight"], bundle.info["head_bias"])
+        shared = [layer for index, layer in enumerate(bundle.layers) if layer["trainable"] and index not in head]
+        return {
+            "label": label,
+            "samples_learned": int(record["samples_seen"]),
+            "exemplars_dropped": int(record["replay_samples"]),
+            "shared_parameters": len(shared),
+        }
+
+    # --- using it ---
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most likely label of each row, (n,). Cost: one forward pass a row.
+
+        Raises:
+            SequenceError: no class yet. ShapeError, DtypeError, NumericError.
+        """
+        session = self._with_classes()
+        codes, _, _ = session.predict(self._batch(X))
+        known = self._labels.codes
+        table = label_array(self._labels.labels)
+        return table[np.searchsorted(known, codes)]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Softmax over the classes present, (n, len(classes_)) float32, columns in the order of `classes_`."""
+        scores = self._scores(X)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        shares: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
+        return shares
+
+    def decision_function(self, X: Any) -> NDArray[np.float32]:
+        """Logits of the classes present, (n, len(classes_)) float32."""
+        return self._scores(X).astype(np.float32)
+
+    def embed(self, X: Any) -> NDArray[np.float32]:
+        """Input of the head, (n, embedding_dim). UnsupportedError when the model has no separate head."""
+        return self._open().embed(self._batch(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of rows whose predicted label equals `y`, 0..1; labels never learned count as wrong."""
+        predicted = self.predict(X).tolist()
+        wanted = label_list(y, len(predicted))
+        hits = np.fromiter(
+            (p == w for p, w in zip(predicted, wanted, strict=True)), dtype=np.float64, count=len(wanted)
+        )
+        return float(np.average(hits, weights=sample_weight))
+
+    def predict_one(self, x: Any) -> Hashable:
+        """Label of one sample."""
+        session = self._with_classes()
+        codes, _, _ = session.predict(self._batch(np.asarray(x)[None]))
+        return self._labels.label(int(codes[0]))
+
+    def predict_proba_one(self, x: Any) -> dict[Hashable, float]:
+        """{label: probability} of one sample."""
+        row = self.predict_proba(np.asarray(x)[None])[0]
+        return dict(zip(self._labels.labels, map(float, row), strict=True))
+
+    @property
+    def n_features_in_(self) -> int:
+        """Numbers in one sample."""
+        return int(self._opened().info["input_elements"])
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels in order of first appearance, never sorted; those that the bundle ships come first."""
+        self._open()
+        return label_array(self._labels.labels)
+
+    # --- state ---
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the state (.ecs) atomically; an older file survives any failure. Class names are in it as text.
+
+        Raises:
+            FileError.
+        """
+        write_file_atomic(path, self._open().state_export())
+
+    def load(self, path: str | os.PathLike[str]) -> Classifier:
+        """Takes over a saved state, all or nothing.
+
+        Labels come back as int where their text is an integer and as str otherwise, until the same label is handed in
+        again. The state brings its own seed and learning rate; a `learning_rate` given to this learner wins.
+
+        Raises:
+            FileError; StateError (corrupt, or of another bundle or configuration): the learner is as it was.
+        """
+        data = read_file(path)
+        session = self._open()
+        session.state_import(data)
+        self._labels = LabelMap.from_classes(session.classes(), self._labels.bound)
+        self._apply_learning_rate(session)
+        return self
+
+    def state_digest(self) -> str:
+        """SHA-256 of the state in hex: equal digests mean equal learners."""
+        return self._open().state_digest()
+
+    def stats(self) -> dict[str, int]:
+        """Counters of `edgecl_stats`: steps, samples_learned, replay_fill, arena_bytes, macs_learn, ..."""
+        return self._open().stats()
+
+    def state_bytes(self) -> int:
+        """Bytes that `save` would write now."""
+        return len(self._open().state_export())
+
+    def bundle_info(self) -> dict[str, Any]:
+        """`Bundle.info` of the bundle in use."""
+        return self._opened().info
+
+    def config(self) -> dict[str, Any]:
+        """The configuration in force: the recipe of the bundle with this learner's parameters on top (fields of
+        edgecl_session_config)."""
+        return self._open().config
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of this learner by purpose; see `Bundle.sizes`."""
+        return self._open().sizes()
+
+    @contextmanager
+    def profile(self, capacity: int = 65536) -> Iterator[Profile]:
+        """Times every operator of the calls inside the `with` block.
+
+        Args:
+            capacity: most events kept.
+        """
+        session = self._open()
+        record = Profile(self._opened().ops)
+        session.profile_start(capacity)
+        try:
+            yield record
+        finally:
+            record.events = session.profile_stop()
+
+    # --- parameters, in scikit-learn's manner ---
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor parameters by name, as they were given."""
+        return {
+            name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
+        }
+
+    def set_params(self, **params: Any) -> Classifier:
+        """Changes constructor parameters. `learning_rate` and `copy` act at once; the rest at the next `fit`, or before
+        first use.
+
+        Raises:
+            ArgumentError: no such parameter; nothing is changed.
+        """
+        known = self.get_params()
+        unknown = sorted(set(params) - set(known))
+        if unknown:
+            raise ArgumentError(f"expected parameters among {sorted(known)}; found {unknown}; check the spelling")
+        if self._session is not None and params.get("learning_rate") is not None:
+            self._session.set_learning_rate(params["learning_rate"])
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def clone(self) -> Classifier:
+        """A new learner with the same parameters and nothing learned."""
+        return type(self)(**self.get_params())
+
+    def __getstate__(self) -> dict[str, Any]:
+        saved = self._saved
+        if self._session is not None:
+            saved = {
+                "state": self._session.state_export(),
+                "labels": self._labels.bound,
+                "digest": self._opened().digest,
+            }
+        return {"params": self.get_params(), "saved": saved}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state["params"].items():
+            setattr(self, name, value)
+        self._saved = state["saved"]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._saved is not None or (self._session is not None and bool(self._labels.codes))
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            transformer_tags=None,
+            classifier_tags=ClassifierTags(),
+            regressor_tags=None,
+            input_tags=InputTags(two_d_array=True, three_d_array=True),
+        )
+
+    def __repr__(self) -> str:
+        given = {k: v for k, v in self.get_params().items() if v is not None and k != "bundle"}
+        source = "<bytes>" if isinstance(self.bundle, bytes) else repr(self.bundle)
+        return f"Classifier({source}, " + ", ".join(f"{k}={v!r}" for k, v in given.items()) + ")"
+
+    # --- inside ---
+
+    def _opened(self) -> Bundle:
+        if self._bundle is None:
+            self._bundle = self.bundle if isinstance(self.bundle, Bundle) else open_bundle(self.bundle)
+        return self._bundle
+
+    def _open(self) -> _core.Session:
+        if self._session is not None:
+            return self._session
+        if self.copy not in ("auto", "error"):
+            raise ArgumentError(f"expected copy='auto' or 'error'; found {self.copy!r}; choose one of them")
+        bundle = self._opened()
+        config = {
+            field: getattr(self, name) for name, field in _CONFIG_FIELDS.items() if getattr(self, name) is not None
+        }
+        n_threads = (os.cpu_count() or 1) if self.n_threads == -1 else self.n_threads
+        session = _core.Session(
+            bundle.model, n_threads=min(n_threads, 64) if self.n_threads == -1 else n_threads, **config
+        )
+        bound: dict[str, Hashable] = {}
+        if self._saved is not None:
+            if self._saved["digest"] != bundle.digest:
+                raise StateError(
+                    f"expected the bundle {self._saved['digest'][:12]} that this learner was pickled with; found "
+                    f"{bundle.digest[:12]}; "
+                    "put the original bundle back",
+                    status=-41,
+                )
+            session.state_import(self._saved["state"])
+            self._apply_learning_rate(session)
+            bound = self._saved["labels"]
+        self._labels = LabelMap.from_classes(session.classes(), bound)
+        self._lock = threading.Lock()
+        self._session, self._saved = session, None
+        return session
+
+    def _apply_learning_rate(self, session: _core.Session) -> None:
+        if self.learning_rate is not None:
+            session.set_learning_rate(self.learning_rate)
+
+    def _close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._session = self._bundle = self._saved = None
+
+    def _with_classes(self) -> _core.Session:
+        session = self._open()
+        if not self._labels.codes:
+            raise SequenceError("expected at least one learned class; found none; call partial_fit first")
+        return session
+
+    def _batch(self, X: Any) -> NDArray[Any]:
+        return as_batch(X, DTYPES[self._opened().info["input_dtype"]], self.copy)
+
+    def _scores(self, X: Any) -> NDArray[np.float64]:
+        session = self._with_classes()
+        return session.logits(self._batch(X))[:, self._labels.codes].astype(np.float64)
+
+    def _learn_rows(self, session: _core.Session, x: NDArray[Any], labels: list[Hashable]) -> None:
+        step = int(session.config["max_batch"])
+        codes = np.full(len(x), -1, dtype=np.int32)
+        rows_of_new: dict[Hashable, list[int]] = {}
+        known: dict[Hashable, int] = {}
+        for row, label in enumerate(labels):
+            code = known.get(label)
+            if code is None and label not in rows_of_new:
+                code = self._labels.find(label)
+                if code is not None:
+                    known[label] = code
+                    self._labels.bind(label, code)
+            if code is None:
+                rows_of_new.setdefault(label, []).append(row)
+            else:
+                codes[row] = code
+        # Steps that bring a new class are taken one by one, because the class must come to exist with its first step
+        # and not before: else a batch would not equal a loop over its rows.
+        growing = sorted({rows[0] // step * step for rows in rows_of_new.values()})
+        row = 0
+        try:
+            for start in [*growing, len(x)]:
+                if row < start:
+                    session.learn_many(x[row:start], codes[row:start], step)
+                    row = start
+                if start < len(x):
+                    stop = min(start + step, len(x))
+                    new = {label: rows for label, rows in rows_of_new.items() if start <= rows[0] < stop}
+                    self._learn_growing(session, x[start:stop], codes, slice(start, stop), new)
+                    row = stop
+        except Error as error:
+            error.n_done = row + (error.n_done or 0)
+            raise
+
+    def _learn_growing(
+        self,
+        session: _core.Session,
+        x: NDArray[Any],
+        codes: NDArray[np.int32],
+        part: slice,
+        new: dict[Hashable, list[int]],
+    ) -> None:
+        before, labels_before = session.state_export(), self._labels.copy()
+        try:
+            for label, rows in new.items():
+                code = session.class_add(class_name(label))
+                self._labels.bind(label, code)
+                codes[rows] = code
+            session.learn(x, codes[part])
+        except Exception:
+            session.state_import(before)
+            self._labels = labels_before
+            raise

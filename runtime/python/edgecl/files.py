@@ -1,0 +1,80 @@
+# Reading and writing whole files so that a crash or a full disk never leaves half a file.
+# Never here: anything that knows what the bytes mean.
+"""Whole-file reads and atomic writes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from edgecl.errors import FileError
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        FileError: with the system's own words.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(
+            f"expected a readable file at '{os.fspath(path)}'; found: {error.strerror or error}; check the path and "
+            "its permissions"
+        ) from error
+
+
+def write_file_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replaces a file as a whole: written beside, synchronised, renamed, and the folder synchronised.
+
+    After a power cut at any moment the path holds the old bytes or the new ones. On failure the old file is kept and
+    the partial copy is removed. Cost: one write of `data` and two fsync calls.
+
+    Raises:
+        FileError: the disk is full, the folder is missing or not writable.
+    """
+    target = Path(path)
+    folder = target.parent
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, _new_file_mode(target))
+        os.replace(temporary, target)
+        temporary = None
+        folder_descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(folder_descriptor)
+        finally:
+            os.close(folder_descriptor)
+    except OSError as error:
+        raise FileError(
+            f"expected room for {len(data)} bytes at '{target}'; found: {error.strerror or error}; "
+            "free space or choose another folder (an older file at that path is unchanged)"
+        ) from error
+    finally:
+        if temporary is not None:
+            _remove_quietly(temporary)
+
+
+def _new_file_mode(target: Path) -> int:
+    # mkstemp makes the file private; a state or bundle keeps the mode that the path had, or what the process' umask
+    # asks for.
+    try:
+        return target.stat().st_mode & 0o777
+    except OSError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
+def _remove_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

@@ -1,0 +1,205 @@
+# A reader of saved states (.ecs) in Python, for looking into them.
+# Never here: writing states, or restoring them into a learner (the core does both).
+"""`read_state`: what a saved state holds, without its bundle. The layout is that of runtime/learn/state_format.h."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import StateError
+
+MAGIC = 0x31534345  # "ECS1"
+VERSION = 1
+_HEADER_BYTES = 48
+_TRAILER_BYTES = 32
+_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY = range(1, 7)
+_VELOCITY = 2
+_SPARSE = 1
+
+
+@dataclass(frozen=True)
+class StateParameter:
+    """Values of one trainable parameter; `positions` are flat positions of the values of a sparse one, else None."""
+
+    index: int
+    values: NDArray[np.float32]
+    positions: NDArray[np.uint32] | None
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """The contents of a saved state.
+
+    Attributes:
+        bundle_sha256: digest of the bundle that it belongs to, hex.
+        sha256: of the state itself, hex; the same as the learner's `state_digest()`.
+        config: max_classes, class_capacity, replay_capacity, input_dtype, logits_width, sample_bytes, learns, momentum.
+        counters: seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, reservoir_seen, learning_rate.
+        parameters: trainable parameters, ascending index.
+        statistics: {operator: (running mean, running variance)}.
+        classes: {"label", "name", "present", "samples_seen"} of every label ever issued.
+        replay_labels: labels of the exemplars, by slot.
+    """
+
+    bundle_sha256: str
+    sha256: str
+    config: dict[str, Any]
+    counters: dict[str, Any]
+    parameters: list[StateParameter]
+    statistics: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    classes: list[dict[str, Any]]
+    replay_labels: NDArray[np.int32]
+
+
+class _Reader:
+    # Takes pieces off the front; every piece is checked against what is left.
+    def __init__(self, data: memoryview, where: str) -> None:
+        self._data = data
+        self._where = where
+        self._at = 0
+
+    def take(self, n_bytes: int) -> memoryview:
+        if n_bytes < 0 or self._at + n_bytes > len(self._data):
+            raise _corrupt(f"{n_bytes} more bytes in {self._where}", f"{len(self._data) - self._at}")
+        piece = self._data[self._at : self._at + n_bytes]
+        self._at += n_bytes
+        return piece
+
+    def unpack(self, layout: str) -> tuple[Any, ...]:
+        return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
+
+    def array(self, dtype: str, n: int) -> NDArray[Any]:
+        return np.frombuffer(self.take(n * np.dtype(dtype).itemsize), dtype=dtype)
+
+    def list_length(self) -> int:
+        return int(self.unpack("II")[0])
+
+    def finish(self) -> None:
+        if self._at != len(self._data):
+            raise _corrupt(f"the end of {self._where}", f"{len(self._data) - self._at} more bytes")
+
+
+def read_state(data: bytes) -> StateFile:
+    """Decodes a saved state after checking its SHA-256 and every length.
+
+    Raises:
+        StateError: not a state, truncated, changed, or of a newer format.
+    """
+    if len(data) < _HEADER_BYTES + _TRAILER_BYTES:
+        raise _corrupt(f"at least {_HEADER_BYTES + _TRAILER_BYTES} bytes", f"{len(data)}")
+    magic, version, total = struct.unpack_from("<IIQ", data)
+    if magic != MAGIC:
+        raise _corrupt("a state, which begins with 'ECS1'", repr(bytes(data[:4]))[1:])
+    if version > VERSION:
+        raise _corrupt(
+            f"a state of format {VERSION} or older", f"format {version}", "read it with the edgecl that wrote it"
+        )
+    if total != len(data):
+        raise _corrupt(f"{total} bytes, as the header says", f"{len(data)}")
+    digest = hashlib.sha256(memoryview(data)[:-_TRAILER_BYTES]).digest()
+    if digest != data[-_TRAILER_BYTES:]:
+        raise _corrupt("a SHA-256 at the end that fits the rest", "another one")
+    body = _Reader(memoryview(data)[_HEADER_BYTES:-_TRAILER_BYTES], "the sections")
+    sections = {}
+    for wanted in range(_CONFIG, _REPLAY + 1):
+        kind, _, n_bytes = body.unpack("IIQ")
+        if kind != wanted:
+            raise _corrupt(f"section {wanted}", f"section {kind}")
+        sections[kind] = _Reader(body.take(n_bytes), f"section {kind}")
+    body.finish()
+    flags, max_classes, capacity, replay_capacity, dtype, logits_width, sample_bytes = sections[_CONFIG].unpack(
+        "IIIIIIQ"
+    )
+    numbers = sections[_COUNTERS].unpack("QQQQQQQQQfI")
+    names = ("seed", "step", "samples_learned", "tasks", "macs_learn", "macs_learn_dense", "reservoir_seen")
+    state = StateFile(
+        bundle_sha256=bytes(data[16:48]).hex(),
+        sha256=digest.hex(),
+        config={
+            "max_classes": max_classes,
+            "class_capacity": capacity,
+            "replay_capacity": replay_capacity,
+            "input_dtype": dtype,
+            "logits_width": logits_width,
+            "sample_bytes": sample_bytes,
+            "learns": bool(flags & 1),
+            "momentum": bool(flags & _VELOCITY),
+        },
+        counters={**dict(zip(names, numbers, strict=False)), "learning_rate": numbers[9]},
+        parameters=_parameters(sections[_PARAMS], bool(flags & _VELOCITY)),
+        statistics=_statistics(sections[_STATISTICS]),
+        classes=_classes(sections[_CLASSES]),
+        replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
+    )
+    for section in sections.values():
+        section.finish()
+    return state
+
+
+def present_parameters(
+    data: bytes, names: Sequence[str], shipped: Sequence[NDArray[np.float32]], statistics: dict[int, tuple[int, int]]
+) -> dict[str, NDArray[np.float32]]:
+    """All parameters by name with what a state says on top of what the bundle shipped (the binding calls this).
+
+    Args:
+        names, shipped: of the bundle, by parameter index; the arrays are changed.
+        statistics: parameter indices of running mean and variance, by operator.
+    """
+    state = read_state(data)
+    for parameter in state.parameters:
+        flat = shipped[parameter.index].reshape(-1)
+        if parameter.positions is None:
+            flat[:] = parameter.values
+        else:
+            flat[:] = 0
+            flat[parameter.positions] = parameter.values
+    for op, (mean, variance) in state.statistics.items():
+        for index, values in zip(statistics[op], (mean, variance), strict=True):
+            shipped[index].reshape(-1)[:] = values
+    return dict(zip(names, shipped, strict=True))
+
+
+def _parameters(section: _Reader, velocity: bool) -> list[StateParameter]:
+    result = []
+    for _ in range(section.list_length()):
+        index, storage, n_values = section.unpack("IIQ")
+        positions = section.array("<u4", n_values) if storage == _SPARSE else None
+        result.append(StateParameter(index, section.array("<f4", n_values), positions))
+        if velocity:
+            section.array("<f4", n_values)
+    return result
+
+
+def _statistics(section: _Reader) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    result = {}
+    for _ in range(section.list_length()):
+        op, channels = section.unpack("II")
+        result[op] = (section.array("<f4", channels), section.array("<f4", channels))
+    return result
+
+
+def _classes(section: _Reader) -> list[dict[str, Any]]:
+    result = []
+    for _ in range(section.list_length()):
+        label, present, samples_seen, n_name = section.unpack("IIQI")
+        name = bytes(section.take(n_name)).decode(errors="replace")
+        result.append({"label": label, "name": name, "present": bool(present), "samples_seen": samples_seen})
+    return result
+
+
+def _replay_labels(section: _Reader, sample_bytes: int, logits_width: int) -> NDArray[np.int32]:
+    n = section.list_length()
+    stride = 4 + sample_bytes + 4 * logits_width
+    slots = np.frombuffer(section.take(n * stride), np.uint8).reshape(n, stride)
+    return slots[:, :4].copy().view("<i4").reshape(n)
+
+
+def _corrupt(expected: str, found: str, remedy: str = "restore the file from a copy") -> StateError:
+    return StateError(f"expected {expected}; found {found}; {remedy}")

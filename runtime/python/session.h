@@ -1,0 +1,66 @@
+// Session: one learner, its thread pool and its profiler events, as the extension module holds it.
+// Never here: anything that the C API does not offer.
+#ifndef EDGECL_RUNTIME_PYTHON_SESSION_H_
+#define EDGECL_RUNTIME_PYTHON_SESSION_H_
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "runtime/python/bind_common.h"
+#include "runtime/python/model.h"
+#include "runtime/python/thread_pool.h"
+
+namespace edgecl::python {
+
+class Session {
+ public:
+  Session(std::shared_ptr<Model> model, const py::object& n_threads, const py::dict& keywords);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  py::dict config() const;
+  py::dict learn(const py::array& x, const py::array& labels, bool want_slots);
+  py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size);
+  py::tuple predict(const py::array& x);
+  py::array logits(const py::array& x);
+  py::array embed(const py::array& x);
+  int32_t class_add(const py::object& name);
+  void class_remove(int32_t label);
+  py::object class_find(const std::string& name);
+  py::list classes();
+  uint32_t consolidate(uint32_t max_slices);
+  void reset();
+  void set_learning_rate(double value);
+  py::bytes state_export();
+  void state_import(const py::buffer& data);
+  std::string state_digest();
+  py::dict stats();
+  py::dict sizes() const;
+  void profile_start(size_t capacity);
+  py::list profile_stop();
+  py::dict parameters();
+  void close();
+
+ private:
+  class InUse;  // marks the session as taken by this call; BusyError when another thread has it
+
+  void check(edgecl_status status, int64_t n_done = -1) const;
+  edgecl_session* handle() const;
+  // n_rows x n_columns floats from a call that fills them (edgecl_logits, edgecl_embed).
+  template <class Fill>
+  py::array matrix(const py::array& x, uint32_t n_columns, Fill fill);
+
+  std::shared_ptr<Model> model_;
+  edgecl_session_config config_{};
+  std::unique_ptr<ThreadPool> pool_;
+  edgecl_session* session_ = nullptr;
+  std::atomic<bool> in_use_{false};
+  std::vector<edgecl_profile_event> events_;
+  bool profiling_ = false;
+};
+
+}  // namespace edgecl::python
+
+#endif  // EDGECL_RUNTIME_PYTHON_SESSION_H_

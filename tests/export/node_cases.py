@@ -1,0 +1,251 @@
+# ONNX's own node tests as exports: which cases there are, how each becomes a model with one input, and what cannot be
+# run and why.
+# Never here: assertions of a test runner.
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from edgecl.export.onnx_front import graph_of_onnx
+from edgecl.export.options import ExportOptions
+from edgecl.export.pipeline import prepare
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from plan_interpreter import PlanInterpreter
+
+SUPPORTED = [
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Clip",
+    "Concat",
+    "Constant",
+    "Conv",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GroupNormalization",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "MatMul",
+    "MaxPool",
+    "Mul",
+    "Pad",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Sigmoid",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+]
+
+# Operators whose cases have a batch axis of their own; the others get one in front.
+NATIVE_BATCH = {
+    "AveragePool", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization",
+    "InstanceNormalization", "MaxPool", "Pad",
+}  # fmt: skip
+
+# Pattern of the case's name -> why it cannot be exported. Every case that matches none must pass; one that matches must
+# fail.
+EXCLUDED = {
+    r"_(u?int)(8|16|32|64)(_|$)": "integer data; the device computes in float32",
+    r"^test_(edge|reflect|wrap)_pad$": "integer data, and a padding mode other than constant",
+    r"pool_3d_": "three spatial axes",
+    r"with_argmax": "second output: indices of the maxima",
+    r"dropout.*mask": "second output: the dropout mask",
+    r"^test_training_dropout(_default)?$": "draws random numbers at run time",
+    r"^test_constant$": "no input",
+    r"^test_identity_(sequence|opt)$": "sequence or optional instead of a tensor",
+    r"^test_flatten_(axis[23]|negative_axis[12])$": "joins the batch axis with others",
+    r"^test_gemm_(transposeA|all_attributes)$": "transA: rows of the batch are mixed",
+    r"^test_gemm_default_matrix_bias$": "another bias for each row of the batch",
+    r"^test_matmul_(bcast|1d_3d)$": "a stack of constant matrices makes more rows than the input has",
+    r"^test_reshape_allowzero_reordered$": "a tensor without elements",
+    r"^test_transpose_(default|all_permutations_[1-5])$": "moves numbers; only order-keeping transposes are supported",
+}
+
+
+@dataclass
+class Case:
+    """One node test as a model with one input. `rows`: its input with batch axis; `expected`: its first output, one row
+    each."""
+
+    name: str
+    op_type: str
+    model: onnx.ModelProto
+    rows: NDArray[Any]
+    expected: NDArray[Any]
+    training: bool = False
+
+
+@dataclass
+class Tally:
+    """Outcome of all cases of one operator."""
+
+    passed: list[str] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def node_tests() -> dict[str, Any]:
+    """Name -> ONNX's test case, of every single-node case of a supported operator."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from onnx.backend.test.loader import load_model_tests
+
+        return {
+            case.name: case
+            for case in load_model_tests(kind="node")
+            if len(case.model.graph.node) == 1
+            and case.model.graph.node[0].op_type in SUPPORTED
+            and case.model.graph.node[0].domain == ""
+            and not case.name.endswith("_expanded")
+        }
+
+
+def exclusion(name: str) -> str | None:
+    """The reason, or None."""
+    return next((reason for pattern, reason in EXCLUDED.items() if re.search(pattern, name)), None)
+
+
+def adapt(test: Any) -> Case:
+    """Inputs but the first become initialisers with the case's data; operators without a batch axis get one in
+    front."""
+    if not all(value.type.HasField("tensor_type") for value in test.model.graph.input):
+        raise TypeError("an input is no tensor")
+    inputs, outputs = test.data_sets[0]
+    arrays = [np.asarray(value) for value in inputs]
+    proto = onnx.NodeProto()
+    proto.CopyFrom(test.model.graph.node[0])
+    names = [value.name for value in test.model.graph.input]
+    values = dict(zip(names, arrays, strict=True))
+    first = names[0]
+    nodes = [proto]
+    rows, expected = values.pop(first), np.asarray(outputs[0])
+    if not _has_batch(proto, rows.ndim):
+        rank = rows.ndim
+        rows, expected = rows[None], expected[None]
+        _shift_axes(proto, values, rank)
+    if proto.op_type == "Concat":  # the other operands are computed from the input: x * 0 + data
+        nodes = _concat_operands(proto, values, first) + nodes
+    results = [expected, *map(np.asarray, outputs[1:])]
+    graph = helper.make_graph(
+        nodes,
+        test.name,
+        [helper.make_tensor_value_info(first, helper.np_dtype_to_tensor_dtype(rows.dtype), rows.shape)],
+        [_described(key, array) for key, array in zip([k for k in proto.output if k], results, strict=True)],
+        [numpy_helper.from_array(array, key) for key, array in values.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=test.model.opset_import, ir_version=test.model.ir_version)
+    training = any(a.name == "training_mode" and a.i for a in proto.attribute)
+    return Case(test.name, proto.op_type, model, rows, expected, training)
+
+
+def _described(key: str, array: NDArray[Any]) -> onnx.ValueInfoProto:
+    sizes = [f"{key}{axis}" for axis in range(array.ndim)]
+    return helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(array.dtype), sizes)
+
+
+def _has_batch(proto: onnx.NodeProto, rank: int) -> bool:
+    if proto.op_type == "Flatten":
+        return next((a.i for a in proto.attribute), 1) in (1, 1 - rank)
+    return proto.op_type in NATIVE_BATCH or (proto.op_type == "MatMul" and rank in (2, 4))
+
+
+def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: int) -> None:
+    def moved(axis: int) -> int:
+        return axis + 1 if axis >= 0 else axis
+
+    for attribute in proto.attribute:
+        if attribute.name == "axis":
+            attribute.i = moved(attribute.i)
+        elif attribute.name == "perm":
+            order = [0, *(axis + 1 for axis in attribute.ints)]
+            del attribute.ints[:]
+            attribute.ints.extend(order)
+    if proto.op_type == "Transpose" and not proto.attribute:
+        proto.attribute.append(helper.make_attribute("perm", [0, *range(rank, 0, -1)]))
+    if proto.op_type in ("Squeeze", "Unsqueeze", "ReduceMean"):
+        axes = values[proto.input[1]]
+        everything = np.arange(1, rank + 1) if axes.size == 0 else axes
+        values[proto.input[1]] = np.array([moved(int(axis)) if axes.size else axis for axis in everything], np.int64)
+    if proto.op_type == "Reshape":
+        values[proto.input[1]] = np.concatenate([[1], values[proto.input[1]]]).astype(np.int64)
+
+
+def _concat_operands(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], first: str) -> list[onnx.NodeProto]:
+    nodes = []
+    data = {key: values.pop(key) for key in list(values)}
+    values["zero"] = np.float32(0).reshape(())
+    for key, array in data.items():
+        values[f"{key}.data"] = array[None]
+        nodes.append(helper.make_node("Mul", [first, "zero"], [f"{key}.zeros"]))
+        nodes.append(helper.make_node("Add", [f"{key}.zeros", f"{key}.data"], [key]))
+    return nodes
+
+
+Runner = Callable[[dict[str, Any], NDArray[Any]], NDArray[np.float32]]
+
+
+def run(case: Case, runner: Runner) -> None:
+    """Exports and compares; raises on any difference. Cases in training form run a learn step's forward pass in the
+    plan interpreter."""
+    options = ExportOptions(trainable="all" if case.training else "none")
+    graph, options, _ = graph_of_onnx(case.model, options, case.name)
+    plan = prepare(graph, options, "test").plan
+    raw = case.rows.reshape(case.rows.shape[0], *plan["input"]["dims"])
+    found = interpret(plan, raw, learn=True) if case.training else runner(plan, raw)
+    wanted = case.expected.reshape(case.rows.shape[0], -1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+
+
+def interpret(plan: dict[str, Any], raw: NDArray[Any], learn: bool = False) -> NDArray[np.float32]:
+    """Outputs by the plan interpreter."""
+    import torch
+
+    return PlanInterpreter(plan).forward(torch.from_numpy(raw), learn).numpy().astype(np.float32)
+
+
+def device(plan: dict[str, Any], raw: NDArray[Any]) -> NDArray[np.float32]:
+    """Outputs by the device's core."""
+    from edgecl import _core
+    from edgecl.export.parity import bundle_logits
+
+    return bundle_logits(_core.write_bundle(plan), raw)
+
+
+def outcomes(runner: Runner) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """(operator, case, reason of exclusion or None, error or None) of every case."""
+    for name, test in node_tests().items():
+        error = None
+        try:
+            run(adapt(test), runner)
+        except Exception as fault:  # whatever kept this case from passing is its result
+            error = f"{type(fault).__name__}: {str(fault).strip().splitlines()[0] if str(fault).strip() else ''}"
+        yield test.model.graph.node[0].op_type, name, exclusion(name), error
+
+
+def tally(runner: Runner) -> dict[str, Tally]:
+    """Outcomes by operator."""
+    result: dict[str, Tally] = {}
+    for op_type, name, reason, error in outcomes(runner):
+        entry = result.setdefault(op_type, Tally())
+        if error is None:
+            entry.passed.append(name)
+        elif reason is not None:
+            entry.excluded[name] = reason
+        else:
+            entry.failed[name] = error
+    return result

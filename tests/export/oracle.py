@@ -1,0 +1,66 @@
+# What PyTorch itself gives for one learn step, and comparison of a bundle's parameters with a module's.
+# Never here: tests.
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def masked(module: nn.Module, plan: dict[str, Any]) -> nn.Module:
+    """A float64 copy of the module whose weights are zero where the plan stores nothing."""
+    twin = copy.deepcopy(module).double()
+    parameters = dict(twin.named_parameters())
+    with torch.no_grad():
+        for record in plan["params"]:
+            if "positions" in record:
+                keep = torch.zeros(int(np.prod(record["dims"])), dtype=torch.bool)
+                keep[torch.from_numpy(record["positions"].astype(np.int64))] = True
+                weight = parameters[record["name"]]
+                weight.masked_fill_(~keep.reshape(weight.shape), 0.0)
+    return twin
+
+
+def sgd_step(module: nn.Module, rows: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
+    """One step of mean cross-entropy in training mode without dropout; returns the gradient of the logits."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    module.train()
+    module.zero_grad()
+    logits = module(rows.double())
+    logits.retain_grad()
+    functional.cross_entropy(logits, labels).backward()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter -= learning_rate * parameter.grad
+    assert logits.grad is not None
+    return logits.grad
+
+
+def largest_difference(
+    parameters: dict[str, np.ndarray], plan: dict[str, Any], module: nn.Module
+) -> tuple[float, list[str]]:
+    """Largest |difference| over all parameters of the plan that the module has too, and their names. Sparse ones at
+    stored positions."""
+    state = module.state_dict()
+    linear = {op["params"][0] for op in plan["ops"] if op["kind"] == "linear"}
+    worst, names = 0.0, []
+    for index, record in enumerate(plan["params"]):
+        if record["name"] not in state:
+            continue
+        found = parameters[record["name"]]
+        wanted = state[record["name"]].numpy()
+        if "positions" in record:
+            at = record["positions"]
+            found, wanted = found.reshape(-1)[at], wanted.reshape(-1)[at]
+        elif index in linear:
+            wanted = wanted.reshape(wanted.shape[0], -1).T
+        worst = max(worst, float(np.abs(found - wanted.reshape(found.shape)).max()))
+        names.append(record["name"])
+    return worst, names

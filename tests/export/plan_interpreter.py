@@ -1,0 +1,209 @@
+# Runs the plan dict of `_core.write_bundle` in PyTorch: forward list, backward list, one SGD step. An oracle for plans,
+# with no part of the runtime in it. Never here: automatic differentiation of the network; the gradients come from the
+# plan's own backward list.
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class PlanInterpreter:
+    """State: parameters (dense, zero where a sparse layer stores nothing) and running statistics."""
+
+    def __init__(self, plan: dict[str, Any], dtype: torch.dtype = torch.float64) -> None:
+        self.plan = plan
+        self.params: list[Tensor] = []
+        self.masks: list[Tensor | None] = []
+        for record in plan["params"]:
+            values = torch.from_numpy(np.array(record["values"])).to(dtype)
+            mask = None
+            if "positions" in record:
+                size = int(np.prod(record["dims"]))
+                positions = torch.from_numpy(record["positions"].astype(np.int64))
+                values = torch.zeros(size, dtype=dtype).scatter(0, positions, values)
+                mask = torch.zeros(size, dtype=torch.bool).scatter(0, positions, True).reshape(record["dims"])
+            self.params.append(values.reshape(record["dims"]))
+            self.masks.append(mask)
+        self.gradients: dict[int, Tensor] = {}
+        self._tensors: dict[int, Tensor] = {}
+        self._statistics: dict[int, tuple[Tensor, Tensor]] = {}
+        self._dtype = dtype
+
+    # --- forward ------------------------------------------------------------------------------------------------------
+    def forward(self, rows: Tensor, learn: bool) -> Tensor:
+        """Logits [n][capacity] of network inputs [n][...]; keeps every tensor for `backward`."""
+        shape = self.plan["tensors"][0]
+        self._tensors = {0: rows.to(self._dtype).reshape(-1, shape["channels"], shape["height"], shape["width"])}
+        for index, op in enumerate(self.plan["ops"]):
+            result = self._run(index, op, [self._tensors[i] for i in op["inputs"]], learn)
+            record = self.plan["tensors"][op["output"]]
+            assert result.shape[1:] == (record["channels"], record["height"], record["width"]), op["name"]
+            self._tensors[op["output"]] = result
+        return self._tensors[self.plan["logits_tensor"]].flatten(1)
+
+    def _run(self, index: int, op: dict[str, Any], x: list[Tensor], learn: bool) -> Tensor:
+        kind = op["kind"]
+        if kind == "conv":
+            y = functional.conv2d(
+                _padded(x[0], op["pads"]),
+                self.params[op["params"][0]],
+                self._bias(op),
+                op["stride"],
+                0,
+                op["dilation"],
+                op["groups"],
+            )
+        elif kind == "linear":
+            y = x[0].flatten(1) @ self._matrix(op)
+            bias = self._bias(op)
+            y = (y if bias is None else y + bias)[:, :, None, None]
+        elif kind == "batch_norm":
+            gamma, beta, mean, variance = (self.params[i] for i in op["params"])
+            if learn and not op["frozen"]:
+                mean, variance = x[0].mean((0, 2, 3)), x[0].var((0, 2, 3), unbiased=False)
+            rstd = 1.0 / torch.sqrt(variance + op["epsilon"])
+            self._statistics[index] = (mean, rstd)
+            y = (x[0] - _channel(mean)) * _channel(rstd) * _channel(gamma) + _channel(beta)
+            y = y + x[1] if len(x) == 2 else y
+        elif kind == "group_norm":
+            y = functional.group_norm(
+                x[0], op["i"][0], self.params[op["params"][0]], self.params[op["params"][1]], op["epsilon"]
+            )
+        elif kind == "activation":
+            return _activate(op, x[0])
+        elif kind == "max_pool":
+            y = self._windows(op, x[0], float("-inf")).amax((2, 3))
+        elif kind == "average_pool":
+            y = self._windows(op, x[0], 0.0).sum((2, 3)) / self._cells(op, x[0])
+        elif kind == "global_average_pool":
+            y = x[0].mean((2, 3), keepdim=True)
+        elif kind in ("add", "mul"):
+            other = x[1] if len(x) == 2 else self.params[op["params"][0]][None]
+            y = x[0] + other if kind == "add" else x[0] * other
+        elif kind == "concat":
+            y = torch.cat(x, 1)
+        elif kind == "reshape":
+            record = self.plan["tensors"][op["output"]]
+            y = x[0].reshape(-1, record["channels"], record["height"], record["width"])
+        else:
+            raise ValueError(kind)
+        return _activate(op, y)
+
+    def _bias(self, op: dict[str, Any]) -> Tensor | None:
+        return None if len(op["params"]) < 2 or op["params"][1] is None else self.params[op["params"][1]]
+
+    def _matrix(self, op: dict[str, Any]) -> Tensor:
+        """[I][O], whichever way it is stored."""
+        index = op["params"][0]
+        return self.params[index].T if self.masks[index] is not None else self.params[index]
+
+    def _windows(self, op: dict[str, Any], x: Tensor, border: float) -> Tensor:
+        """[n][C][kh][kw][H'][W'] with `border` where a window hangs over the input."""
+        record = self.plan["tensors"][op["output"]]
+        positions = []
+        for axis, size in enumerate(x.shape[2:]):
+            out = (record["height"], record["width"])[axis]
+            first = torch.arange(out) * op["stride"][axis] - op["pads"][axis]
+            at = first[None, :] + (torch.arange(op["kernel"][axis]) * op["dilation"][axis])[:, None]
+            positions.append((at.clamp(0, size - 1), (at >= 0) & (at < size)))
+        (rows, rows_in), (columns, columns_in) = positions
+        cells = x[:, :, rows[:, None, :, None], columns[None, :, None, :]]
+        inside = rows_in[:, None, :, None] & columns_in[None, :, None, :]
+        return torch.where(inside, cells, torch.full((), border, dtype=x.dtype))
+
+    def _cells(self, op: dict[str, Any], x: Tensor) -> Tensor:
+        """[1][1][H'][W']: what an average divides by."""
+        ones = torch.ones_like(x[:1, :1])
+        if op["i"] and op["i"][0]:
+            grown = functional.pad(ones, (op["pads"][1], op["pads"][3], op["pads"][0], op["pads"][2]), value=1.0)
+            return self._windows({**op, "pads": (0, 0, 0, 0)}, grown, 0.0).sum((2, 3))
+        return self._windows(op, ones, 0.0).sum((2, 3))
+
+    # --- backward -----------------------------------------------------------------------------------------------------
+    def backward(self, logits_gradient: Tensor) -> dict[int, Tensor]:
+        """Executes the backward list behind `forward`; returns and keeps the gradients of trained parameters by
+        index."""
+        self.gradients = {}
+        grads: dict[int, Tensor] = {}
+        if self.plan["backward"]:
+            first = self.plan["backward"][0]["output_gradient"]
+            grads[first] = logits_gradient.to(self._dtype)[:, :, None, None]
+        for record in self.plan["backward"]:
+            op = self.plan["ops"][record["op"]]
+            results, own = self._undo(record["op"], op, grads[record["output_gradient"]])
+            for target, accumulate, result in zip(
+                record["input_gradients"], record["accumulate"], results, strict=True
+            ):
+                if target is not None:
+                    assert accumulate == (target in grads), (op["name"], "accumulate")
+                    grads[target] = grads[target] + result if accumulate else result
+            for wanted, index, result in zip(record["train_params"], op["params"], own, strict=True):
+                if wanted:
+                    mask = self.masks[index]
+                    assert index not in self.gradients
+                    self.gradients[index] = (
+                        result if mask is None else torch.where(mask, result, torch.zeros_like(result))
+                    )
+        return self.gradients
+
+    def _undo(self, index: int, op: dict[str, Any], dy: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Gradients of the inputs and of the params: one operator differentiated by PyTorch, the batch statistics
+        included."""
+        x = [self._tensors[i].detach().requires_grad_() for i in op["inputs"]]
+        params = [None if i is None else self.params[i].detach().requires_grad_() for i in op["params"]]
+        saved, self.params = self.params, list(self.params)
+        for i, param in zip(op["params"], params, strict=True):
+            if param is not None:
+                self.params[i] = param
+        y = self._run(index, op, x, learn=True)
+        self.params = saved
+        sources = [*x, *(param for param in params if param is not None)]
+        found = list(torch.autograd.grad(y, sources, dy.reshape(y.shape), allow_unused=True))
+        found = [torch.zeros_like(s) if g is None else g for g, s in zip(found, sources, strict=True)]
+        own = iter(found[len(x) :])
+        return found[: len(x)], [torch.zeros(0) if param is None else next(own) for param in params]
+
+    # --- update -------------------------------------------------------------------------------------------------------
+    def step(self, learning_rate: float, n_rows: int) -> None:
+        """SGD on the kept gradients, then the running statistics of batch-norms that follow the batch."""
+        for index, gradient in self.gradients.items():
+            self.params[index] = self.params[index] - learning_rate * gradient
+        for op in self.plan["ops"]:
+            if op["kind"] == "batch_norm" and not op["frozen"]:
+                x = self._tensors[op["inputs"][0]]
+                unbiased = x.var((0, 2, 3), unbiased=n_rows * x.shape[2] * x.shape[3] > 1)
+                for slot, batch in ((2, x.mean((0, 2, 3))), (3, unbiased)):
+                    old = self.params[op["params"][slot]]
+                    self.params[op["params"][slot]] = (1 - op["momentum"]) * old + op["momentum"] * batch
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """By name, dense, in the bundle's dims."""
+        return {record["name"]: value.numpy() for record, value in zip(self.plan["params"], self.params, strict=True)}
+
+
+def _channel(vector: Tensor) -> Tensor:
+    return vector[None, :, None, None]
+
+
+def _padded(x: Tensor, pads: tuple[int, int, int, int]) -> Tensor:
+    top, left, bottom, right = pads
+    return functional.pad(x, (left, right, top, bottom))
+
+
+def _activate(op: dict[str, Any], x: Tensor) -> Tensor:
+    kind, lo, hi = op["activation"], op["activation_lo"], op["activation_hi"]
+    if kind == "relu":
+        return torch.relu(x)
+    if kind == "clip":
+        return functional.hardtanh(x, lo, hi)
+    if kind == "hard_swish":
+        return x * (x / 6 + 0.5).clamp(0, 1)
+    if kind == "sigmoid":
+        return torch.sigmoid(x)
+    if kind == "hard_sigmoid":
+        return (lo * x + hi).clamp(0, 1)
+    return x

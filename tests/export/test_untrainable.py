@@ -1,0 +1,108 @@
+# What cannot be exported or trained is reported all at once, by name, with a way out.
+# Never here: models that can.
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from edgecl.export.errors import ExportError
+from edgecl.export.onnx_front import graph_of_onnx
+from edgecl.export.options import ExportOptions
+from edgecl.export.pipeline import prepare
+from edgecl.export.torch_front import graph_of_torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+
+class ThreeFaults(nn.Module):
+    """An error function, a cumulative sum and an operator that ONNX has no form of, with layers between and behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3)
+        self.second = nn.Conv2d(4, 4, 3)
+        self.fc = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.erf(self.first(x))
+        x = torch.cumsum(torch.relu(self.second(x)), 1)
+        x = torch.special.bessel_j0(x)
+        return self.fc(x.flatten(1))
+
+
+def test_all_nodes_are_named_at_once() -> None:
+    with pytest.raises(ExportError) as caught:
+        graph_of_torch(ThreeFaults(), torch.zeros(1, 1, 6, 6), "faults")
+    kinds = [blocker.op_type for blocker in caught.value.blockers]
+    assert kinds == ["Erf", "CumSum", "special_bessel_j0"]
+    text = str(caught.value)
+    assert all(blocker.node in text and blocker.reason in text for blocker in caught.value.blockers)
+    assert "/fc/Gemm" in caught.value.proposal
+    assert caught.value.proposal in text
+
+
+class TiedWeights(nn.Module):
+    """One linear layer used twice, then a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Linear(8, 8)
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(torch.relu(self.shared(torch.relu(self.shared(x)))))
+
+
+def test_shared_weights_block_all_but_not_the_head() -> None:
+    example = torch.zeros(1, 8)
+    with pytest.raises(ExportError) as caught:
+        prepare(graph_of_torch(TiedWeights(), example, "tied"), ExportOptions(), "test")
+    assert [blocker.node for blocker in caught.value.blockers] == ["shared.weight", "shared.bias"]
+    assert "tail:fc" in caught.value.proposal
+    for choice in ("head", "tail:fc", ["fc"]):
+        prepared = prepare(graph_of_torch(TiedWeights(), example, "tied"), ExportOptions(trainable=choice), "test")
+        assert [record["name"] for record in prepared.plan["params"] if record["trainable"]] == ["fc.weight", "fc.bias"]
+        assert [blocker.node for blocker in prepared.untrainable] == ["shared.weight", "shared.bias"]
+
+
+def test_bias_alone() -> None:
+    with pytest.raises(ExportError, match=r"fc\.bias.*fc\.weight"):
+        prepare(graph_of_torch(TiedWeights(), torch.zeros(1, 8), "tied"), ExportOptions(trainable=["fc.bias"]), "test")
+
+
+def test_attention_says_what_it_is() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k = nn.Conv1d(4, 4, 1), nn.Conv1d(4, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.matmul(self.q(x), self.k(x)).flatten(1)
+
+    with pytest.raises(ExportError, match="run-time tensors"):
+        graph_of_torch(Attention(), torch.zeros(1, 4, 4), "attention")
+
+
+def test_nodes_of_another_domain_and_types() -> None:
+    nodes = [
+        helper.make_node("Mystery", ["x"], ["a"], name="m1", domain="somebody"),
+        helper.make_node("Relu", ["a"], ["b"], name="r"),
+        helper.make_node("Softmax", ["x"], ["c"], name="inner", axis=1),
+        helper.make_node("Add", ["b", "c"], ["d"], name="sum"),
+        helper.make_node("TopK", ["d", "k"], ["e", "f"], name="best"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["N", 6])],
+        [helper.make_tensor_value_info("e", 1, ["N", 2])],
+        [numpy_helper.from_array(np.array([2], np.int64), "k")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("somebody", 1)])
+    with pytest.raises(ExportError) as caught:
+        graph_of_onnx(model, ExportOptions(), "g")
+    assert [(blocker.node, blocker.op_type) for blocker in caught.value.blockers] == [
+        ("m1", "Mystery"),
+        ("inner", "Softmax"),
+        ("best", "TopK"),
+    ]

@@ -1,0 +1,235 @@
+// kernel_bench [--level NAME] [--once] [FILTER]: time, GFLOP/s and share of the FMA peak of the hot kernels at the layer shapes of
+// CIFAR ResNet-18 (first width 64 and 20) and batch 1, 10 and 32, on one thread of this machine.
+// Never here: tests, and predictions for other machines.
+#include <stdio.h>
+#include <string.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "tests/kernels/shapes.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace edgecl::test {
+namespace {
+
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Fused multiply-adds in twelve independent chains of one vector: enough to hide the latency of every CPU that we know.
+constexpr int kChains = 12;
+#define EDGECL_PEAK(name, attributes, Vector, lanes, set, fma, extract)                    \
+  attributes double name(int64_t rounds) {                                                 \
+    Vector acc[kChains];                                                                   \
+    const Vector a = set(0.999f), b = set(1e-3f);                                          \
+    for (int i = 0; i < kChains; i++) acc[i] = set(static_cast<float>(i));                 \
+    const double start = seconds();                                                        \
+    for (int64_t r = 0; r < rounds; r++) {                                                 \
+      for (int i = 0; i < kChains; i++) acc[i] = fma(acc[i], a, b);                        \
+      __asm__ volatile("" ::: "memory");                                                   \
+    }                                                                                      \
+    const double time = seconds() - start;                                                 \
+    volatile float sink = 0;                                                               \
+    for (int i = 0; i < kChains; i++) sink = sink + extract(acc[i]);                       \
+    return 2.0 * kChains * lanes * static_cast<double>(rounds) / time;                     \
+  }
+#if defined(__x86_64__)
+EDGECL_PEAK(peak_v3, __attribute__((target("avx2,fma"), noinline)), __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32)
+EDGECL_PEAK(peak_v4, __attribute__((target("avx512f"), noinline)), __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32)
+#elif defined(__aarch64__)
+float32x4_t fma_neon(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
+float first_neon(float32x4_t a) { return vgetq_lane_f32(a, 0); }
+EDGECL_PEAK(peak_neon, __attribute__((noinline)), float32x4_t, 4, vdupq_n_f32, fma_neon, first_neon)
+#endif
+
+// Best of several short runs; 0 where the level has no fused vector instruction.
+double peak_flops(const std::string& level) {
+  double (*measure)(int64_t) = nullptr;
+#if defined(__x86_64__)
+  if (level == "x86-64-v3") measure = peak_v3;
+  if (level == "x86-64-v4") measure = peak_v4;
+#elif defined(__aarch64__)
+  if (level == "neon") measure = peak_neon;
+#endif
+  double best = 0;
+  for (int i = 0; measure && i < 8; i++) {
+    const double flops = measure(1000000);
+    if (flops > best) best = flops;
+  }
+  return best;
+}
+
+class Bench {
+ public:
+  Bench(const KernelTable& table, std::string filter, bool once)
+      : table_(table), filter_(std::move(filter)), once_(once), peak_(peak_flops(table.level)) {
+    printf("level %s, FMA peak of one thread (measured here) %.1f GFLOP/s\n", table.level, peak_ / 1e9);
+    printf("%-26s %-34s %9s %9s %7s %8s\n", "kernel", "shape", "ms", "GFLOP/s", "% peak", "GB/s");
+  }
+  bool wants(const char* kernel) const { return strstr(kernel, filter_.c_str()) != nullptr; }
+
+  // flops: two per multiply-add (non-zeros only for sparse kernels); bytes: read and written once, 0 = not shown.
+  template <class Args>
+  void time(const char* kernel, const std::string& shape, double flops, double bytes, size_t (*KernelTable::*scratch_bytes)(const Args&),
+            void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
+    std::vector<unsigned char> memory((table_.*scratch_bytes)(args) + 64);
+    void* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+    double best = 1e30;
+    const double until = seconds() + 0.08;
+    do {
+      const double start = seconds();
+      (table_.*run)(args, 0, 1, scratch);
+      const double spent = seconds() - start;
+      if (spent < best) best = spent;
+    } while (!once_ && seconds() < until);
+    printf("%-26s %-34s %9.4f", kernel, shape.c_str(), best * 1e3);
+    if (flops > 0)
+      printf(" %9.1f %6.1f%%", flops / best / 1e9, peak_ > 0 ? 100.0 * flops / best / peak_ : 0.0);
+    else
+      printf(" %9s %7s", "-", "-");
+    if (bytes > 0) printf(" %8.1f", bytes / best / 1e9);
+    printf("\n");
+  }
+
+ private:
+  const KernelTable& table_;
+  std::string filter_;
+  bool once_;
+  double peak_;
+};
+#define EDGECL_TIME(bench, name, shape, flops, bytes, args) \
+  if ((bench).wants(#name)) (bench).time(#name, shape, flops, bytes, &KernelTable::name##_scratch_bytes, &KernelTable::name, args)
+
+const ActivationSpec kNoActivation = {Activation::kNone, 0.0f, 0.0f};
+const ActivationSpec kReluActivation = {Activation::kRelu, 0.0f, 0.0f};
+
+std::string layer_name(const ConvProblem& p) {
+  return text("%dx%d->%dx%d %dx%d b%d", p.in_channels, p.height, p.out_channels, p.out_height, p.shape.kernel_h, p.shape.kernel_w, p.batch);
+}
+
+void dense_conv(const Bench& bench, Rng& rng, const ConvProblem& p) {
+  Case c(rng);
+  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width), y = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
+  const int64_t weights = static_cast<int64_t>(p.out_channels) * p.in_channels * p.taps();
+  float *weight = c.floats(weights), *bias = c.floats(p.out_channels);
+  const double flops = 2.0 * static_cast<double>(p.multiplies());
+  const ConvForwardArgs forward = {x, y, weight, bias, p.shape, kNoActivation};
+  const ConvBackwardDataArgs data = {y, x, weight, p.shape, false};
+  const ConvBackwardWeightArgs gradient = {x, y, weight, bias, p.shape};
+  EDGECL_TIME(bench, conv_forward, layer_name(p), flops, 0, forward);
+  EDGECL_TIME(bench, conv_backward_data, layer_name(p), flops, 0, data);
+  EDGECL_TIME(bench, conv_backward_weight, layer_name(p), flops, 0, gradient);
+}
+
+void sparse_conv(const Bench& bench, Rng& rng, const ConvProblem& p, double density) {
+  Case c(rng);
+  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width), y = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
+  std::vector<uint32_t> flat;
+  const int64_t weights = static_cast<int64_t>(p.out_channels) * p.in_channels * p.taps();
+  for (int64_t k = 0; k < weights; k++)
+    if (rng.chance(density)) flat.push_back(static_cast<uint32_t>(k));
+  const uint32_t nnz = static_cast<uint32_t>(flat.size());
+  const auto make = [&](int rows, int channels) {
+    const int block = sparse_channel_block(channels, p.taps()), blocks = (channels + block - 1) / block;
+    return SparsePattern{rows, channels, p.taps(), block, blocks, nnz,
+                         c.copy(std::vector<uint32_t>(static_cast<size_t>(blocks) * static_cast<size_t>(rows) + 1), 4 * kReadSlack),
+                         c.copy(std::vector<uint16_t>(nnz), 4 * kReadSlack), nullptr};
+  };
+  const SparsePattern pattern = make(p.out_channels, p.in_channels);
+  SparsePattern transposed = make(p.in_channels, p.out_channels);
+  uint32_t *source = c.copy(std::vector<uint32_t>(nnz), 4 * kReadSlack), *order = c.copy(std::vector<uint32_t>(nnz));
+  sparse_build(flat.data(), nnz, p.out_channels, p.in_channels, p.taps(), const_cast<uint32_t*>(pattern.row_start),
+               const_cast<uint16_t*>(pattern.index), order);
+  sparse_transpose(pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index), source);
+  transposed.source = source;
+  float *value = c.floats(nnz), *bias = c.floats(p.out_channels);
+  const double flops = 2.0 * static_cast<double>(nnz) * p.batch * p.out_height * p.out_width;
+  const SparseConvForwardArgs forward = {x, y, pattern, value, bias, p.shape, kNoActivation};
+  const SparseConvBackwardDataArgs data = {y, x, transposed, value, p.shape, false};
+  const SparseConvBackwardWeightArgs gradient = {x, y, pattern, nullptr, value, bias, p.shape};
+  const std::string name = layer_name(p) + text(" %g%%", 100 * density);
+  EDGECL_TIME(bench, sparse_conv_forward, name, flops, 0, forward);
+  EDGECL_TIME(bench, sparse_conv_backward_data, name, flops, 0, data);
+  EDGECL_TIME(bench, sparse_conv_backward_weight, name, flops, 0, gradient);
+}
+
+void linear(const Bench& bench, Rng& rng, int batch, int in, int out) {
+  Case c(rng);
+  const Tensor x = c.tensor(batch, in, 1, 1), y = c.tensor(batch, out, 1, 1);
+  float *weight = c.floats(static_cast<int64_t>(in) * out), *bias = c.floats(out);
+  const double flops = 2.0 * batch * in * out;
+  const LinearForwardArgs forward = {x, y, weight, bias, kNoActivation};
+  const LinearBackwardDataArgs data = {y, x, weight, false};
+  const LinearBackwardWeightArgs gradient = {x, y, weight, bias};
+  const std::string name = text("%d->%d b%d", in, out, batch);
+  EDGECL_TIME(bench, linear_forward, name, flops, 0, forward);
+  EDGECL_TIME(bench, linear_backward_data, name, flops, 0, data);
+  EDGECL_TIME(bench, linear_backward_weight, name, flops, 0, gradient);
+}
+
+void batch_norm(const Bench& bench, Rng& rng, int batch, int channels, int size) {
+  Case c(rng);
+  const Tensor x = c.tensor(batch, channels, size, size), y = c.tensor(batch, channels, size, size);
+  const Tensor dy = c.tensor(batch, channels, size, size), dx = c.tensor(batch, channels, size, size);
+  float* residual = c.floats(x.size());
+  float* parameters[6];
+  for (float*& p : parameters) p = c.floats(channels);
+  BatchNormForwardArgs forward = {x, y, parameters[0], parameters[1], nullptr, nullptr, parameters[2], parameters[3], parameters[4], 1e-5f, nullptr, kReluActivation};
+  BatchNormBackwardArgs backward = {x, y, dy, dx, parameters[0], parameters[2], parameters[3], parameters[4], parameters[5], false, false, nullptr, false, kReluActivation};
+  const double bytes = 4.0 * static_cast<double>(x.size());
+  const std::string name = text("%dx%dx%d b%d relu", channels, size, size, batch);
+  EDGECL_TIME(bench, batch_norm_forward, name, 0, 2 * bytes, forward);
+  forward.residual = residual;
+  EDGECL_TIME(bench, batch_norm_forward, name + " residual", 0, 3 * bytes, forward);
+  EDGECL_TIME(bench, batch_norm_backward, name, 0, 4 * bytes, backward);
+  backward.dresidual = residual;
+  EDGECL_TIME(bench, batch_norm_backward, name + " residual", 0, 5 * bytes, backward);
+}
+
+}  // namespace
+}  // namespace edgecl::test
+
+int main(int argc, char** argv) {
+  using namespace edgecl;
+  using namespace edgecl::test;
+  const char *level = nullptr, *filter = "";
+  bool once = false;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--level") == 0 && i + 1 < argc)
+      level = argv[++i];
+    else if (strcmp(argv[i], "--once") == 0)
+      once = true;
+    else
+      filter = argv[i];
+  }
+  const KernelTable* table = kernel_table(level);
+  if (!table) {
+    printf("expected a level that this build and CPU have, found '%s'\n", level);
+    return 2;
+  }
+  const Bench bench(*table, filter, once);
+  Rng rng(1);
+  for (int batch : {1, 10, 32}) {
+    std::vector<ConvProblem> layers = {conv_problem(batch, 3, 64, 32, 3, 1, 1)};
+    for (int width : {64, 20})
+      for (int stage = 0, size = 32; stage < 4; stage++, width *= 2, size /= 2) {
+        if (stage > 0) layers.push_back(conv_problem(batch, width / 2, width, size * 2, 3, 2, 1));
+        layers.push_back(conv_problem(batch, width, width, size, 3, 1, 1));
+      }
+    for (const ConvProblem& p : layers) {
+      dense_conv(bench, rng, p);
+      if (p.in_channels > 3) sparse_conv(bench, rng, p, 0.1);
+    }
+    linear(bench, rng, batch, 512, 10);
+    linear(bench, rng, batch, 160, 100);
+    linear(bench, rng, batch, 1024, 1024);
+    for (int stage = 0; stage < 4; stage++) batch_norm(bench, rng, batch, 64 << stage, 32 >> stage);
+    batch_norm(bench, rng, batch, 20, 32);
+  }
+  return 0;
+}

@@ -1,0 +1,131 @@
+// Cases of batch normalisation and group normalisation.
+// Never here: other kernels.
+#include "tests/kernels/shapes.h"
+
+namespace edgecl::test {
+namespace {
+
+struct NormProblem {
+  int batch, channels, height, width;
+};
+
+void batch_norm(Tests& tests, Rng& rng, const NormProblem& p) {
+  const bool frozen = rng.chance(0.3);
+  const ActivationSpec activation = random_fused_activation(rng);
+  const std::string name = text("batch %d, %d channels, %dx%d, frozen %d, activation %d", p.batch, p.channels, p.height, p.width, frozen,
+                                static_cast<int>(activation.kind));
+  {
+    Case c(rng);
+    BatchNormForwardArgs args = {};
+    args.x = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.y = c.output_shape(p.batch, p.channels, p.height, p.width);
+    args.gamma = c.floats(p.channels);
+    args.beta = c.floats(p.channels);
+    args.eps = 1e-5f;
+    args.activation = activation;
+    if (rng.chance(0.5)) args.residual = c.floats(args.x.size());
+    c.output(args.y);
+    if (frozen) {
+      args.mean = c.floats(p.channels);
+      args.rstd = c.floats(p.channels, 0.5f, 2.0f);
+    } else {
+      c.output(&args.batch_mean, p.channels);
+      c.output(&args.batch_rstd, p.channels);
+      c.output(&args.batch_var_unbiased, p.channels);
+    }
+    CHECK_KERNEL(tests, c, batch_norm_forward, args, name);
+  }
+  {
+    Case c(rng);
+    BatchNormBackwardArgs args = {};
+    args.x = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.y = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dy = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dx = c.output_shape(p.batch, p.channels, p.height, p.width);
+    args.gamma = c.floats(p.channels);
+    args.mean = c.floats(p.channels);
+    args.rstd = c.floats(p.channels, 0.5f, 2.0f);
+    args.frozen = frozen;
+    args.activation = activation;
+    args.accumulate_dx = rng.chance(0.3);
+    args.accumulate_residual = rng.chance(0.3);
+    if (rng.chance(0.8)) c.output(args.dx);
+    if (rng.chance(0.8)) c.output(&args.dgamma, p.channels);
+    if (rng.chance(0.8)) c.output(&args.dbeta, p.channels);
+    if (rng.chance(0.5)) c.output(&args.dresidual, args.x.size());
+    CHECK_KERNEL(tests, c, batch_norm_backward, args, name);
+  }
+  {  // in place: dx is dy's memory
+    Case c(rng);
+    BatchNormBackwardArgs args = {};
+    args.x = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.y = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dy = args.dx = c.output_shape(p.batch, p.channels, p.height, p.width);
+    args.gamma = c.floats(p.channels);
+    args.mean = c.floats(p.channels);
+    args.rstd = c.floats(p.channels, 0.5f, 2.0f);
+    args.frozen = frozen;
+    args.activation = activation;
+    c.also(c.output(&args.dx.data, args.dx.size()), &args.dy.data);
+    c.output(&args.dgamma, p.channels);
+    CHECK_KERNEL(tests, c, batch_norm_backward, args, name + ", in place");
+  }
+}
+
+void group_norm(Tests& tests, Rng& rng, const NormProblem& p, int n_groups) {
+  const ActivationSpec activation = random_fused_activation(rng);
+  const std::string name = text("batch %d, %d channels in %d groups, %dx%d, activation %d", p.batch, p.channels, n_groups, p.height, p.width,
+                                static_cast<int>(activation.kind));
+  const int64_t statistics = static_cast<int64_t>(n_groups) * p.batch;
+  {
+    Case c(rng);
+    GroupNormForwardArgs args = {c.tensor(p.batch, p.channels, p.height, p.width),
+                                 c.output_shape(p.batch, p.channels, p.height, p.width),
+                                 c.floats(p.channels),
+                                 c.floats(p.channels),
+                                 n_groups,
+                                 1e-5f,
+                                 nullptr,
+                                 nullptr,
+                                 activation};
+    c.output(args.y);
+    c.output(&args.mean, statistics);
+    c.output(&args.rstd, statistics);
+    CHECK_KERNEL(tests, c, group_norm_forward, args, name);
+  }
+  {
+    Case c(rng);
+    GroupNormBackwardArgs args = {};
+    args.x = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.y = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dy = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dx = c.output_shape(p.batch, p.channels, p.height, p.width);
+    args.gamma = c.floats(p.channels);
+    args.n_groups = n_groups;
+    args.mean = c.floats(statistics);
+    args.rstd = c.floats(statistics, 0.5f, 2.0f);
+    args.accumulate_dx = rng.chance(0.3);
+    args.activation = activation;
+    if (rng.chance(0.8)) c.output(args.dx);
+    if (rng.chance(0.8)) c.output(&args.dgamma, p.channels);
+    if (rng.chance(0.8)) c.output(&args.dbeta, p.channels);
+    CHECK_KERNEL(tests, c, group_norm_backward, args, name);
+  }
+}
+
+}  // namespace
+
+void normalisation_cases(Tests& tests) {
+  Rng rng(0xb2);
+  for (int i = 0; i < tests.repeats(300, 2000); i++) {
+    const NormProblem p = {random_batch(rng), rng.pick({1, 2, 3, 7, 8}), rng.pick({1, 2, 3, 5, 8, 13}), rng.pick({1, 2, 3, 4, 7, 9})};
+    batch_norm(tests, rng, p);
+  }
+  for (int i = 0; i < tests.repeats(300, 2000); i++) {
+    const int n_groups = rng.pick({1, 2, 3, 4}), per_group = rng.pick({1, 2, 3, 5});
+    const NormProblem p = {random_batch(rng), n_groups * per_group, rng.pick({1, 2, 3, 5, 8}), rng.pick({1, 2, 3, 4, 7, 9})};
+    group_norm(tests, rng, p, n_groups);
+  }
+}
+
+}  // namespace edgecl::test

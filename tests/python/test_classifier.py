@@ -1,0 +1,320 @@
+# The Classifier: the contract on several bundles, and what only users of Python see (labels, scikit-learn, copies).
+# Never here: the binding's own checks.
+"""Tests of edgecl.Classifier."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import edgecl
+import numpy as np
+import pytest
+from edgecl import errors
+from edgecl.labels import class_name, label_array, label_from_name, label_list
+from edgecl.testing import check_learner
+
+BUNDLES: dict[str, dict[str, Any]] = {
+    "dense": {},
+    "sparse": {"density": 0.3},
+    "bytes": {"dtype": "u8", "dims": (1, 3, 4)},
+    "shipped": {"classes": ("cat", "dog")},
+    "derpp": {"method": "derpp"},
+    "er_ace": {"method": "er_ace"},
+    "finetune": {"method": "finetune", "replay_capacity": 0},
+}
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLES))
+def test_contract(make_bundle: Callable[..., bytes], name: str) -> None:
+    data = make_bundle(**BUNDLES[name])
+    done = check_learner(lambda: edgecl.Classifier(data, random_state=1))
+    assert len(done) == 15
+
+
+def test_contract_with_momentum_and_decay(make_bundle: Callable[..., bytes]) -> None:
+    bundle = edgecl.open_bundle(make_bundle(density=0.5))
+    check_learner(lambda: edgecl.Classifier(bundle, momentum=0.9, weight_decay=1e-3, learning_rate=0.02))
+
+
+def test_contract_notices_a_broken_learner(make_bundle: Callable[..., bytes]) -> None:
+    class Sorting(edgecl.Classifier):
+        @property
+        def classes_(self) -> Any:
+            return np.sort(super().classes_)
+
+    data = make_bundle()
+    with pytest.raises(AssertionError, match="classes_come_in_order_of_appearance"):
+        check_learner(lambda: Sorting(data))
+    with pytest.raises(AssertionError, match="room for 3"):
+        check_learner(lambda: edgecl.Classifier(data, max_classes=2))
+
+
+def test_it_learns(bundle_path: Path, blobs: Any) -> None:
+    learner = edgecl.Classifier(bundle_path)
+    for _ in range(10):
+        assert learner.partial_fit(blobs.x, blobs.y) is learner
+    assert learner.score(blobs.x, blobs.y) > 0.95
+    assert learner.score(blobs.x, blobs.y, sample_weight=(learner.predict(blobs.x) == blobs.y)) == 1.0
+    assert learner.predict(blobs.x).dtype == np.int64
+    assert learner.embed(blobs.x).shape == (60, 16)
+    assert learner.stats()["samples_learned"] == 600 and learner.stats()["n_classes"] == 3
+    assert learner.sizes()["arena_bytes"] == learner.stats()["arena_bytes"]
+    assert learner.consolidate() == 0 and learner.stats()["tasks"] == 1
+
+
+def test_class_grows_with_its_first_step_only(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    # Row 7 brings class 2. In a step before it, the softmax must not know of it.
+    data = make_bundle()
+    y = np.array([0, 1, 0, 1, 0, 1, 0, 2, 1, 2])
+    batch = edgecl.Classifier(data, batch_size=2).partial_fit(blobs.x[:10], y)
+    steps = edgecl.Classifier(data, batch_size=2)
+    for i in range(0, 10, 2):
+        steps.partial_fit(blobs.x[i : i + 2], y[i : i + 2])
+    assert batch.state_digest() == steps.state_digest()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["b", "a", "c"],
+        [30, -10, 20],
+        [(1, 2), (1, "x"), frozenset({3})],
+        [0.5, 1.5, 2.5],
+        [True, False, None],
+        ["3", 4, "x" * 200],
+        [2**70, 1, 2],
+        ["ä" * 60, "漢字", "with space"],
+    ],
+)
+def test_any_hashable_label(make_bundle: Callable[..., bytes], blobs: Any, labels: list[Any], tmp_path: Path) -> None:
+    learner = edgecl.Classifier(make_bundle())
+    y = [labels[k] for k in blobs.y]
+    order = list(dict.fromkeys(y))
+    for _ in range(8):
+        learner.partial_fit(blobs.x, y)
+    assert learner.classes_.tolist() == order
+    assert learner.score(blobs.x, y) > 0.95
+    assert learner.predict_one(blobs.x[0]) in labels
+    again = pickle.loads(pickle.dumps(learner))
+    assert again.classes_.tolist() == order
+    learner.save(tmp_path / "state.ecs")
+    loaded = edgecl.Classifier(make_bundle()).load(tmp_path / "state.ecs")
+    assert [class_name(label) for label in loaded.classes_.tolist()] == [class_name(label) for label in order]
+    loaded.partial_fit(blobs.x, y)  # the labels are bound to their names again
+    assert loaded.classes_.tolist() == order
+
+
+def test_labels_with_equal_text_are_refused(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x[:4], [3, 3, 3, 3])
+    before = learner.state_digest()
+    with pytest.raises(errors.ArgumentError, match="different texts"):
+        learner.learn_one(blobs.x[0], "3")
+    assert learner.state_digest() == before and learner.classes_.tolist() == [3]
+
+
+@pytest.mark.parametrize("label", ["", "a\0b", "\ud800", float("nan")])
+def test_labels_without_a_text_are_refused(make_bundle: Callable[..., bytes], blobs: Any, label: Any) -> None:
+    learner = edgecl.Classifier(make_bundle())
+    with pytest.raises(errors.ArgumentError):
+        learner.learn_one(blobs.x[0], label)
+    assert len(learner.classes_) == 0
+
+
+def test_shipped_classes_take_the_labels_of_the_user(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle(classes=("0", "1", "cat")))
+    assert learner.classes_.tolist() == [0, 1, "cat"]
+    learner.partial_fit(blobs.x, blobs.y)
+    assert learner.classes_.tolist() == [0, 1, "cat", 2]
+    text = edgecl.Classifier(make_bundle(classes=("0", "1"))).partial_fit(blobs.x[:2], ["1", "0"])
+    assert text.classes_.tolist() == ["0", "1"]
+
+
+def test_label_helpers() -> None:
+    assert label_list(np.array([1, 2], np.int8), 2) == [1, 2] and type(label_list(np.array([1]), 1)[0]) is int
+    assert label_list([np.float64(2), np.str_("x")], 2) == [2.0, "x"]
+    assert [label_from_name(n) for n in ("7", "-7", "07", "+7", "²", "x", "--1", "-")] == [
+        7,
+        -7,
+        "07",
+        "+7",
+        "²",
+        "x",
+        "--1",
+        "-",
+    ]
+    assert label_array([1, 2]).dtype == np.int64 and label_array(["a"]).dtype.kind == "U"
+    assert label_array([1, "a"]).dtype == object and label_array([(1, 2), (3, 4)]).shape == (2,)
+    assert label_array([2**70]).tolist() == [2**70]
+    long_names = {class_name("x" * 100), class_name("x" * 101), class_name("x" * 63)}
+    assert len(long_names) == 3 and all(len(n.encode()) <= 63 for n in long_names)
+    with pytest.raises(errors.ArgumentError):
+        label_list(3, 1)
+
+
+def test_conversions_and_copy_error(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    data = make_bundle()
+    exact = edgecl.Classifier(data).partial_fit(blobs.x, blobs.y)
+    converted = edgecl.Classifier(data).partial_fit(np.asfortranarray(blobs.x.astype(np.float64)), blobs.y)
+    assert exact.state_digest() == converted.state_digest()
+    strict = edgecl.Classifier(data, copy="error")
+    strict.partial_fit(blobs.x, blobs.y)
+    for x in (blobs.x.astype(np.float64), np.asfortranarray(blobs.x)):
+        with pytest.raises(errors.ArgumentError, match="copy='error'"):
+            strict.predict(x)
+    with pytest.raises(errors.ArgumentError, match="copy='auto' or 'error'"):
+        edgecl.Classifier(data, copy="never").partial_fit(blobs.x, blobs.y)
+
+
+def test_byte_bundles_take_bytes(make_bundle: Callable[..., bytes]) -> None:
+    learner = edgecl.Classifier(make_bundle(dtype="u8"))
+    x = np.arange(24).reshape(2, 12)
+    learner.partial_fit(x, ["a", "b"])
+    assert (learner.decision_function(x) == learner.decision_function(x.astype(np.uint8))).all()
+    assert (learner.decision_function(x.astype(np.float64)) == learner.decision_function(x)).all()
+    for bad in (x - 1, x + 250, x + 0.5):
+        with pytest.raises(errors.DtypeError, match="raw"):
+            learner.predict(bad)
+    with pytest.raises(errors.NumericError):
+        learner.predict(np.full((1, 12), np.nan))
+
+
+def test_parameters_take_effect(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    data = make_bundle()
+    learner = edgecl.Classifier(data)
+    learner.partial_fit(blobs.x, blobs.y)
+    learner.set_params(learning_rate=1e-8)
+    before = learner.decision_function(blobs.x)
+    learner.partial_fit(blobs.x, blobs.y)
+    assert np.allclose(learner.decision_function(blobs.x), before, atol=1e-4)
+    learner.set_params(learning_rate=None, method="derpp", replay_capacity=7)
+    assert learner.config()["method"] == "er"
+    learner.fit(blobs.x, blobs.y)
+    assert learner.config()["method"] == "derpp" and learner.stats()["replay_capacity"] == 7
+    with pytest.raises(errors.ArgumentError):
+        edgecl.Classifier(data, method="magic").fit(blobs.x, blobs.y)
+    with pytest.raises(errors.ArgumentError, match="max_classes"):
+        edgecl.Classifier(data, max_classes=7).fit(blobs.x, blobs.y)
+    assert edgecl.Classifier(data, n_threads=-1).config()["n_threads"] >= 1
+
+
+def test_forget_reports(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, blobs.y)
+    report = learner.forget(1)
+    assert report["label"] == 1 and report["samples_learned"] == 20 and 0 < report["exemplars_dropped"] <= 20
+    assert report["shared_parameters"] == 2
+    assert 1 not in learner.classes_.tolist()
+    learner.partial_fit(blobs.x, blobs.y)
+    assert sorted(learner.classes_.tolist()) == [0, 1, 2] and learner.classes_.tolist()[-1] == 1
+
+
+def test_second_learning_call_is_refused(make_bundle: Callable[..., bytes]) -> None:
+    learner = edgecl.Classifier(make_bundle(hidden=256), batch_size=64, replay_batch=64)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20000, 12)).astype(np.float32), rng.integers(0, 3, 20000)
+    learner.partial_fit(x[:64], y[:64])
+    thread = threading.Thread(target=learner.partial_fit, args=(x, y))
+    thread.start()
+    refused = 0
+    while thread.is_alive():
+        try:
+            learner.partial_fit(x[:64], y[:64])
+        except errors.BusyError:
+            refused += 1
+    thread.join()
+    assert refused > 0
+    assert (learner.stats()["samples_learned"] - 64 - 20000) % 64 == 0
+
+
+def test_profile_adds_up(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle())
+    with learner.profile() as record:
+        learner.partial_fit(blobs.x, blobs.y)
+    rows = record.by_op()
+    assert {("fc1", "forward"), ("fc2", "backward")} <= {(r["op"], r["pass"]) for r in rows}
+    assert sum(r["total_us"] for r in rows) == record.total_us
+    with learner.profile() as second:
+        pass
+    assert second.events == []
+
+
+def test_pickle_needs_the_same_bundle(make_bundle: Callable[..., bytes], tmp_path: Path, blobs: Any) -> None:
+    path = tmp_path / "m.ecl"
+    path.write_bytes(make_bundle())
+    blob = pickle.dumps(edgecl.Classifier(str(path)).partial_fit(blobs.x, blobs.y))
+    path.unlink()
+    with pytest.raises(errors.FileError):
+        pickle.loads(blob).predict(blobs.x)
+    path.write_bytes(make_bundle(seed=9))
+    with pytest.raises(errors.StateError, match="put the original bundle back"):
+        pickle.loads(blob).predict(blobs.x)
+    assert pickle.loads(pickle.dumps(edgecl.Classifier(str(path)))).stats()["steps"] == 0
+
+
+def test_errors_are_what_they_should_be() -> None:
+    assert issubclass(errors.ShapeError, ValueError) and issubclass(errors.CapacityError, ValueError)
+    assert all(issubclass(type(errors.from_status(s, "x")), errors.Error) for s in errors.STATUS_NAMES)
+    error = errors.from_status(-22, "full", 7)
+    assert (type(error), str(error), error.status, error.n_done, error.status_name) == (
+        errors.CapacityError,
+        "full",
+        -22,
+        7,
+        "E_CAPACITY",
+    )
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.status, again.n_done, str(again)) == (errors.CapacityError, -22, 7, "full")
+    assert type(errors.from_status(-7777, "new")) is errors.Error
+
+
+def test_bundle_object(bundle_path: Path, make_bundle: Callable[..., bytes]) -> None:
+    bundle = edgecl.open_bundle(bundle_path)
+    bundle.verify()
+    assert bundle.path == str(bundle_path) and "test-mlp" in repr(bundle)
+    assert bundle.sizes(max_batch=32)["learn_bytes"] > bundle.sizes(max_batch=1)["learn_bytes"]
+    assert copy.deepcopy(bundle) is bundle and pickle.loads(pickle.dumps(bundle)).digest == bundle.digest
+    from_bytes = edgecl.open_bundle(make_bundle())
+    from_bytes.verify()
+    assert from_bytes.digest == bundle.digest and from_bytes.path is None
+    with pytest.raises(errors.ArgumentError):
+        edgecl.open_bundle(3)  # type: ignore[arg-type]
+    with pytest.raises(errors.BundleError):
+        bundle.verify(b"k" * 32)
+
+
+def test_repr_shows_what_was_given(make_bundle: Callable[..., bytes]) -> None:
+    text = repr(edgecl.Classifier(make_bundle(), method="er", random_state=3))
+    assert text.startswith("Classifier(<bytes>") and "method='er'" in text and "max_classes" not in text
+
+
+class TestScikitLearn:
+    """What scikit-learn's tools ask of a classifier."""
+
+    def test_clone_and_tags(self, bundle_path: Path, blobs: Any) -> None:
+        base = pytest.importorskip("sklearn.base", reason="scikit-learn is not installed")
+        learner = edgecl.Classifier(str(bundle_path), batch_size=2).fit(blobs.x, blobs.y)
+        fresh = base.clone(learner)
+        assert fresh.get_params() == learner.get_params() and len(fresh.classes_) == 0
+        assert base.is_classifier(learner)
+        opened = edgecl.Classifier(edgecl.open_bundle(bundle_path))
+        assert base.clone(opened).bundle is opened.bundle
+
+    def test_fitted_check_and_cross_validation(self, bundle_path: Path, blobs: Any) -> None:
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        from sklearn.exceptions import NotFittedError
+        from sklearn.model_selection import cross_val_score
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        from sklearn.utils.validation import check_is_fitted
+
+        learner = edgecl.Classifier(str(bundle_path))
+        with pytest.raises(NotFittedError):
+            check_is_fitted(learner)
+        check_is_fitted(learner.fit(blobs.x, blobs.y))
+        x, y = np.tile(blobs.x, (8, 1)), np.tile(blobs.y, 8)
+        assert cross_val_score(learner, x, y, cv=3).min() > 0.9
+        assert make_pipeline(StandardScaler(), learner).fit(x, y).score(x, y) > 0.9

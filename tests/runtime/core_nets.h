@@ -1,0 +1,429 @@
+// Small networks for the runtime's tests: a builder over BundleSource, and an exporter's backward list.
+// Never here: checks.
+#ifndef EDGECL_TESTS_RUNTIME_CORE_NETS_H_
+#define EDGECL_TESTS_RUNTIME_CORE_NETS_H_
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "runtime/core/bundle_writer.h"
+#include "runtime/core/rng.h"
+
+namespace edgecl_test {
+
+using edgecl::BundleSource;
+using edgecl::SourceOp;
+using edgecl::SourceParam;
+namespace format = edgecl::format;
+
+// Bytes at a 64-byte aligned address, as a mapped file has them.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(const std::vector<uint8_t>& bytes) : size_(bytes.size()) {
+    memory_ = aligned_alloc(64, (size_ + 127) / 64 * 64);
+    if (size_ > 0) memcpy(memory_, bytes.data(), size_);
+  }
+  explicit AlignedBytes(size_t n) : AlignedBytes(std::vector<uint8_t>(n)) {}
+  ~AlignedBytes() { free(memory_); }
+  AlignedBytes(const AlignedBytes&) = delete;
+  AlignedBytes& operator=(const AlignedBytes&) = delete;
+  uint8_t* data() { return static_cast<uint8_t*>(memory_); }
+  size_t size() const { return size_; }
+
+ private:
+  void* memory_;
+  size_t size_;
+};
+
+// Builds a source op by op; each function returns the index of the tensor it made.
+class NetBuilder {
+ public:
+  explicit NetBuilder(uint64_t seed = 1) : random_{seed, 0, 0} {
+    source.name = "net";
+    source.producer = "test";
+    source.learning_rate = 0.1f;
+    source.momentum = 0.9f;
+    source.batch_size = 16;
+  }
+
+  BundleSource source;
+
+  uint32_t input(uint32_t channels, uint32_t height, uint32_t width) {
+    source.input_dims = {channels, height, width};
+    source.input_mean.assign(channels, 0.0f);
+    source.input_inv_std.assign(channels, 1.0f);
+    return tensor("input", channels, height, width);
+  }
+
+  uint32_t tensor(const std::string& name, uint32_t channels, uint32_t height, uint32_t width) {
+    edgecl::SourceTensor t;
+    t.name = name;
+    t.channels = channels;
+    t.height = height;
+    t.width = width;
+    source.tensors.push_back(t);
+    return static_cast<uint32_t>(source.tensors.size() - 1);
+  }
+
+  uint32_t param(const std::string& name, std::vector<uint32_t> dims, bool trainable, float low, float high) {
+    SourceParam p;
+    p.name = name;
+    p.trainable = trainable;
+    p.dims = std::move(dims);
+    uint64_t n = 1;
+    for (uint32_t d : p.dims) n *= d;
+    for (uint64_t i = 0; i < n; i++) p.values.push_back(low + (high - low) * random_.next_float());
+    source.params.push_back(p);
+    return static_cast<uint32_t>(source.params.size() - 1);
+  }
+
+  // Keeps about `density` of a parameter's entries (at least one).
+  void make_sparse(uint32_t param, float density) {
+    SourceParam& p = source.params[param];
+    std::vector<float> kept;
+    for (size_t i = 0; i < p.values.size(); i++) {
+      if (random_.next_float() < density || (i + 1 == p.values.size() && kept.empty())) {
+        p.positions.push_back(static_cast<uint32_t>(i));
+        kept.push_back(p.values[i]);
+      }
+    }
+    p.values = kept;
+    p.sparse = true;
+  }
+
+  SourceOp& op(uint32_t kind, std::vector<uint32_t> inputs, uint32_t output, std::vector<uint32_t> params = {}) {
+    SourceOp o;
+    o.name = "op" + std::to_string(source.ops.size());
+    o.kind = kind;
+    o.inputs = std::move(inputs);
+    o.output = output;
+    o.params = std::move(params);
+    source.ops.push_back(o);
+    return source.ops.back();
+  }
+
+  struct ConvOptions {
+    uint32_t kernel = 3, stride = 1, pad = 1, groups = 1;
+    float density = 1;
+    bool trainable = true, bias = false;
+    edgecl::Activation activation = edgecl::Activation::kNone;
+  };
+  uint32_t conv(uint32_t x, uint32_t channels, const ConvOptions& o) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t height = (in.height + 2 * o.pad - o.kernel) / o.stride + 1,
+                   width = (in.width + 2 * o.pad - o.kernel) / o.stride + 1;
+    const uint32_t weight = param("w" + std::to_string(source.params.size()),
+                                  {channels, in.channels / o.groups, o.kernel, o.kernel}, o.trainable, -0.5f, 0.5f);
+    if (o.density < 1) make_sparse(weight, o.density);
+    const uint32_t bias = o.bias
+                              ? param("b" + std::to_string(source.params.size()), {channels}, o.trainable, -0.2f, 0.2f)
+                              : format::kNone;
+    const uint32_t y = tensor("conv", channels, height, width);
+    SourceOp& node = op(format::kOpConv, {x}, y, {weight, bias});
+    window(&node, static_cast<int>(o.kernel), static_cast<int>(o.stride), static_cast<int>(o.pad));
+    node.groups = static_cast<int>(o.groups);
+    node.activation = static_cast<uint32_t>(o.activation);
+    node.activation_hi = 6;
+    return y;
+  }
+
+  uint32_t linear(uint32_t x, uint32_t outputs, float density = 1, bool bias = true) {
+    const uint32_t inputs = source.tensors[x].channels;
+    const bool sparse = density < 1;
+    const uint32_t weight =
+        param("linear.weight", sparse ? std::vector<uint32_t>{outputs, inputs} : std::vector<uint32_t>{inputs, outputs},
+              true, -0.5f, 0.5f);
+    if (sparse) make_sparse(weight, density);
+    const uint32_t b = bias ? param("linear.bias", {outputs}, true, -0.2f, 0.2f) : format::kNone;
+    const uint32_t y = tensor("linear", outputs, 1, 1);
+    op(format::kOpLinear, {x}, y, {weight, b});
+    return y;
+  }
+
+  uint32_t batch_norm(uint32_t x, edgecl::Activation activation, uint32_t residual = format::kNone, bool frozen = false,
+                      bool trainable = true) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t gamma = param("gamma", {in.channels}, trainable, 0.5f, 1.5f),
+                   beta = param("beta", {in.channels}, trainable, -0.3f, 0.3f);
+    const uint32_t mean = param("mean", {in.channels}, false, -0.2f, 0.2f),
+                   variance = param("var", {in.channels}, false, 0.5f, 1.5f);
+    const uint32_t y = tensor("bn", in.channels, in.height, in.width);
+    std::vector<uint32_t> inputs = {x};
+    if (residual != format::kNone) inputs.push_back(residual);
+    SourceOp& node = op(format::kOpBatchNorm, inputs, y, {gamma, beta, mean, variance});
+    node.activation = static_cast<uint32_t>(activation);
+    node.activation_hi = 6;
+    node.epsilon = 1e-5f;
+    node.momentum = 0.1f;
+    node.frozen = frozen;
+    return y;
+  }
+
+  uint32_t group_norm(uint32_t x, int32_t groups) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t gamma = param("gamma", {in.channels}, true, 0.5f, 1.5f),
+                   beta = param("beta", {in.channels}, true, -0.3f, 0.3f);
+    const uint32_t y = tensor("gn", in.channels, in.height, in.width);
+    SourceOp& node = op(format::kOpGroupNorm, {x}, y, {gamma, beta});
+    node.epsilon = 1e-5f;
+    node.i[0] = groups;
+    return y;
+  }
+
+  uint32_t activation(uint32_t x, edgecl::Activation kind, float lo = 0, float hi = 0) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("activation", in.channels, in.height, in.width);
+    SourceOp& node = op(format::kOpActivation, {x}, y);
+    node.activation = static_cast<uint32_t>(kind);
+    node.activation_lo = lo;
+    node.activation_hi = hi;
+    return y;
+  }
+
+  uint32_t pool(uint32_t x, uint32_t kind, uint32_t kernel, uint32_t stride, uint32_t pad) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("pool", in.channels, (in.height + 2 * pad - kernel) / stride + 1,
+                              (in.width + 2 * pad - kernel) / stride + 1);
+    window(&op(kind, {x}, y), static_cast<int>(kernel), static_cast<int>(stride), static_cast<int>(pad));
+    return y;
+  }
+
+  uint32_t global_pool(uint32_t x) {
+    const uint32_t y = tensor("gap", source.tensors[x].channels, 1, 1);
+    op(format::kOpGlobalAveragePool, {x}, y);
+    return y;
+  }
+
+  uint32_t binary(uint32_t kind, uint32_t a, uint32_t b, edgecl::Activation activation = edgecl::Activation::kNone) {
+    const edgecl::SourceTensor in = source.tensors[a];
+    const uint32_t y = tensor("binary", in.channels, in.height, in.width);
+    op(kind, {a, b}, y).activation = static_cast<uint32_t>(activation);
+    return y;
+  }
+
+  uint32_t binary_constant(uint32_t kind, uint32_t a, std::vector<uint32_t> dims, bool trainable) {
+    const edgecl::SourceTensor in = source.tensors[a];
+    const uint32_t constant = param("constant", std::move(dims), trainable, 0.5f, 1.5f);
+    const uint32_t y = tensor("scaled", in.channels, in.height, in.width);
+    op(kind, {a}, y, {constant});
+    return y;
+  }
+
+  uint32_t concat(const std::vector<uint32_t>& inputs) {
+    uint32_t channels = 0;
+    for (uint32_t t : inputs) channels += source.tensors[t].channels;
+    const edgecl::SourceTensor in = source.tensors[inputs[0]];
+    const uint32_t y = tensor("concat", channels, in.height, in.width);
+    op(format::kOpConcat, inputs, y);
+    return y;
+  }
+
+  uint32_t flatten(uint32_t x) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("flatten", in.channels * in.height * in.width, 1, 1);
+    source.tensors[y].alias = x;
+    op(format::kOpReshape, {x}, y);
+    return y;
+  }
+
+  // Head facts, class names, and the backward list.
+  void finish(uint32_t logits, uint32_t embedding = format::kNone) {
+    source.logits_tensor = logits;
+    source.embedding_tensor = embedding;
+    source.class_capacity = source.tensors[logits].channels;
+    const SourceOp& last = source.ops.back();
+    if (last.kind == format::kOpLinear && last.output == logits) {
+      source.head_weight = last.params[0];
+      source.head_bias = last.params[1];
+    }
+    source.classes = {{0, "zero"}};
+    if (source.class_capacity > 1) source.classes.push_back({1, "one"});
+    add_backward();
+  }
+
+  float random(float low, float high) { return low + (high - low) * random_.next_float(); }
+  uint32_t pick(uint32_t n) { return random_.bounded(n); }
+
+ private:
+  static void window(SourceOp* node, int kernel, int stride, int pad) {
+    node->kernel_h = node->kernel_w = kernel;
+    node->stride_h = node->stride_w = stride;
+    node->pad_top = node->pad_left = node->pad_bottom = node->pad_right = pad;
+  }
+
+  bool op_trains(const SourceOp& op) const {
+    for (uint32_t p : op.params) {
+      if (p != format::kNone && source.params[p].trainable) return true;
+    }
+    return false;
+  }
+
+  void add_backward() {
+    const size_t n_forward = source.tensors.size();
+    std::vector<bool> needs(n_forward), reaches(n_forward);
+    for (const SourceOp& op : source.ops) {
+      bool needed = op_trains(op);
+      for (uint32_t t : op.inputs) needed = needed || needs[t];
+      needs[op.output] = needed;
+    }
+    reaches[source.logits_tensor] = true;
+    for (size_t i = source.ops.size(); i-- > 0;) {
+      if (!reaches[source.ops[i].output]) continue;
+      for (uint32_t t : source.ops[i].inputs) reaches[t] = true;
+    }
+    std::vector<uint32_t> gradient(n_forward, format::kNone);
+    for (size_t i = source.ops.size(); i-- > 0;) {
+      const SourceOp op = source.ops[i];
+      if (!needs[op.output] || !reaches[op.output]) continue;
+      if (gradient[op.output] == format::kNone) gradient[op.output] = add_gradient(op.output);
+      edgecl::SourceBackward record;
+      record.op = static_cast<uint32_t>(i);
+      record.output_gradient = gradient[op.output];
+      for (uint32_t t : op.inputs) {
+        const bool first = gradient[t] == format::kNone;
+        if (needs[t] && first) {
+          gradient[t] = add_gradient(t);
+          if (op.kind == format::kOpReshape) source.tensors[gradient[t]].alias = record.output_gradient;
+        }
+        record.input_gradients.push_back(needs[t] ? gradient[t] : format::kNone);
+        record.accumulate.push_back(needs[t] && !first);
+      }
+      for (uint32_t p : op.params) record.train_params.push_back(p != format::kNone && source.params[p].trainable);
+      source.backward.push_back(record);
+    }
+  }
+
+  uint32_t add_gradient(uint32_t t) {
+    edgecl::SourceTensor g = source.tensors[t];
+    g.name = "grad:" + g.name;
+    g.gradient = true;
+    g.alias = format::kNone;
+    source.tensors.push_back(g);
+    return static_cast<uint32_t>(source.tensors.size() - 1);
+  }
+
+  edgecl::RandomStream random_;
+};
+
+// conv - bn - relu - max pool - sparse conv - bn + residual - global pool - linear: every kind that a small residual
+// network has.
+inline BundleSource residual_net(uint64_t seed = 1) {
+  NetBuilder net(seed);
+  uint32_t x = net.input(2, 6, 6);
+  x = net.conv(x, 4, {});
+  x = net.batch_norm(x, edgecl::Activation::kRelu);
+  x = net.pool(x, format::kOpMaxPool, 2, 2, 0);
+  NetBuilder::ConvOptions sparse;
+  sparse.density = 0.4f;
+  uint32_t branch = net.conv(x, 4, sparse);
+  x = net.batch_norm(branch, edgecl::Activation::kRelu, x);
+  x = net.global_pool(x);
+  net.finish(net.linear(x, 3), x);
+  return net.source;
+}
+
+// Every kind of operator and every broadcast once, dense and sparse layers, some of it frozen.
+inline BundleSource all_kinds_net(uint64_t seed = 2) {
+  using edgecl::Activation;
+  NetBuilder net(seed);
+  uint32_t x = net.input(3, 9, 9);
+  NetBuilder::ConvOptions stem;
+  stem.stride = 2;
+  stem.bias = true;
+  stem.trainable = false;
+  x = net.conv(x, 4, stem);  // frozen: no input gradient, no weight gradient
+  x = net.batch_norm(x, Activation::kClip, format::kNone, true);
+  NetBuilder::ConvOptions depthwise;
+  depthwise.groups = 4;
+  depthwise.bias = true;
+  depthwise.activation = Activation::kClip;
+  const uint32_t left = net.conv(x, 4, depthwise);
+  const uint32_t right = net.pool(x, format::kOpAveragePool, 3, 1, 1);
+  x = net.concat({left, right});
+  x = net.group_norm(x, 2);
+  x = net.activation(x, Activation::kHardSwish);
+  NetBuilder::ConvOptions sparse;
+  sparse.density = 0.5f;
+  sparse.activation = Activation::kRelu;
+  x = net.conv(x, 6, sparse);
+  const uint32_t squeezed = net.global_pool(x);
+  const uint32_t gate = net.activation(squeezed, Activation::kHardSigmoid, 0.2f, 0.5f);
+  x = net.binary(format::kOpMul, x, gate);
+  x = net.binary_constant(format::kOpMul, x, {6, 1, 1}, true);
+  x = net.binary_constant(format::kOpAdd, x, {1, 5, 5}, false);
+  x = net.activation(x, Activation::kSigmoid);
+  x = net.pool(x, format::kOpMaxPool, 3, 2, 1);
+  x = net.batch_norm(x, Activation::kNone);
+  x = net.flatten(x);
+  x = net.linear(x, 8, 0.4f);
+  const uint32_t embedding = net.activation(x, Activation::kRelu);
+  net.finish(net.linear(embedding, 5), embedding);
+  return net.source;
+}
+
+// A random chain with skips, sums, products and concatenations; always valid.
+inline BundleSource random_net(uint64_t seed) {
+  NetBuilder net(seed);
+  uint32_t x = net.input(1 + net.pick(4), 4 + net.pick(6), 4 + net.pick(6));
+  std::vector<uint32_t> kept = {x};  // tensors that a later op may use again
+  const uint32_t n_ops = 3 + net.pick(25);
+  const bool freeze_front = net.pick(2) == 0;
+  for (uint32_t i = 0; i < n_ops; i++) {
+    const edgecl::SourceTensor shape = net.source.tensors[x];
+    uint32_t mate = format::kNone;
+    for (uint32_t t : kept) {
+      const edgecl::SourceTensor& other = net.source.tensors[t];
+      if (t != x && other.channels == shape.channels && other.height == shape.height && other.width == shape.width &&
+          net.pick(2) == 0)
+        mate = t;
+    }
+    const bool trainable = !(freeze_front && i < n_ops / 2);
+    switch (net.pick(8)) {
+      case 0:
+      case 1: {
+        NetBuilder::ConvOptions o;
+        o.trainable = trainable;
+        o.density = net.pick(3) == 0 ? 0.3f : 1.0f;
+        o.bias = net.pick(2) == 0;
+        o.activation = net.pick(2) == 0 ? edgecl::Activation::kRelu : edgecl::Activation::kNone;
+        x = net.conv(x, net.pick(3) == 0 ? 1 + net.pick(8) : shape.channels, o);
+        break;
+      }
+      case 2:
+        x = net.batch_norm(x, edgecl::Activation::kRelu, mate, !trainable, trainable);
+        break;
+      case 3:
+        x = net.activation(x, net.pick(2) == 0 ? edgecl::Activation::kHardSwish : edgecl::Activation::kSigmoid);
+        break;
+      case 4:
+        if (shape.height >= 4 && shape.width >= 4)
+          x = net.pool(x, net.pick(2) == 0 ? format::kOpMaxPool : format::kOpAveragePool, 2, 2, 0);
+        break;
+      case 5:
+        if (mate != format::kNone) x = net.binary(net.pick(2) == 0 ? format::kOpAdd : format::kOpMul, x, mate);
+        break;
+      case 6:
+        if (mate != format::kNone && shape.channels <= 8) x = net.concat({x, mate});
+        break;
+      default:
+        x = net.binary(format::kOpMul, x, net.activation(net.global_pool(x), edgecl::Activation::kSigmoid));
+        break;
+    }
+    if (net.pick(2) == 0) kept.push_back(x);
+  }
+  if (net.pick(2) == 0)
+    x = net.flatten(net.global_pool(x));
+  else
+    x = net.flatten(x);
+  net.finish(net.linear(x, 2 + net.pick(5), net.pick(2) == 0 ? 0.5f : 1.0f), x);
+  return net.source;
+}
+
+}  // namespace edgecl_test
+
+#endif  // EDGECL_TESTS_RUNTIME_CORE_NETS_H_

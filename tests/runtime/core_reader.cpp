@@ -1,0 +1,310 @@
+// The reader refuses every damaged or hostile bundle with a clear sentence, and opens what the writer wrote.
+// Never here: execution.
+#include <time.h>
+
+#include "runtime/core/bundle_reader.h"
+#include "runtime/core/sha256.h"
+#include "tests/runtime/check.h"
+#include "tests/runtime/core_nets.h"
+
+using namespace edgecl;
+using namespace edgecl_test;
+
+static std::vector<uint8_t> written(const BundleSource& source) {
+  std::string error;
+  std::vector<uint8_t> bytes = write_bundle(source, &error);
+  CHECK_MESSAGE(!bytes.empty(), "%s", error.c_str());
+  return bytes;
+}
+
+static Status read(AlignedBytes* bytes) {
+  Plan plan;
+  return read_bundle(bytes->data(), bytes->size(), &plan);
+}
+
+// Digests of all sections and of the table after a change: what an attacker does.
+static void digest_again(uint8_t* bytes) {
+  format::Header* header = reinterpret_cast<format::Header*>(bytes);
+  format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes + sizeof(format::Header));
+  for (uint32_t i = 0; i < header->n_sections; i++) sha256(bytes + table[i].offset, table[i].bytes, table[i].sha256);
+  sha256(table, header->n_sections * sizeof(format::SectionRecord), header->table_sha256);
+}
+
+static format::SectionRecord* section(uint8_t* bytes, uint32_t type) {
+  format::Header* header = reinterpret_cast<format::Header*>(bytes);
+  format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes + sizeof(format::Header));
+  for (uint32_t i = 0; i < header->n_sections; i++) {
+    if (table[i].type == type) return &table[i];
+  }
+  return nullptr;
+}
+
+TEST(writer_and_reader_agree) {
+  BundleSource source = residual_net();
+  source.parity.n_rows = 8;
+  source.parity.source = "a reference";
+  AlignedBytes bytes(written(source));
+  Plan plan;
+  const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
+  CHECK_MESSAGE(status.ok(), "%s", status.message);
+  CHECK(plan.tensors.n == source.tensors.size() && plan.ops.n == source.ops.size() &&
+        plan.params.n == source.params.size());
+  CHECK(strcmp(plan.string(plan.model->name), "net") == 0 && strcmp(plan.string(plan.ops[0].name), "op0") == 0);
+  CHECK(plan.parity != nullptr && strcmp(plan.string(plan.parity->source), "a reference") == 0);
+  for (uint32_t p = 0; p < plan.params.n; p++) {
+    const SourceParam& from = source.params[p];
+    const float* values = from.sparse ? plan.sparse_values(p) : plan.dense_values(p);
+    CHECK(memcmp(values, from.values.data(), from.values.size() * 4) == 0);
+    CHECK(reinterpret_cast<uintptr_t>(values) % 64 == 0);
+    if (from.sparse) CHECK(memcmp(plan.sparse_positions(p), from.positions.data(), from.positions.size() * 4) == 0);
+  }
+  CHECK(plan.classes.n == 2 && strcmp(plan.string(plan.classes[1].name), "one") == 0);
+  CHECK(!plan.has_signature && plan.format_version == 1);
+  // First layer: 4 x 2 x 3 x 3 weights at 36 positions; second 4 x 4 x 9 at 9; head 4 x 3.
+  CHECK(plan.model->macs_forward == 72 * 36 + 144 * 9 + 12);
+  CHECK(plan.model->macs_forward_sparse == 72 * 36 + source.params[5].values.size() * 9 + 12);
+  CHECK(plan.model->macs_backward == 72 * 36 + 2 * 144 * 9 + 2 * 12);  // the first layer has no input gradient
+  uint32_t version = 0;
+  uint64_t size = 0;
+  CHECK(peek_bundle(bytes.data(), 64, &version, &size).ok() && version == 1 && size == bytes.size());
+}
+
+TEST(writing_is_deterministic) {
+  CHECK(written(all_kinds_net()) == written(all_kinds_net()));
+}
+
+TEST(every_truncation_is_refused) {
+  const std::vector<uint8_t> good = written(residual_net());
+  for (size_t n = 0; n < good.size(); n++) {
+    AlignedBytes cut(std::vector<uint8_t>(good.begin(), good.begin() + static_cast<long>(n)));
+    CHECK_MESSAGE(!read(&cut).ok(), "%zu of %zu bytes were accepted", n, good.size());
+    if (n >= 64) {
+      // The same with a header that claims this size.
+      reinterpret_cast<format::Header*>(cut.data())->file_bytes = n;
+      CHECK_MESSAGE(!read(&cut).ok(), "%zu of %zu bytes were accepted", n, good.size());
+    }
+  }
+  std::vector<uint8_t> longer = good;
+  longer.push_back(0);
+  AlignedBytes padded(longer);
+  CHECK(!read(&padded).ok());
+  reinterpret_cast<format::Header*>(padded.data())->file_bytes = longer.size();
+  CHECK(!read(&padded).ok());
+}
+
+TEST(every_changed_byte_is_refused) {
+  AlignedBytes bytes(written(residual_net()));
+  for (size_t i = 0; i < bytes.size(); i++) {
+    for (uint8_t flip : {0x01, 0x80}) {
+      bytes.data()[i] ^= flip;
+      CHECK_MESSAGE(!read(&bytes).ok(), "a change of byte %zu was accepted", i);
+      bytes.data()[i] ^= flip;
+    }
+  }
+  CHECK(read(&bytes).ok());
+}
+
+static const uint64_t kHostile[] = {
+    0, 1, 2, 3, 0x7fffffffull, 0x80000000ull, 0xffffffffull, 0x7fffffffffffffffull, 1ull << 63, ~0ull};
+
+// A message names where: a section or the header, and a field.
+static void check_refusal(const Status& status, const char* what, size_t at) {
+  if (status.ok()) return;
+  CHECK_MESSAGE(strstr(status.message, "bundle ") == status.message && strstr(status.message, "expected") != nullptr &&
+                    strstr(status.message, "found") != nullptr,
+                "%s at %zu: %s", what, at, status.message);
+}
+
+// Every 4- and 8-byte word of all record sections, of the table and of the header takes hostile values; digests are
+// made good again.
+TEST(hostile_numbers_do_no_harm) {
+  for (const BundleSource& source : {residual_net(), all_kinds_net()}) {
+    const std::vector<uint8_t> good = written(source);
+    AlignedBytes bytes(good);
+    uint64_t accepted = 0, refused = 0;
+    auto attempt = [&](size_t at, size_t width, uint64_t value, bool digest) {
+      memcpy(bytes.data() + at, &value, width);
+      if (digest) digest_again(bytes.data());
+      const Status status = read(&bytes);
+      status.ok() ? accepted++ : refused++;
+      check_refusal(status, "word", at);
+      memcpy(bytes.data(), good.data(), good.size());
+    };
+    for (uint32_t type :
+         {format::kSectionModel, format::kSectionTensors, format::kSectionOps, format::kSectionBackward,
+          format::kSectionParams, format::kSectionInput, format::kSectionRecipe, format::kSectionClasses}) {
+      const format::SectionRecord record = *section(bytes.data(), type);
+      for (size_t at = record.offset; at + 4 <= record.offset + record.bytes; at += 4) {
+        for (uint64_t value : kHostile) {
+          attempt(at, 4, value, true);
+          if (at % 8 == 0 && at + 8 <= record.offset + record.bytes) attempt(at, 8, value, true);
+        }
+      }
+    }
+    const size_t table_end = sizeof(format::Header) + reinterpret_cast<format::Header*>(bytes.data())->n_sections *
+                                                          sizeof(format::SectionRecord);
+    for (size_t at = 0; at + 8 <= table_end; at += 4) {
+      for (uint64_t value : kHostile) {
+        const bool in_table = at >= sizeof(format::Header);
+        for (size_t width : {4u, 8u}) {
+          memcpy(bytes.data() + at, &value, width);
+          if (in_table) {
+            format::Header* header = reinterpret_cast<format::Header*>(bytes.data());
+            sha256(bytes.data() + sizeof(format::Header), header->n_sections * sizeof(format::SectionRecord),
+                   header->table_sha256);
+          }
+          const Status status = read(&bytes);
+          check_refusal(status, "table", at);
+          memcpy(bytes.data(), good.data(), good.size());
+        }
+      }
+    }
+    CHECK(refused > accepted);  // most fields have one good value; names, biases of recipes and means may take others
+  }
+}
+
+// One field at a time, with the words that the sentence must hold.
+template <class Change>
+static void expect_refusal(const BundleSource& source, uint32_t type, const char* first, const char* second,
+                           Change change) {
+  AlignedBytes bytes(written(source));
+  change(bytes.data() + section(bytes.data(), type)->offset);
+  digest_again(bytes.data());
+  const Status status = read(&bytes);
+  CHECK_MESSAGE(!status.ok() && strstr(status.message, first) != nullptr && strstr(status.message, second) != nullptr,
+                "wanted '%s' '%s', got: %s", first, second, status.message);
+}
+
+TEST(sentences_name_section_and_field) {
+  const BundleSource net = residual_net();
+  auto op = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::OpRecord*>(at) + i; };
+  auto tensor = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::TensorRecord*>(at) + i; };
+  auto param = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::ParamRecord*>(at) + i; };
+  auto backward = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::BackwardRecord*>(at) + i; };
+  expect_refusal(net, format::kSectionOps, "OPS, record 0", "stride_h", [&](uint8_t* at) { op(at, 0)->stride_h = 0; });
+  expect_refusal(net, format::kSectionOps, "OPS, record 0", "groups", [&](uint8_t* at) { op(at, 0)->groups = 0; });
+  expect_refusal(net, format::kSectionOps, "OPS, record 0", "pad_top", [&](uint8_t* at) { op(at, 0)->pad_top = 3; });
+  expect_refusal(net, format::kSectionOps, "OPS, record 0", "weight", [&](uint8_t* at) { op(at, 0)->params[0] = 1; });
+  expect_refusal(net, format::kSectionOps, "OPS, record 2", "expected", [&](uint8_t* at) { op(at, 2)->inputs[0] = 5; });
+  expect_refusal(net, format::kSectionOps, "OPS, record 6", "expected an operator",
+                 [&](uint8_t* at) { op(at, 6)->kind = 13; });
+  expect_refusal(net, format::kSectionOps, "OPS, record 1", "epsilon", [&](uint8_t* at) { op(at, 1)->epsilon = -1; });
+  expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "channels",
+                 [&](uint8_t* at) { tensor(at, 1)->channels = 0; });
+  expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "name",
+                 [&](uint8_t* at) { tensor(at, 1)->name.bytes = 256; });
+  expect_refusal(net, format::kSectionTensors, "TENSORS, record 2", "alias",
+                 [&](uint8_t* at) { tensor(at, 2)->alias = 2; });
+  expect_refusal(net, format::kSectionParams, "PARAMS, record 0", "bytes",
+                 [&](uint8_t* at) { param(at, 0)->bytes -= 4; });
+  expect_refusal(net, format::kSectionParams, "PARAMS, record 0", "dims",
+                 [&](uint8_t* at) { param(at, 0)->dims[0] = 0; });
+  expect_refusal(net, format::kSectionParams, "PARAMS, record 5", "nnz", [&](uint8_t* at) { param(at, 5)->nnz = 0; });
+  expect_refusal(net, format::kSectionBackward, "BACKWARD, record 0", "op",
+                 [&](uint8_t* at) { backward(at, 0)->op = 2; });
+  expect_refusal(net, format::kSectionBackward, "BACKWARD, record 1", "input_gradient",
+                 [&](uint8_t* at) { backward(at, 1)->input_gradient[0] = format::kNone; });
+  expect_refusal(net, format::kSectionBackward, "BACKWARD, record 2", "train_params",
+                 [&](uint8_t* at) { backward(at, 2)->train_params = 1; });
+  expect_refusal(net, format::kSectionBackward, "BACKWARD, record 0", "accumulate",
+                 [&](uint8_t* at) { backward(at, 0)->accumulate = 1; });
+  expect_refusal(net, format::kSectionModel, "MODEL", "macs_forward",
+                 [](uint8_t* at) { reinterpret_cast<format::ModelRecord*>(at)->macs_forward++; });
+  expect_refusal(net, format::kSectionModel, "MODEL", "head_weight",
+                 [](uint8_t* at) { reinterpret_cast<format::ModelRecord*>(at)->head_weight = 0; });
+  expect_refusal(net, format::kSectionRecipe, "RECIPE", "learning_rate",
+                 [](uint8_t* at) { reinterpret_cast<format::RecipeRecord*>(at)->learning_rate = 0; });
+  expect_refusal(net, format::kSectionClasses, "CLASSES, record 1", "label",
+                 [](uint8_t* at) { reinterpret_cast<format::ClassRecord*>(at)[1].label = 0; });
+  expect_refusal(net, format::kSectionStrings, "name", "UTF-8", [](uint8_t* at) { at[0] = 0xff; });
+  expect_refusal(net, format::kSectionData, "DATA, record 0", "finite", [](uint8_t* at) {
+    const uint32_t infinity = 0x7f800000;
+    memcpy(at, &infinity, 4);
+  });
+  AlignedBytes newer(written(net));
+  reinterpret_cast<format::Header*>(newer.data())->version = 2;
+  CHECK(read(&newer).code == EDGECL_E_BUNDLE_VERSION);
+  Plan plan;
+  CHECK(read_bundle(newer.data() + 1, newer.size() - 1, &plan).code == EDGECL_E_ARGUMENT);
+}
+
+TEST(malformed_sources_are_refused) {
+  auto refused = [](const BundleSource& source, const char* words) {
+    std::string error;
+    CHECK_MESSAGE(write_bundle(source, &error).empty() && error.find(words) != std::string::npos,
+                  "wanted '%s', got: %s", words, error.c_str());
+  };
+  BundleSource source = residual_net();
+  source.params[0].values.pop_back();
+  refused(source, "values");
+  source = residual_net();
+  source.input_mean.clear();
+  refused(source, "mean");
+  source = residual_net();
+  source.classes.push_back({2, "one"});
+  refused(source, "twice");
+  source = residual_net();
+  source.params[3].trainable = true;  // a running mean
+  refused(source, "running statistics");
+  source = residual_net();
+  source.backward.pop_back();
+  refused(source, "BACKWARD");
+  source = residual_net();
+  source.tensors.clear();
+  refused(source, "tensors");
+  source = residual_net();
+  source.logits_tensor = format::kNone;
+  refused(source, "logits_tensor");
+  source = residual_net();
+  source.ops[0].inputs.assign(9, 0);
+  refused(source, "inputs");
+  refused(BundleSource(), "expected");
+}
+
+// A section that this version does not know: skipped when optional, refused when required.
+TEST(unknown_sections) {
+  const std::vector<uint8_t> good = written(residual_net());
+  const format::Header* header = reinterpret_cast<const format::Header*>(good.data());
+  const uint32_t n = header->n_sections;
+  const size_t table_end = sizeof(format::Header) + n * sizeof(format::SectionRecord);
+  for (bool optional : {true, false}) {
+    std::vector<uint8_t> bytes(good.begin(), good.begin() + static_cast<long>(table_end));
+    bytes.resize(table_end + sizeof(format::SectionRecord));
+    bytes.insert(bytes.end(), good.begin() + static_cast<long>(table_end),
+                 good.end());  // the table end was 64-byte aligned: still is
+    bytes.resize((bytes.size() + 63) / 64 * 64);
+    const size_t added = bytes.size();
+    bytes.resize(added + 10, 7);
+    format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes.data() + sizeof(format::Header));
+    for (uint32_t i = 0; i < n; i++) table[i].offset += sizeof(format::SectionRecord);
+    table[n] = {};
+    table[n].type = 99;
+    table[n].flags = optional ? format::kSectionOptional : 0;
+    table[n].offset = added;
+    table[n].bytes = 10;
+    reinterpret_cast<format::Header*>(bytes.data())->n_sections = n + 1;
+    reinterpret_cast<format::Header*>(bytes.data())->file_bytes = bytes.size();
+    digest_again(bytes.data());
+    AlignedBytes aligned(bytes);
+    const Status status = read(&aligned);
+    CHECK_MESSAGE(optional ? status.ok() : status.code == EDGECL_E_BUNDLE_VERSION, "%s", status.message);
+  }
+}
+
+TEST(a_large_bundle_opens_fast) {
+  NetBuilder net;
+  uint32_t x = net.input(64, 1, 1);
+  x = net.linear(x, 4096);
+  x = net.linear(x, 2700);
+  net.finish(net.linear(x, 10), x);
+  AlignedBytes bytes(written(net.source));
+  timespec begin, end;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  CHECK(read(&bytes).ok());
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  const double seconds =
+      static_cast<double>(end.tv_sec - begin.tv_sec) + 1e-9 * static_cast<double>(end.tv_nsec - begin.tv_nsec);
+  printf("     %.1f MB opened in %.1f ms\n", static_cast<double>(bytes.size()) / 1e6, 1e3 * seconds);
+}
+
+RUN_TESTS()

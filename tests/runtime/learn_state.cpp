@@ -1,0 +1,248 @@
+// Exported states: round trip, damage, forgery, mismatch.
+// Never here: storage.
+#include "runtime/core/sha256.h"
+#include "tests/runtime/learn_fixture.h"
+
+namespace {
+
+using namespace edgecl_test;
+
+edgecl_session_config config_of(const Model& model, uint32_t method = EDGECL_METHOD_DERPP, float momentum = 0.9f) {
+  edgecl_session_config config = model.config();
+  config.method = method;
+  config.momentum = momentum;
+  config.max_batch = 4;
+  config.seed = 5;
+  return config;
+}
+
+void learn(Session* session, Stream* stream, int steps) {
+  for (int i = 0; i < steps; i++) {
+    stream->next(4);
+    CHECK(session->learn(stream->data(), stream->labels) == EDGECL_OK);
+  }
+}
+
+edgecl_status import(Session* session, const std::vector<uint8_t>& bytes) {
+  return edgecl_state_import(session->session, bytes.data(), bytes.size());
+}
+
+// Makes the SHA-256 fit again, as an attacker would.
+void seal(std::vector<uint8_t>* bytes) { edgecl::sha256(bytes->data(), bytes->size() - 32, bytes->data() + bytes->size() - 32); }
+
+void check_round_trip(const BundleSource& source, uint32_t method, float momentum) {
+  const Model model(source);
+  Session original(model, config_of(model, method, momentum)), copy(model, config_of(model, method, momentum));
+  Stream stream(model.info, 3);
+  learn(&original, &stream, 7);
+  int32_t label = 0;
+  CHECK(edgecl_class_add(original.session, "mug", &label) == EDGECL_OK);
+  CHECK(edgecl_class_remove(original.session, 0) == EDGECL_OK);
+  CHECK(edgecl_session_learning_rate(original.session, 0.01f) == EDGECL_OK);
+  const std::vector<uint8_t> state = original.state();
+  uint8_t digest[32];
+  CHECK(edgecl_state_digest(original.session, digest) == EDGECL_OK);
+  CHECK(memcmp(digest, state.data() + state.size() - 32, 32) == 0);
+
+  CHECK_MESSAGE(import(&copy, state) == EDGECL_OK, "%s", edgecl_session_error(copy.session));
+  CHECK(copy.state() == state);
+  // Both go on to the same bits.
+  Stream a(model.info, 9), b(model.info, 9);
+  for (int i = 0; i < 5; i++) {
+    a.next(4, 1, 2);
+    b.next(4, 1, 2);
+    CHECK(original.learn(a.data(), a.labels) == EDGECL_OK && copy.learn(b.data(), b.labels) == EDGECL_OK);
+  }
+  CHECK(original.digest() == copy.digest());
+}
+
+}  // namespace
+
+TEST(round_trip_and_go_on) {
+  check_round_trip(mlp(), EDGECL_METHOD_DERPP, 0.9f);
+  check_round_trip(mlp(0.5f), EDGECL_METHOD_ER, 0);
+  check_round_trip(mlp(), EDGECL_METHOD_FINETUNE, 0.5f);
+  check_round_trip(image_net(), EDGECL_METHOD_DERPP, 0.9f);
+  check_round_trip(image_net(), EDGECL_METHOD_ER_ACE, 0);
+}
+
+TEST(export_is_as_long_as_announced) {
+  const Model model(mlp());
+  Session session(model, config_of(model));
+  edgecl_sizes sizes = {};
+  sizes.struct_size = sizeof sizes;
+  CHECK(edgecl_session_sizes(model.model, &session.config(), &sizes, nullptr) == EDGECL_OK);
+  Stream stream(model.info, 3);
+  const std::string name(63, 'x');
+  for (uint32_t label = 0; label < kColumns; label++) {
+    int32_t issued = -1;
+    CHECK(edgecl_class_add(session.session, (name.substr(1) + static_cast<char>('a' + label)).c_str(), &issued) == EDGECL_OK);
+  }
+  learn(&session, &stream, 5);
+  CHECK(session.stats().replay_fill == session.config().replay_capacity);
+  CHECK(session.state().size() == sizes.state_bytes_max);  // names of 63 bytes, buffer full: nothing can be larger
+  size_t written = 77;
+  std::vector<uint8_t> small(session.state().size() - 1);
+  CHECK(edgecl_state_export(session.session, small.data(), small.size(), &written) == EDGECL_E_SHAPE && written == 77);
+}
+
+TEST(every_truncation_is_refused) {
+  const Model model(mlp());
+  Session source(model, config_of(model)), target(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&source, &stream, 3);
+  learn(&target, &stream, 2);
+  const std::vector<uint8_t> state = source.state();
+  const std::string before = target.digest();
+  for (size_t n = 0; n < state.size(); n++) {
+    std::vector<uint8_t> part(state.begin(), state.begin() + static_cast<long>(n));
+    part.reserve(n + 1);
+    CHECK(edgecl_state_import(target.session, part.data() ? part.data() : state.data(), n) == EDGECL_E_STATE_CORRUPT);
+  }
+  CHECK(target.digest() == before);
+  CHECK(import(&target, state) == EDGECL_OK && target.digest() == source.digest());
+}
+
+TEST(every_flipped_byte_is_refused) {
+  const Model model(mlp());
+  Session source(model, config_of(model)), target(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&source, &stream, 3);
+  learn(&target, &stream, 2);
+  std::vector<uint8_t> state = source.state();
+  const std::string before = target.digest();
+  for (size_t i = 0; i < state.size(); i++) {
+    state[i] ^= 0x41;
+    const edgecl_status status = import(&target, state);
+    CHECK_MESSAGE(status == EDGECL_E_STATE_CORRUPT || (status == EDGECL_E_STATE_MISMATCH && i >= 4 && i < 8), "byte %zu: %d", i, status);
+    state[i] ^= 0x41;
+  }
+  CHECK(target.digest() == before);
+}
+
+// With a SHA-256 that fits, each changed byte is either refused with the session as it was, or gives a state that exports and imports again.
+TEST(forged_states_never_leave_a_session_broken) {
+  for (const bool images : {false, true}) {
+    const Model model(images ? image_net() : mlp(0.5f));
+    Session source(model, config_of(model)), target(model, config_of(model)), third(model, config_of(model));
+    Stream stream(model.info, 3);
+    learn(&source, &stream, 4);
+    int32_t label = 0;
+    CHECK(edgecl_class_add(source.session, "mug", &label) == EDGECL_OK);
+    CHECK(edgecl_class_remove(source.session, 1) == EDGECL_OK);
+    learn(&target, &stream, 2);
+    const std::vector<uint8_t> state = source.state(), own = target.state();
+    const std::string before = target.digest();
+    size_t accepted = 0;
+    for (size_t i = 0; i < state.size() - 32; i++) {
+      for (const uint8_t flip : {0x01, 0x80, 0xff}) {
+        std::vector<uint8_t> forged = state;
+        forged[i] ^= flip;
+        seal(&forged);
+        if (import(&target, forged) != EDGECL_OK) {
+          CHECK_MESSAGE(target.digest() == before, "byte %zu", i);
+          continue;
+        }
+        accepted++;
+        if (accepted % 50 == 1) {
+          CHECK_MESSAGE(import(&third, target.state()) == EDGECL_OK && third.digest() == target.digest(), "byte %zu: %s", i,
+                        edgecl_session_error(third.session));
+        }
+        CHECK(target.state() == forged && import(&target, own) == EDGECL_OK);
+      }
+    }
+    CHECK(accepted > 100);  // mantissas of weights, pixels
+  }
+}
+
+TEST(lengths_of_sections_are_checked) {
+  const Model model(mlp());
+  Session source(model, config_of(model)), target(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&source, &stream, 2);
+  const std::string before = target.digest();
+  for (const size_t extra : {1ul, 4ul, 64ul}) {  // bytes between the last section and the trailer
+    std::vector<uint8_t> state = source.state();
+    state.insert(state.end() - 32, extra, 0);
+    const uint64_t total = state.size();
+    memcpy(state.data() + 8, &total, 8);
+    seal(&state);
+    CHECK(import(&target, state) == EDGECL_E_STATE_CORRUPT && target.digest() == before);
+  }
+}
+
+TEST(states_of_other_bundles_and_shapes_do_not_match) {
+  const Model model(mlp());
+  BundleSource other_source = mlp();
+  other_source.params[0].values[0] += 1;
+  const Model other(other_source);
+  Session session(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&session, &stream, 3);
+  const std::vector<uint8_t> state = session.state();
+  {
+    Session target(other, config_of(other));
+    CHECK(import(&target, state) == EDGECL_E_STATE_MISMATCH);
+  }
+  for (int field = 0; field < 4; field++) {
+    edgecl_session_config config = config_of(model);
+    if (field == 0) config.max_classes = 3;
+    if (field == 1) config.replay_capacity = 9;
+    if (field == 2) config.momentum = 0;
+    if (field == 3) config.method = EDGECL_METHOD_ER;  // keeps no logits
+    Session target(model, config);
+    const std::string before = target.digest();
+    CHECK_MESSAGE(import(&target, state) == EDGECL_E_STATE_MISMATCH, "field %d", field);
+    CHECK(target.digest() == before && strstr(edgecl_session_error(target.session), "expected") != nullptr);
+  }
+  edgecl_session_config config = config_of(model);  // what does not shape the state may differ
+  config.max_batch = 32;
+  config.learning_rate = 1;
+  config.seed = 99;
+  Session target(model, config);
+  CHECK(import(&target, state) == EDGECL_OK && target.digest() == session.digest());
+}
+
+TEST(a_newer_format_is_named) {
+  const Model model(mlp());
+  Session session(model, config_of(model));
+  std::vector<uint8_t> state = session.state();
+  state[4] = 2;
+  seal(&state);
+  CHECK(import(&session, state) == EDGECL_E_STATE_MISMATCH && strstr(edgecl_session_error(session.session), "version"));
+}
+
+TEST(predict_only_sessions_take_learned_states) {
+  const Model model(image_net());
+  Session learner(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&learner, &stream, 6);
+  edgecl_session_config config = config_of(model);
+  config.predict_only = 1;
+  Session reader(model, config), second(model, config);
+  CHECK_MESSAGE(import(&reader, learner.state()) == EDGECL_OK, "%s", edgecl_session_error(reader.session));
+  CHECK_MESSAGE(import(&second, reader.state()) == EDGECL_OK && second.digest() == reader.digest(), "%s", edgecl_session_error(second.session));
+  stream.next(9);
+  std::vector<float> a(9 * 3), b(9 * 3);
+  const edgecl_batch batch = learner.batch(stream.data(), 9);
+  CHECK(edgecl_logits(learner.session, &batch, a.data(), a.size()) == EDGECL_OK);
+  CHECK(edgecl_logits(reader.session, &batch, b.data(), b.size()) == EDGECL_OK);
+  CHECK(memcmp(a.data(), b.data(), a.size() * 4) == 0);
+  CHECK(import(&learner, reader.state()) == EDGECL_E_STATE_MISMATCH);
+  stream.next(4);
+  CHECK(reader.learn(stream.data(), stream.labels) == EDGECL_E_UNSUPPORTED);
+}
+
+TEST(reset_gives_the_first_state_again) {
+  const Model model(image_net());
+  Session session(model, config_of(model));
+  const std::string fresh = session.digest();
+  Stream a(model.info, 3), b(model.info, 3);
+  learn(&session, &a, 5);
+  const std::string learned = session.digest();
+  CHECK(edgecl_session_reset(session.session) == EDGECL_OK && session.digest() == fresh);
+  learn(&session, &b, 5);
+  CHECK(session.digest() == learned);
+}
+
+RUN_TESTS()

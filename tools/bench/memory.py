@@ -1,0 +1,96 @@
+"""Memory and start-up of the device program: peak resident size, arena, library size, start to first learn step.
+
+usage: python tools/bench/memory.py [--out FILE.json]     (EDGECL_BUILD: a Release build, default build/host)
+
+Never here: speed of steps (peers.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from networks import write_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("EDGECL_BUILD", ROOT / "build/host"))
+CASES = (("mlp", 1.0), ("mlp", 0.1), ("resnet18-nf20", 1.0), ("resnet18-nf20", 0.1))
+STARTS = 5
+
+
+def run_once(bundle: Path, steps: int) -> dict[str, Any]:
+    """One process of edgecl_run: `steps` learn steps of 10 + 10 rows on synthetic samples; its own measurements."""
+    command = [BUILD / "runtime/runner/edgecl_run", bundle, "run", "--learn", steps, "--predict", 2]
+    spawned = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    # A shell in between: the kernel counts this interpreter's memory as the peak of a process that it starts itself.
+    shell = ["sh", "-c", '"$@"; exit $?', "sh", *map(str, command), "--spawned-ns", str(spawned)]
+    done = subprocess.run(shell, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def measure(folder: Path) -> Iterator[dict[str, Any]]:
+    """One row a network and density; figures that vary are medians over a few processes."""
+    for name, density in CASES:
+        bundle = write_bundle(name, folder / f"{name}-{density:g}.ecl", density=density)
+        runs = [run_once(bundle, 60 if i == 0 else 1) for i in range(STARTS)]  # 60 steps fill a buffer of 500
+        yield {
+            "network": name,
+            "density": density,
+            "peak_rss_bytes": runs[0]["peak_rss_bytes"],
+            "arena_bytes": runs[0]["arena_bytes"],
+            "bundle_bytes": runs[0]["bundle_bytes"],
+            "ms_to_first_step": statistics.median(r["ms_to_first_step"] for r in runs),
+            "allocations_after_creation": runs[0]["allocations_after_creation"],
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="JSON file")
+    arguments = parser.parse_args()
+    if not (BUILD / "runtime/runner/edgecl_run").exists():
+        sys.exit(f"expected edgecl_run in {BUILD}, found none; run cmake --build --preset host, or set EDGECL_BUILD")
+    sys.path.insert(0, str(ROOT / "tools/dev"))
+    from size_report import stripped_bytes  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = list(measure(Path(folder)))
+    sizes = {name: stripped_bytes(BUILD / "runtime" / name) for name in ("libedgecl.so", "runner/edgecl_run")}
+    columns = (
+        "network",
+        "density",
+        "peak RSS MiB",
+        "session MiB",
+        "bundle MiB",
+        "start to first step ms",
+        "allocations",
+    )
+    print("| " + " | ".join(columns) + " |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        mib = [f"{row[key] / 2**20:.2f}" for key in ("peak_rss_bytes", "arena_bytes", "bundle_bytes")]
+        print(
+            f"| {row['network']} | {row['density']:g} | {' | '.join(mib)} | {row['ms_to_first_step']:.1f} | "
+            f"{row['allocations_after_creation']} |"
+        )
+    print("\nstripped: " + ", ".join(f"{name} {size / 1024:.0f} KiB" for name, size in sizes.items()))
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        document = {"date": str(date.today()), "machine": platform.machine(), "stripped_bytes": sizes}
+        arguments.out.write_text(json.dumps(document | {"rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

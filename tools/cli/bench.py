@@ -1,0 +1,217 @@
+# `edgecl bench`: times of predict and learn, measured where this machine is the device, else predicted.
+# Never here: figures and cost model (edgecl.devices), timing loops (bench_measure.py), peers (bench_peers.py).
+"""The command `bench`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+from edgecl.cli import failure, output
+from edgecl.errors import DataError
+from rich.console import Console
+
+NOISE = 0.05  # a change of less than this share is called none
+
+
+def _numbers(text: str, what: str) -> list[int]:
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or min(values) < 1:
+        raise failure.UsageError(
+            f"expected --{what} as numbers of at least 1 with commas; found '{text}'; write 1,10,32"
+        )
+    return values
+
+
+def _words(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
+    words = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [word for word in words if word not in allowed]
+    if unknown or not words:
+        raise failure.UsageError(f"expected --{what} among {','.join(allowed)}; found '{text}'; check the spelling")
+    return words
+
+
+def _milliseconds(text: str) -> float:
+    for unit, factor in (("us", 1e-3), ("ms", 1.0), ("s", 1e3)):
+        if text.endswith(unit):
+            try:
+                return float(text.removesuffix(unit)) * factor
+            except ValueError:
+                break
+    raise failure.UsageError(f"expected --budget as a time with a unit; found '{text}'; write 20ms or 1.5s")
+
+
+def _predicted(model: Any, device: Any, config: dict[str, Any], what: str, batch: int, threads: int) -> dict[str, Any]:
+    """One predicted row; `config` is the session's."""
+    from edgecl.cli.bench_measure import replayed_rows
+    from edgecl.devices import forward_operators, learn_operators, predict
+
+    replayed = replayed_rows(config) if what == "learn" else 0
+    if what == "learn":
+        operators = learn_operators(model.ops(), batch + replayed, momentum=config["momentum"] > 0)
+    else:
+        operators = forward_operators(model.ops(), batch)
+    result = predict(operators, device, threads)
+    return {
+        "what": what,
+        "batch": batch,
+        "replayed": replayed,
+        "threads": threads,
+        "kind": "predicted",
+        "p50_ms": result.ms,
+        "p95_ms": None,
+        "low_ms": result.low_ms,
+        "high_ms": result.high_ms,
+        "macs": result.macs,
+        "gflops": result.gflops,
+        "percent_of_peak": 1e11 * result.gflops / (device.peak_flops(1) * threads),
+        "operators": [vars(op) for op in result.operators],
+    }
+
+
+def _compare(rows: list[dict[str, Any]], path: Path) -> None:
+    """Adds to each row what changed against the rows of an earlier --json document."""
+    try:
+        base = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"expected the output of `edgecl bench --json` in '{path}'; found: {error}; write it again"
+        ) from error
+    known = {(r["what"], r["batch"], r["threads"], r["kind"], r.get("by", "edgecl")): r for r in base}
+    for row in rows:
+        old = known.get((row["what"], row["batch"], row["threads"], row["kind"], row.get("by", "edgecl")))
+        if old is None:
+            continue
+        row["base_p50_ms"] = old["p50_ms"]
+        ratio = row["p50_ms"] / old["p50_ms"]
+        row["change"] = "none" if abs(ratio - 1) < NOISE else f"{100 * (ratio - 1):+.0f} %"
+
+
+def _render(console: Console, document: dict[str, Any]) -> None:
+    console.print(f"{document['bundle']} on {document['device_title']}: {document['kind']}")
+    rows = []
+    for row in document["rows"]:
+        spread = (
+            f"{row['low_ms']:.3g} to {row['high_ms']:.3g}" if row["kind"] == "predicted" else f"p95 {row['p95_ms']:.3g}"
+        )
+        percent = "" if row["percent_of_peak"] is None else f"{row['percent_of_peak']:.0f} %"
+        cells = [
+            row.get("by", "edgecl"),
+            row["what"],
+            row["batch"],
+            row["threads"],
+            f"{row['p50_ms']:.3f}",
+            spread,
+            row["kind"],
+        ]
+        rows.append([*cells, f"{row['gflops']:.1f}", percent, row.get("change", "")])
+    columns = ["by", "what", "batch>", "threads>", "ms>", "spread>", "kind", "GFLOP/s>", "of peak>", "change>"]
+    console.print(output.table(columns, rows))
+    slowest = sorted(document["rows"][0].get("operators", []), key=lambda op: -op["ms"])[:5]
+    if slowest:
+        console.print("\nslowest operators of the first row (predicted):")
+        cells = [
+            [op["name"], op["kind"], f"{op['ms']:.3f}", f"{op['low_ms']:.3g} to {op['high_ms']:.3g}", op["bound"]]
+            for op in slowest
+        ]
+        console.print(output.table(["operator", "kind", "ms>", "range>", "bound by"], cells))
+    facts = [
+        ("bundle (flash)", output.size(document["bundle_bytes"]) + ", exact"),
+        ("largest session (memory)", output.size(document["peak_bytes"]) + ", exact"),
+    ]
+    if document["kind"] == "predicted":
+        facts.append(("range", document["range_source"]))
+    if document["budget_ms"] is not None:
+        facts.append(
+            ("budget", f"{document['budget_ms']:g} ms: " + ("kept" if document["within_budget"] else "EXCEEDED"))
+        )
+    console.print(output.facts(facts))
+
+
+@failure.command
+def bench(
+    bundle: Path = typer.Argument(..., help="Bundle (.ecl)."),
+    device: str = typer.Option("host", "--device", "-d", help="Profile; `edgecl devices` lists them."),
+    batch: str = typer.Option("1,10,32", "--batch", "-b", help="Rows of a call, several with commas."),
+    threads: str = typer.Option("1", "--threads", "-t", help="Threads, several with commas."),
+    what: str = typer.Option(
+        "predict,learn", "--what", help="predict, learn or both. Learn adds the replay of the recipe."
+    ),
+    repeat: int = typer.Option(30, "--repeat", "-n", min=3, help="Timed calls a row (at most ten seconds a row)."),
+    against: str | None = typer.Option(None, "--against", help="Peers on this machine: torch,onnxruntime,litert."),
+    model: str | None = typer.Option(
+        None, "--model", help="Source of the bundle for --against, as `edgecl export` takes it."
+    ),
+    tflite: Path | None = typer.Option(None, "--tflite", help="The same network as .tflite, for --against litert."),
+    compare: Path | None = typer.Option(None, "--compare", help="Output of an earlier --json: show what changed."),
+    budget: str | None = typer.Option(None, "--budget", help="Exit with 1 when a row takes longer (20ms, 1.5s)."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Time predict and learn on a device: measured if this machine is that device, predicted with a range if not.
+
+    Example: edgecl bench model.ecl --device rpi4 --batch 1,10 --budget 50ms
+
+    JSON: {"device", "kind", "rows": [{"what", "batch", "replayed", "threads", "kind": measured|predicted, "p50_ms",
+    "p95_ms", "low_ms", "high_ms", "gflops", "percent_of_peak", "macs", "operators"?, "by"?, "change"?}], "peak_bytes",
+    "bundle_bytes", "within_budget"}
+    """
+    from edgecl import devices
+    from edgecl._core import Model
+    from edgecl.cli.bench_measure import measured, session_config
+
+    batches, thread_counts = _numbers(batch, "batch"), _numbers(threads, "threads")
+    kinds = _words(what, ("predict", "learn"), "what")
+    limit = None if budget is None else _milliseconds(budget)
+    try:
+        profile = devices.load(device)
+    except ValueError as error:
+        raise failure.UsageError(f"{error}") from error
+    here = devices.matches(profile, devices.this_machine())
+    if against is not None and not here:
+        raise failure.UsageError(
+            f"expected --against on the device itself; found --device {device} elsewhere; peers are never predicted"
+        )
+    opened = Model(path=str(bundle))
+    rows: list[dict[str, Any]] = []
+    peak_bytes = 0
+    with output.progress() as update:
+        combinations = [(w, b, t) for w in kinds for b in batches for t in thread_counts]
+        for done, (w, b, t) in enumerate(combinations):
+            update(f"{w} batch {b}", done, len(combinations))
+            config = session_config(opened, w, b)
+            peak_bytes = max(peak_bytes, opened.sizes(n_threads=t, **config)["arena_bytes"])
+            if here:
+                rows.append(measured(opened, config, w, b, t, repeat, profile.peak_flops(1)))
+            else:
+                rows.append(_predicted(opened, profile, config, w, b, t))
+        if against is not None:
+            from edgecl.cli.bench_peers import peer_rows
+
+            peers = _words(against, ("torch", "onnxruntime", "litert"), "against")
+            rows += peer_rows(peers, model, tflite, opened, combinations, repeat, profile.peak_flops(1))
+    if compare is not None:
+        _compare(rows, compare)
+    own = [row for row in rows if "by" not in row]
+    worst = max(row["p50_ms"] if row["kind"] == "measured" else row["high_ms"] for row in own)
+    document: dict[str, Any] = {
+        "device": profile.name,
+        "device_title": profile.title,
+        "kind": "measured" if here else "predicted",
+        "range_source": None if here else profile.range_source,
+        "bundle": str(bundle),
+        "bundle_bytes": int(opened.describe()["bundle_bytes"]),
+        "peak_bytes": peak_bytes,
+        "peak_flops_one_core": profile.peak_flops(1),
+        "kernel_level": opened.describe()["kernel_level"] if here else None,
+        "budget_ms": limit,
+        "within_budget": None if limit is None else worst <= limit,
+        "rows": rows,
+    }
+    output.emit(document, as_json, lambda console: _render(console, document))
+    if limit is not None and worst > limit:
+        failure.finish(failure.NO)

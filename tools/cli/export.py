@@ -1,0 +1,207 @@
+# `edgecl export`: a PyTorch or ONNX model becomes a bundle.
+# Never here: how (edgecl.export), the networks (models.py).
+"""The command `export`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+from edgecl.cli import failure, output
+from edgecl.cli.learn import Method
+from edgecl.errors import UnsupportedError
+from rich.console import Console
+
+
+class Distribution(str, Enum):
+    """How sparsity is shared among layers."""
+
+    uniform = "uniform"
+    erk = "erk"
+
+
+class InputDtype(str, Enum):
+    """Element type of raw samples."""
+
+    u8 = "u8"
+    f32 = "f32"
+
+
+def numbers(text: str | None, option: str, kind: type) -> tuple[Any, ...] | None:
+    """A comma-separated list such as 3,32,32; None stays None.
+
+    Raises:
+        UsageError.
+    """
+    if text is None:
+        return None
+    try:
+        values = tuple(kind(part) for part in text.split(","))
+    except ValueError as error:
+        raise failure.UsageError(
+            f"expected numbers with commas for {option}; found '{text}'; write for example 3,32,32"
+        ) from error
+    if kind is int and any(v < 1 for v in values):
+        raise failure.UsageError(f"expected numbers of at least 1 for {option}; found '{text}'; correct them")
+    return values
+
+
+def _classes(text: str | None, built_in: bool) -> int | list[str] | None:
+    if text is None:
+        return 0 if built_in else None  # an untrained network knows no class yet
+    if text.isdigit():
+        return int(text)
+    return text.split(",")
+
+
+def _render(console: Console, document: dict[str, Any], summary: str) -> None:
+    console.print(summary)
+    if document["dry_run"]:
+        console.print("dry run: nothing was written")
+
+
+@failure.command
+def export(
+    model: str = typer.Argument(
+        ...,
+        help="file.onnx | module:callable | path.py:callable | a built-in: mlp, small-cnn, resnet18-nf20, resnet18, "
+        "har-cnn, efficientnet-lite0.",
+    ),
+    out: Path = typer.Option(..., "--output", "-o", help="Bundle to write (.ecl)."),
+    trainable: str = typer.Option(
+        "all", "--trainable", help="all | tail | tail:LAYER | head | prefixes of parameter names with commas."
+    ),
+    density: float = typer.Option(
+        1.0, "--density", help="Fraction of weights kept in sparse layers, 0 < density <= 1."
+    ),
+    distribution: Distribution = typer.Option(
+        Distribution.uniform, "--distribution", help="How density is shared among layers."
+    ),
+    sparse_layers: str | None = typer.Option(
+        None, "--sparse-layers", help="Layer names with commas; default: all that are large enough."
+    ),
+    classes: str | None = typer.Option(
+        None,
+        "--classes",
+        help="Classes known already: a number or names with commas; default: all outputs (built-in: 0).",
+    ),
+    max_classes: int | None = typer.Option(
+        None, "--max-classes", min=1, help="Room for classes; default: the model's outputs (built-in: 10)."
+    ),
+    input_shape: str | None = typer.Option(
+        None, "--input-shape", help="One sample without the batch axis, such as 3,32,32."
+    ),
+    input_dtype: InputDtype | None = typer.Option(
+        None, "--input-dtype", help="Raw samples: u8 or f32 (built-in: as its data)."
+    ),
+    channels_last: bool = typer.Option(False, "--channels-last", help="Raw images are height,width,channels."),
+    scale: float | None = typer.Option(None, "--scale", help="Factor on raw values; default 1/255 for u8, 1 for f32."),
+    mean: str | None = typer.Option(None, "--mean", help="After scaling; one number or one a channel, with commas."),
+    std: str | None = typer.Option(None, "--std", help="Likewise."),
+    method: Method = typer.Option(Method.er, "--method", help="Recipe: finetune, er, derpp, er_ace."),
+    learning_rate: float = typer.Option(0.03, "--learning-rate", "--lr", help="Recipe."),
+    momentum: float = typer.Option(0.0, "--momentum", help="Recipe."),
+    weight_decay: float = typer.Option(0.0, "--weight-decay", help="Recipe."),
+    batch_size: int = typer.Option(10, "--batch-size", min=1, help="Recipe: rows a step."),
+    replay_batch: int = typer.Option(10, "--replay-batch", min=0, help="Recipe: rows a draw."),
+    replay_capacity: int = typer.Option(500, "--replay-capacity", min=0, help="Recipe: exemplars kept."),
+    alpha: float = typer.Option(0.1, "--alpha", help="Recipe, DER++: weight of the logit term."),
+    beta: float = typer.Option(0.5, "--beta", help="Recipe, DER++: weight of the label term."),
+    class_mask: bool = typer.Option(False, "--class-mask", help="Recipe: current loss over the batch's classes only."),
+    augment_crop: int = typer.Option(0, "--augment-crop", min=0, help="Recipe: pixels of random crop."),
+    augment_flip: bool = typer.Option(False, "--augment-flip", help="Recipe: random horizontal flip."),
+    calib: Path | None = typer.Option(
+        None, "--calib", help="Raw samples for the parity check: .npy, or array 'x' of an .npz."
+    ),
+    device: str | None = typer.Option(None, "--device", help="Profile name, kept in the report."),
+    name: str | None = typer.Option(None, "--name", help="Name of the bundle."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of fresh weights and random masks."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Do everything but write the file."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Compile a model to a bundle; always compares it with the source and stores the result inside.
+
+    Example: edgecl export mlp -o mlp.ecl --density 0.1 --method er_ace
+
+    JSON: {"path", "name", "trainable", "device", "bundle_bytes", "parity": {"n_rows", "max_abs", "mean_abs",
+    "reference_abs", "tolerance", "source"}, "sizes": {"arena_bytes", ...}, "untrainable": [{"node", "op_type",
+    "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "dry_run"}
+    """
+    from edgecl.cli.model_source import load_model
+    from edgecl.cli.run import load_samples
+
+    shape = numbers(input_shape, "--input-shape", int)
+    source = load_model(model, shape, max_classes or 10, seed)
+    try:
+        import edgecl.export as exporter
+
+        recipe = exporter.Recipe(
+            method=method.value,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            replay_batch=replay_batch,
+            replay_capacity=replay_capacity,
+            alpha=alpha,
+            beta=beta,
+            class_mask=class_mask,
+            augment_crop=augment_crop,
+            augment_flip=augment_flip,
+        )
+        entry = source.built_in
+        default = "f32" if entry is None else entry.dtype
+        dtype: Literal["u8", "f32"] = "u8" if (default if input_dtype is None else input_dtype.value) == "u8" else "f32"
+        as_meant = entry is not None and dtype == entry.dtype  # the built-in's own normalisation fits the raw data
+        given_mean, given_std = numbers(mean, "--mean", float), numbers(std, "--std", float)
+        spec = exporter.InputSpec(
+            dtype=dtype,
+            channels_last=channels_last,
+            scale=scale
+            if scale is not None
+            else entry.scale
+            if as_meant and entry
+            else 1 / 255
+            if dtype == "u8"
+            else 1.0,
+            mean=given_mean or (entry.mean if as_meant and entry else (0.0,)),
+            std=given_std or (entry.std if as_meant and entry else (1.0,)),
+        )
+        keywords: dict[str, Any] = {
+            "out": None if dry_run else out,
+            "name": name or source.name,
+            "trainable": trainable.split(",") if "," in trainable else _trainable(trainable),
+            "density": density,
+            "distribution": distribution.value,
+            "sparse_layers": None if sparse_layers is None else sparse_layers.split(","),
+            "mask_seed": seed,
+            "classes": _classes(classes, entry is not None),
+            "max_classes": max_classes,
+            "input": spec,
+            "recipe": recipe,
+            "calibration": None if calib is None else load_samples(calib),
+            "device": device,
+        }
+        if source.onnx is not None:
+            result = exporter.from_onnx(source.onnx, **keywords)
+        else:
+            import numpy as np
+
+            sample = shape or (entry.shape if entry is not None else None)
+            if sample is None:
+                raise failure.UsageError(
+                    "expected --input-shape, which PyTorch modules do not know; found none; pass for example 3,32,32"
+                )
+            result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
+    except ImportError as error:
+        raise UnsupportedError(
+            f"expected the packages that export needs; found none of one ({error}); pip install 'edgecl[export]'"
+        ) from error
+    document = {**result.as_dict(), "dry_run": dry_run}
+    output.emit(document, as_json, lambda console: _render(console, document, result.summary()))
+
+
+def _trainable(text: str) -> str | list[str]:
+    return text if text in ("all", "tail", "head") or text.startswith("tail:") else [text]

@@ -1,0 +1,116 @@
+# Exit codes, and the one place where an exception becomes a line on stderr.
+# Never here: commands.
+"""Exit codes of every command: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used, 4
+the device cannot be reached, 70 a defect of edgecl. Never a traceback, unless EDGECL_DEBUG=1 asks for it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from edgecl.errors import ArgumentError, Error
+
+DONE, NO, USAGE, INPUT, DEVICE, INTERNAL = 0, 1, 2, 3, 4, 70
+INTERRUPTED = 130
+
+_CODE_OF_STATUS = {
+    -1: USAGE,
+    -2: INPUT,
+    -3: INPUT,
+    -4: USAGE,
+    -5: USAGE,
+    -20: INTERNAL,
+    -21: INTERNAL,
+    -22: INPUT,
+    -23: INPUT,
+    -30: INPUT,
+    -31: INPUT,
+    -32: NO,
+    -33: INPUT,
+    -40: INPUT,
+    -41: INPUT,
+    -42: INPUT,
+    -50: INPUT,
+    -60: INPUT,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class UsageError(ArgumentError):
+    """Options that do not go together, or a value that the parser cannot judge."""
+
+
+class DeviceError(Error):
+    """The device cannot be reached, or a command on it failed."""
+
+    status = -50
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code for an exception."""
+    if isinstance(error, DeviceError):
+        return DEVICE
+    if type(error).__name__ == "ParityError":  # edgecl.export, which is not loaded for this
+        return NO
+    if getattr(error, "blockers", None):  # a model that cannot be exported is unusable input
+        return INPUT
+    if isinstance(error, Error):
+        return _CODE_OF_STATUS.get(error.status, INTERNAL)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return INTERNAL
+
+
+def report(error: BaseException, as_json: bool) -> int:
+    """Prints the error (stderr; with --json also one document on stdout) and returns the exit code."""
+    code = exit_code(error)
+    if os.environ.get("EDGECL_DEBUG") == "1":
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, KeyboardInterrupt):
+        status, message = "INTERRUPTED", "interrupted; files that were there before are unchanged"
+    elif isinstance(error, Error):
+        status, message = error.status_name, str(error)
+    else:
+        status = "E_INTERNAL"
+        text = " ".join(str(error).split())
+        message = (
+            f"internal error: {type(error).__name__}: {text}; please report it (EDGECL_DEBUG=1 shows where it arose)"
+        )
+    print(f"error: {message}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": {"status": status, "message": message, "exit_code": code}}, indent=2))
+    return code
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Wraps a command so that every exception ends as one error and an exit code. Reads the option `as_json`."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        import typer
+
+        try:
+            return function(*args, **kwargs)
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except BrokenPipeError:  # the reader of our output went away, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(DONE) from None
+        except (Exception, KeyboardInterrupt) as error:
+            raise typer.Exit(report(error, bool(kwargs.get("as_json")))) from None
+
+    return guarded
+
+
+def finish(code: int) -> Any:
+    """Ends a command with an exit code other than 0."""
+    import typer
+
+    raise typer.Exit(code)

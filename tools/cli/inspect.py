@@ -1,0 +1,193 @@
+# `edgecl inspect`: what is in a bundle or state.
+# Never here: checks beyond those that opening does (verify.py).
+"""The command `inspect`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import typer
+from edgecl.bundle import Bundle
+from edgecl.cli import failure, output
+from edgecl.files import read_file
+from rich.console import Console
+
+_STATE_MAGIC = b"ECS1"
+_DTYPES = {0: "float32", 1: "uint8"}
+_MEMORY = (
+    ("learnable_bytes", "weights, gradients, momentum, sparse structure, statistics"),
+    ("replay_bytes", "replay buffer"),
+    ("learn_bytes", "activations and gradients of a learn step"),
+    ("predict_bytes", "activations of a predict (shares the memory of a learn step)"),
+    ("scratch_bytes", "scratch of all threads"),
+    ("arena_bytes", "all that a session ever uses"),
+    ("state_bytes_max", "largest saved state"),
+)
+
+
+def _bundle_document(path: Path, threads: int) -> dict[str, Any]:
+    bundle = Bundle(path)
+    sizes = bundle.sizes(n_threads=threads)
+    predict_only = bundle.sizes(n_threads=threads, predict_only=1, replay_capacity=0)
+    return {
+        "file": str(path),
+        "kind": "bundle",
+        **bundle.info,
+        "input_dtype": _DTYPES[bundle.info["input_dtype"]],
+        "memory": sizes,
+        "memory_predict_only": predict_only,
+        "layers": bundle.layers,
+        "ops": bundle.ops,
+    }
+
+
+def _state_document(path: Path, data: bytes) -> dict[str, Any]:
+    from edgecl.state_file import read_state
+
+    state = read_state(data)
+    exemplars = Counter(state.replay_labels.tolist())
+    return {
+        "file": str(path),
+        "kind": "state",
+        "bytes": len(data),
+        "sha256": state.sha256,
+        "bundle_sha256": state.bundle_sha256,
+        "config": {**state.config, "input_dtype": _DTYPES.get(state.config["input_dtype"], "unknown")},
+        "counters": state.counters,
+        "classes": [{**c, "exemplars": exemplars.get(c["label"], 0)} for c in state.classes],
+        "replay_fill": len(state.replay_labels),
+        "parameters": len(state.parameters),
+        "values": sum(p.values.size for p in state.parameters),
+    }
+
+
+def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bool) -> None:
+    recipe = d["recipe"]
+    parity = "none stored"
+    if d["parity_rows"]:
+        parity = (
+            f"{d['parity_source']}: at most {d['parity_max_abs']:.3g} on {d['parity_rows']} rows "
+            f"(outputs up to {d['parity_reference_abs']:.3g})"
+        )
+    dims = " x ".join(map(str, d["input_dims"]))
+    console.print(
+        output.facts(
+            [
+                (
+                    "bundle",
+                    f"{d['name']}, {output.size(d['bundle_bytes'])}, format {d['format_version']}, by {d['producer']}",
+                ),
+                ("sha256", d["digest"]),
+                ("signed", "yes" if d["is_signed"] else "no"),
+                ("input", f"{dims} {d['input_dtype']}" + (", channels last" if d["channels_last"] else "")),
+                ("classes", f"{d['n_classes']} of {d['class_capacity']}: {', '.join(d['classes']) or 'none yet'}"),
+                (
+                    "weights",
+                    f"{d['weights_stored']:,} stored of {d['weights_total']:,}; {d['weights_trainable']:,} learn",
+                ),
+                (
+                    "forward",
+                    f"{output.count(d['macs_forward_sparse'])} multiply-adds ({output.count(d['macs_forward'])} if "
+                    "dense)",
+                ),
+                (
+                    "backward",
+                    f"{output.count(d['macs_backward_sparse'])} multiply-adds ({output.count(d['macs_backward'])} if "
+                    "dense)",
+                ),
+                (
+                    "recipe",
+                    ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in recipe.items()),
+                ),
+                ("parity", parity),
+                (
+                    "session",
+                    f"{output.size(d['memory']['arena_bytes'])}; only predicting "
+                    f"{output.size(d['memory_predict_only']['arena_bytes'])}",
+                ),
+                ("kernels here", d["kernel_level"]),
+            ]
+        )
+    )
+    if memory:
+        rows = [(what, output.size(d["memory"][k]), f"{d['memory'][k]:,}") for k, what in _MEMORY]
+        console.print(output.table(["memory of a session", "size>", "bytes>"], rows))
+    if layers:
+        parameters = [
+            (
+                layer["name"],
+                " x ".join(map(str, layer["dims"])),
+                "learns" if layer["trainable"] else "frozen",
+                f"{layer['stored']:,}",
+                f"{100 * layer['density']:.1f} %" if layer["sparse"] else "dense",
+            )
+            for layer in d["layers"]
+        ]
+        console.print(output.table(["parameter", "dims", "", "stored>", "density>"], parameters))
+        ops = [
+            (
+                op["name"],
+                op["kind"],
+                output.count(op["macs_forward"]),
+                output.count(op["macs_backward"]),
+                output.size(op["output_bytes"]),
+            )
+            for op in d["ops"]
+        ]
+        console.print(output.table(["operator", "kind", "forward MACs>", "backward MACs>", "output a row>"], ops))
+
+
+def _render_state(console: Console, d: dict[str, Any]) -> None:
+    counters, config = d["counters"], d["config"]
+    console.print(
+        output.facts(
+            [
+                ("state", f"{output.size(d['bytes'])}, {d['values']:,} learned values in {d['parameters']} parameters"),
+                ("sha256", d["sha256"]),
+                ("of bundle", d["bundle_sha256"]),
+                (
+                    "learned",
+                    f"{counters['samples_learned']:,} samples in {counters['step']:,} steps, {counters['tasks']} tasks",
+                ),
+                (
+                    "multiply-adds",
+                    f"{output.count(counters['macs_learn'])} ({output.count(counters['macs_learn_dense'])} if dense)",
+                ),
+                ("learning rate", f"{counters['learning_rate']:.4g}"),
+                ("seed", counters["seed"]),
+                ("replay", f"{d['replay_fill']} of {config['replay_capacity']} exemplars"),
+            ]
+        )
+    )
+    rows = [
+        (c["label"], c["name"] if c["present"] else "(removed)", f"{c['samples_seen']:,}", c["exemplars"])
+        for c in d["classes"]
+    ]
+    console.print(output.table(["column>", "class", "samples>", "exemplars>"], rows))
+
+
+@failure.command
+def inspect(
+    file: Path = typer.Argument(..., help="Bundle (.ecl) or state (.ecs)."),
+    layers: bool = typer.Option(False, "--layers", help="Also every parameter and operator."),
+    memory: bool = typer.Option(False, "--memory", help="Also the memory of a session by purpose."),
+    threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads that the memory is counted for."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Show what a bundle or state holds and what a session of it needs.
+
+    Example: edgecl inspect mlp.ecl --layers --memory
+
+    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
+    "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state", "bytes", "sha256", "bundle_sha256",
+    "config", "counters", "classes", "replay_fill"}
+    """
+    data = read_file(file)
+    if data[:4] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):
+        document = _state_document(file, data)
+        output.emit(document, as_json, lambda console: _render_state(console, document))
+    else:
+        document = _bundle_document(file, threads)
+        output.emit(document, as_json, lambda console: _render_bundle(console, document, layers, memory))

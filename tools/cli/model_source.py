@@ -1,0 +1,107 @@
+# What the MODEL argument means: an ONNX file, a callable in Python code, or a built-in name.
+# Never here: exporting, the networks.
+"""From the MODEL argument to a module or ONNX file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgecl.cli.failure import UsageError
+from edgecl.cli.models import BUILT_IN, BuiltIn
+from edgecl.errors import FileError, UnsupportedError
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """One of the three: `onnx` is a path, or `module` is a torch module (with `built_in` where it has a name here)."""
+
+    onnx: Path | None = None
+    module: Any = None
+    built_in: BuiltIn | None = None
+    name: str = ""
+
+
+def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int, seed: int) -> ModelSource:
+    """Resolves the argument; for torch modules torch is loaded and seeded first, so that equal seeds give equal
+    weights.
+
+    Raises:
+        UsageError: none of the three forms. FileError: no such file. UnsupportedError: torch is missing.
+    """
+    if argument.endswith(".onnx"):
+        path = Path(argument)
+        if not path.is_file():
+            raise FileError(f"expected an ONNX file at '{path}'; found none; check the path")
+        return ModelSource(onnx=path, name=path.stem)
+    try:
+        import torch
+    except ImportError as error:
+        raise UnsupportedError(
+            f"expected PyTorch, which this model is made with; found none ({error}); pip install 'edgecl[export]'"
+        ) from error
+    torch.manual_seed(seed)
+    if argument in BUILT_IN:
+        entry = BUILT_IN[argument]
+        return ModelSource(module=entry.build(input_shape or entry.shape, columns), built_in=entry, name=argument)
+    if ":" not in argument:
+        raise UsageError(
+            f"expected MODEL to be a file.onnx, module:callable, path.py:callable or one of {', '.join(BUILT_IN)}; "
+            f"found '{argument}'; check the spelling"
+        )
+    place, _, attribute = argument.rpartition(":")
+    module = _call(_resolve(place, attribute), argument)
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(
+            f"expected '{argument}' to give a torch.nn.Module; found {type(module).__name__}; return the module from "
+            "the callable"
+        )
+    return ModelSource(module=module, name=type(module).__name__)
+
+
+def _resolve(place: str, attribute: str) -> Any:
+    from_file = place.endswith(".py")
+    if from_file and not Path(place).is_file():
+        raise FileError(f"expected a Python file at '{place}'; found none; check the path")
+    # The code finds its neighbours, as it does when it is run by itself.
+    sys.path.insert(0, str(Path(place).resolve().parent if from_file else Path.cwd()))
+    try:
+        found = _load_file(Path(place)) if from_file else importlib.import_module(place)
+    except Exception as error:
+        raise UsageError(
+            f"expected '{place}' to load; found {type(error).__name__}: {' '.join(str(error).split())}; run it in "
+            "Python by itself"
+        ) from error
+    finally:
+        sys.path.pop(0)
+    if not hasattr(found, attribute):
+        raise UsageError(f"expected '{attribute}' in '{place}'; found no such name; check the spelling")
+    return getattr(found, attribute)
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for '{path}'")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call(found: Any, argument: str) -> Any:
+    import torch
+
+    if isinstance(found, torch.nn.Module) or not callable(found):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise UsageError(
+            f"expected '{argument}' to be callable without arguments; found {type(error).__name__}: "
+            f"{' '.join(str(error).split())}; wrap it in a function that gives the module"
+        ) from error

@@ -1,0 +1,127 @@
+# How results reach the user: one JSON document or tables on stdout, progress on stderr.
+# Never here: what the results are.
+"""Tables, JSON, numbers with units, progress bars."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+_PLAIN_WIDTH = 120  # of tables that go to a file or pipe
+
+ProgressCallback = Callable[[str, int, int], None]
+
+
+def console(stderr: bool = False) -> Console:
+    """A console on stdout or stderr as they are now (tests replace them)."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PLAIN_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, soft_wrap=False)
+
+
+def emit(document: dict[str, Any], as_json: bool, render: Callable[[Console], None]) -> None:
+    """Prints the document as JSON, or calls `render` with a console on stdout."""
+    if as_json:
+        print(json.dumps(plain(document), indent=2, allow_nan=False))
+    else:
+        render(console())
+
+
+def plain(value: Any) -> Any:
+    """The same of plain JSON types: numpy unpacked, NaN and infinity as null, bytes as hex."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes):
+        return value.hex()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
+    """A table; columns whose name ends in ">" are right-aligned."""
+    result = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        right = name.endswith(">")
+        result.add_column(name.removesuffix(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*[str(cell) for cell in row])
+    return result
+
+
+def facts(pairs: Sequence[tuple[str, Any]]) -> Table:
+    """Two columns: what, value."""
+    result = Table(box=None, show_header=False, pad_edge=False)
+    result.add_column()
+    result.add_column(overflow="fold")
+    for name, value in pairs:
+        result.add_row(name, str(value))
+    return result
+
+
+def size(n_bytes: float) -> str:
+    """Bytes with a binary unit: 1.5 MiB."""
+    value = float(n_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def count(number: float) -> str:
+    """A count with a decimal unit: 1.25 G."""
+    value = float(number)
+    for unit in ("", " k", " M", " G", " T", " P"):
+        if abs(value) < 1000 or unit == " P":
+            return f"{value:.0f}" if unit == "" else f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """A share 0..1 as 12.3 %; empty for None."""
+    return "" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def log(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress() -> Iterator[ProgressCallback]:
+    """A progress bar on stderr; the callback takes (what, done, total)."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=1)
+
+        def update(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield update

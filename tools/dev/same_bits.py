@@ -1,0 +1,190 @@
+"""Learning gives the same bits everywhere: trains two bundles with every compiler, SIMD level and thread count.
+
+usage: python tools/dev/same_bits.py [--quick] [--json FILE]
+
+Bundles: an MLP (500 steps) and a small convolutional net with batch-norm and momentum (50 steps), both 90 % sparse with
+replay. Builds lie beside EDGECL_BUILD (default build/host), which is used and built further. Prints one
+line a combination with the SHA-256 of the learned state; exit code 1 unless each bundle has one hash.
+Never here: speed; emulated runs say nothing about time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST_BUILD = Path(os.environ.get("EDGECL_BUILD", ROOT / "build/host"))
+BUILDS = HOST_BUILD.parent
+STEPS = {"mlp": 500, "conv": 50}
+X86_LEVELS = ("x86-64-v1", "x86-64-v3", "x86-64-v4")
+TOOLCHAIN = ROOT / "devices/toolchains/aarch64-linux-gnu.cmake"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One way to compile the runner, the levels to force in it, and what the host needs for it."""
+
+    name: str
+    options: tuple[str, ...]
+    levels: tuple[str, ...]
+    threads: tuple[int, ...]
+    needs: tuple[str, ...]
+    emulator: tuple[str, ...] = ()
+    folder: Path | None = None  # of a build that is there anyway
+
+
+def optimised(flag: str) -> tuple[str, ...]:
+    """CMake options that compile everything, kernels included, with one optimisation flag."""
+    return (
+        f"-DEDGECL_KERNEL_OPT={flag}",
+        f"-DCMAKE_CXX_FLAGS_RELEASE={flag} -DNDEBUG",
+        f"-DCMAKE_C_FLAGS_RELEASE={flag} -DNDEBUG",
+    )
+
+
+def clang() -> str:
+    """The newest clang++ by name."""
+    return next(
+        (c for c in ("clang++-19", "clang++-18", "clang++-16", "clang++-14", "clang++") if shutil.which(c)), "clang++"
+    )
+
+
+def builds(quick: bool) -> list[Build]:
+    """The matrix; `quick` keeps every axis but crosses fewer of them."""
+    with_clang = (f"-DCMAKE_CXX_COMPILER={clang()}", f"-DCMAKE_C_COMPILER={clang().replace('++', '')}")
+    arm = (f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN}",)
+    arm_needs = ("aarch64-linux-gnu-g++", "qemu-aarch64")
+    emulator = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a72")
+    host, cross = HOST_BUILD, BUILDS / "aarch64"
+    three = (1, 2, 4)
+    if quick:
+        return [
+            Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host),
+            Build("clang -O1", (*with_clang, *optimised("-O1")), X86_LEVELS[1:], (2,), (clang(),)),
+            Build("aarch64 gcc -O3", arm, ("neon",), (1,), arm_needs, emulator, folder=cross),
+        ]
+    return [
+        Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host),
+        Build("gcc -O1", optimised("-O1"), X86_LEVELS, three, ("g++",)),
+        Build("clang -O3", with_clang, X86_LEVELS, three, (clang(),)),
+        Build("clang -O1", (*with_clang, *optimised("-O1")), X86_LEVELS, three, (clang(),)),
+        Build("aarch64 gcc -O3", arm, ("neon",), three, arm_needs, emulator, folder=cross),
+        Build("aarch64 gcc -O1", (*arm, *optimised("-O1")), ("neon",), three, arm_needs, emulator),
+    ]
+
+
+def write_bundles(folder: Path) -> dict[str, Path]:
+    """Exports the two bundles; the same seeds give the same bytes."""
+    import torch
+    from edgecl import export
+    from edgecl.cli.models import BUILT_IN
+    from torch import nn
+
+    torch.manual_seed(0)
+    conv = nn.Sequential(
+        nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+    )  # fmt: skip
+    made = {
+        "mlp": (BUILT_IN["mlp"].build((784,), 10), (784,), export.Recipe(method="er", replay_capacity=100)),
+        "conv": (conv, (3, 8, 8), export.Recipe(method="derpp", momentum=0.9, replay_capacity=64, augment_flip=True)),
+    }
+    paths = {}
+    for name, (module, shape, recipe) in made.items():
+        paths[name] = folder / f"{name}.ecl"
+        export.from_torch(module, torch.zeros(1, *shape), out=paths[name], density=0.1, classes=10, recipe=recipe)
+    return paths
+
+
+def compile_runner(build: Build) -> Path:
+    """Configures and builds edgecl_run; returns the program."""
+    folder = build.folder or BUILDS / f"same-bits-{build.name.replace(' ', '')}"
+    configure = ["cmake", "-S", ROOT, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", *build.options]
+    if not (folder / "CMakeCache.txt").exists():
+        configure += ["-G", "Ninja"] if shutil.which("ninja") else []
+        subprocess.run([*map(str, configure), "-DEDGECL_BUILD_TESTS=OFF"], check=True, capture_output=True)
+    jobs = os.environ.get("EDGECL_JOBS", str(os.cpu_count() or 1))
+    done = subprocess.run(
+        ["cmake", "--build", str(folder), "--target", "edgecl_run", "-j", jobs],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{build.name} does not build:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return folder / "runtime/runner/edgecl_run"
+
+
+def state_hash(command: list[str], level: str) -> str:
+    """Runs the runner with one SIMD level forced and returns the hash of the learned state."""
+    done = subprocess.run(command, env=os.environ | {"EDGECL_SIMD": level}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return "failed: " + (done.stderr.strip().splitlines() or ["no message"])[-1][:80]
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return str(found["state_sha256"]) if found["kernel_level"] == level else f"failed: ran {found['kernel_level']}"
+
+
+def runs_here(build: Build, level: str) -> bool:
+    """True when this CPU can run the level (emulated builds run all of theirs)."""
+    needs = {"x86-64-v3": {"avx2", "fma", "bmi2"}, "x86-64-v4": {"avx512f", "avx512bw", "avx512vl", "avx512dq"}}
+    return bool(build.emulator) or needs.get(level, set()) <= set(Path("/proc/cpuinfo").read_text().split())
+
+
+def run_matrix(matrix: list[Build], bundles: dict[str, Path]) -> Iterator[dict[str, object]]:
+    """Yields one row a combination: build, level, threads and the hash of each bundle, or why a build is left out."""
+    for build in matrix:
+        missing = [program for program in build.needs if not shutil.which(program)]
+        if missing:
+            yield {"build": build.name, "left_out": f"no {', '.join(missing)} here"}
+            continue
+        program = compile_runner(build)
+        for level in build.levels:
+            if not runs_here(build, level):
+                yield {"build": build.name, "level": level, "left_out": "this CPU lacks it"}
+                continue
+            for threads in build.threads:
+                hashes = {}
+                for name, path in bundles.items():
+                    options = ["run", "--learn", str(STEPS[name]), "--threads", str(threads), "--seed", "1", "--sha"]
+                    hashes[name] = state_hash([*build.emulator, str(program), str(path), *options], level)
+                yield {"build": build.name, "level": level, "threads": threads, **hashes}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="every axis, fewer combinations")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        bundles = write_bundles(Path(folder))
+        print(f"{'build':17} {'level':10} {'threads':>7}  {'mlp, 500 steps':18} {'conv, 50 steps':18}", flush=True)
+        for row in run_matrix(builds(arguments.quick), bundles):
+            rows.append(row)
+            if "left_out" in row:
+                print(f"{row['build']:17} {row.get('level', ''):10} {'':7}  not run: {row['left_out']}", flush=True)
+            else:
+                cells = " ".join(f"{str(row[name])[: 48 if 'failed' in str(row[name]) else 16]:18}" for name in STEPS)
+                print(f"{row['build']:17} {row['level']:10} {row['threads']:7}  {cells}", flush=True)
+    hashes = {name: {row[name] for row in rows if name in row} for name in STEPS}
+    same = all(len(found) == 1 and "failed" not in str(*found) for found in hashes.values())
+    ran = sum("mlp" in row for row in rows)
+    print(f"{ran} combinations: " + ("one hash each: same bits" if same else "THE STATES DIFFER"))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"steps": STEPS, "same": same, "rows": rows}, indent=1) + "\n")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

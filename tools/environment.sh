@@ -1,0 +1,56 @@
+# Shared by the scripts of this folder (sourced): where things are, steps with times, the virtual environment.
+# Never here: what a single script does.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=${EDGECL_VENV:-$ROOT/.venv}
+JOBS=${EDGECL_JOBS:-$(nproc)}
+export EDGECL_DATA=${EDGECL_DATA:-$ROOT/../shared/data}
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+cd "$ROOT"
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# need COMMAND PACKAGE...: stops with the line that installs what is missing.
+need() {
+  local command=$1; shift
+  has "$command" || fail "expected the program '$command', found none; run: sudo apt-get update && sudo apt-get install -y $*"
+}
+
+# step NAME COMMAND...: runs it, keeps its time and verdict for summary(), and goes on after a failure.
+STEP_LINES=()
+STEP_FAILED=0
+step() {
+  local name=$1 begin=$SECONDS verdict=passed; shift
+  say ""; say "=== $name"
+  "$@" || { verdict=FAILED; STEP_FAILED=1; }
+  STEP_LINES+=("$(printf '%-34s %-7s %4d s' "$name" "$verdict" $((SECONDS - begin)))")
+}
+skip() { STEP_LINES+=("$(printf '%-34s %-7s %s' "$1" skipped "$2")"); }
+summary() {
+  say ""; say "=== summary ($SECONDS s)"
+  printf '%s\n' "${STEP_LINES[@]}"
+  return $STEP_FAILED
+}
+
+use_venv() {
+  [ -x "$VENV/bin/python" ] || fail "expected a virtual environment in $VENV, found none; run tools/setup first"
+  export PATH="$VENV/bin:$PATH"
+  PYTHON=$VENV/bin/python
+}
+
+# build PRESET [cmake options...]: configures and builds one preset of CMakePresets.json.
+build() {
+  local preset=$1; shift
+  nice -n 5 cmake --preset "$preset" "$@" >"$ROOT/build/$preset.configure.log" 2>&1 ||
+    { cat "$ROOT/build/$preset.configure.log"; return 1; }
+  nice -n 5 cmake --build --preset "$preset" -j "$JOBS"
+}
+
+# install_package: builds the wheel (again only what changed) and installs it into the virtual environment.
+install_package() {
+  nice -n 5 env CMAKE_BUILD_PARALLEL_LEVEL="$JOBS" "$PYTHON" -m pip install --quiet --no-deps --no-build-isolation \
+    --force-reinstall -C build-dir=build/wheel "$@" "$ROOT"
+}
+mkdir -p "$ROOT/build"
