@@ -101,4 +101,7 @@ def bundle_logits(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:
 def _softmax(logits: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return (shifted - log_sum if kind == "log_softmax" else np.exp(shifted - log_sum)).astype(np.float32)
+    result: NDArray[np.float32] = (shifted - log_sum if kind == "log_softmax" else np.exp(shifted - log_sum)).astype(
+        np.float32
+    )
+    return result

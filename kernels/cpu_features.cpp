@@ -32,8 +32,12 @@ bool cpu_has_x86_v4() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
 }
 #else
-bool cpu_has_x86_v3() { return false; }
-bool cpu_has_x86_v4() { return false; }
+bool cpu_has_x86_v3() {
+  return false;
+}
+bool cpu_has_x86_v4() {
+  return false;
+}
 #endif
 
 }  // namespace edgecl

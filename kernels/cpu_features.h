@@ -5,7 +5,8 @@
 
 namespace edgecl {
 
-// x86-64-v3 of the x86-64 psABI: AVX2, FMA, BMI1/2, LZCNT, MOVBE, F16C, with the upper register halves saved by the system.
+// x86-64-v3 of the x86-64 psABI: AVX2, FMA, BMI1/2, LZCNT, MOVBE, F16C, with the upper register halves saved by the
+// system.
 bool cpu_has_x86_v3();
 // x86-64-v4: v3 and AVX-512 F/BW/DQ/VL/CD.
 bool cpu_has_x86_v4();

@@ -5,7 +5,8 @@
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_declarations.h"
 
-// Which levels a build has is CMake's decision: it defines EDGECL_HAS_V1, _V3, _V4, _NEON beside the objects it compiles.
+// Which levels a build has is CMake's decision: it defines EDGECL_HAS_V1, _V3, _V4, _NEON beside the objects it
+// compiles.
 EDGECL_DECLARE_KERNELS(reference)
 #if defined(EDGECL_HAS_V1)
 EDGECL_DECLARE_KERNELS(v1)
@@ -23,7 +24,9 @@ EDGECL_DECLARE_KERNELS(neon)
 namespace edgecl {
 namespace {
 
-bool always() { return true; }
+bool always() {
+  return true;
+}
 
 struct Level {
   KernelTable table;
@@ -42,8 +45,8 @@ const Level kLevels[] = {
 #if defined(EDGECL_HAS_V1)
     {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v1)}, always},
 #elif defined(__x86_64__)
-    // Without a fused multiply-add instruction the C library's fmaf is nearly all of the time, so the scalar form, built for the baseline,
-    // serves as well as a vector one that is half a megabyte larger.
+    // Without a fused multiply-add instruction the C library's fmaf is nearly all of the time, so the scalar form,
+    // built for the baseline, serves as well as a vector one that is half a megabyte larger.
     {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
 #endif
 #if defined(EDGECL_HAS_V3)

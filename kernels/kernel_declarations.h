@@ -5,15 +5,15 @@
 
 #include "kernels/kernels.h"
 
-#define EDGECL_DECLARE_KERNEL(name, Args)                                \
-  void name(const Args& args, int part, int n_parts, void* scratch);     \
+#define EDGECL_DECLARE_KERNEL(name, Args)                            \
+  void name(const Args& args, int part, int n_parts, void* scratch); \
   size_t name##_scratch_bytes(const Args& args);
 
 // Declares all kernels in edgecl::<level>; a kernel file opens with it, so that a definition that strays from the list
 // does not compile unnoticed.
-#define EDGECL_DECLARE_KERNELS(level)         \
-  namespace edgecl::level {                   \
-  EDGECL_KERNEL_LIST(EDGECL_DECLARE_KERNEL)   \
+#define EDGECL_DECLARE_KERNELS(level)       \
+  namespace edgecl::level {                 \
+  EDGECL_KERNEL_LIST(EDGECL_DECLARE_KERNEL) \
   }
 
 #endif  // EDGECL_KERNELS_KERNEL_DECLARATIONS_H_

@@ -1,4 +1,4 @@
-# Sparse patterns in numpy: the blocked order of kernels.h, its transpose, and the way between stored values and dense weights.
+# Sparse patterns in numpy: the blocked order of kernels.h, its transpose, stored values from and to dense weights.
 # Never here: kernels, and any import but numpy.
 """Which weights exist, in the order in which the kernels visit them."""
 
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 class SparsePattern:
     """Stored positions of a weight of `rows` x `channels` x `taps`; see SparsePattern in kernels/kernels.h.
 
-    row_start: uint32 (n_blocks * rows + 1); entries of channel block b and row r are row_start[b*rows+r] : row_start[b*rows+r+1].
+    row_start: uint32 (n_blocks * rows + 1); channel block b of row r has the entries
+        row_start[b * rows + r] : row_start[b * rows + r + 1].
     index: uint16 (nnz), (channel within its block) * taps + tap.
-    order: uint32 (nnz), place of the k-th position of numpy.flatnonzero(mask) among the entries (forward pattern only, else empty).
-    source: uint32 (nnz), the forward pattern's entry that is this entry (transposed pattern only, else empty).
+    order: uint32 (nnz), place among the entries of the k-th position of numpy.flatnonzero(mask); forward pattern only.
+    source: uint32 (nnz), the forward pattern's entry that is this entry; transposed pattern only.
     """
 
     rows: int
@@ -43,14 +44,15 @@ class SparsePattern:
 
     def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """(row, channel, tap) of every entry, int64 arrays of shape (nnz,), in the stored order."""
-        per_unit = np.diff(self.row_start.astype(np.int64))
+        start = self.row_start.astype(np.int64)
+        per_unit: NDArray[np.int64] = start[1:] - start[:-1]
         unit = np.repeat(np.arange(per_unit.size), per_unit)
         channel = unit // self.rows * self.channel_block + self.index // self.taps
         return unit % self.rows, channel, (self.index % self.taps).astype(np.int64)
 
 
 def channel_block(channels: int, taps: int) -> int:
-    """Input channels of one block, as sparse_channel_block in kernels/sparse/format.cpp: a function of the shape alone."""
+    """Input channels of one block: sparse_channel_block of kernels/sparse/format.cpp, a function of the shape alone."""
     target = 256 if taps <= 1 else max(4, 144 // taps)
     if channels <= target:
         return max(channels, 1)
@@ -59,7 +61,12 @@ def channel_block(channels: int, taps: int) -> int:
 
 
 def _sorted_pattern(
-    row: NDArray[np.int64], channel: NDArray[np.int64], tap: NDArray[np.int64], rows: int, channels: int, kernel_size: tuple[int, int]
+    row: NDArray[np.int64],
+    channel: NDArray[np.int64],
+    tap: NDArray[np.int64],
+    rows: int,
+    channels: int,
+    kernel_size: tuple[int, int],
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint16], int]:
     taps = kernel_size[0] * kernel_size[1]
     block = channel_block(channels, taps)
@@ -78,8 +85,8 @@ def build_pattern(mask: NDArray[np.bool_]) -> SparsePattern:
     """
     if mask.dtype != np.bool_ or mask.ndim not in (2, 4):
         raise ValueError(
-            f"expected a boolean mask of 2 or 4 axes (out, in[, kernel height, kernel width]), found {mask.dtype} of shape {mask.shape}; "
-            "convert it with astype(bool) and reshape it like the weight"
+            "expected a boolean mask of 2 or 4 axes (out, in[, kernel height, kernel width]), "
+            f"found {mask.dtype} of shape {mask.shape}; convert it with astype(bool) and reshape it like the weight"
         )
     kernel_size = (mask.shape[2], mask.shape[3]) if mask.ndim == 4 else (1, 1)
     rows, channels = mask.shape[:2]
@@ -91,11 +98,20 @@ def build_pattern(mask: NDArray[np.bool_]) -> SparsePattern:
 
 
 def transpose_pattern(pattern: SparsePattern) -> SparsePattern:
-    """The same positions with rows = input channels and channels = output rows; values of it are value[source]. O(n log n)."""
+    """The same positions, rows = input channels and channels = output rows; values are value[source]. O(n log n)."""
     row, channel, tap = pattern.coordinates()
-    visit, row_start, index, block = _sorted_pattern(channel, row, tap, pattern.channels, pattern.rows, pattern.kernel_size)
+    visit, row_start, index, block = _sorted_pattern(
+        channel, row, tap, pattern.channels, pattern.rows, pattern.kernel_size
+    )
     return SparsePattern(
-        pattern.channels, pattern.rows, pattern.kernel_size, block, row_start, index, np.empty(0, np.uint32), visit.astype(np.uint32)
+        pattern.channels,
+        pattern.rows,
+        pattern.kernel_size,
+        block,
+        row_start,
+        index,
+        np.empty(0, np.uint32),
+        visit.astype(np.uint32),
     )
 
 
@@ -107,7 +123,7 @@ def values_of(pattern: SparsePattern, weight: NDArray[np.float32]) -> NDArray[np
 
 
 def dense_of(pattern: SparsePattern, value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Dense weight (out, in, kernel height, kernel width) with zeros where nothing is stored; to look at, not to compute with."""
+    """Dense weight (out, in, kernel height, kernel width), 0 where nothing is stored; to look at, not to compute."""
     row, channel, tap = pattern.coordinates()
     dense = np.zeros((pattern.rows, pattern.channels, pattern.taps), np.float32)
     dense[row, channel, tap] = value

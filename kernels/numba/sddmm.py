@@ -1,5 +1,6 @@
 # Sampled dense-dense product in Numba: weight gradients of linear layers and convolutions at stored positions only.
 # Never here: forward pass and input gradient, and gradients of weights that are not stored.
+# ruff: noqa: I001  (the folder's own name, numba, would be taken for the first party)
 """One dot product per stored (and selected) entry, in the order that kernels/kernels.h lays down."""
 
 from __future__ import annotations
@@ -42,7 +43,16 @@ def _linear(x: Any, dy: Any, row_start: Any, index: Any, selected: Any, block: i
 
 @njit(nogil=True)
 def _conv(
-    padded: Any, dy: Any, row_start: Any, index: Any, selected: Any, block: int, window: Any, lanes: int, chunks: int, dvalue: Any
+    padded: Any,
+    dy: Any,
+    row_start: Any,
+    index: Any,
+    selected: Any,
+    block: int,
+    window: Any,
+    lanes: int,
+    chunks: int,
+    dvalue: Any,
 ) -> None:
     stride_h, stride_w, dilation_h, dilation_w, kernel_h, kernel_w, _, _ = window
     n, rows, out_h, out_w = dy.shape
@@ -67,7 +77,8 @@ def _conv(
                                 held, blocks = 0, blocks + 1
                             for f in range(chunk, min(chunk + 16, plane)):
                                 r, i, j = first + f % lanes, f // lanes // out_w, f // lanes % out_w
-                                t[f - chunk] = fma(dy[r, o, i, j], padded[r, c, i * stride_h + up, j * stride_w + across], t[f - chunk])
+                                source = padded[r, c, i * stride_h + up, j * stride_w + across]
+                                t[f - chunk] = fma(dy[r, o, i, j], source, t[f - chunk])
                             held += 1
                     total = tree(t) if blocks == 0 else total + tree(t)
                 dvalue[k] = total
@@ -98,15 +109,19 @@ def _selection(selected: Mask | None, nnz: int) -> Mask:
     if selected is None:
         return np.ones(nnz, np.bool_)
     if selected.shape != (nnz,):
-        raise ValueError(f"expected selected of shape ({nnz},), one flag per entry, found {selected.shape}; index it like the values")
+        raise ValueError(
+            f"expected selected of shape ({nnz},), one flag per entry, found {selected.shape}; index it like the values"
+        )
     return np.ascontiguousarray(selected, np.bool_)
 
 
-def linear_backward_weight(x: Floats, dy: Floats, pattern: SparsePattern, selected: Mask | None = None) -> tuple[Floats, Floats]:
-    """(dvalue (nnz,), dbias (out,)) of x (rows, in) and dy (rows, out), values in the pattern's order; a sequential chain over the rows.
+def linear_backward_weight(
+    x: Floats, dy: Floats, pattern: SparsePattern, selected: Mask | None = None
+) -> tuple[Floats, Floats]:
+    """(dvalue (nnz,), dbias (out,)) of x (rows, in) and dy (rows, out): one chain over the rows per stored entry.
 
-    selected (nnz,): only these entries are computed, the others are 0. Cost: rows multiply-adds per selected entry. Raises ValueError when
-    a shape does not fit.
+    dvalue is in the pattern's order. selected (nnz,): only these entries are computed, the others are 0. Cost: rows
+    multiply-adds per selected entry. Raises ValueError when a shape does not fit.
     """
     x = check("x", x, (-1, pattern.channels))
     dy = check("dy", dy, (x.shape[0], pattern.rows))
@@ -127,11 +142,13 @@ def conv_backward_weight(
     padding: tuple[int, ...] = (0, 0),
     dilation: Pair = (1, 1),
 ) -> tuple[Floats, Floats]:
-    """(dvalue (nnz,), dbias (out,)) of x (rows, in, height, width) and dy (rows, out, height, width), values in the pattern's order.
+    """(dvalue (nnz,), dbias (out,)) of x (rows, in, height, width) and dy (rows, out, height, width).
 
-    The order of summation: dY of one output channel as [group][height * width * lane] (16 lanes when the batch is a multiple of 16, else one
-    group of all rows), in chunks of 16 floats; 16 chunks make a block, in which each of 16 virtual lanes is one chain; the lanes are summed
-    by a tree, the blocks in order. Cost: positions * rows multiply-adds per selected entry. Raises ValueError when a shape does not fit.
+    dvalue is in the pattern's order; selected as in linear_backward_weight. The order of summation: dY of one output
+    channel as [group][height * width * lane] (16 lanes when the batch is a multiple of 16, else one group of all rows)
+    in chunks of 16 floats; 16 chunks make a block, in which each of 16 virtual lanes is one chain; the lanes are summed
+    by a tree, the blocks in order. Cost: positions * rows multiply-adds per selected entry. Raises ValueError when a
+    shape does not fit.
     """
     x = check("x", x, (-1, pattern.channels, -1, -1))
     shape, out_h, out_w = window(pattern, stride, padding, dilation, x.shape[2], x.shape[3])
@@ -141,6 +158,17 @@ def conv_backward_weight(
     lanes = lanes_of(x.shape[0])
     dvalue, dbias = np.empty(pattern.nnz, np.float32), np.empty(pattern.rows, np.float32)
     flags = _selection(selected, pattern.nnz)
-    _conv(padded, dy, pattern.row_start, pattern.index, flags, pattern.channel_block, shape, lanes, SPARSE_GRADIENT_CHUNKS, dvalue)
+    _conv(
+        padded,
+        dy,
+        pattern.row_start,
+        pattern.index,
+        flags,
+        pattern.channel_block,
+        shape,
+        lanes,
+        SPARSE_GRADIENT_CHUNKS,
+        dvalue,
+    )
     _conv_bias(dy, lanes, GRADIENT_CHUNKS, dbias)
     return dvalue, dbias

@@ -1,6 +1,8 @@
 # Sparse times dense in Numba: forward pass and input gradient of linear layers and convolutions.
 # Never here: weight gradients, and loops that visit a weight which is not stored.
-"""Every output element is one chain of fused multiply-adds over the stored entries of its row: channel, tap row, tap column ascending."""
+# ruff: noqa: I001  (the folder's own name, numba, would be taken for the first party)
+"""Every output element is one chain of fused multiply-adds over the stored entries of its row, in ascending order of
+channel, tap row, tap column."""
 
 from __future__ import annotations
 
@@ -99,13 +101,17 @@ def linear_forward(x: Floats, pattern: SparsePattern, value: Floats, bias: Float
 
 
 def linear_backward_data(dy: Floats, pattern: SparsePattern, value: Floats) -> Floats:
-    """dx (rows, in) of dy (rows, out): the forward kernel on the transposed pattern. Cost: rows * nnz multiply-adds, nnz log nnz to
-    transpose."""
+    """dx (rows, in) of dy (rows, out): the forward kernel on the transposed pattern.
+
+    Cost: rows * nnz multiply-adds, and nnz log nnz to transpose. Raises ValueError when a shape does not fit.
+    """
     dy = check("dy", dy, (-1, pattern.rows))
     value = check("value", value, (pattern.nnz,))
     turned = transpose_pattern(pattern)
     dx = np.empty((dy.shape[0], pattern.channels), np.float32)
-    _linear(dy, _start(None, turned.rows), turned.row_start, turned.index, value[turned.source], turned.channel_block, dx)
+    _linear(
+        dy, _start(None, turned.rows), turned.row_start, turned.index, value[turned.source], turned.channel_block, dx
+    )
     return dx
 
 
@@ -120,8 +126,8 @@ def conv_forward(
 ) -> Floats:
     """y (rows, out, height, width) of x (rows, in, height, width), value (nnz,) in the pattern's order, bias (out,).
 
-    padding is (height, width) or (top, left, bottom, right). Cost: nnz multiply-adds per output position and row. Raises ValueError when a
-    shape does not fit.
+    padding is (height, width) or (top, left, bottom, right). Cost: nnz multiply-adds per output position and row.
+    Raises ValueError when a shape does not fit.
     """
     x = check("x", x, (-1, pattern.channels, -1, -1))
     value = check("value", value, (pattern.nnz,))
@@ -147,7 +153,8 @@ def conv_backward_data(
 ) -> Floats:
     """dx (rows, in, *input_size) of dy (rows, out, height, width); arguments as in conv_forward.
 
-    Each input position gathers over the transposed pattern: no position is written twice. Cost: nnz multiply-adds per output position and row.
+    Each input position gathers over the transposed pattern, so that no position is written twice. Cost: nnz
+    multiply-adds per output position and row. Raises ValueError when a shape does not fit.
     """
     shape, out_h, out_w = window(pattern, stride, padding, dilation, input_size[0], input_size[1])
     dy = check("dy", dy, (-1, pattern.rows, out_h, out_w))

@@ -4,7 +4,9 @@
 
 namespace edgecl::reference {
 
-size_t accumulate_scratch_bytes(const AccumulateArgs&) { return 0; }
+size_t accumulate_scratch_bytes(const AccumulateArgs&) {
+  return 0;
+}
 
 void accumulate(const AccumulateArgs& a, int part, int n_parts, void*) {
   const Share s = share_of(a.n, part, n_parts);

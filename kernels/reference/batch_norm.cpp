@@ -5,8 +5,8 @@
 namespace edgecl::reference {
 namespace {
 
-// Sums term(flat offset) over the channel: every plane is cut into chunks of 16, lane i of each chunk goes to virtual lane i.
-// `add` folds one element into its lane.
+// Sums term(flat offset) over the channel: every plane is cut into chunks of 16, lane i of each chunk goes to virtual
+// lane i. `add` folds one element into its lane.
 template <class Add>
 float reduce_channel(const Tensor& t, int64_t c, Add add) {
   float lane[kVirtualLanes] = {};
@@ -21,7 +21,9 @@ float reduce_channel(const Tensor& t, int64_t c, Add add) {
 
 }  // namespace
 
-size_t batch_norm_forward_scratch_bytes(const BatchNormForwardArgs&) { return 0; }
+size_t batch_norm_forward_scratch_bytes(const BatchNormForwardArgs&) {
+  return 0;
+}
 
 void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, void*) {
   const float* x = a.x.data;
@@ -56,9 +58,12 @@ void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, vo
   }
 }
 
-size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) { return 0; }
+size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) {
+  return 0;
+}
 
-// With dz = dy through the activation, xhat = (x - mean) * rstd and n values a channel (Ioffe & Szegedy 2015, section 3):
+// With dz = dy through the activation, xhat = (x - mean) * rstd and n values a channel (Ioffe & Szegedy 2015, section
+// 3):
 //   dbeta = sum dz,  dgamma = sum dz * xhat = rstd * sum dz * (x - mean),
 //   dx = gamma * rstd * (dz - dbeta / n - xhat * dgamma / n).
 void batch_norm_backward(const BatchNormBackwardArgs& a, int part, int n_parts, void*) {

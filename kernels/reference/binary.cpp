@@ -24,7 +24,9 @@ void for_elements(const Tensor& t, int64_t plane_begin, int64_t plane_end, Visit
 
 }  // namespace
 
-size_t binary_forward_scratch_bytes(const BinaryArgs&) { return 0; }
+size_t binary_forward_scratch_bytes(const BinaryArgs&) {
+  return 0;
+}
 
 void binary_forward(const BinaryArgs& a, int part, int n_parts, void*) {
   const Share planes = share_of(static_cast<int64_t>(a.a.groups) * a.a.channels, part, n_parts);
@@ -34,7 +36,9 @@ void binary_forward(const BinaryArgs& a, int part, int n_parts, void*) {
   });
 }
 
-size_t binary_backward_scratch_bytes(const BinaryBackwardArgs&) { return 0; }
+size_t binary_backward_scratch_bytes(const BinaryBackwardArgs&) {
+  return 0;
+}
 
 void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void*) {
   const Tensor& t = a.dy;

@@ -14,12 +14,20 @@ struct Share {
   int64_t begin, end;
 };
 // The share of `n` items that part `part` of `n_parts` computes: contiguous, in order.
-static inline Share share_of(int64_t n, int part, int n_parts) { return {n * part / n_parts, n * (part + 1) / n_parts}; }
+static inline Share share_of(int64_t n, int part, int n_parts) {
+  return {n * part / n_parts, n * (part + 1) / n_parts};
+}
 
-static inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+static inline float fused(float a, float b, float c) {
+  return __builtin_fmaf(a, b, c);
+}
 // A NaN in x gives y, as in the SIMD forms.
-static inline float larger(float x, float y) { return x > y ? x : y; }
-static inline float smaller(float x, float y) { return x < y ? x : y; }
+static inline float larger(float x, float y) {
+  return x > y ? x : y;
+}
+static inline float smaller(float x, float y) {
+  return x < y ? x : y;
+}
 
 // Offset of element (g, c, h, w, l).
 static inline int64_t offset_of(const Tensor& t, int64_t g, int64_t c, int64_t h, int64_t w, int64_t l) {
@@ -28,12 +36,18 @@ static inline int64_t offset_of(const Tensor& t, int64_t g, int64_t c, int64_t h
 
 static inline float activate(const ActivationSpec& a, float x) {
   switch (a.kind) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return larger(x, 0.0f);
-    case Activation::kClip: return smaller(larger(x, a.lo), a.hi);
-    case Activation::kHardSwish: return x * smaller(larger(fused(x, 1.0f / 6.0f, 0.5f), 0.0f), 1.0f);
-    case Activation::kSigmoid: return sigmoid_scalar(x);
-    case Activation::kHardSigmoid: return smaller(larger(fused(a.lo, x, a.hi), 0.0f), 1.0f);
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return larger(x, 0.0f);
+    case Activation::kClip:
+      return smaller(larger(x, a.lo), a.hi);
+    case Activation::kHardSwish:
+      return x * smaller(larger(fused(x, 1.0f / 6.0f, 0.5f), 0.0f), 1.0f);
+    case Activation::kSigmoid:
+      return sigmoid_scalar(x);
+    case Activation::kHardSigmoid:
+      return smaller(larger(fused(a.lo, x, a.hi), 0.0f), 1.0f);
   }
   return x;
 }

@@ -5,7 +5,9 @@
 namespace edgecl::reference {
 
 // Work is split by the channels of the concatenated tensor.
-size_t concat_forward_scratch_bytes(const ConcatArgs&) { return 0; }
+size_t concat_forward_scratch_bytes(const ConcatArgs&) {
+  return 0;
+}
 
 void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
   const int64_t plane = a.y.plane();
@@ -16,11 +18,14 @@ void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
       if (first + c < channels.begin || first + c >= channels.end) continue;
       for (int64_t g = 0; g < a.y.groups; g++)
         for (int64_t i = 0; i < plane; i++)
-          a.y.data[(g * a.y.channels + first + c) * plane + i] = a.inputs[k].data[(g * a.inputs[k].channels + c) * plane + i];
+          a.y.data[(g * a.y.channels + first + c) * plane + i] =
+              a.inputs[k].data[(g * a.inputs[k].channels + c) * plane + i];
     }
 }
 
-size_t concat_backward_scratch_bytes(const ConcatBackwardArgs&) { return 0; }
+size_t concat_backward_scratch_bytes(const ConcatBackwardArgs&) {
+  return 0;
+}
 
 void concat_backward(const ConcatBackwardArgs& a, int part, int n_parts, void*) {
   const int64_t plane = a.dy.plane();

@@ -7,10 +7,13 @@ namespace edgecl::reference {
 // Per (row, channel) sums run over the positions p = h * W + w: position p goes to virtual lane p % 16, then the tree.
 // Per (row, group of channels) sums go on in the same 16 lanes over the group's channels, in order, before the tree.
 
-size_t group_norm_forward_scratch_bytes(const GroupNormForwardArgs&) { return 0; }
+size_t group_norm_forward_scratch_bytes(const GroupNormForwardArgs&) {
+  return 0;
+}
 
 void group_norm_forward(const GroupNormForwardArgs& a, int part, int n_parts, void*) {
-  const int64_t lanes = a.x.lanes, positions = static_cast<int64_t>(a.x.height) * a.x.width, per_group = a.x.channels / a.n_groups;
+  const int64_t lanes = a.x.lanes, positions = static_cast<int64_t>(a.x.height) * a.x.width,
+                per_group = a.x.channels / a.n_groups;
   const float n = static_cast<float>(per_group * positions);
   const Share items = share_of(static_cast<int64_t>(a.n_groups) * a.x.groups, part, n_parts);
   for (int64_t item = items.begin; item < items.end; item++) {

@@ -12,12 +12,15 @@ float raw_value(const InputArgs& a, int64_t row, int64_t c, int64_t h, int64_t w
   if (a.crop_x) w += a.crop_x[row];
   if (h < 0 || h >= height || w < 0 || w >= width) return 0.0f;
   const int64_t i = a.channels_last ? (h * width + w) * a.y.channels + c : (c * height + h) * width + w;
-  return a.is_u8 ? static_cast<float>(static_cast<const uint8_t*>(a.rows[row])[i]) : static_cast<const float*>(a.rows[row])[i];
+  return a.is_u8 ? static_cast<float>(static_cast<const uint8_t*>(a.rows[row])[i])
+                 : static_cast<const float*>(a.rows[row])[i];
 }
 
 }  // namespace
 
-size_t input_normalize_scratch_bytes(const InputArgs&) { return 0; }
+size_t input_normalize_scratch_bytes(const InputArgs&) {
+  return 0;
+}
 
 void input_normalize(const InputArgs& a, int part, int n_parts, void*) {
   const Share planes = share_of(static_cast<int64_t>(a.y.groups) * a.y.channels, part, n_parts);

@@ -5,12 +5,16 @@
 namespace edgecl::reference {
 namespace {
 
-int64_t logit_offset(const Tensor& t, int64_t row, int64_t c) { return offset_of(t, row / t.lanes, c, 0, 0, row % t.lanes); }
+int64_t logit_offset(const Tensor& t, int64_t row, int64_t c) {
+  return offset_of(t, row / t.lanes, c, 0, 0, row % t.lanes);
+}
 
 }  // namespace
 
 // Both losses split their rows: part p computes its share of [row_begin, row_end).
-size_t cross_entropy_scratch_bytes(const CrossEntropyArgs&) { return 0; }
+size_t cross_entropy_scratch_bytes(const CrossEntropyArgs&) {
+  return 0;
+}
 
 void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
   const Share rows = share_of(a.row_end - a.row_begin, part, n_parts);
@@ -32,7 +36,9 @@ void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
   }
 }
 
-size_t logits_mse_scratch_bytes(const LogitsMseArgs&) { return 0; }
+size_t logits_mse_scratch_bytes(const LogitsMseArgs&) {
+  return 0;
+}
 
 void logits_mse(const LogitsMseArgs& a, int part, int n_parts, void*) {
   const Share rows = share_of(a.row_end - a.row_begin, part, n_parts);

@@ -66,7 +66,8 @@ bool takes_gradient(const Window& v, const float* plane, float maximum, int64_t 
   for (int ky = 0; ky < v.s.kernel_h; ky++)
     for (int kx = 0; kx < v.s.kernel_w; kx++) {
       if (!v.row_inside(ky) || !v.column_inside(kx)) continue;
-      if (plane[(v.row(ky) * v.x.width + v.column(kx)) * v.x.lanes + l] == maximum) return v.row(ky) == h && v.column(kx) == w;
+      if (plane[(v.row(ky) * v.x.width + v.column(kx)) * v.x.lanes + l] == maximum)
+        return v.row(ky) == h && v.column(kx) == w;
     }
   return false;
 }
@@ -89,7 +90,8 @@ void forward(const PoolArgs& a, int part, int n_parts, Value value) {
               value(Window(a.x, a.shape, oh, ow), a.x.data + gc * a.x.plane(), l);
 }
 
-// dx of a cell is one chain over the windows that cover it, output positions ascending; contribution(...) is one window's part.
+// dx of a cell is one chain over the windows that cover it, output positions ascending; contribution(...) is one
+// window's part.
 template <class Contribution>
 void backward(const PoolBackwardArgs& a, int part, int n_parts, Contribution contribution) {
   const Tensor& t = a.dx;
@@ -112,10 +114,18 @@ void backward(const PoolBackwardArgs& a, int part, int n_parts, Contribution con
 
 }  // namespace
 
-size_t max_pool_forward_scratch_bytes(const PoolArgs&) { return 0; }
-size_t max_pool_backward_scratch_bytes(const PoolBackwardArgs&) { return 0; }
-size_t average_pool_forward_scratch_bytes(const PoolArgs&) { return 0; }
-size_t average_pool_backward_scratch_bytes(const PoolBackwardArgs&) { return 0; }
+size_t max_pool_forward_scratch_bytes(const PoolArgs&) {
+  return 0;
+}
+size_t max_pool_backward_scratch_bytes(const PoolBackwardArgs&) {
+  return 0;
+}
+size_t average_pool_forward_scratch_bytes(const PoolArgs&) {
+  return 0;
+}
+size_t average_pool_backward_scratch_bytes(const PoolBackwardArgs&) {
+  return 0;
+}
 
 void max_pool_forward(const PoolArgs& a, int part, int n_parts, void*) {
   forward(a, part, n_parts, [](const Window& v, const float* plane, int64_t l) { return window_max(v, plane, l); });

@@ -8,7 +8,8 @@ namespace {
 
 template <Activation kKind>
 EDGECL_INLINE vec value(vec x, vec lo, vec hi) {
-  if constexpr (kKind == Activation::kHardSwish) return x * vmin(vmax(vfma(x, vset(1.0f / 6.0f), vset(0.5f)), vzero()), vset(1.0f));
+  if constexpr (kKind == Activation::kHardSwish)
+    return x * vmin(vmax(vfma(x, vset(1.0f / 6.0f), vset(0.5f)), vzero()), vset(1.0f));
   if constexpr (kKind == Activation::kSigmoid) return vsigmoid(x);
   if constexpr (kKind == Activation::kHardSigmoid) return vmin(vmax(vfma(lo, x, hi), vzero()), vset(1.0f));
   return fused_activation<kKind>(x, lo, hi);
@@ -22,8 +23,7 @@ EDGECL_INLINE vec gradient(vec s, vec dy, vec lo, vec hi) {
     return s > vset(-3.0f) ? inner : vzero();
   }
   if constexpr (kKind == Activation::kSigmoid) return dy * (s * (1.0f - s));
-  if constexpr (kKind == Activation::kHardSigmoid)
-    return s > vzero() ? (s < vset(1.0f) ? dy * lo : vzero()) : vzero();
+  if constexpr (kKind == Activation::kHardSigmoid) return s > vzero() ? (s < vset(1.0f) ? dy * lo : vzero()) : vzero();
   return through_activation<kKind>(s, dy, lo, hi);
 }
 
@@ -37,7 +37,9 @@ EDGECL_INLINE void with_activation(Activation kind, F f) {
 
 }  // namespace
 
-size_t activation_forward_scratch_bytes(const ActivationForwardArgs&) { return 0; }
+size_t activation_forward_scratch_bytes(const ActivationForwardArgs&) {
+  return 0;
+}
 
 void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;
@@ -45,11 +47,14 @@ void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, v
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   with_activation(a.activation.kind, [&](auto tag) {
     const float* x = a.x;
-    store_flat(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value<decltype(tag)::kind>(vload(x + i), lo, hi); });
+    store_flat(a.y, begin, end,
+               [&](int64_t i) EDGECL_INLINE_LAMBDA { return value<decltype(tag)::kind>(vload(x + i), lo, hi); });
   });
 }
 
-size_t activation_backward_scratch_bytes(const ActivationBackwardArgs&) { return 0; }
+size_t activation_backward_scratch_bytes(const ActivationBackwardArgs&) {
+  return 0;
+}
 
 void activation_backward(const ActivationBackwardArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;

@@ -1,5 +1,6 @@
-// Batch normalisation with fused residual addition and activation, and its gradients. Memory-bound: a channel's planes are read from
-// far memory once and stay in cache for the later passes (channel by channel, over all groups of the batch).
+// Batch normalisation with fused residual addition and activation, and its gradients. Memory-bound: a channel's planes
+// are read from far memory once and stay in cache for the later passes (channel by channel, over all groups of the
+// batch).
 // Never here: running statistics (the caller blends them from the batch statistics written here).
 #include "kernels/simd/pointwise.h"
 
@@ -9,8 +10,8 @@ namespace {
 // Channels whose reductions run side by side, to hide the latency of the one addition chain that a virtual lane is.
 constexpr int kSide = 2;
 
-// kSums reductions over each of kCount neighbouring channels: fold(j, offset, acc) folds the kVec floats of channel c + j at that flat
-// offset into the vectors acc[0 .. kSums - 1].
+// kSums reductions over each of kCount neighbouring channels: fold(j, offset, acc) folds the kVec floats of channel c +
+// j at that flat offset into the vectors acc[0 .. kSums - 1].
 template <int kCount, int kSums, class Fold>
 EDGECL_INLINE void reduce_channels(const Tensor& t, int64_t c, float (&sums)[kCount][kSums], Fold fold) {
   const int64_t plane = t.plane(), groups = t.groups, channels = t.channels;
@@ -45,7 +46,8 @@ EDGECL_INLINE void batch_statistics(const BatchNormForwardArgs& a, int64_t c, fl
   const float* x = a.x.data;
   const float n = static_cast<float>(a.x.groups * a.x.plane());
   float sum[kCount][1], squares[kCount][1];
-  reduce_channels(a.x, c, sum, [&](int, int64_t i, vec(&acc)[1]) EDGECL_INLINE_LAMBDA { acc[0] = acc[0] + vload(x + i); });
+  reduce_channels(a.x, c, sum,
+                  [&](int, int64_t i, vec(&acc)[1]) EDGECL_INLINE_LAMBDA { acc[0] = acc[0] + vload(x + i); });
   vec centre[kCount];
   for (int j = 0; j < kCount; j++) {
     mean[j] = sum[j][0] / n;
@@ -120,7 +122,8 @@ EDGECL_INLINE void gradient_sums(const BatchNormBackwardArgs& a, int64_t c, bool
   for (int j = 0; j < kCount; j++) out[j] = {sums[j][0], sums[j][1] * a.rstd[c + j]};
 }
 
-// dx and the residual's gradient of one channel. Every element is read before it is written, so dx or dresidual may be dy itself.
+// dx and the residual's gradient of one channel. Every element is read before it is written, so dx or dresidual may be
+// dy itself.
 template <Activation kKind, bool kDx, bool kFrozen, bool kResidual>
 EDGECL_INLINE void input_gradients(const BatchNormBackwardArgs& a, int64_t c, ChannelSums sums) {
   const float n = static_cast<float>(a.dy.groups * a.dy.plane());
@@ -136,7 +139,8 @@ EDGECL_INLINE void input_gradients(const BatchNormBackwardArgs& a, int64_t c, Ch
     const float* dy = a.dy.data + base;
     float *dx = kDx ? a.dx.data + base : nullptr, *dresidual = kResidual ? a.dresidual + base : nullptr;
     for_flat(0, plane, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA {
-      const vec dz = through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
+      const vec dz =
+          through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
       vec to_x = vzero();
       if constexpr (kDx && kFrozen) to_x = dz * scale;
       if constexpr (kDx && !kFrozen) to_x = (dz + vfma(vload(x + i) - centre, slope, shift)) * scale;
@@ -172,7 +176,9 @@ EDGECL_INLINE void backward_channels(const BatchNormBackwardArgs& a, int64_t c) 
 
 }  // namespace
 
-size_t batch_norm_forward_scratch_bytes(const BatchNormForwardArgs&) { return 0; }
+size_t batch_norm_forward_scratch_bytes(const BatchNormForwardArgs&) {
+  return 0;
+}
 
 void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;
@@ -188,7 +194,9 @@ void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, vo
   });
 }
 
-size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) { return 0; }
+size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) {
+  return 0;
+}
 
 // The formula stands beside the scalar reference (kernels/reference/batch_norm.cpp).
 void batch_norm_backward(const BatchNormBackwardArgs& a, int part, int n_parts, void*) {

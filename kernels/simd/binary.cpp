@@ -33,10 +33,11 @@ EDGECL_INLINE Cover cover_of(const Axis (&axes)[5]) {
   return constant ? Cover::kConstant : contiguous ? Cover::kContiguous : Cover::kRows;
 }
 
-// out[i] = value(i, b at i) over the planes of this part. `row` has room for one row of b, gathered where b is neither constant nor
-// contiguous over a plane.
+// out[i] = value(i, b at i) over the planes of this part. `row` has room for one row of b, gathered where b is neither
+// constant nor contiguous over a plane.
 template <class Value>
-EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row, float* out, int part, int n_parts, Value value) {
+EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row, float* out, int part, int n_parts,
+                              Value value) {
   const Cover cover = cover_of(axes);
   const int64_t channels = axes[1].size, plane = axes[1].stride_a, width = axes[2].stride_a;
   int64_t begin, end;
@@ -48,7 +49,8 @@ EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row,
       const vec v = vset(*from);
       store_flat(out, base, base + plane, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, v); });
     } else if (cover == Cover::kContiguous) {
-      store_flat(out, base, base + plane, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(from + (i - base))); });
+      store_flat(out, base, base + plane,
+                 [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(from + (i - base))); });
     } else {
       for (int64_t h = 0; h < axes[2].size; h++) {
         if (h == 0 || axes[2].stride_b != 0)
@@ -56,16 +58,19 @@ EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row,
             for (int64_t l = 0; l < axes[4].size; l++, k++)
               row[k] = from[h * axes[2].stride_b + w * axes[3].stride_b + l * axes[4].stride_b];
         const int64_t start = base + h * width;
-        store_flat(out, start, start + width, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(row + (i - start))); });
+        store_flat(out, start, start + width,
+                   [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(row + (i - start))); });
       }
     }
   }
 }
 
-EDGECL_INLINE size_t row_bytes(const Tensor& t) { return (static_cast<size_t>(t.width) * t.lanes + kVirtualLanes) * sizeof(float); }
+EDGECL_INLINE size_t row_bytes(const Tensor& t) {
+  return (static_cast<size_t>(t.width) * t.lanes + kVirtualLanes) * sizeof(float);
+}
 
-// The gradient of b: elements that b shares with a are kept, the others are summed. `run` is the contiguous tail of kept axes, `kept`
-// and `summed` are the others, each merged where neighbours lie together in memory.
+// The gradient of b: elements that b shares with a are kept, the others are summed. `run` is the contiguous tail of
+// kept axes, `kept` and `summed` are the others, each merged where neighbours lie together in memory.
 struct Reduction {
   Axis kept[5], summed[3];
   int n_kept, n_summed;
@@ -120,7 +125,8 @@ struct Reduction {
 constexpr int kSideSums = 8;  // scalar chains that run side by side
 
 template <bool kMul, int kCount>
-EDGECL_INLINE void scalar_sums(const Reduction& r, int64_t item, const float* dy, const float* x, bool accumulate, float* db) {
+EDGECL_INLINE void scalar_sums(const Reduction& r, int64_t item, const float* dy, const float* x, bool accumulate,
+                               float* db) {
   const float *from_dy[kCount], *from_x[kCount];
   int64_t to[kCount];
   float sum[kCount] = {};
@@ -154,7 +160,8 @@ EDGECL_INLINE void gradient_of_b(const BinaryBackwardArgs& a, const Reduction& r
   for (int64_t k = begin; k < end; k++) {
     int64_t offset_a, offset_b;
     r.locate(k / chunks, &offset_a, &offset_b);
-    const int64_t first = k % chunks * kVirtualLanes, last = first + kVirtualLanes < r.run ? first + kVirtualLanes : r.run;
+    const int64_t first = k % chunks * kVirtualLanes,
+                  last = first + kVirtualLanes < r.run ? first + kVirtualLanes : r.run;
     store_flat(db + offset_b, first, last, [&](int64_t i) EDGECL_INLINE_LAMBDA {
       vec sum = vzero();
       r.visit([&](int64_t s) EDGECL_INLINE_LAMBDA {
@@ -168,7 +175,9 @@ EDGECL_INLINE void gradient_of_b(const BinaryBackwardArgs& a, const Reduction& r
 
 }  // namespace
 
-size_t binary_forward_scratch_bytes(const BinaryArgs& a) { return row_bytes(a.a); }
+size_t binary_forward_scratch_bytes(const BinaryArgs& a) {
+  return row_bytes(a.a);
+}
 
 void binary_forward(const BinaryArgs& a, int part, int n_parts, void* scratch) {
   Axis axes[5];
@@ -178,15 +187,18 @@ void binary_forward(const BinaryArgs& a, int part, int n_parts, void* scratch) {
   with_fused_activation(a.activation.kind, [&](auto tag) EDGECL_INLINE_LAMBDA {
     constexpr Activation kKind = decltype(tag)::kind;
     with_flag(a.op == BinaryOp::kMul, [&](auto mul) EDGECL_INLINE_LAMBDA {
-      for_planes(axes, a.b, static_cast<float*>(scratch), a.y.data, part, n_parts, [&](int64_t i, vec b) EDGECL_INLINE_LAMBDA {
-        const vec v = vload(x + i);
-        return fused_activation<kKind>(decltype(mul)::value ? v * b : v + b, lo, hi);
-      });
+      for_planes(axes, a.b, static_cast<float*>(scratch), a.y.data, part, n_parts,
+                 [&](int64_t i, vec b) EDGECL_INLINE_LAMBDA {
+                   const vec v = vload(x + i);
+                   return fused_activation<kKind>(decltype(mul)::value ? v * b : v + b, lo, hi);
+                 });
     });
   });
 }
 
-size_t binary_backward_scratch_bytes(const BinaryBackwardArgs& a) { return row_bytes(a.dy); }
+size_t binary_backward_scratch_bytes(const BinaryBackwardArgs& a) {
+  return row_bytes(a.dy);
+}
 
 void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void* scratch) {
   Axis axes[5];

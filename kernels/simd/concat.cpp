@@ -13,7 +13,9 @@ EDGECL_INLINE void clip_to_share(int64_t first, int64_t channels, int64_t* begin
 
 }  // namespace
 
-size_t concat_forward_scratch_bytes(const ConcatArgs&) { return 0; }
+size_t concat_forward_scratch_bytes(const ConcatArgs&) {
+  return 0;
+}
 
 void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
   const int64_t plane = a.y.plane();
@@ -30,7 +32,9 @@ void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
   }
 }
 
-size_t concat_backward_scratch_bytes(const ConcatBackwardArgs&) { return 0; }
+size_t concat_backward_scratch_bytes(const ConcatBackwardArgs&) {
+  return 0;
+}
 
 void concat_backward(const ConcatBackwardArgs& a, int part, int n_parts, void*) {
   const int64_t plane = a.dy.plane();

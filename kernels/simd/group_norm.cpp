@@ -1,14 +1,16 @@
 // Group normalisation (layer normalisation is one group) with fused activation, and its gradients.
 // Never here: statistics over the batch; every row stands alone, so its result does not depend on the batch around it.
 //
-// The 16 virtual lanes of a row are its positions modulo 16, so the lanes of all L rows of a group are 16 * L consecutive floats (a
-// `period`): a plane is folded into them period by period with full vectors, whatever L is.
+// The 16 virtual lanes of a row are its positions modulo 16, so the lanes of all L rows of a group are 16 * L
+// consecutive floats (a `period`): a plane is folded into them period by period with full vectors, whatever L is.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-EDGECL_INLINE int64_t padded(int64_t n) { return (n + 31) / 16 * 16; }
+EDGECL_INLINE int64_t padded(int64_t n) {
+  return (n + 31) / 16 * 16;
+}
 
 // Cuts a plane into periods: body(offset in the plane, offset in the period, store).
 template <class Body>
@@ -18,12 +20,15 @@ EDGECL_INLINE void for_periods(int64_t plane, int64_t period, Body body) {
              [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA { body(base + i, i, store); });
 }
 
-EDGECL_INLINE void clear(float* t, int64_t n) { memset(t, 0, static_cast<size_t>(n) * sizeof(float)); }
+EDGECL_INLINE void clear(float* t, int64_t n) {
+  memset(t, 0, static_cast<size_t>(n) * sizeof(float));
+}
 
 // `The tree` of every row at once; the sums are then t[0 .. lanes - 1].
 EDGECL_INLINE void tree_of_rows(float* t, int64_t lanes) {
   for (int64_t s = 8; s; s >>= 1)
-    store_flat(t, 0, s * lanes, [&](int64_t i) EDGECL_INLINE_LAMBDA { return vload(t + i) + vload(t + i + s * lanes); });
+    store_flat(t, 0, s * lanes,
+               [&](int64_t i) EDGECL_INLINE_LAMBDA { return vload(t + i) + vload(t + i + s * lanes); });
 }
 
 // Repeats the first n floats until `period` of them are there.
@@ -32,7 +37,9 @@ EDGECL_INLINE void repeat(float* t, int64_t n, int64_t period) {
 }
 
 // Coefficients of an elementwise pass repeat every `lanes` floats: 16 lanes are one vec16 and need no copies.
-EDGECL_INLINE int64_t coefficient_period(int64_t lanes) { return lanes == kVirtualLanes ? lanes : kVirtualLanes * lanes; }
+EDGECL_INLINE int64_t coefficient_period(int64_t lanes) {
+  return lanes == kVirtualLanes ? lanes : kVirtualLanes * lanes;
+}
 
 }  // namespace
 
@@ -88,7 +95,8 @@ void group_norm_forward(const GroupNormForwardArgs& a, int part, int n_parts, vo
       float* y = a.y.data + (first + c) * plane;
       with_fused_activation(a.activation.kind, [&](auto tag) EDGECL_INLINE_LAMBDA {
         for_periods(plane, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
-          store(y + i, fused_activation<decltype(tag)::kind>(vfma(vload(x + i), vload(scale + j), vload(shift + j)), lo, hi));
+          store(y + i,
+                fused_activation<decltype(tag)::kind>(vfma(vload(x + i), vload(scale + j), vload(shift + j)), lo, hi));
         });
       });
     }
@@ -101,7 +109,7 @@ namespace {
 struct GradientScratch {
   float *t0, *t1;                // [rows]: sums over the group's channels
   float *sum0, *sum1;            // one period each: sums over one plane
-  float *centre;                 // [groups of rows][period]: the means, repeated
+  float* centre;                 // [groups of rows][period]: the means, repeated
   float *scale, *slope, *shift;  // one period each: coefficients of dx
 };
 
@@ -119,7 +127,8 @@ EDGECL_INLINE int64_t lay_out(const GroupNormBackwardArgs& a, float* base, Gradi
 
 // Adds up S0 and S1 of channel c for every row; formulas beside the scalar reference.
 template <Activation kKind>
-EDGECL_INLINE void channel_sums(const GroupNormBackwardArgs& a, const float* rstd, int64_t c, const GradientScratch& s) {
+EDGECL_INLINE void channel_sums(const GroupNormBackwardArgs& a, const float* rstd, int64_t c,
+                                const GradientScratch& s) {
   const int64_t lanes = a.dy.lanes, plane = a.dy.plane(), period = kVirtualLanes * lanes;
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   const float gamma = a.gamma[c];
@@ -127,12 +136,14 @@ EDGECL_INLINE void channel_sums(const GroupNormBackwardArgs& a, const float* rst
   float *sum0 = s.sum0, *sum1 = s.sum1;
   for (int64_t g = 0; g < a.dy.groups; g++) {
     const int64_t base = (g * a.dy.channels + c) * plane;
-    const float *x = a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base, *dy = a.dy.data + base;
+    const float *x = a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base,
+                *dy = a.dy.data + base;
     const float* centre = s.centre + g * padded(period);
     clear(sum0, period);
     clear(sum1, period);
     for_periods(plane, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
-      const vec dz = through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
+      const vec dz =
+          through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
       store(sum0 + j, vload(sum0 + j) + dz);
       store(sum1 + j, vfma(dz, vload(x + i) - vload(centre + j), vload(sum1 + j)));
     });
@@ -152,7 +163,8 @@ EDGECL_INLINE void channel_sums(const GroupNormBackwardArgs& a, const float* rst
 }
 
 template <Activation kKind, bool kAccumulate>
-EDGECL_INLINE void input_gradient(const GroupNormBackwardArgs& a, const float* rstd, int64_t c, float n, const GradientScratch& s) {
+EDGECL_INLINE void input_gradient(const GroupNormBackwardArgs& a, const float* rstd, int64_t c, float n,
+                                  const GradientScratch& s) {
   const int64_t lanes = a.dy.lanes, plane = a.dy.plane(), period = coefficient_period(lanes);
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   float *scale = s.scale, *slope = s.slope, *shift = s.shift;
@@ -167,12 +179,15 @@ EDGECL_INLINE void input_gradient(const GroupNormBackwardArgs& a, const float* r
     repeat(slope, lanes, period);
     repeat(shift, lanes, period);
     const int64_t base = (g * a.dy.channels + c) * plane;
-    const float *x = a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base, *dy = a.dy.data + base;
+    const float *x = a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base,
+                *dy = a.dy.data + base;
     const float* centre = s.centre + g * padded(kVirtualLanes * lanes);
     float* dx = a.dx.data + base;
     for_periods(plane, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
-      const vec dz = through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
-      const vec r = vfma(dz, vload(scale + j), vfma(vload(x + i) - vload(centre + j), vload(slope + j), vload(shift + j)));
+      const vec dz =
+          through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
+      const vec r =
+          vfma(dz, vload(scale + j), vfma(vload(x + i) - vload(centre + j), vload(slope + j), vload(shift + j)));
       store(dx + i, kAccumulate ? vload(dx + i) + r : r);
     });
   }
@@ -188,7 +203,8 @@ size_t group_norm_backward_scratch_bytes(const GroupNormBackwardArgs& a) {
 void group_norm_backward(const GroupNormBackwardArgs& a, int part, int n_parts, void* scratch) {
   GradientScratch s;
   lay_out(a, static_cast<float*>(scratch), &s);
-  const int64_t lanes = a.dy.lanes, rows = a.dy.rows(), per_group = a.dy.channels / a.n_groups, period = kVirtualLanes * lanes;
+  const int64_t lanes = a.dy.lanes, rows = a.dy.rows(), per_group = a.dy.channels / a.n_groups,
+                period = kVirtualLanes * lanes;
   const float n = static_cast<float>(per_group * a.dy.height * a.dy.width);
   int64_t begin, end;
   share(a.n_groups, part, n_parts, &begin, &end);

@@ -1,5 +1,5 @@
-// Raw images to normalised activations, with crop and flip per row. Rows of uint8 go through a table of the 256 possible results of a
-// channel, which are the same three rounded steps.
+// Raw images to normalised activations, with crop and flip per row. Rows of uint8 go through a table of the 256
+// possible results of a channel, which are the same three rounded steps.
 // Never here: the choice of crops and flips (the caller's random generator makes it).
 #include "kernels/simd/pointwise.h"
 
@@ -41,7 +41,9 @@ EDGECL_INLINE void fill_lane(float* out, int64_t width, int64_t lanes, const Spa
 
 }  // namespace
 
-size_t input_normalize_scratch_bytes(const InputArgs& a) { return a.is_u8 ? kTable * sizeof(float) : 0; }
+size_t input_normalize_scratch_bytes(const InputArgs& a) {
+  return a.is_u8 ? kTable * sizeof(float) : 0;
+}
 
 void input_normalize(const InputArgs& a, int part, int n_parts, void* scratch) {
   const int64_t lanes = a.y.lanes, width = a.y.width, height = a.y.height;
@@ -63,7 +65,8 @@ void input_normalize(const InputArgs& a, int part, int n_parts, void* scratch) {
           fill_lane(out, width, lanes, span, outside, [&](int64_t i) EDGECL_INLINE_LAMBDA { return table[raw[i]]; });
         } else {
           const float* raw = static_cast<const float*>(a.rows[row]);
-          fill_lane(out, width, lanes, span, outside, [&](int64_t i) EDGECL_INLINE_LAMBDA { return normalised(a, c, raw[i]); });
+          fill_lane(out, width, lanes, span, outside,
+                    [&](int64_t i) EDGECL_INLINE_LAMBDA { return normalised(a, c, raw[i]); });
         }
       }
   }

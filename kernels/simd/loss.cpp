@@ -1,4 +1,5 @@
-// Softmax cross-entropy over the allowed classes, and mean squared error to stored logits; batch rows lie in the vector lanes.
+// Softmax cross-entropy over the allowed classes, and mean squared error to stored logits; batch rows lie in the vector
+// lanes.
 // Never here: sums over rows (the caller adds loss_row in row order), and the choice of the weights.
 #include "kernels/simd/math.h"
 #include "kernels/simd/pointwise.h"
@@ -38,7 +39,9 @@ EDGECL_INLINE vec gather_rows(const Rows& r, Value value) {
 
 }  // namespace
 
-size_t cross_entropy_scratch_bytes(const CrossEntropyArgs&) { return 0; }
+size_t cross_entropy_scratch_bytes(const CrossEntropyArgs&) {
+  return 0;
+}
 
 void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
   const int64_t classes = a.logits.channels, lanes = a.logits.lanes;
@@ -73,7 +76,9 @@ void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
   });
 }
 
-size_t logits_mse_scratch_bytes(const LogitsMseArgs&) { return 0; }
+size_t logits_mse_scratch_bytes(const LogitsMseArgs&) {
+  return 0;
+}
 
 void logits_mse(const LogitsMseArgs& a, int part, int n_parts, void*) {
   const int64_t classes = a.logits.channels, lanes = a.logits.lanes;

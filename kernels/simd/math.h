@@ -1,4 +1,5 @@
-// Vector exp, log and sigmoid: lane for lane the bits of the scalar forms in kernels/exp_log.h, where method and range are stated.
+// Vector exp, log and sigmoid: lane for lane the bits of the scalar forms in kernels/exp_log.h, where method and range
+// are stated.
 // Never here: other coefficients or another order of operations than the scalar forms have.
 #ifndef EDGECL_KERNELS_SIMD_MATH_H_
 #define EDGECL_KERNELS_SIMD_MATH_H_
@@ -42,7 +43,9 @@ EDGECL_INLINE vec vlog(vec x) {
   return x != x ? x : y;
 }
 
-EDGECL_INLINE vec vsigmoid(vec x) { return 1.0f / (1.0f + vexp(-x)); }
+EDGECL_INLINE vec vsigmoid(vec x) {
+  return 1.0f / (1.0f + vexp(-x));
+}
 
 }  // namespace edgecl::EDGECL_LEVEL
 

@@ -1,4 +1,5 @@
-// What the pointwise and normalisation kernels share: fused activations, loops over flat memory, an if-constexpr switch on activations.
+// What the pointwise and normalisation kernels share: fused activations, loops over flat memory, an if-constexpr switch
+// on activations.
 // Never here: reductions, and kernels.
 #ifndef EDGECL_KERNELS_SIMD_POINTWISE_H_
 #define EDGECL_KERNELS_SIMD_POINTWISE_H_
@@ -14,7 +15,8 @@ template <Activation kKind>
 struct ActivationTag {
   static constexpr Activation kind = kKind;
 };
-// Calls f with the tag of an activation that may be fused (kNone, kRelu, kClip), so that loops are compiled once for each.
+// Calls f with the tag of an activation that may be fused (kNone, kRelu, kClip), so that loops are compiled once for
+// each.
 template <class F>
 EDGECL_INLINE void with_fused_activation(Activation kind, F f) {
   if (kind == Activation::kRelu) return f(ActivationTag<Activation::kRelu>());
@@ -64,8 +66,8 @@ struct PartStore {
   int count;
   EDGECL_ALWAYS_INLINE void operator()(float* p, vec v) const { vstore_n(p, v, count); }
 };
-// Calls body(i, store) for i = begin, begin + kVec, ...; body may load and compute whole vectors at i (slack lanes hold anything) and
-// writes through store, which leaves out the lanes beyond `end`.
+// Calls body(i, store) for i = begin, begin + kVec, ...; body may load and compute whole vectors at i (slack lanes hold
+// anything) and writes through store, which leaves out the lanes beyond `end`.
 template <class Body>
 EDGECL_INLINE void for_flat(int64_t begin, int64_t end, Body body) {
   int64_t i = begin;

@@ -1,14 +1,18 @@
-// Max and average pooling over windows, and their gradients. Forward is separable: first down the rows of the windows over whole input
-// rows, then across the columns; so every combination runs over contiguous floats, whatever the number of lanes.
+// Max and average pooling over windows, and their gradients. Forward is separable: first down the rows of the windows
+// over whole input rows, then across the columns; so every combination runs over contiguous floats, whatever the number
+// of lanes.
 // Never here: global pooling (global_pool.cpp).
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-EDGECL_INLINE int64_t padded(int64_t n) { return (n + 31) / 16 * 16; }
+EDGECL_INLINE int64_t padded(int64_t n) {
+  return (n + 31) / 16 * 16;
+}
 
-// Taps of one window along one axis that lie inside the input: [begin, end); tap k lies at position start + k * dilation.
+// Taps of one window along one axis that lie inside the input: [begin, end); tap k lies at position start + k *
+// dilation.
 struct Taps {
   int begin, end;
   int64_t start;
@@ -22,7 +26,8 @@ EDGECL_INLINE Taps taps_inside(int64_t out, int stride, int pad, int dilation, i
 }
 
 // How many cells of a window count for the average along one axis.
-EDGECL_INLINE int cells(const Taps& t, int dilation, int kernel, int pad_begin, int pad_end, int64_t size, bool include_pad) {
+EDGECL_INLINE int cells(const Taps& t, int dilation, int kernel, int pad_begin, int pad_end, int64_t size,
+                        bool include_pad) {
   if (!include_pad) return t.end - t.begin;
   int count = 0;
   for (int k = 0; k < kernel; k++) {
@@ -39,11 +44,14 @@ struct Max {
 };
 struct Sum {
   EDGECL_ALWAYS_INLINE static vec none() { return vzero(); }
-  EDGECL_ALWAYS_INLINE static vec first(vec x) { return vzero() + x; }  // -0 becomes +0, as in a chain that starts from +0
+  EDGECL_ALWAYS_INLINE static vec first(vec x) {
+    return vzero() + x;
+  }  // -0 becomes +0, as in a chain that starts from +0
   EDGECL_ALWAYS_INLINE static vec next(vec x, vec acc) { return acc + x; }
 };
 
-// out[i] = the combination of from[i], from[i + step], ... (taps of them) for i < n; writes whole vectors, so out has slack.
+// out[i] = the combination of from[i], from[i + step], ... (taps of them) for i < n; writes whole vectors, so out has
+// slack.
 template <class Op>
 EDGECL_INLINE void combine(const float* from, int64_t step, int taps, float* out, int64_t n) {
   for (int64_t i = 0; i < n; i += kVec) {
@@ -56,7 +64,8 @@ EDGECL_INLINE void combine(const float* from, int64_t step, int taps, float* out
   }
 }
 
-EDGECL_INLINE float window_cells(const ConvShape& s, const Tensor& x, const Taps& rows, const Taps& columns, bool include_pad) {
+EDGECL_INLINE float window_cells(const ConvShape& s, const Tensor& x, const Taps& rows, const Taps& columns,
+                                 bool include_pad) {
   const int count = cells(rows, s.dilation_h, s.kernel_h, s.pad_top, s.pad_bottom, x.height, include_pad) *
                     cells(columns, s.dilation_w, s.kernel_w, s.pad_left, s.pad_right, x.width, include_pad);
   return static_cast<float>(count > 0 ? count : 1);
@@ -78,7 +87,8 @@ EDGECL_INLINE void forward(const PoolArgs& a, int part, int n_parts, float* scra
   for (int64_t gc = begin; gc < end; gc++)
     for (int64_t oh = 0; oh < a.y.height; oh++) {
       const Taps rows = taps_inside(oh, s.stride_h, s.pad_top, s.dilation_h, s.kernel_h, a.x.height);
-      const float* first = a.x.data + gc * a.x.plane() + (rows.start + static_cast<int64_t>(rows.begin) * s.dilation_h) * in_row;
+      const float* first =
+          a.x.data + gc * a.x.plane() + (rows.start + static_cast<int64_t>(rows.begin) * s.dilation_h) * in_row;
       combine<Op>(first, s.dilation_h * in_row, rows.end - rows.begin, column, in_row);
       for (int64_t ow = 0; ow < a.y.width;) {
         const Taps columns = taps_inside(ow, s.stride_w, s.pad_left, s.dilation_w, s.kernel_w, a.x.width);
@@ -105,8 +115,8 @@ EDGECL_INLINE size_t backward_bytes(const PoolBackwardArgs& a) {
          sizeof(float);
 }
 
-// dx of every cell of one plane: a chain over the windows that cover it, output positions ascending. term(offset in the output plane,
-// tap number) gives the vector that a window adds; `row` holds one input row and slack.
+// dx of every cell of one plane: a chain over the windows that cover it, output positions ascending. term(offset in the
+// output plane, tap number) gives the vector that a window adds; `row` holds one input row and slack.
 template <class Term>
 EDGECL_INLINE void gather_plane(const PoolBackwardArgs& a, int64_t gc, float* row, Term term) {
   const ConvShape s = a.shape;
@@ -128,16 +138,26 @@ EDGECL_INLINE void gather_plane(const PoolBackwardArgs& a, int64_t gc, float* ro
         vstore(row + w * lanes + l, sum);
       }
     float* dx = a.dx.data + gc * a.dx.plane() + h * in_row;
-    store_flat(dx, 0, in_row, [&](int64_t i) EDGECL_INLINE_LAMBDA { return accumulate ? vload(dx + i) + vload(row + i) : vload(row + i); });
+    store_flat(dx, 0, in_row, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+      return accumulate ? vload(dx + i) + vload(row + i) : vload(row + i);
+    });
   }
 }
 
 }  // namespace
 
-size_t max_pool_forward_scratch_bytes(const PoolArgs& a) { return forward_bytes(a); }
-size_t average_pool_forward_scratch_bytes(const PoolArgs& a) { return forward_bytes(a); }
-size_t max_pool_backward_scratch_bytes(const PoolBackwardArgs& a) { return backward_bytes(a); }
-size_t average_pool_backward_scratch_bytes(const PoolBackwardArgs& a) { return backward_bytes(a); }
+size_t max_pool_forward_scratch_bytes(const PoolArgs& a) {
+  return forward_bytes(a);
+}
+size_t average_pool_forward_scratch_bytes(const PoolArgs& a) {
+  return forward_bytes(a);
+}
+size_t max_pool_backward_scratch_bytes(const PoolBackwardArgs& a) {
+  return backward_bytes(a);
+}
+size_t average_pool_backward_scratch_bytes(const PoolBackwardArgs& a) {
+  return backward_bytes(a);
+}
 
 void max_pool_forward(const PoolArgs& a, int part, int n_parts, void* scratch) {
   forward<Max, false>(a, part, n_parts, static_cast<float*>(scratch));
@@ -150,12 +170,14 @@ void average_pool_forward(const PoolArgs& a, int part, int n_parts, void* scratc
 void max_pool_backward(const PoolBackwardArgs& a, int part, int n_parts, void* scratch) {
   const ConvShape s = a.shape;
   const int64_t lanes = a.dx.lanes, in_row = a.dx.width * lanes;
-  float* chosen = static_cast<float*>(scratch);  // per output: the tap (as int32 bits) of the window's first maximum, row-major
+  float* chosen =
+      static_cast<float*>(scratch);  // per output: the tap (as int32 bits) of the window's first maximum, row-major
   float* row = chosen + padded(a.dy.plane());
   int64_t begin, end;
   share(static_cast<int64_t>(a.dx.groups) * a.dx.channels, part, n_parts, &begin, &end);
   for (int64_t gc = begin; gc < end; gc++) {
-    const float *x = a.x.data + gc * a.x.plane(), *y = a.y.data + gc * a.dy.plane(), *dy = a.dy.data + gc * a.dy.plane();
+    const float *x = a.x.data + gc * a.x.plane(), *y = a.y.data + gc * a.dy.plane(),
+                *dy = a.dy.data + gc * a.dy.plane();
     for (int64_t oh = 0; oh < a.dy.height; oh++) {
       const Taps rows = taps_inside(oh, s.stride_h, s.pad_top, s.dilation_h, s.kernel_h, a.dx.height);
       for (int64_t ow = 0; ow < a.dy.width; ow++) {

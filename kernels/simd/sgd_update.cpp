@@ -4,7 +4,9 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-size_t sgd_update_scratch_bytes(const SgdArgs&) { return 0; }
+size_t sgd_update_scratch_bytes(const SgdArgs&) {
+  return 0;
+}
 
 void sgd_update(const SgdArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;

@@ -146,7 +146,7 @@ EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
 }
 
 template <int kRows>
-void gradient_tile(const GradientJob& job) {
+__attribute__((noinline)) void gradient_tile(const GradientJob& job) {
   constexpr int kColumns = kSparseGradientChunks / kRows;
   const int64_t pitch = job.pitch;
   vec16 d[kSparseGradientChunks];
@@ -155,7 +155,11 @@ void gradient_tile(const GradientJob& job) {
       [&](int64_t row) {
         const float* dy = job.dy + row * job.dy_row;
         EDGECL_UNROLL
-        for (int j = 0; j < kSparseGradientChunks; j++) d[j] = load16(dy + j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes);
+        for (int j = 0; j < kSparseGradientChunks; j++) {
+          const float* chunk = dy + j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes;
+          d[j] = load16(chunk);
+          __builtin_prefetch(chunk + job.dy_row);  // the next row's: a plane apart, which no hardware prefetcher follows
+        }
       },
       [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
         constexpr int kCount = decltype(count)::value;
@@ -167,10 +171,17 @@ void gradient_tile(const GradientJob& job) {
           acc[e] = zero16();
         }
         EDGECL_UNROLL
-        for (int j = 0; j < kSparseGradientChunks; j++)
+        for (int r = 0; r < kRows; r++) {
           EDGECL_UNROLL
-          for (int e = 0; e < kCount; e++)
-            acc[e] = fma16(d[j], load16(x[e] + j / kColumns * pitch + j % kColumns * kVirtualLanes), acc[e]);
+          for (int e = 0; e < kCount; e++) {
+            if (r > 0) x[e] += pitch;
+            keep_pointer(x[e]);
+          }
+          EDGECL_UNROLL
+          for (int c = 0; c < kColumns; c++)
+            EDGECL_UNROLL
+            for (int e = 0; e < kCount; e++) acc[e] = fma16(d[r * kColumns + c], load16(x[e] + c * kVirtualLanes), acc[e]);
+        }
         EDGECL_UNROLL
         for (int e = 0; e < kCount; e++) store16(held + e * kVirtualLanes, acc[e]);
       });

@@ -98,6 +98,9 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   return p;
 }
 
+// The pointer as one register from here on: compilers otherwise spread its sum over the unrolled loads and run out of registers.
+EDGECL_INLINE void keep_pointer(const float*& p) { asm("" : "+r"(p)); }
+
 // Hands out 64-byte aligned pieces of a part's scratch memory; with a null base it only counts.
 struct ScratchCursor {
   char* base;

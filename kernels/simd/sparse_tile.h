@@ -38,12 +38,26 @@ EDGECL_INLINE vec sparse_activate(vec x, const ActivationSpec& a) {
   return x;
 }
 
+// Asks for the lines of a tile, before they are written.
+template <int kRows, int kColumns, int kStep>
+EDGECL_INLINE void prefetch_tile(const float* tile, int64_t pitch, int64_t step) {
+  constexpr int kEach = kStep >= 16 ? 1 : 16 / kStep;  // vectors of a cache line
+  EDGECL_UNROLL
+  for (int r = 0; r < kRows; r++, tile += pitch) {
+    EDGECL_UNROLL
+    for (int c = 0; c < kColumns; c += kEach) __builtin_prefetch(tile + c * step, 1);
+  }
+}
+
 // kStep: floats between the vectors of a tile row in the packed source. `store_partial(job, row)` scatters
 // job.partial.
 template <int kRows, int kColumns, int kStep, class StorePartial>
 EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_partial) {
   constexpr int kCount = kRows * kColumns;
   const int64_t pitch = job.pitch;
+  const float* value = job.value;
+  const uint16_t* index = job.index;
+  const int32_t* offset = job.offset;
   for (int64_t row = job.row_begin; row < job.row_end; row++) {
     vec acc[kCount];
     float* spill = job.spill + (row - job.row_begin) * kCount * kVec;
@@ -55,18 +69,23 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       EDGECL_UNROLL
       for (int i = 0; i < kCount; i++) acc[i] = vload(spill + i * kVec);
     }
+    // The next row's lines are asked for while this one computes: rows lie a plane apart, which no hardware prefetcher follows.
+    if (!job.first || !job.last) prefetch_tile<1, kCount, kVec>(spill + kCount * kVec, 0, kVec);
+    if (job.last) prefetch_tile<kRows, kColumns, kStep>(job.target + (row + 1) * job.target_row, job.target_pitch, job.target_step);
     const float* packed = job.packed;
     for (int b = job.block_begin; b < job.block_end; b++, packed += job.block_floats) {
       const uint32_t* start = job.row_start + b * job.rows + row;
       const uint32_t end = start[1];
       for (uint32_t k = start[0]; k < end; k++) {
-        const float* from = packed + job.offset[job.index[k]];
-        const vec weight = vset(job.value[k]);
+        const float* from = packed + offset[index[k]];
+        const vec weight = vset(value[k]);
         EDGECL_UNROLL
-        for (int r = 0; r < kRows; r++)
+        for (int r = 0; r < kRows; r++, from += pitch) {
+          keep_pointer(from);
           EDGECL_UNROLL
           for (int c = 0; c < kColumns; c++)
-            acc[r * kColumns + c] = vfma(weight, vload(from + r * pitch + c * kStep), acc[r * kColumns + c]);
+            acc[r * kColumns + c] = vfma(weight, vload(from + c * kStep), acc[r * kColumns + c]);
+        }
       }
     }
     if (!job.last) {

@@ -13,7 +13,8 @@ inline Status read_batch(const edgecl_batch* from, Batch* to) {
   const edgecl_batch batch = read_struct(from);
   EDGECL_RETURN_IF_FAILED(check_pointer(batch.data, "batch.data"));
   if (batch.reserved != 0) {
-    return failure(EDGECL_E_ARGUMENT, "expected batch.reserved = 0; found %u; clear the struct before filling it", batch.reserved);
+    return failure(EDGECL_E_ARGUMENT, "expected batch.reserved = 0; found %u; clear the struct before filling it",
+                   batch.reserved);
   }
   if (batch.dtype > EDGECL_U8) {
     return failure(EDGECL_E_DTYPE, "expected EDGECL_F32 or EDGECL_U8; found dtype %u; set one of these", batch.dtype);

@@ -1,9 +1,8 @@
 // Predictions, logits, embeddings.
 // Never here: passes (runtime/learn/inference.cpp).
-#include "runtime/learn/inference.h"
-
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
+#include "runtime/learn/inference.h"
 
 namespace edgecl::api {
 namespace {
@@ -24,7 +23,8 @@ Status predict(edgecl_session* session, const edgecl_batch* from, edgecl_predict
   EDGECL_RETURN_IF_FAILED(read_batch(from, &batch));
   EDGECL_RETURN_IF_FAILED(check_pointer(out, "out"));
   if (out_stride < sizeof(edgecl_prediction)) {
-    return failure(EDGECL_E_ARGUMENT, "expected out_stride of at least %zu; found %zu; pass sizeof(edgecl_prediction) or more",
+    return failure(EDGECL_E_ARGUMENT,
+                   "expected out_stride of at least %zu; found %zu; pass sizeof(edgecl_prediction) or more",
                    sizeof(edgecl_prediction), out_stride);
   }
   PredictionArray array = {reinterpret_cast<uint8_t*>(out), out_stride};
@@ -36,8 +36,8 @@ Status read_request(const edgecl_batch* from, const float* out, size_t capacity,
   EDGECL_RETURN_IF_FAILED(read_batch(from, batch));
   EDGECL_RETURN_IF_FAILED(check_pointer(out, "out"));
   if (batch->n * width > capacity) {
-    return failure(EDGECL_E_SHAPE, "expected room for %llu floats; found %zu; enlarge the array", static_cast<unsigned long long>(batch->n * width),
-                   capacity);
+    return failure(EDGECL_E_SHAPE, "expected room for %llu floats; found %zu; enlarge the array",
+                   static_cast<unsigned long long>(batch->n * width), capacity);
   }
   return Status();
 }
@@ -61,7 +61,8 @@ using namespace edgecl;
 
 extern "C" {
 
-edgecl_status edgecl_predict(edgecl_session* session, const edgecl_batch* batch, edgecl_prediction* out, size_t out_stride) {
+edgecl_status edgecl_predict(edgecl_session* session, const edgecl_batch* batch, edgecl_prediction* out,
+                             size_t out_stride) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::predict(session, batch, out, out_stride)) : call.refusal();
 }

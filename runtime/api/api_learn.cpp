@@ -1,14 +1,14 @@
 // Learn steps, task boundaries, classes.
 // Never here: the step itself (runtime/learn/learn_step.cpp).
-#include "runtime/learn/learn_step.h"
-
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
+#include "runtime/learn/learn_step.h"
 
 namespace edgecl::api {
 namespace {
 
-Status learn_checked(edgecl_session* session, const edgecl_batch* from, const int32_t* labels, edgecl_learn_report* out) {
+Status learn_checked(edgecl_session* session, const edgecl_batch* from, const int32_t* labels,
+                     edgecl_learn_report* out) {
   Batch batch;
   EDGECL_RETURN_IF_FAILED(read_batch(from, &batch));
   EDGECL_RETURN_IF_FAILED(check_pointer(labels, "labels"));
@@ -30,7 +30,8 @@ Status learn_checked(edgecl_session* session, const edgecl_batch* from, const in
   report.step = step.step;
   report.macs_forward = step.macs_forward;
   report.macs_backward = step.macs_backward;
-  if (report.replay_slots && step.n_replayed) memcpy(report.replay_slots, step.slots, step.n_replayed * sizeof(uint32_t));
+  if (report.replay_slots && step.n_replayed)
+    memcpy(report.replay_slots, step.slots, step.n_replayed * sizeof(uint32_t));
   write_struct(report, out);
   return Status();
 }
@@ -54,7 +55,8 @@ Status describe(const edgecl_session* session, int32_t label, edgecl_class_info*
   EDGECL_RETURN_IF_FAILED(check_struct(info, "edgecl_class_info"));
   const Session& s = session->session;
   if (label < 0 || static_cast<uint32_t>(label) >= s.classes.capacity) {
-    return failure(EDGECL_E_NOT_FOUND, "expected a label in 0..%u; found %d; ask for one of these", s.classes.capacity - 1, static_cast<int>(label));
+    return failure(EDGECL_E_NOT_FOUND, "expected a label in 0..%u; found %d; ask for one of these",
+                   s.classes.capacity - 1, static_cast<int>(label));
   }
   const ClassEntry& entry = s.classes.entries[label];
   edgecl_class_info found;
@@ -73,7 +75,8 @@ Status find(const edgecl_session* session, const char* name, int32_t* label) {
   EDGECL_RETURN_IF_FAILED(check_pointer(label, "label"));
   const int32_t found = class_find(session->session.classes, name);
   if (found < 0) {
-    return failure(EDGECL_E_NOT_FOUND, "expected the name of a class that is present; found \"%.64s\"; add the class first", name);
+    return failure(EDGECL_E_NOT_FOUND,
+                   "expected the name of a class that is present; found \"%.64s\"; add the class first", name);
   }
   *label = found;
   return Status();
@@ -86,7 +89,8 @@ using namespace edgecl;
 
 extern "C" {
 
-edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels, edgecl_learn_report* report) {
+edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels,
+                           edgecl_learn_report* report) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::learn(session, batch, labels, report)) : call.refusal();
 }

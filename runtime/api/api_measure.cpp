@@ -39,9 +39,11 @@ Status profile_start(edgecl_session* session, edgecl_profile_event* events, size
   EDGECL_RETURN_IF_FAILED(check_pointer(events, "events"));
   const SessionConfig& config = session->session.config;
   if (config.now_us == nullptr) {
-    return failure(EDGECL_E_UNSUPPORTED, "expected a session with the now_us hook; found none; set hooks.now_us in its configuration");
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a session with the now_us hook; found none; set hooks.now_us in its configuration");
   }
-  if (session->events) return failure(EDGECL_E_SEQUENCE, "expected no profile in progress; found one; call edgecl_profile_stop first");
+  if (session->events)
+    return failure(EDGECL_E_SEQUENCE, "expected no profile in progress; found one; call edgecl_profile_stop first");
   session->events = events;
   session->events_capacity = capacity;
   session->n_events = session->n_dropped = 0;
@@ -52,7 +54,8 @@ Status profile_start(edgecl_session* session, edgecl_profile_event* events, size
 Status profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped) {
   EDGECL_RETURN_IF_FAILED(check_pointer(n_events, "n_events"));
   EDGECL_RETURN_IF_FAILED(check_pointer(n_dropped, "n_dropped"));
-  if (session->events == nullptr) return failure(EDGECL_E_SEQUENCE, "expected a profile in progress; found none; call edgecl_profile_start first");
+  if (session->events == nullptr)
+    return failure(EDGECL_E_SEQUENCE, "expected a profile in progress; found none; call edgecl_profile_start first");
   *n_events = session->n_events;
   *n_dropped = session->n_dropped;
   session->events = nullptr;
@@ -62,7 +65,8 @@ Status profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped
 
 // Bytes that the runtime reads for a parameter: values, and two bytes of index for each entry of a sparse one.
 uint64_t weight_bytes(const format::ParamRecord& param) {
-  return param_stored(param) * (param.storage == format::kStorageSparse ? sizeof(float) + sizeof(uint16_t) : sizeof(float));
+  return param_stored(param) *
+         (param.storage == format::kStorageSparse ? sizeof(float) + sizeof(uint16_t) : sizeof(float));
 }
 
 edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
@@ -79,7 +83,8 @@ edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
     if (plan.params[p].storage == format::kStorageSparse) info.sparse = 1;
     if (plan.params[p].trainable) info.trainable = 1;
   }
-  for (uint32_t i = 0; i < op.n_inputs; i++) info.input_bytes += tensor_row_floats(plan.tensors[op.inputs[i]]) * sizeof(float);
+  for (uint32_t i = 0; i < op.n_inputs; i++)
+    info.input_bytes += tensor_row_floats(plan.tensors[op.inputs[i]]) * sizeof(float);
   info.output_bytes = tensor_row_floats(plan.tensors[op.output]) * sizeof(float);
   return info;
 }

@@ -1,7 +1,8 @@
 // Opening, verifying and closing of models.
 // Never here: files (api_model_file.cpp), descriptions (api_model_info.cpp).
-#include <new>
 #include <stdlib.h>
+
+#include <new>
 
 #include "runtime/api/api_objects.h"
 #include "runtime/core/bundle_reader.h"
@@ -32,11 +33,16 @@ Status choose_kernels(const KernelTable** kernels) {
     memcpy(list + at, levels[i], length + 1);
     at += length;
   }
-  return failure(EDGECL_E_UNSUPPORTED, "expected EDGECL_SIMD to name a level of this build and CPU (%s); found \"%.64s\"; name one of these or "
-                 "unset it", list, wanted ? wanted : "");
+  return failure(
+      EDGECL_E_UNSUPPORTED,
+      "expected EDGECL_SIMD to name a level of this build and CPU (%s); found \"%.64s\"; name one of these or "
+      "unset it",
+      list, wanted ? wanted : "");
 }
 
-bool aligned(const void* memory) { return reinterpret_cast<uintptr_t>(memory) % kArenaAlignment == 0; }
+bool aligned(const void* memory) {
+  return reinterpret_cast<uintptr_t>(memory) % kArenaAlignment == 0;
+}
 
 }  // namespace
 
@@ -44,9 +50,11 @@ Status open_model(const void* bytes, size_t n_bytes, void* memory, size_t memory
   EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
   EDGECL_RETURN_IF_FAILED(check_pointer(memory, "memory"));
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
-  if (!aligned(memory)) return failure(EDGECL_E_ARGUMENT, "expected memory aligned to 64 bytes; found it otherwise; align it");
+  if (!aligned(memory))
+    return failure(EDGECL_E_ARGUMENT, "expected memory aligned to 64 bytes; found it otherwise; align it");
   if (memory_bytes < kModelBytes) {
-    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected %zu bytes for the model; found %zu; ask edgecl_model_size", kModelBytes, memory_bytes);
+    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected %zu bytes for the model; found %zu; ask edgecl_model_size",
+                   kModelBytes, memory_bytes);
   }
   const KernelTable* kernels = nullptr;
   EDGECL_RETURN_IF_FAILED(choose_kernels(&kernels));
@@ -60,13 +68,15 @@ Status open_model(const void* bytes, size_t n_bytes, void* memory, size_t memory
   return Status();
 }
 
-Status open_model_allocated(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator, edgecl_model** model) {
+Status open_model_allocated(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator,
+                            edgecl_model** model) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   edgecl_allocator chosen;
   EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
   void* memory = chosen.allocate(chosen.user, kModelBytes, kArenaAlignment);
   if (memory == nullptr) {
-    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory", kModelBytes);
+    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory",
+                   kModelBytes);
   }
   edgecl_model* object = nullptr;
   Status status = open_model(bytes, n_bytes, memory, kModelBytes, &object);
@@ -106,7 +116,8 @@ edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const uint
     Plan plan;
     EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, &plan));
     if (public_key == nullptr) return Status();
-    return failure(EDGECL_E_BUNDLE_SIGNATURE, "expected a signature by the given key; found none: version 1 of the format does not carry one yet; "
+    return failure(EDGECL_E_BUNDLE_SIGNATURE,
+                   "expected a signature by the given key; found none: version 1 of the format does not carry one yet; "
                    "verify without a key, and protect the file by other means");
   };
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
@@ -130,15 +141,16 @@ edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, size_t* model
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes, edgecl_model** model, edgecl_error* err) {
+edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes,
+                                edgecl_model** model, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::open_model(bytes, n_bytes, memory, memory_bytes, model);
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator, edgecl_model** model,
-                                       edgecl_error* err) {
+edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator,
+                                       edgecl_model** model, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::open_model_allocated(bytes, n_bytes, allocator, model);
@@ -156,6 +168,8 @@ edgecl_status edgecl_model_close(edgecl_model* model) {
   return EDGECL_OK;
 }
 
-const char* edgecl_model_kernel_level(const edgecl_model* model) { return model ? model->kernels->level : ""; }
+const char* edgecl_model_kernel_level(const edgecl_model* model) {
+  return model ? model->kernels->level : "";
+}
 
 }  // extern "C"

@@ -13,27 +13,33 @@
 namespace edgecl::api {
 namespace {
 
-// The bytes that are verified are the bytes that are used: the mapping stays as it is until the model is closed. A file that is changed in
-// place under it changes the model, so replace bundles by renaming a new file over the old one.
+// The bytes that are verified are the bytes that are used: the mapping stays as it is until the model is closed. A file
+// that is changed in place under it changes the model, so replace bundles by renaming a new file over the old one.
 struct Mapping {
   void* bytes;
   size_t n;
 };
 
-void unmap(void* bytes, size_t n) { munmap(bytes, n); }
+void unmap(void* bytes, size_t n) {
+  munmap(bytes, n);
+}
 
 Status io_failure(const char* what, const char* path) {
-  return failure(EDGECL_E_IO, "expected to %s \"%.300s\"; found: %s; check path and permissions", what, path, strerror(errno));
+  return failure(EDGECL_E_IO, "expected to %s \"%.300s\"; found: %s; check path and permissions", what, path,
+                 strerror(errno));
 }
 
 Status map_open_file(int file, const char* path, Mapping* mapping) {
   struct stat facts;
   if (fstat(file, &facts) != 0) return io_failure("measure", path);
   if (!S_ISREG(facts.st_mode)) {
-    return failure(EDGECL_E_IO, "expected a regular file at \"%.300s\"; found another kind; give the path of a bundle", path);
+    return failure(EDGECL_E_IO, "expected a regular file at \"%.300s\"; found another kind; give the path of a bundle",
+                   path);
   }
-  if (facts.st_size < static_cast<off_t>(sizeof(format::Header)) || static_cast<uint64_t>(facts.st_size) > format::kMaxBundleBytes) {
-    return failure(EDGECL_E_BUNDLE_CORRUPT, "expected a bundle of %zu to %llu bytes at \"%.300s\"; found %lld; export the model again",
+  if (facts.st_size < static_cast<off_t>(sizeof(format::Header)) ||
+      static_cast<uint64_t>(facts.st_size) > format::kMaxBundleBytes) {
+    return failure(EDGECL_E_BUNDLE_CORRUPT,
+                   "expected a bundle of %zu to %llu bytes at \"%.300s\"; found %lld; export the model again",
                    sizeof(format::Header), static_cast<unsigned long long>(format::kMaxBundleBytes), path,
                    static_cast<long long>(facts.st_size));
   }
@@ -67,7 +73,8 @@ Status open_model_file(const char* path, const edgecl_allocator* allocator, edge
 }  // namespace
 }  // namespace edgecl::api
 
-extern "C" edgecl_status edgecl_model_open_file(const char* path, const edgecl_allocator* allocator, edgecl_model** model, edgecl_error* err) {
+extern "C" edgecl_status edgecl_model_open_file(const char* path, const edgecl_allocator* allocator,
+                                                edgecl_model** model, edgecl_error* err) {
   if (!edgecl::api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const edgecl::FpControl fp;
   const edgecl::Status status = edgecl::api::open_model_file(path, allocator, model);

@@ -7,8 +7,12 @@
 namespace edgecl::api {
 namespace {
 
-void* libc_allocate(void*, size_t bytes, size_t alignment) { return aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment); }
-void libc_release(void*, void* memory, size_t) { free(memory); }
+void* libc_allocate(void*, size_t bytes, size_t alignment) {
+  return aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+void libc_release(void*, void* memory, size_t) {
+  free(memory);
+}
 
 }  // namespace
 

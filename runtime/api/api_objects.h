@@ -17,9 +17,9 @@ struct edgecl_model {
   const edgecl::KernelTable* kernels;
   std::atomic<uint32_t> n_sessions;
   // How to give back what opening took; both null when the caller owns everything.
-  edgecl_allocator allocator;              // allocate == NULL: the object's memory is the caller's
+  edgecl_allocator allocator;  // allocate == NULL: the object's memory is the caller's
   size_t object_bytes;
-  void (*unmap)(void* bytes, size_t n);    // null: the bundle's bytes are the caller's
+  void (*unmap)(void* bytes, size_t n);  // null: the bundle's bytes are the caller's
 };
 
 struct edgecl_session {
@@ -36,10 +36,13 @@ struct edgecl_session {
 
 namespace edgecl::api {
 
-// At the top of every entry that uses a session: takes its busy flag and sets the floating-point control word, for the length of the call.
+// At the top of every entry that uses a session: takes its busy flag and sets the floating-point control word, for the
+// length of the call.
 class SessionCall {
  public:
-  explicit SessionCall(const edgecl_session* session) : session_(session) { entered_ = session && session->busy.exchange(1, std::memory_order_acquire) == 0; }
+  explicit SessionCall(const edgecl_session* session) : session_(session) {
+    entered_ = session && session->busy.exchange(1, std::memory_order_acquire) == 0;
+  }
   ~SessionCall() {
     if (entered_) session_->busy.store(0, std::memory_order_release);
   }

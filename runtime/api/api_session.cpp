@@ -84,14 +84,16 @@ Status measure(const edgecl_model& model, const SessionConfig& config, SessionSi
   Session unused;
   lay_out(&arena, model, config, &unused);
   if (arena.exhausted()) {
-    return failure(EDGECL_E_CAPACITY, "expected a session that fits the address space; found one that does not; lower max_batch or replay_capacity");
+    return failure(
+        EDGECL_E_CAPACITY,
+        "expected a session that fits the address space; found one that does not; lower max_batch or replay_capacity");
   }
   *sizes = session_sizes(arena, model.plan, config);
   return Status();
 }
 
-Status build(edgecl_model* model, const SessionConfig& config, void* memory, size_t bytes, const edgecl_allocator* owner,
-             edgecl_session** session) {
+Status build(edgecl_model* model, const SessionConfig& config, void* memory, size_t bytes,
+             const edgecl_allocator* owner, edgecl_session** session) {
   if (reinterpret_cast<uintptr_t>(memory) % kArenaAlignment != 0) {
     return failure(EDGECL_E_ARGUMENT, "expected an arena aligned to 64 bytes; found it otherwise; align it");
   }
@@ -99,7 +101,8 @@ Status build(edgecl_model* model, const SessionConfig& config, void* memory, siz
   Session learner;
   edgecl_session* handle = lay_out(&arena, *model, config, &learner);
   if (arena.exhausted()) {
-    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected an arena of the size that edgecl_session_sizes gives; found %zu bytes; enlarge it", bytes);
+    return failure(EDGECL_E_ARENA_TOO_SMALL,
+                   "expected an arena of the size that edgecl_session_sizes gives; found %zu bytes; enlarge it", bytes);
   }
   new (handle) edgecl_session{};
   handle->session = learner;
@@ -112,7 +115,8 @@ Status build(edgecl_model* model, const SessionConfig& config, void* memory, siz
   return Status();
 }
 
-Status init(edgecl_model* model, const edgecl_session_config* config, void* arena, size_t arena_bytes, edgecl_session** session) {
+Status init(edgecl_model* model, const edgecl_session_config* config, void* arena, size_t arena_bytes,
+            edgecl_session** session) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   EDGECL_RETURN_IF_FAILED(check_pointer(arena, "arena"));
   EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
@@ -121,7 +125,8 @@ Status init(edgecl_model* model, const edgecl_session_config* config, void* aren
   return build(model, checked, arena, arena_bytes, nullptr, session);
 }
 
-Status create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator, edgecl_session** session) {
+Status create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator,
+              edgecl_session** session) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
   SessionConfig checked;
@@ -133,7 +138,8 @@ Status create(edgecl_model* model, const edgecl_session_config* config, const ed
   const size_t bytes = static_cast<size_t>(sizes.arena_bytes);
   void* arena = chosen.allocate(chosen.user, bytes, kArenaAlignment);
   if (arena == nullptr) {
-    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; lower max_batch or replay_capacity", bytes);
+    return failure(EDGECL_E_NO_MEMORY,
+                   "expected %zu bytes from the allocator; found none; lower max_batch or replay_capacity", bytes);
   }
   Status status = build(model, checked, arena, bytes, &chosen, session);
   if (!status.ok()) chosen.release(chosen.user, arena, bytes);
@@ -174,23 +180,24 @@ edgecl_status edgecl_session_config_init(const edgecl_model* model, edgecl_sessi
   return EDGECL_OK;
 }
 
-edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes, edgecl_error* err) {
+edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes,
+                                   edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::sizes_of(model, config, sizes);
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config, void* arena, size_t arena_bytes,
-                                  edgecl_session** session, edgecl_error* err) {
+edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config, void* arena,
+                                  size_t arena_bytes, edgecl_session** session, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::init(model, config, arena, arena_bytes, session);
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_session_create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator,
-                                    edgecl_session** session, edgecl_error* err) {
+edgecl_status edgecl_session_create(edgecl_model* model, const edgecl_session_config* config,
+                                    const edgecl_allocator* allocator, edgecl_session** session, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::create(model, config, allocator, session);
@@ -215,7 +222,9 @@ void edgecl_session_destroy(edgecl_session* session) {
   model->n_sessions.fetch_sub(1, std::memory_order_acq_rel);
 }
 
-const char* edgecl_session_error(const edgecl_session* session) { return session ? session->error : ""; }
+const char* edgecl_session_error(const edgecl_session* session) {
+  return session ? session->error : "";
+}
 
 edgecl_status edgecl_session_learning_rate(edgecl_session* session, float learning_rate) {
   const api::SessionCall call(session);

@@ -1,8 +1,7 @@
 // Size, export, import and digest of a session's state.
 // Never here: the format (runtime/learn/state_format.h).
-#include "runtime/learn/state.h"
-
 #include "runtime/api/api_objects.h"
+#include "runtime/learn/state.h"
 
 namespace edgecl::api {
 namespace {
@@ -12,7 +11,8 @@ Status export_into(const edgecl_session* session, void* buffer, size_t capacity,
   EDGECL_RETURN_IF_FAILED(check_pointer(written, "written"));
   const uint64_t bytes = state_bytes(session->session);
   if (bytes > capacity) {
-    return failure(EDGECL_E_SHAPE, "expected room for %llu bytes; found %zu; ask edgecl_state_size", static_cast<unsigned long long>(bytes), capacity);
+    return failure(EDGECL_E_SHAPE, "expected room for %llu bytes; found %zu; ask edgecl_state_size",
+                   static_cast<unsigned long long>(bytes), capacity);
   }
   export_state(session->session, static_cast<uint8_t*>(buffer));
   *written = static_cast<size_t>(bytes);

@@ -14,13 +14,17 @@ Status check_struct(const void* object, size_t known_bytes, const char* name) {
   uint32_t size;
   memcpy(&size, object, sizeof size);
   if (size < sizeof size) {
-    return failure(EDGECL_E_ARGUMENT, "expected struct_size = sizeof(%s); found %u; set it before the call", name, size);
+    return failure(EDGECL_E_ARGUMENT, "expected struct_size = sizeof(%s); found %u; set it before the call", name,
+                   size);
   }
   const uint8_t* bytes = static_cast<const uint8_t*>(object);
   for (size_t i = known_bytes; i < size; i++) {
     if (bytes[i] != 0) {
-      return failure(EDGECL_E_ARGUMENT, "expected %s of at most %zu bytes, or zeros behind them; found a field that this library does not know; "
-                     "use a newer library or clear the field", name, known_bytes);
+      return failure(
+          EDGECL_E_ARGUMENT,
+          "expected %s of at most %zu bytes, or zeros behind them; found a field that this library does not know; "
+          "use a newer library or clear the field",
+          name, known_bytes);
     }
   }
   return Status();

@@ -10,7 +10,8 @@
 
 namespace edgecl::api {
 
-// NULL, a size too small to hold itself, and a larger struct whose tail this library does not know but which is not zero.
+// NULL, a size too small to hold itself, and a larger struct whose tail this library does not know but which is not
+// zero.
 Status check_struct(const void* object, size_t known_bytes, const char* name);
 
 template <class T>
@@ -18,9 +19,12 @@ Status check_struct(const T* object, const char* name) {
   return check_struct(static_cast<const void*>(object), sizeof(T), name);
 }
 // The same for an error record, which may be NULL.
-inline Status check_error_struct(const edgecl_error* err) { return err ? check_struct(err, "edgecl_error") : Status(); }
+inline Status check_error_struct(const edgecl_error* err) {
+  return err ? check_struct(err, "edgecl_error") : Status();
+}
 
-// The caller's struct as this library knows it; fields that a shorter one lacks are zero. Precondition: check_struct succeeded.
+// The caller's struct as this library knows it; fields that a shorter one lacks are zero. Precondition: check_struct
+// succeeded.
 template <class T>
 T read_struct(const T* from) {
   T to;

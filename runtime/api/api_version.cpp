@@ -1,7 +1,8 @@
 // Versions, build line, names of status codes.
 // Never here: anything about a model or a session.
-#include <atomic>
 #include <stdio.h>
+
+#include <atomic>
 
 #include "kernels/kernels.h"
 #include "runtime/core/bundle_format.h"
@@ -10,7 +11,8 @@
 
 #define EDGECL_TEXT_OF(x) #x
 #define EDGECL_TEXT(x) EDGECL_TEXT_OF(x)
-#define EDGECL_VERSION_TEXT EDGECL_TEXT(EDGECL_VERSION_MAJOR) "." EDGECL_TEXT(EDGECL_VERSION_MINOR) "." EDGECL_TEXT(EDGECL_VERSION_PATCH)
+#define EDGECL_VERSION_TEXT \
+  EDGECL_TEXT(EDGECL_VERSION_MAJOR) "." EDGECL_TEXT(EDGECL_VERSION_MINOR) "." EDGECL_TEXT(EDGECL_VERSION_PATCH)
 
 namespace {
 
@@ -29,8 +31,8 @@ std::atomic<uint32_t> build_line_state{0};  // 0 not written, 1 being written, 2
 void write_build_line() {
   const char* levels[16];
   const int n = edgecl::kernel_levels(levels, 16);
-  int at = snprintf(build_line, sizeof build_line, "edgecl %s, %s, bundle format %u, state format %u, kernels", EDGECL_VERSION_TEXT, kCompiler,
-                    edgecl::format::kVersion, edgecl::state_format::kVersion);
+  int at = snprintf(build_line, sizeof build_line, "edgecl %s, %s, bundle format %u, state format %u, kernels",
+                    EDGECL_VERSION_TEXT, kCompiler, edgecl::format::kVersion, edgecl::state_format::kVersion);
   for (int i = 0; i < n && i < 16; i++) {
     at += snprintf(build_line + at, sizeof build_line - static_cast<size_t>(at), "%s%s", i ? "," : " ", levels[i]);
   }
@@ -40,9 +42,13 @@ void write_build_line() {
 
 extern "C" {
 
-uint32_t edgecl_version_number(void) { return EDGECL_VERSION_NUMBER; }
+uint32_t edgecl_version_number(void) {
+  return EDGECL_VERSION_NUMBER;
+}
 
-const char* edgecl_version_string(void) { return EDGECL_VERSION_TEXT; }
+const char* edgecl_version_string(void) {
+  return EDGECL_VERSION_TEXT;
+}
 
 const char* edgecl_build_info(void) {
   uint32_t expected = 0;
@@ -55,14 +61,19 @@ const char* edgecl_build_info(void) {
   return build_line;
 }
 
-uint32_t edgecl_bundle_format_version(void) { return edgecl::format::kVersion; }
+uint32_t edgecl_bundle_format_version(void) {
+  return edgecl::format::kVersion;
+}
 
-uint32_t edgecl_state_format_version(void) { return edgecl::state_format::kVersion; }
+uint32_t edgecl_state_format_version(void) {
+  return edgecl::state_format::kVersion;
+}
 
 const char* edgecl_status_name(edgecl_status status) {
   switch (status) {
 #define EDGECL_STATUS_CASE(name) \
-  case name: return #name;
+  case name:                     \
+    return #name;
     EDGECL_STATUS_CASE(EDGECL_OK)
     EDGECL_STATUS_CASE(EDGECL_E_ARGUMENT)
     EDGECL_STATUS_CASE(EDGECL_E_SHAPE)
@@ -85,7 +96,8 @@ const char* edgecl_status_name(edgecl_status status) {
     EDGECL_STATUS_CASE(EDGECL_E_NUMERIC)
     EDGECL_STATUS_CASE(EDGECL_E_INTERNAL)
 #undef EDGECL_STATUS_CASE
-    default: return "unknown status";
+    default:
+      return "unknown status";
   }
 }
 

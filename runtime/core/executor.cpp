@@ -117,14 +117,35 @@ void gather_transposed_values(const Plan& plan, const Buffers& buffers) {
   buffers.parallel.run(n_parts, body);
 }
 
+bool is_small(const Plan& plan, const Buffers& buffers, uint32_t index, uint64_t macs, uint32_t rows) {
+  const format::OpRecord& op = plan.ops[index];
+  const uint64_t floats = tensor_row_floats(plan.tensors[op.inputs[0]]) + tensor_row_floats(plan.tensors[op.output]);
+  return macs + floats * rows < buffers.serial_work;
+}
+
+// Runs the kernels that a visit names.
+struct KernelRunner {
+  const Buffers& buffers;
+  bool serial;
+
+  template <class Args>
+  void operator()(KernelField<Args> kernel, ScratchField<Args>, const Args& args) const {
+    if (serial) {
+      (buffers.kernels->*kernel)(args, 0, 1, buffers.scratch);
+    } else {
+      run_kernel(buffers, buffers.kernels->*kernel, args);
+    }
+  }
+};
+
 }  // namespace
 
 void forward(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode) {
   const Pass pass = {plan, buffers, rows, mode};
   for (uint32_t i = 0; i < plan.ops.n; i++) {
-    OpTimer timer(buffers, i, 0, op_macs_forward(plan, i, true) * rows);
-    visit_forward(pass, i,
-                  [&](auto kernel, auto, const auto& args) { run_kernel(buffers, buffers.kernels->*kernel, args); });
+    const uint64_t macs = op_macs_forward(plan, i, true) * rows;
+    OpTimer timer(buffers, i, 0, macs);
+    visit_forward(pass, i, KernelRunner{buffers, is_small(plan, buffers, i, macs, rows)});
   }
 }
 
@@ -132,9 +153,9 @@ void backward(const Plan& plan, const Buffers& buffers, uint32_t rows) {
   gather_transposed_values(plan, buffers);
   const Pass pass = {plan, buffers, rows, Mode::kLearn};
   for (const format::BackwardRecord& record : plan.backward) {
-    OpTimer timer(buffers, record.op, 1, op_macs_backward(plan, record.op, true) * rows);
-    visit_backward(pass, record,
-                   [&](auto kernel, auto, const auto& args) { run_kernel(buffers, buffers.kernels->*kernel, args); });
+    const uint64_t macs = op_macs_backward(plan, record.op, true) * rows;
+    OpTimer timer(buffers, record.op, 1, macs);
+    visit_backward(pass, record, KernelRunner{buffers, is_small(plan, buffers, record.op, macs, rows)});
   }
 }
 

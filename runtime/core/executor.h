@@ -54,6 +54,9 @@ struct Buffers {
   size_t scratch_stride = 0;       // scratch_bytes_per_thread(...)
   const KernelTable* kernels = nullptr;
   Parallel parallel;
+  // A round of a thread pool costs microseconds: ops of fewer multiply-adds plus floats than this run as one part. Does
+  // not change results.
+  uint64_t serial_work = 65536;
   Profiler profiler;
 };
 

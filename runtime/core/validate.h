@@ -51,7 +51,8 @@ Status validate_parity(const Plan& plan);
 Status validate_backward(const Plan& plan);  // the list is complete, ordered and each gradient is written once
 Status validate_counts(const Plan& plan);    // multiply-adds stored in MODEL
 
-// Index of an op's params: what the kind wants there.
+bool is_finite(float x);
+bool all_zero(const void* bytes, uint64_t n);
 bool param_is_vector(const format::ParamRecord& param, uint32_t n);  // dense [n]
 bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b);
 

@@ -15,10 +15,11 @@ struct Augment {
   bool on() const { return crop > 0 || flip; }
 };
 
-// For each of `rows` rows, current and replayed alike, in row order: vertical offset, horizontal offset (both uniform in -crop..crop), flip
-// (probability 1/2). An image one pixel high is not moved vertically: nothing of it would be left.
-void draw_augmentation(const Augment& augment, uint32_t height, uint32_t rows, RandomStream* random, int8_t* crop_y, int8_t* crop_x,
-                       uint8_t* flip);
+// For each of `rows` rows, current and replayed alike, in row order: vertical offset, horizontal offset (both uniform
+// in -crop..crop), flip (probability 1/2). An image one pixel high is not moved vertically: nothing of it would be
+// left.
+void draw_augmentation(const Augment& augment, uint32_t height, uint32_t rows, RandomStream* random, int8_t* crop_y,
+                       int8_t* crop_x, uint8_t* flip);
 
 }  // namespace edgecl
 

@@ -10,17 +10,21 @@ namespace edgecl {
 Status check_batch(const Session& session, const Batch& batch) {
   if (batch.n == 0) return failure(EDGECL_E_ARGUMENT, "expected n_samples of at least 1; found 0; hand in a sample");
   if (batch.dtype != session.plan->input->dtype) {
-    return failure(EDGECL_E_DTYPE, "expected samples of dtype %u (0 float32, 1 uint8); found %u; convert them, or export for that dtype",
-                   session.plan->input->dtype, batch.dtype);
+    return failure(
+        EDGECL_E_DTYPE,
+        "expected samples of dtype %u (0 float32, 1 uint8); found %u; convert them, or export for that dtype",
+        session.plan->input->dtype, batch.dtype);
   }
   if (batch.elements != session.sample_elements) {
-    return failure(EDGECL_E_SHAPE, "expected %llu elements per sample; found %llu; reshape the samples to the bundle's input_dims",
-                   static_cast<unsigned long long>(session.sample_elements), static_cast<unsigned long long>(batch.elements));
+    return failure(
+        EDGECL_E_SHAPE, "expected %llu elements per sample; found %llu; reshape the samples to the bundle's input_dims",
+        static_cast<unsigned long long>(session.sample_elements), static_cast<unsigned long long>(batch.elements));
   }
   if (batch.dtype != format::kInputF32) return Status();
   for (uint32_t row = 0; row < batch.n; row++) {
     if (!all_finite(static_cast<const float*>(batch.sample(session, row)), static_cast<int64_t>(batch.elements))) {
-      return failure(EDGECL_E_NUMERIC, "expected finite numbers; found NaN or infinity in sample %u; drop or repair the sample", row);
+      return failure(EDGECL_E_NUMERIC,
+                     "expected finite numbers; found NaN or infinity in sample %u; drop or repair the sample", row);
     }
   }
   return Status();
@@ -49,7 +53,9 @@ Status check_loaded_input(const Session& session, uint32_t rows) {
   const Tensor x = plan_tensor(*session.plan, session.buffers, 0, rows, Mode::kLearn);
   const uint64_t n = static_cast<uint64_t>(x.size());
   if (all_finite(x.data, x.size()) && largest_magnitude(x.data, n) <= kLargestInput) return Status();
-  return failure(EDGECL_E_NUMERIC, "expected samples that stay below 1e12 once normalised; found a larger number; repair or drop the sample");
+  return failure(
+      EDGECL_E_NUMERIC,
+      "expected samples that stay below 1e12 once normalised; found a larger number; repair or drop the sample");
 }
 
 }  // namespace edgecl

@@ -21,14 +21,16 @@ struct Batch {
   }
 };
 
-// Dtype (E_DTYPE), element count (E_SHAPE), at least one row (E_ARGUMENT), every float finite (E_NUMERIC, naming the sample).
+// Dtype (E_DTYPE), element count (E_SHAPE), at least one row (E_ARGUMENT), every float finite (E_NUMERIC, naming the
+// sample).
 Status check_batch(const Session& session, const Batch& batch);
 
-// Normalises the raw samples session->step.samples[0..rows) into tensor 0. `augmented`: with the crop and flip parameters of the step memory.
+// Normalises the raw samples session->step.samples[0..rows) into tensor 0. `augmented`: with the crop and flip
+// parameters of the step memory.
 void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented);
 
-// Largest normalised magnitude that a learn step takes. A finite but absurd sample (1e38) might pass one step by luck and then sit in the replay
-// buffer, where each step that draws it would be refused, for ever.
+// Largest normalised magnitude that a learn step takes. A finite but absurd sample (1e38) might pass one step by luck
+// and then sit in the replay buffer, where each step that draws it would be refused, for ever.
 constexpr float kLargestInput = 1e12f;
 // E_NUMERIC when tensor 0, loaded for a learn step of `rows` rows, goes beyond it.
 Status check_loaded_input(const Session& session, uint32_t rows);

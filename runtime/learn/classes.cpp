@@ -24,7 +24,9 @@ size_t utf8_sequence(const uint8_t* p, size_t left) {
   return n;
 }
 
-void default_name(uint32_t label, char name[kMaxClassNameBytes + 1]) { snprintf(name, kMaxClassNameBytes + 1, "%u", label); }
+void default_name(uint32_t label, char name[kMaxClassNameBytes + 1]) {
+  snprintf(name, kMaxClassNameBytes + 1, "%u", label);
+}
 
 }  // namespace
 
@@ -60,8 +62,9 @@ Status check_class_name(const char* name) {
   size_t n = 0;
   while (n <= kMaxClassNameBytes && name[n]) n++;
   if (n == 0 || n > kMaxClassNameBytes) {
-    return failure(EDGECL_E_ARGUMENT, "expected a class name of 1 to %zu bytes; found %s; give a shorter or non-empty name", kMaxClassNameBytes,
-                   n == 0 ? "an empty one" : "a longer one");
+    return failure(EDGECL_E_ARGUMENT,
+                   "expected a class name of 1 to %zu bytes; found %s; give a shorter or non-empty name",
+                   kMaxClassNameBytes, n == 0 ? "an empty one" : "a longer one");
   }
   if (!valid_class_name(reinterpret_cast<const uint8_t*>(name), n)) {
     return failure(EDGECL_E_ARGUMENT, "expected a class name in UTF-8; found bytes that are not; encode the name");
@@ -71,7 +74,8 @@ Status check_class_name(const char* name) {
 
 Status check_class_add(const ClassTable& table, uint32_t label, const char* name) {
   if (table.entries[label].issued) {
-    return failure(EDGECL_E_NOT_FOUND, "expected a label that was never issued; found %u, which was removed; use a new label", label);
+    return failure(EDGECL_E_NOT_FOUND,
+                   "expected a label that was never issued; found %u, which was removed; use a new label", label);
   }
   char decimal[kMaxClassNameBytes + 1];
   if (name == nullptr) {
@@ -82,8 +86,9 @@ Status check_class_add(const ClassTable& table, uint32_t label, const char* name
   }
   const int32_t other = class_find(table, name);
   if (other >= 0) {
-    return failure(EDGECL_E_ARGUMENT, "expected a class name that is not in use; found \"%s\", the name of class %d; give another name", name,
-                   static_cast<int>(other));
+    return failure(EDGECL_E_ARGUMENT,
+                   "expected a class name that is not in use; found \"%s\", the name of class %d; give another name",
+                   name, static_cast<int>(other));
   }
   return Status();
 }

@@ -21,11 +21,11 @@ struct ClassEntry {
 };
 
 struct ClassTable {
-  uint32_t capacity = 0;         // labels 0..capacity-1 (max_classes)
-  uint32_t n_columns = 0;        // class capacity of the bundle: columns of the logits
+  uint32_t capacity = 0;   // labels 0..capacity-1 (max_classes)
+  uint32_t n_columns = 0;  // class capacity of the bundle: columns of the logits
   uint32_t n_present = 0;
-  ClassEntry* entries = nullptr; // [capacity]
-  uint8_t* present = nullptr;    // [n_columns] 1 = has a class; what the loss kernels take as `allowed`
+  ClassEntry* entries = nullptr;  // [capacity]
+  uint8_t* present = nullptr;     // [n_columns] 1 = has a class; what the loss kernels take as `allowed`
 };
 
 void plan_classes(Arena* arena, const Plan& plan, uint32_t capacity, ClassTable* table);
@@ -37,8 +37,8 @@ Status check_class_name(const char* name);
 // The same for bytes that came out of a file.
 bool valid_class_name(const uint8_t* bytes, size_t n);
 
-// Whether the label can be issued now under `name` (null: the decimal label): E_NOT_FOUND when it was issued and removed, E_ARGUMENT for a bad
-// name or one in use. Changes nothing.
+// Whether the label can be issued now under `name` (null: the decimal label): E_NOT_FOUND when it was issued and
+// removed, E_ARGUMENT for a bad name or one in use. Changes nothing.
 Status check_class_add(const ClassTable& table, uint32_t label, const char* name);
 // Issues it. Precondition: check_class_add succeeded.
 void class_add(ClassTable* table, uint32_t label, const char* name);

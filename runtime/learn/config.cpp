@@ -10,16 +10,20 @@
 namespace edgecl {
 namespace {
 
-bool finite_in(float x, float low, float high) { return x >= low && x <= high; }  // false for NaN
+bool finite_in(float x, float low, float high) {
+  return x >= low && x <= high;
+}  // false for NaN
 
 Status check_number(const char* field, float value, float low, float high, const char* range) {
   if (finite_in(value, low, high)) return Status();
-  return failure(EDGECL_E_ARGUMENT, "expected %s in %s; found a value outside it; set it within the range", field, range);
+  return failure(EDGECL_E_ARGUMENT, "expected %s in %s; found a value outside it; set it within the range", field,
+                 range);
 }
 
 Status check_range(const char* field, uint32_t value, uint32_t low, uint32_t high) {
   if (value >= low && value <= high) return Status();
-  return failure(EDGECL_E_ARGUMENT, "expected %s in %u..%u; found %u; set it within the range", field, low, high, value);
+  return failure(EDGECL_E_ARGUMENT, "expected %s in %u..%u; found %u; set it within the range", field, low, high,
+                 value);
 }
 
 }  // namespace
@@ -30,7 +34,9 @@ uint64_t sample_elements(const Plan& plan) {
   return n;
 }
 
-uint64_t sample_bytes(const Plan& plan) { return sample_elements(plan) * (plan.input->dtype == format::kInputU8 ? 1 : sizeof(float)); }
+uint64_t sample_bytes(const Plan& plan) {
+  return sample_elements(plan) * (plan.input->dtype == format::kInputU8 ? 1 : sizeof(float));
+}
 
 SessionConfig default_config(const Plan& plan) {
   const format::RecipeRecord& recipe = *plan.recipe;
@@ -64,21 +70,29 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
   if (plan.classes.n > 0) {
     const format::ClassRecord& last = plan.classes[plan.classes.n - 1];
     if (last.label >= config.max_classes) {
-      return failure(EDGECL_E_CAPACITY, "expected max_classes above every label of the bundle; found max_classes %u and label %u; raise it",
-                     config.max_classes, last.label);
+      return failure(
+          EDGECL_E_CAPACITY,
+          "expected max_classes above every label of the bundle; found max_classes %u and label %u; raise it",
+          config.max_classes, last.label);
     }
   }
   if (!rows_fit(plan, config_step_rows(config))) {
-    return failure(EDGECL_E_CAPACITY, "expected tensors below 2^31 numbers; found more with the %u rows of a step; lower max_batch or replay_batch",
-                   config_step_rows(config));
+    return failure(
+        EDGECL_E_CAPACITY,
+        "expected tensors below 2^31 numbers; found more with the %u rows of a step; lower max_batch or replay_batch",
+        config_step_rows(config));
   }
   if (config.predict_only) return Status();
   if (plan.logits_gradient() == format::kNone) {
-    return failure(EDGECL_E_UNSUPPORTED, "expected a bundle with trainable parameters; found none in \"%s\"; set predict_only = 1 or export it "
-                   "with a trainable part", plan.string(plan.model->name));
+    return failure(
+        EDGECL_E_UNSUPPORTED,
+        "expected a bundle with trainable parameters; found none in \"%s\"; set predict_only = 1 or export it "
+        "with a trainable part",
+        plan.string(plan.model->name));
   }
   if ((config.augment_crop || config.augment_flip) && plan.input->rank != 3) {
-    return failure(EDGECL_E_UNSUPPORTED, "expected samples of rank 3 for augment_crop and augment_flip; found rank %u; set both to 0",
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected samples of rank 3 for augment_crop and augment_flip; found rank %u; set both to 0",
                    plan.input->rank);
   }
   EDGECL_RETURN_IF_FAILED(check_number("learning_rate", config.learning_rate, FLT_MIN, FLT_MAX, "(0, 3.4e38]"));

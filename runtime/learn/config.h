@@ -32,17 +32,19 @@ struct SessionConfig {
   float learning_rate, momentum, weight_decay;
   float alpha, beta;
   uint64_t seed;
-  Parallel parallel;                      // n_threads repeated by the session
-  uint64_t (*now_us)(void* user);         // null: no profiler
+  Parallel parallel;               // n_threads repeated by the session
+  uint64_t (*now_us)(void* user);  // null: no profiler
   void (*log)(void* user, int32_t level, const char* text);
   void* hook_user;
 };
 
-// The recipe that the bundle ships; one thread, seed 0, every class column usable. A bundle that trains nothing gets predict_only.
+// The recipe that the bundle ships; one thread, seed 0, every class column usable. A bundle that trains nothing gets
+// predict_only.
 SessionConfig default_config(const Plan& plan);
 
-// Every field in its range and in keeping with the plan. Errors: E_ARGUMENT (a field out of range), E_CAPACITY (max_classes below a label of
-// the bundle), E_UNSUPPORTED (learning wanted from a bundle that trains nothing; augmentation of what is not an image).
+// Every field in its range and in keeping with the plan. Errors: E_ARGUMENT (a field out of range), E_CAPACITY
+// (max_classes below a label of the bundle), E_UNSUPPORTED (learning wanted from a bundle that trains nothing;
+// augmentation of what is not an image).
 Status check_config(const Plan& plan, const SessionConfig& config);
 
 // Bytes of one raw sample, as the caller hands it in and as the replay buffer keeps it.

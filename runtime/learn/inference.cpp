@@ -26,8 +26,9 @@ Status run_pieces(Session* session, const Batch& batch, uint32_t tensor, const R
     forward(plan, session->buffers, rows, Mode::kPredict);
     const Tensor result = plan_tensor(plan, session->buffers, tensor, rows, Mode::kPredict);
     if (!all_finite(result.data, result.size())) {
-      return failure(EDGECL_E_NUMERIC, "expected finite scores; found NaN or infinity among those of samples %u..%u; check their range", begin,
-                     begin + rows - 1);
+      return failure(EDGECL_E_NUMERIC,
+                     "expected finite scores; found NaN or infinity among those of samples %u..%u; check their range",
+                     begin, begin + rows - 1);
     }
     for (uint32_t r = 0; r < rows; r++) read(result, begin + r, r);
     session->samples_predicted += rows;
@@ -65,38 +66,43 @@ Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) 
 }  // namespace
 
 uint64_t embedding_size(const Plan& plan) {
-  return plan.model->embedding_tensor == format::kNone ? 0 : tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
+  return plan.model->embedding_tensor == format::kNone ? 0
+                                                       : tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
 }
 
 Status predict_rows(Session* session, const Batch& batch, void* context, PredictionSink sink) {
-  return run_pieces(session, batch, session->plan->model->logits_tensor, [&](const Tensor& logits, uint64_t row, uint32_t piece_row) {
-    sink(context, row, judge(session->classes, logits, piece_row));
-  });
+  return run_pieces(session, batch, session->plan->model->logits_tensor,
+                    [&](const Tensor& logits, uint64_t row, uint32_t piece_row) {
+                      sink(context, row, judge(session->classes, logits, piece_row));
+                    });
 }
 
 Status logits_rows(Session* session, const Batch& batch, float* out) {
   const ClassTable& classes = session->classes;
-  return run_pieces(session, batch, session->plan->model->logits_tensor, [&](const Tensor& logits, uint64_t row, uint32_t piece_row) {
-    for (uint32_t c = 0; c < classes.n_columns; c++) {
-      const float z = element(logits, piece_row, static_cast<int32_t>(c), 0);
-      out[row * classes.n_columns + c] = classes.present[c] ? z : -__builtin_inff();
-    }
-  });
+  return run_pieces(session, batch, session->plan->model->logits_tensor,
+                    [&](const Tensor& logits, uint64_t row, uint32_t piece_row) {
+                      for (uint32_t c = 0; c < classes.n_columns; c++) {
+                        const float z = element(logits, piece_row, static_cast<int32_t>(c), 0);
+                        out[row * classes.n_columns + c] = classes.present[c] ? z : -__builtin_inff();
+                      }
+                    });
 }
 
 Status embed_rows(Session* session, const Batch& batch, float* out) {
   const uint64_t size = embedding_size(*session->plan);
   if (size == 0) {
-    return failure(EDGECL_E_UNSUPPORTED, "expected a bundle with a separate head; found none in \"%s\"; use edgecl_logits",
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a bundle with a separate head; found none in \"%s\"; use edgecl_logits",
                    session->plan->string(session->plan->model->name));
   }
-  return run_pieces(session, batch, session->plan->model->embedding_tensor, [&](const Tensor& x, uint64_t row, uint32_t piece_row) {
-    float* to = out + row * size;
-    const int64_t positions = static_cast<int64_t>(x.height) * x.width;
-    for (int32_t c = 0; c < x.channels; c++) {
-      for (int64_t at = 0; at < positions; at++) *to++ = element(x, piece_row, c, at);
-    }
-  });
+  return run_pieces(session, batch, session->plan->model->embedding_tensor,
+                    [&](const Tensor& x, uint64_t row, uint32_t piece_row) {
+                      float* to = out + row * size;
+                      const int64_t positions = static_cast<int64_t>(x.height) * x.width;
+                      for (int32_t c = 0; c < x.channels; c++) {
+                        for (int64_t at = 0; at < positions; at++) *to++ = element(x, piece_row, c, at);
+                      }
+                    });
 }
 
 }  // namespace edgecl

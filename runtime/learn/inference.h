@@ -19,8 +19,9 @@ struct Prediction {
 // Receives the result of one row.
 using PredictionSink = void (*)(void* context, uint64_t row, const Prediction& prediction);
 
-// All take any number of rows, in pieces of max_batch, and compute each row by itself: a row's result does not depend on the batch it came in.
-// E_NUMERIC when a score of the network is not finite; results of earlier rows are then written already.
+// All take any number of rows, in pieces of max_batch, and compute each row by itself: a row's result does not depend
+// on the batch it came in. E_NUMERIC when a score of the network is not finite; results of earlier rows are then
+// written already.
 Status predict_rows(Session* session, const Batch& batch, void* context, PredictionSink sink);
 // out [n][columns].
 Status logits_rows(Session* session, const Batch& batch, float* out);

@@ -12,7 +12,8 @@
 namespace edgecl {
 namespace {
 
-// Labels in range, and their classes present or (if the session adds unseen labels) fit to be added. Fills the step's class sets.
+// Labels in range, and their classes present or (if the session adds unseen labels) fit to be added. Fills the step's
+// class sets.
 Status stage_labels(Session* session, const Batch& batch, const int32_t* labels, StepRows* rows) {
   const ClassTable& classes = session->classes;
   memcpy(session->step.present, classes.present, classes.n_columns);
@@ -21,17 +22,21 @@ Status stage_labels(Session* session, const Batch& batch, const int32_t* labels,
   for (uint32_t r = 0; r < batch.n; r++) {
     const int32_t label = labels[r];
     if (label < 0) {
-      return failure(EDGECL_E_ARGUMENT, "expected labels of at least 0; found %d at row %u; hand in the label of a class", static_cast<int>(label),
-                     r);
+      return failure(EDGECL_E_ARGUMENT,
+                     "expected labels of at least 0; found %d at row %u; hand in the label of a class",
+                     static_cast<int>(label), r);
     }
     if (static_cast<uint32_t>(label) >= classes.capacity) {
-      return failure(EDGECL_E_CAPACITY, "expected labels below max_classes (%u); found %d at row %u; make the session with more classes",
+      return failure(EDGECL_E_CAPACITY,
+                     "expected labels below max_classes (%u); found %d at row %u; make the session with more classes",
                      classes.capacity, static_cast<int>(label), r);
     }
     if (!session->step.present[label]) {
       if (!session->config.add_unseen_labels) {
-        return failure(EDGECL_E_NOT_FOUND, "expected labels of present classes; found %d at row %u; call edgecl_class_add first, or set "
-                       "add_unseen_labels", static_cast<int>(label), r);
+        return failure(EDGECL_E_NOT_FOUND,
+                       "expected labels of present classes; found %d at row %u; call edgecl_class_add first, or set "
+                       "add_unseen_labels",
+                       static_cast<int>(label), r);
       }
       EDGECL_RETURN_IF_FAILED(check_can_add(*session));
       EDGECL_RETURN_IF_FAILED(check_class_add(classes, static_cast<uint32_t>(label), nullptr));
@@ -46,11 +51,14 @@ Status stage_labels(Session* session, const Batch& batch, const int32_t* labels,
 
 Status check_request(Session* session, const Batch& batch, const int32_t* labels, StepRows* rows) {
   if (session->config.predict_only) {
-    return failure(EDGECL_E_UNSUPPORTED, "expected a session that learns; found predict_only = 1; make one with predict_only = 0");
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a session that learns; found predict_only = 1; make one with predict_only = 0");
   }
   if (batch.n > session->config.max_batch) {
-    return failure(EDGECL_E_CAPACITY, "expected at most max_batch = %u samples; found %u; cut the batch, or make the session with a larger one",
-                   session->config.max_batch, batch.n);
+    return failure(
+        EDGECL_E_CAPACITY,
+        "expected at most max_batch = %u samples; found %u; cut the batch, or make the session with a larger one",
+        session->config.max_batch, batch.n);
   }
   EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
   EDGECL_RETURN_IF_FAILED(stage_labels(session, batch, labels, rows));
@@ -64,8 +72,10 @@ uint32_t draw_replay(Session* session, StepRows* rows) {
   const uint32_t n_draws = config_draws(session->config);
   uint32_t total = 0;
   for (uint32_t d = 0; d < n_draws; d++) {
-    RandomStream random = step_stream(session->counters.seed, d == 0 ? Purpose::kDraw1 : Purpose::kDraw2, session->counters.step);
-    const uint32_t n = replay_draw(&session->replay, &random, config_draw_rows(session->config), session->step.slots + total);
+    RandomStream random =
+        step_stream(session->counters.seed, d == 0 ? Purpose::kDraw1 : Purpose::kDraw2, session->counters.step);
+    const uint32_t n =
+        replay_draw(&session->replay, &random, config_draw_rows(session->config), session->step.slots + total);
     rows->n[kSegmentDraw1 + d] = n;
     total += n;
   }
@@ -86,14 +96,16 @@ void gather_rows(Session* session, const Batch& batch, uint32_t n_replayed) {
   if (step.crop_y) {
     const Augment augment = {session->config.augment_crop, session->config.augment_flip};
     RandomStream random = step_stream(session->counters.seed, Purpose::kAugment, session->counters.step);
-    draw_augmentation(augment, session->plan->tensors[0].height, batch.n + n_replayed, &random, step.crop_y, step.crop_x, step.flip);
+    draw_augmentation(augment, session->plan->tensors[0].height, batch.n + n_replayed, &random, step.crop_y,
+                      step.crop_x, step.flip);
   }
 }
 
 // The backward pass may reuse the memory of the logits, so those that the buffer is to keep are copied out before it.
 void keep_logits(Session* session, uint32_t n_current, uint32_t n_rows) {
   if (session->step.logits == nullptr) return;
-  const Tensor logits = plan_tensor(*session->plan, session->buffers, session->plan->model->logits_tensor, n_rows, Mode::kLearn);
+  const Tensor logits =
+      plan_tensor(*session->plan, session->buffers, session->plan->model->logits_tensor, n_rows, Mode::kLearn);
   const int32_t lanes = logits.lanes;
   for (uint32_t r = 0; r < n_current; r++) {
     const int32_t group = static_cast<int32_t>(r) / lanes, lane = static_cast<int32_t>(r) % lanes;
@@ -118,7 +130,8 @@ void commit(Session* session, const Batch& batch, const int32_t* labels, uint32_
     session->classes.entries[label].samples_seen++;
     const uint32_t slot = replay_admit(&session->replay, &random);
     if (slot == kNoSlot) continue;
-    const float* logits = session->step.logits ? session->step.logits + static_cast<uint64_t>(r) * session->classes.n_columns : nullptr;
+    const float* logits =
+        session->step.logits ? session->step.logits + static_cast<uint64_t>(r) * session->classes.n_columns : nullptr;
     replay_store(&session->replay, slot, batch.sample(*session, r), labels[r], logits);
   }
   session->counters.step++;
@@ -129,14 +142,17 @@ void commit(Session* session, const Batch& batch, const int32_t* labels, uint32_
 
 }  // namespace
 
-Status learn_step(Session* session, const Batch& batch, const int32_t* labels, uint32_t slots_capacity, StepReport* report) {
+Status learn_step(Session* session, const Batch& batch, const int32_t* labels, uint32_t slots_capacity,
+                  StepReport* report) {
   const Plan& plan = *session->plan;
   StepRows rows = {};
   EDGECL_RETURN_IF_FAILED(check_request(session, batch, labels, &rows));
   const uint32_t n_replayed = draw_replay(session, &rows);
   if (n_replayed > slots_capacity) {
-    return failure(EDGECL_E_ARGUMENT, "expected room for the %u slots that this step draws; found replay_slots_capacity %u; enlarge the array",
-                   n_replayed, slots_capacity);
+    return failure(
+        EDGECL_E_ARGUMENT,
+        "expected room for the %u slots that this step draws; found replay_slots_capacity %u; enlarge the array",
+        n_replayed, slots_capacity);
   }
   gather_rows(session, batch, n_replayed);
   const uint32_t n_rows = batch.n + n_replayed;
@@ -148,14 +164,18 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
   method_of(session->config).losses(session->config, rows, &terms);
   const LossSums loss = compute_loss(*session, rows, terms);
   if (!loss_finite(loss)) {
-    return failure(EDGECL_E_NUMERIC, "expected a finite loss; found NaN or infinity; check the range of the samples, or lower the learning rate");
+    return failure(
+        EDGECL_E_NUMERIC,
+        "expected a finite loss; found NaN or infinity; check the range of the samples, or lower the learning rate");
   }
   keep_logits(session, batch.n, n_rows);
   backward(plan, session->buffers, n_rows);
   const SgdRates rates = {session->counters.learning_rate, session->config.momentum, session->config.weight_decay};
   UpdateBounds bounds = session->bounds;
   if (!gradients_finite(plan, session->buffers) || !update_stays_finite(plan, session->buffers, rates, &bounds)) {
-    return failure(EDGECL_E_NUMERIC, "expected finite gradients and weights that stay below 1e9; found a step that breaks this; check the range of the "
+    return failure(EDGECL_E_NUMERIC,
+                   "expected finite gradients and weights that stay below 1e9; found a step that breaks this; check "
+                   "the range of the "
                    "samples, or lower the learning rate");
   }
   commit(session, batch, labels, n_rows, rates);

@@ -18,13 +18,15 @@ struct StepReport {
   uint64_t macs_forward, macs_backward;
 };
 
-// Exactly one update from this batch and the method's replay draws; then the batch enters the reservoir. Either all of it happens, or, on any
-// failure, nothing that is exported has changed. `slots_capacity`: most drawn slots that the caller can take
-// (E_ARGUMENT when the step draws more); UINT32_MAX = does not want them.
-// Errors: E_UNSUPPORTED (predict-only session), E_CAPACITY (batch above max_batch, label beyond max_classes), E_NOT_FOUND (class not present),
-// E_ARGUMENT (negative label), E_DTYPE, E_SHAPE, E_NUMERIC (input, loss, gradient or batch statistic not finite, or the update would overflow).
-// Cost: one forward and backward pass over the rows; nothing depends on how much was learned before.
-Status learn_step(Session* session, const Batch& batch, const int32_t* labels, uint32_t slots_capacity, StepReport* report);
+// Exactly one update from this batch and the method's replay draws; then the batch enters the reservoir. Either all of
+// it happens, or, on any failure, nothing that is exported has changed. `slots_capacity`: most drawn slots that the
+// caller can take (E_ARGUMENT when the step draws more); UINT32_MAX = does not want them. Errors: E_UNSUPPORTED
+// (predict-only session), E_CAPACITY (batch above max_batch, label beyond max_classes), E_NOT_FOUND (class not
+// present), E_ARGUMENT (negative label), E_DTYPE, E_SHAPE, E_NUMERIC (input, loss, gradient or batch statistic not
+// finite, or the update would overflow). Cost: one forward and backward pass over the rows; nothing depends on how much
+// was learned before.
+Status learn_step(Session* session, const Batch& batch, const int32_t* labels, uint32_t slots_capacity,
+                  StepReport* report);
 
 }  // namespace edgecl
 

@@ -42,13 +42,17 @@ LossSums compute_loss(const Session& session, const StepRows& rows, const LossPl
       args.target = session.step.targets;
       run_kernel(session.buffers, kernels.logits_mse, args);
     }
-    float* sum = term.kind == LossKind::kLogitsMse ? &sums.logits : term.segment == kSegmentCurrent ? &sums.current : &sums.replay;
+    float* sum = term.kind == LossKind::kLogitsMse ? &sums.logits
+                 : term.segment == kSegmentCurrent ? &sums.current
+                                                   : &sums.replay;
     for (int32_t r = first; r < last; r++) *sum += session.step.loss_rows[r];
   }
   sums.total = sums.current + sums.replay + sums.logits;
   return sums;
 }
 
-bool loss_finite(const LossSums& sums) { return all_finite(&sums.total, 1); }
+bool loss_finite(const LossSums& sums) {
+  return all_finite(&sums.total, 1);
+}
 
 }  // namespace edgecl

@@ -8,7 +8,8 @@
 
 namespace edgecl {
 
-// Works on bit patterns: without the sign their order is the order of the numbers, and every compiler vectorises an integer maximum.
+// Works on bit patterns: without the sign their order is the order of the numbers, and every compiler vectorises an
+// integer maximum.
 inline float largest_magnitude(const float* x, uint64_t n) {
   int32_t largest = 0;
   for (uint64_t i = 0; i < n; i++) {

@@ -6,10 +6,14 @@ namespace edgecl {
 
 const Method& method_of(const SessionConfig& config) {
   switch (config.method) {
-    case format::kMethodEr: return kEr;
-    case format::kMethodDerpp: return kDerpp;
-    case format::kMethodErAce: return kErAce;
-    default: return kFinetune;
+    case format::kMethodEr:
+      return kEr;
+    case format::kMethodDerpp:
+      return kDerpp;
+    case format::kMethodErAce:
+      return kErAce;
+    default:
+      return kFinetune;
   }
 }
 
@@ -22,8 +26,12 @@ uint32_t config_draws(const SessionConfig& config) {
   return method_of(config).n_draws(config);
 }
 
-uint32_t config_step_rows(const SessionConfig& config) { return config.max_batch + config_draws(config) * config_draw_rows(config); }
+uint32_t config_step_rows(const SessionConfig& config) {
+  return config.max_batch + config_draws(config) * config_draw_rows(config);
+}
 
-bool config_stores_logits(const SessionConfig& config) { return config_draws(config) > 0 && method_of(config).stores_logits(config); }
+bool config_stores_logits(const SessionConfig& config) {
+  return config_draws(config) > 0 && method_of(config).stores_logits(config);
+}
 
 }  // namespace edgecl

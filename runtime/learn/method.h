@@ -12,7 +12,8 @@ namespace edgecl {
 constexpr uint32_t kMaxDraws = 2;
 constexpr uint32_t kMaxSegments = 1 + kMaxDraws;
 
-// A step makes ONE forward pass over the rows [current | draw 1 | draw 2], so batch-norm statistics are shared by all of them.
+// A step makes ONE forward pass over the rows [current | draw 1 | draw 2], so batch-norm statistics are shared by all
+// of them.
 enum Segment : uint32_t { kSegmentCurrent = 0, kSegmentDraw1 = 1, kSegmentDraw2 = 2 };
 struct StepRows {
   uint32_t n[kMaxSegments];  // rows of each segment; draws may be empty (buffer empty, or the method makes none)
@@ -38,7 +39,8 @@ struct LossPlan {
 };
 
 struct Method {
-  // Independent draws of at most config.replay_batch rows that each step makes; decides memory, so it may not depend on the step.
+  // Independent draws of at most config.replay_batch rows that each step makes; decides memory, so it may not depend on
+  // the step.
   uint32_t (*n_draws)(const SessionConfig& config);
   // Whether the buffer keeps the logits of the step in which a sample came.
   bool (*stores_logits)(const SessionConfig& config);
@@ -53,7 +55,8 @@ extern const Method kDerpp;     // method_derpp.cpp
 // By format::Method, which check_config proved to be one.
 const Method& method_of(const SessionConfig& config);
 
-// Draws of a step under this configuration: the method's, or none without a buffer. Most rows of one draw, and of a whole step.
+// Draws of a step under this configuration: the method's, or none without a buffer. Most rows of one draw, and of a
+// whole step.
 uint32_t config_draws(const SessionConfig& config);
 uint32_t config_draw_rows(const SessionConfig& config);
 uint32_t config_step_rows(const SessionConfig& config);

@@ -1,14 +1,20 @@
-// Dark Experience Replay++ (Buzzega, Boschini, Porrello, Abati, Calderara 2020, "Dark experience for general continual learning: a strong,
-// simple baseline", eq. 6). Never here: how logits are stored (replay.cpp).
+// Dark Experience Replay++: replay of stored logits and of labels.
+// Never here: how logits are stored (replay.cpp).
+// Buzzega, Boschini, Porrello, Abati, Calderara 2020, "Dark experience for general continual learning: a strong, simple
+// baseline".
 #include "runtime/learn/method.h"
 
 namespace edgecl {
 namespace {
 
-// Two independent draws: one for the logits, one for the labels. A term of weight 0 costs no rows; alpha > 0, beta = 0 is plain DER. The
-// first draw always is segment 1, so with alpha = 0 the labels' draw stands there.
-uint32_t n_draws(const SessionConfig& config) { return (config.alpha > 0 ? 1 : 0) + (config.beta > 0 ? 1 : 0); }
-bool stores_logits(const SessionConfig& config) { return config.alpha > 0; }
+// Two independent draws: one for the logits, one for the labels. A term of weight 0 costs no rows; alpha > 0, beta = 0
+// is plain DER. The first draw always is segment 1, so with alpha = 0 the labels' draw stands there.
+uint32_t n_draws(const SessionConfig& config) {
+  return (config.alpha > 0 ? 1 : 0) + (config.beta > 0 ? 1 : 0);
+}
+bool stores_logits(const SessionConfig& config) {
+  return config.alpha > 0;
+}
 
 // loss = mean CE(current, all present classes; with class_mask those of the batch)
 //      + alpha * mean over rows of draw 1 and over present classes of (logit - stored logit)^2
@@ -27,7 +33,8 @@ void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
   if (config.beta > 0) {
     const uint32_t n = rows.n[segment];
     if (n) {
-      plan->add({LossKind::kCrossEntropy, static_cast<Segment>(segment), ClassScope::kPresent, config.beta / static_cast<float>(n)});
+      plan->add({LossKind::kCrossEntropy, static_cast<Segment>(segment), ClassScope::kPresent,
+                 config.beta / static_cast<float>(n)});
     }
   }
 }

@@ -5,8 +5,12 @@
 namespace edgecl {
 namespace {
 
-uint32_t n_draws(const SessionConfig&) { return 0; }
-bool stores_logits(const SessionConfig&) { return false; }
+uint32_t n_draws(const SessionConfig&) {
+  return 0;
+}
+bool stores_logits(const SessionConfig&) {
+  return false;
+}
 
 // loss = mean over current rows of CE(all present classes); with class_mask over the classes of the batch.
 void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {

@@ -14,7 +14,8 @@ const float* field_of(const ParamBuffers& param, Field field) {
   return field == Field::kValue ? param.value : field == Field::kGradient ? param.gradient : param.velocity;
 }
 
-// Over all trainable parameters, each cut into as many slices as there are threads. A maximum has no order, so the cut changes nothing.
+// Over all trainable parameters, each cut into as many slices as there are threads. A maximum has no order, so the cut
+// changes nothing.
 double largest_of_field(const Plan& plan, const Buffers& buffers, Field field) {
   float of_part[kMaxThreads] = {};
   const uint32_t n_parts = buffers.parallel.n_threads;
@@ -46,7 +47,9 @@ UpdateBounds after_update(const UpdateBounds& before, double gradient, const Sgd
   return after;
 }
 
-bool within_limit(const UpdateBounds& bounds) { return bounds.weight <= kLargestWeight && bounds.velocity <= kLargestWeight; }
+bool within_limit(const UpdateBounds& bounds) {
+  return bounds.weight <= kLargestWeight && bounds.velocity <= kLargestWeight;
+}
 
 }  // namespace
 

@@ -7,8 +7,8 @@
 
 namespace edgecl {
 
-// Upper bounds of |weight| and |velocity| over all trainable parameters; negative: not known. They only save a scan of the weights in each
-// step: whether a step is refused never depends on them, so they are not part of the state.
+// Upper bounds of |weight| and |velocity| over all trainable parameters; negative: not known. They only save a scan of
+// the weights in each step: whether a step is refused never depends on them, so they are not part of the state.
 struct UpdateBounds {
   double weight = -1, velocity = -1;
 };
@@ -18,12 +18,12 @@ struct SgdRates {
   float learning_rate, momentum, weight_decay;
 };
 
-// Largest magnitude that a weight or velocity may have after an update. No trained network comes near it; one absurd sample (1e38, say) would
-// go beyond it, and a network that took such a step would never give a finite loss again.
+// Largest magnitude that a weight or velocity may have after an update. No trained network comes near it; one absurd
+// sample (1e38, say) would go beyond it, and a network that took such a step would never give a finite loss again.
 constexpr double kLargestWeight = 1e9;
 
-// True when an update with these gradients (all finite: gradients_finite) leaves every weight and velocity at most kLargestWeight, judged from
-// the largest gradient, weight and velocity together (so it may refuse a little early).
+// True when an update with these gradients (all finite: gradients_finite) leaves every weight and velocity at most
+// kLargestWeight, judged from the largest gradient, weight and velocity together (so it may refuse a little early).
 // Then `bounds` are those of after the update. Reads the gradients once, over all threads.
 bool update_stays_finite(const Plan& plan, const Buffers& buffers, const SgdRates& rates, UpdateBounds* bounds);
 

@@ -19,9 +19,13 @@ constexpr uint32_t kProfileReplay = 0xfffffffcu;
 class ProfileScope {
  public:
   ProfileScope(const Profiler& profiler, uint32_t code, uint32_t pass)
-      : profiler_(profiler), code_(code), pass_(pass), begin_us_(profiler.now_us ? profiler.now_us(profiler.clock_user) : 0) {}
+      : profiler_(profiler),
+        code_(code),
+        pass_(pass),
+        begin_us_(profiler.now_us ? profiler.now_us(profiler.clock_user) : 0) {}
   ~ProfileScope() {
-    if (profiler_.now_us) profiler_.event(profiler_.user, code_, pass_, begin_us_, profiler_.now_us(profiler_.clock_user), 0);
+    if (profiler_.now_us)
+      profiler_.event(profiler_.user, code_, pass_, begin_us_, profiler_.now_us(profiler_.clock_user), 0);
   }
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;

@@ -7,7 +7,9 @@
 namespace edgecl {
 namespace {
 
-uint64_t bitmap_words(uint32_t capacity) { return (static_cast<uint64_t>(capacity) + 31) / 32; }
+uint64_t bitmap_words(uint32_t capacity) {
+  return (static_cast<uint64_t>(capacity) + 31) / 32;
+}
 
 void wipe(Replay* replay, uint32_t from, uint32_t to) {
   if (from == to) return;
@@ -83,7 +85,8 @@ uint32_t replay_forget(Replay* replay, int32_t label, uint64_t rows_seen) {
   for (uint32_t slot = 0; slot < replay->fill; slot++) {
     if (replay->labels[slot] == label) continue;
     if (kept != slot) {
-      replay_store(replay, kept, replay->sample(slot), replay->labels[slot], replay->logits_width ? replay->slot_logits(slot) : nullptr);
+      replay_store(replay, kept, replay->sample(slot), replay->labels[slot],
+                   replay->logits_width ? replay->slot_logits(slot) : nullptr);
     }
     kept++;
   }

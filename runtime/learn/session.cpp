@@ -41,7 +41,9 @@ uint64_t learn_floats(const Plan& plan, const SessionConfig& config) {
   return config.predict_only ? 0 : activation_floats(plan, Mode::kLearn, config_step_rows(config));
 }
 
-uint64_t predict_floats(const Plan& plan, const SessionConfig& config) { return activation_floats(plan, Mode::kPredict, config.max_batch); }
+uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {
+  return activation_floats(plan, Mode::kPredict, config.max_batch);
+}
 
 // The head's column of one class: every stored entry that belongs to it, in values and velocities.
 void zero_column(ParamBuffers* param, const format::ParamRecord& record, uint32_t label) {
@@ -66,13 +68,16 @@ void zero_column(ParamBuffers* param, const format::ParamRecord& record, uint32_
 
 }  // namespace
 
-void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config, Session* session) {
+void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config,
+                  Session* session) {
   Buffers buffers;
-  const LearnableOptions learnable = {!config.predict_only, !config.predict_only && config.momentum > 0, config_step_rows(config)};
+  const LearnableOptions learnable = {!config.predict_only, !config.predict_only && config.momentum > 0,
+                                      config_step_rows(config)};
   plan_learnable(arena, plan, learnable, &buffers);
   plan_classes(arena, plan, config.max_classes, &session->classes);
   const uint32_t replay_capacity = config.predict_only ? 0 : config.replay_capacity;
-  plan_replay(arena, replay_capacity, sample_bytes(plan), config_stores_logits(config) ? plan.model->class_capacity : 0, &session->replay);
+  plan_replay(arena, replay_capacity, sample_bytes(plan), config_stores_logits(config) ? plan.model->class_capacity : 0,
+              &session->replay);
   plan_step_memory(arena, plan, config, &session->step);
 
   // A predict and a learn step never run at once, so they use the same memory.
@@ -123,22 +128,28 @@ void reset_session(Session* session) {
 
 Status check_can_add(const Session& session) {
   if (session.plan->model->head_weight != format::kNone) return Status();
-  return failure(EDGECL_E_UNSUPPORTED, "expected a bundle with a head whose columns are classes; found none in \"%s\"; export it with a head",
+  return failure(EDGECL_E_UNSUPPORTED,
+                 "expected a bundle with a head whose columns are classes; found none in \"%s\"; export it with a head",
                  session.plan->string(session.plan->model->name));
 }
 
 Status check_present(const Session& session, int32_t label) {
-  if (label >= 0 && static_cast<uint32_t>(label) < session.classes.capacity && session.classes.present[label]) return Status();
-  return failure(EDGECL_E_NOT_FOUND, "expected the label of a class that is present; found %d; add the class first, or ask edgecl_class_find",
-                 static_cast<int>(label));
+  if (label >= 0 && static_cast<uint32_t>(label) < session.classes.capacity && session.classes.present[label])
+    return Status();
+  return failure(
+      EDGECL_E_NOT_FOUND,
+      "expected the label of a class that is present; found %d; add the class first, or ask edgecl_class_find",
+      static_cast<int>(label));
 }
 
 Status add_class(Session* session, const char* name, int32_t* label) {
   EDGECL_RETURN_IF_FAILED(check_can_add(*session));
   const uint32_t next = class_next_label(session->classes);
   if (next == session->classes.capacity) {
-    return failure(EDGECL_E_CAPACITY, "expected a free label below max_classes; found all %u issued; make the session with a larger max_classes",
-                   session->classes.capacity);
+    return failure(
+        EDGECL_E_CAPACITY,
+        "expected a free label below max_classes; found all %u issued; make the session with a larger max_classes",
+        session->classes.capacity);
   }
   EDGECL_RETURN_IF_FAILED(check_class_add(session->classes, next, name));
   class_add(&session->classes, next, name);
@@ -166,7 +177,8 @@ Status set_learning_rate(Session* session, float learning_rate) {
     session->counters.learning_rate = learning_rate;
     return Status();
   }
-  return failure(EDGECL_E_ARGUMENT, "expected a learning rate above 0 and finite; found another number; give one such as 0.03");
+  return failure(EDGECL_E_ARGUMENT,
+                 "expected a learning rate above 0 and finite; found another number; give one such as 0.03");
 }
 
 }  // namespace edgecl

@@ -19,12 +19,12 @@ namespace edgecl {
 
 // What is exported beside weights, classes and exemplars.
 struct Counters {
-  uint64_t seed;              // from the configuration; an imported state brings its own
-  uint64_t step;              // steps done; with the seed it is the whole random state
+  uint64_t seed;  // from the configuration; an imported state brings its own
+  uint64_t step;  // steps done; with the seed it is the whole random state
   uint64_t samples_learned;
   uint64_t tasks;
   uint64_t macs_learn, macs_learn_dense;
-  float learning_rate;        // of the steps to come
+  float learning_rate;  // of the steps to come
 };
 
 // Work arrays of one pass over at most max_rows rows; contents mean nothing between calls.
@@ -47,7 +47,7 @@ struct Session {
   uint64_t sample_bytes = 0, sample_elements = 0;
   uint64_t macs_forward = 0, macs_forward_dense = 0, macs_backward = 0, macs_backward_dense = 0;  // per row
 
-  Buffers buffers;      // weights and their kin, statistics, activations, scratch
+  Buffers buffers;  // weights and their kin, statistics, activations, scratch
   ClassTable classes;
   Replay replay;
   Counters counters = {};
@@ -63,19 +63,21 @@ struct SessionSizes {
   uint64_t learnable_bytes, replay_bytes, learn_bytes, predict_bytes, scratch_bytes;
 };
 
-// Lays a session out in `arena`, which may hold pieces of the caller's already; measuring arenas only add up. `session` is then filled, but
-// holds no contents before reset_session. `config` was checked. O(ops).
-void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config, Session* session);
+// Lays a session out in `arena`, which may hold pieces of the caller's already; measuring arenas only add up. `session`
+// is then filled, but holds no contents before reset_session. `config` was checked. O(ops).
+void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config,
+                  Session* session);
 // Reads the regions of an arena that plan_session used.
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config);
 
 // Weights, statistics and classes as the bundle ships them; empty buffer, zero counters.
 void reset_session(Session* session);
 
-// Name of a class being added, or null for the decimal label. Errors: E_UNSUPPORTED (the bundle has no head that a class could use), E_CAPACITY,
-// E_ARGUMENT (name).
+// Name of a class being added, or null for the decimal label. Errors: E_UNSUPPORTED (the bundle has no head that a
+// class could use), E_CAPACITY, E_ARGUMENT (name).
 Status add_class(Session* session, const char* name, int32_t* label);
-// Unlearns a present class: zeroes its head column and velocity, drops its exemplars and counts. E_NOT_FOUND when it is not present.
+// Unlearns a present class: zeroes its head column and velocity, drops its exemplars and counts. E_NOT_FOUND when it is
+// not present.
 Status remove_class(Session* session, int32_t label);
 // E_NOT_FOUND unless 0 <= label < max_classes and the class is present.
 Status check_present(const Session& session, int32_t label);

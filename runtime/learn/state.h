@@ -21,9 +21,9 @@ void export_state(const Session& session, uint8_t* buffer);
 // The last 32 bytes of what an export would write, without writing it.
 void state_digest(const Session& session, uint8_t digest[kSha256Bytes]);
 
-// All or nothing: every byte is checked before the session is touched, also against an attacker who made the SHA-256 fit.
-// A predict-only session takes the state of a learning one and leaves out velocities and exemplars.
-// Errors: E_STATE_CORRUPT (the message names the section), E_STATE_MISMATCH (other bundle, other shapes, newer format).
+// All or nothing: every byte is checked before the session is touched, also against an attacker who made the SHA-256
+// fit. A predict-only session takes the state of a learning one and leaves out velocities and exemplars. Errors:
+// E_STATE_CORRUPT (the message names the section), E_STATE_MISMATCH (other bundle, other shapes, newer format).
 Status import_state(Session* session, const uint8_t* bytes, size_t n);
 
 }  // namespace edgecl

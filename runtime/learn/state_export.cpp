@@ -40,7 +40,9 @@ uint64_t state_statistics_bytes(const Plan& plan) {
   return bytes;
 }
 
-uint64_t state_exemplar_bytes(uint64_t sample_bytes, uint32_t logits_width) { return 4 + sample_bytes + logits_width * 4ull; }
+uint64_t state_exemplar_bytes(uint64_t sample_bytes, uint32_t logits_width) {
+  return 4 + sample_bytes + logits_width * 4ull;
+}
 
 namespace {
 
@@ -56,7 +58,8 @@ class StateWriter {
     to_ += n;
   }
   void u32(uint32_t x) {
-    const uint8_t b[4] = {static_cast<uint8_t>(x), static_cast<uint8_t>(x >> 8), static_cast<uint8_t>(x >> 16), static_cast<uint8_t>(x >> 24)};
+    const uint8_t b[4] = {static_cast<uint8_t>(x), static_cast<uint8_t>(x >> 8), static_cast<uint8_t>(x >> 16),
+                          static_cast<uint8_t>(x >> 24)};
     bytes(b, sizeof b);
   }
   void u64(uint64_t x) {
@@ -101,7 +104,9 @@ class StateWriter {
   Sha256 sha_;
 };
 
-uint64_t classes_bytes(uint64_t n_issued, uint64_t name_bytes) { return sf::kListBytes + n_issued * sf::kClassBytes + name_bytes; }
+uint64_t classes_bytes(uint64_t n_issued, uint64_t name_bytes) {
+  return sf::kListBytes + n_issued * sf::kClassBytes + name_bytes;
+}
 
 uint64_t classes_bytes(const ClassTable& classes) {
   uint64_t n_issued = 0, name_bytes = 0;
@@ -118,8 +123,8 @@ uint64_t replay_bytes(const Replay& replay) {
 }
 
 uint64_t total_bytes(const Plan& plan, uint32_t flags, uint64_t classes, uint64_t replay) {
-  return sf::kHeaderBytes + 6 * sf::kSectionHeaderBytes + sf::kConfigBytes + sf::kCountersBytes + state_params_bytes(plan, flags) +
-         state_statistics_bytes(plan) + classes + replay + sf::kTrailerBytes;
+  return sf::kHeaderBytes + 6 * sf::kSectionHeaderBytes + sf::kConfigBytes + sf::kCountersBytes +
+         state_params_bytes(plan, flags) + state_statistics_bytes(plan) + classes + replay + sf::kTrailerBytes;
 }
 
 void write_config(StateWriter* out, const Session& session) {
@@ -136,8 +141,15 @@ void write_config(StateWriter* out, const Session& session) {
 void write_counters(StateWriter* out, const Session& session) {
   const Counters& c = session.counters;
   out->section(sf::kSectionCounters, sf::kCountersBytes);
-  const uint64_t values[] = {c.seed, c.step, c.samples_learned, c.tasks, c.macs_learn, c.macs_learn_dense, session.replay.seen,
-                             session.replay.missing_inside, session.replay.missing_outside};
+  const uint64_t values[] = {c.seed,
+                             c.step,
+                             c.samples_learned,
+                             c.tasks,
+                             c.macs_learn,
+                             c.macs_learn_dense,
+                             session.replay.seen,
+                             session.replay.missing_inside,
+                             session.replay.missing_outside};
   for (const uint64_t value : values) out->u64(value);
   out->floats(&c.learning_rate, 1);
   out->u32(0);
@@ -223,13 +235,15 @@ void write_state(StateWriter* out, const Session& session) {
 }  // namespace
 
 uint64_t state_bytes(const Session& session) {
-  return total_bytes(*session.plan, state_flags(session.config), classes_bytes(session.classes), replay_bytes(session.replay));
+  return total_bytes(*session.plan, state_flags(session.config), classes_bytes(session.classes),
+                     replay_bytes(session.replay));
 }
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const uint64_t capacity = config.predict_only ? 0 : config.replay_capacity;
   const uint32_t logits_width = config_stores_logits(config) ? plan.model->class_capacity : 0;
-  return total_bytes(plan, state_flags(config), classes_bytes(config.max_classes, config.max_classes * static_cast<uint64_t>(kMaxClassNameBytes)),
+  return total_bytes(plan, state_flags(config),
+                     classes_bytes(config.max_classes, config.max_classes * static_cast<uint64_t>(kMaxClassNameBytes)),
                      sf::kListBytes + capacity * state_exemplar_bytes(sample_bytes(plan), logits_width));
 }
 

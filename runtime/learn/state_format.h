@@ -2,21 +2,23 @@
 // Never here: code that reads or writes them.
 //
 // All integers and float32 are little-endian; nothing is padded or aligned. A state is
-//   header    u32 magic, u32 version, u64 total bytes (trailer included), u8[32] digest of the bundle (edgecl_model_info.digest)
+//   header    u32 magic, u32 version, u64 total bytes (trailer included),
+//             u8[32] digest of the bundle (edgecl_model_info.digest)
 //   sections  each u32 type, u32 zero, u64 bytes that follow; all six, in the order of their types
 //   trailer   u8[32] SHA-256 of everything before it; edgecl_state_digest gives these bytes
 //
-//   CONFIG      u32 flags (kState*), u32 max_classes, u32 class_capacity, u32 replay_capacity, u32 input dtype, u32 logits_width,
+//   CONFIG      u32 flags (kState*), max_classes, class_capacity, replay_capacity, input dtype, logits_width,
 //               u64 bytes of one raw sample
-//   COUNTERS    u64 seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, reservoir seen, missing_inside, missing_outside;
-//               f32 learning rate, u32 zero
-//   PARAMS      u32 n, u32 zero; for each trainable parameter, ascending: u32 index, u32 storage (format::ParamStorage), u64 n_values,
-//               [sparse: u32 flat position (bundle_format.h) x n_values, in the runtime's blocked order], f32 value x n_values,
-//               [kStateVelocity: f32 velocity x n_values]
-//   STATISTICS  u32 n, u32 zero; for each batch norm that follows the batch, ascending: u32 op, u32 channels, f32 running mean x channels,
-//               f32 running variance x channels
-//   CLASSES     u32 n, u32 zero; for each label ever issued, ascending: u32 label, u32 present, u64 samples_seen, u32 name bytes, name
-//               (UTF-8, no zero; empty for a removed class)
+//   COUNTERS    u64 seed, step, samples_learned, tasks, macs_learn, macs_learn_dense,
+//               u64 reservoir seen, missing_inside, missing_outside, f32 learning rate, u32 zero
+//   PARAMS      u32 n, u32 zero; for each trainable parameter, ascending:
+//               u32 index, u32 storage (format::ParamStorage), u64 n_values,
+//               [sparse: u32 flat position (bundle_format.h) x n_values, in the runtime's blocked order],
+//               f32 value x n_values, [kStateVelocity: f32 velocity x n_values]
+//   STATISTICS  u32 n, u32 zero; for each batch norm that follows the batch, ascending:
+//               u32 op, u32 channels, f32 running mean x channels, f32 running variance x channels
+//   CLASSES     u32 n, u32 zero; for each label ever issued, ascending:
+//               u32 label, u32 present, u64 samples_seen, u32 name bytes, name (UTF-8, no zero; empty when removed)
 //   REPLAY      u32 fill, u32 zero; for each slot: i32 label, raw sample, f32 logits x logits_width
 #ifndef EDGECL_RUNTIME_LEARN_STATE_FORMAT_H_
 #define EDGECL_RUNTIME_LEARN_STATE_FORMAT_H_

@@ -15,7 +15,8 @@ namespace {
 constexpr uint64_t kMaxCount = 1ull << 56;  // of steps, samples and rows: sums of a few never overflow
 
 uint32_t load_u32(const uint8_t* p) {
-  return static_cast<uint32_t>(p[0]) | static_cast<uint32_t>(p[1]) << 8 | static_cast<uint32_t>(p[2]) << 16 | static_cast<uint32_t>(p[3]) << 24;
+  return static_cast<uint32_t>(p[0]) | static_cast<uint32_t>(p[1]) << 8 | static_cast<uint32_t>(p[2]) << 16 |
+         static_cast<uint32_t>(p[3]) << 24;
 }
 
 // Bytes from front to back; reading past the end gives zeros and `failed`.
@@ -71,18 +72,22 @@ class StateReader {
 };
 
 Status corrupt(const char* section, const char* what) {
-  return failure(EDGECL_E_STATE_CORRUPT, "state section %s: expected a sound section; found %s; use an older export", section, what);
+  return failure(EDGECL_E_STATE_CORRUPT, "state section %s: expected a sound section; found %s; use an older export",
+                 section, what);
 }
 
 Status mismatch(const char* field, uint64_t expected, uint64_t found) {
-  return failure(EDGECL_E_STATE_MISMATCH, "state: expected %s %llu as in this session; found %llu; make the session with the configuration that "
-                 "the state came from", field, static_cast<unsigned long long>(expected), static_cast<unsigned long long>(found));
+  return failure(EDGECL_E_STATE_MISMATCH,
+                 "state: expected %s %llu as in this session; found %llu; make the session with the configuration that "
+                 "the state came from",
+                 field, static_cast<unsigned long long>(expected), static_cast<unsigned long long>(found));
 }
 
 // One reading of a state. `apply` false: checks only.
 class Import {
  public:
-  Import(Session* session, const uint8_t* bytes, uint64_t n, bool apply) : session_(session), in_(bytes, n), apply_(apply) {}
+  Import(Session* session, const uint8_t* bytes, uint64_t n, bool apply)
+      : session_(session), in_(bytes, n), apply_(apply) {}
 
   Status run() {
     EDGECL_RETURN_IF_FAILED(config());
@@ -102,7 +107,8 @@ class Import {
   Status section(const char* name, sf::SectionType type, uint64_t* bytes) {
     const uint32_t found = in_.u32(), zero = in_.u32();
     *bytes = in_.u64();
-    if (in_.failed() || found != static_cast<uint32_t>(type) || zero != 0 || *bytes > in_.left()) return corrupt(name, "a bad section header");
+    if (in_.failed() || found != static_cast<uint32_t>(type) || zero != 0 || *bytes > in_.left())
+      return corrupt(name, "a bad section header");
     return Status();
   }
 
@@ -123,12 +129,15 @@ class Import {
     if (dtype != s.plan->input->dtype) return mismatch("input dtype", s.plan->input->dtype, dtype);
     if (sample != s.sample_bytes) return mismatch("bytes per sample", s.sample_bytes, sample);
     if (!keeps_learning()) {
-      if (capacity_ > kMaxReplayCapacity || (logits_width_ != 0 && logits_width_ != columns)) return corrupt("CONFIG", "an impossible buffer");
+      if (capacity_ > kMaxReplayCapacity || (logits_width_ != 0 && logits_width_ != columns))
+        return corrupt("CONFIG", "an impossible buffer");
       return Status();
     }
-    if (flags_ != state_flags(s.config)) return mismatch("flags (1 learning, 2 momentum)", state_flags(s.config), flags_);
+    if (flags_ != state_flags(s.config))
+      return mismatch("flags (1 learning, 2 momentum)", state_flags(s.config), flags_);
     if (capacity_ != s.replay.capacity) return mismatch("replay_capacity", s.replay.capacity, capacity_);
-    if (logits_width_ != s.replay.logits_width) return mismatch("stored logits per exemplar", s.replay.logits_width, logits_width_);
+    if (logits_width_ != s.replay.logits_width)
+      return mismatch("stored logits per exemplar", s.replay.logits_width, logits_width_);
     return Status();
   }
 
@@ -138,16 +147,18 @@ class Import {
     if (bytes != sf::kCountersBytes) return corrupt("COUNTERS", "another size");
     Counters c = {};
     c.seed = in_.u64();
-    uint64_t* const counts[] = {&c.step, &c.samples_learned, &c.tasks, &c.macs_learn, &c.macs_learn_dense, &seen_, &missing_inside_,
-                                &missing_outside_};
+    uint64_t* const counts[] = {&c.step, &c.samples_learned, &c.tasks,         &c.macs_learn, &c.macs_learn_dense,
+                                &seen_,  &missing_inside_,   &missing_outside_};
     for (uint64_t* count : counts) *count = in_.u64();
     const bool finite = in_.floats(1, &c.learning_rate);
     const uint32_t zero = in_.u32();
     const bool learning = (flags_ & sf::kStateLearning) != 0;
-    if (zero != 0 || c.step >= kMaxCount || seen_ >= kMaxCount || missing_inside_ >= kMaxCount || missing_outside_ >= kMaxCount) {
+    if (zero != 0 || c.step >= kMaxCount || seen_ >= kMaxCount || missing_inside_ >= kMaxCount ||
+        missing_outside_ >= kMaxCount) {
       return corrupt("COUNTERS", "a counter out of range");
     }
-    if (!finite || (learning && !(c.learning_rate >= FLT_MIN))) return corrupt("COUNTERS", "a learning rate that is not above 0");
+    if (!finite || (learning && !(c.learning_rate >= FLT_MIN)))
+      return corrupt("COUNTERS", "a learning rate that is not above 0");
     if (apply_) session_->counters = c;
     return Status();
   }
@@ -164,7 +175,8 @@ class Import {
       if (!param.trainable) continue;
       const uint32_t index = in_.u32(), storage = in_.u32();
       const uint64_t count = in_.u64();
-      if (index != p || storage != plan.params[p].storage || count != param.n) return corrupt("PARAMS", "a parameter of another shape");
+      if (index != p || storage != plan.params[p].storage || count != param.n)
+        return corrupt("PARAMS", "a parameter of another shape");
       if (param.sparse && !each_position(param.pattern, [&](uint32_t position) { return in_.u32() == position; })) {
         return corrupt("PARAMS", "sparse positions that are not the bundle's");
       }
@@ -189,10 +201,12 @@ class Import {
       const uint32_t channels = plan.tensors[plan.ops[i].output].channels;
       const uint32_t op = in_.u32(), found = in_.u32();
       if (op != i || found != channels) return corrupt("STATISTICS", "another operator");
-      if (!in_.floats(channels, apply_ ? norm.running_mean : nullptr)) return corrupt("STATISTICS", "a mean that is not finite");
+      if (!in_.floats(channels, apply_ ? norm.running_mean : nullptr))
+        return corrupt("STATISTICS", "a mean that is not finite");
       for (uint32_t c = 0; c < channels; c++) {
         float variance = 0;
-        if (!in_.floats(1, &variance) || !(variance >= 0)) return corrupt("STATISTICS", "a variance that is negative or not finite");
+        if (!in_.floats(1, &variance) || !(variance >= 0))
+          return corrupt("STATISTICS", "a variance that is negative or not finite");
         if (apply_) norm.running_var[c] = variance;
       }
     }
@@ -206,7 +220,8 @@ class Import {
     const uint32_t n = in_.u32(), zero = in_.u32();
     if (zero != 0 || n > session_->classes.capacity) return corrupt("CLASSES", "more classes than max_classes");
     if (apply_) clear_classes();
-    // The step memory's class set is free between steps; a predict-only session has none and keeps no exemplars to check either.
+    // The step memory's class set is free between steps; a predict-only session has none and keeps no exemplars to
+    // check either.
     uint8_t* present_labels = session_->step.present;
     if (present_labels) memset(present_labels, 0, session_->classes.n_columns);
     uint32_t next_label = 0;
@@ -217,7 +232,8 @@ class Import {
       const uint32_t name_bytes = in_.u32();
       const uint8_t* name = in_.bytes(name_bytes);
       if (in_.failed() || in_.left() < end) return corrupt("CLASSES", "a truncated entry");
-      if (label < next_label || label >= session_->classes.capacity) return corrupt("CLASSES", "labels out of order or range");
+      if (label < next_label || label >= session_->classes.capacity)
+        return corrupt("CLASSES", "labels out of order or range");
       const bool sound = present == 1 ? valid_class_name(name, name_bytes) && samples_seen < kMaxCount
                                       : present == 0 && name_bytes == 0 && samples_seen == 0;
       if (!sound) return corrupt("CLASSES", "a bad name, count or presence");
@@ -228,7 +244,8 @@ class Import {
       if (apply_) store_class(label, present == 1, samples_seen, name, name_bytes);
     }
     if (in_.left() != end) return corrupt("CLASSES", "another size");
-    if ((flags_ & sf::kStateLearning) && rows != seen_) return corrupt("CLASSES", "counts that do not add up to the rows seen");
+    if ((flags_ & sf::kStateLearning) && rows != seen_)
+      return corrupt("CLASSES", "counts that do not add up to the rows seen");
     return Status();
   }
 
@@ -255,10 +272,12 @@ class Import {
     EDGECL_RETURN_IF_FAILED(section("REPLAY", sf::kSectionReplay, &bytes));
     const uint32_t fill = in_.u32(), zero = in_.u32();
     if (in_.failed() || zero != 0 || fill > capacity_) return corrupt("REPLAY", "more exemplars than replay_capacity");
-    if (bytes != sf::kListBytes + fill * state_exemplar_bytes(session_->sample_bytes, logits_width_)) return corrupt("REPLAY", "another size");
+    if (bytes != sf::kListBytes + fill * state_exemplar_bytes(session_->sample_bytes, logits_width_))
+      return corrupt("REPLAY", "another size");
     // What the buffer held or should hold again never exceeds what it was shown (replay.h, random pairing).
     const uint64_t shown = seen_ + missing_inside_ + missing_outside_;
-    if (fill + missing_inside_ != (shown < capacity_ ? shown : capacity_)) return corrupt("REPLAY", "a fill that does not follow from the counters");
+    if (fill + missing_inside_ != (shown < capacity_ ? shown : capacity_))
+      return corrupt("REPLAY", "a fill that does not follow from the counters");
     for (uint32_t slot = 0; slot < fill; slot++) EDGECL_RETURN_IF_FAILED(exemplar(slot));
     if (!apply_ || !keeps_learning()) return Status();
     session_->replay.fill = fill;
@@ -273,13 +292,15 @@ class Import {
     const bool store = apply_ && keeps_learning();
     const uint32_t label = in_.u32();
     if (label >= session_->classes.capacity) return corrupt("REPLAY", "a label out of range");
-    if (session_->step.present && !session_->step.present[label]) return corrupt("REPLAY", "an exemplar of a class that is not present");
+    if (session_->step.present && !session_->step.present[label])
+      return corrupt("REPLAY", "an exemplar of a class that is not present");
     if (store) replay.labels[slot] = static_cast<int32_t>(label);
     if (session_->plan->input->dtype == format::kInputU8) {
       const uint8_t* sample = in_.bytes(session_->sample_bytes);
       if (sample == nullptr) return corrupt("REPLAY", "a truncated exemplar");
       if (store) memcpy(replay.sample(slot), sample, session_->sample_bytes);
-    } else if (!in_.floats(session_->sample_elements, store ? reinterpret_cast<float*>(replay.sample(slot)) : nullptr)) {
+    } else if (!in_.floats(session_->sample_elements,
+                           store ? reinterpret_cast<float*>(replay.sample(slot)) : nullptr)) {
       return corrupt("REPLAY", "a sample that is not finite");
     }
     if (logits_width_ && !in_.floats(logits_width_, store ? replay.slot_logits(slot) : nullptr)) {
@@ -297,23 +318,29 @@ class Import {
 
 Status check_envelope(const Session& session, const uint8_t* bytes, uint64_t n) {
   if (n < sf::kHeaderBytes + sf::kTrailerBytes || load_u32(bytes) != sf::kMagic) {
-    return failure(EDGECL_E_STATE_CORRUPT, "expected a state that begins with ECS1; found other or too few bytes; hand in what "
+    return failure(EDGECL_E_STATE_CORRUPT,
+                   "expected a state that begins with ECS1; found other or too few bytes; hand in what "
                    "edgecl_state_export wrote");
   }
   const uint32_t version = load_u32(bytes + 4);
   if (version == 0 || version > sf::kVersion) {
-    return failure(EDGECL_E_STATE_MISMATCH, "expected a state of format version 1..%u; found %u; use a newer library", sf::kVersion, version);
+    return failure(EDGECL_E_STATE_MISMATCH, "expected a state of format version 1..%u; found %u; use a newer library",
+                   sf::kVersion, version);
   }
   const uint64_t total = load_u32(bytes + 8) | static_cast<uint64_t>(load_u32(bytes + 12)) << 32;
   uint8_t digest[kSha256Bytes];
   if (total == n) sha256(bytes, static_cast<size_t>(n - sf::kTrailerBytes), digest);
   if (total != n || memcmp(digest, bytes + n - sf::kTrailerBytes, sizeof digest) != 0) {
-    return failure(EDGECL_E_STATE_CORRUPT, "expected %llu bytes that match their SHA-256; found %llu that do not; the state is truncated or "
-                   "damaged, use an older export", static_cast<unsigned long long>(total), static_cast<unsigned long long>(n));
+    return failure(EDGECL_E_STATE_CORRUPT,
+                   "expected %llu bytes that match their SHA-256; found %llu that do not; the state is truncated or "
+                   "damaged, use an older export",
+                   static_cast<unsigned long long>(total), static_cast<unsigned long long>(n));
   }
   if (memcmp(bytes + 16, session.plan->digest, sizeof session.plan->digest) != 0) {
-    return failure(EDGECL_E_STATE_MISMATCH, "expected a state of the bundle \"%s\"; found one of another bundle; open the bundle it was made with",
-                   session.plan->string(session.plan->model->name));
+    return failure(
+        EDGECL_E_STATE_MISMATCH,
+        "expected a state of the bundle \"%s\"; found one of another bundle; open the bundle it was made with",
+        session.plan->string(session.plan->model->name));
   }
   return Status();
 }

@@ -36,7 +36,8 @@ inline uint32_t flat_position(const SparsePattern& pattern, int32_t block, int32
   return (static_cast<uint32_t>(row) * static_cast<uint32_t>(pattern.channels) + channel) * taps + index % taps;
 }
 
-// Calls visit(flat position) for every entry in blocked order, until it returns false; returns whether all were visited.
+// Calls visit(flat position) for every entry in blocked order, until it returns false; returns whether all were
+// visited.
 template <class Visit>
 bool each_position(const SparsePattern& pattern, const Visit& visit) {
   for (int32_t block = 0; block < pattern.n_blocks; block++) {

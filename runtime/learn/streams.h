@@ -11,8 +11,8 @@ namespace edgecl {
 
 enum class Purpose : uint64_t { kDraw1 = 1, kDraw2 = 2, kAugment = 3, kReservoir = 4 };
 
-// Each step has its own stream for each purpose. So the random state of a session is its seed and its step counter, and a refused step leaves
-// no trace: the next attempt draws the same words again. Steps stay below 2^56.
+// Each step has its own stream for each purpose. So the random state of a session is its seed and its step counter, and
+// a refused step leaves no trace: the next attempt draws the same words again. Steps stay below 2^56.
 inline RandomStream step_stream(uint64_t seed, Purpose purpose, uint64_t step) {
   return RandomStream{seed, static_cast<uint64_t>(purpose) << 56 | step, 0};
 }

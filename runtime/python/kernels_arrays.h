@@ -37,11 +37,14 @@ inline std::string shape_text(const py::array& a) {
 // -1 in `shape` allows any extent.
 inline void require_shape(const py::array& a, const char* name, const std::vector<py::ssize_t>& shape) {
   bool fits = a.ndim() == static_cast<py::ssize_t>(shape.size());
-  for (size_t i = 0; fits && i < shape.size(); i++) fits = shape[i] < 0 || a.shape(static_cast<py::ssize_t>(i)) == shape[i];
+  for (size_t i = 0; fits && i < shape.size(); i++)
+    fits = shape[i] < 0 || a.shape(static_cast<py::ssize_t>(i)) == shape[i];
   if (fits) return;
   std::string text = "(";
-  for (size_t i = 0; i < shape.size(); i++) text += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
-  refuse(std::string(name) + " of shape " + text + ")", shape_text(a), "reshape the array or correct the other arguments");
+  for (size_t i = 0; i < shape.size(); i++)
+    text += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
+  refuse(std::string(name) + " of shape " + text + ")", shape_text(a),
+         "reshape the array or correct the other arguments");
 }
 
 // Memory of one call; every block is followed by the slack that kernels may read.
@@ -58,7 +61,8 @@ class Memory {
   }
   template <class T>
   T* allocate(int64_t n) {
-    auto block = std::make_unique<unsigned char[]>(static_cast<size_t>(n + kReadSlack) * sizeof(T) + kReadSlack * sizeof(float));
+    auto block =
+        std::make_unique<unsigned char[]>(static_cast<size_t>(n + kReadSlack) * sizeof(T) + kReadSlack * sizeof(float));
     T* p = reinterpret_cast<T*>(block.get());
     blocks_.push_back(std::move(block));
     return p;
@@ -67,16 +71,20 @@ class Memory {
   // [G][C][H][W][L] of n rows, uninitialised.
   Tensor tensor(int64_t n, int64_t c, int64_t h, int64_t w) {
     const bool whole = n % kVirtualLanes == 0;
-    Tensor t = {nullptr, static_cast<int32_t>(whole ? n / kVirtualLanes : 1), static_cast<int32_t>(c), static_cast<int32_t>(h),
-                static_cast<int32_t>(w), static_cast<int32_t>(whole ? kVirtualLanes : n)};
+    Tensor t = {nullptr,
+                static_cast<int32_t>(whole ? n / kVirtualLanes : 1),
+                static_cast<int32_t>(c),
+                static_cast<int32_t>(h),
+                static_cast<int32_t>(w),
+                static_cast<int32_t>(whole ? kVirtualLanes : n)};
     t.data = floats(t.size());
     return t;
   }
   // NCHW or NC to the layout of the kernels.
   Tensor pack(const FloatArray& a, const char* name) {
     if ((a.ndim() != 4 && a.ndim() != 2) || a.size() == 0)
-      refuse(std::string(name) + " of shape (rows, channels, height, width) or (rows, channels), not empty", shape_text(a),
-             "reshape the array");
+      refuse(std::string(name) + " of shape (rows, channels, height, width) or (rows, channels), not empty",
+             shape_text(a), "reshape the array");
     const bool image = a.ndim() == 4;
     Tensor t = tensor(a.shape(0), a.shape(1), image ? a.shape(2) : 1, image ? a.shape(3) : 1);
     const int64_t positions = static_cast<int64_t>(t.height) * t.width;
@@ -90,7 +98,8 @@ class Memory {
   Tensor pack_like(const FloatArray& a, const char* name, const Tensor& like) {
     const Tensor t = pack(a, name);
     if (t.rows() != like.rows() || t.channels != like.channels || t.height != like.height || t.width != like.width)
-      refuse(std::string(name) + " of " + describe(like), describe(t), "reshape the array or correct the other arguments");
+      refuse(std::string(name) + " of " + describe(like), describe(t),
+             "reshape the array or correct the other arguments");
     return t;
   }
   // float parameters of one dimension.
@@ -101,8 +110,8 @@ class Memory {
   float* vector(const OptionalFloats& a, const char* name, int64_t n) { return a ? vector(*a, name, n) : nullptr; }
 
   static std::string describe(const Tensor& t) {
-    return std::to_string(t.rows()) + " rows, " + std::to_string(t.channels) + " channels, " + std::to_string(t.height) + "x" +
-           std::to_string(t.width);
+    return std::to_string(t.rows()) + " rows, " + std::to_string(t.channels) + " channels, " +
+           std::to_string(t.height) + "x" + std::to_string(t.width);
   }
 
  private:
@@ -113,8 +122,8 @@ class Memory {
 inline FloatArray unpack(const Tensor& t, bool two_dimensional = false) {
   const py::ssize_t n = t.rows(), positions = static_cast<py::ssize_t>(t.height) * t.width;
   FloatArray a = two_dimensional ? FloatArray({n, static_cast<py::ssize_t>(t.channels)})
-                                 : FloatArray({n, static_cast<py::ssize_t>(t.channels), static_cast<py::ssize_t>(t.height),
-                                               static_cast<py::ssize_t>(t.width)});
+                                 : FloatArray({n, static_cast<py::ssize_t>(t.channels),
+                                               static_cast<py::ssize_t>(t.height), static_cast<py::ssize_t>(t.width)});
   float* to = a.mutable_data();
   for (int64_t r = 0; r < n; r++)
     for (int64_t c = 0; c < t.channels; c++)
@@ -140,12 +149,13 @@ inline ActivationSpec parse_activation(const py::object& a, bool fused) {
   static const char* const kNames[] = {"none", "relu", "clip", "hard_swish", "sigmoid", "hard_sigmoid"};
   for (int i = 0; i < (fused ? 3 : 6); i++)
     if (std::get<0>(t) == kNames[i]) return {static_cast<Activation>(i), std::get<1>(t), std::get<2>(t)};
-  refuse(fused ? "activation none, relu or ('clip', lo, hi)" : "activation none, relu, clip, hard_swish, sigmoid or hard_sigmoid",
+  refuse(fused ? "activation none, relu or ('clip', lo, hi)"
+               : "activation none, relu, clip, hard_swish, sigmoid or hard_sigmoid",
          "'" + std::get<0>(t) + "'", "name one of these");
 }
 
-// The keyword arguments that many functions share: stride, padding, dilation, groups; activation; level, n_parts. What a function
-// does not take is refused when it runs its kernel.
+// The keyword arguments that many functions share: stride, padding, dilation, groups; activation; level, n_parts. What
+// a function does not take is refused when it runs its kernel.
 class Attributes {
  public:
   explicit Attributes(const py::kwargs& kwargs) : rest_(py::reinterpret_steal<py::dict>(PyDict_Copy(kwargs.ptr()))) {}
@@ -156,19 +166,30 @@ class Attributes {
     const py::object value = rest_.attr("pop")(name);
     return value.is_none() ? otherwise : value.cast<T>();
   }
-  ActivationSpec activation(bool fused = true) { return parse_activation(take<py::object>("activation", py::str("none")), fused); }
+  ActivationSpec activation(bool fused = true) {
+    return parse_activation(take<py::object>("activation", py::str("none")), fused);
+  }
 
   ConvShape window(int64_t kernel_h, int64_t kernel_w, bool with_groups) {
     if (kernel_h < 1 || kernel_w < 1 || kernel_h * kernel_w > kMaxTaps)
-      refuse("a kernel of 1 to " + std::to_string(kMaxTaps) + " taps", std::to_string(kernel_h) + "x" + std::to_string(kernel_w),
-             "use a kernel of that size");
+      refuse("a kernel of 1 to " + std::to_string(kMaxTaps) + " taps",
+             std::to_string(kernel_h) + "x" + std::to_string(kernel_w), "use a kernel of that size");
     const auto stride = take("stride", std::pair(1, 1)), dilation = take("dilation", std::pair(1, 1));
     const auto padding = take("padding", std::vector<int>{0, 0});  // (height, width) or (top, left, bottom, right)
     if (padding.size() != 2 && padding.size() != 4)
-      refuse("padding of 2 or 4 numbers", std::to_string(padding.size()), "pass (height, width) or (top, left, bottom, right)");
+      refuse("padding of 2 or 4 numbers", std::to_string(padding.size()),
+             "pass (height, width) or (top, left, bottom, right)");
     const size_t end = padding.size() == 4 ? 2 : 0;
-    const ConvShape s = {static_cast<int32_t>(kernel_h), static_cast<int32_t>(kernel_w), stride.first, stride.second,
-                         dilation.first, dilation.second, padding[0], padding[1], padding[end], padding[end + 1],
+    const ConvShape s = {static_cast<int32_t>(kernel_h),
+                         static_cast<int32_t>(kernel_w),
+                         stride.first,
+                         stride.second,
+                         dilation.first,
+                         dilation.second,
+                         padding[0],
+                         padding[1],
+                         padding[end],
+                         padding[end + 1],
                          with_groups ? take("groups", 1) : 1};
     for (int v : {s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.groups})
       if (v < 1) refuse("stride, dilation and groups >= 1", std::to_string(v), "pass positive numbers");
@@ -179,28 +200,33 @@ class Attributes {
 
   // Runs the kernel in n_parts parts, one after the other.
   template <class Args>
-  void run(size_t (*KernelTable::*bytes)(const Args&), void (*KernelTable::*kernel)(const Args&, int, int, void*), const Args& args) {
+  void run(size_t (*KernelTable::*bytes)(const Args&), void (*KernelTable::*kernel)(const Args&, int, int, void*),
+           const Args& args) {
     const auto level = take<std::optional<std::string>>("level", std::nullopt);
     const int n_parts = take("n_parts", 1);
-    for (const auto& item : rest_) throw py::type_error("unexpected keyword argument '" + item.first.cast<std::string>() + "'");
+    for (const auto& item : rest_)
+      throw py::type_error("unexpected keyword argument '" + item.first.cast<std::string>() + "'");
     const KernelTable* t = kernel_table(level ? level->c_str() : nullptr);
     if (!t) refuse("a level of levels()", "'" + level.value_or("") + "'", "choose one that this build and CPU have");
     if (n_parts < 1) refuse("n_parts >= 1", std::to_string(n_parts), "pass the number of parts to split the work into");
     constexpr size_t kAlignment = 64;
     std::vector<unsigned char> memory((t->*bytes)(args) + kAlignment);
-    unsigned char* scratch = memory.data() + (kAlignment - reinterpret_cast<uintptr_t>(memory.data()) % kAlignment) % kAlignment;
+    unsigned char* scratch =
+        memory.data() + (kAlignment - reinterpret_cast<uintptr_t>(memory.data()) % kAlignment) % kAlignment;
     for (int part = 0; part < n_parts; part++) (t->*kernel)(args, part, n_parts, scratch);
   }
 
  private:
   py::dict rest_;
 };
-#define EDGECL_RUN(attributes, name, args) (attributes).run(&KernelTable::name##_scratch_bytes, &KernelTable::name, args)
+#define EDGECL_RUN(attributes, name, args) \
+  (attributes).run(&KernelTable::name##_scratch_bytes, &KernelTable::name, args)
 
 inline int64_t output_extent(int64_t size, int pad, int kernel, int stride, int dilation) {
   const int64_t free = size + pad - static_cast<int64_t>(dilation) * (kernel - 1) - 1;
-  if (free < 0) refuse("a window no larger than the padded input", std::to_string(kernel) + " taps over " + std::to_string(size),
-                       "add padding or use a smaller kernel");
+  if (free < 0)
+    refuse("a window no larger than the padded input", std::to_string(kernel) + " taps over " + std::to_string(size),
+           "add padding or use a smaller kernel");
   return free / stride + 1;
 }
 inline int64_t output_height(const Tensor& x, const ConvShape& s) {

@@ -1,188 +1,17 @@
-// edgecl._kernels: every kernel as a function of numpy arrays, at a chosen level and number of parts; for tests and researchers.
+// edgecl._kernels: every kernel as a function of numpy arrays, at a chosen level and number of parts; for tests and
+// researchers.
 // Never here: sessions, bundles, state (edgecl._core), and arithmetic of its own.
 #include "runtime/python/kernels_operands.h"
+#include "runtime/python/kernels_weights.h"
 
 namespace edgecl::binding {
 namespace {
 
-// --- dense convolution and linear ------------------------------------------------------------------------------------
+// --- normalisation ---
 
-void require_channels(const Tensor& x, int64_t channels, const ConvShape& s) {
-  if (x.channels != channels)
-    refuse("x with weight.shape[1] * groups = " + std::to_string(channels) + " channels", std::to_string(x.channels), "correct x, weight or groups");
-  if (x.channels % s.groups != 0) refuse("channels divisible by groups", std::to_string(x.channels), "correct groups");
-}
-
-FloatArray conv_forward(const FloatArray& x, const FloatArray& weight, const OptionalFloats& bias, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(weight, "weight", {-1, -1, -1, -1});
-  const int64_t out = weight.shape(0);
-  ConvForwardArgs a = {m.pack(x, "x"), {}, m.copy(weight), m.vector(bias, "bias", out),
-                       o.window(weight.shape(2), weight.shape(3), true), o.activation()};
-  require_channels(a.x, weight.shape(1) * a.shape.groups, a.shape);
-  if (out % a.shape.groups != 0) refuse("output channels divisible by groups", std::to_string(out), "correct weight or groups");
-  a.y = m.tensor(a.x.rows(), out, output_height(a.x, a.shape), output_width(a.x, a.shape));
-  EDGECL_RUN(o, conv_forward, a);
-  return unpack(a.y);
-}
-
-// Checks dy against the output that an input of this extent has.
-void require_output(const Tensor& x, const Tensor& dy, int64_t channels, const ConvShape& s) {
-  if (dy.rows() != x.rows() || dy.channels != channels || dy.height != output_height(x, s) || dy.width != output_width(x, s))
-    refuse("dy of " + std::to_string(x.rows()) + " rows, " + std::to_string(channels) + " channels, " + std::to_string(output_height(x, s)) +
-               "x" + std::to_string(output_width(x, s)), Memory::describe(dy), "pass the gradient of this layer's output");
-}
-
-FloatArray conv_backward_data(const FloatArray& dy, const FloatArray& weight, std::pair<int, int> input_size, const OptionalFloats& add_to,
-                              const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(weight, "weight", {-1, -1, -1, -1});
-  ConvBackwardDataArgs a = {m.pack(dy, "dy"), {}, m.copy(weight), o.window(weight.shape(2), weight.shape(3), true), add_to.has_value()};
-  a.dx = m.tensor(a.dy.rows(), weight.shape(1) * a.shape.groups, input_size.first, input_size.second);
-  require_output(a.dx, a.dy, weight.shape(0), a.shape);
-  if (add_to) a.dx = m.pack_like(*add_to, "add_to", a.dx);
-  EDGECL_RUN(o, conv_backward_data, a);
-  return unpack(a.dx);
-}
-
-std::pair<FloatArray, FloatArray> conv_backward_weight(const FloatArray& x, const FloatArray& dy, std::pair<int, int> kernel,
-                                                       const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  ConvBackwardWeightArgs a = {m.pack(x, "x"), m.pack(dy, "dy"), nullptr, nullptr, o.window(kernel.first, kernel.second, true)};
-  require_output(a.x, a.dy, a.dy.channels, a.shape);
-  if (a.x.channels % a.shape.groups != 0 || a.dy.channels % a.shape.groups != 0)
-    refuse("channels divisible by groups", std::to_string(a.x.channels) + " and " + std::to_string(a.dy.channels), "correct groups");
-  const std::vector<py::ssize_t> shape = {a.dy.channels, a.x.channels / a.shape.groups, kernel.first, kernel.second};
-  a.dweight = m.floats(shape[0] * shape[1] * shape[2] * shape[3]);
-  a.dbias = m.floats(shape[0]);
-  EDGECL_RUN(o, conv_backward_weight, a);
-  return {to_array(a.dweight, shape), to_array(a.dbias, {shape[0]})};
-}
-
-FloatArray linear_forward(const FloatArray& x, const FloatArray& weight, const OptionalFloats& bias, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(x, "x", {-1, -1});
-  require_shape(weight, "weight", {x.shape(1), -1});
-  const LinearForwardArgs a = {m.pack(x, "x"), m.tensor(x.shape(0), weight.shape(1), 1, 1), m.copy(weight),
-                               m.vector(bias, "bias", weight.shape(1)), o.activation()};
-  EDGECL_RUN(o, linear_forward, a);
-  return unpack(a.y, true);
-}
-
-FloatArray linear_backward_data(const FloatArray& dy, const FloatArray& weight, const OptionalFloats& add_to, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(dy, "dy", {-1, -1});
-  require_shape(weight, "weight", {-1, dy.shape(1)});
-  LinearBackwardDataArgs a = {m.pack(dy, "dy"), m.tensor(dy.shape(0), weight.shape(0), 1, 1), m.copy(weight), add_to.has_value()};
-  if (add_to) a.dx = m.pack_like(*add_to, "add_to", a.dx);
-  EDGECL_RUN(o, linear_backward_data, a);
-  return unpack(a.dx, true);
-}
-
-std::pair<FloatArray, FloatArray> linear_backward_weight(const FloatArray& x, const FloatArray& dy, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(x, "x", {-1, -1});
-  require_shape(dy, "dy", {x.shape(0), -1});
-  const int64_t in = x.shape(1), out = dy.shape(1);
-  const LinearBackwardWeightArgs a = {m.pack(x, "x"), m.pack(dy, "dy"), m.floats(in * out), m.floats(out)};
-  EDGECL_RUN(o, linear_backward_weight, a);
-  return {to_array(a.dweight, {in, out}), to_array(a.dbias, {out})};
-}
-
-// --- sparse convolution and linear: a dense weight and a boolean pattern of the same shape -----------------------------
-
-FloatArray sparse_conv_forward(const FloatArray& x, const FloatArray& weight, const BoolArray& pattern, const OptionalFloats& bias,
-                               const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(weight, "weight", {-1, x.ndim() > 1 ? x.shape(1) : -1, -1, -1});
-  const SparseWeight w(m, pattern, &weight);
-  SparseConvForwardArgs a = {m.pack(x, "x"), {}, w.pattern, w.value, m.vector(bias, "bias", weight.shape(0)),
-                             o.window(weight.shape(2), weight.shape(3), false), o.activation()};
-  a.y = m.tensor(a.x.rows(), weight.shape(0), output_height(a.x, a.shape), output_width(a.x, a.shape));
-  EDGECL_RUN(o, sparse_conv_forward, a);
-  return unpack(a.y);
-}
-
-FloatArray sparse_conv_backward_data(const FloatArray& dy, const FloatArray& weight, const BoolArray& pattern, std::pair<int, int> input_size,
-                                     const OptionalFloats& add_to, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(weight, "weight", {-1, -1, -1, -1});
-  const SparseWeight w(m, pattern, &weight);
-  SparseConvBackwardDataArgs a = {m.pack(dy, "dy"), {}, w.transposed, w.value_transposed,
-                                  o.window(weight.shape(2), weight.shape(3), false), add_to.has_value()};
-  a.dx = m.tensor(a.dy.rows(), weight.shape(1), input_size.first, input_size.second);
-  require_output(a.dx, a.dy, weight.shape(0), a.shape);
-  if (add_to) a.dx = m.pack_like(*add_to, "add_to", a.dx);
-  EDGECL_RUN(o, sparse_conv_backward_data, a);
-  return unpack(a.dx);
-}
-
-std::pair<FloatArray, FloatArray> sparse_conv_backward_weight(const FloatArray& x, const FloatArray& dy, const BoolArray& pattern,
-                                                              const std::optional<BoolArray>& selected, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(pattern, "pattern", {-1, x.ndim() > 1 ? x.shape(1) : -1, -1, -1});
-  const SparseWeight w(m, pattern, nullptr);
-  SparseConvBackwardWeightArgs a = {m.pack(x, "x"), m.pack(dy, "dy"), w.pattern, w.selection(m, selected), m.floats(w.pattern.nnz),
-                                    m.floats(w.pattern.rows), o.window(pattern.shape(2), pattern.shape(3), false)};
-  require_output(a.x, a.dy, w.pattern.rows, a.shape);
-  EDGECL_RUN(o, sparse_conv_backward_weight, a);
-  return {w.flat_order(a.dvalue), to_array(a.dbias, {w.pattern.rows})};
-}
-
-FloatArray sparse_linear_forward(const FloatArray& x, const FloatArray& weight, const BoolArray& pattern, const OptionalFloats& bias,
-                                 const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(x, "x", {-1, -1});
-  require_shape(weight, "weight", {-1, x.shape(1)});
-  const SparseWeight w(m, pattern, &weight);
-  const SparseLinearForwardArgs a = {m.pack(x, "x"), m.tensor(x.shape(0), weight.shape(0), 1, 1), w.pattern, w.value,
-                                     m.vector(bias, "bias", weight.shape(0)), o.activation()};
-  EDGECL_RUN(o, sparse_linear_forward, a);
-  return unpack(a.y, true);
-}
-
-FloatArray sparse_linear_backward_data(const FloatArray& dy, const FloatArray& weight, const BoolArray& pattern, const OptionalFloats& add_to,
-                                       const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(dy, "dy", {-1, -1});
-  require_shape(weight, "weight", {dy.shape(1), -1});
-  const SparseWeight w(m, pattern, &weight);
-  SparseLinearBackwardDataArgs a = {m.pack(dy, "dy"), m.tensor(dy.shape(0), weight.shape(1), 1, 1), w.transposed, w.value_transposed,
-                                    add_to.has_value()};
-  if (add_to) a.dx = m.pack_like(*add_to, "add_to", a.dx);
-  EDGECL_RUN(o, sparse_linear_backward_data, a);
-  return unpack(a.dx, true);
-}
-
-std::pair<FloatArray, FloatArray> sparse_linear_backward_weight(const FloatArray& x, const FloatArray& dy, const BoolArray& pattern,
-                                                                const std::optional<BoolArray>& selected, const py::kwargs& kwargs) {
-  Memory m;
-  Attributes o(kwargs);
-  require_shape(x, "x", {-1, -1});
-  require_shape(dy, "dy", {x.shape(0), -1});
-  require_shape(pattern, "pattern", {dy.shape(1), x.shape(1)});
-  const SparseWeight w(m, pattern, nullptr);
-  const SparseLinearBackwardWeightArgs a = {m.pack(x, "x"), m.pack(dy, "dy"), w.pattern, w.selection(m, selected), m.floats(w.pattern.nnz),
-                                            m.floats(w.pattern.rows)};
-  EDGECL_RUN(o, sparse_linear_backward_weight, a);
-  return {w.flat_order(a.dvalue), to_array(a.dbias, {w.pattern.rows})};
-}
-
-// --- normalisation -----------------------------------------------------------------------------------------------------
-
-py::tuple batch_norm_forward(const FloatArray& x, const FloatArray& gamma, const FloatArray& beta, const OptionalFloats& mean,
-                             const OptionalFloats& rstd, float eps, const OptionalFloats& residual, const py::kwargs& kwargs) {
+py::tuple batch_norm_forward(const FloatArray& x, const FloatArray& gamma, const FloatArray& beta,
+                             const OptionalFloats& mean, const OptionalFloats& rstd, float eps,
+                             const OptionalFloats& residual, const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   BatchNormForwardArgs a = {};
@@ -191,7 +20,8 @@ py::tuple batch_norm_forward(const FloatArray& x, const FloatArray& gamma, const
   a.y = m.tensor(a.x.rows(), c, a.x.height, a.x.width);
   a.gamma = m.vector(gamma, "gamma", c);
   a.beta = m.vector(beta, "beta", c);
-  if (mean.has_value() != rstd.has_value()) refuse("mean and rstd together, or neither", "one of them", "pass both (frozen) or none (training)");
+  if (mean.has_value() != rstd.has_value())
+    refuse("mean and rstd together, or neither", "one of them", "pass both (frozen) or none (training)");
   a.mean = m.vector(mean, "mean", c);
   a.rstd = m.vector(rstd, "rstd", c);
   if (!mean) {
@@ -204,11 +34,12 @@ py::tuple batch_norm_forward(const FloatArray& x, const FloatArray& gamma, const
   a.activation = o.activation();
   EDGECL_RUN(o, batch_norm_forward, a);
   if (mean) return py::make_tuple(unpack(a.y), *mean, *rstd, py::none());
-  return py::make_tuple(unpack(a.y), to_array(a.batch_mean, {c}), to_array(a.batch_rstd, {c}), to_array(a.batch_var_unbiased, {c}));
+  return py::make_tuple(unpack(a.y), to_array(a.batch_mean, {c}), to_array(a.batch_rstd, {c}),
+                        to_array(a.batch_var_unbiased, {c}));
 }
 
-py::tuple batch_norm_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, const FloatArray& gamma, const FloatArray& mean,
-                              const FloatArray& rstd, bool frozen, const py::kwargs& kwargs) {
+py::tuple batch_norm_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, const FloatArray& gamma,
+                              const FloatArray& mean, const FloatArray& rstd, bool frozen, const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   BatchNormBackwardArgs a = {};
@@ -232,11 +63,12 @@ py::tuple batch_norm_backward(const FloatArray& x, const FloatArray& y, const Fl
 
 void require_groups(const Tensor& x, int n_groups) {
   if (n_groups < 1 || x.channels % n_groups != 0)
-    refuse("n_groups that divides " + std::to_string(x.channels) + " channels", std::to_string(n_groups), "pass another number of groups");
+    refuse("n_groups that divides " + std::to_string(x.channels) + " channels", std::to_string(n_groups),
+           "pass another number of groups");
 }
 
-py::tuple group_norm_forward(const FloatArray& x, const FloatArray& gamma, const FloatArray& beta, int n_groups, float eps,
-                             const py::kwargs& kwargs) {
+py::tuple group_norm_forward(const FloatArray& x, const FloatArray& gamma, const FloatArray& beta, int n_groups,
+                             float eps, const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   GroupNormForwardArgs a = {};
@@ -251,11 +83,12 @@ py::tuple group_norm_forward(const FloatArray& x, const FloatArray& gamma, const
   a.rstd = m.floats(static_cast<int64_t>(n_groups) * a.x.rows());
   a.activation = o.activation();
   EDGECL_RUN(o, group_norm_forward, a);
-  return py::make_tuple(unpack(a.y), statistics_array(a.mean, a.x.rows(), n_groups), statistics_array(a.rstd, a.x.rows(), n_groups));
+  return py::make_tuple(unpack(a.y), statistics_array(a.mean, a.x.rows(), n_groups),
+                        statistics_array(a.rstd, a.x.rows(), n_groups));
 }
 
-py::tuple group_norm_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, const FloatArray& gamma, int n_groups,
-                              const FloatArray& mean, const FloatArray& rstd, const py::kwargs& kwargs) {
+py::tuple group_norm_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, const FloatArray& gamma,
+                              int n_groups, const FloatArray& mean, const FloatArray& rstd, const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   GroupNormBackwardArgs a = {};
@@ -275,7 +108,7 @@ py::tuple group_norm_backward(const FloatArray& x, const FloatArray& y, const Fl
   return py::make_tuple(unpack(a.dx), to_array(a.dgamma, {a.x.channels}), to_array(a.dbeta, {a.x.channels}));
 }
 
-// --- pointwise ---------------------------------------------------------------------------------------------------------
+// --- pointwise ---
 
 FloatArray activation_forward(const FloatArray& x, const py::kwargs& kwargs) {
   Memory m;
@@ -285,13 +118,15 @@ FloatArray activation_forward(const FloatArray& x, const py::kwargs& kwargs) {
   return to_array(a.y, {x.shape(), x.shape() + x.ndim()});
 }
 
-FloatArray activation_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, const py::kwargs& kwargs) {
+FloatArray activation_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy,
+                               const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   const std::vector<py::ssize_t> shape(x.shape(), x.shape() + x.ndim());
   require_shape(y, "y", shape);
   require_shape(dy, "dy", shape);
-  const ActivationBackwardArgs a = {m.copy(x), m.copy(y), m.copy(dy), m.floats(x.size()), x.size(), false, o.activation(false)};
+  const ActivationBackwardArgs a = {m.copy(x), m.copy(y), m.copy(dy),         m.floats(x.size()),
+                                    x.size(),  false,     o.activation(false)};
   EDGECL_RUN(o, activation_backward, a);
   return to_array(a.dx, shape);
 }
@@ -301,27 +136,48 @@ BinaryOp parse_binary(const std::string& op) {
   return op == "add" ? BinaryOp::kAdd : BinaryOp::kMul;
 }
 
-FloatArray binary_forward(const FloatArray& x, const FloatArray& second, const std::string& op, const py::kwargs& kwargs) {
+FloatArray binary_forward(const FloatArray& x, const FloatArray& second, const std::string& op,
+                          const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   const Tensor t = m.pack(x, "a");
   const Operand b(m, second, t);
-  const BinaryArgs a = {t, m.tensor(t.rows(), t.channels, t.height, t.width), b.t.data, b.stride_g, b.stride_c, b.stride_h, b.stride_w,
-                        b.stride_l, parse_binary(op), o.activation()};
+  const BinaryArgs a = {t,
+                        m.tensor(t.rows(), t.channels, t.height, t.width),
+                        b.t.data,
+                        b.stride_g,
+                        b.stride_c,
+                        b.stride_h,
+                        b.stride_w,
+                        b.stride_l,
+                        parse_binary(op),
+                        o.activation()};
   EDGECL_RUN(o, binary_forward, a);
   return unpack(a.y, x.ndim() == 2);
 }
 
-std::pair<FloatArray, FloatArray> binary_backward(const FloatArray& x, const FloatArray& second, const FloatArray& dy, const std::string& op,
-                                                  const py::kwargs& kwargs) {
+std::pair<FloatArray, FloatArray> binary_backward(const FloatArray& x, const FloatArray& second, const FloatArray& dy,
+                                                  const std::string& op, const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   const Tensor t = m.pack(x, "a");
   const Operand b(m, second, t);
   Tensor db = b.t;
   db.data = m.floats(db.size());
-  const BinaryBackwardArgs a = {t, m.pack_like(dy, "dy", t), m.tensor(t.rows(), t.channels, t.height, t.width), b.t.data, db.data, db.size(),
-                                b.stride_g, b.stride_c, b.stride_h, b.stride_w, b.stride_l, parse_binary(op), false, false};
+  const BinaryBackwardArgs a = {t,
+                                m.pack_like(dy, "dy", t),
+                                m.tensor(t.rows(), t.channels, t.height, t.width),
+                                b.t.data,
+                                db.data,
+                                db.size(),
+                                b.stride_g,
+                                b.stride_c,
+                                b.stride_h,
+                                b.stride_w,
+                                b.stride_l,
+                                parse_binary(op),
+                                false,
+                                false};
   EDGECL_RUN(o, binary_backward, a);
   return {unpack(a.da, x.ndim() == 2), unpack(db, second.ndim() == 2)};
 }
@@ -337,7 +193,8 @@ FloatArray accumulate(const FloatArray& y, const FloatArray& x, const py::kwargs
 }
 
 void require_inputs(size_t n) {
-  if (n < 1 || n > kMaxInputs) refuse("1 to " + std::to_string(kMaxInputs) + " inputs", std::to_string(n), "concatenate in steps");
+  if (n < 1 || n > kMaxInputs)
+    refuse("1 to " + std::to_string(kMaxInputs) + " inputs", std::to_string(n), "concatenate in steps");
 }
 
 FloatArray concat_forward(const std::vector<FloatArray>& inputs, const py::kwargs& kwargs) {
@@ -351,7 +208,8 @@ FloatArray concat_forward(const std::vector<FloatArray>& inputs, const py::kwarg
     Tensor like = a.inputs[0];
     like.channels = t.channels;
     if (t.rows() != like.rows() || t.height != like.height || t.width != like.width)
-      refuse("inputs that differ in channels only: " + Memory::describe(like), Memory::describe(t), "reshape the input");
+      refuse("inputs that differ in channels only: " + Memory::describe(like), Memory::describe(t),
+             "reshape the input");
     channels += t.channels;
   }
   a.y = m.tensor(a.inputs[0].rows(), channels, a.inputs[0].height, a.inputs[0].width);
@@ -359,7 +217,8 @@ FloatArray concat_forward(const std::vector<FloatArray>& inputs, const py::kwarg
   return unpack(a.y, inputs[0].ndim() == 2);
 }
 
-std::vector<FloatArray> concat_backward(const FloatArray& dy, const std::vector<int>& channels, const py::kwargs& kwargs) {
+std::vector<FloatArray> concat_backward(const FloatArray& dy, const std::vector<int>& channels,
+                                        const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   require_inputs(channels.size());
@@ -370,14 +229,15 @@ std::vector<FloatArray> concat_backward(const FloatArray& dy, const std::vector<
     a.dinputs[a.n_inputs++] = m.tensor(a.dy.rows(), c, a.dy.height, a.dy.width);
     total += c;
   }
-  if (total != a.dy.channels) refuse("channels that sum to " + std::to_string(a.dy.channels), std::to_string(total), "pass those of the inputs");
+  if (total != a.dy.channels)
+    refuse("channels that sum to " + std::to_string(a.dy.channels), std::to_string(total), "pass those of the inputs");
   EDGECL_RUN(o, concat_backward, a);
   std::vector<FloatArray> out;
   for (int k = 0; k < a.n_inputs; k++) out.push_back(unpack(a.dinputs[k], dy.ndim() == 2));
   return out;
 }
 
-// --- pooling -----------------------------------------------------------------------------------------------------------
+// --- pooling ---
 
 // One place checks and completes the arguments of both poolings; output_size is for windows that hang over (ceil mode).
 PoolArgs pool_arguments(Memory& m, Attributes& o, const FloatArray& x, std::pair<int, int> kernel) {
@@ -388,7 +248,8 @@ PoolArgs pool_arguments(Memory& m, Attributes& o, const FloatArray& x, std::pair
   const std::pair<int64_t, int64_t> plain = {output_height(a.x, a.shape), output_width(a.x, a.shape)};
   const auto size = o.take("output_size", plain);
   if (size.first < 1 || size.second < 1 || size.first > plain.first + 1 || size.second > plain.second + 1)
-    refuse("output_size of at most one window more than fits", std::to_string(size.first) + "x" + std::to_string(size.second), "correct it");
+    refuse("output_size of at most one window more than fits",
+           std::to_string(size.first) + "x" + std::to_string(size.second), "correct it");
   a.y = m.tensor(a.x.rows(), a.x.channels, size.first, size.second);
   return a;
 }
@@ -409,22 +270,34 @@ FloatArray average_pool_forward(const FloatArray& x, std::pair<int, int> kernel,
   return unpack(a.y);
 }
 
-FloatArray max_pool_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, std::pair<int, int> kernel, const py::kwargs& kwargs) {
+FloatArray max_pool_backward(const FloatArray& x, const FloatArray& y, const FloatArray& dy, std::pair<int, int> kernel,
+                             const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   const PoolArgs p = pool_arguments(m, o, x, kernel);
-  const PoolBackwardArgs a = {p.x, m.pack_like(y, "y", p.y), m.pack_like(dy, "dy", p.y), m.tensor(p.x.rows(), p.x.channels, p.x.height, p.x.width),
-                              p.shape, p.count_include_pad, false};
+  const PoolBackwardArgs a = {p.x,
+                              m.pack_like(y, "y", p.y),
+                              m.pack_like(dy, "dy", p.y),
+                              m.tensor(p.x.rows(), p.x.channels, p.x.height, p.x.width),
+                              p.shape,
+                              p.count_include_pad,
+                              false};
   EDGECL_RUN(o, max_pool_backward, a);
   return unpack(a.dx);
 }
 
-FloatArray average_pool_backward(const FloatArray& x, const FloatArray& dy, std::pair<int, int> kernel, const py::kwargs& kwargs) {
+FloatArray average_pool_backward(const FloatArray& x, const FloatArray& dy, std::pair<int, int> kernel,
+                                 const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   const PoolArgs p = pool_arguments(m, o, x, kernel);
-  const PoolBackwardArgs a = {p.x, p.y, m.pack_like(dy, "dy", p.y), m.tensor(p.x.rows(), p.x.channels, p.x.height, p.x.width), p.shape,
-                              p.count_include_pad, false};
+  const PoolBackwardArgs a = {p.x,
+                              p.y,
+                              m.pack_like(dy, "dy", p.y),
+                              m.tensor(p.x.rows(), p.x.channels, p.x.height, p.x.width),
+                              p.shape,
+                              p.count_include_pad,
+                              false};
   EDGECL_RUN(o, average_pool_backward, a);
   return unpack(a.dx);
 }
@@ -438,21 +311,24 @@ FloatArray global_average_pool_forward(const FloatArray& x, const py::kwargs& kw
   return unpack(a.y, true);
 }
 
-FloatArray global_average_pool_backward(const FloatArray& dy, std::pair<int, int> input_size, const py::kwargs& kwargs) {
+FloatArray global_average_pool_backward(const FloatArray& dy, std::pair<int, int> input_size,
+                                        const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   require_shape(dy, "dy", {-1, -1});
   const Tensor t = m.pack(dy, "dy");
-  if (input_size.first < 1 || input_size.second < 1) refuse("input_size >= 1", std::to_string(input_size.first), "pass (height, width)");
+  if (input_size.first < 1 || input_size.second < 1)
+    refuse("input_size >= 1", std::to_string(input_size.first), "pass (height, width)");
   const GlobalPoolBackwardArgs a = {t, m.tensor(t.rows(), t.channels, input_size.first, input_size.second), false};
   EDGECL_RUN(o, global_average_pool_backward, a);
   return unpack(a.dx);
 }
 
-// --- input, loss, update -----------------------------------------------------------------------------------------------
+// --- input, loss, update ---
 
-FloatArray input_normalize(const py::array& images, float scale, const FloatArray& mean, const FloatArray& inv_std, bool channels_last,
-                           const std::optional<IntArray>& crop_y, const std::optional<IntArray>& crop_x, const std::optional<BoolArray>& flip,
+FloatArray input_normalize(const py::array& images, float scale, const FloatArray& mean, const FloatArray& inv_std,
+                           bool channels_last, const std::optional<IntArray>& crop_y,
+                           const std::optional<IntArray>& crop_x, const std::optional<BoolArray>& flip,
                            const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
@@ -460,9 +336,10 @@ FloatArray input_normalize(const py::array& images, float scale, const FloatArra
   if (images.size() == 0) refuse("images that are not empty", shape_text(images), "pass at least one row");
   InputArgs a = {};
   a.is_u8 = py::isinstance<py::array_t<uint8_t>>(images);
-  const py::array raw = a.is_u8 ? py::array(py::array_t<uint8_t, py::array::c_style>::ensure(images)) : py::array(FloatArray::ensure(images));
-  const py::ssize_t n = images.shape(0), c = images.shape(channels_last ? 3 : 1), h = images.shape(channels_last ? 1 : 2),
-                    w = images.shape(channels_last ? 2 : 3);
+  const py::array raw = a.is_u8 ? py::array(py::array_t<uint8_t, py::array::c_style>::ensure(images))
+                                : py::array(FloatArray::ensure(images));
+  const py::ssize_t n = images.shape(0), c = images.shape(channels_last ? 3 : 1),
+                    h = images.shape(channels_last ? 1 : 2), w = images.shape(channels_last ? 2 : 3);
   const void** rows = m.allocate<const void*>(n);
   for (py::ssize_t r = 0; r < n; r++) rows[r] = static_cast<const unsigned char*>(raw.data()) + r * raw.nbytes() / n;
   a.rows = rows;
@@ -475,7 +352,8 @@ FloatArray input_normalize(const py::array& images, float scale, const FloatArra
     if (!crop) continue;
     require_shape(*crop, "crop", {n});
     for (py::ssize_t r = 0; r < n; r++)
-      if (crop->at(r) < -128 || crop->at(r) > 127) refuse("crops of -128 to 127", std::to_string(crop->at(r)), "shift by fewer cells");
+      if (crop->at(r) < -128 || crop->at(r) > 127)
+        refuse("crops of -128 to 127", std::to_string(crop->at(r)), "shift by fewer cells");
   }
   if (crop_y) a.crop_y = m.copy_values<int8_t>(crop_y->data(), n);
   if (crop_x) a.crop_x = m.copy_values<int8_t>(crop_x->data(), n);
@@ -497,8 +375,9 @@ const uint8_t* class_mask(Memory& m, const std::optional<BoolArray>& allowed, in
   return all;
 }
 
-std::pair<FloatArray, FloatArray> cross_entropy(const FloatArray& logits, const IntArray& labels, const std::optional<BoolArray>& allowed,
-                                                float weight, const py::kwargs& kwargs) {
+std::pair<FloatArray, FloatArray> cross_entropy(const FloatArray& logits, const IntArray& labels,
+                                                const std::optional<BoolArray>& allowed, float weight,
+                                                const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   require_shape(logits, "logits", {-1, -1});
@@ -507,15 +386,23 @@ std::pair<FloatArray, FloatArray> cross_entropy(const FloatArray& logits, const 
   const uint8_t* mask = class_mask(m, allowed, classes);
   for (py::ssize_t r = 0; r < n; r++)
     if (labels.at(r) < 0 || labels.at(r) >= classes || !mask[labels.at(r)])
-      refuse("labels of allowed classes below " + std::to_string(classes), std::to_string(labels.at(r)), "correct labels or allowed");
-  const CrossEntropyArgs a = {m.pack(logits, "logits"), m.tensor(n, classes, 1, 1), m.copy_values<int32_t>(labels.data(), n), mask, 0,
-                              static_cast<int32_t>(n), weight, m.floats(n)};
+      refuse("labels of allowed classes below " + std::to_string(classes), std::to_string(labels.at(r)),
+             "correct labels or allowed");
+  const CrossEntropyArgs a = {m.pack(logits, "logits"),
+                              m.tensor(n, classes, 1, 1),
+                              m.copy_values<int32_t>(labels.data(), n),
+                              mask,
+                              0,
+                              static_cast<int32_t>(n),
+                              weight,
+                              m.floats(n)};
   EDGECL_RUN(o, cross_entropy, a);
   return {to_array(a.loss_row, {n}), unpack(a.dlogits, true)};
 }
 
-std::pair<FloatArray, FloatArray> logits_mse(const FloatArray& logits, const FloatArray& target, const std::optional<BoolArray>& allowed,
-                                             float weight, const py::kwargs& kwargs) {
+std::pair<FloatArray, FloatArray> logits_mse(const FloatArray& logits, const FloatArray& target,
+                                             const std::optional<BoolArray>& allowed, float weight,
+                                             const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   require_shape(logits, "logits", {-1, -1});
@@ -523,14 +410,20 @@ std::pair<FloatArray, FloatArray> logits_mse(const FloatArray& logits, const Flo
   require_shape(target, "target", {n, classes});
   const float** rows = m.allocate<const float*>(n);
   for (py::ssize_t r = 0; r < n; r++) rows[r] = m.copy_values<float>(target.data() + r * classes, classes);
-  const LogitsMseArgs a = {m.pack(logits, "logits"), m.tensor(n, classes, 1, 1), rows, class_mask(m, allowed, classes), 0,
-                           static_cast<int32_t>(n), weight, m.floats(n)};
+  const LogitsMseArgs a = {m.pack(logits, "logits"),
+                           m.tensor(n, classes, 1, 1),
+                           rows,
+                           class_mask(m, allowed, classes),
+                           0,
+                           static_cast<int32_t>(n),
+                           weight,
+                           m.floats(n)};
   EDGECL_RUN(o, logits_mse, a);
   return {to_array(a.loss_row, {n}), unpack(a.dlogits, true)};
 }
 
-py::tuple sgd_update(const FloatArray& weight, const OptionalFloats& velocity, const FloatArray& gradient, float lr, float momentum,
-                     float weight_decay, const py::kwargs& kwargs) {
+py::tuple sgd_update(const FloatArray& weight, const OptionalFloats& velocity, const FloatArray& gradient, float lr,
+                     float momentum, float weight_decay, const py::kwargs& kwargs) {
   Memory m;
   Attributes o(kwargs);
   const std::vector<py::ssize_t> shape(weight.shape(), weight.shape() + weight.ndim());
@@ -565,15 +458,20 @@ PYBIND11_MODULE(_kernels, m) {
   m.def("linear_backward_data", &linear_backward_data, "dy"_a, "weight"_a, "add_to"_a = py::none());
   m.def("linear_backward_weight", &linear_backward_weight, "x"_a, "dy"_a);
   m.def("sparse_conv_forward", &sparse_conv_forward, "x"_a, "weight"_a, "pattern"_a, "bias"_a = py::none());
-  m.def("sparse_conv_backward_data", &sparse_conv_backward_data, "dy"_a, "weight"_a, "pattern"_a, "input_size"_a, "add_to"_a = py::none());
-  m.def("sparse_conv_backward_weight", &sparse_conv_backward_weight, "x"_a, "dy"_a, "pattern"_a, "selected"_a = py::none());
+  m.def("sparse_conv_backward_data", &sparse_conv_backward_data, "dy"_a, "weight"_a, "pattern"_a, "input_size"_a,
+        "add_to"_a = py::none());
+  m.def("sparse_conv_backward_weight", &sparse_conv_backward_weight, "x"_a, "dy"_a, "pattern"_a,
+        "selected"_a = py::none());
   m.def("sparse_linear_forward", &sparse_linear_forward, "x"_a, "weight"_a, "pattern"_a, "bias"_a = py::none());
-  m.def("sparse_linear_backward_data", &sparse_linear_backward_data, "dy"_a, "weight"_a, "pattern"_a, "add_to"_a = py::none());
-  m.def("sparse_linear_backward_weight", &sparse_linear_backward_weight, "x"_a, "dy"_a, "pattern"_a, "selected"_a = py::none());
+  m.def("sparse_linear_backward_data", &sparse_linear_backward_data, "dy"_a, "weight"_a, "pattern"_a,
+        "add_to"_a = py::none());
+  m.def("sparse_linear_backward_weight", &sparse_linear_backward_weight, "x"_a, "dy"_a, "pattern"_a,
+        "selected"_a = py::none());
 
-  m.def("batch_norm_forward", &batch_norm_forward, "x"_a, "gamma"_a, "beta"_a, "mean"_a = py::none(), "rstd"_a = py::none(), "eps"_a = 1e-5f,
-        "residual"_a = py::none());
-  m.def("batch_norm_backward", &batch_norm_backward, "x"_a, "y"_a, "dy"_a, "gamma"_a, "mean"_a, "rstd"_a, "frozen"_a = false);
+  m.def("batch_norm_forward", &batch_norm_forward, "x"_a, "gamma"_a, "beta"_a, "mean"_a = py::none(),
+        "rstd"_a = py::none(), "eps"_a = 1e-5f, "residual"_a = py::none());
+  m.def("batch_norm_backward", &batch_norm_backward, "x"_a, "y"_a, "dy"_a, "gamma"_a, "mean"_a, "rstd"_a,
+        "frozen"_a = false);
   m.def("group_norm_forward", &group_norm_forward, "x"_a, "gamma"_a, "beta"_a, "n_groups"_a, "eps"_a = 1e-5f);
   m.def("group_norm_backward", &group_norm_backward, "x"_a, "y"_a, "dy"_a, "gamma"_a, "n_groups"_a, "mean"_a, "rstd"_a);
 
@@ -592,9 +490,10 @@ PYBIND11_MODULE(_kernels, m) {
   m.def("global_average_pool_forward", &global_average_pool_forward, "x"_a);
   m.def("global_average_pool_backward", &global_average_pool_backward, "dy"_a, "input_size"_a);
 
-  m.def("input_normalize", &input_normalize, "images"_a, "scale"_a, "mean"_a, "inv_std"_a, "channels_last"_a = false, "crop_y"_a = py::none(),
-        "crop_x"_a = py::none(), "flip"_a = py::none());
+  m.def("input_normalize", &input_normalize, "images"_a, "scale"_a, "mean"_a, "inv_std"_a, "channels_last"_a = false,
+        "crop_y"_a = py::none(), "crop_x"_a = py::none(), "flip"_a = py::none());
   m.def("cross_entropy", &cross_entropy, "logits"_a, "labels"_a, "allowed"_a = py::none(), "weight"_a = 1.0f);
   m.def("logits_mse", &logits_mse, "logits"_a, "target"_a, "allowed"_a = py::none(), "weight"_a = 1.0f);
-  m.def("sgd_update", &sgd_update, "weight"_a, "velocity"_a, "gradient"_a, "lr"_a, "momentum"_a = 0.0f, "weight_decay"_a = 0.0f);
+  m.def("sgd_update", &sgd_update, "weight"_a, "velocity"_a, "gradient"_a, "lr"_a, "momentum"_a = 0.0f,
+        "weight_decay"_a = 0.0f);
 }

@@ -1,4 +1,5 @@
-// Operands of kernels that are more than one array: sparse weights, broadcast operands, statistics of groups; for kernels_module.cpp.
+// Operands of kernels that are more than one array: sparse weights, broadcast operands, statistics of groups; for
+// kernels_module.cpp.
 // Never here: functions of single kernels.
 #ifndef EDGECL_RUNTIME_PYTHON_KERNELS_OPERANDS_H_
 #define EDGECL_RUNTIME_PYTHON_KERNELS_OPERANDS_H_
@@ -18,8 +19,10 @@ struct SparseWeight {
   // weight may be absent (weight gradients need the pattern alone).
   SparseWeight(Memory& m, const BoolArray& mask, const FloatArray* weight) {
     if ((mask.ndim() != 2 && mask.ndim() != 4) || mask.size() == 0)
-      refuse("pattern of shape (out, in, kernel height, kernel width) or (out, in)", shape_text(mask), "pass the mask of the whole weight");
-    if (weight && (weight->ndim() != mask.ndim() || !std::equal(mask.shape(), mask.shape() + mask.ndim(), weight->shape())))
+      refuse("pattern of shape (out, in, kernel height, kernel width) or (out, in)", shape_text(mask),
+             "pass the mask of the whole weight");
+    if (weight &&
+        (weight->ndim() != mask.ndim() || !std::equal(mask.shape(), mask.shape() + mask.ndim(), weight->shape())))
       refuse("pattern of the weight's shape " + shape_text(*weight), shape_text(mask), "pass one boolean per weight");
     const int32_t rows = static_cast<int32_t>(mask.shape(0)), channels = static_cast<int32_t>(mask.shape(1));
     const int32_t taps = static_cast<int32_t>(mask.size() / mask.shape(0) / mask.shape(1));
@@ -32,8 +35,10 @@ struct SparseWeight {
     allocate(m, &transposed, channels, rows, taps, nnz);
     uint32_t* source = m.allocate<uint32_t>(nnz);
     transposed.source = source;
-    sparse_build(flat.data(), nnz, rows, channels, taps, const_cast<uint32_t*>(pattern.row_start), const_cast<uint16_t*>(pattern.index), order);
-    sparse_transpose(pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index), source);
+    sparse_build(flat.data(), nnz, rows, channels, taps, const_cast<uint32_t*>(pattern.row_start),
+                 const_cast<uint16_t*>(pattern.index), order);
+    sparse_transpose(pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index),
+                     source);
     value = m.floats(nnz);
     value_transposed = m.floats(nnz);
     for (uint32_t k = 0; weight && k < nnz; k++) value[order[k]] = weight->data()[flat[k]];
@@ -42,7 +47,8 @@ struct SparseWeight {
 
   static void allocate(Memory& m, SparsePattern* p, int32_t rows, int32_t channels, int32_t taps, uint32_t nnz) {
     const int32_t block = sparse_channel_block(channels, taps);
-    *p = {rows, channels, taps, block, (channels + block - 1) / block, nnz, nullptr, m.allocate<uint16_t>(nnz), nullptr};
+    *p = {rows,   channels, taps, block, (channels + block - 1) / block, nnz, nullptr, m.allocate<uint16_t>(nnz),
+          nullptr};
     p->row_start = m.allocate<uint32_t>(static_cast<int64_t>(p->n_blocks) * rows + 1);
   }
 
@@ -69,7 +75,9 @@ struct Operand {
     t = m.pack(b, "b");
     const bool fits = (t.rows() == 1 || t.rows() == a.rows()) && (t.channels == 1 || t.channels == a.channels) &&
                       (t.height == 1 || t.height == a.height) && (t.width == 1 || t.width == a.width);
-    if (!fits) refuse("b that broadcasts over " + Memory::describe(a), Memory::describe(t), "give each axis of b the extent of a or 1");
+    if (!fits)
+      refuse("b that broadcasts over " + Memory::describe(a), Memory::describe(t),
+             "give each axis of b the extent of a or 1");
     const bool per_row = t.rows() > 1;
     stride_l = per_row ? 1 : 0;
     stride_w = t.width > 1 ? t.lanes : 0;

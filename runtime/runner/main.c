@@ -1,5 +1,5 @@
-// edgecl_run: opens a bundle on a device, describes it, predicts, or learns and prints what it measured as one JSON line.
-// Never here: anything that the C API does not offer.
+// edgecl_run: opens a bundle on a device, describes it, predicts, or learns and prints what it measured as one JSON
+// line. Never here: anything that the C API does not offer.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,69 +15,72 @@
 
 typedef struct Runner {
   Options options;
-  edgecl_model *model;
-  edgecl_session *session;
-  ThreadPool *pool;
+  edgecl_model* model;
+  edgecl_session* session;
+  ThreadPool* pool;
   edgecl_model_info info;
   edgecl_session_config config;
-  int64_t main_ns;                // when main began
+  int64_t main_ns;  // when main began
   // Samples: from files, or synthetic.
   NpyArray data, labels;
   Synthetic synthetic;
-  int32_t *synthetic_labels;      // labels to draw from
+  int32_t* synthetic_labels;  // labels to draw from
   uint32_t n_synthetic_labels;
-  uint64_t next_row;              // of the files; wraps around
-  uint8_t *batch_samples;
-  int32_t *batch_labels;
+  uint64_t next_row;  // of the files; wraps around
+  uint8_t* batch_samples;
+  int32_t* batch_labels;
   // Measurements.
   int64_t *learn_ns, *predict_ns;
-  int64_t first_step_at_ns;       // when the first learn step had ended; 0 = there was none
+  int64_t first_step_at_ns;  // when the first learn step had ended; 0 = there was none
   uint64_t allocations_after_creation;
   edgecl_learn_report report;
 } Runner;
 
-static size_t sample_bytes(const Runner *r) { return (size_t)r->info.input_elements * (r->info.input_dtype == EDGECL_U8 ? 1 : 4); }
+static size_t sample_bytes(const Runner* r) {
+  return (size_t)r->info.input_elements * (r->info.input_dtype == EDGECL_U8 ? 1 : 4);
+}
 
-static int failed(const char *what, const char *why) {
+static int failed(const char* what, const char* why) {
   fprintf(stderr, "edgecl_run: %s: %s\n", what, why);
   return 0;
 }
 
-static int session_failed(const Runner *r, const char *what, edgecl_status status) {
+static int session_failed(const Runner* r, const char* what, edgecl_status status) {
   fprintf(stderr, "edgecl_run: %s: %s: %s\n", what, edgecl_status_name(status), edgecl_session_error(r->session));
   return 0;
 }
 
-static int open_bundle(Runner *r) {
+static int open_bundle(Runner* r) {
   edgecl_error err = {.struct_size = sizeof err};
   if (edgecl_model_open_file(r->options.bundle, NULL, &r->model, &err) != EDGECL_OK) return failed("open", err.message);
   r->info.struct_size = sizeof r->info;
   return edgecl_model_describe(r->model, &r->info) == EDGECL_OK;
 }
 
-static void print_info(const Runner *r) {
-  const edgecl_model_info *m = &r->info;
-  printf("{\"name\": \"%s\", \"producer\": \"%s\", \"kernel_level\": \"%s\", \"bundle_bytes\": %" PRIu64 ", \"class_capacity\": %" PRIu32
-         ", \"n_classes\": %" PRIu32 ", \"input_dtype\": \"%s\", \"input_elements\": %" PRIu64 ", \"weights_total\": %" PRIu64
+static void print_info(const Runner* r) {
+  const edgecl_model_info* m = &r->info;
+  printf("{\"name\": \"%s\", \"producer\": \"%s\", \"kernel_level\": \"%s\", \"bundle_bytes\": %" PRIu64
+         ", \"class_capacity\": %" PRIu32 ", \"n_classes\": %" PRIu32
+         ", \"input_dtype\": \"%s\", \"input_elements\": %" PRIu64 ", \"weights_total\": %" PRIu64
          ", \"weights_trainable\": %" PRIu64 ", \"weights_stored\": %" PRIu64 ", \"macs_forward_sparse\": %" PRIu64
          ", \"macs_backward_sparse\": %" PRIu64 ", \"build\": \"%s\"}\n",
          m->name, m->producer, edgecl_model_kernel_level(r->model), m->bundle_bytes, m->class_capacity, m->n_classes,
-         m->input_dtype == EDGECL_U8 ? "u8" : "f32", m->input_elements, m->weights_total, m->weights_trainable, m->weights_stored,
-         m->macs_forward_sparse, m->macs_backward_sparse, edgecl_build_info());
+         m->input_dtype == EDGECL_U8 ? "u8" : "f32", m->input_elements, m->weights_total, m->weights_trainable,
+         m->weights_stored, m->macs_forward_sparse, m->macs_backward_sparse, edgecl_build_info());
 }
 
-static int import_state(Runner *r) {
+static int import_state(Runner* r) {
   size_t n = 0;
-  void *bytes = read_file(r->options.state_in, &n);
+  void* bytes = read_file(r->options.state_in, &n);
   if (bytes == NULL) return 0;
   const edgecl_status status = edgecl_state_import(r->session, bytes, n);
   free(bytes);
   return status == EDGECL_OK ? 1 : session_failed(r, "state-in", status);
 }
 
-static int create_session(Runner *r) {
+static int create_session(Runner* r) {
   edgecl_error err = {.struct_size = sizeof err};
-  edgecl_session_config *c = &r->config;
+  edgecl_session_config* c = &r->config;
   c->struct_size = sizeof *c;
   if (edgecl_session_config_init(r->model, c) != EDGECL_OK) return 0;
   if (r->options.batch) c->max_batch = r->options.batch;
@@ -98,7 +101,7 @@ static int create_session(Runner *r) {
 }
 
 // The classes that are present; all columns when there are none yet.
-static int choose_labels(Runner *r) {
+static int choose_labels(Runner* r) {
   r->synthetic_labels = malloc(r->config.max_classes * sizeof(int32_t));
   if (r->synthetic_labels == NULL) return 0;
   for (uint32_t label = 0; label < r->config.max_classes; label++) {
@@ -115,7 +118,7 @@ static int choose_labels(Runner *r) {
   return 1;
 }
 
-static int load_data(Runner *r) {
+static int load_data(Runner* r) {
   if (!read_npy(r->options.data, &r->data)) return 0;
   const NpyType wanted = r->info.input_dtype == EDGECL_U8 ? kNpyU8 : kNpyF32;
   if (r->data.type != wanted || r->data.elements_per_row != r->info.input_elements || r->data.rows == 0) {
@@ -129,7 +132,7 @@ static int load_data(Runner *r) {
   return 1;
 }
 
-static int prepare_samples(Runner *r) {
+static int prepare_samples(Runner* r) {
   const size_t bytes = sample_bytes(r);
   r->batch_samples = malloc(r->config.max_batch * bytes);
   r->batch_labels = malloc(r->config.max_batch * sizeof(int32_t));
@@ -142,22 +145,24 @@ static int prepare_samples(Runner *r) {
   return r->options.data ? load_data(r) : choose_labels(r);
 }
 
-static edgecl_batch next_batch(Runner *r) {
+static edgecl_batch next_batch(Runner* r) {
   const size_t bytes = sample_bytes(r);
   if (r->options.data) {
     for (uint32_t i = 0; i < r->config.max_batch; i++) {
-      memcpy(r->batch_samples + i * bytes, (const uint8_t *)r->data.data + r->next_row * bytes, bytes);
-      if (r->labels.data) memcpy(&r->batch_labels[i], (const uint8_t *)r->labels.data + r->next_row * 4, 4);
+      memcpy(r->batch_samples + i * bytes, (const uint8_t*)r->data.data + r->next_row * bytes, bytes);
+      if (r->labels.data) memcpy(&r->batch_labels[i], (const uint8_t*)r->labels.data + r->next_row * 4, 4);
       r->next_row = (r->next_row + 1) % r->data.rows;
     }
   } else {
-    synthetic_rows(&r->synthetic, r->synthetic_labels, r->n_synthetic_labels, r->config.max_batch, r->batch_samples, r->batch_labels);
+    synthetic_rows(&r->synthetic, r->synthetic_labels, r->n_synthetic_labels, r->config.max_batch, r->batch_samples,
+                   r->batch_labels);
   }
-  const edgecl_batch batch = {sizeof batch, r->info.input_dtype, r->config.max_batch, 0, r->batch_samples, r->info.input_elements};
+  const edgecl_batch batch = {sizeof batch,     r->info.input_dtype,   r->config.max_batch, 0,
+                              r->batch_samples, r->info.input_elements};
   return batch;
 }
 
-static int learn(Runner *r) {
+static int learn(Runner* r) {
   for (uint32_t i = 0; i < r->options.learn_steps; i++) {
     const edgecl_batch batch = next_batch(r);
     r->report.struct_size = sizeof r->report;
@@ -170,7 +175,7 @@ static int learn(Runner *r) {
   return 1;
 }
 
-static int predict(Runner *r, edgecl_prediction *out) {
+static int predict(Runner* r, edgecl_prediction* out) {
   for (uint32_t i = 0; i < r->options.predict_steps; i++) {
     const edgecl_batch batch = next_batch(r);
     const int64_t begin = monotonic_ns();
@@ -181,23 +186,26 @@ static int predict(Runner *r, edgecl_prediction *out) {
   return 1;
 }
 
-static int write_state(Runner *r) {
+static int write_state(Runner* r) {
   size_t n = 0, written = 0;
   if (edgecl_state_size(r->session, &n) != EDGECL_OK) return 0;
-  void *bytes = malloc(n);
-  FILE *file = fopen(r->options.state_out, "wb");
-  int good = bytes && file && edgecl_state_export(r->session, bytes, n, &written) == EDGECL_OK && fwrite(bytes, 1, written, file) == written;
+  void* bytes = malloc(n);
+  FILE* file = fopen(r->options.state_out, "wb");
+  int good = bytes && file && edgecl_state_export(r->session, bytes, n, &written) == EDGECL_OK &&
+             fwrite(bytes, 1, written, file) == written;
   if (file && fclose(file) != 0) good = 0;
   free(bytes);
   return good ? 1 : failed(r->options.state_out, "the state could not be written");
 }
 
-static void print_times(const char *name, int64_t *ns, uint32_t n) {
-  printf(", \"%s_p50_ms\": %.4f, \"%s_p95_ms\": %.4f", name, (double)percentile(ns, n, 50) / 1e6, name, (double)percentile(ns, n, 95) / 1e6);
+static void print_times(const char* name, int64_t* ns, uint32_t n) {
+  printf(", \"%s_p50_ms\": %.4f, \"%s_p95_ms\": %.4f", name, (double)percentile(ns, n, 50) / 1e6, name,
+         (double)percentile(ns, n, 95) / 1e6);
 }
 
-// From the start of the process to the end of the first learn step, by the launcher's clock or by what the kernel recorded.
-static int64_t to_first_step_ns(const Runner *r, const char **reference) {
+// From the start of the process to the end of the first learn step, by the launcher's clock or by what the kernel
+// recorded.
+static int64_t to_first_step_ns(const Runner* r, const char** reference) {
   if (r->options.spawned_ns >= 0) {
     *reference = "launcher";
     return r->first_step_at_ns - r->options.spawned_ns;
@@ -207,21 +215,24 @@ static int64_t to_first_step_ns(const Runner *r, const char **reference) {
   return (since_start < 0 ? 0 : since_start - since_main) + r->first_step_at_ns - r->main_ns;
 }
 
-static void print_measurements(Runner *r) {
+static void print_measurements(Runner* r) {
   edgecl_stats stats = {.struct_size = sizeof stats};
   if (edgecl_session_stats(r->session, &stats) != EDGECL_OK) return;
-  printf("{\"kernel_level\": \"%s\", \"threads\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"learn_steps\": %" PRIu32 ", \"predict_steps\": %" PRIu32,
-         edgecl_model_kernel_level(r->model), r->config.n_threads, r->config.max_batch, r->options.learn_steps, r->options.predict_steps);
-  printf(", \"peak_rss_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64 ", \"bundle_bytes\": %" PRIu64, peak_rss_bytes(), stats.arena_bytes,
-         r->info.bundle_bytes);
+  printf("{\"kernel_level\": \"%s\", \"threads\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"learn_steps\": %" PRIu32
+         ", \"predict_steps\": %" PRIu32,
+         edgecl_model_kernel_level(r->model), r->config.n_threads, r->config.max_batch, r->options.learn_steps,
+         r->options.predict_steps);
+  printf(", \"peak_rss_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64 ", \"bundle_bytes\": %" PRIu64,
+         peak_rss_bytes(), stats.arena_bytes, r->info.bundle_bytes);
   if (r->first_step_at_ns) {
-    const char *reference = NULL;
+    const char* reference = NULL;
     const double ms = (double)to_first_step_ns(r, &reference) / 1e6;
     printf(", \"ms_to_first_step\": %.3f, \"ms_to_first_step_from\": \"%s\"", ms, reference);
   }
   print_times("learn", r->learn_ns, r->options.learn_steps);
   print_times("predict", r->predict_ns, r->options.predict_steps);
-  printf(", \"allocations_after_creation\": %" PRIu64 ", \"replay_fill\": %" PRIu32 ", \"macs_learn\": %" PRIu64 ", \"loss\": %.9g",
+  printf(", \"allocations_after_creation\": %" PRIu64 ", \"replay_fill\": %" PRIu32 ", \"macs_learn\": %" PRIu64
+         ", \"loss\": %.9g",
          r->allocations_after_creation, stats.replay_fill, stats.macs_learn, (double)r->report.loss);
   if (r->options.print_sha) {
     uint8_t digest[32];
@@ -234,9 +245,9 @@ static void print_measurements(Runner *r) {
   printf("}\n");
 }
 
-static int run(Runner *r) {
+static int run(Runner* r) {
   if (!create_session(r) || !prepare_samples(r)) return 0;
-  edgecl_prediction *predictions = malloc(r->config.max_batch * sizeof *predictions);
+  edgecl_prediction* predictions = malloc(r->config.max_batch * sizeof *predictions);
   if (predictions == NULL) return failed("predict", "no memory");
   const uint64_t before = allocation_count();
   int good = learn(r) && predict(r, predictions);
@@ -248,11 +259,12 @@ static int run(Runner *r) {
   return 1;
 }
 
-static int predict_file(Runner *r) {
+static int predict_file(Runner* r) {
   if (!create_session(r) || !load_data(r)) return 0;
-  edgecl_prediction *out = malloc(r->data.rows * sizeof *out);
+  edgecl_prediction* out = malloc(r->data.rows * sizeof *out);
   if (out == NULL || r->data.rows > UINT32_MAX) return failed("predict", "no memory");
-  const edgecl_batch batch = {sizeof batch, r->info.input_dtype, (uint32_t)r->data.rows, 0, r->data.data, r->info.input_elements};
+  const edgecl_batch batch = {sizeof batch, r->info.input_dtype,   (uint32_t)r->data.rows, 0,
+                              r->data.data, r->info.input_elements};
   const edgecl_status status = edgecl_predict(r->session, &batch, out, sizeof *out);
   for (uint64_t i = 0; status == EDGECL_OK && i < r->data.rows; i++) {
     printf("{\"row\": %" PRIu64 ", \"label\": %" PRId32 ", \"probability\": %.6f, \"margin\": %.6f}\n", i, out[i].label,
@@ -262,7 +274,7 @@ static int predict_file(Runner *r) {
   return status == EDGECL_OK ? 1 : session_failed(r, "predict", status);
 }
 
-static void release(Runner *r) {
+static void release(Runner* r) {
   edgecl_session_destroy(r->session);
   if (edgecl_model_close(r->model) != EDGECL_OK) fputs("edgecl_run: the model is still in use\n", stderr);
   thread_pool_destroy(r->pool);
@@ -275,7 +287,7 @@ static void release(Runner *r) {
   free(r->predict_ns);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   Runner r;
   memset(&r, 0, sizeof r);
   r.main_ns = monotonic_ns();

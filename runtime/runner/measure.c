@@ -15,7 +15,9 @@ static int64_t clock_ns(clockid_t clock) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int64_t monotonic_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+int64_t monotonic_ns(void) {
+  return clock_ns(CLOCK_MONOTONIC);
+}
 
 uint64_t peak_rss_bytes(void) {
   struct rusage usage;
@@ -25,13 +27,13 @@ uint64_t peak_rss_bytes(void) {
 
 int64_t since_process_start_ns(void) {
   char text[1024];
-  FILE *file = fopen("/proc/self/stat", "r");
+  FILE* file = fopen("/proc/self/stat", "r");
   if (file == NULL) return -1;
   const size_t n = fread(text, 1, sizeof text - 1, file);
   fclose(file);
   text[n] = '\0';
   // The name in brackets may hold spaces; field 22 is the start, counted in ticks since boot.
-  const char *at = strrchr(text, ')');
+  const char* at = strrchr(text, ')');
   for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
   const long ticks = sysconf(_SC_CLK_TCK);
   if (at == NULL || ticks <= 0) return -1;
@@ -39,12 +41,12 @@ int64_t since_process_start_ns(void) {
   return clock_ns(CLOCK_BOOTTIME) - start * (1000000000 / ticks);
 }
 
-static int compare(const void *a, const void *b) {
-  const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+static int compare(const void* a, const void* b) {
+  const int64_t x = *(const int64_t*)a, y = *(const int64_t*)b;
   return (x > y) - (x < y);
 }
 
-int64_t percentile(int64_t *values, size_t n, int p) {
+int64_t percentile(int64_t* values, size_t n, int p) {
   if (n == 0) return 0;
   qsort(values, n, sizeof *values, compare);
   const size_t rank = (n * (size_t)p + 99) / 100;

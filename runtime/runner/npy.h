@@ -10,16 +10,16 @@ typedef enum NpyType { kNpyF32, kNpyU8, kNpyI32 } NpyType;
 
 typedef struct NpyArray {
   NpyType type;
-  uint64_t rows;             // first axis
-  uint64_t elements_per_row; // product of the other axes
-  void *file;                // the whole file, to be released with free
-  const void *data;
+  uint64_t rows;              // first axis
+  uint64_t elements_per_row;  // product of the other axes
+  void* file;                 // the whole file, to be released with free
+  const void* data;
 } NpyArray;
 
 // 1 = read; 0 = a message was printed.
-int read_npy(const char *path, NpyArray *array);
+int read_npy(const char* path, NpyArray* array);
 
 // The whole file in one block for free(); NULL = a message was printed.
-void *read_file(const char *path, size_t *n_bytes);
+void* read_file(const char* path, size_t* n_bytes);
 
 #endif

@@ -9,20 +9,23 @@
 static const char kUsage[] =
     "usage: edgecl_run BUNDLE info\n"
     "       edgecl_run BUNDLE predict FILE.npy [--state-in FILE] [--threads T]\n"
-    "       edgecl_run BUNDLE run [--learn N] [--predict N] [--batch B] [--threads T] [--seed S] [--method finetune|er|derpp|er_ace]\n"
-    "                  [--capacity N] [--data X.npy --labels Y.npy] [--state-in FILE] [--state-out FILE] [--sha] [--spawned-ns NS]\n"
-    "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of measurements.\n";
+    "       edgecl_run BUNDLE run [--learn N] [--predict N] [--batch B] [--threads T] [--seed S] [--method "
+    "finetune|er|derpp|er_ace]\n"
+    "                  [--capacity N] [--data X.npy --labels Y.npy] [--state-in FILE] [--state-out FILE] [--sha] "
+    "[--spawned-ns NS]\n"
+    "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
+    "measurements.\n";
 
-static int parse_number(const char *text, int64_t low, int64_t high, int64_t *out) {
-  char *end = NULL;
+static int parse_number(const char* text, int64_t low, int64_t high, int64_t* out) {
+  char* end = NULL;
   const long long value = strtoll(text, &end, 10);
   if (end == text || *end != '\0' || value < low || value > high) return 0;
   *out = value;
   return 1;
 }
 
-static int32_t parse_method(const char *text) {
-  static const char *const names[] = {"finetune", "er", "derpp", "er_ace"};
+static int32_t parse_method(const char* text) {
+  static const char* const names[] = {"finetune", "er", "derpp", "er_ace"};
   for (int32_t i = 0; i < 4; i++) {
     if (strcmp(text, names[i]) == 0) return i;
   }
@@ -30,7 +33,7 @@ static int32_t parse_method(const char *text) {
 }
 
 // Takes one option with its value; 0 when it is unknown or the value is bad.
-static int parse_option(const char *name, const char *value, Options *o) {
+static int parse_option(const char* name, const char* value, Options* o) {
   int64_t number = 0;
   if (strcmp(name, "--data") == 0) return o->data = value, 1;
   if (strcmp(name, "--labels") == 0) return o->labels = value, 1;
@@ -52,7 +55,7 @@ static int parse_option(const char *name, const char *value, Options *o) {
   return 0;
 }
 
-int parse_options(int argc, char **argv, Options *o) {
+int parse_options(int argc, char** argv, Options* o) {
   memset(o, 0, sizeof *o);
   o->threads = 1;
   o->method = -1;
@@ -78,7 +81,8 @@ int parse_options(int argc, char **argv, Options *o) {
     } else if (at + 1 < argc && parse_option(argv[at], argv[at + 1], o)) {
       at += 2;
     } else {
-      fprintf(stderr, "edgecl_run: expected a known option with a value in its range; found \"%s\"\n%s", argv[at], kUsage);
+      fprintf(stderr, "edgecl_run: expected a known option with a value in its range; found \"%s\"\n%s", argv[at],
+              kUsage);
       return 0;
     }
   }

@@ -8,23 +8,23 @@
 typedef enum Command { kCommandInfo, kCommandPredict, kCommandRun } Command;
 
 typedef struct Options {
-  const char *bundle;
+  const char* bundle;
   Command command;
-  const char *data;       // .npy of samples; NULL = synthetic
-  const char *labels;     // .npy of int32 labels; needs data
-  const char *state_in;   // NULL = start from the bundle
-  const char *state_out;  // NULL = do not write
+  const char* data;       // .npy of samples; NULL = synthetic
+  const char* labels;     // .npy of int32 labels; needs data
+  const char* state_in;   // NULL = start from the bundle
+  const char* state_out;  // NULL = do not write
   uint32_t learn_steps, predict_steps;
-  uint32_t batch;         // 0 = the recipe's
+  uint32_t batch;  // 0 = the recipe's
   uint32_t threads;
-  int32_t method;         // -1 = the recipe's
-  int64_t capacity;       // of the replay buffer; -1 = the recipe's
+  int32_t method;    // -1 = the recipe's
+  int64_t capacity;  // of the replay buffer; -1 = the recipe's
   uint64_t seed;
-  int64_t spawned_ns;     // CLOCK_MONOTONIC at the moment the launcher started this process; -1 = unknown
+  int64_t spawned_ns;  // CLOCK_MONOTONIC at the moment the launcher started this process; -1 = unknown
   int print_sha;
 } Options;
 
 // 1 = filled; 0 = a message was printed.
-int parse_options(int argc, char **argv, Options *options);
+int parse_options(int argc, char** argv, Options* options);
 
 #endif

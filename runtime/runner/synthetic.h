@@ -11,8 +11,9 @@ typedef struct Synthetic {
   int is_u8;
 } Synthetic;
 
-// Fills `rows` samples and their labels, which are drawn from labels[0..n_labels). float32: pattern and noise each in [-0.5, 0.5); uint8: each
-// in 0..127.
-void synthetic_rows(Synthetic *source, const int32_t *labels, uint32_t n_labels, uint32_t rows, void *samples, int32_t *out_labels);
+// Fills `rows` samples and their labels, which are drawn from labels[0..n_labels). float32: pattern and noise each in
+// [-0.5, 0.5); uint8: each in 0..127.
+void synthetic_rows(Synthetic* source, const int32_t* labels, uint32_t n_labels, uint32_t rows, void* samples,
+                    int32_t* out_labels);
 
 #endif

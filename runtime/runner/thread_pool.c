@@ -8,17 +8,17 @@
 struct ThreadPool {
   pthread_mutex_t lock;
   pthread_cond_t begin, end;
-  void (*body)(void *context, uint32_t i);
-  void *context;
-  uint32_t n, next;         // indices of the present round
-  uint32_t n_busy;          // workers that have not finished it
+  void (*body)(void* context, uint32_t i);
+  void* context;
+  uint32_t n, next;  // indices of the present round
+  uint32_t n_busy;   // workers that have not finished it
   uint64_t round;
   int stopping;
   uint32_t n_workers;
   pthread_t workers[64];
 };
 
-static void take_indices(ThreadPool *pool) {
+static void take_indices(ThreadPool* pool) {
   for (;;) {
     const uint32_t i = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED);
     if (i >= pool->n) return;
@@ -35,16 +35,16 @@ static void pause_briefly(void) {
 // A step has hundreds of short rounds: looking a few microseconds before sleeping saves most of the wake-ups.
 enum { kLooks = 2000 };
 
-static void look_for_begin(ThreadPool *pool, uint64_t seen) {
+static void look_for_begin(ThreadPool* pool, uint64_t seen) {
   for (int i = 0; i < kLooks && __atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) == seen; i++) pause_briefly();
 }
 
-static void look_for_end(ThreadPool *pool) {
+static void look_for_end(ThreadPool* pool) {
   for (int i = 0; i < kLooks && __atomic_load_n(&pool->n_busy, __ATOMIC_ACQUIRE) > 0; i++) pause_briefly();
 }
 
-static void *work(void *argument) {
-  ThreadPool *pool = argument;
+static void* work(void* argument) {
+  ThreadPool* pool = argument;
   uint64_t seen = 0;
   for (;;) {
     look_for_begin(pool, seen);
@@ -61,8 +61,8 @@ static void *work(void *argument) {
   }
 }
 
-ThreadPool *thread_pool_create(uint32_t n_threads) {
-  ThreadPool *pool = calloc(1, sizeof *pool);
+ThreadPool* thread_pool_create(uint32_t n_threads) {
+  ThreadPool* pool = calloc(1, sizeof *pool);
   if (pool == NULL || n_threads < 1 || n_threads > 64) return free(pool), NULL;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->begin, NULL);
@@ -77,7 +77,7 @@ ThreadPool *thread_pool_create(uint32_t n_threads) {
   return pool;
 }
 
-static void begin_round(ThreadPool *pool, uint32_t n, void (*body)(void *, uint32_t), void *context, int stopping) {
+static void begin_round(ThreadPool* pool, uint32_t n, void (*body)(void*, uint32_t), void* context, int stopping) {
   pthread_mutex_lock(&pool->lock);
   pool->body = body;
   pool->context = context;
@@ -90,8 +90,8 @@ static void begin_round(ThreadPool *pool, uint32_t n, void (*body)(void *, uint3
   pthread_mutex_unlock(&pool->lock);
 }
 
-void thread_pool_run(void *user, uint32_t n, void (*body)(void *context, uint32_t i), void *context) {
-  ThreadPool *pool = user;
+void thread_pool_run(void* user, uint32_t n, void (*body)(void* context, uint32_t i), void* context) {
+  ThreadPool* pool = user;
   if (pool->n_workers == 0 || n <= 1) {
     for (uint32_t i = 0; i < n; i++) body(context, i);
     return;
@@ -104,7 +104,7 @@ void thread_pool_run(void *user, uint32_t n, void (*body)(void *context, uint32_
   pthread_mutex_unlock(&pool->lock);
 }
 
-void thread_pool_destroy(ThreadPool *pool) {
+void thread_pool_destroy(ThreadPool* pool) {
   if (pool == NULL) return;
   begin_round(pool, 0, NULL, NULL, 1);
   for (uint32_t i = 0; i < pool->n_workers; i++) pthread_join(pool->workers[i], NULL);

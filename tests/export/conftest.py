@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -185,7 +185,7 @@ MODELS = {
     "mlp": (mlp, (1, 28, 28)),
     "small_cnn": (small_cnn, (1, 28, 28)),
     "har_cnn": (har_cnn, (6, 64)),
-    "resnet18": (lambda: ReducedResNet18(8), (3, 32, 32)),
+    "resnet18": (ReducedResNet18, (3, 16, 16)),
     "mobile_block": (MobileBlockNet, (3, 20, 20)),
     "group_norm": (GroupNormNet, (2, 13, 11)),
     "vectors": (VectorNet, (20,)),

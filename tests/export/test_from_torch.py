@@ -179,7 +179,7 @@ def test_raw_bytes_channels_last() -> None:
     pytest.importorskip("edgecl._core")
     module, shape = build("resnet18")
     spec = InputSpec("u8", True, 1 / 255, (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2615))
-    rows = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    rows = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
     report = from_torch(module, torch.zeros(1, *shape), input=spec, calibration=rows)
     assert report.parity.n_rows == 6
     assert report.parity.max_abs < 1e-4

@@ -14,7 +14,7 @@ from export_models import MODELS, MobileBlockNet, ReducedResNet18, settle_statis
 from oracle import largest_difference, sgd_step
 from plan_interpreter import PlanInterpreter
 
-SHAPE = (3, 32, 32)
+SHAPE = (3, 16, 16)
 
 
 def prepared(module: torch.nn.Module, shape: tuple[int, ...] = SHAPE, **keywords: object) -> Prepared:

@@ -42,6 +42,7 @@ void run_small(const Plan& plan) {
   Buffers buffers;
   buffers.kernels = kernel_table(nullptr);
   buffers.parallel.n_threads = 2;
+  buffers.serial_work = 0;
   auto lay_out = [&](Arena* arena) {
     plan_learnable(arena, plan, {true, true, rows}, &buffers);
     const uint64_t learn = activation_floats(plan, Mode::kLearn, rows),

@@ -10,22 +10,27 @@ void conv(Tests& tests, Rng& rng, const ConvProblem& p) {
   {
     Case c(rng);
     ConvForwardArgs args = {c.tensor(p.batch, p.in_channels, p.height, p.width),
-                            c.output_shape(p.batch, p.out_channels, p.out_height, p.out_width), c.floats(weights),
-                            rng.chance(0.5) ? c.floats(p.out_channels) : nullptr, p.shape, random_fused_activation(rng)};
+                            c.output_shape(p.batch, p.out_channels, p.out_height, p.out_width),
+                            c.floats(weights),
+                            rng.chance(0.5) ? c.floats(p.out_channels) : nullptr,
+                            p.shape,
+                            random_fused_activation(rng)};
     c.output(args.y);
     CHECK_KERNEL(tests, c, conv_forward, args, p.name());
   }
   {
     Case c(rng);
     ConvBackwardDataArgs args = {c.tensor(p.batch, p.out_channels, p.out_height, p.out_width),
-                                 c.output_shape(p.batch, p.in_channels, p.height, p.width), c.floats(weights), p.shape, rng.chance(0.5)};
+                                 c.output_shape(p.batch, p.in_channels, p.height, p.width), c.floats(weights), p.shape,
+                                 rng.chance(0.5)};
     c.output(args.dx);
     CHECK_KERNEL(tests, c, conv_backward_data, args, p.name());
   }
   {
     Case c(rng);
     ConvBackwardWeightArgs args = {c.tensor(p.batch, p.in_channels, p.height, p.width),
-                                   c.tensor(p.batch, p.out_channels, p.out_height, p.out_width), nullptr, nullptr, p.shape};
+                                   c.tensor(p.batch, p.out_channels, p.out_height, p.out_width), nullptr, nullptr,
+                                   p.shape};
     c.output(&args.dweight, weights);
     if (rng.chance(0.5)) c.output(&args.dbias, p.out_channels);
     CHECK_KERNEL(tests, c, conv_backward_weight, args, p.name());
@@ -44,7 +49,8 @@ void linear(Tests& tests, Rng& rng, int batch, int in, int out) {
   }
   {
     Case c(rng);
-    LinearBackwardDataArgs args = {c.tensor(batch, out, 1, 1), c.output_shape(batch, in, 1, 1), c.floats(weights), rng.chance(0.5)};
+    LinearBackwardDataArgs args = {c.tensor(batch, out, 1, 1), c.output_shape(batch, in, 1, 1), c.floats(weights),
+                                   rng.chance(0.5)};
     c.output(args.dx);
     CHECK_KERNEL(tests, c, linear_backward_data, args, name);
   }
@@ -65,7 +71,8 @@ void dense_cases(Tests& tests) {
   // Weight gradients over several reduction blocks: more than 128 chunks of 16 floats.
   conv(tests, rng, conv_problem(16, 3, 5, 13, 3, 1, 1));
   conv(tests, rng, conv_problem(1, 2, 3, 47, 3, 1, 1));
-  for (int i = 0; i < tests.repeats(200, 2000); i++) conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), true));
+  for (int i = 0; i < tests.repeats(200, 2000); i++)
+    conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), true));
   for (int batch : {1, 3, 10, 16, 17, 32, 48})
     for (int i = 0; i < tests.repeats(10, 60); i++)
       linear(tests, rng, batch, rng.pick({1, 3, 16, 20, 64, 160, 301}), rng.pick({1, 2, 5, 10, 16, 33, 100}));

@@ -1,4 +1,5 @@
-// The harness of the kernel tests: random inputs, guarded buffers, the comparison of levels, the count of covered kernels.
+// The harness of the kernel tests: random inputs, guarded buffers, the comparison of levels, the count of covered
+// kernels.
 // Never here: the cases of single kernels (*_cases.cpp).
 #include "tests/kernels/harness.h"
 
@@ -19,7 +20,9 @@ float guard_value() {
   return f;
 }
 
-bool is_guard(const float& f) { return memcmp(&f, &kGuardBits, sizeof f) == 0; }
+bool is_guard(const float& f) {
+  return memcmp(&f, &kGuardBits, sizeof f) == 0;
+}
 
 // Scratch memory of exactly the size that the kernel asked for, 64-byte aligned, followed by a guard.
 class Scratch {
@@ -61,15 +64,21 @@ uint64_t Rng::next() {
 
 float Rng::value() {
   switch (range(0, 31)) {
-    case 0: return 0.0f;
-    case 1: return -0.0f;
-    case 2: return uniform(-1e-20f, 1e-20f);
-    default: return uniform(-2.0f, 2.0f);
+    case 0:
+      return 0.0f;
+    case 1:
+      return -0.0f;
+    case 2:
+      return uniform(-1e-20f, 1e-20f);
+    default:
+      return uniform(-2.0f, 2.0f);
   }
 }
 
 Buffer::Buffer(int64_t n, int offset)
-    : memory_(new float[static_cast<size_t>(n + 2 * kReadSlack + offset)]), data_(memory_.get() + kReadSlack + offset), n_(n) {
+    : memory_(new float[static_cast<size_t>(n + 2 * kReadSlack + offset)]),
+      data_(memory_.get() + kReadSlack + offset),
+      n_(n) {
   for (int64_t i = -kReadSlack; i < 0; i++) data_[i] = guard_value();
   for (int64_t i = n; i < n + kReadSlack; i++) data_[i] = guard_value();
 }
@@ -143,7 +152,8 @@ void Tests::expect(bool ok, const std::string& what) {
   if (failures_ <= 40) printf("FAILED: %s\n", what.c_str());
 }
 
-void Tests::compare(const char* kernel, const std::string& what, Case& c, const std::function<size_t(const KernelTable&)>& bytes,
+void Tests::compare(const char* kernel, const std::string& what, Case& c,
+                    const std::function<size_t(const KernelTable&)>& bytes,
                     const std::function<void(const KernelTable&, int, int, void*)>& run) {
   for (Count& count : counts_)
     if (strcmp(count.kernel, kernel) == 0) count.cases++;

@@ -1,4 +1,5 @@
-// The harness of the kernel tests: every level must give the bits of the scalar reference, whatever the number of parts.
+// The harness of the kernel tests: every level must give the bits of the scalar reference, whatever the number of
+// parts.
 // Never here: the cases of single kernels (*_cases.cpp).
 #ifndef EDGECL_TESTS_KERNELS_HARNESS_H_
 #define EDGECL_TESTS_KERNELS_HARNESS_H_
@@ -22,14 +23,16 @@ class Rng {
   float uniform(float lo, float hi) { return lo + (hi - lo) * (static_cast<float>(next() >> 40) / 16777216.0f); }
   float value();  // mostly in (-2, 2); now and then +0, -0 or a tiny number
   template <class T>
-  T pick(std::initializer_list<T> list) { return list.begin()[range(0, static_cast<int>(list.size()) - 1)]; }
+  T pick(std::initializer_list<T> list) {
+    return list.begin()[range(0, static_cast<int>(list.size()) - 1)];
+  }
 
  private:
   uint64_t state_;
 };
 
-// n floats at an address that is a multiple of 4 bytes only, between two guard zones of kReadSlack NaNs: a kernel that uses
-// what lies beyond the end gets NaN, and one that writes there is found out.
+// n floats at an address that is a multiple of 4 bytes only, between two guard zones of kReadSlack NaNs: a kernel that
+// uses what lies beyond the end gets NaN, and one that writes there is found out.
 class Buffer {
  public:
   Buffer(int64_t n, int offset);
@@ -53,9 +56,9 @@ class Case {
  public:
   explicit Case(Rng& rng) : rng_(rng) {}
 
-  float* floats(int64_t n);                         // random input
-  float* floats(int64_t n, float lo, float hi);     // uniform
-  float* from_few_values(int64_t n);                // many ties
+  float* floats(int64_t n);                      // random input
+  float* floats(int64_t n, float lo, float hi);  // uniform
+  float* from_few_values(int64_t n);             // many ties
   template <class T>
   T* copy(const std::vector<T>& values, int slack_bytes = 0) {
     auto memory = std::make_shared<std::vector<T>>(values);
@@ -64,7 +67,7 @@ class Case {
     owned_.push_back(memory);
     return memory->data();
   }
-  Tensor tensor(int batch, int channels, int height, int width);         // random
+  Tensor tensor(int batch, int channels, int height, int width);              // random
   Tensor output_shape(int batch, int channels, int height, int width) const;  // data null; hang it in with output()
   // `slot` is a pointer inside the arguments; it will point at n floats whose first content is random.
   int output(float** slot, int64_t n);
@@ -98,10 +101,12 @@ class Tests {
   int repeats(int quick, int full) const { return options_.quick ? quick : full; }
 
   // Runs the kernel at every level, in 1 to 4 parts, against the reference in one part.
-  void compare(const char* kernel, const std::string& what, Case& c, const std::function<size_t(const KernelTable&)>& bytes,
+  void compare(const char* kernel, const std::string& what, Case& c,
+               const std::function<size_t(const KernelTable&)>& bytes,
                const std::function<void(const KernelTable&, int, int, void*)>& run);
   void expect(bool ok, const std::string& what);
-  int finish(bool all_groups) const;  // prints the summary; 0 when everything passed and (all_groups) every kernel was covered
+  int finish(
+      bool all_groups) const;  // prints the summary; 0 when everything passed and (all_groups) every kernel was covered
 
  private:
   struct Count {

@@ -6,7 +6,8 @@ namespace edgecl::test {
 namespace {
 
 void input(Tests& tests, Rng& rng) {
-  const int batch = random_batch(rng), channels = rng.pick({1, 3, 4}), height = rng.range(1, 9), width = rng.range(1, 11);
+  const int batch = random_batch(rng), channels = rng.pick({1, 3, 4}), height = rng.range(1, 9),
+            width = rng.range(1, 11);
   Case c(rng);
   InputArgs args = {};
   args.is_u8 = rng.chance(0.6);
@@ -38,8 +39,9 @@ void input(Tests& tests, Rng& rng) {
   }
   if (rng.chance(0.6)) args.flip = c.copy(flip);
   c.output(args.y);
-  CHECK_KERNEL(tests, c, input_normalize, args, text("batch %d, %d channels, %dx%d, u8 %d, channels last %d, crop %d, flip %d", batch, channels, height,
-                                                     width, args.is_u8, args.channels_last, args.crop_y != nullptr, args.flip != nullptr));
+  CHECK_KERNEL(tests, c, input_normalize, args,
+               text("batch %d, %d channels, %dx%d, u8 %d, channels last %d, crop %d, flip %d", batch, channels, height,
+                    width, args.is_u8, args.channels_last, args.crop_y != nullptr, args.flip != nullptr));
 }
 
 void losses(Tests& tests, Rng& rng) {
@@ -52,11 +54,19 @@ void losses(Tests& tests, Rng& rng) {
     allowed.push_back(rng.chance(0.7) || k == classes - 1);
     if (allowed.back()) open.push_back(k);
   }
-  for (int r = 0; r < batch; r++) labels.push_back(open[static_cast<size_t>(rng.range(0, static_cast<int>(open.size()) - 1))]);
+  for (int r = 0; r < batch; r++)
+    labels.push_back(open[static_cast<size_t>(rng.range(0, static_cast<int>(open.size()) - 1))]);
   const float weight = rng.pick({1.0f, 0.1f, 1.0f / 3.0f}), range = rng.pick({1.0f, 20.0f, 300.0f});
   {
     Case c(rng);
-    CrossEntropyArgs args = {c.tensor(batch, classes, 1, 1), c.output_shape(batch, classes, 1, 1), c.copy(labels), c.copy(allowed), begin, end, weight, nullptr};
+    CrossEntropyArgs args = {c.tensor(batch, classes, 1, 1),
+                             c.output_shape(batch, classes, 1, 1),
+                             c.copy(labels),
+                             c.copy(allowed),
+                             begin,
+                             end,
+                             weight,
+                             nullptr};
     args.logits.data = c.floats(args.logits.size(), -range, range);
     c.output(args.dlogits);
     c.output(&args.loss_row, batch);
@@ -66,7 +76,14 @@ void losses(Tests& tests, Rng& rng) {
     Case c(rng);
     std::vector<const float*> targets;
     for (int r = 0; r < batch; r++) targets.push_back(c.floats(classes));
-    LogitsMseArgs args = {c.tensor(batch, classes, 1, 1), c.output_shape(batch, classes, 1, 1), c.copy(targets), c.copy(allowed), begin, end, weight, nullptr};
+    LogitsMseArgs args = {c.tensor(batch, classes, 1, 1),
+                          c.output_shape(batch, classes, 1, 1),
+                          c.copy(targets),
+                          c.copy(allowed),
+                          begin,
+                          end,
+                          weight,
+                          nullptr};
     c.output(args.dlogits);
     c.output(&args.loss_row, batch);
     CHECK_KERNEL(tests, c, logits_mse, args, name);

@@ -1,6 +1,6 @@
-// kernel_bench [--level NAME] [--once] [FILTER]: time, GFLOP/s and share of the FMA peak of the hot kernels at the layer shapes of
-// CIFAR ResNet-18 (first width 64 and 20) and batch 1, 10 and 32, on one thread of this machine.
-// Never here: tests, and predictions for other machines.
+// kernel_bench [--level NAME] [--once] [FILTER]: time, GFLOP/s and share of the FMA peak of the hot kernels at the
+// layer shapes of CIFAR ResNet-18 (first width 64 and 20) and batch 1, 10 and 32, on one thread of this machine. Never
+// here: tests, and predictions for other machines.
 #include <stdio.h>
 #include <string.h>
 
@@ -19,31 +19,38 @@
 namespace edgecl::test {
 namespace {
 
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // Fused multiply-adds in twelve independent chains of one vector: enough to hide the latency of every CPU that we know.
 constexpr int kChains = 12;
-#define EDGECL_PEAK(name, attributes, Vector, lanes, set, fma, extract)                    \
-  attributes double name(int64_t rounds) {                                                 \
-    Vector acc[kChains];                                                                   \
-    const Vector a = set(0.999f), b = set(1e-3f);                                          \
-    for (int i = 0; i < kChains; i++) acc[i] = set(static_cast<float>(i));                 \
-    const double start = seconds();                                                        \
-    for (int64_t r = 0; r < rounds; r++) {                                                 \
-      for (int i = 0; i < kChains; i++) acc[i] = fma(acc[i], a, b);                        \
-      __asm__ volatile("" ::: "memory");                                                   \
-    }                                                                                      \
-    const double time = seconds() - start;                                                 \
-    volatile float sink = 0;                                                               \
-    for (int i = 0; i < kChains; i++) sink = sink + extract(acc[i]);                       \
-    return 2.0 * kChains * lanes * static_cast<double>(rounds) / time;                     \
+#define EDGECL_PEAK(name, attributes, Vector, lanes, set, fma, extract)                      \
+  attributes double name(int64_t rounds) {                                                   \
+    Vector acc[kChains];                                                                     \
+    const Vector a = set(0.999f), b = set(1e-3f);                                            \
+    for (int i = 0; i < kChains; i++) acc[i] = set(static_cast<float>(i));                   \
+    const double start = seconds();                                                          \
+    for (int64_t r = 0; r < rounds; r++) {                                                   \
+      _Pragma("GCC unroll 12") for (int i = 0; i < kChains; i++) acc[i] = fma(acc[i], a, b); \
+    }                                                                                        \
+    const double time = seconds() - start;                                                   \
+    volatile float sink = 0;                                                                 \
+    for (int i = 0; i < kChains; i++) sink = sink + extract(acc[i]);                         \
+    return 2.0 * kChains * lanes * static_cast<double>(rounds) / time;                       \
   }
 #if defined(__x86_64__)
-EDGECL_PEAK(peak_v3, __attribute__((target("avx2,fma"), noinline)), __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32)
-EDGECL_PEAK(peak_v4, __attribute__((target("avx512f"), noinline)), __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32)
+EDGECL_PEAK(peak_v3, __attribute__((target("avx2,fma"), noinline)), __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps,
+            _mm256_cvtss_f32)
+EDGECL_PEAK(peak_v4, __attribute__((target("avx512f"), noinline)), __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps,
+            _mm512_cvtss_f32)
 #elif defined(__aarch64__)
-float32x4_t fma_neon(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
-float first_neon(float32x4_t a) { return vgetq_lane_f32(a, 0); }
+float32x4_t fma_neon(float32x4_t a, float32x4_t b, float32x4_t c) {
+  return vfmaq_f32(c, a, b);
+}
+float first_neon(float32x4_t a) {
+  return vgetq_lane_f32(a, 0);
+}
 EDGECL_PEAK(peak_neon, __attribute__((noinline)), float32x4_t, 4, vdupq_n_f32, fma_neon, first_neon)
 #endif
 
@@ -75,8 +82,9 @@ class Bench {
 
   // flops: two per multiply-add (non-zeros only for sparse kernels); bytes: read and written once, 0 = not shown.
   template <class Args>
-  void time(const char* kernel, const std::string& shape, double flops, double bytes, size_t (*KernelTable::*scratch_bytes)(const Args&),
-            void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
+  void time(const char* kernel, const std::string& shape, double flops, double bytes,
+            size_t (*KernelTable::*scratch_bytes)(const Args&), void (*KernelTable::*run)(const Args&, int, int, void*),
+            const Args& args) const {
     std::vector<unsigned char> memory((table_.*scratch_bytes)(args) + 64);
     void* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
     double best = 1e30;
@@ -103,18 +111,21 @@ class Bench {
   double peak_;
 };
 #define EDGECL_TIME(bench, name, shape, flops, bytes, args) \
-  if ((bench).wants(#name)) (bench).time(#name, shape, flops, bytes, &KernelTable::name##_scratch_bytes, &KernelTable::name, args)
+  if ((bench).wants(#name))                                 \
+  (bench).time(#name, shape, flops, bytes, &KernelTable::name##_scratch_bytes, &KernelTable::name, args)
 
 const ActivationSpec kNoActivation = {Activation::kNone, 0.0f, 0.0f};
 const ActivationSpec kReluActivation = {Activation::kRelu, 0.0f, 0.0f};
 
 std::string layer_name(const ConvProblem& p) {
-  return text("%dx%d->%dx%d %dx%d b%d", p.in_channels, p.height, p.out_channels, p.out_height, p.shape.kernel_h, p.shape.kernel_w, p.batch);
+  return text("%dx%d->%dx%d %dx%d b%d", p.in_channels, p.height, p.out_channels, p.out_height, p.shape.kernel_h,
+              p.shape.kernel_w, p.batch);
 }
 
 void dense_conv(const Bench& bench, Rng& rng, const ConvProblem& p) {
   Case c(rng);
-  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width), y = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
+  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width),
+               y = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
   const int64_t weights = static_cast<int64_t>(p.out_channels) * p.in_channels * p.taps();
   float *weight = c.floats(weights), *bias = c.floats(p.out_channels);
   const double flops = 2.0 * static_cast<double>(p.multiplies());
@@ -128,7 +139,8 @@ void dense_conv(const Bench& bench, Rng& rng, const ConvProblem& p) {
 
 void sparse_conv(const Bench& bench, Rng& rng, const ConvProblem& p, double density) {
   Case c(rng);
-  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width), y = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
+  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width),
+               y = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
   std::vector<uint32_t> flat;
   const int64_t weights = static_cast<int64_t>(p.out_channels) * p.in_channels * p.taps();
   for (int64_t k = 0; k < weights; k++)
@@ -136,16 +148,24 @@ void sparse_conv(const Bench& bench, Rng& rng, const ConvProblem& p, double dens
   const uint32_t nnz = static_cast<uint32_t>(flat.size());
   const auto make = [&](int rows, int channels) {
     const int block = sparse_channel_block(channels, p.taps()), blocks = (channels + block - 1) / block;
-    return SparsePattern{rows, channels, p.taps(), block, blocks, nnz,
-                         c.copy(std::vector<uint32_t>(static_cast<size_t>(blocks) * static_cast<size_t>(rows) + 1), 4 * kReadSlack),
-                         c.copy(std::vector<uint16_t>(nnz), 4 * kReadSlack), nullptr};
+    return SparsePattern{
+        rows,
+        channels,
+        p.taps(),
+        block,
+        blocks,
+        nnz,
+        c.copy(std::vector<uint32_t>(static_cast<size_t>(blocks) * static_cast<size_t>(rows) + 1), 4 * kReadSlack),
+        c.copy(std::vector<uint16_t>(nnz), 4 * kReadSlack),
+        nullptr};
   };
   const SparsePattern pattern = make(p.out_channels, p.in_channels);
   SparsePattern transposed = make(p.in_channels, p.out_channels);
   uint32_t *source = c.copy(std::vector<uint32_t>(nnz), 4 * kReadSlack), *order = c.copy(std::vector<uint32_t>(nnz));
   sparse_build(flat.data(), nnz, p.out_channels, p.in_channels, p.taps(), const_cast<uint32_t*>(pattern.row_start),
                const_cast<uint16_t*>(pattern.index), order);
-  sparse_transpose(pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index), source);
+  sparse_transpose(pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index),
+                   source);
   transposed.source = source;
   float *value = c.floats(nnz), *bias = c.floats(p.out_channels);
   const double flops = 2.0 * static_cast<double>(nnz) * p.batch * p.out_height * p.out_width;
@@ -179,8 +199,12 @@ void batch_norm(const Bench& bench, Rng& rng, int batch, int channels, int size)
   float* residual = c.floats(x.size());
   float* parameters[6];
   for (float*& p : parameters) p = c.floats(channels);
-  BatchNormForwardArgs forward = {x, y, parameters[0], parameters[1], nullptr, nullptr, parameters[2], parameters[3], parameters[4], 1e-5f, nullptr, kReluActivation};
-  BatchNormBackwardArgs backward = {x, y, dy, dx, parameters[0], parameters[2], parameters[3], parameters[4], parameters[5], false, false, nullptr, false, kReluActivation};
+  BatchNormForwardArgs forward = {
+      x,     y,       parameters[0],  parameters[1], nullptr, nullptr, parameters[2], parameters[3], parameters[4],
+      1e-5f, nullptr, kReluActivation};
+  BatchNormBackwardArgs backward = {
+      x,     y,     dy,      dx,    parameters[0],  parameters[2], parameters[3], parameters[4], parameters[5],
+      false, false, nullptr, false, kReluActivation};
   const double bytes = 4.0 * static_cast<double>(x.size());
   const std::string name = text("%dx%dx%d b%d relu", channels, size, size, batch);
   EDGECL_TIME(bench, batch_norm_forward, name, 0, 2 * bytes, forward);

@@ -12,8 +12,8 @@ struct NormProblem {
 void batch_norm(Tests& tests, Rng& rng, const NormProblem& p) {
   const bool frozen = rng.chance(0.3);
   const ActivationSpec activation = random_fused_activation(rng);
-  const std::string name = text("batch %d, %d channels, %dx%d, frozen %d, activation %d", p.batch, p.channels, p.height, p.width, frozen,
-                                static_cast<int>(activation.kind));
+  const std::string name = text("batch %d, %d channels, %dx%d, frozen %d, activation %d", p.batch, p.channels, p.height,
+                                p.width, frozen, static_cast<int>(activation.kind));
   {
     Case c(rng);
     BatchNormForwardArgs args = {};
@@ -74,8 +74,8 @@ void batch_norm(Tests& tests, Rng& rng, const NormProblem& p) {
 
 void group_norm(Tests& tests, Rng& rng, const NormProblem& p, int n_groups) {
   const ActivationSpec activation = random_fused_activation(rng);
-  const std::string name = text("batch %d, %d channels in %d groups, %dx%d, activation %d", p.batch, p.channels, n_groups, p.height, p.width,
-                                static_cast<int>(activation.kind));
+  const std::string name = text("batch %d, %d channels in %d groups, %dx%d, activation %d", p.batch, p.channels,
+                                n_groups, p.height, p.width, static_cast<int>(activation.kind));
   const int64_t statistics = static_cast<int64_t>(n_groups) * p.batch;
   {
     Case c(rng);
@@ -118,12 +118,14 @@ void group_norm(Tests& tests, Rng& rng, const NormProblem& p, int n_groups) {
 void normalisation_cases(Tests& tests) {
   Rng rng(0xb2);
   for (int i = 0; i < tests.repeats(300, 2000); i++) {
-    const NormProblem p = {random_batch(rng), rng.pick({1, 2, 3, 7, 8}), rng.pick({1, 2, 3, 5, 8, 13}), rng.pick({1, 2, 3, 4, 7, 9})};
+    const NormProblem p = {random_batch(rng), rng.pick({1, 2, 3, 7, 8}), rng.pick({1, 2, 3, 5, 8, 13}),
+                           rng.pick({1, 2, 3, 4, 7, 9})};
     batch_norm(tests, rng, p);
   }
   for (int i = 0; i < tests.repeats(300, 2000); i++) {
     const int n_groups = rng.pick({1, 2, 3, 4}), per_group = rng.pick({1, 2, 3, 5});
-    const NormProblem p = {random_batch(rng), n_groups * per_group, rng.pick({1, 2, 3, 5, 8}), rng.pick({1, 2, 3, 4, 7, 9})};
+    const NormProblem p = {random_batch(rng), n_groups * per_group, rng.pick({1, 2, 3, 5, 8}),
+                           rng.pick({1, 2, 3, 4, 7, 9})};
     group_norm(tests, rng, p, n_groups);
   }
 }

@@ -5,13 +5,19 @@
 namespace edgecl::test {
 namespace {
 
-int64_t random_length(Rng& rng) { return rng.pick({0, 1, 3, 15, 16, 17, 33, 64, 100, 1000, 4097}); }
+int64_t random_length(Rng& rng) {
+  return rng.pick({0, 1, 3, 15, 16, 17, 33, 64, 100, 1000, 4097});
+}
 
 void activations(Tests& tests, Rng& rng) {
-  const ActivationSpec specs[] = {{Activation::kNone, 0, 0},         {Activation::kRelu, 0, 0},
-                                  {Activation::kClip, 0, 6},         {Activation::kClip, -0.5f, 0.5f},
-                                  {Activation::kHardSwish, 0, 0},    {Activation::kSigmoid, 0, 0},
-                                  {Activation::kHardSigmoid, 0.2f, 0.5f}, {Activation::kHardSigmoid, 1.0f / 6.0f, 0.5f}};
+  const ActivationSpec specs[] = {{Activation::kNone, 0, 0},
+                                  {Activation::kRelu, 0, 0},
+                                  {Activation::kClip, 0, 6},
+                                  {Activation::kClip, -0.5f, 0.5f},
+                                  {Activation::kHardSwish, 0, 0},
+                                  {Activation::kSigmoid, 0, 0},
+                                  {Activation::kHardSigmoid, 0.2f, 0.5f},
+                                  {Activation::kHardSigmoid, 1.0f / 6.0f, 0.5f}};
   for (const ActivationSpec& spec : specs) {
     const int64_t n = random_length(rng);
     const std::string name = text("activation %d, %lld floats", static_cast<int>(spec.kind), static_cast<long long>(n));
@@ -83,12 +89,14 @@ void binary(Tests& tests, Rng& rng) {
   Case forward(rng);
   const Tensor a = forward.tensor(batch, channels, height, width);
   const Broadcast b = random_broadcast(rng, a);
-  const std::string name = text("batch %d, %d channels, %dx%d, op %d, strides %d %d %d %d %d", batch, channels, height, width,
-                                static_cast<int>(op), static_cast<int>(b.stride[0]), static_cast<int>(b.stride[1]),
-                                static_cast<int>(b.stride[2]), static_cast<int>(b.stride[3]), static_cast<int>(b.stride[4]));
+  const std::string name =
+      text("batch %d, %d channels, %dx%d, op %d, strides %d %d %d %d %d", batch, channels, height, width,
+           static_cast<int>(op), static_cast<int>(b.stride[0]), static_cast<int>(b.stride[1]),
+           static_cast<int>(b.stride[2]), static_cast<int>(b.stride[3]), static_cast<int>(b.stride[4]));
   Tensor empty = a;
   empty.data = nullptr;
-  BinaryArgs args = {a, empty, forward.floats(b.n), b.stride[0], b.stride[1], b.stride[2], b.stride[3], b.stride[4], op, random_fused_activation(rng)};
+  BinaryArgs args = {a,           empty,       forward.floats(b.n), b.stride[0], b.stride[1],
+                     b.stride[2], b.stride[3], b.stride[4],         op,          random_fused_activation(rng)};
   forward.output(args.y);
   CHECK_KERNEL(tests, forward, binary_forward, args, name);
 

@@ -58,7 +58,8 @@ void global(Tests& tests, Rng& rng) {
   }
   {
     Case c(rng);
-    GlobalPoolBackwardArgs args = {c.tensor(batch, channels, 1, 1), c.output_shape(batch, channels, height, width), rng.chance(0.5)};
+    GlobalPoolBackwardArgs args = {c.tensor(batch, channels, 1, 1), c.output_shape(batch, channels, height, width),
+                                   rng.chance(0.5)};
     c.output(args.dx);
     CHECK_KERNEL(tests, c, global_average_pool_backward, args, name);
   }

@@ -13,9 +13,10 @@ struct ConvProblem {
 
   std::string name() const {
     const ConvShape& s = shape;
-    return text("batch %d, %d->%d channels, %dx%d, kernel %dx%d, stride %d,%d, dilation %d,%d, pads %d,%d,%d,%d, groups %d", batch,
-                in_channels, out_channels, height, width, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
-                s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, s.groups);
+    return text(
+        "batch %d, %d->%d channels, %dx%d, kernel %dx%d, stride %d,%d, dilation %d,%d, pads %d,%d,%d,%d, groups %d",
+        batch, in_channels, out_channels, height, width, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h,
+        s.dilation_w, s.pad_top, s.pad_left, s.pad_bottom, s.pad_right, s.groups);
   }
   int taps() const { return shape.kernel_h * shape.kernel_w; }
   int64_t multiplies() const {
@@ -31,13 +32,17 @@ struct ConvProblem {
   }
 };
 
-inline ConvProblem conv_problem(int batch, int in, int out, int size, int kernel, int stride, int pad, int groups = 1, int dilation = 1) {
-  ConvProblem p = {batch, in, out, size, size, 0, 0, {kernel, kernel, stride, stride, dilation, dilation, pad, pad, pad, pad, groups}};
+inline ConvProblem conv_problem(int batch, int in, int out, int size, int kernel, int stride, int pad, int groups = 1,
+                                int dilation = 1) {
+  ConvProblem p = {batch, in, out, size,
+                   size,  0,  0,   {kernel, kernel, stride, stride, dilation, dilation, pad, pad, pad, pad, groups}};
   p.complete();
   return p;
 }
 
-inline int random_batch(Rng& rng) { return rng.pick({1, 1, 2, 3, 7, 10, 16, 16, 17, 32}); }
+inline int random_batch(Rng& rng) {
+  return rng.pick({1, 1, 2, 3, 7, 10, 16, 16, 17, 32});
+}
 
 // A problem of at most `budget` multiplies. Pads are below the kernel's reach, as in every framework.
 inline ConvProblem random_conv(Rng& rng, int64_t budget, bool with_groups) {
@@ -74,11 +79,12 @@ inline ConvProblem random_conv(Rng& rng, int64_t budget, bool with_groups) {
 
 // Layers whose shapes are those of real networks, small enough for a test.
 inline std::vector<ConvProblem> known_convs(bool with_groups) {
-  std::vector<ConvProblem> all = {
-      conv_problem(1, 3, 20, 32, 3, 1, 1),   conv_problem(16, 3, 8, 16, 3, 1, 1),  conv_problem(10, 20, 20, 8, 3, 1, 1),
-      conv_problem(32, 8, 16, 8, 3, 2, 1),   conv_problem(16, 16, 32, 4, 1, 2, 0), conv_problem(3, 3, 8, 15, 7, 2, 3),
-      conv_problem(16, 64, 64, 4, 3, 1, 1),  conv_problem(1, 128, 64, 4, 3, 1, 1), conv_problem(1, 64, 128, 7, 1, 1, 0),
-      conv_problem(17, 10, 12, 5, 3, 1, 2, 1, 2), conv_problem(32, 40, 33, 2, 1, 1, 0), conv_problem(2, 150, 10, 3, 3, 1, 1)};
+  std::vector<ConvProblem> all = {conv_problem(1, 3, 20, 32, 3, 1, 1),  conv_problem(16, 3, 8, 16, 3, 1, 1),
+                                  conv_problem(10, 20, 20, 8, 3, 1, 1), conv_problem(32, 8, 16, 8, 3, 2, 1),
+                                  conv_problem(16, 16, 32, 4, 1, 2, 0), conv_problem(3, 3, 8, 15, 7, 2, 3),
+                                  conv_problem(16, 64, 64, 4, 3, 1, 1), conv_problem(1, 128, 64, 4, 3, 1, 1),
+                                  conv_problem(1, 64, 128, 7, 1, 1, 0), conv_problem(17, 10, 12, 5, 3, 1, 2, 1, 2),
+                                  conv_problem(32, 40, 33, 2, 1, 1, 0), conv_problem(2, 150, 10, 3, 3, 1, 1)};
   if (with_groups)
     for (int batch : {1, 3, 16, 32}) {
       all.push_back(conv_problem(batch, 24, 24, 9, 3, 1, 1, 24));
@@ -91,9 +97,12 @@ inline std::vector<ConvProblem> known_convs(bool with_groups) {
 
 inline ActivationSpec random_fused_activation(Rng& rng) {
   switch (rng.range(0, 2)) {
-    case 0: return {Activation::kNone, 0.0f, 0.0f};
-    case 1: return {Activation::kRelu, 0.0f, 0.0f};
-    default: return {Activation::kClip, rng.pick({0.0f, -0.5f}), rng.pick({0.75f, 6.0f})};
+    case 0:
+      return {Activation::kNone, 0.0f, 0.0f};
+    case 1:
+      return {Activation::kRelu, 0.0f, 0.0f};
+    default:
+      return {Activation::kClip, rng.pick({0.0f, -0.5f}), rng.pick({0.75f, 6.0f})};
   }
 }
 

@@ -1,4 +1,5 @@
-// Cases of the sparse convolution and linear kernels, their pattern, and their equality with the dense kernels at full density.
+// Cases of the sparse convolution and linear kernels, their pattern, and their equality with the dense kernels at full
+// density.
 // Never here: dense kernels by themselves.
 #include <string.h>
 
@@ -19,10 +20,13 @@ struct SparseWeight {
 
 SparsePattern empty_pattern(int rows, int channels, int taps, size_t nnz) {
   const int block = sparse_channel_block(channels, taps);
-  return {rows, channels, taps, block, (channels + block - 1) / block, static_cast<uint32_t>(nnz), nullptr, nullptr, nullptr};
+  return {rows,    channels, taps,   block, (channels + block - 1) / block, static_cast<uint32_t>(nnz),
+          nullptr, nullptr,  nullptr};
 }
 
-size_t row_starts(const SparsePattern& p) { return static_cast<size_t>(p.n_blocks) * static_cast<size_t>(p.rows) + 1; }
+size_t row_starts(const SparsePattern& p) {
+  return static_cast<size_t>(p.n_blocks) * static_cast<size_t>(p.rows) + 1;
+}
 
 SparseWeight make_weight(Tests& tests, Case& c, int rows, int channels, int taps, double density) {
   Rng& rng = c.rng();
@@ -37,7 +41,8 @@ SparseWeight make_weight(Tests& tests, Case& c, int rows, int channels, int taps
   w.pattern = empty_pattern(rows, channels, taps, nnz);
   std::vector<uint32_t> row_start(row_starts(w.pattern)), source(nnz);
   std::vector<uint16_t> index(nnz);
-  sparse_build(w.flat.data(), static_cast<uint32_t>(nnz), rows, channels, taps, row_start.data(), index.data(), w.order.data());
+  sparse_build(w.flat.data(), static_cast<uint32_t>(nnz), rows, channels, taps, row_start.data(), index.data(),
+               w.order.data());
   w.pattern.row_start = c.copy(row_start, kSlackBytes);
   w.pattern.index = c.copy(index, kSlackBytes);
   w.value = c.floats(static_cast<int64_t>(nnz));
@@ -62,8 +67,10 @@ SparseWeight make_weight(Tests& tests, Case& c, int rows, int channels, int taps
   for (size_t k = 0; k < nnz; k++) forward_ok &= found[w.order[k]] == w.flat[k];
   for (int b = 0; b < w.transposed.n_blocks; b++)
     for (int r = 0; r < channels; r++)
-      for (uint32_t k = w.transposed.row_start[b * channels + r]; k < w.transposed.row_start[b * channels + r + 1]; k++) {
-        const int out = b * w.transposed.channel_block + w.transposed.index[k] / taps, tap = w.transposed.index[k] % taps;
+      for (uint32_t k = w.transposed.row_start[b * channels + r]; k < w.transposed.row_start[b * channels + r + 1];
+           k++) {
+        const int out = b * w.transposed.channel_block + w.transposed.index[k] / taps,
+                  tap = w.transposed.index[k] % taps;
         transposed_ok &= found[w.transposed.source[k]] == static_cast<uint32_t>((out * channels + r) * taps + tap);
       }
   tests.expect(forward_ok, text("sparse_build finds %zu entries of %dx%dx%d again", nnz, rows, channels, taps));
@@ -86,24 +93,35 @@ void conv(Tests& tests, Rng& rng, const ConvProblem& p, double density) {
   {
     Case c(rng);
     SparseConvForwardArgs args = {c.tensor(p.batch, p.in_channels, p.height, p.width),
-                                  c.output_shape(p.batch, p.out_channels, p.out_height, p.out_width), w.pattern, w.value,
-                                  rng.chance(0.5) ? c.floats(p.out_channels) : nullptr, p.shape, random_fused_activation(rng)};
+                                  c.output_shape(p.batch, p.out_channels, p.out_height, p.out_width),
+                                  w.pattern,
+                                  w.value,
+                                  rng.chance(0.5) ? c.floats(p.out_channels) : nullptr,
+                                  p.shape,
+                                  random_fused_activation(rng)};
     c.output(args.y);
     CHECK_KERNEL(tests, c, sparse_conv_forward, args, name);
   }
   {
     Case c(rng);
     SparseConvBackwardDataArgs args = {c.tensor(p.batch, p.out_channels, p.out_height, p.out_width),
-                                       c.output_shape(p.batch, p.in_channels, p.height, p.width), w.transposed, w.value_transposed,
-                                       p.shape, rng.chance(0.5)};
+                                       c.output_shape(p.batch, p.in_channels, p.height, p.width),
+                                       w.transposed,
+                                       w.value_transposed,
+                                       p.shape,
+                                       rng.chance(0.5)};
     c.output(args.dx);
     CHECK_KERNEL(tests, c, sparse_conv_backward_data, args, name);
   }
   {
     Case c(rng);
     SparseConvBackwardWeightArgs args = {c.tensor(p.batch, p.in_channels, p.height, p.width),
-                                         c.tensor(p.batch, p.out_channels, p.out_height, p.out_width), w.pattern,
-                                         random_selection(c, w.flat.size()), nullptr, nullptr, p.shape};
+                                         c.tensor(p.batch, p.out_channels, p.out_height, p.out_width),
+                                         w.pattern,
+                                         random_selection(c, w.flat.size()),
+                                         nullptr,
+                                         nullptr,
+                                         p.shape};
     c.output(&args.dvalue, static_cast<int64_t>(w.flat.size()));
     if (rng.chance(0.5)) c.output(&args.dbias, p.out_channels);
     CHECK_KERNEL(tests, c, sparse_conv_backward_weight, args, name);
@@ -116,22 +134,30 @@ void linear(Tests& tests, Rng& rng, int batch, int in, int out, double density) 
   const SparseWeight w = make_weight(tests, shared, out, in, 1, density);
   {
     Case c(rng);
-    SparseLinearForwardArgs args = {c.tensor(batch, in, 1, 1), c.output_shape(batch, out, 1, 1), w.pattern, w.value,
-                                    rng.chance(0.5) ? c.floats(out) : nullptr, random_fused_activation(rng)};
+    SparseLinearForwardArgs args = {c.tensor(batch, in, 1, 1),
+                                    c.output_shape(batch, out, 1, 1),
+                                    w.pattern,
+                                    w.value,
+                                    rng.chance(0.5) ? c.floats(out) : nullptr,
+                                    random_fused_activation(rng)};
     c.output(args.y);
     CHECK_KERNEL(tests, c, sparse_linear_forward, args, name);
   }
   {
     Case c(rng);
-    SparseLinearBackwardDataArgs args = {c.tensor(batch, out, 1, 1), c.output_shape(batch, in, 1, 1), w.transposed, w.value_transposed,
-                                         rng.chance(0.5)};
+    SparseLinearBackwardDataArgs args = {c.tensor(batch, out, 1, 1), c.output_shape(batch, in, 1, 1), w.transposed,
+                                         w.value_transposed, rng.chance(0.5)};
     c.output(args.dx);
     CHECK_KERNEL(tests, c, sparse_linear_backward_data, args, name);
   }
   {
     Case c(rng);
-    SparseLinearBackwardWeightArgs args = {c.tensor(batch, in, 1, 1), c.tensor(batch, out, 1, 1), w.pattern,
-                                           random_selection(c, w.flat.size()), nullptr, nullptr};
+    SparseLinearBackwardWeightArgs args = {c.tensor(batch, in, 1, 1),
+                                           c.tensor(batch, out, 1, 1),
+                                           w.pattern,
+                                           random_selection(c, w.flat.size()),
+                                           nullptr,
+                                           nullptr};
     c.output(&args.dvalue, static_cast<int64_t>(w.flat.size()));
     if (rng.chance(0.5)) c.output(&args.dbias, out);
     CHECK_KERNEL(tests, c, sparse_linear_backward_weight, args, name);
@@ -147,7 +173,8 @@ void equals_dense(Tests& tests, Rng& rng, const ConvProblem& p) {
   for (size_t i = 0; i < w.flat.size(); i++) dense[w.flat[i]] = w.value[w.order[i]];
   const float* weight = c.copy(dense, kSlackBytes);
   const ActivationSpec none = {Activation::kNone, 0.0f, 0.0f};
-  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width), dy = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
+  const Tensor x = c.tensor(p.batch, p.in_channels, p.height, p.width),
+               dy = c.tensor(p.batch, p.out_channels, p.out_height, p.out_width);
   Tensor out[4] = {dy, dy, x, x};
   for (Tensor& t : out) t.data = c.floats(t.size());
   const float* bias = c.floats(p.out_channels);
@@ -164,8 +191,10 @@ void equals_dense(Tests& tests, Rng& rng, const ConvProblem& p) {
   k.sparse_conv_forward(a1, 0, 1, scratch[1].data());
   k.conv_backward_data(a2, 0, 1, scratch[2].data());
   k.sparse_conv_backward_data(a3, 0, 1, scratch[3].data());
-  tests.expect(memcmp(out[0].data, out[1].data, static_cast<size_t>(dy.size()) * 4) == 0, "full sparse forward is dense forward, " + p.name());
-  tests.expect(memcmp(out[2].data, out[3].data, static_cast<size_t>(x.size()) * 4) == 0, "full sparse input gradient is the dense one, " + p.name());
+  tests.expect(memcmp(out[0].data, out[1].data, static_cast<size_t>(dy.size()) * 4) == 0,
+               "full sparse forward is dense forward, " + p.name());
+  tests.expect(memcmp(out[2].data, out[3].data, static_cast<size_t>(x.size()) * 4) == 0,
+               "full sparse input gradient is the dense one, " + p.name());
 }
 
 }  // namespace
@@ -174,11 +203,13 @@ void sparse_cases(Tests& tests) {
   Rng rng(0x59);
   for (const ConvProblem& p : known_convs(false)) conv(tests, rng, p, rng.pick({0.05, 0.1, 0.25}));
   for (int i = 0; i < tests.repeats(250, 2500); i++)
-    conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), false), rng.pick({0.0, 0.02, 0.1, 0.1, 0.3, 0.6, 1.0}));
+    conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), false),
+         rng.pick({0.0, 0.02, 0.1, 0.1, 0.3, 0.6, 1.0}));
   for (int i = 0; i < tests.repeats(20, 200); i++) equals_dense(tests, rng, random_conv(rng, 100000, false));
   for (int batch : {1, 3, 10, 16, 17, 32, 48})
     for (int i = 0; i < tests.repeats(12, 60); i++)
-      linear(tests, rng, batch, rng.pick({1, 3, 16, 20, 64, 160, 301, 600}), rng.pick({1, 2, 5, 10, 16, 33, 100}), rng.pick({0.0, 0.05, 0.2, 0.5, 1.0}));
+      linear(tests, rng, batch, rng.pick({1, 3, 16, 20, 64, 160, 301, 600}), rng.pick({1, 2, 5, 10, 16, 33, 100}),
+             rng.pick({0.0, 0.05, 0.2, 0.5, 1.0}));
 }
 
 }  // namespace edgecl::test

@@ -134,7 +134,7 @@ def test_shipped_classes_take_the_labels_of_the_user(make_bundle: Callable[..., 
     assert text.classes_.tolist() == ["0", "1"]
 
 
-def test_label_helpers() -> None:
+def test_label_functions() -> None:
     assert label_list(np.array([1, 2], np.int8), 2) == [1, 2] and type(label_list(np.array([1]), 1)[0]) is int
     assert label_list([np.float64(2), np.str_("x")], 2) == [2.0, "x"]
     assert [label_from_name(n) for n in ("7", "-7", "07", "+7", "²", "x", "--1", "-")] == [

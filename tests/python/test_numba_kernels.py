@@ -82,7 +82,8 @@ def _assert_close(found: Any, wanted: Any) -> None:
 def _assert_same_bits(found: Any, wanted: Any) -> None:
     assert found.shape == wanted.shape
     np.testing.assert_array_equal(
-        np.ascontiguousarray(found, np.float32).view(np.uint32), np.ascontiguousarray(wanted, np.float32).view(np.uint32)
+        np.ascontiguousarray(found, np.float32).view(np.uint32),
+        np.ascontiguousarray(wanted, np.float32).view(np.uint32),
     )
 
 

@@ -32,9 +32,7 @@ class TemporaryFile {
 struct CountingAllocator {
   size_t n_live = 0, n_total = 0;
   bool refuse = false;
-  edgecl_allocator hooks() {
-    return {sizeof(edgecl_allocator), allocate, release, this};
-  }
+  edgecl_allocator hooks() { return {sizeof(edgecl_allocator), allocate, release, this}; }
   static void* allocate(void* user, size_t bytes, size_t alignment) {
     CountingAllocator* self = static_cast<CountingAllocator*>(user);
     if (self->refuse) return nullptr;
@@ -85,11 +83,13 @@ TEST(open_in_the_callers_memory) {
   CHECK(edgecl_model_size(bytes.data(), bytes.size(), &need, &err) == EDGECL_OK && need > 0);
   AlignedBytes memory(need + 64);
   edgecl_model* model = nullptr;
-  CHECK(edgecl_model_init(bytes.data(), bytes.size(), memory.data(), need - 1, &model, &err) == EDGECL_E_ARENA_TOO_SMALL);
+  CHECK(edgecl_model_init(bytes.data(), bytes.size(), memory.data(), need - 1, &model, &err) ==
+        EDGECL_E_ARENA_TOO_SMALL);
   CHECK(edgecl_model_init(bytes.data(), bytes.size(), memory.data() + 8, need, &model, &err) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_model_init(bytes.data() + 8, bytes.size() - 8, memory.data(), need, &model, &err) != EDGECL_OK);
   CHECK(model == nullptr);
-  CHECK_MESSAGE(edgecl_model_init(bytes.data(), bytes.size(), memory.data(), need, &model, &err) == EDGECL_OK, "%s", err.message);
+  CHECK_MESSAGE(edgecl_model_init(bytes.data(), bytes.size(), memory.data(), need, &model, &err) == EDGECL_OK, "%s",
+                err.message);
   CHECK(edgecl_model_close(model) == EDGECL_OK);
 }
 
@@ -99,7 +99,8 @@ TEST(allocators_are_used_and_given_back) {
   CountingAllocator counting;
   edgecl_allocator hooks = counting.hooks();
   edgecl_model* model = nullptr;
-  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), &hooks, &model, &err) == EDGECL_OK && counting.n_live == 1);
+  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), &hooks, &model, &err) == EDGECL_OK &&
+        counting.n_live == 1);
   edgecl_session_config config = {};
   config.struct_size = sizeof config;
   CHECK(edgecl_session_config_init(model, &config) == EDGECL_OK);
@@ -107,7 +108,8 @@ TEST(allocators_are_used_and_given_back) {
   counting.refuse = true;
   CHECK(edgecl_session_create(model, &config, &hooks, &session, &err) == EDGECL_E_NO_MEMORY && session == nullptr);
   counting.refuse = false;
-  CHECK(edgecl_session_create(model, &config, &hooks, &session, &err) == EDGECL_OK && counting.n_live == 2 && counting.n_total == 2);
+  CHECK(edgecl_session_create(model, &config, &hooks, &session, &err) == EDGECL_OK && counting.n_live == 2 &&
+        counting.n_total == 2);
   edgecl_session_destroy(session);
   CHECK(edgecl_model_close(model) == EDGECL_OK && counting.n_live == 0);
   hooks.release = nullptr;
@@ -119,7 +121,8 @@ TEST(levels_are_chosen_by_the_environment) {
   edgecl_error err = fresh_error();
   edgecl_model* model = nullptr;
   setenv("EDGECL_SIMD", "sse9", 1);
-  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), nullptr, &model, &err) == EDGECL_E_UNSUPPORTED && model == nullptr);
+  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), nullptr, &model, &err) == EDGECL_E_UNSUPPORTED &&
+        model == nullptr);
   CHECK_MESSAGE(strstr(err.message, "sse9") && strstr(err.message, "reference"), "%s", err.message);
   const char* names[16];
   const int n = edgecl::kernel_levels(names, 16);
@@ -139,7 +142,8 @@ TEST(peek_and_verify) {
   edgecl_error err = fresh_error();
   edgecl_model_info info = {};
   info.struct_size = sizeof info;
-  CHECK(edgecl_bundle_peek(bytes.data(), 64, &info, &err) == EDGECL_OK && info.bundle_bytes == source.size() && info.format_version == 1);
+  CHECK(edgecl_bundle_peek(bytes.data(), 64, &info, &err) == EDGECL_OK && info.bundle_bytes == source.size() &&
+        info.format_version == 1);
   CHECK(edgecl_bundle_peek(bytes.data(), 10, &info, &err) == EDGECL_E_BUNDLE_CORRUPT);
   CHECK(edgecl_bundle_verify(bytes.data(), bytes.size(), nullptr, &err) == EDGECL_OK);
   const uint8_t key[32] = {1};
@@ -151,15 +155,18 @@ TEST(peek_and_verify) {
 TEST(descriptions) {
   const Model model(mlp(0.5f));
   const edgecl_model_info& info = model.info;
-  CHECK(strcmp(info.name, "net") == 0 && strcmp(info.producer, "test") == 0 && info.input_dtype == EDGECL_F32 && info.input_rank == 1);
-  CHECK(info.input_dims[0] == kFeatures && info.input_elements == kFeatures && info.embedding_dim == kHidden && info.class_capacity == kColumns);
+  CHECK(strcmp(info.name, "net") == 0 && strcmp(info.producer, "test") == 0 && info.input_dtype == EDGECL_F32 &&
+        info.input_rank == 1);
+  CHECK(info.input_dims[0] == kFeatures && info.input_elements == kFeatures && info.embedding_dim == kHidden &&
+        info.class_capacity == kColumns);
   CHECK(info.n_params == 4 && info.n_trainable_params == 4 && info.parity_rows == 0 && info.is_signed == 0);
   CHECK(info.weights_total == kFeatures * kHidden + kHidden + kHidden * kColumns + kColumns);
   CHECK(info.weights_stored < info.weights_total && info.weights_trainable == info.weights_total);
   CHECK(info.macs_forward == kFeatures * kHidden + kHidden * kColumns && info.macs_forward_sparse < info.macs_forward);
   edgecl_layer_info layer = {};
   layer.struct_size = sizeof layer;
-  CHECK(edgecl_model_layer(model.model, 0, &layer) == EDGECL_OK && layer.sparse == 1 && layer.rank == 2 && layer.trainable == 1);
+  CHECK(edgecl_model_layer(model.model, 0, &layer) == EDGECL_OK && layer.sparse == 1 && layer.rank == 2 &&
+        layer.trainable == 1);
   CHECK(layer.density == static_cast<float>(layer.stored) / (kFeatures * kHidden));
   CHECK(edgecl_model_layer(model.model, 4, &layer) == EDGECL_E_NOT_FOUND);
   edgecl_op_info op = {};
@@ -172,7 +179,8 @@ TEST(descriptions) {
   CHECK(macs == info.macs_forward_sparse);
   CHECK(edgecl_model_op(model.model, info.n_ops, &op) == EDGECL_E_NOT_FOUND);
   const Model images(image_net());
-  CHECK(images.info.weights_total > images.info.weights_stored && images.info.embedding_dim == 4 && images.info.input_dtype == EDGECL_U8);
+  CHECK(images.info.weights_total > images.info.weights_stored && images.info.embedding_dim == 4 &&
+        images.info.input_dtype == EDGECL_U8);
   CHECK(images.info.weights_total == 4 * 2 * 9 + 8 + 4 * 4 * 9 + 8 + 12 + 3);  // running statistics are not weights
 }
 

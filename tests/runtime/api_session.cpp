@@ -24,7 +24,9 @@ edgecl_sizes sizes_of(const Model& model, const edgecl_session_config& config) {
 }
 
 std::atomic<uint64_t> fake_clock{0};
-uint64_t tick(void*) { return ++fake_clock; }
+uint64_t tick(void*) {
+  return ++fake_clock;
+}
 
 struct Log {
   int lines = 0;
@@ -58,13 +60,17 @@ TEST(sizes_are_exact) {
         AlignedBytes arena(std::vector<uint8_t>(sizes.arena_bytes + 64, 0xa5));
         edgecl_session* session = nullptr;
         edgecl_error err = fresh_error();
-        CHECK(edgecl_session_init(model.model, &config, arena.data(), sizes.arena_bytes - 1, &session, &err) == EDGECL_E_ARENA_TOO_SMALL);
-        CHECK(edgecl_session_init(model.model, &config, arena.data() + 1, sizes.arena_bytes, &session, &err) == EDGECL_E_ARGUMENT);
+        CHECK(edgecl_session_init(model.model, &config, arena.data(), sizes.arena_bytes - 1, &session, &err) ==
+              EDGECL_E_ARENA_TOO_SMALL);
+        CHECK(edgecl_session_init(model.model, &config, arena.data() + 1, sizes.arena_bytes, &session, &err) ==
+              EDGECL_E_ARGUMENT);
         CHECK(edgecl_session_init(model.model, &config, arena.data(), sizes.arena_bytes, &session, &err) == EDGECL_OK);
         Stream stream(model.info, 1);
         stream.next(8);
-        const edgecl_batch batch = {sizeof batch, model.info.input_dtype, 8, 0, stream.data(), model.info.input_elements};
-        for (int i = 0; i < 4 && !predict_only; i++) CHECK(edgecl_learn(session, &batch, stream.labels.data(), nullptr) == EDGECL_OK);
+        const edgecl_batch batch = {sizeof batch,  model.info.input_dtype,   8, 0,
+                                    stream.data(), model.info.input_elements};
+        for (int i = 0; i < 4 && !predict_only; i++)
+          CHECK(edgecl_learn(session, &batch, stream.labels.data(), nullptr) == EDGECL_OK);
         edgecl_prediction out[8];
         CHECK(edgecl_predict(session, &batch, out, sizeof out[0]) == EDGECL_OK);
         edgecl_session_destroy(session);
@@ -98,7 +104,8 @@ TEST(configurations_out_of_range) {
     edgecl_session_config config = model.config();
     change(&config);
     const edgecl_status status = edgecl_session_sizes(model.model, &config, &sizes, &err);
-    CHECK_MESSAGE(status == expected && strstr(err.message, field), "%s: %s %s", field, edgecl_status_name(status), err.message);
+    CHECK_MESSAGE(status == expected && strstr(err.message, field), "%s: %s %s", field, edgecl_status_name(status),
+                  err.message);
   };
   using Config = edgecl_session_config;
   refused([](Config* c) { c->max_batch = 0; }, EDGECL_E_ARGUMENT, "max_batch");
@@ -133,7 +140,8 @@ TEST(frozen_bundles_only_predict) {
   edgecl_sizes sizes = {};
   sizes.struct_size = sizeof sizes;
   edgecl_error err = fresh_error();
-  CHECK(edgecl_session_sizes(model.model, &config, &sizes, &err) == EDGECL_E_UNSUPPORTED && strstr(err.message, "predict_only"));
+  CHECK(edgecl_session_sizes(model.model, &config, &sizes, &err) == EDGECL_E_UNSUPPORTED &&
+        strstr(err.message, "predict_only"));
 }
 
 // One thread is inside a call (it waits in the parallel_for hook); every other call is refused and changes nothing.
@@ -274,7 +282,8 @@ TEST(predictions_and_statistics) {
   const edgecl_batch batch = session.batch(stream.data(), 4);
   for (Wide& w : out) w.mine = 77;
   CHECK(edgecl_predict(session.session, &batch, &out[0].prediction, sizeof(Wide)) == EDGECL_OK);
-  for (const Wide& w : out) CHECK(w.prediction.label == -1 && w.prediction.probability == 0 && w.mine == 77);  // no class yet
+  for (const Wide& w : out)
+    CHECK(w.prediction.label == -1 && w.prediction.probability == 0 && w.mine == 77);  // no class yet
   CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
   CHECK(edgecl_predict(session.session, &batch, &out[0].prediction, sizeof(Wide)) == EDGECL_OK);
   std::vector<float> logits(4 * kColumns);
@@ -292,9 +301,11 @@ TEST(predictions_and_statistics) {
   done.struct_size = sizeof done;
   CHECK(edgecl_consolidate(session.session, 0, &done) == EDGECL_OK && done.remaining == 0);
   const edgecl_stats stats = session.stats();
-  CHECK(stats.steps == 1 && stats.samples_learned == 4 && stats.samples_predicted == 12 && stats.samples_seen == 4 && stats.tasks == 1);
+  CHECK(stats.steps == 1 && stats.samples_learned == 4 && stats.samples_predicted == 12 && stats.samples_seen == 4 &&
+        stats.tasks == 1);
   CHECK(stats.replay_fill == 4 && stats.replay_capacity == 8 && stats.n_classes == 2 && stats.macs_learn > 0);
-  CHECK(stats.macs_learn == stats.macs_learn_dense && stats.arena_bytes == sizes_of(model, session.config()).arena_bytes);
+  CHECK(stats.macs_learn == stats.macs_learn_dense &&
+        stats.arena_bytes == sizes_of(model, session.config()).arena_bytes);
 }
 
 RUN_TESTS()

@@ -33,7 +33,8 @@ TEST(longer_structs_need_a_zero_tail) {
   edgecl_error err = {};
   err.struct_size = sizeof err;
   config.future = 1;
-  CHECK(edgecl_session_create(model.model, &config.known, nullptr, &session, &err) == EDGECL_E_ARGUMENT && session == nullptr);
+  CHECK(edgecl_session_create(model.model, &config.known, nullptr, &session, &err) == EDGECL_E_ARGUMENT &&
+        session == nullptr);
   CHECK(strstr(err.message, "edgecl_session_config") && err.status == EDGECL_E_ARGUMENT);
   config.future = 0;
   CHECK(edgecl_session_create(model.model, &config.known, nullptr, &session, &err) == EDGECL_OK);
@@ -69,7 +70,8 @@ TEST(error_records_follow_the_same_rule) {
   edgecl_model* model = nullptr;
   alignas(64) static const uint8_t zeros[128] = {};
   CHECK(edgecl_model_open_memory(zeros, sizeof zeros, nullptr, &model, &err.known) == EDGECL_E_BUNDLE_CORRUPT);
-  CHECK(err.known.status == EDGECL_E_BUNDLE_CORRUPT && strstr(err.known.message, "expected") && strstr(err.known.message, "found"));
+  CHECK(err.known.status == EDGECL_E_BUNDLE_CORRUPT && strstr(err.known.message, "expected") &&
+        strstr(err.known.message, "found"));
   err.future = 5;
   CHECK(edgecl_model_open_memory(zeros, sizeof zeros, nullptr, &model, &err.known) == EDGECL_E_ARGUMENT);
   edgecl_error brief;
@@ -77,7 +79,8 @@ TEST(error_records_follow_the_same_rule) {
   brief.struct_size = offsetof(edgecl_error, message) + 10;
   CHECK(edgecl_model_open_memory(zeros, sizeof zeros, nullptr, &model, &brief) == EDGECL_E_BUNDLE_CORRUPT);
   CHECK(strlen(brief.message) == 9 && brief.message[10] == 0x55);
-  CHECK(edgecl_model_open_memory(zeros, sizeof zeros, nullptr, &model, nullptr) == EDGECL_E_BUNDLE_CORRUPT && model == nullptr);
+  CHECK(edgecl_model_open_memory(zeros, sizeof zeros, nullptr, &model, nullptr) == EDGECL_E_BUNDLE_CORRUPT &&
+        model == nullptr);
 }
 
 TEST(null_is_refused_where_it_is_not_optional) {
@@ -110,7 +113,8 @@ TEST(null_is_refused_where_it_is_not_optional) {
   CHECK(edgecl_state_export(s, nullptr, 10, &n) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_state_export(s, floats, sizeof floats, nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_state_import(s, nullptr, 10) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_state_digest(s, nullptr) == EDGECL_E_ARGUMENT && edgecl_state_digest(nullptr, digest) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_state_digest(s, nullptr) == EDGECL_E_ARGUMENT &&
+        edgecl_state_digest(nullptr, digest) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_session_stats(s, nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_session_learning_rate(s, 0) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_session_learning_rate(s, __builtin_nanf("")) == EDGECL_E_ARGUMENT);

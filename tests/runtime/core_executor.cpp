@@ -23,6 +23,7 @@ class Runner {
     CHECK_MESSAGE(status.ok(), "%s", status.message);
     buffers.kernels = kernel_table(level);
     buffers.parallel.n_threads = n_threads;
+    buffers.serial_work = 0;  // every op in parts
     buffers.parallel.parallel_for = [](void*, uint32_t n, void (*body)(void*, uint32_t), void* context) {
       for (uint32_t i = n; i-- > 0;) body(context, i);
     };

@@ -13,7 +13,9 @@ edgecl_class_info describe(const Session& session, int32_t label) {
   return info;
 }
 
-edgecl_status add(Session* session, const char* name, int32_t* label) { return edgecl_class_add(session->session, name, label); }
+edgecl_status add(Session* session, const char* name, int32_t* label) {
+  return edgecl_class_add(session->session, name, label);
+}
 
 }  // namespace
 
@@ -34,7 +36,8 @@ TEST(labels_are_issued_in_order_and_never_again) {
   CHECK(session.digest() == before);
   Stream stream(model.info, 1);
   stream.next(1, 0, 1);
-  CHECK(session.learn(stream.data(), stream.labels) == EDGECL_E_NOT_FOUND);  // removed labels are not added by learning either
+  CHECK(session.learn(stream.data(), stream.labels) ==
+        EDGECL_E_NOT_FOUND);  // removed labels are not added by learning either
 }
 
 TEST(names_are_checked) {
@@ -43,7 +46,8 @@ TEST(names_are_checked) {
   int32_t label = -1;
   CHECK(add(&session, "", &label) == EDGECL_E_ARGUMENT);
   CHECK(add(&session, std::string(64, 'x').c_str(), &label) == EDGECL_E_ARGUMENT);
-  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "a\xff"}) CHECK(add(&session, bad, &label) == EDGECL_E_ARGUMENT);
+  for (const char* bad : {"\x80", "\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80", "a\xff"})
+    CHECK(add(&session, bad, &label) == EDGECL_E_ARGUMENT);
   CHECK(add(&session, std::string(63, 'x').c_str(), &label) == EDGECL_OK);
   CHECK(add(&session, "Tasse \xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80", &label) == EDGECL_OK && label == 1);
   CHECK(add(&session, std::string(63, 'x').c_str(), &label) == EDGECL_E_ARGUMENT);
@@ -95,7 +99,8 @@ TEST(removal_forgets_head_buffer_and_counts) {
     const DecodedState before = decode(session);
     CHECK(edgecl_class_remove(session.session, 1) == EDGECL_OK);
     const DecodedState after = decode(session);
-    CHECK(session.stats().samples_seen == seen - of_class && session.stats().replay_fill == fill - exemplars && session.stats().n_classes == 2);
+    CHECK(session.stats().samples_seen == seen - of_class && session.stats().replay_fill == fill - exemplars &&
+          session.stats().n_classes == 2);
     CHECK(after.replay.size() == fill - exemplars);
     for (const DecodedState::Exemplar& e : after.replay) CHECK(e.label != 1);
     for (uint32_t i = 0; i < kHidden; i++) {
@@ -105,7 +110,8 @@ TEST(removal_forgets_head_buffer_and_counts) {
         if (momentum > 0) CHECK(after.params[2].velocity[at] == (c == 1 ? 0.0f : before.params[2].velocity[at]));
       }
     }
-    for (uint32_t c = 0; c < kColumns; c++) CHECK(after.params[3].values[c] == (c == 1 ? 0.0f : before.params[3].values[c]));
+    for (uint32_t c = 0; c < kColumns; c++)
+      CHECK(after.params[3].values[c] == (c == 1 ? 0.0f : before.params[3].values[c]));
     CHECK(after.params[0].values == before.params[0].values);
     for (int i = 0; i < 10; i++) {  // learning goes on, and never names the class again
       stream.next(4, 2, 2);

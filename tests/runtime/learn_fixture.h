@@ -164,7 +164,9 @@ class Stream {
       }
     }
   }
-  const void* data() const { return info_.input_dtype == EDGECL_U8 ? static_cast<const void*>(bytes.data()) : floats.data(); }
+  const void* data() const {
+    return info_.input_dtype == EDGECL_U8 ? static_cast<const void*>(bytes.data()) : floats.data();
+  }
 
   std::vector<int32_t> labels;
   std::vector<float> floats;

@@ -10,12 +10,14 @@ using namespace edgecl_test;
 
 // The network of mlp() in double precision, with its gradients.
 struct Reference {
-  std::vector<double> w1, b1, w2, b2;      // [in][out]
+  std::vector<double> w1, b1, w2, b2;  // [in][out]
   std::vector<double> g1, gb1, g2, gb2;
 
   explicit Reference(const DecodedState& state) {
     CHECK(state.params.size() == 4);
-    const auto copy = [&](size_t i) { return std::vector<double>(state.params[i].values.begin(), state.params[i].values.end()); };
+    const auto copy = [&](size_t i) {
+      return std::vector<double>(state.params[i].values.begin(), state.params[i].values.end());
+    };
     w1 = copy(0), b1 = copy(1), w2 = copy(2), b2 = copy(3);
     g1.resize(w1.size()), gb1.resize(b1.size()), g2.resize(w2.size()), gb2.resize(b2.size());
   }
@@ -62,7 +64,8 @@ struct Reference {
     backward(x, dz);
     return weight * (log(sum) - z[static_cast<size_t>(label)]);
   }
-  double squared_error(const float* x, const std::vector<float>& target, const std::vector<bool>& allowed, double weight) {
+  double squared_error(const float* x, const std::vector<float>& target, const std::vector<bool>& allowed,
+                       double weight) {
     const std::vector<double> z = logits(hidden(x));
     std::vector<double> dz(kColumns);
     double sum = 0;
@@ -88,7 +91,9 @@ struct Rows {
   std::vector<bool> present, batch;          // allowed classes
 };
 
-const float* exemplar(const Rows& rows, uint32_t slot) { return reinterpret_cast<const float*>(rows.before.replay[slot].sample.data()); }
+const float* exemplar(const Rows& rows, uint32_t slot) {
+  return reinterpret_cast<const float*>(rows.before.replay[slot].sample.data());
+}
 
 Expected reference_loss(Reference* net, const edgecl_session_config& c, const Rows& rows) {
   Expected loss;
@@ -100,30 +105,37 @@ Expected reference_loss(Reference* net, const edgecl_session_config& c, const Ro
   const bool masked = c.class_mask || c.method == EDGECL_METHOD_ER_ACE;
   const double current_weight = c.method == EDGECL_METHOD_ER ? 1 / (n + m1) : 1 / n;
   for (size_t r = 0; r < rows.stream.labels.size(); r++) {
-    loss.current += net->cross_entropy(&rows.stream.floats[r * kFeatures], rows.stream.labels[r], masked ? rows.batch : rows.present, current_weight);
+    loss.current += net->cross_entropy(&rows.stream.floats[r * kFeatures], rows.stream.labels[r],
+                                       masked ? rows.batch : rows.present, current_weight);
   }
   double n_present = 0;
   for (bool p : rows.present) n_present += p;
   for (uint32_t slot : first) {
     const DecodedState::Exemplar& e = rows.before.replay[slot];
     if (c.method == EDGECL_METHOD_DERPP) {
-      loss.logits += net->squared_error(exemplar(rows, slot), e.logits, rows.present, static_cast<double>(c.alpha) / (m1 * n_present));
+      loss.logits += net->squared_error(exemplar(rows, slot), e.logits, rows.present,
+                                        static_cast<double>(c.alpha) / (m1 * n_present));
     } else {
-      loss.replay += net->cross_entropy(exemplar(rows, slot), e.label, rows.present, c.method == EDGECL_METHOD_ER ? 1 / (n + m1) : 1 / m1);
+      loss.replay += net->cross_entropy(exemplar(rows, slot), e.label, rows.present,
+                                        c.method == EDGECL_METHOD_ER ? 1 / (n + m1) : 1 / m1);
     }
   }
   for (uint32_t slot : second) {
-    loss.replay += net->cross_entropy(exemplar(rows, slot), rows.before.replay[slot].label, rows.present, static_cast<double>(c.beta) / m2);
+    loss.replay += net->cross_entropy(exemplar(rows, slot), rows.before.replay[slot].label, rows.present,
+                                      static_cast<double>(c.beta) / m2);
   }
   return loss;
 }
 
 void check_close(const char* what, double found, double expected, double tolerance) {
-  CHECK_MESSAGE(fabs(found - expected) <= tolerance * (1 + fabs(expected)), "%s: %.9g, expected %.9g", what, found, expected);
+  CHECK_MESSAGE(fabs(found - expected) <= tolerance * (1 + fabs(expected)), "%s: %.9g, expected %.9g", what, found,
+                expected);
 }
 
-void check_params(const std::vector<float>& found, const std::vector<double>& before, const std::vector<double>& gradient, double lr) {
-  for (size_t i = 0; i < before.size(); i++) check_close("weight", static_cast<double>(found[i]), before[i] - lr * gradient[i], 2e-6);
+void check_params(const std::vector<float>& found, const std::vector<double>& before,
+                  const std::vector<double>& gradient, double lr) {
+  for (size_t i = 0; i < before.size(); i++)
+    check_close("weight", static_cast<double>(found[i]), before[i] - lr * gradient[i], 2e-6);
 }
 
 // Twelve steps, classes arriving two by two; every step is checked from the state before it.
@@ -149,9 +161,11 @@ void check_method(uint32_t method, uint32_t class_mask, uint32_t draws_when_fill
     const uint32_t per_draw = fill < config.replay_batch ? fill : config.replay_batch;
     CHECK(report.n_replayed == per_draw * draws_when_filled && report.step == step + 1);
     Rows rows = {stream, before, {}, std::vector<bool>(kColumns), std::vector<bool>(kColumns)};
-    for (uint32_t d = 0; d < draws_when_filled && fill > 0; d++) rows.draws.push_back({slots + d * per_draw, slots + (d + 1) * per_draw});
+    for (uint32_t d = 0; d < draws_when_filled && fill > 0; d++)
+      rows.draws.push_back({slots + d * per_draw, slots + (d + 1) * per_draw});
     for (uint32_t label : before.labels_present) rows.present[label] = true;
-    for (int32_t label : stream.labels) rows.present[static_cast<size_t>(label)] = rows.batch[static_cast<size_t>(label)] = true;
+    for (int32_t label : stream.labels)
+      rows.present[static_cast<size_t>(label)] = rows.batch[static_cast<size_t>(label)] = true;
 
     Reference net(before);
     const Expected loss = reference_loss(&net, config, rows);
@@ -173,7 +187,8 @@ void check_method(uint32_t method, uint32_t class_mask, uint32_t draws_when_fill
       for (size_t r = 0; r < 4; r++) {
         if (memcmp(e.sample.data(), &stream.floats[r * kFeatures], e.sample.size()) != 0) continue;
         const std::vector<double> z = Reference(before).logits(Reference(before).hidden(&stream.floats[r * kFeatures]));
-        for (uint32_t c = 0; c < kColumns; c++) check_close("stored logit", static_cast<double>(e.logits[c]), z[c], 1e-5);
+        for (uint32_t c = 0; c < kColumns; c++)
+          check_close("stored logit", static_cast<double>(e.logits[c]), z[c], 1e-5);
       }
     }
     CHECK(after.replay.size() == (before.replay.size() + 4 < 8 ? before.replay.size() + 4 : 8));
@@ -182,13 +197,27 @@ void check_method(uint32_t method, uint32_t class_mask, uint32_t draws_when_fill
 
 }  // namespace
 
-TEST(finetune) { check_method(EDGECL_METHOD_FINETUNE, 0, 0); }
-TEST(finetune_with_class_mask) { check_method(EDGECL_METHOD_FINETUNE, 1, 0); }
-TEST(er) { check_method(EDGECL_METHOD_ER, 0, 1); }
-TEST(er_with_class_mask) { check_method(EDGECL_METHOD_ER, 1, 1); }
-TEST(er_ace) { check_method(EDGECL_METHOD_ER_ACE, 0, 1); }
-TEST(derpp) { check_method(EDGECL_METHOD_DERPP, 0, 2); }
-TEST(derpp_with_class_mask) { check_method(EDGECL_METHOD_DERPP, 1, 2); }
+TEST(finetune) {
+  check_method(EDGECL_METHOD_FINETUNE, 0, 0);
+}
+TEST(finetune_with_class_mask) {
+  check_method(EDGECL_METHOD_FINETUNE, 1, 0);
+}
+TEST(er) {
+  check_method(EDGECL_METHOD_ER, 0, 1);
+}
+TEST(er_with_class_mask) {
+  check_method(EDGECL_METHOD_ER, 1, 1);
+}
+TEST(er_ace) {
+  check_method(EDGECL_METHOD_ER_ACE, 0, 1);
+}
+TEST(derpp) {
+  check_method(EDGECL_METHOD_DERPP, 0, 2);
+}
+TEST(derpp_with_class_mask) {
+  check_method(EDGECL_METHOD_DERPP, 1, 2);
+}
 
 // Terms of weight zero make no draw; DER++ with beta = 0 is DER.
 TEST(derpp_terms_of_weight_zero) {
@@ -236,7 +265,8 @@ TEST(momentum_and_weight_decay) {
         const double w = static_cast<double>(before.params[p].values[i]);
         const double v = 0.9 * static_cast<double>(before.params[p].velocity[i]) + (*gradients[p])[i] + 0.01 * w;
         check_close("velocity", static_cast<double>(after.params[p].velocity[i]), v, 2e-6);
-        check_close("weight", static_cast<double>(after.params[p].values[i]), w - static_cast<double>(config.learning_rate) * v, 2e-6);
+        check_close("weight", static_cast<double>(after.params[p].values[i]),
+                    w - static_cast<double>(config.learning_rate) * v, 2e-6);
       }
     }
   }
@@ -266,7 +296,8 @@ TEST(image_network_learns) {
       if (step == 0) first = report.loss_current;
       last = report.loss_current;
     }
-    CHECK_MESSAGE(last < 0.5f * first, "method %u: loss %f -> %f", method, static_cast<double>(first), static_cast<double>(last));
+    CHECK_MESSAGE(last < 0.5f * first, "method %u: loss %f -> %f", method, static_cast<double>(first),
+                  static_cast<double>(last));
   }
 }
 

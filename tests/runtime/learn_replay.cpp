@@ -1,7 +1,5 @@
 // The replay buffer: uniformity of reservoir and draws, removal of classes.
 // Never here: learn steps.
-#include "runtime/learn/replay.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "runtime/learn/augment.h"
+#include "runtime/learn/replay.h"
 #include "tests/runtime/check.h"
 
 namespace {
@@ -187,7 +186,8 @@ TEST(augmentation_is_in_range_and_uniform) {
     of_x[static_cast<size_t>(x[r] + 4)]++;
     of_flip[flip[r]]++;
   }
-  CHECK(worst_deviation(of_y, kRows, 1.0 / 9) < 4 && worst_deviation(of_x, kRows, 1.0 / 9) < 4 && worst_deviation(of_flip, kRows, 0.5) < 4);
+  CHECK(worst_deviation(of_y, kRows, 1.0 / 9) < 4 && worst_deviation(of_x, kRows, 1.0 / 9) < 4 &&
+        worst_deviation(of_flip, kRows, 0.5) < 4);
   edgecl::draw_augmentation({4, false}, 1, kRows, &random, y.data(), x.data(), flip.data());
   for (uint32_t r = 0; r < kRows; r++) CHECK(y[r] == 0 && flip[r] == 0);
 }

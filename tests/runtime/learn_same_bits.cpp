@@ -24,7 +24,8 @@ struct Result {
   std::vector<float> logits;
 };
 
-Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_threads, const char* level, uint32_t batch_size) {
+Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_threads, const char* level,
+                  uint32_t batch_size) {
   if (level) {
     setenv("EDGECL_SIMD", level, 1);
   } else {
@@ -66,10 +67,13 @@ TEST(threads_and_levels_give_one_state) {
   struct Case {
     BundleSource source;
     uint32_t method, batch;
-  } cases[] = {{image_net(), EDGECL_METHOD_DERPP, 8}, {image_net(), EDGECL_METHOD_ER, 12}, {mlp(0.5f), EDGECL_METHOD_ER_ACE, 16}};
+  } cases[] = {{image_net(), EDGECL_METHOD_DERPP, 8},
+               {image_net(), EDGECL_METHOD_ER, 12},
+               {mlp(0.5f), EDGECL_METHOD_ER_ACE, 16}};
   for (const Case& c : cases) {
     const Result first = learn_some(c.source, c.method, 1, nullptr, c.batch);
-    for (const uint32_t n_threads : {2u, 3u, 4u, 7u}) check_same(first, learn_some(c.source, c.method, n_threads, nullptr, c.batch), "threads");
+    for (const uint32_t n_threads : {2u, 3u, 4u, 7u})
+      check_same(first, learn_some(c.source, c.method, n_threads, nullptr, c.batch), "threads");
     for (int i = 0; i < n_levels; i++) {
       check_same(first, learn_some(c.source, c.method, 1, levels[i], c.batch), levels[i]);
       check_same(first, learn_some(c.source, c.method, 4, levels[i], c.batch), levels[i]);
@@ -107,7 +111,8 @@ TEST(predictions_do_not_depend_on_the_batch) {
   CHECK(session.stats().samples_predicted == 5 * kRows);
 }
 
-// A caller's rounding mode changes nothing, and is as before after the call. (Flush-to-zero: core_basics.cpp, on the control word itself.)
+// A caller's rounding mode changes nothing, and is as before after the call. (Flush-to-zero: core_basics.cpp, on the
+// control word itself.)
 TEST(rounding_mode_of_the_caller) {
   const Result first = learn_some(image_net(), EDGECL_METHOD_DERPP, 1, nullptr, 8);
   const Model model(image_net());

@@ -28,7 +28,9 @@ edgecl_status import(Session* session, const std::vector<uint8_t>& bytes) {
 }
 
 // Makes the SHA-256 fit again, as an attacker would.
-void seal(std::vector<uint8_t>* bytes) { edgecl::sha256(bytes->data(), bytes->size() - 32, bytes->data() + bytes->size() - 32); }
+void seal(std::vector<uint8_t>* bytes) {
+  edgecl::sha256(bytes->data(), bytes->size() - 32, bytes->data() + bytes->size() - 32);
+}
 
 void check_round_trip(const BundleSource& source, uint32_t method, float momentum) {
   const Model model(source);
@@ -76,7 +78,8 @@ TEST(export_is_as_long_as_announced) {
   const std::string name(63, 'x');
   for (uint32_t label = 0; label < kColumns; label++) {
     int32_t issued = -1;
-    CHECK(edgecl_class_add(session.session, (name.substr(1) + static_cast<char>('a' + label)).c_str(), &issued) == EDGECL_OK);
+    CHECK(edgecl_class_add(session.session, (name.substr(1) + static_cast<char>('a' + label)).c_str(), &issued) ==
+          EDGECL_OK);
   }
   learn(&session, &stream, 5);
   CHECK(session.stats().replay_fill == session.config().replay_capacity);
@@ -114,13 +117,15 @@ TEST(every_flipped_byte_is_refused) {
   for (size_t i = 0; i < state.size(); i++) {
     state[i] ^= 0x41;
     const edgecl_status status = import(&target, state);
-    CHECK_MESSAGE(status == EDGECL_E_STATE_CORRUPT || (status == EDGECL_E_STATE_MISMATCH && i >= 4 && i < 8), "byte %zu: %d", i, status);
+    CHECK_MESSAGE(status == EDGECL_E_STATE_CORRUPT || (status == EDGECL_E_STATE_MISMATCH && i >= 4 && i < 8),
+                  "byte %zu: %d", i, status);
     state[i] ^= 0x41;
   }
   CHECK(target.digest() == before);
 }
 
-// With a SHA-256 that fits, each changed byte is either refused with the session as it was, or gives a state that exports and imports again.
+// With a SHA-256 that fits, each changed byte is either refused with the session as it was, or gives a state that
+// exports and imports again.
 TEST(forged_states_never_leave_a_session_broken) {
   for (const bool images : {false, true}) {
     const Model model(images ? image_net() : mlp(0.5f));
@@ -145,8 +150,8 @@ TEST(forged_states_never_leave_a_session_broken) {
         }
         accepted++;
         if (accepted % 50 == 1) {
-          CHECK_MESSAGE(import(&third, target.state()) == EDGECL_OK && third.digest() == target.digest(), "byte %zu: %s", i,
-                        edgecl_session_error(third.session));
+          CHECK_MESSAGE(import(&third, target.state()) == EDGECL_OK && third.digest() == target.digest(),
+                        "byte %zu: %s", i, edgecl_session_error(third.session));
         }
         CHECK(target.state() == forged && import(&target, own) == EDGECL_OK);
       }
@@ -221,7 +226,8 @@ TEST(predict_only_sessions_take_learned_states) {
   config.predict_only = 1;
   Session reader(model, config), second(model, config);
   CHECK_MESSAGE(import(&reader, learner.state()) == EDGECL_OK, "%s", edgecl_session_error(reader.session));
-  CHECK_MESSAGE(import(&second, reader.state()) == EDGECL_OK && second.digest() == reader.digest(), "%s", edgecl_session_error(second.session));
+  CHECK_MESSAGE(import(&second, reader.state()) == EDGECL_OK && second.digest() == reader.digest(), "%s",
+                edgecl_session_error(second.session));
   stream.next(9);
   std::vector<float> a(9 * 3), b(9 * 3);
   const edgecl_batch batch = learner.batch(stream.data(), 9);

@@ -61,7 +61,8 @@ edgecl_session_config momentum_config(const Model& model) {
   return config;
 }
 
-void check_refused(Session* session, const edgecl_batch& batch, const int32_t* labels, edgecl_status expected, const char* part) {
+void check_refused(Session* session, const edgecl_batch& batch, const int32_t* labels, edgecl_status expected,
+                   const char* part) {
   const std::string before = session->digest();
   const uint64_t refused = session->stats().refused_steps;
   edgecl_learn_report report = {};
@@ -137,7 +138,8 @@ TEST(overflowing_updates_change_nothing) {
   warm_up(&session, &stream, 5);
   CHECK(edgecl_session_learning_rate(session.session, 3e38f) == EDGECL_OK);
   stream.next(4);
-  check_refused(&session, session.batch(stream.data(), 4), stream.labels.data(), EDGECL_E_NUMERIC, "lower the learning rate");
+  check_refused(&session, session.batch(stream.data(), 4), stream.labels.data(), EDGECL_E_NUMERIC,
+                "lower the learning rate");
   CHECK(edgecl_session_learning_rate(session.session, 0.05f) == EDGECL_OK);
   warm_up(&session, &stream, 3);
   // Repeated large steps end in a refusal, never in a weight that is not finite.
@@ -215,7 +217,8 @@ TEST(nothing_allocates_after_creation) {
 
   const uint64_t before = n_allocations;
   bool good = true;
-  for (int i = 0; i < 30; i++) good = good && edgecl_learn(session.session, &batch8, stream.labels.data(), nullptr) == EDGECL_OK;
+  for (int i = 0; i < 30; i++)
+    good = good && edgecl_learn(session.session, &batch8, stream.labels.data(), nullptr) == EDGECL_OK;
   good = good && edgecl_learn(session.session, &batch8, bad, nullptr) != EDGECL_OK;
   good = good && edgecl_predict(session.session, &batch20, predictions.data(), sizeof(edgecl_prediction)) == EDGECL_OK;
   good = good && edgecl_logits(session.session, &batch20, floats.data(), floats.size()) == EDGECL_OK;

@@ -3,8 +3,9 @@
     python tools/bench/parity_statistics.py fashion --seeds 5 --json fashion.json
     python tools/bench/parity_statistics.py cifar10 --seeds 3 --json cifar10.json
 
-Recipe: batch 10 + 10, buffer 500, learning rate 0.03, no momentum, one pass, incomplete last batches skipped; CIFAR-10 with random
-crops and flips. `--density 0.1` runs the same with nine tenths of the hidden weights left out (static mask).
+Recipe: batch 10 + 10, buffer 500, learning rate 0.03, no momentum, one pass, incomplete last batches skipped;
+CIFAR-10 with
+random crops and flips. `--density 0.1` runs the same with nine tenths of the hidden weights left out (static mask).
 Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-# Mean and deviation of class-incremental accuracy and forgetting in plain PyTorch (same recipe, same data): accuracy in points.
+# Mean and deviation of class-incremental accuracy and forgetting in plain PyTorch, in points (same recipe, same data).
 REFERENCE: dict[str, dict[str, tuple[str, str]]] = {
     "fashion": {
         "er": ("76.7 ± 0.6", "25.6 ± 0.8"),
@@ -42,6 +43,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def run_one(what: str, method: str, density: float, seed: int, threads: int) -> dict[str, Any]:
     """One stream from a fresh model; returns the result document of `edgecl learn`."""
     import edgecl.export as export
+    import torch
     from edgecl import Classifier, experiment, streams
     from edgecl.cli import models
 
@@ -77,9 +79,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = []
-    print(
-        "| method | density | seeds | accuracy | reference | forgetting | reference | seconds a run |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| method | density | seeds | accuracy | reference | forgetting | reference | seconds a run |")
+    print("|---|---|---|---|---|---|---|---|")
     for method in options.methods:
         started = time.monotonic()
         runs = [run_one(options.what, method, options.density, seed, options.threads) for seed in range(options.seeds)]
@@ -87,9 +88,11 @@ def main() -> int:
         forgetting = 100 * np.array([run["forgetting"] for run in runs])
         deviation = 1 if options.seeds > 1 else 0
         reference = REFERENCE[options.what].get(method, ("-", "-"))
+        seconds = (time.monotonic() - started) / options.seeds
         print(
-            f"| {method} | {options.density:g} | {options.seeds} | {accuracy.mean():.1f} ± {accuracy.std(ddof=deviation):.1f} | {reference[0]} "
-            f"| {forgetting.mean():.1f} ± {forgetting.std(ddof=deviation):.1f} | {reference[1]} | {(time.monotonic() - started) / options.seeds:.0f} |",
+            f"| {method} | {options.density:g} | {options.seeds} "
+            f"| {accuracy.mean():.1f} ± {accuracy.std(ddof=deviation):.1f} | {reference[0]} "
+            f"| {forgetting.mean():.1f} ± {forgetting.std(ddof=deviation):.1f} | {reference[1]} | {seconds:.0f} |",
             flush=True,
         )
         rows.append(

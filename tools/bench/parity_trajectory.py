@@ -4,12 +4,16 @@
 
 Two comparisons of the loss of every step, as largest relative differences over all steps:
   free    both learn on their own from the same start (float32 PyTorch).
-  synced  before each step PyTorch takes over the runtime's weights (its momentum stays its own), so that differences do not add up.
-A net with batch-norm and ReLU over millions of activations is chaotic: one pre-activation that rounds to the other side of zero changes a
-gradient by a part in a thousand, and twelve steps make a per cent of it. `torch` is PyTorch's own float32 against its float64, free: no
-implementation can be held to less. So the multi-layer perceptron must keep 1e-3 free, the convolutional net must keep it synced.
-Exit code 1 when one does not. Data: Fashion-MNIST and CIFAR-10 from the data folder, else seeded random images of the same shapes.
-Never here: accuracy (parity_statistics.py), times.
+  synced  before each step PyTorch takes over the runtime's weights (its momentum stays its own), so differences do
+  not add up.
+A net with batch-norm and ReLU over millions of activations is chaotic: one pre-activation that rounds to the other
+side of
+zero changes a gradient by a part in a thousand, and twelve steps make a per cent of it. `torch` is PyTorch's own
+float32
+against its float64, free: no implementation can be held to less. So the multi-layer perceptron must keep 1e-3 free, the
+convolutional net must keep it synced. Exit code 1 when one does not. Data: Fashion-MNIST and CIFAR-10 from the data
+folder,
+else seeded random images of the same shapes. Never here: accuracy (parity_statistics.py), times.
 """
 
 from __future__ import annotations
@@ -94,24 +98,22 @@ def masks_of(session: Any, layers: list[dict[str, Any]], module: Any) -> dict[st
     }
 
 
-def take_weights(session: Any, module: Any) -> None:
+def take_weights(session: Any, layers: list[dict[str, Any]], module: Any) -> None:
     """Copies the runtime's present weights into the PyTorch module."""
     import torch
 
     weights = session.parameters()
+    turned = {layer["name"] for layer in layers if len(layer["dims"]) == 2 and not layer["sparse"]}
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             value = torch.from_numpy(weights[name])
-            parameter.copy_(
-                value if value.shape == parameter.shape else value.T
-            )  # dense linear layers are stored [I][O]
+            parameter.copy_(value.T if name in turned else value)  # dense linear layers are stored [I][O]
 
 
 def run(case: Case, steps: int, batch: int, seed: int, momentum: float, learning_rate: float) -> Case:
     """Trains all sides and fills the case."""
-    import torch
-
     import edgecl.export as export
+    import torch
     from edgecl import _core
     from edgecl.cli import models
 
@@ -144,7 +146,7 @@ def run(case: Case, steps: int, batch: int, seed: int, momentum: float, learning
     own = 0.0
     for step in range(steps):
         rows = slice(step * batch, (step + 1) * batch)
-        take_weights(session, synced.module)
+        take_weights(session, model.layers(), synced.module)
         ours = session.learn(x[rows], y[rows], want_slots=True)
         given = torch.from_numpy(spec.network_input(x[rows], channels))
         case.final_loss = free.step(given, y[rows], ours["replay_slots"])

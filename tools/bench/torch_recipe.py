@@ -1,4 +1,4 @@
-"""The learning recipes in plain PyTorch, fed with the replay slots that the runtime drew: the oracle of the parity checks.
+"""Recipes in plain PyTorch, fed with the replay slots that the runtime drew: the oracle of the parity checks.
 
 Never here: anything of edgecl's runtime; random numbers of its own.
 """
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 class TorchRecipe:
     """ER, ER-ACE and DER++ over a `torch.nn.Module`, one forward over [current | draws], as the runtime does it.
 
-    The buffer only ever grows (`slots` are insertion numbers), so a caller must give the runtime room for every sample.
-    masks: parameter name -> 0/1 tensor; gradients and weights outside stay zero (the dense way to write a sparse layer).
+    The buffer only grows (`slots` are insertion numbers), so a caller must give the runtime room for every sample.
+    masks: parameter name -> 0/1 tensor; gradients and weights outside stay zero (the dense way to write a sparse
+    layer).
     Sources: ER (Chaudhry et al. 2019), DER++ (Buzzega et al. 2020, eq. 6), ER-ACE (Caccia et al. 2022, eq. 3).
     """
 
@@ -46,7 +47,7 @@ class TorchRecipe:
                     parameter.mul_(self.masks[name])
 
     def step(self, x: Any, y: NDArray[np.int32], slots: NDArray[np.integer[Any]]) -> float:
-        """One update from normalised inputs `x` (n, ...) and the slots that were drawn; returns the loss before the update."""
+        """One update from normalised inputs `x` (n, ...) and the drawn slots; returns the loss before the update."""
         import torch
         import torch.nn.functional as functional
 

@@ -8,7 +8,6 @@ import sys
 
 import typer
 from edgecl.cli.bench import bench
-from edgecl.cli.bench import bench
 from edgecl.cli.devices import devices
 from edgecl.cli.export import export
 from edgecl.cli.failure import report
@@ -34,7 +33,6 @@ app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("learn")(learn)
 app.command("verify")(verify)
-app.command("bench")(bench)
 app.command("bench")(bench)
 app.command("devices")(devices)
 app.command("quickstart")(quickstart)

@@ -250,7 +250,9 @@ typedef struct edgecl_prediction {
   uint32_t reserved;
 } edgecl_prediction;
 
-/* One forward pass per sample, running statistics. Any n_samples. out_stride: bytes from one prediction to the next (>= sizeof). */
+/* One forward pass per sample, running statistics. Any n_samples. out_stride: bytes from one prediction to the next (>= sizeof).
+ * E_NUMERIC: an input is not finite (nothing was written), or a score that the network made of it is not (here and in the two functions
+ * below: results of earlier pieces of max_batch rows may have been written). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_predict(edgecl_session *session, const edgecl_batch *batch, edgecl_prediction *out,
                                                           size_t out_stride);
 /* Class scores, n_samples x class_capacity; columns without a class read minus infinity. capacity: floats in `out`. */
@@ -273,7 +275,8 @@ typedef struct edgecl_learn_report {
 
 /* Exactly one update from this batch (n_samples <= max_batch) plus the replay rows that the recipe draws; then the batch enters the
  * reservoir. labels[i] in 0..max_classes-1. Cost does not depend on history. `report` optional.
- * Errors: E_CAPACITY (batch too large, label beyond capacity), E_NOT_FOUND (class not added), E_NUMERIC; state unchanged on each. */
+ * Errors: E_CAPACITY (batch too large, label beyond capacity), E_NOT_FOUND (class not added), E_NUMERIC (input, loss or gradient not finite, a
+ * normalised input above 1e12, or an update that could bring a weight beyond 1e9); state unchanged on each. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session *session, const edgecl_batch *batch, const int32_t *labels,
                                                         edgecl_learn_report *report);
 

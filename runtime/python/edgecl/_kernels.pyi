@@ -1,16 +1,19 @@
-"""Every kernel of edgecl as a function of numpy arrays, for tests and for research; the runtime itself is `edgecl._core`.
+"""Every kernel of edgecl as a function of numpy arrays, for tests and for research; the runtime is `edgecl._core`.
 
-Activations and gradients are float32 arrays of shape (rows, channels, height, width), or (rows, channels) for linear layers; other float
-types are converted. Each call packs its arrays into the kernels' memory layout, runs the kernel and unpacks the results, so the cost of a
-call says nothing about the kernel's own speed. Every level and every n_parts gives the same bits.
+Activations and gradients are float32 arrays of shape (rows, channels, height, width), or (rows, channels) for linear
+layers; other float types are converted. Each call packs its arrays into the kernels' memory layout, runs the kernel and
+unpacks the results, so the cost of a call says nothing about the kernel's own speed. Every level and every n_parts
+gives the same bits.
 
-Keyword arguments shared by all functions: `level` (a name from levels(); default the best one) and `n_parts` (>= 1: the work is split into
-that many parts, run one after the other). Windows: `stride`, `dilation` (height, width; default 1), `padding` (height, width) or
-(top, left, bottom, right). `activation`: "none", "relu" or ("clip", lo, hi); the activation functions also take "hard_swish", "sigmoid"
-and ("hard_sigmoid", alpha, beta). Sparse layers take a dense weight (out, in, kernel height, kernel width) or (out, in) and a boolean
-pattern of the same shape; only weights inside the pattern are stored or computed.
+Keyword arguments shared by all functions: `level` (a name from levels(); default the best one) and `n_parts` (>= 1: the
+work is split into that many parts, run one after the other). Windows: `stride`, `dilation` (height, width; default 1),
+`padding` (height, width) or (top, left, bottom, right). `activation`: "none", "relu" or ("clip", lo, hi); activation
+functions also take "hard_swish", "sigmoid" and ("hard_sigmoid", alpha, beta). Sparse layers take a dense weight
+(out, in, kernel height, kernel width) or (out, in) and a boolean pattern of the same shape; only weights inside the
+pattern are stored or computed.
 
-A shape or value that does not fit raises ValueError; an argument of a wrong type, or one that the function does not take, TypeError.
+A shape or value that does not fit raises ValueError; an argument of a wrong type, or one that the function does not
+take, TypeError.
 """
 
 from collections.abc import Sequence
@@ -54,7 +57,7 @@ def sparse_conv_backward_data(
 def sparse_conv_backward_weight(
     x: Floats, dy: Floats, pattern: Mask, selected: Mask | None = None, **shared: Shared
 ) -> tuple[Floats, Floats]:
-    """(dvalue, dbias): dvalue in the order of numpy.flatnonzero(pattern); entries with selected[k] false are 0 and cost nothing."""
+    """(dvalue, dbias): dvalue in the order of numpy.flatnonzero(pattern); 0 where selected[k] is false."""
 
 def sparse_linear_forward(
     x: Floats, weight: Floats, pattern: Mask, bias: Floats | None = None, **shared: Shared
@@ -141,8 +144,8 @@ def input_normalize(
     flip: Mask | None = None,
     **shared: Shared,
 ) -> Floats:
-    """(raw * scale - mean[c]) * inv_std[c] of images (rows, channels, height, width), or (rows, height, width, channels) with
-    channels_last; crops (-128 to 127 cells) and flips are per row, cells from outside the image are raw 0."""
+    """(raw * scale - mean[c]) * inv_std[c] of images (rows, channels, height, width), or with channels_last
+    (rows, height, width, channels); crops (-128 to 127 cells) and flips are per row, cells outside the image raw 0."""
 
 def cross_entropy(
     logits: Floats, labels: NDArray[np.int32], allowed: Mask | None = None, weight: float = 1.0, **shared: Shared

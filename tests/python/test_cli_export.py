@@ -1,0 +1,172 @@
+# Exporting from the command line: what MODEL may be, what goes wrong, verify against the source, the quickstart.
+# Never here: how models are converted (tests/export).
+"""Tests of `edgecl export`, `verify --against` and `quickstart`. They need PyTorch and onnx."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import edgecl
+import numpy as np
+import pytest
+from edgecl.cli import failure
+from edgecl.cli.main import app
+from edgecl.cli.models import BUILT_IN
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: export)")
+pytest.importorskip("onnx", reason="onnx is not installed (extra: export)")
+
+CODE = """
+import torch
+def net():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+def needs(argument):
+    return net()
+def text():
+    return "no module"
+def fails():
+    raise ValueError("out of luck")
+def strange():
+    class Strange(torch.nn.Module):
+        def forward(self, x):
+            return torch.fft.fft(x).real
+    return Strange()
+ready = net()
+"""
+
+
+def _call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def _export(*arguments: object) -> dict[str, Any]:
+    result = _call("export", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A Python file with networks."""
+    (tmp_path / "nets_of_user.py").write_text(CODE)
+    return tmp_path / "nets_of_user.py"
+
+
+@pytest.mark.parametrize("name", ["mlp", "small-cnn", "har-cnn", "resnet18-nf20"])
+def test_built_in(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "m.ecl"
+    document = _export(name, "-o", out, "--density", "0.2", "--method", "derpp", "--max-classes", "7")
+    assert document["path"] == str(out) and document["parity"]["max_abs"] <= document["parity"]["tolerance"]
+    info = edgecl.open_bundle(out).info
+    assert info["input_dims"] == list(BUILT_IN[name].shape) and info["class_capacity"] == 7 and info["n_classes"] == 0
+    assert info["recipe"]["method"] == "derpp" and info["weights_stored"] < 0.5 * info["weights_total"]
+    learner = edgecl.Classifier(out)
+    x = np.random.default_rng(0).integers(0, 256, (4, *BUILT_IN[name].shape))
+    learner.partial_fit(x.astype(np.uint8 if BUILT_IN[name].dtype == "u8" else np.float32), [0, 1, 2, 3])
+    assert len(learner.classes_) == 4
+
+
+def test_equal_seeds_equal_bundles(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        _export("mlp", "-o", tmp_path / f"{name}.ecl", "--seed", seed, "--density", "0.1")
+    a, b, c = ((tmp_path / f"{n}.ecl").read_bytes() for n in "abc")
+    assert a == b != c
+
+
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript")
+def test_python_and_onnx(code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "m.ecl"
+    options = ("-o", out, "--input-shape", "12", "--classes", "ant,bee,cat,dog", "--max-classes", "6")
+    _export(f"{code}:ready", *options)
+    assert edgecl.open_bundle(out).info["classes"] == ["ant", "bee", "cat", "dog"]
+    _export(f"{code}:net", *options, "--trainable", "head", "--name", "mine")
+    info = edgecl.open_bundle(out).info
+    assert info["name"] == "mine" and info["recipe"]["trainable"] == "head" and info["n_trainable_params"] == 2
+    monkeypatch.chdir(code.parent)
+    _export("nets_of_user:net", *options, "--input-dtype", "u8", "--mean", "0.5", "--std", "0.25")
+    info = edgecl.open_bundle(out).info
+    assert info["input_dtype"] == 1 and info["input"]["mean"].tolist() == [0.5] * 12
+
+    torch.manual_seed(5)  # not the seed that the command sets before it calls user code
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+    onnx_path = tmp_path / "m.onnx"
+    torch.onnx.export(net, (torch.zeros(1, 12),), str(onnx_path), dynamo=False)
+    document = _export(onnx_path, "-o", out, "--density", "0.3")
+    assert document["parity"]["source"].startswith("onnx") and len(edgecl.open_bundle(out).info["classes"]) == 4
+    same = _call("verify", out, "--against", onnx_path, "--json")
+    assert same.exit_code == 0 and json.loads(same.stdout)["against"]["same"]
+    other = _call("verify", out, "--against", f"{code}:ready", "--json")
+    assert other.exit_code == failure.NO and json.loads(other.stdout)["ok"] is False
+    assert "DIFFERS" in _call("verify", out, "--against", f"{code}:ready").stdout
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    result = _call("export", "mlp", "-o", tmp_path / "m.ecl", "--dry-run")
+    assert result.exit_code == 0 and "dry run" in result.stdout and "parity" in result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "c.npz", x=np.random.default_rng(0).integers(0, 256, (5, 1, 28, 28), dtype=np.uint8))
+    assert _export("mlp", "-o", tmp_path / "m.ecl", "--calib", tmp_path / "c.npz")["parity"]["n_rows"] == 5
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "code_wanted", "saying"),
+    [
+        ("no-such-net", [], failure.USAGE, "small-cnn"),
+        ("none.onnx", [], failure.INPUT, "expected an ONNX file"),
+        ("none.py:net", [], failure.INPUT, "expected a Python file"),
+        ("no_such_module:net", [], failure.USAGE, "to load"),
+        ("{code}:none", [], failure.USAGE, "no such name"),
+        ("{code}:needs", [], failure.USAGE, "callable without arguments"),
+        ("{code}:text", [], failure.USAGE, "torch.nn.Module"),
+        ("{code}:fails", [], failure.USAGE, "out of luck"),
+        ("{code}:net", [], failure.USAGE, "--input-shape"),
+        ("{code}:strange", ["--input-shape", "12"], failure.INPUT, "expected"),
+        ("{code}:net", ["--input-shape", "11"], failure.USAGE, "expected"),
+        ("mlp", ["--input-shape", "a,b"], failure.USAGE, "--input-shape"),
+        ("mlp", ["--input-shape", "0,3"], failure.USAGE, "--input-shape"),
+        ("small-cnn", ["--input-shape", "784"], failure.USAGE, "channels,height,width"),
+        ("mlp", ["--density", "0"], failure.USAGE, "density"),
+        ("mlp", ["--density", "1.5"], failure.USAGE, "density"),
+        ("mlp", ["--learning-rate", "-1"], failure.USAGE, "learning_rate"),
+        ("mlp", ["--mean", "x"], failure.USAGE, "--mean"),
+        ("mlp", ["--std", "0"], failure.USAGE, "std"),
+        ("mlp", ["--calib", "none.npz"], failure.INPUT, "expected an .npz file"),
+        ("mlp", ["--classes", "a,a"], failure.USAGE, "distinct"),
+    ],
+)
+def test_what_cannot_be_exported(
+    code: Path, tmp_path: Path, model: str, options: list[str], code_wanted: int, saying: str
+) -> None:
+    out = tmp_path / "m.ecl"
+    result = _call("export", model.format(code=code), "-o", out, *options, "--json")
+    assert result.exit_code == code_wanted, result.output
+    assert saying in json.loads(result.stdout)["error"]["message"] and "Traceback" not in result.output
+    assert not out.exists()
+
+
+def test_folder_that_is_not_there(tmp_path: Path) -> None:
+    result = _call("export", "mlp", "-o", tmp_path / "no" / "m.ecl")
+    assert result.exit_code == failure.INPUT and "expected" in result.stderr
+
+
+@pytest.mark.slow
+def test_quickstart(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    result = _call("quickstart", "--folder", tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["replay"]["accuracy_known_before"] > 0.9
+    assert document["replay"]["accuracy_all"] > document["finetune"]["accuracy_all"] + 0.4
+    assert document["replay"]["forgetting"] < 0.25 < 0.8 < document["finetune"]["forgetting"]
+    assert document["train_macs"] < 0.2 * document["train_macs_dense"]
+    for key in ("plot", "bundle", "state"):
+        assert Path(document[key]).stat().st_size > 1000
+    assert Path(document["plot"]).read_bytes()[:4] == b"\x89PNG"

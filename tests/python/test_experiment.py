@@ -1,0 +1,107 @@
+# Running streams: order, batches, evaluation, the document of results.
+# Never here: data sets by name, the command line.
+"""Tests of edgecl.experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import edgecl
+import numpy as np
+import pytest
+from edgecl import errors, metrics
+from edgecl.experiment import evaluate, run_stream, task_order
+from edgecl.stream_types import InputSpec, Stream, Task
+
+
+def _stream(n_classes: int = 4, per_task: int = 2, rows: int = 43, names: tuple[str, ...] | None = None) -> Stream:
+    rng = np.random.default_rng(1)
+    centres = 2 * rng.standard_normal((n_classes, 12))
+
+    def samples(classes: range, n: int) -> tuple[Any, Any]:
+        y = rng.permutation(np.resize(np.array(classes), n))
+        return (centres[y] + 0.3 * rng.standard_normal((n, 12))).astype(np.float32), y.astype(np.int64)
+
+    tasks = []
+    for first in range(0, n_classes, per_task):
+        classes = range(first, first + per_task)
+        tasks.append(Task(f"classes {first}..", *samples(classes, rows), *samples(classes, 30)))
+    spec = InputSpec("f32", (12,), 1.0, (0.0,), (1.0,))
+    return Stream("blobs", "class-incremental", tuple(tasks), spec, names or tuple("abcdefgh"[:n_classes]))
+
+
+def test_document(make_bundle: Callable[..., bytes]) -> None:
+    stream = _stream()
+    calls: list[tuple[str, int, int]] = []
+    learner = edgecl.Classifier(make_bundle(density=0.5))
+    result = run_stream(learner, stream, epochs=3, progress=lambda *a: calls.append(a))
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert (
+        result["steps"] == 2 * 3 * 10 and result["samples"] == 240
+    )  # 43 rows are 10 batches of 4; 3 rows are left out
+    assert result["average_accuracy"] > 0.8 and result["task_il_accuracy"] >= result["average_accuracy"]
+    matrix = np.array([[np.nan if v is None else v for v in row] for row in result["accuracy_matrix"]])
+    assert np.isnan(matrix[0, 1]) and result["per_task"] == matrix[-1].tolist()
+    assert result["forgetting"] == metrics.forgetting(matrix) == -result["backward_transfer"]
+    assert (
+        result["state_sha256"] == learner.state_digest() and result["bundle_sha256"] == learner.bundle_info()["digest"]
+    )
+    assert 0 < result["train_macs"] < result["train_macs_dense"]
+    assert result["peak_bytes"] == learner.sizes()["arena_bytes"]
+    assert learner.classes_.tolist() == sorted(learner.classes_.tolist(), key=lambda c: c > "b")
+    assert learner.stats()["tasks"] == 2
+    assert calls[0][0].startswith("learn") and all(0 < done <= total for _, done, total in calls)
+
+
+def test_seed_decides_all(make_bundle: Callable[..., bytes]) -> None:
+    def run(seed: int, threads: int = 1) -> str:
+        learner = edgecl.Classifier(make_bundle(), random_state=seed, n_threads=threads)
+        return str(run_stream(learner, _stream(), seed=seed)["state_sha256"])
+
+    assert run(0) == run(0) == run(0, threads=2) != run(1)
+
+
+def test_incomplete_batches(make_bundle: Callable[..., bytes]) -> None:
+    kept = run_stream(edgecl.Classifier(make_bundle()), _stream(), drop_last=False)
+    assert kept["steps"] == 2 * 11 and kept["samples"] == 86
+    order = task_order(43, 4, 0, 0, 0, drop_last=True)
+    assert len(order) == 40 == len(set(order.tolist()))
+    assert (order == task_order(43, 4, 0, 0, 0, drop_last=False)[:40]).all()
+    assert (order != task_order(43, 4, 0, 0, 1, drop_last=True)).any()
+    assert len(task_order(3, 4, 0, 0, 0, drop_last=True)) == 3  # never nothing
+
+
+def test_finetuning_forgets_and_replay_does_not(make_bundle: Callable[..., bytes]) -> None:
+    stream = _stream(n_classes=6, rows=200)
+    plain = run_stream(edgecl.Classifier(make_bundle(), method="finetune"), stream, epochs=8)
+    replay = run_stream(edgecl.Classifier(make_bundle(), method="er"), stream, epochs=8)
+    assert plain["forgetting"] > replay["forgetting"] + 0.1
+    assert replay["average_accuracy"] > plain["average_accuracy"] + 0.1
+
+
+def test_too_many_classes_is_said_before_learning(make_bundle: Callable[..., bytes]) -> None:
+    learner = edgecl.Classifier(make_bundle(), max_classes=3)
+    with pytest.raises(errors.CapacityError, match="room for 4 new classes"):
+        run_stream(learner, _stream())
+    assert learner.stats()["steps"] == 0
+    with pytest.raises(errors.ArgumentError):
+        run_stream(learner, _stream(), epochs=0)
+
+
+def test_labels_fall_back_to_numbers_when_names_repeat(make_bundle: Callable[..., bytes]) -> None:
+    learner = edgecl.Classifier(make_bundle())
+    run_stream(learner, _stream(names=("same", "same", "x", "y")))
+    assert sorted(learner.classes_.tolist()) == [0, 1, 2, 3]
+
+
+def test_evaluate_is_score(make_bundle: Callable[..., bytes]) -> None:
+    stream = _stream()
+    learner = edgecl.Classifier(make_bundle())
+    labels = np.array(stream.class_names)
+    task = stream.tasks[0]
+    learner.partial_fit(task.x_train, labels[task.y_train])
+    assert evaluate(learner, task, labels).class_il == learner.score(task.x_test, labels[task.y_test])
+    unseen = evaluate(learner, stream.tasks[1], labels)
+    assert unseen.class_il == unseen.task_il == 0.0
