@@ -30,7 +30,9 @@ float reduce_planes(const Tensor& dy, int block_chunks, Term term) {
 
 }  // namespace
 
-size_t sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs&) { return 0; }
+size_t sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs&) {
+  return 0;
+}
 
 void sparse_conv_forward(const SparseConvForwardArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.pattern;
@@ -53,9 +55,12 @@ void sparse_conv_forward(const SparseConvForwardArgs& a, int part, int n_parts, 
   }
 }
 
-size_t sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs&) { return 0; }
+size_t sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs&) {
+  return 0;
+}
 
-// A tap whose output row or column would lie between two strides takes no part in the chain; one beyond the border does, with +0.
+// A tap whose output row or column would lie between two strides takes no part in the chain; one beyond the border
+// does, with +0.
 void sparse_conv_backward_data(const SparseConvBackwardDataArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.transposed;
   const Share s = share_of(static_cast<int64_t>(a.dx.groups) * p.rows, part, n_parts);
@@ -78,7 +83,9 @@ void sparse_conv_backward_data(const SparseConvBackwardDataArgs& a, int part, in
   }
 }
 
-size_t sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs&) { return 0; }
+size_t sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs&) {
+  return 0;
+}
 
 void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.pattern;
@@ -102,11 +109,14 @@ void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part
         });
       }
     if (a.dbias)
-      a.dbias[o] = reduce_planes(a.dy, kGradientChunks, [&](float acc, int64_t g, int64_t f) { return acc + dy[g * group + f]; });
+      a.dbias[o] = reduce_planes(a.dy, kGradientChunks,
+                                 [&](float acc, int64_t g, int64_t f) { return acc + dy[g * group + f]; });
   }
 }
 
-size_t sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs&) { return 0; }
+size_t sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs&) {
+  return 0;
+}
 
 void sparse_linear_forward(const SparseLinearForwardArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.pattern;
@@ -123,7 +133,9 @@ void sparse_linear_forward(const SparseLinearForwardArgs& a, int part, int n_par
   }
 }
 
-size_t sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs&) { return 0; }
+size_t sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs&) {
+  return 0;
+}
 
 void sparse_linear_backward_data(const SparseLinearBackwardDataArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.transposed;
@@ -141,7 +153,9 @@ void sparse_linear_backward_data(const SparseLinearBackwardDataArgs& a, int part
   }
 }
 
-size_t sparse_linear_backward_weight_scratch_bytes(const SparseLinearBackwardWeightArgs&) { return 0; }
+size_t sparse_linear_backward_weight_scratch_bytes(const SparseLinearBackwardWeightArgs&) {
+  return 0;
+}
 
 void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.pattern;

@@ -1,5 +1,5 @@
-// Sparse convolution, forward and input gradient: one gather over packed regions, an output row in registers over all its entries.
-// Never here: the weight gradient, dense weights.
+// Sparse convolution, forward and input gradient: one gather over packed regions, an output row in registers over all
+// its entries. Never here: the weight gradient, dense weights.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"
@@ -40,7 +40,8 @@ GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCurso
   const int64_t group = static_cast<int64_t>(plan.group_blocks) * p.channel_block;
   GatherScratch s;
   s.offset = cursor->take<int32_t>(static_cast<int64_t>(p.channel_block) * p.taps);
-  s.packed = cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * layout.channel + kTileFloatsMost);
+  s.packed = cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * layout.channel +
+                                 kTileFloatsMost);
   s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? static_cast<int64_t>(p.rows) * kTileFloatsMost : 0);
   s.partial = cursor->take<float>(kTileFloatsMost);
   return s;
@@ -56,7 +57,8 @@ EDGECL_INLINE void put(float* to, const float* from, int64_t n, bool accumulate)
   int64_t i = 0;
   for (; i + kVec <= n; i += kVec) vstore(to + i, accumulate ? vload(to + i) + vload(from + i) : vload(from + i));
   const int rest = static_cast<int>(n - i);
-  if (rest > 0) vstore_n(to + i, accumulate ? vload_n(to + i, rest) + vload_n(from + i, rest) : vload_n(from + i, rest), rest);
+  if (rest > 0)
+    vstore_n(to + i, accumulate ? vload_n(to + i, rest) + vload_n(from + i, rest) : vload_n(from + i, rest), rest);
 }
 
 // Where a partial tile goes.
@@ -64,7 +66,8 @@ struct PartialTarget {
   int64_t row_step, column_step;  // floats between neighbouring positions of the grid in the target
   int rows, columns;              // valid part of the tile, positions (kFlat: one row)
   int64_t first, floats;          // kRows, kFlat: the run of a tile row in the flattened region
-  int64_t region_row, valid_row;  // kRows, kFlat: floats of a packed row of the region, and those that exist in the target
+  int64_t region_row,
+      valid_row;  // kRows, kFlat: floats of a packed row of the region, and those that exist in the target
   int lanes;
 };
 
@@ -76,19 +79,30 @@ EDGECL_INLINE void put_pixels(const SparseTileJob& job, int64_t row, const Parti
       put(to + r * t.row_step + c * t.column_step, job.partial + (r * kColumns + c) * kVec, kVec, job.accumulate);
 }
 
-// A run of the flattened region: pieces of rows where positions adjoin in the target, else single positions.
+// A run of the flattened region, a row of it at a time: as one piece where positions adjoin in the target, else
+// position by position.
 void put_run(float* to, const float* from, int64_t first, int64_t floats, const PartialTarget& t, bool accumulate) {
-  const bool adjoining = t.column_step == t.lanes;
-  for (int64_t done = 0; done < floats;) {
-    const int64_t at = first + done, i = at / t.region_row, in_row = at % t.region_row;
-    if (in_row >= t.valid_row) {
-      done += t.region_row - in_row;
-      continue;
+  int64_t in_row = first % t.region_row;
+  to += first / t.region_row * t.row_step;
+  while (floats > 0) {
+    const int64_t n = floats < t.region_row - in_row ? floats : t.region_row - in_row;
+    int64_t valid = n < t.valid_row - in_row ? n : t.valid_row - in_row;
+    if (t.column_step == t.lanes) {
+      if (valid > 0) put(to + in_row, from, valid, accumulate);
+    } else if (valid > 0) {
+      int64_t lane = in_row % t.lanes;
+      float* position = to + in_row / t.lanes * t.column_step;
+      for (const float* piece = from; valid > 0; position += t.column_step, lane = 0) {
+        const int64_t rest = t.lanes - lane, m = valid < rest ? valid : rest;
+        put(position + lane, piece, m, accumulate);
+        piece += m;
+        valid -= m;
+      }
     }
-    const int64_t left = floats - done, piece = adjoining ? t.valid_row - in_row : t.lanes - in_row % t.lanes;
-    const int64_t n = left < piece ? left : piece;
-    put(to + i * t.row_step + in_row / t.lanes * t.column_step + in_row % t.lanes, from + done, n, accumulate);
-    done += n;
+    from += n;
+    floats -= n;
+    in_row = 0;
+    to += t.row_step;
   }
 }
 
@@ -103,7 +117,8 @@ template <int kRows, int kVectors>
 __attribute__((noinline)) void run_vectors(const SparseTileJob& job, const PartialTarget& t) {
   sparse_tile<kRows, kVectors, kVec>(job, [&](const SparseTileJob& j, int64_t row) {
     for (int r = 0; r < t.rows; r++)
-      put_run(j.target + row * j.target_row, j.partial + r * kVectors * kVec, t.first + r * t.region_row, t.floats, t, j.accumulate);
+      put_run(j.target + row * j.target_row, j.partial + r * kVectors * kVec, t.first + r * t.region_row, t.floats, t,
+              j.accumulate);
   });
 }
 
@@ -111,9 +126,12 @@ __attribute__((noinline)) void run_vectors(const SparseTileJob& job, const Parti
 class RegionRunner {
  public:
   RegionRunner(const Gather& g, const GatherPlan& plan, const GatherScratch& scratch)
-      : g_(g), plan_(plan), scratch_(scratch),
+      : g_(g),
+        plan_(plan),
+        scratch_(scratch),
         layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes)) {
-    fill_offsets(layout_, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block, scratch.offset);
+    fill_offsets(layout_, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block,
+                 scratch.offset);
   }
 
   void run(int64_t group, const Region& region, int64_t row_begin, int64_t row_end) const {
@@ -142,22 +160,28 @@ class RegionRunner {
     t.column_step = static_cast<int64_t>(g_.w.out_step) * t.lanes;
     t.row_step = static_cast<int64_t>(g_.h.out_step) * g_.target.width * t.lanes;
     float* target = g_.target.data + group * g_.target.channels * g_.target.plane() +
-                    (static_cast<int64_t>(g_.h.out_first + region.row * g_.h.out_step) * g_.target.width + g_.w.out_first +
-                     region.column * g_.w.out_step) * t.lanes;
+                    (static_cast<int64_t>(g_.h.out_first + region.row * g_.h.out_step) * g_.target.width +
+                     g_.w.out_first + region.column * g_.w.out_step) *
+                        t.lanes;
     t.region_row = layout_.pitch;
     t.valid_row = static_cast<int64_t>(region.columns) * t.lanes;
     job.target_pitch = t.row_step;
-    if (plan_.form == GatherForm::kPixels) run_pixel_tiles(job, t, source, region, target);
-    else if (plan_.form == GatherForm::kRows) run_row_tiles(job, t, source, region, target);
-    else run_flat_tiles(job, t, source, region, target);
+    if (plan_.form == GatherForm::kPixels)
+      run_pixel_tiles(job, t, source, region, target);
+    else if (plan_.form == GatherForm::kRows)
+      run_row_tiles(job, t, source, region, target);
+    else
+      run_flat_tiles(job, t, source, region, target);
   }
 
  private:
   void pack(const float* source, const Region& region, int64_t channel_begin, int64_t channel_end) const {
-    pack_channels(layout_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end, scratch_.packed);
+    pack_channels(layout_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end,
+                  scratch_.packed);
   }
 
-  void run_pixel_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region, float* target) const {
+  void run_pixel_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
+                       float* target) const {
     for (int i = 0; i < region.rows; i += plan_.tile_rows)
       for (int j = 0; j < region.columns; j += plan_.tile_columns)
         for (int s = 0; s < kParts; s++) {
@@ -167,14 +191,18 @@ class RegionRunner {
           job.target = target + i * t.row_step + j * t.column_step + s * kVec;
           job.target_step = t.column_step;
           run_groups(job, source, region, i * layout_.pitch + j * 16 + s * kVec, [&] {
-            if (plan_.tile_rows == 4) run_pixels<4>(job, t);
-            else if (plan_.tile_rows == 2) run_pixels<2>(job, t);
-            else run_pixels<1>(job, t);
+            if (plan_.tile_rows == 4)
+              run_pixels<4>(job, t);
+            else if (plan_.tile_rows == 2)
+              run_pixels<2>(job, t);
+            else
+              run_pixels<1>(job, t);
           });
         }
   }
 
-  void run_row_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region, float* target) const {
+  void run_row_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
+                     float* target) const {
     const int64_t tile_floats = plan_.tile_columns * kVec;
     job.target_step = kVec;
     for (int i = 0; i < region.rows; i += plan_.tile_rows)
@@ -185,23 +213,32 @@ class RegionRunner {
         job.direct = t.rows == plan_.tile_rows && t.floats == tile_floats && t.column_step == t.lanes;
         job.target = job.direct ? target + i * t.row_step + f : target;
         run_groups(job, source, region, t.first, [&] {
-          if (plan_.tile_columns == kSparseTile / kSparseRows) run_vectors<kSparseRows, kSparseTile / kSparseRows>(job, t);
-          else run_vectors<kSparseRows, kSparseTile / kSparseRows + 1>(job, t);
+          if (plan_.tile_columns == kSparseTile / kSparseRows)
+            run_vectors<kSparseRows, kSparseTile / kSparseRows>(job, t);
+          else
+            run_vectors<kSparseRows, kSparseTile / kSparseRows + 1>(job, t);
         });
       }
   }
 
   // Columns of the packed region that hang over the target's edge are computed and not stored.
-  void run_flat_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region, float* target) const {
+  void run_flat_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
+                      float* target) const {
     const int64_t floats = (region.rows - 1) * t.region_row + t.valid_row;
-    const bool adjoining = t.column_step == t.lanes && (region.rows == 1 || (t.valid_row == t.region_row && t.row_step == t.region_row));
+    const bool adjoining =
+        t.column_step == t.lanes && (region.rows == 1 || (t.valid_row == t.region_row && t.row_step == t.region_row));
     t.rows = 1;
     job.target_step = kVec;
     for (int64_t f = 0; f < floats; f += kTileFloats) {
       t.first = f;
       t.floats = floats - f < kTileFloats ? floats - f : kTileFloats;
       const int vectors = static_cast<int>((t.floats + kVec - 1) / kVec);
-      const int width = vectors > 12 ? 16 : vectors > 10 ? 12 : vectors > 8 ? 10 : vectors > 6 ? 8 : vectors > 4 ? 6 : vectors;
+      const int width = vectors > 12   ? 16
+                        : vectors > 10 ? 12
+                        : vectors > 8  ? 10
+                        : vectors > 6  ? 8
+                        : vectors > 4  ? 6
+                                       : vectors;
       job.direct = adjoining && t.floats == static_cast<int64_t>(width) * kVec;
       job.target = job.direct ? target + f : target;
       run_groups(job, source, region, f, [&] { run_flat(width, job, t); });
@@ -210,15 +247,24 @@ class RegionRunner {
 
   static void run_flat(int width, const SparseTileJob& job, const PartialTarget& t) {
     switch (width) {
-      case 1: return run_vectors<1, 1>(job, t);
-      case 2: return run_vectors<1, 2>(job, t);
-      case 3: return run_vectors<1, 3>(job, t);
-      case 4: return run_vectors<1, 4>(job, t);
-      case 6: return run_vectors<1, 6>(job, t);
-      case 8: return run_vectors<1, 8>(job, t);
-      case 10: return run_vectors<1, kSparseTile < 10 ? 8 : 10>(job, t);
-      case 12: return run_vectors<1, kSparseTile < 12 ? 8 : 12>(job, t);
-      default: return run_vectors<1, kSparseTile>(job, t);
+      case 1:
+        return run_vectors<1, 1>(job, t);
+      case 2:
+        return run_vectors<1, 2>(job, t);
+      case 3:
+        return run_vectors<1, 3>(job, t);
+      case 4:
+        return run_vectors<1, 4>(job, t);
+      case 6:
+        return run_vectors<1, 6>(job, t);
+      case 8:
+        return run_vectors<1, 8>(job, t);
+      case 10:
+        return run_vectors < 1, kSparseTile<10 ? 8 : 10>(job, t);
+      case 12:
+        return run_vectors < 1, kSparseTile<12 ? 8 : 12>(job, t);
+      default:
+        return run_vectors<1, kSparseTile>(job, t);
     }
   }
 
@@ -325,7 +371,8 @@ void select_phase(Gather* g, const PhaseEntries& e, const int32_t* offset) {
   uint32_t n = 0;
   for (int64_t u = 0; u < static_cast<int64_t>(p.n_blocks) * p.rows; u++) {
     e.row_start[u] = n;
-    for (uint32_t k = p.row_start[u]; k < p.row_start[u + 1]; k++) {  // written always, kept by the step: no branch to mispredict
+    for (uint32_t k = p.row_start[u]; k < p.row_start[u + 1];
+         k++) {  // written always, kept by the step: no branch to mispredict
       e.index[n] = p.index[k];
       e.value[n] = g->value[k];
       n += offset[p.index[k]] >= 0 ? 1 : 0;

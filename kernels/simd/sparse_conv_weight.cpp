@@ -1,5 +1,5 @@
-// Sparse convolution, weight gradient: dot products of dY tiles held in registers with the packed source, at stored entries only.
-// Never here: forward and input gradient, gradients of weights that are not stored.
+// Sparse convolution, weight gradient: dot products of dY tiles held in registers with the packed source, at stored
+// entries only. Never here: forward and input gradient, gradients of weights that are not stored.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"
@@ -60,31 +60,35 @@ GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
     // The fewest packed floats per block that the cache has room for; regions of whole rows do best.
     for (int64_t blocks = 1; blocks <= 64 && blocks <= plane_blocks; blocks++) {
       const int64_t floats = blocks * kBlockFloats, spare = floats % row_floats == 0 ? 0 : row_floats - 2;
-      const PackLayout layout = pack_layout(plan.h, plan.w, limit((floats + spare) / row_floats + (spare ? 1 : 0), 1, a.dy.height),
-                                            a.dy.width, a.dy.lanes);
+      const PackLayout layout =
+          pack_layout(plan.h, plan.w, limit((floats + spare) / row_floats + (spare ? 1 : 0), 1, a.dy.height),
+                      a.dy.width, a.dy.lanes);
       if (blocks > 1 && layout.channel * p.channel_block > kSecondCacheFloats + kSecondCacheFloats / 2) break;
       if (blocks > 1 && layout.channel * plan.region_blocks >= plan.layout.channel * blocks) continue;
       plan.region_blocks = static_cast<int>(blocks);
       plan.layout = layout;
     }
   }
-  plan.group_blocks = limit(kFirstCacheFloats / (plan.layout.channel / plan.region_blocks * p.channel_block), 1, p.n_blocks);
+  plan.group_blocks =
+      limit(kFirstCacheFloats / (plan.layout.channel / plan.region_blocks * p.channel_block), 1, p.n_blocks);
   return plan;
 }
 
 struct GradientScratch {
-  int32_t* offset;   // [channel_block * taps]
+  int32_t* offset;  // [channel_block * taps]
   float* packed;
-  float* held;       // [kHeld][16] lane sums that wait for the tree
-  float* gathered;   // kBlocks: dY of one block, [rows][kBlockFloats]
+  float* held;      // [kHeld][16] lane sums that wait for the tree
+  float* gathered;  // kBlocks: dY of one block, [rows][kBlockFloats]
 };
 
 GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, ScratchCursor* cursor) {
   GradientScratch s;
   s.offset = cursor->take<int32_t>(static_cast<int64_t>(a.pattern.channel_block) * a.pattern.taps);
-  s.packed = cursor->take<float>(static_cast<int64_t>(plan.group_blocks) * a.pattern.channel_block * plan.layout.channel + kBlockFloats);
+  s.packed = cursor->take<float>(
+      static_cast<int64_t>(plan.group_blocks) * a.pattern.channel_block * plan.layout.channel + kBlockFloats);
   s.held = cursor->take<float>(kHeld * kVirtualLanes);
-  s.gathered = cursor->take<float>(plan.form == GradientForm::kBlocks ? static_cast<int64_t>(a.pattern.rows) * kBlockFloats : 0);
+  s.gathered =
+      cursor->take<float>(plan.form == GradientForm::kBlocks ? static_cast<int64_t>(a.pattern.rows) * kBlockFloats : 0);
   return s;
 }
 
@@ -113,7 +117,8 @@ EDGECL_INLINE void release(const GradientJob& job, uint32_t k, int n) {
   }
 }
 
-// Calls dots(k, n, held) for runs of at most kTogether entries of one row, after row(r); keeps `held` and the totals in step.
+// Calls dots(k, n, held) for runs of at most kTogether entries of one row, after row(r); keeps `held` and the totals in
+// step.
 template <class Row, class Dots>
 EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
   const uint32_t* start = job.entries.row_start;
@@ -129,16 +134,20 @@ EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
         dots(Count<kTogether>(), k, to);
         k += kTogether;
       } else {
-        if (left == 3) dots(Count<3>(), k, to);
-        else if (left == 2) dots(Count<2>(), k, to);
-        else dots(Count<1>(), k, to);
+        if (left == 3)
+          dots(Count<3>(), k, to);
+        else if (left == 2)
+          dots(Count<2>(), k, to);
+        else
+          dots(Count<1>(), k, to);
         k = end;
       }
       if (k - released >= kVirtualLanes) {
         release(job, released, kVirtualLanes);
         released += kVirtualLanes;
         for (uint32_t i = released; i < k; i++)
-          store16(job.held + (i - released) * kVirtualLanes, load16(job.held + (i - released + kVirtualLanes) * kVirtualLanes));
+          store16(job.held + (i - released) * kVirtualLanes,
+                  load16(job.held + (i - released + kVirtualLanes) * kVirtualLanes));
       }
     }
   }
@@ -158,7 +167,8 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
         for (int j = 0; j < kSparseGradientChunks; j++) {
           const float* chunk = dy + j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes;
           d[j] = load16(chunk);
-          __builtin_prefetch(chunk + job.dy_row);  // the next row's: a plane apart, which no hardware prefetcher follows
+          __builtin_prefetch(chunk +
+                             job.dy_row);  // the next row's: a plane apart, which no hardware prefetcher follows
         }
       },
       [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
@@ -178,9 +188,9 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
             keep_pointer(x[e]);
           }
           EDGECL_UNROLL
-          for (int c = 0; c < kColumns; c++)
-            EDGECL_UNROLL
-            for (int e = 0; e < kCount; e++) acc[e] = fma16(d[r * kColumns + c], load16(x[e] + c * kVirtualLanes), acc[e]);
+          for (int c = 0; c < kColumns; c++) EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++)
+            acc[e] = fma16(d[r * kColumns + c], load16(x[e] + c * kVirtualLanes), acc[e]);
         }
         EDGECL_UNROLL
         for (int e = 0; e < kCount; e++) store16(held + e * kVirtualLanes, acc[e]);
@@ -217,10 +227,14 @@ void gradient_rest(const GradientJob& job) {
 }
 
 void run_job(const GradientPlan& plan, const GradientJob& job) {
-  if (job.floats != kBlockFloats) gradient_rest(job);
-  else if (plan.tile_rows == 4) gradient_tile<4>(job);
-  else if (plan.tile_rows == 2) gradient_tile<2>(job);
-  else gradient_tile<1>(job);
+  if (job.floats != kBlockFloats)
+    gradient_rest(job);
+  else if (plan.tile_rows == 4)
+    gradient_tile<4>(job);
+  else if (plan.tile_rows == 2)
+    gradient_tile<2>(job);
+  else
+    gradient_tile<1>(job);
 }
 
 // kBlocks: positions q .. of the planes taken together, 16 floats each.
@@ -234,7 +248,8 @@ struct BlockSource {
     for (int64_t row = 0; row < a.pattern.rows; row++)
       for (int j = 0; j < positions; j++) {
         const int64_t q = first + j;
-        store16(to + row * kBlockFloats + j * 16, load16(a.dy.data + ((q / cells * a.dy.channels + row) * cells + q % cells) * 16));
+        store16(to + row * kBlockFloats + j * 16,
+                load16(a.dy.data + ((q / cells * a.dy.channels + row) * cells + q % cells) * 16));
       }
   }
   void pack_x(int64_t channel, float* to) const {
@@ -246,7 +261,9 @@ struct BlockSource {
         const int64_t row = q / a.dy.width * s.stride_h - s.pad_top + tap / s.kernel_w * s.dilation_h;
         const int64_t column = q % a.dy.width * s.stride_w - s.pad_left + tap % s.kernel_w * s.dilation_w;
         const bool inside = row >= 0 && row < a.x.height && column >= 0 && column < a.x.width;
-        store16(to, inside ? load16(a.x.data + (((g * a.x.channels + channel) * a.x.height + row) * a.x.width + column) * 16) : zero16());
+        store16(to, inside ? load16(a.x.data +
+                                    (((g * a.x.channels + channel) * a.x.height + row) * a.x.width + column) * 16)
+                           : zero16());
       }
   }
 };
@@ -263,7 +280,8 @@ class GradientRunner {
     job_.dy_pitch = static_cast<int64_t>(a.dy.width) * 16;
     job_.held = scratch.held;
     if (plan.form != GradientForm::kBlocks) {
-      fill_offsets(plan.layout, plan.h, plan.w, a.dy.lanes, a.shape.kernel_w, a.pattern.taps, a.pattern.channel_block, scratch.offset);
+      fill_offsets(plan.layout, plan.h, plan.w, a.dy.lanes, a.shape.kernel_w, a.pattern.taps, a.pattern.channel_block,
+                   scratch.offset);
     } else {
       job_.dy_row = kBlockFloats;
     }
@@ -283,7 +301,8 @@ class GradientRunner {
   }
 
  private:
-  // Calls f(channel_begin, channel_end, block_begin, block_end) for the groups of channel blocks that the part has entries in.
+  // Calls f(channel_begin, channel_end, block_begin, block_end) for the groups of channel blocks that the part has
+  // entries in.
   template <class F>
   void each_group(F f) const {
     const SparsePattern& p = a_.pattern;
@@ -313,7 +332,8 @@ class GradientRunner {
     const float* dy = a_.dy.data + g * a_.dy.channels * a_.dy.plane();
     const float* x = a_.x.data + g * a_.x.channels * a_.x.plane();
     each_group([&](int64_t channel, int64_t channel_end, int64_t b, int64_t b_end) {
-      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end, scratch_.packed);
+      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end,
+                    scratch_.packed);
       for (int64_t q = q_begin; q < q_end; q++) {
         const int64_t f = q * kBlockFloats, left = a_.dy.plane() - f;
         job_.floats = left < kBlockFloats ? static_cast<int>(left) : kBlockFloats;
@@ -401,7 +421,8 @@ void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part
   const GradientScratch s = take_scratch(a, plan, &cursor);
   SelectedEntries entries = take_entries(a.pattern, a.selected, a.dvalue, &cursor);
   select_entries(a.pattern, a.selected, part, n_parts, &entries);
-  if (entries.row_start[entries.unit_begin] != entries.row_start[entries.unit_end]) GradientRunner(a, plan, s, entries).run();
+  if (entries.row_start[entries.unit_begin] != entries.row_start[entries.unit_end])
+    GradientRunner(a, plan, s, entries).run();
   scatter_totals(a.pattern, a.selected, entries, a.dvalue);
 }
 

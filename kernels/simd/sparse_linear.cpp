@@ -1,5 +1,5 @@
-// Sparse linear layer, forward and input gradient: the batch in the lanes, an output row in registers over all its entries.
-// Never here: the weight gradient, convolutions.
+// Sparse linear layer, forward and input gradient: the batch in the lanes, an output row in registers over all its
+// entries. Never here: the weight gradient, convolutions.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_plan.h"
@@ -32,8 +32,10 @@ struct LinearScratch {
 
 LinearScratch take_scratch(const LinearGather& g, ScratchCursor* cursor) {
   LinearScratch s = {};
-  if (g.source.lanes > 1 && g.source.lanes % kVec != 0) s.packed = cursor->take<float>(static_cast<int64_t>(g.source.channels) * g.vectors() * kVec);
-  s.spill = cursor->take<float>(g.pattern.n_blocks > 1 ? static_cast<int64_t>(g.pattern.rows) * kMaxVectors * kVec : kVec);
+  if (g.source.lanes > 1 && g.source.lanes % kVec != 0)
+    s.packed = cursor->take<float>(static_cast<int64_t>(g.source.channels) * g.vectors() * kVec);
+  s.spill =
+      cursor->take<float>(g.pattern.n_blocks > 1 ? static_cast<int64_t>(g.pattern.rows) * kMaxVectors * kVec : kVec);
   return s;
 }
 
@@ -73,8 +75,8 @@ struct ScalarLane {
   }
 };
 
-// Rows [row, row + kTogether) over one channel block. Their chains run side by side as far as the shortest row goes: one alone would wait
-// for its own multiply-adds.
+// Rows [row, row + kTogether) over one channel block. Their chains run side by side as far as the shortest row goes:
+// one alone would wait for its own multiply-adds.
 template <class Lane, int kCount, int kTogether>
 EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, int64_t b, int64_t row, float* held) {
   typedef typename Lane::T T;
@@ -106,18 +108,17 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, in
   for (int r = 0; r < kTogether; r++)
     for (uint32_t k = start[r] + (kTogether > 1 ? common : 0); k < start[r + 1]; k++) step(r, k);
   EDGECL_UNROLL
-  for (int r = 0; r < kTogether; r++)
-    EDGECL_UNROLL
-    for (int v = 0; v < kCount; v++) {
-      if (b + 1 < p.n_blocks) {
-        Lane::store(held + (r * kCount + v) * kWidth, acc[r][v]);
-        continue;
-      }
-      T y = Lane::activate(acc[r][v], g.activation);
-      float* to = set.target[v] + (row + r) * g.target.lanes;
-      if (g.accumulate) y = Lane::load_n(to, set.valid[v]) + y;
-      Lane::store_n(to, y, set.valid[v]);
+  for (int r = 0; r < kTogether; r++) EDGECL_UNROLL
+  for (int v = 0; v < kCount; v++) {
+    if (b + 1 < p.n_blocks) {
+      Lane::store(held + (r * kCount + v) * kWidth, acc[r][v]);
+      continue;
     }
+    T y = Lane::activate(acc[r][v], g.activation);
+    float* to = set.target[v] + (row + r) * g.target.lanes;
+    if (g.accumulate) y = Lane::load_n(to, set.valid[v]) + y;
+    Lane::store_n(to, y, set.valid[v]);
+  }
 }
 
 template <class Lane, int kCount, int kTogether>
@@ -163,10 +164,14 @@ void run_linear(const LinearGather& g, int part, int n_parts, void* scratch) {
       set.target[i] = g.target.data + group * g.target.channels * lanes + lane;
       set.valid[i] = static_cast<int>(lanes - lane < kVec ? lanes - lane : kVec);
     }
-    if (count == 4) gather_rows<VectorLane, 4, 1>(g, set, s.spill, begin, end);
-    else if (count == 3) gather_rows<VectorLane, 3, 1>(g, set, s.spill, begin, end);
-    else if (count == 2) gather_rows<VectorLane, 2, 2>(g, set, s.spill, begin, end);
-    else gather_rows<VectorLane, 1, 4>(g, set, s.spill, begin, end);
+    if (count == 4)
+      gather_rows<VectorLane, 4, 1>(g, set, s.spill, begin, end);
+    else if (count == 3)
+      gather_rows<VectorLane, 3, 1>(g, set, s.spill, begin, end);
+    else if (count == 2)
+      gather_rows<VectorLane, 2, 2>(g, set, s.spill, begin, end);
+    else
+      gather_rows<VectorLane, 1, 4>(g, set, s.spill, begin, end);
   }
 }
 
@@ -184,11 +189,15 @@ size_t scratch_of(const LinearGather& g) {
 
 }  // namespace
 
-size_t sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs& a) { return scratch_of(forward_gather(a)); }
+size_t sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs& a) {
+  return scratch_of(forward_gather(a));
+}
 void sparse_linear_forward(const SparseLinearForwardArgs& a, int part, int n_parts, void* scratch) {
   run_linear(forward_gather(a), part, n_parts, scratch);
 }
-size_t sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs& a) { return scratch_of(backward_gather(a)); }
+size_t sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs& a) {
+  return scratch_of(backward_gather(a));
+}
 void sparse_linear_backward_data(const SparseLinearBackwardDataArgs& a, int part, int n_parts, void* scratch) {
   run_linear(backward_gather(a), part, n_parts, scratch);
 }

@@ -14,10 +14,11 @@ namespace {
 // Below this many batch lanes turning a square of kVec x kVec costs more than the chains themselves.
 constexpr int kMinLanes = 4;
 
-// Entries [k, k + n), n <= kVec, of one row, a vector lane each; source: the channel block's first channel, in group 0. Bundles never span
-// channel blocks: a block's channels stay in the first-level cache, which is worth more than full vectors.
-EDGECL_INLINE void entries_together(const SparseLinearBackwardWeightArgs& a, const SelectedEntries& e, int64_t row, const float* source,
-                                    uint32_t k, int n) {
+// Entries [k, k + n), n <= kVec, of one row, a vector lane each; source: the channel block's first channel, in group 0.
+// Bundles never span channel blocks: a block's channels stay in the first-level cache, which is worth more than full
+// vectors.
+EDGECL_INLINE void entries_together(const SparseLinearBackwardWeightArgs& a, const SelectedEntries& e, int64_t row,
+                                    const float* source, uint32_t k, int n) {
   const int64_t lanes = a.x.lanes;
   const float* from[kVec];
   for (int i = 0; i < kVec; i++) from[i] = source + e.index[k + (i < n ? i : n - 1)] * lanes;
@@ -91,7 +92,8 @@ void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int 
     for (int64_t u = e.unit_begin; u < e.unit_end; u++) {
       const float* source = a.x.data + u / p.rows * p.channel_block * lanes;
       for (uint32_t k = e.row_start[u], end = e.row_start[u + 1]; k < end; k += kVec)
-        entries_together(a, e, u % p.rows, source, k, end - k < static_cast<uint32_t>(kVec) ? static_cast<int>(end - k) : kVec);
+        entries_together(a, e, u % p.rows, source, k,
+                         end - k < static_cast<uint32_t>(kVec) ? static_cast<int>(end - k) : kVec);
     }
   }
   scatter_totals(p, a.selected, e, a.dvalue);

@@ -1,5 +1,5 @@
-// Packs a region of all channels of a block, as conv_pack.h lays it out, with what does not depend on the channel worked out once.
-// Never here: multiply-adds, the layout itself.
+// Packs a region of all channels of a block, as conv_pack.h lays it out, with what does not depend on the channel
+// worked out once. Never here: multiply-adds, the layout itself.
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_PACK_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_PACK_H_
 
@@ -9,7 +9,8 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-// Source columns of one column class: packed positions [low, high) exist in the image, `first` is the source column of position 0.
+// Source columns of one column class: packed positions [low, high) exist in the image, `first` is the source column of
+// position 0.
 struct PackColumns {
   int low, high, first;
 };
@@ -25,8 +26,8 @@ static inline PackColumns pack_columns(const Axis& w, int column_class, int colu
 }
 
 // One plane with 16 lanes. `ahead`: floats to the plane that will be packed next; its lines are asked for on the way.
-EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const Axis& w, const float* plane, int height, int width, int row,
-                                int column, int64_t ahead, float* packed) {
+EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const Axis& w, const float* plane, int height,
+                                int width, int row, int column, int64_t ahead, float* packed) {
   const int columns = static_cast<int>(layout.pitch / 16);
   const int64_t step = static_cast<int64_t>(w.step) * 16;
   for (int cw = 0; cw < w.classes; cw++) {
@@ -49,8 +50,8 @@ EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const A
 }
 
 // Channels [begin, end) of the source planes at `source` (of channel 0).
-static inline void pack_channels(const PackLayout& layout, const Axis& h, const Axis& w, const Tensor& source_shape, const float* source,
-                                 int row, int column, int64_t begin, int64_t end, float* packed) {
+static inline void pack_channels(const PackLayout& layout, const Axis& h, const Axis& w, const Tensor& source_shape,
+                                 const float* source, int row, int column, int64_t begin, int64_t end, float* packed) {
   const int64_t plane = source_shape.plane();
   const int height = source_shape.height, width = source_shape.width, lanes = source_shape.lanes;
   for (int64_t c = begin; c < end; c++, packed += layout.channel) {

@@ -1,5 +1,5 @@
-// How a sparse convolution is cut: register tile, packed region, channel blocks of one pass; shared by its three kernels.
-// Never here: multiply-adds, and packing itself (conv_pack.h).
+// How a sparse convolution is cut: register tile, packed region, channel blocks of one pass; shared by its three
+// kernels. Never here: multiply-adds, and packing itself (conv_pack.h).
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_PLAN_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_PLAN_H_
 
@@ -22,15 +22,18 @@ constexpr int kSparseTile = 16, kSparseRows = 4;
 #else
 constexpr int kSparseTile = 8, kSparseRows = 2;
 #endif
-// Where the batch is not 16 lanes, tiles of kSparseRows rows may be one vector wider: rows of a batch of 10 or 20 are multiples of 5 vectors.
+// Where the batch is not 16 lanes, tiles of kSparseRows rows may be one vector wider: rows of a batch of 10 or 20 are
+// multiples of 5 vectors.
 constexpr int kSparseTileMost = kSparseTile + kSparseRows;
-constexpr int64_t kFirstCacheFloats = 7 * 1024;    // what a pass over the rows should touch of the packed source
+constexpr int64_t kFirstCacheFloats = 7 * 1024;     // what a pass over the rows should touch of the packed source
 constexpr int64_t kSecondCacheFloats = 112 * 1024;  // what a packed region should keep to
 
-// The forward kernel and the input gradient are one gather: target(row, i, j) = chain of value * source(channel, i, j shifted by the tap).
+// The forward kernel and the input gradient are one gather: target(row, i, j) = chain of value * source(channel, i, j
+// shifted by the tap).
 enum class GatherForm {
   kPixels,  // 16 lanes: a tile is rows x columns of positions, a vector never leaves its position
-  kRows,    // any lanes: a tile is rows x vectors; each tap column has its own packed copy, so that vectors run along a row of the region
+  kRows,    // any lanes: a tile is rows x vectors; each tap column has its own packed copy, so that vectors run along a
+            // row of the region
   kFlat     // the same copies; a tile is a run of vectors over the flattened region, rows without a gap
 };
 struct GatherPlan {
@@ -38,7 +41,8 @@ struct GatherPlan {
   int tile_rows, tile_columns;  // positions; kRows: rows and vectors
   int region_rows, region_columns;
   int group_blocks;  // channel blocks that one pass over the rows takes
-  bool pack_all;     // all channels of a region are packed before its tiles; else a group at a time (then a region is one tile)
+  bool pack_all;  // all channels of a region are packed before its tiles; else a group at a time (then a region is one
+                  // tile)
 };
 
 // Floats of one channel that a tile of the plan reads, about.
@@ -46,9 +50,12 @@ static inline int64_t tile_floats(const Axis& h, const Axis& w, int rows, int co
   return pack_layout(h, w, rows, columns, lanes).channel;
 }
 
-static inline int limit(int64_t v, int64_t lo, int64_t hi) { return static_cast<int>(v < lo ? lo : v > hi ? hi : v); }
+static inline int limit(int64_t v, int64_t lo, int64_t hi) {
+  return static_cast<int>(v < lo ? lo : v > hi ? hi : v);
+}
 
-// Makes the plan and, but for pixels, gives every tap column of `w` its own copy. `h` and `w` are the largest grid that will be run.
+// Makes the plan and, but for pixels, gives every tap column of `w` its own copy. `h` and `w` are the largest grid that
+// will be run.
 static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int channels, int channel_block) {
   GatherPlan p = {};
   const int n_blocks = (channels + channel_block - 1) / channel_block;
@@ -94,12 +101,16 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   while (p.region_columns < w->out && tile_floats(h, *w, p.region_rows, p.region_columns + columns, lanes) <= budget)
     p.region_columns += columns;
   if (p.region_columns < w->out) return p;
-  while (p.region_rows < h.out && tile_floats(h, *w, p.region_rows + rows, p.region_columns, lanes) <= budget) p.region_rows += rows;
+  while (p.region_rows < h.out && tile_floats(h, *w, p.region_rows + rows, p.region_columns, lanes) <= budget)
+    p.region_rows += rows;
   return p;
 }
 
-// The pointer as one register from here on: compilers otherwise spread its sum over the unrolled loads and run out of registers.
-EDGECL_INLINE void keep_pointer(const float*& p) { asm("" : "+r"(p)); }
+// The pointer as one register from here on: compilers otherwise spread its sum over the unrolled loads and run out of
+// registers.
+EDGECL_INLINE void keep_pointer(const float*& p) {
+  asm("" : "+r"(p));
+}
 
 // Hands out 64-byte aligned pieces of a part's scratch memory; with a null base it only counts.
 struct ScratchCursor {
@@ -113,9 +124,10 @@ struct ScratchCursor {
   }
 };
 
-// offset[channel * taps + tap] = floats from the start of a packed block to the tap's source; -1: the tap takes no part.
-static inline void fill_offsets(const PackLayout& layout, const Axis& h, const Axis& w, int lanes, int kernel_w, int taps, int channel_block,
-                                int32_t* offset) {
+// offset[channel * taps + tap] = floats from the start of a packed block to the tap's source; -1: the tap takes no
+// part.
+static inline void fill_offsets(const PackLayout& layout, const Axis& h, const Axis& w, int lanes, int kernel_w,
+                                int taps, int channel_block, int32_t* offset) {
   for (int i = 0; i < channel_block * taps; i++) offset[i] = -1;
   for (int mh = 0; mh < h.count; mh++)
     for (int mw = 0; mw < w.count; mw++) {

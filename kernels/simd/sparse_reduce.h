@@ -1,5 +1,5 @@
-// `The tree` of the arithmetic contract for 16 sums at once: a transposition whose every step is one of the tree's additions.
-// Never here: any other order of summation.
+// `The tree` of the arithmetic contract for 16 sums at once: a transposition whose every step is one of the tree's
+// additions. Never here: any other order of summation.
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_REDUCE_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_REDUCE_H_
 
@@ -27,13 +27,16 @@ EDGECL_INLINE vec add_distance1(vec a, vec b) {
 }
 #elif EDGECL_VECTOR_BYTES == 32
 EDGECL_INLINE vec add_distance4(vec a, vec b) {
-  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +
+         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
 }
 EDGECL_INLINE vec add_distance2(vec a, vec b) {
-  return __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  return __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +
+         __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
 }
 EDGECL_INLINE vec add_distance1(vec a, vec b) {
-  return __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) + __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
+  return __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14) +
+         __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
 }
 #else
 EDGECL_INLINE vec add_distance2(vec a, vec b) {

@@ -1,5 +1,5 @@
-// Which stored entries a part of a sparse weight gradient computes: its share of the selected ones, gathered without gaps.
-// Never here: the gradients themselves.
+// Which stored entries a part of a sparse weight gradient computes: its share of the selected ones, gathered without
+// gaps. Never here: the gradients themselves.
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_SELECT_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_SELECT_H_
 
@@ -15,8 +15,9 @@ struct Count {
   static constexpr int value = kValue;
 };
 
-// Entries of the units (channel block, row) [unit_begin, unit_end). Without a selection these are the pattern's own arrays and the
-// gradient's; with one they are compact copies, numbered from 0, of which only the part's own units are filled.
+// Entries of the units (channel block, row) [unit_begin, unit_end). Without a selection these are the pattern's own
+// arrays and the gradient's; with one they are compact copies, numbered from 0, of which only the part's own units are
+// filled.
 struct SelectedEntries {
   uint32_t* owned_start;
   uint16_t* owned_index;
@@ -26,7 +27,8 @@ struct SelectedEntries {
   int64_t unit_begin, unit_end;
 };
 
-static inline SelectedEntries take_entries(const SparsePattern& p, const uint8_t* selected, float* dvalue, ScratchCursor* cursor) {
+static inline SelectedEntries take_entries(const SparsePattern& p, const uint8_t* selected, float* dvalue,
+                                           ScratchCursor* cursor) {
   SelectedEntries e = {};
   e.row_start = p.row_start;
   e.index = p.index;
@@ -38,8 +40,10 @@ static inline SelectedEntries take_entries(const SparsePattern& p, const uint8_t
   return e;
 }
 
-// Chooses the part's units, so that parts have about the same number of entries to compute, and fills the compact copies.
-static inline void select_entries(const SparsePattern& p, const uint8_t* selected, int part, int n_parts, SelectedEntries* e) {
+// Chooses the part's units, so that parts have about the same number of entries to compute, and fills the compact
+// copies.
+static inline void select_entries(const SparsePattern& p, const uint8_t* selected, int part, int n_parts,
+                                  SelectedEntries* e) {
   const int64_t n_units = static_cast<int64_t>(p.n_blocks) * p.rows;
   uint64_t total = p.nnz;
   if (selected) {
@@ -68,7 +72,8 @@ static inline void select_entries(const SparsePattern& p, const uint8_t* selecte
   uint32_t n = 0;
   for (int64_t u = e->unit_begin; u < e->unit_end; u++) {
     e->owned_start[u] = n;
-    for (uint32_t k = p.row_start[u]; k < p.row_start[u + 1]; k++) {  // written always, kept by the step: no branch to mispredict
+    for (uint32_t k = p.row_start[u]; k < p.row_start[u + 1];
+         k++) {  // written always, kept by the step: no branch to mispredict
       e->owned_index[n] = p.index[k];
       n += selected[k] != 0;
     }
@@ -77,7 +82,8 @@ static inline void select_entries(const SparsePattern& p, const uint8_t* selecte
 }
 
 // Spreads the compact totals over the part's entries; those that were not selected become +0.
-static inline void scatter_totals(const SparsePattern& p, const uint8_t* selected, const SelectedEntries& e, float* dvalue) {
+static inline void scatter_totals(const SparsePattern& p, const uint8_t* selected, const SelectedEntries& e,
+                                  float* dvalue) {
   if (!selected) return;
   uint32_t n = 0;
   for (uint32_t k = p.row_start[e.unit_begin]; k < p.row_start[e.unit_end]; k++) {

@@ -27,7 +27,8 @@ struct SparseTileJob {
   bool accumulate;
   // Target of row r: target + r * target_row. A whole tile is stored from the registers, else through `partial`.
   float* target;
-  int64_t target_row, target_pitch, target_step;  // floats between rows of the pattern, tile rows, vectors of a tile row
+  int64_t target_row, target_pitch,
+      target_step;  // floats between rows of the pattern, tile rows, vectors of a tile row
   bool direct;
   float* partial;  // [vectors][kVec]
 };
@@ -36,17 +37,6 @@ EDGECL_INLINE vec sparse_activate(vec x, const ActivationSpec& a) {
   if (a.kind == Activation::kRelu) return vmax(x, vzero());
   if (a.kind == Activation::kClip) return vmin(vmax(x, vset(a.lo)), vset(a.hi));
   return x;
-}
-
-// Asks for the lines of a tile, before they are written.
-template <int kRows, int kColumns, int kStep>
-EDGECL_INLINE void prefetch_tile(const float* tile, int64_t pitch, int64_t step) {
-  constexpr int kEach = kStep >= 16 ? 1 : 16 / kStep;  // vectors of a cache line
-  EDGECL_UNROLL
-  for (int r = 0; r < kRows; r++, tile += pitch) {
-    EDGECL_UNROLL
-    for (int c = 0; c < kColumns; c += kEach) __builtin_prefetch(tile + c * step, 1);
-  }
 }
 
 // kStep: floats between the vectors of a tile row in the packed source. `store_partial(job, row)` scatters
@@ -69,9 +59,6 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       EDGECL_UNROLL
       for (int i = 0; i < kCount; i++) acc[i] = vload(spill + i * kVec);
     }
-    // The next row's lines are asked for while this one computes: rows lie a plane apart, which no hardware prefetcher follows.
-    if (!job.first || !job.last) prefetch_tile<1, kCount, kVec>(spill + kCount * kVec, 0, kVec);
-    if (job.last) prefetch_tile<kRows, kColumns, kStep>(job.target + (row + 1) * job.target_row, job.target_pitch, job.target_step);
     const float* packed = job.packed;
     for (int b = job.block_begin; b < job.block_end; b++, packed += job.block_floats) {
       const uint32_t* start = job.row_start + b * job.rows + row;
@@ -106,14 +93,13 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
     float* to = job.target + row * job.target_row;
     if (job.accumulate) {
       EDGECL_UNROLL
-      for (int r = 0; r < kRows; r++)
-        EDGECL_UNROLL
-        for (int c = 0; c < kColumns; c++) acc[r * kColumns + c] = vload(to + r * job.target_pitch + c * job.target_step) + acc[r * kColumns + c];
+      for (int r = 0; r < kRows; r++) EDGECL_UNROLL
+      for (int c = 0; c < kColumns; c++)
+        acc[r * kColumns + c] = vload(to + r * job.target_pitch + c * job.target_step) + acc[r * kColumns + c];
     }
     EDGECL_UNROLL
-    for (int r = 0; r < kRows; r++)
-      EDGECL_UNROLL
-      for (int c = 0; c < kColumns; c++) vstore(to + r * job.target_pitch + c * job.target_step, acc[r * kColumns + c]);
+    for (int r = 0; r < kRows; r++) EDGECL_UNROLL
+    for (int c = 0; c < kColumns; c++) vstore(to + r * job.target_pitch + c * job.target_step, acc[r * kColumns + c]);
   }
 }
 

@@ -5,8 +5,8 @@
 namespace edgecl {
 
 int32_t sparse_channel_block(int32_t channels, int32_t taps) {
-  // Large enough that a row has a dozen entries of a block at one tenth density, small enough that the packed tile of a block
-  // stays near the first-level cache: a tile holds about (1 + halo) cells per channel and tap row.
+  // Large enough that a row has a dozen entries of a block at one tenth density, small enough that the packed tile of a
+  // block stays near the first-level cache: a tile holds about (1 + halo) cells per channel and tap row.
   int32_t target = taps <= 1 ? 256 : 144 / taps;
   if (target < 4) target = 4;
   if (channels <= target) return channels > 0 ? channels : 1;
@@ -27,14 +27,16 @@ void cursors_to_starts(uint32_t* start, int64_t n_units) {
 
 }  // namespace
 
-void sparse_build(const uint32_t* flat, uint32_t nnz, int32_t rows, int32_t channels, int32_t taps, uint32_t* row_start, uint16_t* index,
-                  uint32_t* order) {
+void sparse_build(const uint32_t* flat, uint32_t nnz, int32_t rows, int32_t channels, int32_t taps, uint32_t* row_start,
+                  uint16_t* index, uint32_t* order) {
   const uint32_t block = static_cast<uint32_t>(sparse_channel_block(channels, taps));
   const uint32_t n_blocks = (static_cast<uint32_t>(channels) + block - 1) / block;
   const int64_t n_units = static_cast<int64_t>(n_blocks) * rows;
-  const uint32_t row_size = static_cast<uint32_t>(channels) * static_cast<uint32_t>(taps), block_size = block * static_cast<uint32_t>(taps);
+  const uint32_t row_size = static_cast<uint32_t>(channels) * static_cast<uint32_t>(taps),
+                 block_size = block * static_cast<uint32_t>(taps);
   for (int64_t u = 0; u <= n_units; u++) row_start[u] = 0;
-  for (uint32_t k = 0; k < nnz; k++) row_start[static_cast<int64_t>(flat[k] % row_size / block_size) * rows + flat[k] / row_size + 1]++;
+  for (uint32_t k = 0; k < nnz; k++)
+    row_start[static_cast<int64_t>(flat[k] % row_size / block_size) * rows + flat[k] / row_size + 1]++;
   counts_to_cursors(row_start, n_units);
   for (uint32_t k = 0; k < nnz; k++) {
     const uint32_t in_row = flat[k] % row_size;
@@ -50,7 +52,8 @@ void sparse_transpose(const SparsePattern& forward, uint32_t* row_start, uint16_
   const int32_t block = sparse_channel_block(forward.rows, taps);
   const int64_t n_units = static_cast<int64_t>((forward.rows + block - 1) / block) * rows;
   for (int64_t u = 0; u <= n_units; u++) row_start[u] = 0;
-  // The forward order visits, for one input channel, output channels and taps ascending: a stable count sort is all that is needed.
+  // The forward order visits, for one input channel, output channels and taps ascending: a stable count sort is all
+  // that is needed.
   for (int pass = 0; pass < 2; pass++) {
     for (int32_t b = 0; b < forward.n_blocks; b++)
       for (int32_t r = 0; r < forward.rows; r++) {

@@ -1,4 +1,4 @@
-"""`edgecl bench`: measured on this machine, predicted elsewhere and never without that word, exact bytes, budgets, comparisons.
+"""`edgecl bench`: measured on this machine, predicted elsewhere and never without that word; bytes are exact.
 
 Never here: how fast anything is.
 """

@@ -369,7 +369,9 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
 // A random chain with skips, sums, products and concatenations; always valid.
 inline BundleSource random_net(uint64_t seed) {
   NetBuilder net(seed);
-  uint32_t x = net.input(1 + net.pick(4), 4 + net.pick(6), 4 + net.pick(6));
+  // One draw a statement: compilers differ in the order in which they evaluate arguments.
+  const uint32_t channels = 1 + net.pick(4), height = 4 + net.pick(6), width = 4 + net.pick(6);
+  uint32_t x = net.input(channels, height, width);
   std::vector<uint32_t> kept = {x};  // tensors that a later op may use again
   const uint32_t n_ops = 3 + net.pick(25);
   const bool freeze_front = net.pick(2) == 0;
@@ -420,7 +422,9 @@ inline BundleSource random_net(uint64_t seed) {
     x = net.flatten(net.global_pool(x));
   else
     x = net.flatten(x);
-  net.finish(net.linear(x, 2 + net.pick(5), net.pick(2) == 0 ? 0.5f : 1.0f), x);
+  const uint32_t n_classes = 2 + net.pick(5);
+  const float density = net.pick(2) == 0 ? 0.5f : 1.0f;
+  net.finish(net.linear(x, n_classes, density), x);
   return net.source;
 }
 
