@@ -1,5 +1,5 @@
-/* Prints one core's peak rate of fused multiply-adds, operations a second: 16 independent chains of vectors in registers.
- * Never here: anything that touches memory. */
+/* Prints one core's peak rate of fused multiply-adds, operations a second: 16 independent chains of vectors in
+ * registers. Never here: anything that touches memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -24,7 +24,7 @@ static double seconds(void) {
   return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const double limit = argc > 1 ? atof(argv[1]) : 0.3;
   const int rounds = 20000;
   vec a, b, acc[CHAINS];

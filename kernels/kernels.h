@@ -15,34 +15,40 @@
 //
 // Arithmetic contract (same bits on every level, compiler and thread count):
 //  * every multiply-add is one fused operation; add, multiply, divide and square root are the IEEE single ones;
-//  * convolution / linear forward and input gradient: each output element is ONE sequential chain, started from the bias
+//  * convolution / linear forward and input gradient: each output element is ONE sequential chain, started from the
+//  bias
 //    (or +0; or, with `accumulate`, from +0 and added to the old value at the end with one addition), of fma(w, x, acc)
 //    over k in ascending order: forward k = (input channel, tap row, tap column); input gradient k = (output channel,
-//    tap row, tap column). Taps that fall into the border take part with x = +0. A sparse chain visits stored entries only.
-//  * weight gradients of convolutions: dY's planes of one output channel, g ascending, are each cut into chunks of 16 floats (flat index
-//    over H*W*L; lane i of a chunk goes to virtual lane i; a short last chunk of a plane leaves the other lanes alone). The chunks of all
-//    planes, numbered through, are grouped into blocks of kGradientChunks (dense) or kSparseGradientChunks (sparse). In a block each virtual
-//    lane is one sequential fma chain from +0; then the 16 lanes are summed by `the tree`: t[i] += t[i+8] (i<8), then +4, +2, +1. The block
-//    sums are added in order, starting from the first block's.
+//    tap row, tap column). Taps that fall into the border take part with x = +0. A sparse chain visits stored entries
+//    only.
+//  * weight gradients of convolutions: dY's planes of one output channel, g ascending, are each cut into chunks of 16
+//  floats (flat index
+//    over H*W*L; lane i of a chunk goes to virtual lane i; a short last chunk of a plane leaves the other lanes alone).
+//    The chunks of all planes, numbered through, are grouped into blocks of kGradientChunks (dense) or
+//    kSparseGradientChunks (sparse). In a block each virtual lane is one sequential fma chain from +0; then the 16
+//    lanes are summed by `the tree`: t[i] += t[i+8] (i<8), then +4, +2, +1. The block sums are added in order, starting
+//    from the first block's.
 //  * weight gradients of linear layers (H = W = 1): a sequential chain over the batch rows, r ascending, from +0.
 //    Sparse linear: the same chain. Bias gradient: convolution as the dense weight gradient with adds in place of fmas;
 //    linear: sequential sum over rows.
-//  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16 virtual lanes
+//  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16
+//  virtual lanes
 //    (short last chunk leaves the other lanes alone), then the tree.
 //  * exp and log are ours (kernels/simd/math.h).
 // Work is split by outputs only. Each kernel takes (part, n_parts) and computes its share; calling it for every part in
-// 0..n_parts-1, in any order or at once, gives the whole. `scratch` is private to the part, 64-byte aligned, of at least the
-// bytes that the matching *_scratch_bytes says, contents undefined. Kernels may READ up to kReadSlack floats past the end of
-// a tensor, a parameter or an index array (never use the values); they never write outside.
+// 0..n_parts-1, in any order or at once, gives the whole. `scratch` is private to the part, 64-byte aligned, of at
+// least the bytes that the matching *_scratch_bytes says, contents undefined. Kernels may READ up to kReadSlack floats
+// past the end of a tensor, a parameter or an index array (never use the values); they never write outside.
 // ---------------------------------------------------------------------------------------------------------------
 namespace edgecl {
 
 constexpr int kVirtualLanes = 16;
-constexpr int kGradientChunks = 128;       // chunks of 16 floats per reduction block of a dense convolution's weight gradient
+constexpr int kGradientChunks =
+    128;  // chunks of 16 floats per reduction block of a dense convolution's weight gradient
 constexpr int kSparseGradientChunks = 16;  // the same for a sparse convolution (the dY tile then stays in registers)
 constexpr int kReadSlack = 64;
-constexpr int kMaxTaps = 1024;        // kernel_h * kernel_w
-constexpr int kMaxInputs = 8;         // of one concat
+constexpr int kMaxTaps = 1024;  // kernel_h * kernel_w
+constexpr int kMaxInputs = 8;   // of one concat
 
 // Inlined always: a copy compiled for one level must never be linked into another.
 #define EDGECL_ALWAYS_INLINE __attribute__((always_inline))
@@ -56,8 +62,8 @@ struct Tensor {  // [groups][channels][height][width][lanes]
 
 enum class Activation : int32_t { kNone = 0, kRelu = 1, kClip = 2, kHardSwish = 3, kSigmoid = 4, kHardSigmoid = 5 };
 // kRelu: max(x, 0). kClip: min(max(x, lo), hi); ReLU6 is Clip(0, 6). kHardSwish: x * clip(x/6 + 1/2, 0, 1).
-// kHardSigmoid: clip(lo * x + hi, 0, 1) (lo = alpha, hi = beta). Only kNone/kRelu/kClip may be fused into another kernel:
-// their gradient is read from the output (relu: y > 0; clip: lo < y && y < hi).
+// kHardSigmoid: clip(lo * x + hi, 0, 1) (lo = alpha, hi = beta). Only kNone/kRelu/kClip may be fused into another
+// kernel: their gradient is read from the output (relu: y > 0; clip: lo < y && y < hi).
 struct ActivationSpec {
   Activation kind;
   float lo, hi;
@@ -89,7 +95,8 @@ struct ConvBackwardWeightArgs {
   float* dbias;    // [O], overwritten, or null
   ConvShape shape;
 };
-// --- dense linear; weight [I][O] (input-major; the exporter transposes PyTorch's), x [G][I][1][1][L], y [G][O][1][1][L] ------------
+// --- dense linear; weight [I][O] (input-major; the exporter transposes PyTorch's), x [G][I][1][1][L], y
+// [G][O][1][1][L] ------------
 struct LinearForwardArgs {
   Tensor x, y;
   const float* weight;
@@ -108,17 +115,18 @@ struct LinearBackwardWeightArgs {
 };
 
 // --- sparse weights of one convolution (groups == 1) or linear layer ------------------------------------------------
-// The weight is a matrix of `rows` output channels by channels*taps columns (linear: taps = 1). Input channels are cut into
-// blocks of `channel_block`; entries are ordered by (block, row, channel, tap). index = (channel - block * channel_block) * taps + tap,
-// channel_block * taps <= 65536.
-// The transposed pattern (for the input gradient) is the same structure with rows = input channels, channels = output channels, the
-// tap index NOT flipped (kernels know), and `source[k]` = place in the forward value order of its k-th entry.
+// The weight is a matrix of `rows` output channels by channels*taps columns (linear: taps = 1). Input channels are cut
+// into blocks of `channel_block`; entries are ordered by (block, row, channel, tap). index = (channel - block *
+// channel_block) * taps + tap, channel_block * taps <= 65536. The transposed pattern (for the input gradient) is the
+// same structure with rows = input channels, channels = output channels, the tap index NOT flipped (kernels know), and
+// `source[k]` = place in the forward value order of its k-th entry.
 struct SparsePattern {
   int32_t rows, channels, taps, channel_block, n_blocks;
   uint32_t nnz;
-  const uint32_t* row_start;  // [n_blocks * rows + 1], entries of (block b, row r) are row_start[b*rows+r] .. row_start[b*rows+r+1]
-  const uint16_t* index;      // [nnz]
-  const uint32_t* source;     // [nnz], transposed pattern only, else null
+  const uint32_t*
+      row_start;  // [n_blocks * rows + 1], entries of (block b, row r) are row_start[b*rows+r] .. row_start[b*rows+r+1]
+  const uint16_t* index;   // [nnz]
+  const uint32_t* source;  // [nnz], transposed pattern only, else null
 };
 struct SparseConvForwardArgs {
   Tensor x, y;
@@ -169,31 +177,33 @@ struct SparseLinearBackwardWeightArgs {
 // b = fma(-mean, a, beta); then z + residual, then the activation. rstd = 1 / sqrt(var + eps).
 struct BatchNormForwardArgs {
   Tensor x, y;
-  const float *gamma, *beta;      // [C]
-  const float *mean, *rstd;       // frozen: given ([C]); train: null
-  float *batch_mean, *batch_rstd; // train: written (biased variance, two passes: sum of x, then sum of (x-mean)^2); frozen: null
-  float* batch_var_unbiased;      // train: written, for the running statistics (variance * n/(n-1), n = 1: variance); frozen: null
+  const float *gamma, *beta;  // [C]
+  const float *mean, *rstd;   // frozen: given ([C]); train: null
+  float *batch_mean,
+      *batch_rstd;  // train: written (biased variance, two passes: sum of x, then sum of (x-mean)^2); frozen: null
+  float* batch_var_unbiased;  // train: written, for the running statistics (variance * n/(n-1), n = 1: variance);
+                              // frozen: null
   float eps;
-  const float* residual;          // tensor like y, or null
+  const float* residual;  // tensor like y, or null
   ActivationSpec activation;
 };
 struct BatchNormBackwardArgs {
-  Tensor x, y, dy, dx;            // dx.data may be null (not wanted); y is needed for the activation only
+  Tensor x, y, dy, dx;  // dx.data may be null (not wanted); y is needed for the activation only
   const float* gamma;
-  const float *mean, *rstd;       // those used by the forward pass
-  float *dgamma, *dbeta;          // overwritten, or null
-  bool frozen;                    // statistics were constants: dx = dz * gamma * rstd
+  const float *mean, *rstd;  // those used by the forward pass
+  float *dgamma, *dbeta;     // overwritten, or null
+  bool frozen;               // statistics were constants: dx = dz * gamma * rstd
   bool accumulate_dx;
-  float* dresidual;               // gradient of the residual input (= dz), or null
+  float* dresidual;  // gradient of the residual input (= dz), or null
   bool accumulate_residual;
   ActivationSpec activation;
 };
-struct GroupNormForwardArgs {     // statistics per (row, group of channels/n_groups channels)
+struct GroupNormForwardArgs {  // statistics per (row, group of channels/n_groups channels)
   Tensor x, y;
   const float *gamma, *beta;
   int32_t n_groups;
   float eps;
-  float *mean, *rstd;             // written, [n_groups][G][L] (group of channels, batch row)
+  float *mean, *rstd;  // written, [n_groups][G][L] (group of channels, batch row)
   ActivationSpec activation;
 };
 struct GroupNormBackwardArgs {
@@ -206,7 +216,8 @@ struct GroupNormBackwardArgs {
   ActivationSpec activation;
 };
 
-// --- pointwise ------------------------------------------------------------------------------------------------------------
+// --- pointwise
+// ------------------------------------------------------------------------------------------------------------
 struct ActivationForwardArgs {
   const float* x;
   float* y;  // may be x
@@ -216,7 +227,7 @@ struct ActivationForwardArgs {
 struct ActivationBackwardArgs {
   const float *x, *y;  // kRelu/kClip/kSigmoid/kHardSigmoid read y; kHardSwish reads x; the other may be null
   const float* dy;
-  float* dx;           // may be dy
+  float* dx;  // may be dy
   int64_t n;
   bool accumulate;
   ActivationSpec activation;
@@ -231,7 +242,8 @@ struct BinaryArgs {
   ActivationSpec activation;
 };
 // da = dy (add) or dy * b (mul); db = sum over the broadcast axes of dy or dy * a, in row-major (g,c,h,w,l) order of a,
-// one sequential chain per element of b. Strides as above. da.data / db may be null. Activation was undone by the caller.
+// one sequential chain per element of b. Strides as above. da.data / db may be null. Activation was undone by the
+// caller.
 struct BinaryBackwardArgs {
   Tensor a, dy, da;
   const float* b;
@@ -259,11 +271,13 @@ struct ConcatBackwardArgs {
   Tensor dy;
 };
 
-// --- pooling --------------------------------------------------------------------------------------------------------------------
+// --- pooling
+// --------------------------------------------------------------------------------------------------------------------
 struct PoolArgs {
   Tensor x, y;
   ConvShape shape;  // groups unused; the window may hang over any border (ceil mode)
-  bool count_include_pad;  // average: divide by the window cells inside the PADDED input, else by those inside the input
+  bool
+      count_include_pad;  // average: divide by the window cells inside the PADDED input, else by those inside the input
 };
 struct PoolBackwardArgs {
   Tensor x, y, dy, dx;  // max: the first maximum of the window (row-major) takes the gradient; average: x, y unused
@@ -279,10 +293,11 @@ struct GlobalPoolBackwardArgs {
   bool accumulate;
 };
 
-// --- input, loss, update ----------------------------------------------------------------------------------------------------------
-// Rows arrive as n images of [C][H][W] (channels_last: [H][W][C]), uint8 or float32. value = (raw * scale - mean[c]) * inv_std[c], three
-// rounded steps. crop_y/crop_x/flip (null = none) are per row: out(h, w) = in(h + crop_y, w' + crop_x), w' = flip ? W-1-w : w, cells outside
-// the image are raw 0.
+// --- input, loss, update
+// ---------------------------------------------------------------------------------------------------------- Rows
+// arrive as n images of [C][H][W] (channels_last: [H][W][C]), uint8 or float32. value = (raw * scale - mean[c]) *
+// inv_std[c], three rounded steps. crop_y/crop_x/flip (null = none) are per row: out(h, w) = in(h + crop_y, w' +
+// crop_x), w' = flip ? W-1-w : w, cells outside the image are raw 0.
 struct InputArgs {
   const void* const* rows;  // one pointer per batch row
   bool is_u8, channels_last;
@@ -292,17 +307,19 @@ struct InputArgs {
   const int8_t *crop_y, *crop_x;
   const uint8_t* flip;
 };
-// Softmax cross-entropy of the batch rows [row_begin, row_end): loss_row[r] = weight * (log(sum exp(z - max)) - (z[label] - max)) and
-// dlogits = weight * (softmax - onehot), over classes with allowed[c] != 0; the others get gradient +0. Sums run over c ascending.
+// Softmax cross-entropy of the batch rows [row_begin, row_end): loss_row[r] = weight * (log(sum exp(z - max)) -
+// (z[label] - max)) and dlogits = weight * (softmax - onehot), over classes with allowed[c] != 0; the others get
+// gradient +0. Sums run over c ascending.
 struct CrossEntropyArgs {
   Tensor logits, dlogits;
   const int32_t* labels;   // [rows]
   const uint8_t* allowed;  // [C]
   int32_t row_begin, row_end;
   float weight;
-  float* loss_row;         // [rows], overwritten for these rows
+  float* loss_row;  // [rows], overwritten for these rows
 };
-// Mean squared error to stored logits: d = z - target[r][c]; loss_row[r] = weight * sum_c d*d, dlogits = 2 * weight * d over c with allowed[c].
+// Mean squared error to stored logits: d = z - target[r][c]; loss_row[r] = weight * sum_c d*d, dlogits = 2 * weight * d
+// over c with allowed[c].
 struct LogitsMseArgs {
   Tensor logits, dlogits;
   const float* const* target;  // [rows] pointers to [C]
@@ -319,47 +336,48 @@ struct SgdArgs {
   float lr, momentum, weight_decay;
 };
 
-// --- the table ---------------------------------------------------------------------------------------------------------------------
+// --- the table
+// ---------------------------------------------------------------------------------------------------------------------
 // X(name, Args): one line per kernel; drives the dispatch table, the bit-equality tests and the kernel bench.
-#define EDGECL_KERNEL_LIST(X)                                 \
-  X(conv_forward, ConvForwardArgs)                            \
-  X(conv_backward_data, ConvBackwardDataArgs)                 \
-  X(conv_backward_weight, ConvBackwardWeightArgs)             \
-  X(linear_forward, LinearForwardArgs)                        \
-  X(linear_backward_data, LinearBackwardDataArgs)             \
-  X(linear_backward_weight, LinearBackwardWeightArgs)         \
-  X(sparse_conv_forward, SparseConvForwardArgs)               \
-  X(sparse_conv_backward_data, SparseConvBackwardDataArgs)    \
-  X(sparse_conv_backward_weight, SparseConvBackwardWeightArgs) \
-  X(sparse_linear_forward, SparseLinearForwardArgs)           \
-  X(sparse_linear_backward_data, SparseLinearBackwardDataArgs) \
+#define EDGECL_KERNEL_LIST(X)                                      \
+  X(conv_forward, ConvForwardArgs)                                 \
+  X(conv_backward_data, ConvBackwardDataArgs)                      \
+  X(conv_backward_weight, ConvBackwardWeightArgs)                  \
+  X(linear_forward, LinearForwardArgs)                             \
+  X(linear_backward_data, LinearBackwardDataArgs)                  \
+  X(linear_backward_weight, LinearBackwardWeightArgs)              \
+  X(sparse_conv_forward, SparseConvForwardArgs)                    \
+  X(sparse_conv_backward_data, SparseConvBackwardDataArgs)         \
+  X(sparse_conv_backward_weight, SparseConvBackwardWeightArgs)     \
+  X(sparse_linear_forward, SparseLinearForwardArgs)                \
+  X(sparse_linear_backward_data, SparseLinearBackwardDataArgs)     \
   X(sparse_linear_backward_weight, SparseLinearBackwardWeightArgs) \
-  X(batch_norm_forward, BatchNormForwardArgs)                 \
-  X(batch_norm_backward, BatchNormBackwardArgs)               \
-  X(group_norm_forward, GroupNormForwardArgs)                 \
-  X(group_norm_backward, GroupNormBackwardArgs)               \
-  X(activation_forward, ActivationForwardArgs)                \
-  X(activation_backward, ActivationBackwardArgs)              \
-  X(binary_forward, BinaryArgs)                               \
-  X(binary_backward, BinaryBackwardArgs)                      \
-  X(accumulate, AccumulateArgs)                               \
-  X(concat_forward, ConcatArgs)                               \
-  X(concat_backward, ConcatBackwardArgs)                      \
-  X(max_pool_forward, PoolArgs)                               \
-  X(max_pool_backward, PoolBackwardArgs)                      \
-  X(average_pool_forward, PoolArgs)                           \
-  X(average_pool_backward, PoolBackwardArgs)                  \
-  X(global_average_pool_forward, GlobalPoolArgs)              \
-  X(global_average_pool_backward, GlobalPoolBackwardArgs)     \
-  X(input_normalize, InputArgs)                               \
-  X(cross_entropy, CrossEntropyArgs)                          \
-  X(logits_mse, LogitsMseArgs)                                \
+  X(batch_norm_forward, BatchNormForwardArgs)                      \
+  X(batch_norm_backward, BatchNormBackwardArgs)                    \
+  X(group_norm_forward, GroupNormForwardArgs)                      \
+  X(group_norm_backward, GroupNormBackwardArgs)                    \
+  X(activation_forward, ActivationForwardArgs)                     \
+  X(activation_backward, ActivationBackwardArgs)                   \
+  X(binary_forward, BinaryArgs)                                    \
+  X(binary_backward, BinaryBackwardArgs)                           \
+  X(accumulate, AccumulateArgs)                                    \
+  X(concat_forward, ConcatArgs)                                    \
+  X(concat_backward, ConcatBackwardArgs)                           \
+  X(max_pool_forward, PoolArgs)                                    \
+  X(max_pool_backward, PoolBackwardArgs)                           \
+  X(average_pool_forward, PoolArgs)                                \
+  X(average_pool_backward, PoolBackwardArgs)                       \
+  X(global_average_pool_forward, GlobalPoolArgs)                   \
+  X(global_average_pool_backward, GlobalPoolBackwardArgs)          \
+  X(input_normalize, InputArgs)                                    \
+  X(cross_entropy, CrossEntropyArgs)                               \
+  X(logits_mse, LogitsMseArgs)                                     \
   X(sgd_update, SgdArgs)
 
 struct KernelTable {
   const char* level;  // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"
-#define EDGECL_KERNEL_FIELD(name, Args)                                       \
-  void (*name)(const Args& args, int part, int n_parts, void* scratch);       \
+#define EDGECL_KERNEL_FIELD(name, Args)                                 \
+  void (*name)(const Args& args, int part, int n_parts, void* scratch); \
   size_t (*name##_scratch_bytes)(const Args& args);
   EDGECL_KERNEL_LIST(EDGECL_KERNEL_FIELD)
 #undef EDGECL_KERNEL_FIELD
@@ -373,10 +391,10 @@ int kernel_levels(const char** names, int capacity);
 // Small plain helpers without a SIMD form (kernels/sparse/format.cpp).
 // Channel block that all levels use for a sparse layer; a function of the shape alone, so that state is portable.
 int32_t sparse_channel_block(int32_t channels, int32_t taps);
-// Builds the blocked pattern from ascending flat positions (row * channels * taps + channel * taps + tap). order[k] = place of the k-th
-// flat position in the blocked order. Arrays as in SparsePattern.
-void sparse_build(const uint32_t* flat, uint32_t nnz, int32_t rows, int32_t channels, int32_t taps, uint32_t* row_start, uint16_t* index,
-                  uint32_t* order);
+// Builds the blocked pattern from ascending flat positions (row * channels * taps + channel * taps + tap). order[k] =
+// place of the k-th flat position in the blocked order. Arrays as in SparsePattern.
+void sparse_build(const uint32_t* flat, uint32_t nnz, int32_t rows, int32_t channels, int32_t taps, uint32_t* row_start,
+                  uint16_t* index, uint32_t* order);
 // Builds the transposed pattern of `forward`; writes row_start, index and source.
 void sparse_transpose(const SparsePattern& forward, uint32_t* row_start, uint16_t* index, uint32_t* source);
 // out[k] = value[source[k]].

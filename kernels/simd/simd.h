@@ -1,8 +1,8 @@
-// Portable SIMD over GCC/Clang vector extensions: one native vector type `vec` per level and the 16 virtual lanes `vec16` built of it.
-// Never here: operation-specific code, and any multiply-add that is not one fused instruction.
+// Portable SIMD over GCC/Clang vector extensions: one native vector type `vec` per level and the 16 virtual lanes
+// `vec16` built of it. Never here: operation-specific code, and any multiply-add that is not one fused instruction.
 //
-// Each kernel file is compiled once per level with EDGECL_LEVEL set to v1, v3, v4 or neon and the matching -march; everything
-// lies in a namespace of that name, so that no inline function of one level can be linked into another.
+// Each kernel file is compiled once per level with EDGECL_LEVEL set to v1, v3, v4 or neon and the matching -march;
+// everything lies in a namespace of that name, so that no inline function of one level can be linked into another.
 #ifndef EDGECL_KERNELS_SIMD_SIMD_H_
 #define EDGECL_KERNELS_SIMD_SIMD_H_
 
@@ -42,17 +42,25 @@ EDGECL_INLINE vec vload(const float* p) {
   memcpy(&v, p, sizeof v);
   return v;
 }
-EDGECL_INLINE void vstore(float* p, vec v) { memcpy(p, &v, sizeof v); }
-EDGECL_INLINE vec vset(float x) { return x - (vec){}; }  // x - 0 keeps -0 and NaN
-EDGECL_INLINE vec vzero() { return (vec){}; }
+EDGECL_INLINE void vstore(float* p, vec v) {
+  memcpy(p, &v, sizeof v);
+}
+EDGECL_INLINE vec vset(float x) {
+  return x - (vec){};
+}  // x - 0 keeps -0 and NaN
+EDGECL_INLINE vec vzero() {
+  return (vec){};
+}
 
-// One rounding on every level. Compilers may not be trusted to contract (gcc -O1 does not), hence the intrinsics. Without an instruction for
-// it the call of the C library costs far more than one of this function would, which then saves a megabyte of unrolled calls.
+// One rounding on every level. Compilers may not be trusted to contract (gcc -O1 does not), hence the intrinsics.
+// Without an instruction for it the call of the C library costs far more than one of this function would, which then
+// saves a megabyte of unrolled calls.
 #if defined(__FMA__) || defined(__aarch64__)
-EDGECL_INLINE vec vfma(vec a, vec b, vec c) {
+#define EDGECL_FMA_FUNCTION EDGECL_INLINE
 #else
-static __attribute__((noinline)) vec vfma(vec a, vec b, vec c) {
+#define EDGECL_FMA_FUNCTION static __attribute__((noinline))
 #endif
+EDGECL_FMA_FUNCTION vec vfma(vec a, vec b, vec c) {
 #if defined(__AVX512F__)
   return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)
@@ -65,10 +73,16 @@ static __attribute__((noinline)) vec vfma(vec a, vec b, vec c) {
   return r;
 #endif
 }
-EDGECL_INLINE float sfma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+EDGECL_INLINE float sfma(float a, float b, float c) {
+  return __builtin_fmaf(a, b, c);
+}
 // x > y ? x : y and x < y ? x : y per lane (so NaN in x gives y): the same choice on every level.
-EDGECL_INLINE vec vmax(vec x, vec y) { return x > y ? x : y; }
-EDGECL_INLINE vec vmin(vec x, vec y) { return x < y ? x : y; }
+EDGECL_INLINE vec vmax(vec x, vec y) {
+  return x > y ? x : y;
+}
+EDGECL_INLINE vec vmin(vec x, vec y) {
+  return x < y ? x : y;
+}
 EDGECL_INLINE vec vsqrt(vec x) {
 #if defined(__AVX512F__)
   return (vec)_mm512_sqrt_ps((__m512)x);

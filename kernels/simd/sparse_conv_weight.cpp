@@ -5,8 +5,8 @@
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_pack.h"
 #include "kernels/simd/sparse_plan.h"
-#include "kernels/simd/sparse_reduce.h"
 #include "kernels/simd/sparse_select.h"
+#include "kernels/simd/tree.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
@@ -18,7 +18,7 @@ constexpr int kTogether = 4;  // entries whose chains run side by side, to hide 
 constexpr int kHeld = kVirtualLanes + kTogether;
 static_assert(kSparseGradientChunks == 16, "tiles below are 1x16, 2x8 and 4x4 positions");
 
-enum class GradientForm {
+enum class GradientForm : uint8_t {
   kPixels,  // 16 lanes and a block of the contract is a rectangle of positions
   kFlat,    // a block is a run of the flattened plane; every tap column has its own packed copy
   kBlocks   // blocks run from one group's plane into the next: every tap of every block is packed for itself
@@ -108,7 +108,9 @@ struct GradientJob {
 
 // Turns the first n held lane sums into sums and adds them to the totals of entries k ..
 EDGECL_INLINE void release(const GradientJob& job, uint32_t k, int n) {
-  const vec16 sums = tree16_rows(job.held);
+  float folded[kVirtualLanes];
+  for (int i = 0; i < kVirtualLanes; i += kVec) tree_of_many(job.held + i * kVirtualLanes, folded + i);
+  const vec16 sums = load16(folded);
   float* total = job.entries.total + k;
   if (n == kVirtualLanes) {
     store16(total, job.first ? sums : add16(load16(total), sums));

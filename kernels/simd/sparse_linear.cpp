@@ -51,6 +51,7 @@ struct VectorSet {
 // What a lane of a pass is: a vector of batch rows, or the only batch row.
 struct VectorLane {
   typedef vec T;
+  static constexpr int kFloats = kVec;
   EDGECL_INLINE T set(float x) { return vset(x); }
   EDGECL_INLINE T load(const float* p) { return vload(p); }
   EDGECL_INLINE void store(float* p, T v) { vstore(p, v); }
@@ -61,6 +62,7 @@ struct VectorLane {
 };
 struct ScalarLane {
   typedef float T;
+  static constexpr int kFloats = 1;
   EDGECL_INLINE T set(float x) { return x; }
   EDGECL_INLINE T load(const float* p) { return *p; }
   EDGECL_INLINE void store(float* p, T v) { *p = v; }
@@ -80,7 +82,7 @@ struct ScalarLane {
 template <class Lane, int kCount, int kTogether>
 EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, int64_t b, int64_t row, float* held) {
   typedef typename Lane::T T;
-  constexpr int kWidth = sizeof(T) / sizeof(float);
+  constexpr int kWidth = Lane::kFloats;
   const SparsePattern& p = g.pattern;
   const float* source = set.source + b * p.channel_block * set.channel_floats;
   const uint32_t* start = p.row_start + b * p.rows + row;
@@ -123,7 +125,7 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, in
 
 template <class Lane, int kCount, int kTogether>
 void gather_rows(const LinearGather& g, const VectorSet& set, float* spill, int64_t row_begin, int64_t row_end) {
-  constexpr int kHeld = kCount * static_cast<int>(sizeof(typename Lane::T) / sizeof(float));
+  constexpr int kHeld = kCount * Lane::kFloats;
   for (int64_t b = 0; b < g.pattern.n_blocks; b++) {
     int64_t row = row_begin;
     for (; row + kTogether <= row_end; row += kTogether)

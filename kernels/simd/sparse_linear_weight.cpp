@@ -4,7 +4,7 @@
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_plan.h"
 #include "kernels/simd/sparse_select.h"
-#include "kernels/simd/sparse_transpose.h"
+#include "kernels/simd/transpose.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
@@ -30,7 +30,10 @@ EDGECL_INLINE void entries_together(const SparseLinearBackwardWeightArgs& a, con
       vec x[kVec];
       EDGECL_UNROLL
       for (int i = 0; i < kVec; i++) x[i] = vload(from[i] + group + l);
-      transpose_registers(x);
+      if constexpr (kVec == 16) exchange_all<8 % kVec>(x);
+      if constexpr (kVec >= 8) exchange_all<4 % kVec>(x);
+      exchange_all<2>(x);
+      exchange_all<1>(x);
       if (lanes - l >= kVec) {
         EDGECL_UNROLL
         for (int i = 0; i < kVec; i++) acc = vfma(vset(dy[l + i]), x[i], acc);

@@ -30,7 +30,7 @@ constexpr int64_t kSecondCacheFloats = 112 * 1024;  // what a packed region shou
 
 // The forward kernel and the input gradient are one gather: target(row, i, j) = chain of value * source(channel, i, j
 // shifted by the tap).
-enum class GatherForm {
+enum class GatherForm : uint8_t {
   kPixels,  // 16 lanes: a tile is rows x columns of positions, a vector never leaves its position
   kRows,    // any lanes: a tile is rows x vectors; each tap column has its own packed copy, so that vectors run along a
             // row of the region

@@ -51,8 +51,7 @@ void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented
 
 Status check_loaded_input(const Session& session, uint32_t rows) {
   const Tensor x = plan_tensor(*session.plan, session.buffers, 0, rows, Mode::kLearn);
-  const uint64_t n = static_cast<uint64_t>(x.size());
-  if (all_finite(x.data, x.size()) && largest_magnitude(x.data, n) <= kLargestInput) return Status();
+  if (magnitudes_within(x.data, static_cast<uint64_t>(x.size()), kLargestInput)) return Status();
   return failure(
       EDGECL_E_NUMERIC,
       "expected samples that stay below 1e12 once normalised; found a larger number; repair or drop the sample");

@@ -172,11 +172,10 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
   backward(plan, session->buffers, n_rows);
   const SgdRates rates = {session->counters.learning_rate, session->config.momentum, session->config.weight_decay};
   UpdateBounds bounds = session->bounds;
-  if (!gradients_finite(plan, session->buffers) || !update_stays_finite(plan, session->buffers, rates, &bounds)) {
+  if (!update_is_sound(plan, session->buffers, rates, &bounds)) {
     return failure(EDGECL_E_NUMERIC,
                    "expected finite gradients and weights that stay below 1e9; found a step that breaks this; check "
-                   "the range of the "
-                   "samples, or lower the learning rate");
+                   "the range of the samples, or lower the learning rate");
   }
   commit(session, batch, labels, n_rows, rates);
   session->bounds = bounds;

@@ -1,5 +1,5 @@
-// The largest magnitude in an array of finite floats.
-// Never here: limits, threads.
+// Magnitudes of an array of floats: the largest one, or whether all stay within a limit.
+// Never here: which limits, threads.
 #ifndef EDGECL_RUNTIME_LEARN_MAGNITUDE_H_
 #define EDGECL_RUNTIME_LEARN_MAGNITUDE_H_
 
@@ -8,8 +8,9 @@
 
 namespace edgecl {
 
-// Works on bit patterns: without the sign their order is the order of the numbers, and every compiler vectorises an
-// integer maximum.
+// Both work on bit patterns: without the sign their order is the order of the numbers, with infinity and NaN on top.
+
+// Largest magnitude of finite floats.
 inline float largest_magnitude(const float* x, uint64_t n) {
   int32_t largest = 0;
   for (uint64_t i = 0; i < n; i++) {
@@ -21,6 +22,20 @@ inline float largest_magnitude(const float* x, uint64_t n) {
   float result;
   memcpy(&result, &largest, sizeof result);
   return result;
+}
+
+// True when every |x| <= limit (and none is NaN). Three integer operations a float on any vector unit: a third of the
+// time of the maximum where the unit has none.
+inline bool magnitudes_within(const float* x, uint64_t n, float limit) {
+  uint32_t top;
+  memcpy(&top, &limit, sizeof top);
+  uint32_t beyond = 0;
+  for (uint64_t i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, x + i, sizeof bits);
+    beyond |= top - (bits & 0x7fffffffu);
+  }
+  return beyond >> 31 == 0;
 }
 
 }  // namespace edgecl

@@ -1,7 +1,7 @@
 // ER-ACE: experience replay with asymmetric cross-entropy.
 // Never here: stored logits, a choice about the class mask (it is the method).
-// Caccia, Aljundi, Asadi, Tuytelaars, Pineau, Belilovsky 2022, "New insights on reducing abrupt representation change in
-// online continual learning".
+// Caccia, Aljundi, Asadi, Tuytelaars, Pineau, Belilovsky 2022, "New insights on reducing abrupt representation change
+// in online continual learning".
 #include "runtime/learn/method.h"
 
 namespace edgecl {

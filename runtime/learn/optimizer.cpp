@@ -14,27 +14,57 @@ const float* field_of(const ParamBuffers& param, Field field) {
   return field == Field::kValue ? param.value : field == Field::kGradient ? param.gradient : param.velocity;
 }
 
-// Over all trainable parameters, each cut into as many slices as there are threads. A maximum has no order, so the cut
-// changes nothing.
-double largest_of_field(const Plan& plan, const Buffers& buffers, Field field) {
-  float of_part[kMaxThreads] = {};
+// Calls visit(x, n, part) for slices of that field of all trainable parameters: `part` names the thread.
+template <class Visit>
+void each_slice(const Plan& plan, const Buffers& buffers, Field field, const Visit& visit) {
   const uint32_t n_parts = buffers.parallel.n_threads;
   auto body = [&](uint32_t part) {
-    float largest = 0;
     for (uint32_t p = 0; p < plan.params.n; p++) {
       const ParamBuffers& param = buffers.params[p];
       const float* x = param.trainable ? field_of(param, field) : nullptr;
       if (x == nullptr) continue;
       const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
-      const float here = largest_magnitude(x + begin, end - begin);
-      largest = here > largest ? here : largest;
+      visit(x + begin, end - begin, part);
     }
-    of_part[part] = largest;
   };
   buffers.parallel.run(n_parts, body);
+}
+
+// A maximum has no order, so the cut into slices changes nothing.
+double largest_of_field(const Plan& plan, const Buffers& buffers, Field field) {
+  float of_part[kMaxThreads] = {};
+  each_slice(plan, buffers, field, [&](const float* x, uint64_t n, uint32_t part) {
+    const float largest = largest_magnitude(x, n);
+    if (largest > of_part[part]) of_part[part] = largest;
+  });
   float largest = 0;
-  for (uint32_t part = 0; part < n_parts; part++) largest = of_part[part] > largest ? of_part[part] : largest;
+  for (const float x : of_part) largest = x > largest ? x : largest;
   return static_cast<double>(largest);
+}
+
+// Gradients of a run that goes well stay far below this; then one cheap pass is all that a step pays.
+constexpr float kUsualGradient = 1e3f;
+
+bool gradients_usual(const Plan& plan, const Buffers& buffers) {
+  bool beyond[kMaxThreads] = {};
+  each_slice(plan, buffers, Field::kGradient, [&](const float* x, uint64_t n, uint32_t part) {
+    if (!beyond[part] && !magnitudes_within(x, n, kUsualGradient)) beyond[part] = true;
+  });
+  for (const bool b : beyond) {
+    if (b) return false;
+  }
+  return true;
+}
+
+// Batch statistics that commit_statistics would take over.
+bool statistics_finite(const Plan& plan, const Buffers& buffers) {
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    const NormBuffers& norm = buffers.norms[i];
+    if (plan.ops[i].kind != format::kOpBatchNorm || norm.batch_mean == nullptr) continue;
+    const int64_t channels = plan.tensors[plan.ops[i].output].channels;
+    if (!all_finite(norm.batch_mean, channels) || !all_finite(norm.batch_var, channels)) return false;
+  }
+  return true;
 }
 
 // Bounds after the update; the last factor covers the roundings of the float arithmetic.
@@ -53,20 +83,21 @@ bool within_limit(const UpdateBounds& bounds) {
 
 }  // namespace
 
-bool update_stays_finite(const Plan& plan, const Buffers& buffers, const SgdRates& rates, UpdateBounds* bounds) {
-  const double gradient = largest_of_field(plan, buffers, Field::kGradient);
+bool update_is_sound(const Plan& plan, const Buffers& buffers, const SgdRates& rates, UpdateBounds* bounds) {
+  if (!statistics_finite(plan, buffers)) return false;
   if (bounds->weight >= 0) {
-    const UpdateBounds after = after_update(*bounds, gradient, rates);
-    if (within_limit(after)) {
+    const UpdateBounds after = after_update(*bounds, static_cast<double>(kUsualGradient), rates);
+    if (within_limit(after) && gradients_usual(plan, buffers)) {
       *bounds = after;
       return true;
     }
   }
-  // Not known, or grown past the limit over many steps: measure.
+  // An unusual gradient, or bounds that are not known or have grown past the limit over very many steps: measure.
+  if (!gradients_finite(plan, buffers)) return false;
   UpdateBounds exact;
   exact.weight = largest_of_field(plan, buffers, Field::kValue);
   exact.velocity = largest_of_field(plan, buffers, Field::kVelocity);
-  *bounds = after_update(exact, gradient, rates);
+  *bounds = after_update(exact, largest_of_field(plan, buffers, Field::kGradient), rates);
   return within_limit(*bounds);
 }
 

@@ -2,9 +2,10 @@
 
 usage: python tools/dev/same_bits.py [--quick] [--json FILE]
 
-Bundles: an MLP (500 steps) and a small convolutional net with batch-norm and momentum (50 steps), both 90 % sparse with
-replay. Builds lie beside EDGECL_BUILD (default build/host), which is used and built further. Prints one
-line a combination with the SHA-256 of the learned state; exit code 1 unless each bundle has one hash.
+Bundles, all with replay: an MLP (500 steps) and a small convolutional net with batch-norm and momentum (50 steps), both
+90 % sparse; the nf=20 ResNet-18, dense and 90 % sparse (2 steps, the second on 20 rows). Builds lie beside EDGECL_BUILD
+(default build/host), which is used and built further. Prints one line a combination with the SHA-256 of the learned
+states; exit code 1 unless each bundle has one hash.
 Never here: speed; emulated runs say nothing about time.
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HOST_BUILD = Path(os.environ.get("EDGECL_BUILD", ROOT / "build/host"))
 BUILDS = HOST_BUILD.parent
-STEPS = {"mlp": 500, "conv": 50}
+STEPS = {"mlp": 500, "conv": 50, "resnet": 2, "resnet sparse": 2}
 X86_LEVELS = ("x86-64-v1", "x86-64-v3", "x86-64-v4")
 TOOLCHAIN = ROOT / "devices/toolchains/aarch64-linux-gnu.cmake"
 
@@ -40,6 +41,7 @@ class Build:
     needs: tuple[str, ...]
     emulator: tuple[str, ...] = ()
     folder: Path | None = None  # of a build that is there anyway
+    resnet_levels: tuple[str, ...] | None = None  # None = all
 
 
 def optimised(flag: str) -> tuple[str, ...]:
@@ -68,9 +70,9 @@ def builds(quick: bool) -> list[Build]:
     three = (1, 2, 4)
     if quick:
         return [
-            Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host),
+            Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host, resnet_levels=X86_LEVELS[1:]),
             Build("clang -O1", (*with_clang, *optimised("-O1")), X86_LEVELS[1:], (2,), (clang(),)),
-            Build("aarch64 gcc -O3", arm, ("neon",), (1,), arm_needs, emulator, folder=cross),
+            Build("aarch64 gcc -O3", arm, ("neon",), (1,), arm_needs, emulator, folder=cross, resnet_levels=()),
         ]
     return [
         Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host),
@@ -83,7 +85,7 @@ def builds(quick: bool) -> list[Build]:
 
 
 def write_bundles(folder: Path) -> dict[str, Path]:
-    """Exports the two bundles; the same seeds give the same bytes."""
+    """Exports the bundles; the same seeds give the same bytes."""
     import torch
     from edgecl import export
     from edgecl.cli.models import BUILT_IN
@@ -96,14 +98,19 @@ def write_bundles(folder: Path) -> dict[str, Path]:
         nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
+    er = export.Recipe(method="er", replay_capacity=100)
+    derpp = export.Recipe(method="derpp", momentum=0.9, replay_capacity=64, augment_flip=True)
+    mlp, resnet = (BUILT_IN[n].build(s, 10) for n, s in (("mlp", (784,)), ("resnet18-nf20", (3, 32, 32))))
     made = {
-        "mlp": (BUILT_IN["mlp"].build((784,), 10), (784,), export.Recipe(method="er", replay_capacity=100)),
-        "conv": (conv, (3, 8, 8), export.Recipe(method="derpp", momentum=0.9, replay_capacity=64, augment_flip=True)),
+        "mlp": (mlp, (784,), 0.1, er),
+        "conv": (conv, (3, 8, 8), 0.1, derpp),
+        "resnet": (resnet, (3, 32, 32), 1.0, er),
+        "resnet sparse": (resnet, (3, 32, 32), 0.1, er),
     }
     paths = {}
-    for name, (module, shape, recipe) in made.items():
+    for name, (module, shape, density, recipe) in made.items():
         paths[name] = folder / f"{name}.ecl"
-        export.from_torch(module, torch.zeros(1, *shape), out=paths[name], density=0.1, classes=10, recipe=recipe)
+        export.from_torch(module, torch.zeros(1, *shape), out=paths[name], density=density, classes=10, recipe=recipe)
     return paths
 
 
@@ -113,7 +120,9 @@ def compile_runner(build: Build) -> Path:
     configure = ["cmake", "-S", ROOT, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", *build.options]
     if not (folder / "CMakeCache.txt").exists():
         configure += ["-G", "Ninja"] if shutil.which("ninja") else []
-        subprocess.run([*map(str, configure), "-DEDGECL_BUILD_TESTS=OFF"], check=True, capture_output=True)
+        if build.folder is None:
+            configure += ["-DEDGECL_BUILD_TESTS=OFF"]
+        subprocess.run([*map(str, configure)], check=True, capture_output=True)
     jobs = os.environ.get("EDGECL_JOBS", str(os.cpu_count() or 1))
     done = subprocess.run(
         ["cmake", "--build", str(folder), "--target", "edgecl_run", "-j", jobs],
@@ -156,6 +165,8 @@ def run_matrix(matrix: list[Build], bundles: dict[str, Path]) -> Iterator[dict[s
             for threads in build.threads:
                 hashes = {}
                 for name, path in bundles.items():
+                    if "resnet" in name and build.resnet_levels is not None and level not in build.resnet_levels:
+                        continue
                     options = ["run", "--learn", str(STEPS[name]), "--threads", str(threads), "--seed", "1", "--sha"]
                     hashes[name] = state_hash([*build.emulator, str(program), str(path), *options], level)
                 yield {"build": build.name, "level": level, "threads": threads, **hashes}
@@ -169,14 +180,16 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         bundles = write_bundles(Path(folder))
-        print(f"{'build':17} {'level':10} {'threads':>7}  {'mlp, 500 steps':18} {'conv, 50 steps':18}", flush=True)
+        print(
+            f"{'build':16}{'level':11}{'threads':8}" + "".join(f"{f'{n}, {k} steps':24}" for n, k in STEPS.items()),
+            flush=True,
+        )
         for row in run_matrix(builds(arguments.quick), bundles):
             rows.append(row)
-            if "left_out" in row:
-                print(f"{row['build']:17} {row.get('level', ''):10} {'':7}  not run: {row['left_out']}", flush=True)
-            else:
-                cells = " ".join(f"{str(row[name])[: 48 if 'failed' in str(row[name]) else 16]:18}" for name in STEPS)
-                print(f"{row['build']:17} {row['level']:10} {row['threads']:7}  {cells}", flush=True)
+            head = f"{row['build']:16}{row.get('level', ''):11}{row.get('threads', ''):<8}"
+            cells = [str(row.get(name, "-")) for name in STEPS]
+            tail = [f"{cell if 'failed' in cell else cell[:16]:24}" for cell in cells]
+            print(head + (f"not run: {row['left_out']}" if "left_out" in row else "".join(tail)), flush=True)
     hashes = {name: {row[name] for row in rows if name in row} for name in STEPS}
     same = all(len(found) == 1 and "failed" not in str(*found) for found in hashes.values())
     ran = sum("mlp" in row for row in rows)
