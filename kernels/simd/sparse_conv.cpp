@@ -1,5 +1,5 @@
-// Sparse convolution, forward and input gradient: one gather over packed regions, an output row in registers over all
-// its entries. Never here: the weight gradient, dense weights.
+// Sparse convolution, forward and input gradient: a gather over packed regions, an output row kept in registers.
+// Never here: the weight gradient, dense weights.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"

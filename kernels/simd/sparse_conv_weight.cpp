@@ -1,5 +1,5 @@
-// Sparse convolution, weight gradient: dot products of dY tiles held in registers with the packed source, at stored
-// entries only. Never here: forward and input gradient, gradients of weights that are not stored.
+// Sparse convolution, weight gradient: dY tiles in registers times the packed source, at stored entries only.
+// Never here: forward and input gradient, gradients of weights that are not stored.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"

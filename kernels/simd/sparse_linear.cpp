@@ -1,5 +1,5 @@
-// Sparse linear layer, forward and input gradient: the batch in the lanes, an output row in registers over all its
-// entries. Never here: the weight gradient, convolutions.
+// Sparse linear layer, forward and input gradient: the batch in the lanes, an output row kept in registers.
+// Never here: the weight gradient, convolutions.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_plan.h"

@@ -1,5 +1,5 @@
-// Packs a region of all channels of a block, as conv_pack.h lays it out, with what does not depend on the channel
-// worked out once. Never here: multiply-adds, the layout itself.
+// Packs a region of many channels as conv_pack.h lays it out; the form for 16 lanes is written out.
+// Never here: multiply-adds, the layout itself.
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_PACK_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_PACK_H_
 

@@ -1,5 +1,5 @@
-// How a sparse convolution is cut: register tile, packed region, channel blocks of one pass; shared by its three
-// kernels. Never here: multiply-adds, and packing itself (conv_pack.h).
+// How a sparse convolution is cut: register tile, packed region, channel blocks of one pass.
+// Never here: multiply-adds, and packing itself (conv_pack.h).
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_PLAN_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_PLAN_H_
 

@@ -1,5 +1,5 @@
-// Which stored entries a part of a sparse weight gradient computes: its share of the selected ones, gathered without
-// gaps. Never here: the gradients themselves.
+// Which stored entries a part of a sparse weight gradient computes: its share of the selected ones, without gaps.
+// Never here: the gradients themselves.
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_SELECT_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_SELECT_H_
 

@@ -63,7 +63,7 @@ def main() -> None:
     if not (BUILD / "runtime/runner/edgecl_run").exists():
         sys.exit(f"expected edgecl_run in {BUILD}, found none; run cmake --build --preset host, or set EDGECL_BUILD")
     sys.path.insert(0, str(ROOT / "tools/dev"))
-    from size_report import stripped_bytes  # type: ignore[import-not-found]
+    from size_report import stripped_bytes
 
     with tempfile.TemporaryDirectory() as folder:
         rows = list(measure(Path(folder)))

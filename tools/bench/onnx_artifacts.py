@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 NEWEST_IR = (
     10  # onnxruntime-training 1.19 refuses files that newer onnx packages mark with more; their content is the same
@@ -20,13 +21,13 @@ NEWEST_IR = (
 def export(name: str, folder: Path) -> None:
     """Exports the network in inference form (folded by the exporter) and in training form (batch-norm kept)."""
     import torch
-    from networks import INPUT_SHAPE, build  # type: ignore[import-not-found]
+    from networks import INPUT_SHAPE, build
 
     warnings.simplefilter("ignore")
     folder.mkdir(parents=True, exist_ok=True)
     x = torch.randn(2, *INPUT_SHAPE[name])
     network = build(name)
-    common = {
+    common: dict[str, Any] = {
         "input_names": ["x"],
         "output_names": ["logits"],
         "dynamic_axes": {"x": {0: "n"}, "logits": {0: "n"}},

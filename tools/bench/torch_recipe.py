@@ -61,7 +61,7 @@ class TorchRecipe:
         old = torch.tensor([self.labels[slot] for slot in drawn], dtype=torch.long)
         if self.method == "er_ace":
             hidden = torch.full((z.shape[1],), -math.inf)
-            hidden[current.unique()] = 0
+            hidden[current.unique()] = 0  # type: ignore[no-untyped-call]
             loss = functional.cross_entropy(z + hidden, current)
             if drawn:
                 loss = loss + functional.cross_entropy(replayed, old)
@@ -77,7 +77,7 @@ class TorchRecipe:
         else:
             raise ValueError(f"expected er, er_ace or derpp, found {self.method!r}")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for name, parameter in self.module.named_parameters():
             if name in self.masks and parameter.grad is not None:
                 parameter.grad.mul_(self.masks[name])

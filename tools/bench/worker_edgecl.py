@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 from edgecl._core import Model, Session
-from worker import serve  # type: ignore[import-not-found]
+from worker import serve
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from worker import serve  # type: ignore[import-not-found]
+from worker import serve
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from worker import serve  # type: ignore[import-not-found]
+from worker import serve
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 
 import torch
-from networks import INPUT_SHAPE, N_CLASSES, build  # type: ignore[import-not-found]
+from networks import INPUT_SHAPE, N_CLASSES, build
 from torch.nn import functional
-from worker import serve  # type: ignore[import-not-found]
+from worker import serve
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     def learn() -> float:
         optimizer.zero_grad(set_to_none=True)
         loss = functional.cross_entropy(network(x), y)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.item()
 

@@ -2,7 +2,7 @@
 
 usage: python tools/dev/compare_runners.py FIRST SECOND [--rounds 7]
 
-A difference smaller than the larger spread of the two over rounds is called no change.
+A difference counts when it is above 2 % and has the same sign in each of at least five rounds.
 Never here: building (tools/compare) and other libraries (tools/bench/peers.py).
 """
 
@@ -30,11 +30,11 @@ def once(program: str, bundle: Path, steps: int) -> tuple[float, float]:
 
 
 def verdict(first: list[float], second: list[float]) -> str:
-    """The change of the medians in per cent, or that there is none beyond the noise."""
-    a, b = statistics.median(first), statistics.median(second)
-    noise = max((statistics.median(t) - min(t)) / min(t) for t in (first, second))
-    change = b / a - 1
-    return f"no change (noise {100 * noise:.0f} %)" if abs(change) <= max(noise, 0.02) else f"{100 * change:+.0f} %"
+    """The median change over rounds in per cent; none when it is below 2 % or the rounds disagree about its sign."""
+    ratios = sorted(b / a for a, b in zip(first, second, strict=True))
+    change = statistics.median(ratios) - 1
+    agree = ratios[0] > 1 or ratios[-1] < 1
+    return f"{100 * change:+.0f} %" if agree and abs(change) > 0.02 and len(ratios) >= 5 else "no change"
 
 
 def main() -> None:
@@ -44,11 +44,10 @@ def main() -> None:
     parser.add_argument("--names", nargs=2, default=["first", "second"])
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    from networks import write_bundle  # type: ignore[import-not-found]
+    from networks import write_bundle
 
-    print(
-        f"| network | density | what | {arguments.names[0]} ms | {arguments.names[1]} ms | change |\n|---|---|---|---|---|---|"
-    )
+    print(f"| network | density | what | {arguments.names[0]} ms | {arguments.names[1]} ms | change |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, density, steps in CASES:
             bundle = write_bundle(name, Path(folder) / "model.ecl", density=density)
