@@ -4,7 +4,7 @@ Never here: measuring, figures of a device, and a number that is not labelled as
 
 The model, for one operator and `threads` cores:
 
-    compute = 2 * macs / (peak_flops(threads) * efficiency * kind_factor)
+    compute = 2 * macs / (peak_flops(threads) * efficiency * share of the kind)
     memory  = bytes that come from or go to DRAM / bandwidth
     cache   = all bytes / (one vector load or store a cycle)
     time    = max(compute, memory, cache) + overhead
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 FLOPS_PER_MAC = 2
 OVERHEAD_SECONDS = 2e-6  # a call of a kernel: argument checks, tile loop set-up
-# Share of the fitted efficiency that other kinds of operator reach. Depthwise: one weight serves one output, so half
-# of the instructions are loads. Sparse: one load per multiply-add where dense kernels keep both operands in registers.
-KIND_FACTOR = {"depthwise": 0.5, "sparse": 0.6}
+# Shares of the fitted efficiency (which is that of dense convolutions, forward). Depthwise: one weight serves one output,
+# so half of the instructions are loads. The others are what `edgecl bench` measured on x86-64-v4, one thread, 2026-11-22,
+# against dense convolutions there; that they carry over to the boards is an assumption.
+DEPTHWISE_SHARE = 0.5
+SPARSE_SHARE = {"conv": (0.22, 0.45), "linear": (0.05, 0.39)}  # at 1 row; at 16 rows and more; a straight line between
+BACKWARD_SHARE = {"dense": 0.65, "sparse": 0.5}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Operator:
     weight_bytes: int
     input_bytes: int
     output_bytes: int
+    share: float = 1.0  # of the device's efficiency that this operator reaches
 
     @property
     def bytes(self) -> int:
@@ -91,11 +95,11 @@ def predict(operators: Iterable[Operator], device: Device, threads: int = 1) -> 
     weights_stay = all_weights <= device.llc_bytes
     times = []
     for op in listed:
-        factor = KIND_FACTOR.get(op.kind, 1.0)
+        share = op.share * (DEPTHWISE_SHARE if op.kind == "depthwise" else 1.0)
         fits = op.bytes <= device.llc_bytes
         dram = (0 if weights_stay else op.weight_bytes) + (0 if fits else op.input_bytes + op.output_bytes)
         bounds = {
-            "compute": FLOPS_PER_MAC * op.macs / (peak * device.efficiency * factor),
+            "compute": FLOPS_PER_MAC * op.macs / (peak * device.efficiency * share),
             "memory": dram / device.bandwidth_bytes_per_s,
             "cache": op.bytes / cache_rate,
         }
@@ -114,16 +118,25 @@ def predict(operators: Iterable[Operator], device: Device, threads: int = 1) -> 
     )
 
 
+def _share(op: Mapping[str, Any], rows: int) -> float:
+    """Share of the efficiency that an operator of a bundle reaches in the forward pass at `rows` rows."""
+    if not op["sparse"]:
+        return 1.0
+    one, many = SPARSE_SHARE.get(str(op["kind"]), SPARSE_SHARE["linear"])
+    return one + (many - one) * (min(rows, 16) - 1) / 15
+
+
 def forward_operators(ops: Iterable[Mapping[str, Any]], rows: int) -> list[Operator]:
     """The forward pass of a bundle at `rows` rows, from `edgecl._core.Model.ops()`."""
     return [
         Operator(
             name=str(op["name"]),
-            kind="sparse" if op["sparse"] else str(op["kind"]),
+            kind=("sparse " if op["sparse"] else "") + str(op["kind"]),
             macs=rows * int(op["macs_forward"]),
             weight_bytes=int(op["weight_bytes"]),
             input_bytes=rows * int(op["input_bytes"]),
             output_bytes=rows * int(op["output_bytes"]),
+            share=_share(op, rows),
         )
         for op in ops
     ]
@@ -143,11 +156,12 @@ def learn_operators(ops: Iterable[Mapping[str, Any]], rows: int, momentum: bool)
         result.append(
             Operator(
                 name=f"{op['name']} (backward)",
-                kind="sparse" if op["sparse"] else str(op["kind"]),
+                kind=("sparse " if op["sparse"] else "") + str(op["kind"]),
                 macs=rows * int(op["macs_backward"]),
                 weight_bytes=2 * int(op["weight_bytes"]),
                 input_bytes=2 * rows * int(op["input_bytes"]),
                 output_bytes=rows * int(op["output_bytes"]),
+                share=_share(op, rows) * BACKWARD_SHARE["sparse" if op["sparse"] else "dense"],
             )
         )
     trained = sum(int(op["weight_bytes"]) for op in listed if op["trainable"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from edgecl.devices import forward_operators, learn_operators, load, predict
-from edgecl.devices.cost_model import KIND_FACTOR, OVERHEAD_SECONDS, Operator
+from edgecl.devices.cost_model import BACKWARD_SHARE, DEPTHWISE_SHARE, OVERHEAD_SECONDS, SPARSE_SHARE, Operator
 from edgecl.devices.reference_networks import NETWORKS
 
 PI4 = load("rpi4")
@@ -51,10 +51,16 @@ def test_threads_scale_compute_only_and_stop_at_the_cores() -> None:
     assert predict([memory], PI4, 4).ms == pytest.approx(predict([memory], PI4, 1).ms)
 
 
-def test_sparse_and_depthwise_reach_a_smaller_share() -> None:
+def test_depthwise_and_sparse_reach_a_smaller_share() -> None:
     dense = predict([Operator("a", "conv", 10**9, 8, 8, 8)], PI4).ms
-    for kind, factor in KIND_FACTOR.items():
-        assert predict([Operator("a", kind, 10**9, 8, 8, 8)], PI4).ms == pytest.approx(dense / factor, rel=1e-3)
+    assert predict([Operator("a", "depthwise", 10**9, 8, 8, 8)], PI4).ms == pytest.approx(dense / DEPTHWISE_SHARE, 1e-3)
+    sparse = OP | {"sparse": True}
+    one, many = SPARSE_SHARE["conv"]
+    shares = [forward_operators([sparse], rows)[0].share for rows in (1, 16, 32)]
+    assert shares == pytest.approx([one, many, many])
+    assert one < forward_operators([sparse], 8)[0].share < many
+    backward = learn_operators([sparse], 16, momentum=False)[1]
+    assert backward.share == pytest.approx(many * BACKWARD_SHARE["sparse"]) and backward.kind == "sparse conv"
 
 
 def test_a_learn_step_is_forward_backward_and_update() -> None:

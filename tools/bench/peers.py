@@ -175,9 +175,12 @@ def as_record(row: Row, peak_flops: float | None) -> dict[str, Any]:
 
 
 def markdown(records: list[dict[str, Any]]) -> Iterator[str]:
-    """The table: ms, spread over rounds, share of peak, and how many times faster than the best peer."""
-    yield "| network | what | batch | contender | ms | spread | % of FMA peak | times the best peer |"
-    yield "|---|---|---|---|---|---|---|---|"
+    """The table: ms, spread over rounds, share of peak, times faster than the best peer, CPU seconds per second.
+
+    A `cpu` well below the thread count says that the machine was busy: measure again.
+    """
+    yield "| network | what | batch | contender | ms | spread | % of FMA peak | times the best peer | cpu |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for record in records:
         peers = [c["ms"] for label, c in record["contenders"].items() if not label.startswith("edgecl")]
         for label, c in record["contenders"].items():
@@ -186,10 +189,10 @@ def markdown(records: list[dict[str, Any]]) -> Iterator[str]:
             percent = "-" if c["percent_of_peak"] is None or sparse else f"{c['percent_of_peak']:.0f}"
             yield (
                 f"| {record['network']} | {record['what']} | {record['batch']} | {label} | {c['ms']:.3f} | "
-                f"{c['low_ms']:.3f}-{c['high_ms']:.3f} | {percent} | {ratio} |"
+                f"{c['low_ms']:.3f}-{c['high_ms']:.3f} | {percent} | {ratio} | {c['cpu']:.2f} |"
             )
         for label, why in record["failed"].items():
-            yield f"| {record['network']} | {record['what']} | {record['batch']} | {label} | not run: {why} | | | |"
+            yield f"| {record['network']} | {record['what']} | {record['batch']} | {label} | not run: {why} | | | | |"
 
 
 def main() -> None:
