@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 FLOPS_PER_MAC = 2
 OVERHEAD_SECONDS = 2e-6  # a call of a kernel: argument checks, tile loop set-up
-# Shares of the fitted efficiency (which is that of dense convolutions, forward). Depthwise: one weight serves one output,
-# so half of the instructions are loads. The others are what `edgecl bench` measured on x86-64-v4, one thread, 2026-11-22,
-# against dense convolutions there; that they carry over to the boards is an assumption.
+# Shares of the fitted efficiency (which is that of dense convolutions, forward). Depthwise: one weight serves one
+# output, so half of the instructions are loads. The others are what `edgecl bench` measured on x86-64-v4, one thread,
+# 2026-11-22, against dense convolutions there; that they carry over to the boards is an assumption.
 DEPTHWISE_SHARE = 0.5
 SPARSE_SHARE = {"conv": (0.22, 0.45), "linear": (0.05, 0.39)}  # at 1 row; at 16 rows and more; a straight line between
 BACKWARD_SHARE = {"dense": 0.65, "sparse": 0.5}
