@@ -39,6 +39,7 @@ def test_mlp_for_200_steps(parity: ModuleType, method: str, density: float) -> N
     assert case.final_loss > 0, "a loss of exactly zero would prove nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "density"), [("er_ace", 1.0), ("derpp", 0.1)])
 def test_resnet_losses_for_a_few_steps(parity: ModuleType, method: str, density: float) -> None:
     """Before a step, PyTorch takes over the runtime's weights: batch-norm nets part ways by rounding alone."""

@@ -109,7 +109,9 @@ def test_data_beside_the_working_folder(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not gzip", gzip.compress(b"short"), gzip.compress(b"\0" * 16 + b"x" * 1000)]
+    "content",
+    [b"", b"not gzip", gzip.compress(b"short"), gzip.compress(b"\0" * 16 + b"x" * 1000)],
+    ids=["empty", "not gzip", "short", "wrong magic"],
 )
 def test_damaged_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setenv("EDGECL_DATA", str(tmp_path))
