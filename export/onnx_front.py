@@ -39,7 +39,7 @@ def from_onnx(
     sparse_layers: Sequence[str] | NamePredicate | None = None,
     initial_mask: InitialMask = "magnitude",
     mask_seed: int = 0,
-    structure_room: float = 0.0,
+    structure_room: float = 0.01,
     classes: int | Sequence[str] | None = None,
     max_classes: int | None = None,
     input: InputSpec | None = None,

@@ -78,7 +78,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         recipe=options.recipe,
         trainable=trainable,
         classes=names,
-        structure_room=options.structure_room,
+        structure_room=max(options.structure_room, options.recipe.structure_room),
     )
     return Prepared(plan, graph, backward, trainable, untrainable, columns, masks)
 

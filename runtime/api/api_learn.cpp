@@ -3,6 +3,7 @@
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
 #include "runtime/learn/learn_step.h"
+#include "runtime/learn/rehearse.h"
 
 namespace edgecl::api {
 namespace {
@@ -20,7 +21,8 @@ Status learn_checked(edgecl_session* session, const edgecl_batch* from, const in
   }
   StepReport step;
   const uint32_t slots_capacity = report.replay_slots ? report.replay_slots_capacity : UINT32_MAX;
-  EDGECL_RETURN_IF_FAILED(learn_step(&session->session, batch, labels, slots_capacity, &step));
+  RowReport row_report = {report.row_correct, report.row_loss};
+  EDGECL_RETURN_IF_FAILED(learn_step(&session->session, batch, labels, slots_capacity, &row_report, &step));
   if (out == nullptr) return Status();
   report.n_replayed = step.n_replayed;
   report.loss = step.loss.total;
@@ -30,6 +32,8 @@ Status learn_checked(edgecl_session* session, const edgecl_batch* from, const in
   report.step = step.step;
   report.macs_forward = step.macs_forward;
   report.macs_backward = step.macs_backward;
+  report.macs_paper = step.macs_paper;
+  report.structure_changed = step.structure_changed ? 1 : 0;
   if (report.replay_slots && step.n_replayed)
     memcpy(report.replay_slots, step.slots, step.n_replayed * sizeof(uint32_t));
   write_struct(report, out);
@@ -46,9 +50,24 @@ Status consolidate(edgecl_session* session, edgecl_consolidate_report* report) {
   EDGECL_RETURN_IF_FAILED(check_struct(report, "edgecl_consolidate_report"));
   edgecl_consolidate_report done;
   memset(&done, 0, sizeof done);
-  session->session.counters.tasks++;
+  begin_task(&session->session);
   write_struct(done, report);
   return Status();
+}
+
+// On a failure in the middle the report tells how many steps stay done.
+Status rehearse_checked(edgecl_session* session, uint32_t n_steps, edgecl_rehearse_report* report) {
+  if (report) EDGECL_RETURN_IF_FAILED(check_struct(report, "edgecl_rehearse_report"));
+  RehearseReport done;
+  Status status = rehearse(&session->session, n_steps, &done);
+  if (!status.ok()) session->session.refused_steps++;
+  if (report == nullptr) return status;
+  edgecl_rehearse_report out;
+  memset(&out, 0, sizeof out);
+  out.done = done.done;
+  out.mean_loss = done.mean_loss;
+  write_struct(out, report);
+  return status;
 }
 
 Status describe(const edgecl_session* session, int32_t label, edgecl_class_info* info) {
@@ -98,6 +117,11 @@ edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, c
 edgecl_status edgecl_consolidate(edgecl_session* session, uint32_t, edgecl_consolidate_report* report) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::consolidate(session, report)) : call.refusal();
+}
+
+edgecl_status edgecl_rehearse(edgecl_session* session, uint32_t n_steps, edgecl_rehearse_report* report) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::rehearse_checked(session, n_steps, report)) : call.refusal();
 }
 
 edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_t* label) {

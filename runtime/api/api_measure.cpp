@@ -22,6 +22,20 @@ Status stats(const edgecl_session* session, edgecl_stats* out) {
   found.macs_learn_dense = s.counters.macs_learn_dense;
   found.refused_steps = s.refused_steps;
   found.tasks = s.counters.tasks;
+  found.macs_paper = s.counters.macs_paper;
+  found.macs_paper_dense = s.counters.macs_paper_dense;
+  found.structure_updates = s.counters.structure_updates;
+  found.weights_dropped = s.counters.weights_dropped;
+  found.weights_grown = s.counters.weights_grown;
+  for (uint32_t p = 0; p < s.plan->params.n; p++) {
+    const ParamBuffers& param = s.buffers.params[p];
+    if (!param.trainable) continue;
+    found.weights_stored += param.n;
+    found.weights_trainable += param.skip_gradient ? 0 : param.masked ? param.n_selected : param.n;
+  }
+  found.structure_us = s.structure_us;
+  found.learn_us = s.learn_us;
+  found.steps_in_task = s.counters.steps_in_task;
   write_struct(found, out);
   return Status();
 }

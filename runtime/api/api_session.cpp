@@ -21,6 +21,7 @@ Status read_config(const Plan& plan, const edgecl_session_config* from, SessionC
   EDGECL_RETURN_IF_FAILED(check_flag("augment_flip", c.augment_flip));
   EDGECL_RETURN_IF_FAILED(check_flag("predict_only", c.predict_only));
   EDGECL_RETURN_IF_FAILED(check_flag("add_unseen_labels", c.add_unseen_labels));
+  EDGECL_RETURN_IF_FAILED(check_flag("latent_replay", c.latent_replay));
   EDGECL_RETURN_IF_FAILED(check_struct(&c.hooks, "edgecl_hooks"));
   *to = SessionConfig();
   to->max_batch = c.max_batch;
@@ -40,6 +41,10 @@ Status read_config(const Plan& plan, const edgecl_session_config* from, SessionC
   to->alpha = c.alpha;
   to->beta = c.beta;
   to->seed = c.seed;
+  to->latent_replay = c.latent_replay != 0;
+  to->cosine_scale = c.cosine_scale;
+  static_assert(sizeof to->sparsity == sizeof c.sparsity, "the same fields in the same order");
+  memcpy(&to->sparsity, &c.sparsity, sizeof c.sparsity);
   to->hook_user = c.hooks.user;
   to->now_us = c.hooks.now_us;
   to->log = c.hooks.log;
@@ -67,6 +72,9 @@ edgecl_session_config write_config(const SessionConfig& from) {
   c.weight_decay = from.weight_decay;
   c.alpha = from.alpha;
   c.beta = from.beta;
+  c.latent_replay = from.latent_replay;
+  c.cosine_scale = from.cosine_scale;
+  memcpy(&c.sparsity, &from.sparsity, sizeof c.sparsity);
   c.hooks.struct_size = sizeof c.hooks;
   return c;
 }

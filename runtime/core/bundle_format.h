@@ -175,7 +175,35 @@ struct InputRecord {
   uint32_t reserved[3];
 };
 
-enum Method : uint32_t { kMethodFinetune = 0, kMethodEr = 1, kMethodDerpp = 2, kMethodErAce = 3 };
+enum Method : uint32_t {
+  kMethodFinetune = 0,
+  kMethodEr = 1,
+  kMethodDerpp = 2,
+  kMethodErAce = 3,
+  kMethodUer = 4,
+  kMethodFpf = 5
+};
+constexpr uint32_t kMethods = 6;
+
+enum Structure : uint32_t { kStructureStatic = 0, kStructureTdm = 1, kStructureSet = 2, kStructureRigl = 3 };
+enum Growth : uint32_t { kGrowthRandom = 0, kGrowthGradient = 1, kGrowthImportance = 2 };
+enum GradientMask : uint32_t { kGradientAll = 0, kGradientDgm = 1, kGradientMigu = 2, kGradientHft = 3 };
+enum Boundary : uint32_t { kBoundaryCaller = 0, kBoundaryDrift = 1 };
+
+// How the structure of the sparse layers moves and which weights get a gradient (edgecl.h explains each field). All
+// zero: static structure, all gradients, boundaries by the caller.
+struct SparsityRecord {
+  uint32_t structure, growth;
+  uint32_t interval, updates;                   // steps between structure updates; exchanges per task
+  float inter, intra;                           // shares: extra weights at a task's start; exchanged in an update
+  float importance_current, importance_replay;  // |weight| + a * |gradient, current rows| + b * |gradient, replayed|
+  uint32_t gradient_mask, gradient_interval;
+  float gradient_keep;
+  uint32_t boundary;
+  float drift_delta, drift_threshold;
+  uint32_t reserved[2];
+};
+
 struct RecipeRecord {
   uint32_t method;
   float learning_rate, momentum, weight_decay;
@@ -185,7 +213,10 @@ struct RecipeRecord {
   uint32_t class_mask;  // 1: current cross-entropy only over the classes in the batch (ER-ACE; option of DER++)
   uint32_t augment_crop, augment_flip;  // pixels of zero padding for random crops; 1 = random horizontal flip
   uint32_t trainable;                   // informative: 0 all, 1 tail, 2 head
-  uint32_t reserved[8];
+  uint32_t latent_replay;               // 1: the buffer keeps activations at the border of the frozen part
+  float cosine_scale;                   // UER
+  uint32_t reserved[6];
+  SparsityRecord sparsity;
 };
 
 struct ClassRecord {
@@ -206,7 +237,7 @@ static_assert(sizeof(Header) == 64 && sizeof(SectionRecord) == 64 && sizeof(Mode
 static_assert(sizeof(OpRecord) == 152 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 64 &&
                   sizeof(InputRecord) == 48,
               "records have no padding");
-static_assert(sizeof(RecipeRecord) == 84 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 24,
+static_assert(sizeof(RecipeRecord) == 148 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 24,
               "records have no padding");
 
 }  // namespace edgecl::format

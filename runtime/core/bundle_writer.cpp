@@ -9,6 +9,7 @@
 #include "runtime/core/bundle_writer_offsets.h"
 #include "runtime/core/sha256.h"
 #include "runtime/core/validate.h"
+#include "runtime/core/recipe_rules.h"
 
 namespace edgecl {
 namespace {
@@ -167,7 +168,14 @@ uint32_t activation_from_name(const std::string& name) {
 }
 
 uint32_t method_from_name(const std::string& name) {
-  return index_of(name, {"finetune", "er", "derpp", "er_ace"});
+  return value_from_name(kMethodNames, name);
+}
+
+uint32_t value_from_name(const char* const* names, const std::string& name) {
+  for (uint32_t i = 0; names[i] != nullptr; i++) {
+    if (name == names[i]) return i;
+  }
+  return format::kNone;
 }
 
 std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error) {

@@ -82,6 +82,9 @@ struct BundleSource {
   uint32_t augment_crop = 0;
   bool augment_flip = false;
   uint32_t trainable = 0;  // 0 all, 1 tail, 2 head
+  bool latent_replay = false;
+  float cosine_scale = 0;
+  format::SparsityRecord sparsity = {};
 
   std::vector<std::pair<uint32_t, std::string>> classes;  // (label, name), any order
   uint32_t class_capacity = 0;
@@ -93,7 +96,9 @@ struct BundleSource {
 // Names of the dict to numbers of the format; format::kNone when the name is unknown.
 uint32_t op_kind_from_name(const std::string& name);     // "conv", "linear", ...
 uint32_t activation_from_name(const std::string& name);  // "none", "relu", ...
-uint32_t method_from_name(const std::string& name);      // "finetune", "er", "derpp", "er_ace"
+uint32_t method_from_name(const std::string& name);      // "finetune", "er", ...: recipe_rules.h
+// Place of a name in one of the lists of recipe_rules.h.
+uint32_t value_from_name(const char* const* names, const std::string& name);
 
 // Encodes the plan: assigns arena offsets for both modes, counts multiply-adds, lays out and digests the sections, then
 // runs read_bundle over its own output. Returns the bytes, or an empty vector with the reason in *error (expected /

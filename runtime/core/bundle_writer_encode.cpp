@@ -190,6 +190,9 @@ void encode_rest(const BundleSource& source, Parts* parts) {
   recipe.augment_crop = source.augment_crop;
   recipe.augment_flip = source.augment_flip ? 1 : 0;
   recipe.trainable = source.trainable;
+  recipe.latent_replay = source.latent_replay ? 1 : 0;
+  recipe.cosine_scale = source.cosine_scale;
+  recipe.sparsity = source.sparsity;
 
   auto classes = source.classes;
   std::sort(classes.begin(), classes.end());

@@ -37,7 +37,7 @@ SparsePattern pattern_shape(const format::ParamRecord& param) {
   pattern.taps = param.rank == 4 ? static_cast<int32_t>(param.dims[2] * param.dims[3]) : 1;
   pattern.channel_block = sparse_channel_block(pattern.channels, pattern.taps);
   pattern.n_blocks = (pattern.channels + pattern.channel_block - 1) / pattern.channel_block;
-  pattern.nnz = param.nnz;
+  pattern.nnz = param.nnz_capacity;
   return pattern;
 }
 
@@ -141,21 +141,28 @@ struct KernelRunner {
 }  // namespace
 
 void forward(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode) {
+  forward_ops(plan, buffers, rows, mode, 0, plan.ops.n);
+}
+
+void forward_ops(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode, uint32_t begin, uint32_t end) {
   const Pass pass = {plan, buffers, rows, mode};
-  for (uint32_t i = 0; i < plan.ops.n; i++) {
+  for (uint32_t i = begin; i < end; i++) {
     const uint64_t macs = op_macs_forward(plan, i, true) * rows;
     OpTimer timer(buffers, i, 0, macs);
     visit_forward(pass, i, KernelRunner{buffers, is_small(plan, buffers, i, macs, rows)});
+    if (mode == Mode::kLearn && buffers.probe.after_forward) buffers.probe.after_forward(buffers.probe.user, i);
   }
 }
 
-void backward(const Plan& plan, const Buffers& buffers, uint32_t rows) {
+void backward(const Plan& plan, const Buffers& buffers, uint32_t rows, uint32_t n_records) {
   gather_transposed_values(plan, buffers);
   const Pass pass = {plan, buffers, rows, Mode::kLearn};
-  for (const format::BackwardRecord& record : plan.backward) {
+  for (uint32_t i = 0; i < plan.backward.n && i < n_records; i++) {
+    const format::BackwardRecord& record = plan.backward[i];
     const uint64_t macs = op_macs_backward(plan, record.op, true) * rows;
     OpTimer timer(buffers, record.op, 1, macs);
     visit_backward(pass, record, KernelRunner{buffers, is_small(plan, buffers, record.op, macs, rows)});
+    if (buffers.probe.after_backward) buffers.probe.after_backward(buffers.probe.user, record);
   }
 }
 

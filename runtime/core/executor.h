@@ -26,6 +26,12 @@ struct ParamBuffers {
   SparsePattern pattern;     // sparse only
   SparsePattern transposed;  // sparse and an input gradient is computed, else row_start == null
   float* transposed_value;   // [nnz], gathered once per backward pass
+  uint64_t capacity;         // scalars that value, gradient and velocity have room for: n may move within it when sparse
+  uint8_t* selection;  // [capacity] room for a gradient mask; sparse and trainable only and when asked for, else null
+  uint64_t n_selected;  // entries with selection[k] != 0
+  bool masked;         // only entries with selection[k] != 0 get a gradient (the others +0, without the work)
+  bool skip_gradient;  // the weight and its bias get the gradient +0, without the work
+  bool rests;          // takes no part in the pass under way: gradient and value stay as they are, without the work
 };
 
 // Statistics of one normalisation op; all null for other ops. Batch norm: arrays [C]. Group norm: only batch_mean and
@@ -45,6 +51,14 @@ struct Profiler {
   void (*event)(void* user, uint32_t op, uint32_t pass, uint64_t begin_us, uint64_t end_us, uint64_t macs) = nullptr;
 };
 
+// Called by the passes of a learn step where tensors of one op are at hand; null members are not called.
+struct LayerProbe {
+  void* user = nullptr;
+  void (*after_forward)(void* user, uint32_t op) = nullptr;
+  // The op's forward tensors that the backward record reads and its output gradient (a fused activation undone) hold.
+  void (*after_backward)(void* user, const format::BackwardRecord& record) = nullptr;
+};
+
 // Everything that running a plan touches. plan_learnable fills params and norms; the caller sets the rest.
 struct Buffers {
   ParamBuffers* params = nullptr;  // [n_params]
@@ -58,11 +72,13 @@ struct Buffers {
   // not change results.
   uint64_t serial_work = 65536;
   Profiler profiler;
+  LayerProbe probe;
 };
 
 struct LearnableOptions {
   bool learning;      // false: predict only; no gradients, velocities, transposed patterns or batch statistics
   bool velocity;      // momentum buffers
+  bool selection;     // room for gradient masks of sparse parameters
   uint32_t max_rows;  // most rows of one forward or backward pass
 };
 
@@ -83,7 +99,9 @@ void refresh_statistics(const Plan& plan, Buffers* buffers);
 uint64_t activation_floats(const Plan& plan, Mode mode, uint64_t rows);
 // Scratch bytes of one thread: the largest need of any kernel that forward, backward, update, loss or input may call,
 // for any number of rows up to max_rows. A multiple of 64. O(ops * max_rows).
-size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning);
+// `masked`: weight gradients of sparse layers may have a selection.
+size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning,
+                                bool masked);
 
 // True when every tensor of the plan has fewer than 2^31 floats for `rows` rows: kernels index with 32 bits. Sessions
 // check max_rows with it.
@@ -115,18 +133,21 @@ void run_kernel(const Buffers& buffers, void (*kernel)(const Args&, int, int, vo
 // train offsets; batch norms that are not frozen use the batch's statistics and keep them in NormBuffers; running
 // statistics stay as they are. Afterwards logits and embedding may be read until the next pass. 1 <= rows <= max_rows.
 void forward(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode);
+// The ops begin..end-1 of such a pass; what they read of earlier ops is in its place already.
+void forward_ops(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode, uint32_t begin, uint32_t end);
 
 // All backward records, from the gradient of the logits (written by the caller into tensor plan.logits_gradient()).
-// Follows forward(kLearn) of the same rows. Overwrites every trainable parameter's gradient.
-void backward(const Plan& plan, const Buffers& buffers, uint32_t rows);
+// Follows forward(kLearn) of the same rows. Overwrites the gradient of every trainable parameter that does not rest.
+// `n_records`: the first so many alone, where what lies below them rests.
+void backward(const Plan& plan, const Buffers& buffers, uint32_t rows, uint32_t n_records = UINT32_MAX);
 
-// Every gradient of a trainable parameter, and every batch statistic that commit_statistics would take over, is finite.
+// Every gradient of a trainable parameter that does not rest, and every batch statistic that commit_statistics would take over, is finite.
 bool gradients_finite(const Plan& plan, const Buffers& buffers);
 
 // running = (1 - momentum) * running + momentum * batch for every batch norm that follows the batch; then running_rstd.
 void commit_statistics(const Plan& plan, Buffers* buffers);
 
-// PyTorch's SGD over all trainable parameters (sparse: over the stored values only).
+// PyTorch's SGD over all trainable parameters that do not rest (sparse: over the stored values only).
 void sgd(const Plan& plan, const Buffers& buffers, float learning_rate, float momentum, float weight_decay);
 
 }  // namespace edgecl

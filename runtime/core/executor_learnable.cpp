@@ -33,7 +33,7 @@ ParamBuffers lay_out_param(Arena* arena, const Plan& plan, const LearnableOption
   param.n = param_stored(record);
   param.trainable = record.trainable != 0;
   param.sparse = record.storage == format::kStorageSparse;
-  const uint64_t capacity = param.sparse ? record.nnz_capacity : param.n;
+  const uint64_t capacity = param.capacity = param.sparse ? record.nnz_capacity : param.n;
 
   arena->begin_region("weights");
   // Frozen dense values are used where they are; the cast is safe because only trainable values are ever written.
@@ -50,6 +50,7 @@ ParamBuffers lay_out_param(Arena* arena, const Plan& plan, const LearnableOption
   if (param.sparse) {
     arena->begin_region("sparsity");
     take_pattern(arena, pattern_shape(record), capacity, false, &param.pattern);
+    if (param.trainable && options.learning && options.selection) param.selection = arena->take<uint8_t>(capacity);
     if (options.learning && wants_transposed(plan, index)) {
       take_pattern(arena, transposed_pattern_shape(record), capacity, true, &param.transposed);
       param.transposed_value = arena->take<float>(capacity);
@@ -99,6 +100,8 @@ void copy_sparse_values(const SparsePattern& pattern, const float* flat_values, 
 // The arrays of a session's patterns are the session's own memory, hence the casts.
 void build_sparse(const Plan& plan, uint32_t index, ParamBuffers* param) {
   SparsePattern& forward = param->pattern;
+  forward.nnz = param->transposed.nnz = plan.params[index].nnz;
+  param->n = forward.nnz;
   sparse_build(plan.sparse_positions(index), forward.nnz, forward.rows, forward.channels, forward.taps,
                const_cast<uint32_t*>(forward.row_start), const_cast<uint16_t*>(forward.index), nullptr);
   copy_sparse_values(forward, plan.sparse_values(index), param->value);
@@ -133,7 +136,8 @@ void plan_learnable(Arena* arena, const Plan& plan, const LearnableOptions& opti
 void initialise_learnable(const Plan& plan, Buffers* buffers) {
   for (uint32_t i = 0; i < plan.params.n; i++) {
     ParamBuffers& param = buffers->params[i];
-    const size_t bytes = static_cast<size_t>(param.n) * sizeof(float);
+    const size_t bytes = static_cast<size_t>(param.capacity) * sizeof(float);
+    param.masked = param.skip_gradient = param.rests = false;
     if (param.sparse) {
       build_sparse(plan, i, &param);
     } else if (param.trainable) {

@@ -20,6 +20,7 @@ struct Pass {
   const Buffers& buffers;
   uint32_t rows;
   Mode mode;
+  bool masked = false;  // measuring: as if every sparse layer had a gradient mask
 
   static float* unmapped() {
     alignas(64) static float nothing[16];
@@ -48,15 +49,24 @@ struct Pass {
     if (p == format::kNone) return nullptr;
     return measuring() ? unmapped() : buffers.params[p].value;
   }
-  // Of params[slot] of the record's op, when it trains.
+  // Of params[slot] of the record's op, when it trains and does not rest.
   float* gradient(const format::BackwardRecord& record, uint32_t slot) const {
     if ((record.train_params >> slot & 1) == 0) return nullptr;
-    return measuring() ? unmapped() : buffers.params[plan.ops[record.op].params[slot]].gradient;
+    if (measuring()) return unmapped();
+    const ParamBuffers& param = buffers.params[plan.ops[record.op].params[slot]];
+    return param.rests ? nullptr : param.gradient;
   }
+  // Which entries of a sparse weight get a gradient; null: all.
+  const uint8_t* selected(uint32_t p) const {
+    static const uint8_t nothing = 0;
+    if (measuring()) return masked ? &nothing : nullptr;
+    return buffers.params[p].masked ? buffers.params[p].selection : nullptr;
+  }
+  bool skips_gradient(uint32_t p) const { return !measuring() && buffers.params[p].skip_gradient; }
   bool is_sparse(uint32_t p) const { return plan.params[p].storage == format::kStorageSparse; }
 };
 
-// The patterns of a sparse parameter without arrays: shape, blocks and nnz.
+// The patterns of a sparse parameter without arrays: shape and blocks, and nnz at capacity.
 SparsePattern pattern_shape(const format::ParamRecord& param);
 SparsePattern transposed_pattern_shape(const format::ParamRecord& param);
 
@@ -183,8 +193,10 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, Run&
 
   switch (op.kind) {
     case format::kOpConv: {
-      float *dweight = pass.gradient(record, 0), *dbias = pass.gradient(record, 1);
       const uint32_t p = op.params[0];
+      const bool skip = pass.skips_gradient(p);
+      float* dweight = skip ? nullptr : pass.gradient(record, 0);
+      float* dbias = skip ? nullptr : pass.gradient(record, 1);
       if (pass.is_sparse(p)) {
         const ParamBuffers* buffers = pass.measuring() ? nullptr : &pass.buffers.params[p];
         if (dx.data != nullptr) {
@@ -196,7 +208,7 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, Run&
         if (dweight != nullptr) {
           run(&T::sparse_conv_backward_weight, &T::sparse_conv_backward_weight_scratch_bytes,
               SparseConvBackwardWeightArgs{x, dy, buffers ? buffers->pattern : pattern_shape(pass.plan.params[p]),
-                                           nullptr, dweight, dbias, shape});
+                                           pass.selected(p), dweight, dbias, shape});
         }
         break;
       }
@@ -211,8 +223,10 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, Run&
       break;
     }
     case format::kOpLinear: {
-      float *dweight = pass.gradient(record, 0), *dbias = pass.gradient(record, 1);
       const uint32_t p = op.params[0];
+      const bool skip = pass.skips_gradient(p);
+      float* dweight = skip ? nullptr : pass.gradient(record, 0);
+      float* dbias = skip ? nullptr : pass.gradient(record, 1);
       if (pass.is_sparse(p)) {
         const ParamBuffers* buffers = pass.measuring() ? nullptr : &pass.buffers.params[p];
         if (dx.data != nullptr) {
@@ -224,7 +238,7 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, Run&
         if (dweight != nullptr) {
           run(&T::sparse_linear_backward_weight, &T::sparse_linear_backward_weight_scratch_bytes,
               SparseLinearBackwardWeightArgs{x, dy, buffers ? buffers->pattern : pattern_shape(pass.plan.params[p]),
-                                             nullptr, dweight, dbias});
+                                             pass.selected(p), dweight, dbias});
         }
         break;
       }

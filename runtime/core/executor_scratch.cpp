@@ -35,7 +35,8 @@ void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
 
 }  // namespace
 
-size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning) {
+size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning,
+                                bool masked) {
   const Buffers shapes_only;
   Measure measure = {kernels};
   for (uint32_t rows = 1; rows <= max_rows; rows++) {
@@ -43,7 +44,7 @@ size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, ui
     measure_surroundings(predict, learning, &measure);
     for (uint32_t i = 0; i < plan.ops.n; i++) visit_forward(predict, i, measure);
     if (!learning) continue;
-    const Pass learn = {plan, shapes_only, rows, Mode::kLearn};
+    const Pass learn = {plan, shapes_only, rows, Mode::kLearn, masked};
     for (uint32_t i = 0; i < plan.ops.n; i++) {
       if (plan.ops[i].kind == format::kOpBatchNorm)
         visit_forward(learn, i, measure);  // the only kernel that depends on the mode

@@ -12,7 +12,7 @@ bool gradients_finite(const Plan& plan, const Buffers& buffers) {
     bool finite = true;
     for (uint32_t p = 0; p < plan.params.n && finite; p++) {
       const ParamBuffers& param = buffers.params[p];
-      if (param.gradient == nullptr) continue;
+      if (param.gradient == nullptr || param.rests) continue;
       const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
       finite = all_finite(param.gradient + begin, static_cast<int64_t>(end - begin));
     }
@@ -50,7 +50,7 @@ void sgd(const Plan& plan, const Buffers& buffers, float learning_rate, float mo
   auto body = [&](uint32_t part) {
     for (uint32_t p = 0; p < plan.params.n; p++) {
       const ParamBuffers& param = buffers.params[p];
-      if (param.gradient == nullptr) continue;
+      if (param.gradient == nullptr || param.rests) continue;
       buffers.kernels->sgd_update(SgdArgs{param.value, param.velocity, param.gradient, static_cast<int64_t>(param.n),
                                           learning_rate, momentum, weight_decay},
                                   static_cast<int>(part), n_parts, buffers.scratch + part * buffers.scratch_stride);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/core/recipe_rules.h"
 #include "runtime/core/validate.h"
 
 namespace edgecl {
@@ -195,7 +196,7 @@ Status validate_recipe(const Plan& plan) {
     if (is_finite(value) && good) return Status();
     return corrupt("RECIPE", format::kNone, field, "expected a finite number %s, found another", range);
   };
-  EDGECL_RETURN_IF_FAILED(at_most("method", recipe.method, 0, format::kMethodErAce));
+  EDGECL_RETURN_IF_FAILED(at_most("method", recipe.method, 0, format::kMethods - 1));
   EDGECL_RETURN_IF_FAILED(in_range("learning_rate", recipe.learning_rate, recipe.learning_rate > 0, "above 0"));
   EDGECL_RETURN_IF_FAILED(
       in_range("momentum", recipe.momentum, recipe.momentum >= 0 && recipe.momentum < 1, "in [0, 1)"));
@@ -209,7 +210,13 @@ Status validate_recipe(const Plan& plan) {
   EDGECL_RETURN_IF_FAILED(at_most("augment_crop", recipe.augment_crop, 0, format::kMaxCrop));
   EDGECL_RETURN_IF_FAILED(at_most("augment_flip", recipe.augment_flip, 0, 1));
   EDGECL_RETURN_IF_FAILED(at_most("trainable", recipe.trainable, 0, 2));
+  EDGECL_RETURN_IF_FAILED(at_most("latent_replay", recipe.latent_replay, 0, 1));
+  EDGECL_RETURN_IF_FAILED(in_range("cosine_scale", recipe.cosine_scale, recipe.cosine_scale >= 0, "of at least 0"));
   for (uint32_t reserved : recipe.reserved) EDGECL_RETURN_IF_FAILED(at_most("reserved", reserved, 0, 0));
+  const FieldFault fault = sparsity_fault(recipe.sparsity);
+  if (fault.field) {
+    return corrupt("RECIPE", format::kNone, fault.field, "expected a value %s, found another", fault.expected);
+  }
   return Status();
 }
 

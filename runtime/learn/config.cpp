@@ -6,6 +6,7 @@
 
 #include "runtime/core/executor.h"
 #include "runtime/learn/method.h"
+#include "runtime/learn/structure.h"
 
 namespace edgecl {
 namespace {
@@ -56,6 +57,9 @@ SessionConfig default_config(const Plan& plan) {
   config.weight_decay = recipe.weight_decay;
   config.alpha = recipe.alpha;
   config.beta = recipe.beta;
+  config.latent_replay = recipe.latent_replay != 0;
+  config.cosine_scale = recipe.cosine_scale;
+  config.sparsity = recipe.sparsity;
   return config;
 }
 
@@ -63,7 +67,7 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
   EDGECL_RETURN_IF_FAILED(check_range("max_batch", config.max_batch, 1, kMaxBatch));
   EDGECL_RETURN_IF_FAILED(check_range("n_threads", config.n_threads, 1, kMaxThreads));
   EDGECL_RETURN_IF_FAILED(check_range("max_classes", config.max_classes, 1, plan.model->class_capacity));
-  EDGECL_RETURN_IF_FAILED(check_range("method", config.method, 0, format::kMethodErAce));
+  EDGECL_RETURN_IF_FAILED(check_range("method", config.method, 0, format::kMethods - 1));
   EDGECL_RETURN_IF_FAILED(check_range("replay_capacity", config.replay_capacity, 0, kMaxReplayCapacity));
   EDGECL_RETURN_IF_FAILED(check_range("replay_batch", config.replay_batch, 0, kMaxBatch));
   EDGECL_RETURN_IF_FAILED(check_range("augment_crop", config.augment_crop, 0, kMaxCrop));
@@ -100,7 +104,8 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
   EDGECL_RETURN_IF_FAILED(check_number("weight_decay", config.weight_decay, 0.0f, FLT_MAX, "[0, 3.4e38]"));
   EDGECL_RETURN_IF_FAILED(check_number("alpha", config.alpha, 0.0f, FLT_MAX, "[0, 3.4e38]"));
   EDGECL_RETURN_IF_FAILED(check_number("beta", config.beta, 0.0f, FLT_MAX, "[0, 3.4e38]"));
-  return Status();
+  EDGECL_RETURN_IF_FAILED(check_method(plan, config));
+  return check_structure(plan, config);
 }
 
 }  // namespace edgecl

@@ -32,6 +32,9 @@ struct SessionConfig {
   float learning_rate, momentum, weight_decay;
   float alpha, beta;
   uint64_t seed;
+  bool latent_replay;
+  float cosine_scale;
+  format::SparsityRecord sparsity;
   Parallel parallel;               // n_threads repeated by the session
   uint64_t (*now_us)(void* user);  // null: no profiler
   void (*log)(void* user, int32_t level, const char* text);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/learn/augment.h"
+#include "runtime/learn/gradient_mask.h"
 #include "runtime/learn/method.h"
 #include "runtime/learn/profile.h"
 #include "runtime/learn/streams.h"
@@ -115,13 +116,8 @@ void keep_logits(Session* session, uint32_t n_current, uint32_t n_rows) {
   }
 }
 
-void commit(Session* session, const Batch& batch, const int32_t* labels, uint32_t n_rows, const SgdRates& rates) {
-  const Plan& plan = *session->plan;
-  {
-    const ProfileScope profile(session->buffers.profiler, kProfileUpdate, 1);
-    apply_update(plan, session->buffers, rates);
-    commit_statistics(plan, &session->buffers);
-  }
+// Rows that enter the reservoir, and their counts.
+void admit_rows(Session* session, const Batch& batch, const int32_t* labels) {
   const ProfileScope profile(session->buffers.profiler, kProfileReplay, 1);
   RandomStream random = step_stream(session->counters.seed, Purpose::kReservoir, session->counters.step);
   for (uint32_t r = 0; r < batch.n; r++) {
@@ -134,17 +130,93 @@ void commit(Session* session, const Batch& batch, const int32_t* labels, uint32_
         session->step.logits ? session->step.logits + static_cast<uint64_t>(r) * session->classes.n_columns : nullptr;
     replay_store(&session->replay, slot, batch.sample(*session, r), labels[r], logits);
   }
-  session->counters.step++;
-  session->counters.samples_learned += batch.n;
-  session->counters.macs_learn += n_rows * (session->macs_forward + session->macs_backward);
-  session->counters.macs_learn_dense += n_rows * (session->macs_forward_dense + session->macs_backward_dense);
+}
+
+void count_step(Session* session, uint32_t n_rows, uint32_t n_current, const RowMacs& macs, StepReport* report) {
+  const RowMacs& dense = session->macs_dense;
+  Counters& c = session->counters;
+  report->macs_forward = n_rows * macs.forward;
+  report->macs_backward = n_rows * (macs.input_gradient + macs.weight_gradient);
+  report->macs_paper = paper_macs(macs, n_rows, n_current);
+  c.step++;
+  c.steps_in_task++;
+  c.samples_learned += n_current;
+  c.macs_learn += report->macs_forward + report->macs_backward;
+  c.macs_learn_dense += n_rows * (dense.forward + dense.input_gradient + dense.weight_gradient);
+  c.macs_paper += report->macs_paper;
+  c.macs_paper_dense += paper_macs(dense, n_rows, n_current);
+}
+
+// The end of a step for structures and tasks; its time is told apart, since it is paid in few steps only.
+bool move_structure(Session* session, float current_loss) {
+  const SessionConfig& config = session->config;
+  const format::SparsityRecord& sparsity = config.sparsity;
+  const uint64_t begin_us = config.now_us ? config.now_us(config.hook_user) : 0;
+  bool changed = structure_after_step(session);
+  if (changed) session->counters.mask_stale = 1;
+  if (sparsity.boundary == format::kBoundaryDrift &&
+      drift_alarm(&session->counters.drift, current_loss, sparsity.drift_delta, sparsity.drift_threshold)) {
+    begin_task(session);
+    changed = changed || structure_rule(config) != nullptr;
+  }
+  if (changed && config.now_us) session->structure_us += config.now_us(config.hook_user) - begin_us;
+  return changed;
+}
+
+void commit(Session* session, const SgdRates& rates) {
+  const Plan& plan = *session->plan;
+  const ProfileScope profile(session->buffers.profiler, kProfileUpdate, 1);
+  const GradientPolicy* policy = gradient_policy(session->config);
+  if (policy && policy->commit) policy->commit(session);
+  apply_update(plan, session->buffers, rates);
+  commit_statistics(plan, &session->buffers);
+}
+
+// LayerProbe::after_backward of a learn step: what the method adds to gradients, then scores that read them.
+void after_backward(void* user, const format::BackwardRecord& record) {
+  Session* session = static_cast<Session*>(user);
+  const Method& method = method_of(session->config);
+  if (method.after_backward) method.after_backward(session, record);
+  if (session->step.scores_layers) score_layer(session, record);
+}
+
+// Callbacks and masks of the step under way; nothing of it lasts.
+void begin_step(Session* session, uint32_t n_rows, uint32_t n_current) {
+  session->step.n_rows = n_rows;
+  session->step.n_current = n_current;
+  const GradientPolicy* policy = gradient_policy(session->config);
+  if (policy && policy->begin_step) policy->begin_step(session);
+  LayerProbe& probe = session->buffers.probe;
+  probe.user = session;
+  probe.after_forward = policy ? policy->after_forward : nullptr;
+  session->step.scores_layers = structure_due(*session) && session->structure.scores.any();
+  const bool watched = session->step.scores_layers || method_of(session->config).after_backward;
+  probe.after_backward = watched ? after_backward : nullptr;
+}
+
+// Per current row: was the largest logit that of its label. Before the loss, which may replace logits.
+void report_correct(const Session& session, uint8_t* correct) {
+  if (correct == nullptr) return;
+  const Tensor logits = plan_tensor(*session.plan, session.buffers, session.plan->model->logits_tensor,
+                                    session.step.n_rows, Mode::kLearn);
+  for (uint32_t r = 0; r < session.step.n_current; r++) {
+    const int32_t group = static_cast<int32_t>(r) / logits.lanes, lane = static_cast<int32_t>(r) % logits.lanes;
+    const float* z = logits.data + static_cast<int64_t>(group) * logits.channels * logits.lanes + lane;
+    int32_t best = -1;
+    for (int32_t c = 0; c < logits.channels; c++) {
+      const bool better = best < 0 || z[static_cast<int64_t>(c) * logits.lanes] > z[static_cast<int64_t>(best) * logits.lanes];
+      if (session.step.present[c] && better) best = c;
+    }
+    correct[r] = best == session.step.labels[r] ? 1 : 0;
+  }
 }
 
 }  // namespace
 
 Status learn_step(Session* session, const Batch& batch, const int32_t* labels, uint32_t slots_capacity,
-                  StepReport* report) {
+                  RowReport* row_report, StepReport* report) {
   const Plan& plan = *session->plan;
+  const uint64_t begin_us = session->config.now_us ? session->config.now_us(session->config.hook_user) : 0;
   StepRows rows = {};
   EDGECL_RETURN_IF_FAILED(check_request(session, batch, labels, &rows));
   const uint32_t n_replayed = draw_replay(session, &rows);
@@ -158,7 +230,9 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
   const uint32_t n_rows = batch.n + n_replayed;
   load_input(*session, n_rows, Mode::kLearn, session->step.crop_y != nullptr);
   EDGECL_RETURN_IF_FAILED(check_loaded_input(*session, n_rows));
+  begin_step(session, n_rows, batch.n);
   forward(plan, session->buffers, n_rows, Mode::kLearn);
+  report_correct(*session, row_report->correct);
 
   LossPlan terms = {};
   method_of(session->config).losses(session->config, rows, &terms);
@@ -169,7 +243,10 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
         "expected a finite loss; found NaN or infinity; check the range of the samples, or lower the learning rate");
   }
   keep_logits(session, batch.n, n_rows);
+  for (uint32_t r = 0; row_report->loss && r < batch.n; r++)
+    row_report->loss[r] = session->step.loss_rows[r] / terms.terms[0].row_weight;
   backward(plan, session->buffers, n_rows);
+  const RowMacs macs = row_macs(plan, session->buffers);
   const SgdRates rates = {session->counters.learning_rate, session->config.momentum, session->config.weight_decay};
   UpdateBounds bounds = session->bounds;
   if (!update_is_sound(plan, session->buffers, rates, &bounds)) {
@@ -177,15 +254,17 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
                    "expected finite gradients and weights that stay below 1e9; found a step that breaks this; check "
                    "the range of the samples, or lower the learning rate");
   }
-  commit(session, batch, labels, n_rows, rates);
+  commit(session, rates);
   session->bounds = bounds;
+  admit_rows(session, batch, labels);
+  count_step(session, n_rows, batch.n, macs, report);
+  report->structure_changed = move_structure(session, loss.current);
 
   report->loss = loss;
   report->n_replayed = n_replayed;
   report->slots = session->step.slots;
   report->step = session->counters.step;
-  report->macs_forward = n_rows * session->macs_forward;
-  report->macs_backward = n_rows * session->macs_backward;
+  if (session->config.now_us) session->learn_us += session->config.now_us(session->config.hook_user) - begin_us;
   return Status();
 }
 

@@ -15,7 +15,14 @@ struct StepReport {
   uint32_t n_replayed;
   const uint32_t* slots;  // [n_replayed] buffer slots in row order; valid until the next step
   uint64_t step;
-  uint64_t macs_forward, macs_backward;
+  uint64_t macs_forward, macs_backward, macs_paper;
+  bool structure_changed;
+};
+
+// What a caller may ask of each current row; null members are not wanted. Written even when the step then fails.
+struct RowReport {
+  uint8_t* correct;  // [n] largest logit of the classes present is that of the label, before the update
+  float* loss;       // [n]
 };
 
 // Exactly one update from this batch and the method's replay draws; then the batch enters the reservoir. Either all of
@@ -26,7 +33,7 @@ struct StepReport {
 // finite, or the update would overflow). Cost: one forward and backward pass over the rows; nothing depends on how much
 // was learned before.
 Status learn_step(Session* session, const Batch& batch, const int32_t* labels, uint32_t slots_capacity,
-                  StepReport* report);
+                  RowReport* row_report, StepReport* report);
 
 }  // namespace edgecl
 

@@ -2,6 +2,7 @@
 // Never here: weights of terms.
 #include "runtime/learn/loss.h"
 
+#include "runtime/learn/cosine_logits.h"
 #include "runtime/learn/profile.h"
 
 namespace edgecl {
@@ -33,10 +34,13 @@ LossSums compute_loss(const Session& session, const StepRows& rows, const LossPl
   for (uint32_t t = 0; t < plan.n_terms; t++) {
     const LossTerm& term = plan.terms[t];
     const int32_t first = begin[term.segment], last = begin[term.segment + 1];
-    if (term.kind == LossKind::kCrossEntropy) {
+    if (term.kind != LossKind::kLogitsMse) {
+      const bool cosine = term.kind == LossKind::kCosineCrossEntropy;
+      if (cosine) write_cosine_logits(session);
       CrossEntropyArgs args = term_args<CrossEntropyArgs>(session, term, first, last, n_rows);
       args.labels = session.step.labels;
       run_kernel(session.buffers, kernels.cross_entropy, args);
+      if (cosine) scale_cosine_gradient(session);
     } else {
       LogitsMseArgs args = term_args<LogitsMseArgs>(session, term, first, last, n_rows);
       args.target = session.step.targets;

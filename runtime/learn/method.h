@@ -9,6 +9,8 @@
 
 namespace edgecl {
 
+struct Session;
+
 constexpr uint32_t kMaxDraws = 2;
 constexpr uint32_t kMaxSegments = 1 + kMaxDraws;
 
@@ -20,7 +22,8 @@ struct StepRows {
   uint32_t n_present;        // classes present in the session, those that this batch adds included
 };
 
-enum class LossKind { kCrossEntropy, kLogitsMse };
+// kCosineCrossEntropy: of the current rows, by cosine logits (cosine_logits.h).
+enum class LossKind { kCrossEntropy, kCosineCrossEntropy, kLogitsMse };
 // Logits that take part: all classes present in the session, or only those that have a row in the current batch.
 enum class ClassScope { kPresent, kBatch };
 
@@ -45,18 +48,25 @@ struct Method {
   // Whether the buffer keeps the logits of the step in which a sample came.
   bool (*stores_logits)(const SessionConfig& config);
   void (*losses)(const SessionConfig& config, const StepRows& rows, LossPlan* plan);
+  // Called after each backward record of a step; null: nothing to add.
+  void (*after_backward)(Session* session, const format::BackwardRecord& record) = nullptr;
 };
 
 extern const Method kFinetune;  // method_finetune.cpp
 extern const Method kEr;        // method_er.cpp
 extern const Method kErAce;     // method_er_ace.cpp
 extern const Method kDerpp;     // method_derpp.cpp
+extern const Method kUer;       // method_uer.cpp
+extern const Method kFpf;       // method_fpf.cpp
+
+// What a method asks of the bundle and of its own settings. Errors: E_ARGUMENT, E_UNSUPPORTED.
+Status check_method(const Plan& plan, const SessionConfig& config);
 
 // By format::Method, which check_config proved to be one.
 const Method& method_of(const SessionConfig& config);
 
-// Draws of a step under this configuration: the method's, or none without a buffer. Most rows of one draw, and of a
-// whole step.
+// Draws of a step under this configuration: the method's, or none without a buffer. Most rows of one draw (rehearsals
+// draw as many), and of a whole step, learned or rehearsed.
 uint32_t config_draws(const SessionConfig& config);
 uint32_t config_draw_rows(const SessionConfig& config);
 uint32_t config_step_rows(const SessionConfig& config);

@@ -14,7 +14,8 @@ const float* field_of(const ParamBuffers& param, Field field) {
   return field == Field::kValue ? param.value : field == Field::kGradient ? param.gradient : param.velocity;
 }
 
-// Calls visit(x, n, part) for slices of that field of all trainable parameters: `part` names the thread.
+// Calls visit(x, n, part) for slices of that field of all trainable parameters: `part` names the thread. What rests has
+// no gradient, but its values count.
 template <class Visit>
 void each_slice(const Plan& plan, const Buffers& buffers, Field field, const Visit& visit) {
   const uint32_t n_parts = buffers.parallel.n_threads;
@@ -22,7 +23,7 @@ void each_slice(const Plan& plan, const Buffers& buffers, Field field, const Vis
     for (uint32_t p = 0; p < plan.params.n; p++) {
       const ParamBuffers& param = buffers.params[p];
       const float* x = param.trainable ? field_of(param, field) : nullptr;
-      if (x == nullptr) continue;
+      if (x == nullptr || (field == Field::kGradient && param.rests)) continue;
       const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
       visit(x + begin, end - begin, part);
     }

@@ -5,6 +5,7 @@
 #include <float.h>
 #include <string.h>
 
+#include "runtime/learn/gradient_mask.h"
 #include "runtime/learn/method.h"
 
 namespace edgecl {
@@ -21,7 +22,8 @@ void plan_step_memory(Arena* arena, const Plan& plan, const SessionConfig& confi
   if (learning) {
     memory.labels = arena->take<int32_t>(rows);
     memory.loss_rows = arena->take<float>(rows);
-    memory.slots = arena->take<uint32_t>(static_cast<uint64_t>(config_draws(config)) * config_draw_rows(config));
+    const uint64_t draws = config_draws(config) > 0 ? config_draws(config) : 1;  // a rehearsal makes one
+    memory.slots = arena->take<uint32_t>(draws * config_draw_rows(config));
     memory.present = arena->take<uint8_t>(columns);
     memory.batch_classes = arena->take<uint8_t>(columns);
   }
@@ -34,7 +36,20 @@ void plan_step_memory(Arena* arena, const Plan& plan, const SessionConfig& confi
     memory.targets = arena->take<const float*>(rows);
     memory.logits = arena->take<float>(config.max_batch * columns);
   }
+  if (learning && config.method == format::kMethodUer) memory.cosine = plan_cosine(arena, config.max_batch, columns);
+  if (learning && config.sparsity.gradient_mask == format::kGradientMigu) {
+    uint32_t most = 0;
+    for (const format::ParamRecord& param : plan.params) {
+      if (param.storage == format::kStorageSparse && param.dims[0] > most) most = param.dims[0];
+    }
+    memory.row_scores = arena->take<float>(most);
+    memory.row_chosen = arena->take<uint8_t>(most);
+  }
   *step = memory;
+}
+
+size_t align_up(size_t bytes) {
+  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
 }
 
 uint64_t learn_floats(const Plan& plan, const SessionConfig& config) {
@@ -72,20 +87,24 @@ void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, co
                   Session* session) {
   Buffers buffers;
   const LearnableOptions learnable = {!config.predict_only, !config.predict_only && config.momentum > 0,
-                                      config_step_rows(config)};
+                                      selects_entries(config), config_step_rows(config)};
   plan_learnable(arena, plan, learnable, &buffers);
   plan_classes(arena, plan, config.max_classes, &session->classes);
   const uint32_t replay_capacity = config.predict_only ? 0 : config.replay_capacity;
   plan_replay(arena, replay_capacity, sample_bytes(plan), config_stores_logits(config) ? plan.model->class_capacity : 0,
               &session->replay);
   plan_step_memory(arena, plan, config, &session->step);
+  plan_structure(arena, plan, config, &session->structure);
 
   // A predict and a learn step never run at once, so they use the same memory.
   arena->begin_region("activations");
   const uint64_t learn = learn_floats(plan, config), predict = predict_floats(plan, config);
   buffers.activations = arena->take<float>(learn > predict ? learn : predict);
   arena->begin_region("scratch");
-  buffers.scratch_stride = scratch_bytes_per_thread(plan, kernels, config_step_rows(config), !config.predict_only);
+  buffers.scratch_stride =
+      scratch_bytes_per_thread(plan, kernels, config_step_rows(config), !config.predict_only, selects_entries(config));
+  const size_t structure_scratch = align_up(structure_scratch_bytes(plan, kernels, config));
+  if (structure_scratch > buffers.scratch_stride) buffers.scratch_stride = structure_scratch;
   buffers.scratch = arena->take<uint8_t>(static_cast<uint64_t>(config.n_threads) * buffers.scratch_stride);
   buffers.kernels = &kernels;
   buffers.parallel = config.parallel;
@@ -97,16 +116,13 @@ void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, co
   session->buffers = buffers;
   session->sample_bytes = sample_bytes(plan);
   session->sample_elements = sample_elements(plan);
-  session->macs_forward = plan_macs_forward(plan, true);
-  session->macs_forward_dense = plan_macs_forward(plan, false);
-  session->macs_backward = plan_macs_backward(plan, true);
-  session->macs_backward_dense = plan_macs_backward(plan, false);
+  session->macs_dense = row_macs_dense(plan);
 }
 
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config) {
   SessionSizes sizes = {};
   sizes.arena_bytes = arena.used();
-  const char* const learnable[] = {"weights", "gradients", "velocity", "sparsity", "statistics"};
+  const char* const learnable[] = {"weights", "gradients", "velocity", "sparsity", "statistics", "structure"};
   for (const char* region : learnable) sizes.learnable_bytes += arena.region_bytes(region);
   sizes.replay_bytes = arena.region_bytes("replay");
   sizes.learn_bytes = config.predict_only ? 0 : learn_floats(plan, config) * sizeof(float) + arena.region_bytes("step");
@@ -123,7 +139,26 @@ void reset_session(Session* session) {
   session->counters.seed = session->config.seed;
   session->counters.learning_rate = session->config.predict_only ? 0.0f : session->config.learning_rate;
   session->bounds = UpdateBounds();
-  session->samples_predicted = session->refused_steps = 0;
+  session->samples_predicted = session->refused_steps = session->structure_us = session->learn_us = 0;
+  if (session->config.predict_only) return;
+  session->counters.mask_stale = 1;
+  structure_begin_task(session);
+  choose_task_masks(session);
+}
+
+void begin_task(Session* session) {
+  session->counters.tasks++;
+  session->counters.steps_in_task = 0;
+  session->counters.drift = DriftDetector();
+  if (session->config.predict_only) return;
+  session->counters.mask_stale = 1;
+  structure_begin_task(session);
+  choose_task_masks(session);
+}
+
+void choose_task_masks(Session* session) {
+  const GradientPolicy* policy = gradient_policy(session->config);
+  if (policy && policy->begin_task) policy->begin_task(session);
 }
 
 Status check_can_add(const Session& session) {

@@ -12,8 +12,12 @@
 #include "runtime/core/status.h"
 #include "runtime/learn/classes.h"
 #include "runtime/learn/config.h"
+#include "runtime/learn/cosine_logits.h"
+#include "runtime/learn/drift.h"
 #include "runtime/learn/optimizer.h"
 #include "runtime/learn/replay.h"
+#include "runtime/learn/step_cost.h"
+#include "runtime/learn/structure.h"
 
 namespace edgecl {
 
@@ -24,7 +28,13 @@ struct Counters {
   uint64_t samples_learned;
   uint64_t tasks;
   uint64_t macs_learn, macs_learn_dense;
-  float learning_rate;  // of the steps to come
+  uint64_t macs_paper, macs_paper_dense;  // step_cost.h
+  uint64_t steps_in_task;
+  uint64_t structure_updates, weights_dropped, weights_grown;
+  uint64_t rehearsals;   // rehearsal steps done
+  uint32_t mask_stale;   // 1: the structure changed since the gradient mask was chosen
+  float learning_rate;   // of the steps to come
+  DriftDetector drift;
 };
 
 // Work arrays of one pass over at most max_rows rows; contents mean nothing between calls.
@@ -39,22 +49,29 @@ struct StepMemory {
   int8_t *crop_y, *crop_x;  // [rows], null without augmentation
   uint8_t* flip;            // [rows]
   float* logits;            // [max_batch][columns] of the current rows, kept for the buffer (DER++), else null
+  CosineMemory cosine;      // UER only
+  float* row_scores;        // [largest number of rows of a sparse layer], MIGU only
+  uint8_t* row_chosen;      // the same
+  uint32_t n_rows, n_current;  // of the step under way
+  bool scores_layers;          // its backward pass scores layers for a change of structure
 };
 
 struct Session {
   const Plan* plan = nullptr;
   SessionConfig config = {};
   uint64_t sample_bytes = 0, sample_elements = 0;
-  uint64_t macs_forward = 0, macs_forward_dense = 0, macs_backward = 0, macs_backward_dense = 0;  // per row
+  RowMacs macs_dense = {};
 
   Buffers buffers;  // weights and their kin, statistics, activations, scratch
   ClassTable classes;
   Replay replay;
+  StructureMemory structure;
   Counters counters = {};
   StepMemory step = {};
   UpdateBounds bounds;
 
-  uint64_t samples_predicted = 0, refused_steps = 0;  // of this object, not of the state
+  // Of this object, not of the state.
+  uint64_t samples_predicted = 0, refused_steps = 0, structure_us = 0, learn_us = 0;
 };
 
 // Bytes of a session by what they are for.
@@ -83,6 +100,11 @@ Status remove_class(Session* session, int32_t label);
 Status check_present(const Session& session, int32_t label);
 // E_UNSUPPORTED when the bundle has no head parameters.
 Status check_can_add(const Session& session);
+
+// A task ends and the next begins: structures expand, gradient masks are chosen anew.
+void begin_task(Session* session);
+// What the task number alone decides of the gradient masks (after an import, too).
+void choose_task_masks(Session* session);
 
 // A finite number above 0; E_ARGUMENT otherwise.
 Status set_learning_rate(Session* session, float learning_rate);

@@ -22,14 +22,9 @@ uint32_t state_statistics_count(const Plan& plan) {
   return n;
 }
 
-uint64_t state_params_bytes(const Plan& plan, uint32_t flags) {
-  uint64_t bytes = sf::kListBytes;
-  for (const format::ParamRecord& param : plan.params) {
-    if (!param.trainable) continue;
-    const uint64_t arrays = 1 + (param.storage == format::kStorageSparse) + ((flags & sf::kStateVelocity) != 0);
-    bytes += sf::kParamBytes + param_stored(param) * 4 * arrays;
-  }
-  return bytes;
+uint64_t state_param_bytes(bool sparse, uint64_t n, uint32_t flags) {
+  const uint64_t arrays = 1 + sparse + ((flags & sf::kStateVelocity) != 0);
+  return sf::kParamBytes + n * (4 * arrays + (sparse && (flags & sf::kStateSelection) != 0));
 }
 
 uint64_t state_statistics_bytes(const Plan& plan) {
@@ -88,6 +83,11 @@ class StateWriter {
       floats(reinterpret_cast<const float*>(x), session.sample_elements);
     }
   }
+  // A mask that is not valid any more is written as zeros: what it held does not matter.
+  void selection(const Session& session, const ParamBuffers& param) {
+    const uint8_t none = 0;
+    for (uint64_t k = 0; k < param.n; k++) bytes(session.counters.mask_stale ? &none : param.selection + k, 1);
+  }
   void section(sf::SectionType type, uint64_t n) {
     u32(type);
     u32(0);
@@ -122,9 +122,28 @@ uint64_t replay_bytes(const Replay& replay) {
   return sf::kListBytes + replay.fill * state_exemplar_bytes(replay.sample_bytes, replay.logits_width);
 }
 
-uint64_t total_bytes(const Plan& plan, uint32_t flags, uint64_t classes, uint64_t replay) {
-  return sf::kHeaderBytes + 6 * sf::kSectionHeaderBytes + sf::kConfigBytes + sf::kCountersBytes +
-         state_params_bytes(plan, flags) + state_statistics_bytes(plan) + classes + replay + sf::kTrailerBytes;
+// As they are now, and at their largest.
+uint64_t params_bytes(const Session& session) {
+  const uint32_t flags = state_flags(session.config);
+  uint64_t bytes = sf::kListBytes;
+  for (uint32_t p = 0; p < session.plan->params.n; p++) {
+    const ParamBuffers& param = session.buffers.params[p];
+    if (param.trainable) bytes += state_param_bytes(param.sparse, param.n, flags);
+  }
+  return bytes;
+}
+uint64_t params_bytes_max(const Plan& plan, uint32_t flags) {
+  uint64_t bytes = sf::kListBytes;
+  for (const format::ParamRecord& param : plan.params) {
+    const bool sparse = param.storage == format::kStorageSparse;
+    if (param.trainable) bytes += state_param_bytes(sparse, sparse ? param.nnz_capacity : param_size(param), flags);
+  }
+  return bytes;
+}
+
+uint64_t total_bytes(const Plan& plan, uint64_t params, uint64_t classes, uint64_t replay) {
+  return sf::kHeaderBytes + 7 * sf::kSectionHeaderBytes + sf::kConfigBytes + sf::kCountersBytes + params +
+         state_statistics_bytes(plan) + classes + replay + sf::kSparsityBytes + sf::kTrailerBytes;
 }
 
 void write_config(StateWriter* out, const Session& session) {
@@ -147,6 +166,8 @@ void write_counters(StateWriter* out, const Session& session) {
                              c.tasks,
                              c.macs_learn,
                              c.macs_learn_dense,
+                             c.macs_paper,
+                             c.macs_paper_dense,
                              session.replay.seen,
                              session.replay.missing_inside,
                              session.replay.missing_outside};
@@ -158,7 +179,7 @@ void write_counters(StateWriter* out, const Session& session) {
 void write_params(StateWriter* out, const Session& session) {
   const Plan& plan = *session.plan;
   const uint32_t flags = state_flags(session.config);
-  out->section(sf::kSectionParams, state_params_bytes(plan, flags));
+  out->section(sf::kSectionParams, params_bytes(session));
   out->list(state_params_count(plan));
   for (uint32_t p = 0; p < plan.params.n; p++) {
     const ParamBuffers& param = session.buffers.params[p];
@@ -174,6 +195,7 @@ void write_params(StateWriter* out, const Session& session) {
     }
     out->floats(param.value, param.n);
     if (flags & sf::kStateVelocity) out->floats(param.velocity, param.n);
+    if (param.sparse && (flags & sf::kStateSelection)) out->selection(session, param);
   }
 }
 
@@ -219,6 +241,22 @@ void write_replay(StateWriter* out, const Session& session) {
   }
 }
 
+void write_sparsity(StateWriter* out, const Session& session) {
+  const Counters& c = session.counters;
+  out->section(sf::kSectionSparsity, sf::kSparsityBytes);
+  const uint64_t counts[] = {c.steps_in_task, c.structure_updates, c.weights_dropped,
+                             c.weights_grown, c.rehearsals,        c.drift.n};
+  for (const uint64_t count : counts) out->u64(count);
+  const double drift[] = {c.drift.mean, c.drift.sum, c.drift.least};
+  for (const double value : drift) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    out->u64(bits);
+  }
+  out->u32(c.mask_stale);
+  out->u32(0);
+}
+
 void write_state(StateWriter* out, const Session& session) {
   out->u32(sf::kMagic);
   out->u32(sf::kVersion);
@@ -230,19 +268,19 @@ void write_state(StateWriter* out, const Session& session) {
   write_statistics(out, session);
   write_classes(out, session.classes);
   write_replay(out, session);
+  write_sparsity(out, session);
 }
 
 }  // namespace
 
 uint64_t state_bytes(const Session& session) {
-  return total_bytes(*session.plan, state_flags(session.config), classes_bytes(session.classes),
-                     replay_bytes(session.replay));
+  return total_bytes(*session.plan, params_bytes(session), classes_bytes(session.classes), replay_bytes(session.replay));
 }
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const uint64_t capacity = config.predict_only ? 0 : config.replay_capacity;
   const uint32_t logits_width = config_stores_logits(config) ? plan.model->class_capacity : 0;
-  return total_bytes(plan, state_flags(config),
+  return total_bytes(plan, params_bytes_max(plan, state_flags(config)),
                      classes_bytes(config.max_classes, config.max_classes * static_cast<uint64_t>(kMaxClassNameBytes)),
                      sf::kListBytes + capacity * state_exemplar_bytes(sample_bytes(plan), logits_width));
 }

@@ -3,6 +3,7 @@
 #include <float.h>
 #include <string.h>
 
+#include "runtime/core/sparse_edit.h"
 #include "runtime/learn/state.h"
 #include "runtime/learn/state_layout.h"
 
@@ -96,7 +97,8 @@ class Import {
     EDGECL_RETURN_IF_FAILED(statistics());
     EDGECL_RETURN_IF_FAILED(classes());
     EDGECL_RETURN_IF_FAILED(replay());
-    if (in_.left() != 0) return corrupt("REPLAY", "bytes after it");
+    EDGECL_RETURN_IF_FAILED(sparsity());
+    if (in_.left() != 0) return corrupt("SPARSITY", "bytes after it");
     return Status();
   }
 
@@ -123,7 +125,7 @@ class Import {
     logits_width_ = in_.u32();
     const uint64_t sample = in_.u64();
     const Session& s = *session_;
-    if (flags_ & ~(sf::kStateLearning | sf::kStateVelocity)) return corrupt("CONFIG", "unknown flags");
+    if (flags_ & ~(sf::kStateLearning | sf::kStateVelocity | sf::kStateSelection)) return corrupt("CONFIG", "unknown flags");
     if (max_classes != s.classes.capacity) return mismatch("max_classes", s.classes.capacity, max_classes);
     if (columns != s.classes.n_columns) return mismatch("class_capacity", s.classes.n_columns, columns);
     if (dtype != s.plan->input->dtype) return mismatch("input dtype", s.plan->input->dtype, dtype);
@@ -134,7 +136,7 @@ class Import {
       return Status();
     }
     if (flags_ != state_flags(s.config))
-      return mismatch("flags (1 learning, 2 momentum)", state_flags(s.config), flags_);
+      return mismatch("flags (1 learning, 2 momentum, 4 gradient mask)", state_flags(s.config), flags_);
     if (capacity_ != s.replay.capacity) return mismatch("replay_capacity", s.replay.capacity, capacity_);
     if (logits_width_ != s.replay.logits_width)
       return mismatch("stored logits per exemplar", s.replay.logits_width, logits_width_);
@@ -147,8 +149,8 @@ class Import {
     if (bytes != sf::kCountersBytes) return corrupt("COUNTERS", "another size");
     Counters c = {};
     c.seed = in_.u64();
-    uint64_t* const counts[] = {&c.step, &c.samples_learned, &c.tasks,         &c.macs_learn, &c.macs_learn_dense,
-                                &seen_,  &missing_inside_,   &missing_outside_};
+    uint64_t* const counts[] = {&c.step,       &c.samples_learned,  &c.tasks, &c.macs_learn,    &c.macs_learn_dense,
+                                &c.macs_paper, &c.macs_paper_dense, &seen_,   &missing_inside_, &missing_outside_};
     for (uint64_t* count : counts) *count = in_.u64();
     const bool finite = in_.floats(1, &c.learning_rate);
     const uint32_t zero = in_.u32();
@@ -166,8 +168,8 @@ class Import {
   Status params() {
     uint64_t bytes;
     EDGECL_RETURN_IF_FAILED(section("PARAMS", sf::kSectionParams, &bytes));
+    const uint64_t end = in_.left() - bytes;
     const Plan& plan = *session_->plan;
-    if (bytes != state_params_bytes(plan, flags_)) return corrupt("PARAMS", "another size");
     const uint32_t n = in_.u32(), zero = in_.u32();
     if (n != state_params_count(plan) || zero != 0) return corrupt("PARAMS", "another number of parameters");
     for (uint32_t p = 0; p < plan.params.n; p++) {
@@ -175,17 +177,55 @@ class Import {
       if (!param.trainable) continue;
       const uint32_t index = in_.u32(), storage = in_.u32();
       const uint64_t count = in_.u64();
-      if (index != p || storage != plan.params[p].storage || count != param.n)
+      const bool fits = param.sparse ? count >= 1 && count <= param.capacity : count == param.n;
+      if (index != p || storage != plan.params[p].storage || !fits)
         return corrupt("PARAMS", "a parameter of another shape");
-      if (param.sparse && !each_position(param.pattern, [&](uint32_t position) { return in_.u32() == position; })) {
-        return corrupt("PARAMS", "sparse positions that are not the bundle's");
-      }
+      if (in_.left() < end + state_param_bytes(param.sparse, count, flags_) - sf::kParamBytes)
+        return corrupt("PARAMS", "another size");
+      if (param.sparse && !positions(&param, static_cast<uint32_t>(count)))
+        return corrupt("PARAMS", "sparse positions out of order or range");
       if (!in_.floats(count, apply_ ? param.value : nullptr)) return corrupt("PARAMS", "a weight that is not finite");
-      if ((flags_ & sf::kStateVelocity) && !in_.floats(count, apply_ ? param.velocity : nullptr)) {
+      const bool keep = apply_ && keeps_learning();
+      if ((flags_ & sf::kStateVelocity) && !in_.floats(count, keep ? param.velocity : nullptr))
         return corrupt("PARAMS", "a velocity that is not finite");
-      }
+      if (param.sparse && (flags_ & sf::kStateSelection) && !selection(&param, count, keep))
+        return corrupt("PARAMS", "a gradient mask of other values than 0 and 1");
     }
+    if (in_.left() != end) return corrupt("PARAMS", "another size");
     return Status();
+  }
+
+  // Positions in stored order; they become the parameter's structure.
+  bool positions(ParamBuffers* param, uint32_t n) {
+    SparsePattern& pattern = param->pattern;
+    const uint32_t columns = static_cast<uint32_t>(pattern.channels) * static_cast<uint32_t>(pattern.taps);
+    const uint64_t size = static_cast<uint64_t>(pattern.rows) * columns;
+    uint64_t next_key = 0;
+    StructureWriter writer(param);
+    for (uint32_t k = 0; k < n; k++) {
+      const uint32_t position = in_.u32();
+      if (position >= size) return false;
+      const uint32_t key = position_key(pattern, position / columns, position % columns);
+      if (key < next_key) return false;
+      next_key = key + 1ull;
+      if (apply_) writer.add(key);
+    }
+    if (apply_) writer.finish();
+    return true;
+  }
+
+  bool selection(ParamBuffers* param, uint64_t n, bool keep) {
+    const uint8_t* bytes = in_.bytes(n);
+    if (bytes == nullptr) return false;
+    uint64_t chosen = 0;
+    for (uint64_t k = 0; k < n; k++) {
+      if (bytes[k] > 1) return false;
+      chosen += bytes[k];
+    }
+    if (!keep) return true;
+    memcpy(param->selection, bytes, n);
+    param->n_selected = chosen;
+    return true;
   }
 
   Status statistics() {
@@ -287,6 +327,39 @@ class Import {
     return Status();
   }
 
+  Status sparsity() {
+    uint64_t bytes;
+    EDGECL_RETURN_IF_FAILED(section("SPARSITY", sf::kSectionSparsity, &bytes));
+    if (bytes != sf::kSparsityBytes) return corrupt("SPARSITY", "another size");
+    Counters c = {};
+    uint64_t* const counts[] = {&c.steps_in_task, &c.structure_updates, &c.weights_dropped,
+                                &c.weights_grown, &c.rehearsals,        &c.drift.n};
+    bool sound = true;
+    for (uint64_t* count : counts) {
+      *count = in_.u64();
+      sound = sound && *count < kMaxCount;
+    }
+    double* const drift[] = {&c.drift.mean, &c.drift.sum, &c.drift.least};
+    for (double* value : drift) {
+      const uint64_t word = in_.u64();
+      memcpy(value, &word, sizeof word);
+      sound = sound && *value - *value == 0;  // finite
+    }
+    c.mask_stale = in_.u32();
+    const uint32_t zero = in_.u32();
+    if (!sound || c.mask_stale > 1 || zero != 0) return corrupt("SPARSITY", "a counter out of range");
+    if (!apply_) return Status();
+    Counters& to = session_->counters;
+    to.steps_in_task = c.steps_in_task;
+    to.structure_updates = c.structure_updates;
+    to.weights_dropped = c.weights_dropped;
+    to.weights_grown = c.weights_grown;
+    to.rehearsals = c.rehearsals;
+    to.drift = c.drift;
+    to.mask_stale = c.mask_stale;
+    return Status();
+  }
+
   Status exemplar(uint32_t slot) {
     Replay& replay = session_->replay;
     const bool store = apply_ && keeps_learning();
@@ -355,8 +428,10 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
   Status stored = Import(session, sections, section_bytes, true).run();
+  for (uint32_t p = 0; p < session->plan->params.n; p++) rebuild_transposed(&session->buffers.params[p]);
   refresh_statistics(*session->plan, &session->buffers);
   session->bounds = UpdateBounds();
+  choose_task_masks(session);
   return stored;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "runtime/learn/gradient_mask.h"
 #include "runtime/learn/session.h"
 #include "runtime/learn/state_format.h"
 
@@ -12,7 +13,9 @@ namespace edgecl {
 
 inline uint32_t state_flags(const SessionConfig& config) {
   if (config.predict_only) return 0;
-  return state_format::kStateLearning | (config.momentum > 0 ? state_format::kStateVelocity : 0u);
+  const GradientPolicy* policy = gradient_policy(config);
+  return state_format::kStateLearning | (config.momentum > 0 ? state_format::kStateVelocity : 0u) |
+         (policy && policy->keeps_selection ? state_format::kStateSelection : 0u);
 }
 
 // Whether the op's running statistics are part of the state.
@@ -20,8 +23,8 @@ inline bool has_running_statistics(const format::OpRecord& op) {
   return op.kind == format::kOpBatchNorm && (op.flags & format::kOpFlagFrozen) == 0;
 }
 
-// Payload of PARAMS for these flags, and of STATISTICS.
-uint64_t state_params_bytes(const Plan& plan, uint32_t flags);
+// Bytes of one parameter in PARAMS that holds n scalars, and the payload of STATISTICS.
+uint64_t state_param_bytes(bool sparse, uint64_t n, uint32_t flags);
 uint64_t state_statistics_bytes(const Plan& plan);
 uint32_t state_params_count(const Plan& plan);
 uint32_t state_statistics_count(const Plan& plan);

@@ -9,7 +9,16 @@
 
 namespace edgecl {
 
-enum class Purpose : uint64_t { kDraw1 = 1, kDraw2 = 2, kAugment = 3, kReservoir = 4 };
+enum class Purpose : uint64_t {
+  kDraw1 = 1,
+  kDraw2 = 2,
+  kAugment = 3,
+  kReservoir = 4,
+  kGrowth = 5,           // by change of structure and layer
+  kTensors = 6,          // by task
+  kRehearse = 7,         // by rehearsal step
+  kRehearseAugment = 8,
+};
 
 // Each step has its own stream for each purpose. So the random state of a session is its seed and its step counter, and
 // a refused step leaves no trace: the next attempt draws the same words again. Steps stay below 2^56.

@@ -131,16 +131,9 @@ std::string hex(const uint8_t* bytes, size_t n) {
   return text;
 }
 
-const char* method_name(uint32_t method) {
-  switch (method) {
-    case EDGECL_METHOD_FINETUNE:
-      return "finetune";
-    case EDGECL_METHOD_ER:
-      return "er";
-    case EDGECL_METHOD_DERPP:
-      return "derpp";
-    case EDGECL_METHOD_ER_ACE:
-      return "er_ace";
+const char* name_of(const char* const* names, uint32_t value) {
+  for (uint32_t i = 0; names[i] != nullptr; ++i) {
+    if (i == value) return names[i];
   }
   return "unknown";
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/core/recipe_rules.h"
 #include "runtime/core/bundle_format.h"
 #include "runtime/python/config.h"
 #include "runtime/python/model.h"
@@ -34,7 +35,7 @@ py::dict recipe_dict(const uint8_t* bytes) {
       reinterpret_cast<const format::RecipeRecord*>(bundle_section(bytes, format::kSectionRecipe, &n_bytes));
   py::dict result;
   if (recipe == nullptr) return result;
-  result["method"] = method_name(recipe->method);
+  result["method"] = name_of(kMethodNames, recipe->method);
   result["learning_rate"] = recipe->learning_rate;
   result["momentum"] = recipe->momentum;
   result["weight_decay"] = recipe->weight_decay;
@@ -47,6 +48,23 @@ py::dict recipe_dict(const uint8_t* bytes) {
   result["augment_crop"] = recipe->augment_crop;
   result["augment_flip"] = recipe->augment_flip != 0;
   result["trainable"] = recipe->trainable < 3 ? kTrainable[recipe->trainable] : "all";
+  result["latent_replay"] = recipe->latent_replay != 0;
+  result["cosine_scale"] = recipe->cosine_scale;
+  const format::SparsityRecord& sparsity = recipe->sparsity;
+  result["structure"] = name_of(kStructureNames, sparsity.structure);
+  result["growth"] = name_of(kGrowthNames, sparsity.growth);
+  result["structure_interval"] = sparsity.interval;
+  result["structure_updates"] = sparsity.updates;
+  result["structure_inter"] = sparsity.inter;
+  result["structure_intra"] = sparsity.intra;
+  result["importance_current"] = sparsity.importance_current;
+  result["importance_replay"] = sparsity.importance_replay;
+  result["gradient_mask"] = name_of(kGradientMaskNames, sparsity.gradient_mask);
+  result["gradient_interval"] = sparsity.gradient_interval;
+  result["gradient_keep"] = sparsity.gradient_keep;
+  result["boundary"] = name_of(kBoundaryNames, sparsity.boundary);
+  result["drift_delta"] = sparsity.drift_delta;
+  result["drift_threshold"] = sparsity.drift_threshold;
   return result;
 }
 

@@ -29,6 +29,8 @@ void put_report(py::dict* d, const edgecl_learn_report& report) {
   (*d)["step"] = report.step;
   (*d)["macs_forward"] = report.macs_forward;
   (*d)["macs_backward"] = report.macs_backward;
+  (*d)["macs_paper"] = report.macs_paper;
+  (*d)["structure_changed"] = report.structure_changed != 0;
 }
 
 }  // namespace
@@ -352,6 +354,16 @@ py::dict Session::stats() {
   d["macs_learn_dense"] = s.macs_learn_dense;
   d["refused_steps"] = s.refused_steps;
   d["tasks"] = s.tasks;
+  d["macs_paper"] = s.macs_paper;
+  d["macs_paper_dense"] = s.macs_paper_dense;
+  d["structure_updates"] = s.structure_updates;
+  d["weights_dropped"] = s.weights_dropped;
+  d["weights_grown"] = s.weights_grown;
+  d["weights_stored"] = s.weights_stored;
+  d["weights_trainable"] = s.weights_trainable;
+  d["structure_us"] = s.structure_us;
+  d["learn_us"] = s.learn_us;
+  d["steps_in_task"] = s.steps_in_task;
   return d;
 }
 

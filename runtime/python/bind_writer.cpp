@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "runtime/core/bundle_writer.h"
+#include "runtime/core/recipe_rules.h"
 #include "runtime/python/bind_common.h"
 
 namespace edgecl::python {
@@ -287,14 +288,42 @@ void read_input(const Record& plan, BundleSource* source) {
   }
 }
 
+// A choice by name; the first one where the key is absent.
+uint32_t choice_of(const Record& record, const char* key, const char* const* names) {
+  if (!record.has(key)) return 0;
+  const std::string name = record.text_of(key);
+  const uint32_t value = value_from_name(names, name);
+  if (value != format::kNone) return value;
+  std::string known;
+  for (uint32_t i = 0; names[i] != nullptr; ++i) known += (i == 0 ? "'" : ", '") + std::string(names[i]) + "'";
+  refuse("recipe." + std::string(key), "one of " + known, "'" + name + "'");
+}
+
+void read_sparsity(const Record& record, format::SparsityRecord* sparsity) {
+  sparsity->structure = choice_of(record, "structure", kStructureNames);
+  sparsity->growth = choice_of(record, "growth", kGrowthNames);
+  sparsity->interval = record.unsigned_of("structure_interval", 0);
+  sparsity->updates = record.unsigned_of("structure_updates", 0);
+  sparsity->inter = record.number_of("structure_inter", 0);
+  sparsity->intra = record.number_of("structure_intra", 0);
+  sparsity->importance_current = record.number_of("importance_current", 0);
+  sparsity->importance_replay = record.number_of("importance_replay", 0);
+  sparsity->gradient_mask = choice_of(record, "gradient_mask", kGradientMaskNames);
+  sparsity->gradient_interval = record.unsigned_of("gradient_interval", 0);
+  sparsity->gradient_keep = record.number_of("gradient_keep", 0);
+  sparsity->boundary = choice_of(record, "boundary", kBoundaryNames);
+  sparsity->drift_delta = record.number_of("drift_delta", 0);
+  sparsity->drift_threshold = record.number_of("drift_threshold", 0);
+}
+
 void read_recipe(const Record& plan, BundleSource* source) {
   const Record record(plan.get("recipe"), "recipe");
   record.only({"method", "learning_rate", "momentum", "weight_decay", "batch_size", "replay_batch", "replay_capacity",
-               "alpha", "beta", "class_mask", "augment_crop", "augment_flip", "trainable"});
-  source->method = method_from_name(record.text_of("method"));
-  if (source->method == format::kNone) {
-    refuse("recipe.method", "'finetune', 'er', 'derpp' or 'er_ace'", "'" + record.text_of("method") + "'");
-  }
+               "alpha", "beta", "class_mask", "augment_crop", "augment_flip", "trainable", "latent_replay",
+               "cosine_scale", "structure", "growth", "structure_interval", "structure_updates", "structure_inter",
+               "structure_intra", "importance_current", "importance_replay", "gradient_mask", "gradient_interval",
+               "gradient_keep", "boundary", "drift_delta", "drift_threshold"});
+  source->method = choice_of(record, "method", kMethodNames);
   source->learning_rate = record.number_of("learning_rate");
   source->momentum = record.number_of("momentum", 0);
   source->weight_decay = record.number_of("weight_decay", 0);
@@ -311,6 +340,9 @@ void read_recipe(const Record& plan, BundleSource* source) {
     refuse("recipe.trainable", "'all', 'tail' or 'head'", "'" + trainable + "'");
   }
   source->trainable = trainable == "all" ? 0 : trainable == "tail" ? 1 : 2;
+  source->latent_replay = record.boolean_of("latent_replay", false);
+  source->cosine_scale = record.number_of("cosine_scale", 0);
+  read_sparsity(record, &source->sparsity);
 }
 
 void read_classes(const Record& plan, BundleSource* source) {

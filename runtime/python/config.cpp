@@ -5,22 +5,28 @@
 #include <cstring>
 #include <limits>
 
+#include "runtime/core/recipe_rules.h"
+
 namespace edgecl::python {
 namespace {
 
-enum class FieldType { kU32, kU64, kFloat, kMethod };
+enum class FieldType { kU32, kU64, kFloat };
 struct Field {
   const char* name;
   FieldType type;
   size_t offset;
+  const char* const* values = nullptr;  // kU32: names of 0, 1, ...
 };
 
 #define EDGECL_FIELD(name, type) {#name, FieldType::type, offsetof(edgecl_session_config, name)}
+#define EDGECL_CHOICE(name, field, values) \
+  {#name, FieldType::kU32, offsetof(edgecl_session_config, field), values}
+#define EDGECL_SPARSITY(name, type) {#name, FieldType::type, offsetof(edgecl_session_config, sparsity.name)}
 const Field kFields[] = {
     EDGECL_FIELD(max_batch, kU32),
     EDGECL_FIELD(n_threads, kU32),
     EDGECL_FIELD(max_classes, kU32),
-    EDGECL_FIELD(method, kMethod),
+    EDGECL_CHOICE(method, method, kMethodNames),
     EDGECL_FIELD(replay_capacity, kU32),
     EDGECL_FIELD(replay_batch, kU32),
     EDGECL_FIELD(class_mask, kU32),
@@ -34,8 +40,26 @@ const Field kFields[] = {
     EDGECL_FIELD(alpha, kFloat),
     EDGECL_FIELD(beta, kFloat),
     EDGECL_FIELD(seed, kU64),
+    EDGECL_FIELD(latent_replay, kU32),
+    EDGECL_FIELD(cosine_scale, kFloat),
+    EDGECL_CHOICE(structure, sparsity.structure, kStructureNames),
+    EDGECL_CHOICE(growth, sparsity.growth, kGrowthNames),
+    EDGECL_SPARSITY(structure_interval, kU32),
+    EDGECL_SPARSITY(structure_updates, kU32),
+    EDGECL_SPARSITY(structure_inter, kFloat),
+    EDGECL_SPARSITY(structure_intra, kFloat),
+    EDGECL_SPARSITY(importance_current, kFloat),
+    EDGECL_SPARSITY(importance_replay, kFloat),
+    EDGECL_CHOICE(gradient_mask, sparsity.gradient_mask, kGradientMaskNames),
+    EDGECL_SPARSITY(gradient_interval, kU32),
+    EDGECL_SPARSITY(gradient_keep, kFloat),
+    EDGECL_CHOICE(boundary, sparsity.boundary, kBoundaryNames),
+    EDGECL_SPARSITY(drift_delta, kFloat),
+    EDGECL_SPARSITY(drift_threshold, kFloat),
 };
 #undef EDGECL_FIELD
+#undef EDGECL_CHOICE
+#undef EDGECL_SPARSITY
 
 [[noreturn]] void refuse(const Field& field, const char* expected, const py::handle& value) {
   raise_status(EDGECL_E_ARGUMENT, std::string("expected ") + expected + " for '" + field.name + "'; found " +
@@ -56,16 +80,18 @@ uint64_t unsigned_value(const Field& field, const py::handle& value, uint64_t mo
   return number;
 }
 
-uint32_t method_value(const Field& field, const py::handle& value) {
-  if (py::isinstance<py::str>(value)) {
-    const std::string name = py::cast<std::string>(value);
-    for (const uint32_t method :
-         {EDGECL_METHOD_FINETUNE, EDGECL_METHOD_ER, EDGECL_METHOD_DERPP, EDGECL_METHOD_ER_ACE}) {
-      if (name == method_name(method)) return method;
-    }
-    refuse(field, "'finetune', 'er', 'derpp' or 'er_ace'", value);
+// One of the names of a choice, or its number.
+uint32_t choice_value(const Field& field, const py::handle& value) {
+  if (!py::isinstance<py::str>(value)) {
+    return static_cast<uint32_t>(unsigned_value(field, value, std::numeric_limits<uint32_t>::max()));
   }
-  return static_cast<uint32_t>(unsigned_value(field, value, std::numeric_limits<uint32_t>::max()));
+  const std::string name = py::cast<std::string>(value);
+  std::string names;
+  for (uint32_t i = 0; field.values[i] != nullptr; ++i) {
+    if (name == field.values[i]) return i;
+    names += (i == 0 ? "'" : ", '") + std::string(field.values[i]) + "'";
+  }
+  refuse(field, ("one of " + names).c_str(), value);
 }
 
 std::string known_names() {
@@ -101,8 +127,8 @@ void apply_config(const py::dict& keywords, edgecl_session_config* config) {
       std::memcpy(target, &number, sizeof(number));
     } else {
       const uint32_t number =
-          known->type == FieldType::kMethod
-              ? method_value(*known, item.second)
+          known->values != nullptr
+              ? choice_value(*known, item.second)
               : static_cast<uint32_t>(unsigned_value(*known, item.second, std::numeric_limits<uint32_t>::max()));
       std::memcpy(target, &number, sizeof(number));
     }
@@ -124,8 +150,8 @@ py::dict config_dict(const edgecl_session_config& config) {
     } else {
       uint32_t value;
       std::memcpy(&value, source, sizeof(value));
-      if (field.type == FieldType::kMethod) {
-        result[field.name] = method_name(value);
+      if (field.values != nullptr) {
+        result[field.name] = name_of(field.values, value);
       } else {
         result[field.name] = value;
       }

@@ -11,14 +11,15 @@ PIN(allocator_bytes, sizeof(edgecl_allocator) == 32);
 PIN(hooks_bytes, sizeof(edgecl_hooks) == 40);
 PIN(model_info_bytes, sizeof(edgecl_model_info) == 216);
 PIN(layer_info_bytes, sizeof(edgecl_layer_info) == 64);
-PIN(config_bytes, sizeof(edgecl_session_config) == 120);
+PIN(config_bytes, sizeof(edgecl_session_config) == 192);
 PIN(config_seed, offsetof(edgecl_session_config, seed) == 72);
+PIN(sparsity_bytes, sizeof(edgecl_sparsity) == 64);
 PIN(sizes_bytes, sizeof(edgecl_sizes) == 64);
 PIN(batch_bytes, sizeof(edgecl_batch) == 32);
 PIN(prediction_bytes, sizeof(edgecl_prediction) == 16);
-PIN(report_bytes, sizeof(edgecl_learn_report) == 64);
+PIN(report_bytes, sizeof(edgecl_learn_report) == 88);
 PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
-PIN(stats_bytes, sizeof(edgecl_stats) == 88);
+PIN(stats_bytes, sizeof(edgecl_stats) == 168);
 PIN(event_bytes, sizeof(edgecl_profile_event) == 32);
 PIN(op_info_bytes, sizeof(edgecl_op_info) == 72);
 #endif

@@ -44,11 +44,11 @@ void run_small(const Plan& plan) {
   buffers.parallel.n_threads = 2;
   buffers.serial_work = 0;
   auto lay_out = [&](Arena* arena) {
-    plan_learnable(arena, plan, {true, true, rows}, &buffers);
+    plan_learnable(arena, plan, {true, true, false, rows}, &buffers);
     const uint64_t learn = activation_floats(plan, Mode::kLearn, rows),
                    predict = activation_floats(plan, Mode::kPredict, rows);
     buffers.activations = arena->take<float>(learn > predict ? learn : predict);
-    buffers.scratch_stride = scratch_bytes_per_thread(plan, *buffers.kernels, rows, true);
+    buffers.scratch_stride = scratch_bytes_per_thread(plan, *buffers.kernels, rows, true, false);
     buffers.scratch = arena->take<uint8_t>(buffers.scratch_stride * 2);
     arena->take<float>(kReadSlack);
   };

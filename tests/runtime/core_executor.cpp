@@ -27,7 +27,7 @@ class Runner {
     buffers.parallel.parallel_for = [](void*, uint32_t n, void (*body)(void*, uint32_t), void* context) {
       for (uint32_t i = n; i-- > 0;) body(context, i);
     };
-    const LearnableOptions options = {learning, true, max_rows};
+    const LearnableOptions options = {learning, true, false, max_rows};
     Arena measuring;
     lay_out(&measuring, options);
     memory_.reset(new AlignedBytes(measuring.used()));
@@ -113,7 +113,7 @@ class Runner {
     buffers.activations = arena->take<float>(
         std::max(activation_floats(plan, Mode::kLearn, max_rows_), activation_floats(plan, Mode::kPredict, max_rows_)));
     arena->begin_region("scratch");
-    buffers.scratch_stride = scratch_bytes_per_thread(plan, *buffers.kernels, max_rows_, options.learning);
+    buffers.scratch_stride = scratch_bytes_per_thread(plan, *buffers.kernels, max_rows_, options.learning, options.selection);
     buffers.scratch = arena->take<uint8_t>(buffers.scratch_stride * buffers.parallel.n_threads);
     arena->take<float>(kReadSlack);
   }

@@ -183,6 +183,7 @@ struct DecodedState {
     uint32_t index = 0, storage = 0;
     std::vector<uint32_t> positions;
     std::vector<float> values, velocity;
+    std::vector<uint8_t> selection;
   };
   struct Exemplar {
     int32_t label = 0;
@@ -190,7 +191,8 @@ struct DecodedState {
     std::vector<float> logits;
   };
   uint32_t flags = 0, logits_width = 0;
-  uint64_t sample_bytes = 0, seed = 0, step = 0, seen = 0;
+  uint64_t sample_bytes = 0, seed = 0, step = 0, seen = 0, steps_in_task = 0, structure_updates = 0;
+  uint32_t mask_stale = 0;
   std::vector<Param> params;
   std::vector<uint32_t> labels_present;
   std::vector<Exemplar> replay;
@@ -211,7 +213,7 @@ class StateDecoder {
     begin(2);
     s.seed = u64();
     s.step = u64();
-    p_ += 32;
+    p_ += 48;
     s.seen = u64();
     p_ += 24;
     begin(3);
@@ -224,6 +226,10 @@ class StateDecoder {
       for (uint64_t k = 0; k < n && param.storage == 1; k++) param.positions.push_back(u32());
       param.values = floats(n);
       if (s.flags & 2) param.velocity = floats(n);
+      if ((s.flags & 4) && param.storage == 1) {
+        param.selection.assign(p_, p_ + n);
+        p_ += n;
+      }
       s.params.push_back(param);
     }
     begin(4);
@@ -247,6 +253,12 @@ class StateDecoder {
       e.logits = floats(s.logits_width);
       s.replay.push_back(e);
     }
+    begin(7);
+    s.steps_in_task = u64();
+    s.structure_updates = u64();
+    p_ += 56;
+    s.mask_stale = u32();
+    p_ += 4;
     CHECK(p_ == end_);
     return s;
   }

@@ -123,6 +123,10 @@ typedef struct edgecl_session edgecl_session;
      */
 #define EDGECL_METHOD_ER_ACE \
   3 /* ER-ACE: current rows over the classes of the batch only, plus replayed cross-entropy */
+#define EDGECL_METHOD_UER \
+  4 /* UER: current rows by cosine logits (cosine_scale), replayed rows by ordinary logits; dense head */
+#define EDGECL_METHOD_FPF \
+  5 /* k-FPF: no replay in a step; edgecl_rehearse fine-tunes the sensitive parameters on the buffer now and then */
 
 typedef struct edgecl_model_info {
   uint32_t struct_size;
@@ -193,6 +197,57 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_layer(const edgecl_model
 EDGECL_API const char* edgecl_model_kernel_level(const edgecl_model* model);
 
 /* --- session: configuration and sizes --- */
+/* How the structure of sparse layers moves, and which weights get a gradient. All zero: fixed structure, all gradients,
+ * task boundaries by edgecl_consolidate. Structures move in place, inside the capacity that the bundle planned for each
+ * sparse layer; new weights begin at 0, momentum moves with its weight. A layer's target is the number of weights that
+ * the bundle ships for it; shares are of all positions of the layer (dense size) unless said.
+ *
+ * EDGECL_STRUCTURE_TDM (Wang et al. 2022, "SparCL", task-aware dynamic masking): a task begins with structure_inter
+ *   more weights than the target, at random positions; every structure_interval steps, structure_updates times, the
+ *   layer is pruned to structure_intra below the target by importance |w| + a * |g of current rows| + b * |g of
+ *   replayed rows| and grown back to it; one interval later it is pruned to the target and stays until the next task.
+ *   a = b merges both gradients into one, as the released code does; the gradient is that of the step just done.
+ * EDGECL_STRUCTURE_SET (Mocanu et al. 2018): every structure_interval steps the structure_intra share of the STORED
+ *   weights that is smallest is replaced by random ones; the share falls linearly over the structure_updates of a task.
+ * EDGECL_STRUCTURE_RIGL (Evci et al. 2020): the same, grown where the dense gradient of that step is largest. */
+#define EDGECL_STRUCTURE_STATIC 0
+#define EDGECL_STRUCTURE_TDM 1
+#define EDGECL_STRUCTURE_SET 2
+#define EDGECL_STRUCTURE_RIGL 3
+/* Where TDM's exchanges grow (the growth at a task's start always is random): at random; where the dense gradient of
+ * the step is largest; where a * |g current| + b * |g replayed| is largest. The last two compute the dense weight
+ * gradient of each sparse layer once an update. */
+#define EDGECL_GROWTH_RANDOM 0
+#define EDGECL_GROWTH_GRADIENT 1
+#define EDGECL_GROWTH_IMPORTANCE 2
+/* Which weights get a gradient; the others are not computed, and their gradient counts as 0.
+ * DGM (SparCL): of each sparse layer the gradient_keep share of stored weights with the largest |gradient|, chosen
+ *   anew every gradient_interval steps and after each change of structure.
+ * MIGU (Du et al. 2024): from the second task on, of each sparse layer the gradient_keep share of output rows with the
+ *   largest sum of |output| in the step; every step.
+ * HFT (Hui et al. 2024): in each task a random gradient_keep share of the weight tensors (with their biases; never the
+ *   head or normalisations) trains. */
+#define EDGECL_GRADIENT_ALL 0
+#define EDGECL_GRADIENT_DGM 1
+#define EDGECL_GRADIENT_MIGU 2
+#define EDGECL_GRADIENT_HFT 3
+/* Who ends a task: edgecl_consolidate alone, or also the drift signal: Page-Hinkley test (Page 1954) on the loss of the
+ * current rows; an alarm when its cumulated rise above the mean + drift_delta exceeds drift_threshold. */
+#define EDGECL_BOUNDARY_CALLER 0
+#define EDGECL_BOUNDARY_DRIFT 1
+
+typedef struct edgecl_sparsity {
+  uint32_t structure, growth;
+  uint32_t structure_interval, structure_updates;
+  float structure_inter, structure_intra;       /* 0..0.5, 0..1 */
+  float importance_current, importance_replay;  /* a, b >= 0 */
+  uint32_t gradient_mask, gradient_interval;
+  float gradient_keep; /* (0, 1] */
+  uint32_t boundary;
+  float drift_delta, drift_threshold;
+  uint32_t reserved[2]; /* 0 */
+} edgecl_sparsity;
+
 typedef struct edgecl_session_config {
   uint32_t struct_size;
   uint32_t
@@ -210,6 +265,10 @@ typedef struct edgecl_session_config {
   float learning_rate, momentum, weight_decay;
   float alpha, beta; /* DER++ */
   uint64_t seed;
+  uint32_t latent_replay; /* 1: the buffer keeps activations where the frozen lower part ends (float32) instead of
+                             samples, and replayed rows pass through the upper part alone; no augmentation */
+  float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0 */
+  edgecl_sparsity sparsity;
   edgecl_hooks hooks;
 } edgecl_session_config;
 
@@ -290,7 +349,11 @@ typedef struct edgecl_learn_report {
   uint64_t macs_forward, macs_backward;         /* multiply-adds that this step really did */
   uint32_t* replay_slots;                       /* in, optional: receives the buffer slots drawn, in row order */
   uint32_t replay_slots_capacity;
-  uint32_t reserved;
+  uint32_t structure_changed; /* 1: this step ended with a change of structure */
+  uint64_t macs_paper;        /* as the SparCL paper counts: each row forward, the backward of current rows alone */
+  uint8_t* row_correct;       /* in, optional: n_samples flags, 1 = the current row's largest logit (classes present, before
+                                 the update, training statistics) was its label's */
+  float* row_loss;            /* in, optional: n_samples losses of the current rows */
 } edgecl_learn_report;
 
 /* Exactly one update from this batch (n_samples <= max_batch) plus the replay rows that the recipe draws; then the
@@ -308,11 +371,60 @@ typedef struct edgecl_consolidate_report {
   uint32_t reserved;
 } edgecl_consolidate_report;
 
-/* Ends a task: end-of-task work in bounded slices, called until `remaining` is 0. The methods of this version keep no
- * work for the end of a task, so the call only counts the boundary (edgecl_stats.tasks) and `remaining` is 0 at once.
+/* Ends a task: end-of-task work in bounded slices, called until `remaining` is 0. What this version does at a boundary
+ * (structures expand for the next task, gradient masks are chosen anew) is one slice, so `remaining` is 0 at once.
  * max_slices 0 = all. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_consolidate(edgecl_session* session, uint32_t max_slices,
                                                               edgecl_consolidate_report* report);
+
+/* k-FPF (Zhao et al. 2023, "Does continual learning equally forget all parameters?"): n_steps steps of cross-entropy on
+ * replayed rows alone that update only the parameters that forget most: the head, and the scales and shifts of
+ * normalisations. Each step draws replay_batch rows afresh; batch statistics follow. With an empty buffer nothing
+ * happens and `done` is 0. `report` optional; also written on E_NUMERIC. The steps are random by themselves (they do
+ * not change what later learn steps draw); learning rate, momentum and weight decay are the session's. n_steps at most
+ * 2^20. Cost: a forward pass, and a backward pass without the weight gradients of the other layers, down to the lowest
+ * parameter that is updated (with a head alone, that of the head). Errors: E_UNSUPPORTED (no buffer, predict-only,
+ * neither head nor normalisations train), E_ARGUMENT, E_NUMERIC (as edgecl_learn; steps before it stay done). */
+typedef struct edgecl_rehearse_report {
+  uint32_t struct_size;
+  uint32_t done;
+  float mean_loss;
+  uint32_t reserved;
+} edgecl_rehearse_report;
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_rehearse(edgecl_session* session, uint32_t n_steps,
+                                                           edgecl_rehearse_report* report);
+
+/* Dynamic data removal (SparCL): of a task that is learned for several epochs, the examples that are never wrong need no
+ * more epochs. The caller numbers the examples of the task 0..n_examples-1, hands in row_correct and row_loss of each
+ * learn step, and calls a stage now and then (in SparCL's script after every fifth of the first 20 of 50 epochs, 30 % of
+ * the examples in all); then learns those that are kept. Replay buffers are not touched. A table belongs to one task and
+ * one thread, is no part of a session's state, takes 12 bytes an example and allocates nothing.
+ *   score EDGECL_REMOVAL_MISCLASSIFIED: times the example was wrong since the last stage; for few epochs.
+ *   score EDGECL_REMOVAL_FORGETTING: times it turned from right to wrong (Toneva et al. 2019), as in SparCL's released
+ *     code: an example that was never right has the highest score.
+ * An example that was not shown since the last stage has the highest score. `err` optional everywhere. */
+typedef struct edgecl_removal edgecl_removal;
+#define EDGECL_REMOVAL_MISCLASSIFIED 0
+#define EDGECL_REMOVAL_FORGETTING 1
+/* Bytes that edgecl_removal_init needs. */
+EDGECL_API size_t edgecl_removal_size(uint32_t n_examples);
+/* Builds a table in the caller's block (aligned to 8), which it lives in until the caller takes the block back.
+ * n_examples in 1..2^28. E_ARGUMENT, E_ARENA_TOO_SMALL. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_init(uint32_t n_examples, uint32_t score, void* memory,
+                                                               size_t memory_bytes, edgecl_removal** removal,
+                                                               edgecl_error* err);
+/* n presentations. E_ARGUMENT (an id out of range or removed, a loss that is not finite): nothing is recorded. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_record(edgecl_removal* removal, const uint32_t* ids,
+                                                                 const uint8_t* correct, const float* loss, uint32_t n,
+                                                                 edgecl_error* err);
+/* Removes the n_remove examples of the lowest score; ties by lowest mean loss, then lowest id. What was recorded is then
+ * cleared. E_ARGUMENT unless n_remove is below edgecl_removal_count. O(n_examples). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove,
+                                                                edgecl_error* err);
+/* Ids of the examples that are kept, ascending. E_ARGUMENT when capacity is below edgecl_removal_count. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_kept(const edgecl_removal* removal, uint32_t* ids,
+                                                               uint32_t capacity, edgecl_error* err);
+EDGECL_API uint32_t edgecl_removal_count(const edgecl_removal* removal); /* examples kept; 0 for NULL */
 
 typedef struct edgecl_class_info {
   uint32_t struct_size;
@@ -356,7 +468,14 @@ typedef struct edgecl_stats {
   uint64_t macs_learn;       /* multiply-adds of all learn steps so far */
   uint64_t macs_learn_dense; /* the same steps, as if every layer were dense */
   uint64_t refused_steps;
-  uint64_t tasks; /* boundaries marked by edgecl_consolidate */
+  uint64_t tasks; /* boundaries so far: edgecl_consolidate, or the drift signal */
+  uint64_t macs_paper, macs_paper_dense; /* as the SparCL paper counts (edgecl_learn_report), and the same if dense */
+  uint64_t structure_updates;            /* changes of structure of all sparse layers together */
+  uint64_t weights_dropped, weights_grown;
+  uint64_t weights_stored;     /* scalars of trainable parameters now */
+  uint64_t weights_trainable;  /* of these, those that get a gradient in an ordinary step */
+  uint64_t structure_us, learn_us; /* time in changes of structure, and in learn calls as a whole; 0 without now_us */
+  uint64_t steps_in_task;
 } edgecl_stats;
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_stats(const edgecl_session* session, edgecl_stats* stats);
 

@@ -73,7 +73,7 @@ class Session:
     def config(self) -> dict[str, Any]: ...
     def learn(self, x: NDArray[Any], labels: NDArray[np.int32], want_slots: bool = False) -> dict[str, Any]:
         """Exactly one step. Returns loss, loss_current, loss_replay, loss_logits, n_replayed, step, macs_forward,
-        macs_backward (and replay_slots)."""
+        macs_backward, macs_paper, structure_changed (and replay_slots)."""
     def learn_many(self, x: NDArray[Any], labels: NDArray[np.int32], batch_size: int) -> dict[str, Any]:
         """Consecutive steps over all rows in order, without the GIL. Returns n_done (rows), n_steps, mean_loss,
         macs_forward, macs_backward. On failure the exception has n_done. Ctrl-C ends it between two steps."""

@@ -19,6 +19,7 @@ from edgecl.arrays import DTYPES, as_batch
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.errors import ArgumentError, BusyError, Error, NotFoundError, SequenceError, ShapeError, StateError
 from edgecl.files import read_file, write_file_atomic
+from edgecl.methods import method_settings
 from edgecl.labels import LabelMap, class_name, label_array, label_list
 from edgecl.profile import Profile
 
@@ -38,6 +39,22 @@ _CONFIG_FIELDS = {
     "augment_crop": "augment_crop",
     "augment_flip": "augment_flip",
     "random_state": "seed",
+    "structure": "structure",
+    "growth": "growth",
+    "structure_interval": "structure_interval",
+    "structure_updates": "structure_updates",
+    "structure_inter": "structure_inter",
+    "structure_intra": "structure_intra",
+    "importance_current": "importance_current",
+    "importance_replay": "importance_replay",
+    "gradient_mask": "gradient_mask",
+    "gradient_interval": "gradient_interval",
+    "gradient_keep": "gradient_keep",
+    "boundary": "boundary",
+    "drift_delta": "drift_delta",
+    "drift_threshold": "drift_threshold",
+    "latent_replay": "latent_replay",
+    "cosine_scale": "cosine_scale",
 }
 
 
@@ -49,7 +66,8 @@ class Classifier:
     Args:
         bundle: path of a bundle, its bytes, or an opened `Bundle` (shared, not copied).
         max_classes: most classes, at most the bundle's capacity.
-        method: "finetune", "er", "derpp" or "er_ace".
+        method: a name of `edgecl.methods.METHODS`: "er", "derpp", "sparcl-derpp", ...; parameters given here win over
+            what the name sets.
         learning_rate, momentum, weight_decay: of the plain SGD step.
         batch_size: rows of one step; longer arrays are cut into consecutive steps of this many rows, in order, never
             shuffled.
@@ -57,6 +75,16 @@ class Classifier:
         alpha, beta: weights of the logit and the label term of DER++.
         class_mask: True restricts the current cross-entropy to the classes in the batch.
         augment_crop, augment_flip: pixels of random crop (0 = off); random horizontal flip.
+        structure: "static", "tdm", "set" or "rigl": how the structure of sparse layers moves.
+        growth: "random", "gradient" or "importance": where TDM grows.
+        structure_interval, structure_updates: steps between two updates; exchanges a task.
+        structure_inter, structure_intra: shares: extra weights at a task's start; exchanged in an update.
+        importance_current, importance_replay: weights a, b of the gradients in TDM's importance.
+        gradient_mask, gradient_interval, gradient_keep: "all", "dgm", "migu" or "hft"; steps between two choices; the
+            share that gets a gradient.
+        boundary, drift_delta, drift_threshold: "caller" or "drift": who ends a task; the drift test's numbers.
+        latent_replay: True keeps activations at the border of the frozen part in the buffer, in place of samples.
+        cosine_scale: factor of UER's cosine logits.
         random_state: integer seed 0..2**64-1; None = 0. Equal seeds and calls give equal bits.
         n_threads: threads of one call, -1 = all processors. Results do not depend on it.
         copy: "auto" converts arrays where it must; "error" refuses arrays that would have to be copied.
@@ -88,6 +116,22 @@ class Classifier:
         class_mask: bool | None = None,
         augment_crop: int | None = None,
         augment_flip: bool | None = None,
+        structure: str | None = None,
+        growth: str | None = None,
+        structure_interval: int | None = None,
+        structure_updates: int | None = None,
+        structure_inter: float | None = None,
+        structure_intra: float | None = None,
+        importance_current: float | None = None,
+        importance_replay: float | None = None,
+        gradient_mask: str | None = None,
+        gradient_interval: int | None = None,
+        gradient_keep: float | None = None,
+        boundary: str | None = None,
+        drift_delta: float | None = None,
+        drift_threshold: float | None = None,
+        latent_replay: bool | None = None,
+        cosine_scale: float | None = None,
         random_state: int | None = None,
         n_threads: int = 1,
         copy: str = "auto",
@@ -106,6 +150,22 @@ class Classifier:
         self.class_mask = class_mask
         self.augment_crop = augment_crop
         self.augment_flip = augment_flip
+        self.structure = structure
+        self.growth = growth
+        self.structure_interval = structure_interval
+        self.structure_updates = structure_updates
+        self.structure_inter = structure_inter
+        self.structure_intra = structure_intra
+        self.importance_current = importance_current
+        self.importance_replay = importance_replay
+        self.gradient_mask = gradient_mask
+        self.gradient_interval = gradient_interval
+        self.gradient_keep = gradient_keep
+        self.boundary = boundary
+        self.drift_delta = drift_delta
+        self.drift_threshold = drift_threshold
+        self.latent_replay = latent_replay
+        self.cosine_scale = cosine_scale
         self.random_state = random_state
         self.n_threads = n_threads
         self.copy = copy
@@ -392,9 +452,11 @@ class Classifier:
         if self.copy not in ("auto", "error"):
             raise ArgumentError(f"expected copy='auto' or 'error'; found {self.copy!r}; choose one of them")
         bundle = self._opened()
-        config = {
+        given = {
             field: getattr(self, name) for name, field in _CONFIG_FIELDS.items() if getattr(self, name) is not None
         }
+        named = {} if self.method is None else method_settings(self.method)
+        config = {**named, **given, **({"method": named["method"]} if named else {})}
         n_threads = (os.cpu_count() or 1) if self.n_threads == -1 else self.n_threads
         session = _core.Session(
             bundle.model, n_threads=min(n_threads, 64) if self.n_threads == -1 else n_threads, **config

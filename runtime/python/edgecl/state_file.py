@@ -19,18 +19,21 @@ MAGIC = 0x31534345  # "ECS1"
 VERSION = 1
 _HEADER_BYTES = 48
 _TRAILER_BYTES = 32
-_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY = range(1, 7)
+_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY = range(1, 8)
 _VELOCITY = 2
+_SELECTION = 4
 _SPARSE = 1
 
 
 @dataclass(frozen=True)
 class StateParameter:
-    """Values of one trainable parameter; `positions` are flat positions of the values of a sparse one, else None."""
+    """Values of one trainable parameter; `positions` are flat positions of the values of a sparse one, else None;
+    `selected` says which of these get a gradient, where a gradient mask outlives its step."""
 
     index: int
     values: NDArray[np.float32]
     positions: NDArray[np.uint32] | None
+    selected: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class StateFile:
         bundle_sha256: digest of the bundle that it belongs to, hex.
         sha256: of the state itself, hex; the same as the learner's `state_digest()`.
         config: max_classes, class_capacity, replay_capacity, input_dtype, logits_width, sample_bytes, learns, momentum.
-        counters: seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, reservoir_seen, learning_rate.
+        counters: seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, macs_paper, macs_paper_dense,
+            reservoir_seen, learning_rate, steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals.
         parameters: trainable parameters, ascending index.
         statistics: {operator: (running mean, running variance)}.
         classes: {"label", "name", "present", "samples_seen"} of every label ever issued.
@@ -108,7 +112,7 @@ def read_state(data: bytes) -> StateFile:
         raise _corrupt("a SHA-256 at the end that fits the rest", "another one")
     body = _Reader(memoryview(data)[_HEADER_BYTES:-_TRAILER_BYTES], "the sections")
     sections = {}
-    for wanted in range(_CONFIG, _REPLAY + 1):
+    for wanted in range(_CONFIG, _SPARSITY + 1):
         kind, _, n_bytes = body.unpack("IIQ")
         if kind != wanted:
             raise _corrupt(f"section {wanted}", f"section {kind}")
@@ -117,8 +121,13 @@ def read_state(data: bytes) -> StateFile:
     flags, max_classes, capacity, replay_capacity, dtype, logits_width, sample_bytes = sections[_CONFIG].unpack(
         "IIIIIIQ"
     )
-    numbers = sections[_COUNTERS].unpack("QQQQQQQQQfI")
-    names = ("seed", "step", "samples_learned", "tasks", "macs_learn", "macs_learn_dense", "reservoir_seen")
+    numbers = sections[_COUNTERS].unpack("QQQQQQQQQQQfI")
+    names = (
+        *("seed", "step", "samples_learned", "tasks", "macs_learn", "macs_learn_dense", "macs_paper"),
+        *("macs_paper_dense", "reservoir_seen"),
+    )
+    sparsity = sections[_SPARSITY].unpack("QQQQQQdddII")
+    sparsity_names = ("steps_in_task", "structure_updates", "weights_dropped", "weights_grown", "rehearsals")
     state = StateFile(
         bundle_sha256=bytes(data[16:48]).hex(),
         sha256=digest.hex(),
@@ -132,8 +141,12 @@ def read_state(data: bytes) -> StateFile:
             "learns": bool(flags & 1),
             "momentum": bool(flags & _VELOCITY),
         },
-        counters={**dict(zip(names, numbers, strict=False)), "learning_rate": numbers[9]},
-        parameters=_parameters(sections[_PARAMS], bool(flags & _VELOCITY)),
+        counters={
+            **dict(zip(names, numbers, strict=False)),
+            "learning_rate": numbers[11],
+            **dict(zip(sparsity_names, sparsity, strict=False)),
+        },
+        parameters=_parameters(sections[_PARAMS], bool(flags & _VELOCITY), bool(flags & _SELECTION)),
         statistics=_statistics(sections[_STATISTICS]),
         classes=_classes(sections[_CLASSES]),
         replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
@@ -166,14 +179,18 @@ def present_parameters(
     return dict(zip(names, shipped, strict=True))
 
 
-def _parameters(section: _Reader, velocity: bool) -> list[StateParameter]:
+def _parameters(section: _Reader, velocity: bool, selection: bool) -> list[StateParameter]:
     result = []
     for _ in range(section.list_length()):
         index, storage, n_values = section.unpack("IIQ")
         positions = section.array("<u4", n_values) if storage == _SPARSE else None
-        result.append(StateParameter(index, section.array("<f4", n_values), positions))
+        selected = None
+        values = section.array("<f4", n_values)
         if velocity:
             section.array("<f4", n_values)
+        if selection and positions is not None:
+            selected = np.frombuffer(section.take(n_values), np.uint8).astype(bool)
+        result.append(StateParameter(index, values, positions, selected))
     return result
 
 

@@ -1,0 +1,30 @@
+// Multiply-adds of learn steps as they are really done, with the structure and gradient mask of the moment.
+// Never here: clocks.
+#ifndef EDGECL_RUNTIME_LEARN_STEP_COST_H_
+#define EDGECL_RUNTIME_LEARN_STEP_COST_H_
+
+#include <stdint.h>
+
+#include "runtime/core/executor.h"
+#include "runtime/core/plan.h"
+
+namespace edgecl {
+
+// Per batch row; convolutions and linear layers, as the field counts.
+struct RowMacs {
+  uint64_t forward, input_gradient, weight_gradient;
+};
+// With the entries that are stored now, of the masked layers only the selected ones, and the first n_records of the
+// backward list. O(ops).
+RowMacs row_macs(const Plan& plan, const Buffers& buffers, uint32_t n_records = UINT32_MAX);
+// The same network with no weight left out and no gradient masked.
+RowMacs row_macs_dense(const Plan& plan);
+
+// The SparCL paper's count (Wang et al. 2022): every row goes forward, only current rows count backward.
+inline uint64_t paper_macs(const RowMacs& macs, uint64_t n_rows, uint64_t n_current) {
+  return n_rows * macs.forward + n_current * (macs.input_gradient + macs.weight_gradient);
+}
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_LEARN_STEP_COST_H_
