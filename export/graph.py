@@ -67,11 +67,11 @@ class Param:
     trainable: bool = False
     mask: NDArray[np.bool_] | None = None
 
-    def mask_in_source_order(self) -> NDArray[np.bool_]:
-        """The mask as the source's initialiser lies in memory. Only for parameters with a source and a mask."""
-        assert self.mask is not None and self.source is not None
-        mask = self.mask.T if self.transposed else self.mask
-        return np.ascontiguousarray(mask).reshape(self.source_shape)
+    def values_in_source_order(self) -> NDArray[np.float32]:
+        """The values as the source's initialiser lies in memory. Only for parameters with a source."""
+        assert self.source is not None
+        values = self.values.T if self.transposed else self.values
+        return np.ascontiguousarray(values).reshape(self.source_shape)
 
 
 @dataclass(eq=False)

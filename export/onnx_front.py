@@ -16,7 +16,7 @@ import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
-from edgecl.export.options import Distribution, ExportOptions, InitialMask, NamePredicate, Trainable
+from edgecl.export.options import Distribution, ExportOptions, InitialMask, InitialScale, NamePredicate, Trainable
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
@@ -39,6 +39,7 @@ def from_onnx(
     sparse_layers: Sequence[str] | NamePredicate | None = None,
     initial_mask: InitialMask = "magnitude",
     mask_seed: int = 0,
+    initial_scale: InitialScale = "none",
     structure_room: float = 0.01,
     classes: int | Sequence[str] | None = None,
     max_classes: int | None = None,
@@ -74,6 +75,7 @@ def from_onnx(
         sparse_layers,
         initial_mask,
         mask_seed,
+        initial_scale,
         structure_room,
         classes,
         max_classes,
@@ -138,12 +140,16 @@ class OnnxReference:
         except Exception:  # some operators of the evaluator are written for float32 only
             return None
 
-    def apply_mask(self, name: str, mask: NDArray[np.bool_]) -> None:
+    def weight(self, name: str) -> NDArray[np.float32]:
+        """As `parity.Reference`."""
+        return np.array(initialisers_of(self._model)[name], np.float32)
+
+    def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
         """As `parity.Reference`."""
         for tensor in self._model.graph.initializer:
             if tensor.name == name:
-                values = numpy_helper.to_array(tensor)
-                tensor.CopyFrom(numpy_helper.from_array(np.where(mask, values, values.dtype.type(0)), name))
+                dtype = numpy_helper.to_array(tensor).dtype
+                tensor.CopyFrom(numpy_helper.from_array(values.astype(dtype), name))
 
     def _evaluate(self, model: onnx.ModelProto, rows: NDArray[Any]) -> NDArray[Any]:
         evaluator = ReferenceEvaluator(model)

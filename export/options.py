@@ -18,6 +18,7 @@ NamePredicate = Callable[[str], bool]
 Trainable = str | Sequence[str] | NamePredicate
 Distribution = Literal["uniform", "erk"]
 InitialMask = Literal["magnitude", "random"]
+InitialScale = Literal["none", "variance"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ExportOptions:
     sparse_layers: Sequence[str] | NamePredicate | None = None
     initial_mask: InitialMask = "magnitude"
     mask_seed: int = 0
+    initial_scale: InitialScale = "none"
     structure_room: float = 0.01
     classes: int | Sequence[str] | None = None
     max_classes: int | None = None
@@ -56,6 +58,10 @@ class ExportOptions:
         if self.initial_mask not in ("magnitude", "random"):
             raise ExportError(
                 f"expected initial_mask 'magnitude' or 'random'; found {self.initial_mask!r}; choose one", -1
+            )
+        if self.initial_scale not in ("none", "variance"):
+            raise ExportError(
+                f"expected initial_scale 'none' or 'variance'; found {self.initial_scale!r}; choose one", -1
             )
         if (
             isinstance(self.trainable, str)

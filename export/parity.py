@@ -28,8 +28,11 @@ class Reference(Protocol):
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """The same in float64, or None where the model cannot."""
 
-    def apply_mask(self, name: str, mask: NDArray[np.bool_]) -> None:
-        """Zeroes the entries of initialiser `name` that the bundle does not store."""
+    def weight(self, name: str) -> NDArray[np.float32]:
+        """A copy of initialiser `name`."""
+
+    def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
+        """Gives initialiser `name` the values that the bundle stores, zero where it stores none."""
 
 
 def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.float64] | None) -> float:

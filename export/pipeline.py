@@ -35,7 +35,7 @@ class Prepared:
     trainable: str
     untrainable: list[Blocker]
     columns: int
-    masks: dict[str, np.ndarray]
+    sparse_weights: dict[str, np.ndarray]
 
 
 def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
@@ -49,7 +49,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
     simplify(graph)
     trainable, untrainable = choose_trainable(graph, options.trainable)
     columns = int(np.prod(graph.tensors[graph.output]))
-    masks: dict[str, np.ndarray] = {}
+    sparse: dict[str, np.ndarray] = {}
     if options.density < 1.0:
         layers = choose_sparse_layers(graph, options.sparse_layers)
         if not layers:
@@ -59,10 +59,14 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
                 -5,
             )
         apply_masks(
-            layers, densities(layers, options.density, options.distribution), options.initial_mask, options.mask_seed
+            layers,
+            densities(layers, options.density, options.distribution),
+            options.initial_mask,
+            options.mask_seed,
+            options.initial_scale,
         )
         masked = [op.weight() for op in layers if op.weight().mask is not None]
-        masks = {param.source: param.mask_in_source_order() for param in masked if param.source is not None}
+        sparse = {param.source: param.values_in_source_order() for param in masked if param.source is not None}
         frozen = [op.layer for op in layers if op.weight().mask is not None and not op.weight().trainable]
         if frozen:
             graph.notes.append(f"frozen layers were pruned, which training cannot make up for: {', '.join(frozen)}")
@@ -80,7 +84,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         classes=names,
         structure_room=max(options.structure_room, options.recipe.structure_room),
     )
-    return Prepared(plan, graph, backward, trainable, untrainable, columns, masks)
+    return Prepared(plan, graph, backward, trainable, untrainable, columns, sparse)
 
 
 def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: str) -> ExportReport:
@@ -98,8 +102,8 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     from edgecl.files import write_file_atomic
 
     prepared = prepare(graph, options, f"edgecl {__version__}, {source}")
-    for name, mask in prepared.masks.items():
-        reference.apply_mask(name, mask)
+    for name, values in prepared.sparse_weights.items():
+        reference.set_weight(name, values)
     raw = _calibration(options, graph)
     draft = _core.write_bundle(prepared.plan)
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)

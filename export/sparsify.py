@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op
-from edgecl.export.options import Distribution, InitialMask, NamePredicate
+from edgecl.export.options import Distribution, InitialMask, InitialScale, NamePredicate
 from numpy.typing import NDArray
 
 
@@ -87,11 +88,15 @@ def _weight_shape(op: Op) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def apply_masks(layers: Sequence[Op], kept: Sequence[float], how: InitialMask, seed: int) -> None:
+def apply_masks(
+    layers: Sequence[Op], kept: Sequence[float], how: InitialMask, seed: int, scale: InitialScale = "none"
+) -> None:
     """Sets `Param.mask` and zeroes the other weights; round(density * n) entries stay, at least one.
 
     "magnitude": the largest |w| of each layer (ties: the earlier position). "random": uniform without replacement,
         PCG64 from `seed`.
+    scale "variance": what stays is multiplied so that the layer keeps its sum of squares, and with it the variance of
+        its outputs at the start of training; pruning a fresh layer otherwise shrinks them by a constant factor.
     """
     generator = np.random.default_rng(seed)
     pick: Callable[[NDArray[np.float32], int], NDArray[np.int64]]
@@ -108,3 +113,8 @@ def apply_masks(layers: Sequence[Op], kept: Sequence[float], how: InitialMask, s
         mask[pick(flat, max(1, round(density * flat.size)))] = True
         weight.mask = mask.reshape(weight.values.shape)
         weight.values = np.where(weight.mask, weight.values, np.float32(0.0))
+        if scale == "variance":
+            squares = float(np.sum(np.square(flat, dtype=np.float64)))
+            left = float(np.sum(np.square(weight.values, dtype=np.float64)))
+            if left > 0:
+                weight.values = weight.values * np.float32(math.sqrt(squares / left))

@@ -19,7 +19,7 @@ import torch
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
-from edgecl.export.options import Distribution, ExportOptions, InitialMask, NamePredicate, Trainable
+from edgecl.export.options import Distribution, ExportOptions, InitialMask, InitialScale, NamePredicate, Trainable
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
@@ -41,6 +41,7 @@ def from_torch(
     sparse_layers: Sequence[str] | NamePredicate | None = None,
     initial_mask: InitialMask = "magnitude",
     mask_seed: int = 0,
+    initial_scale: InitialScale = "none",
     structure_room: float = 0.01,
     classes: int | Sequence[str] | None = None,
     max_classes: int | None = None,
@@ -66,6 +67,8 @@ def from_torch(
         sparse_layers: names, or a function of the layer name; default see `sparsify.choose_sparse_layers`.
         initial_mask: "magnitude" (largest weights of each layer) or "random".
         mask_seed: seed of random masks and of new head columns.
+        initial_scale: "none", or "variance": the kept weights are multiplied so that each layer keeps its sum of
+            squares; for networks that were not trained yet.
         structure_room: room for weights to come in sparse layers, as a fraction of the layer's weights (0.01 for
             SparCL's exchanges).
         classes: their names, or how many of the head's columns are classes already; default all columns, named "0",
@@ -94,6 +97,7 @@ def from_torch(
         sparse_layers,
         initial_mask,
         mask_seed,
+        initial_scale,
         structure_room,
         classes,
         max_classes,
@@ -143,11 +147,15 @@ class TorchReference:
         except RuntimeError:  # a module that makes float32 tensors of its own
             return None
 
-    def apply_mask(self, name: str, mask: NDArray[np.bool_]) -> None:
+    def weight(self, name: str) -> NDArray[np.float32]:
+        """As `parity.Reference`."""
+        return np.array(self._module.state_dict()[name].numpy(), np.float32)
+
+    def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
         """As `parity.Reference`."""
         tensor = self._module.state_dict()[name]
         with torch.no_grad():
-            tensor.masked_fill_(torch.from_numpy(~mask), 0.0)
+            tensor.copy_(torch.from_numpy(values))
 
 
 def _example_rows(example: torch.Tensor | NDArray[np.float32]) -> torch.Tensor:

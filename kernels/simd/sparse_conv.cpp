@@ -30,8 +30,9 @@ struct Gather {
 struct GatherScratch {
   int32_t* offset;  // [channel_block * taps]
   float* packed;
-  float* spill;
+  float* spill;  // kPixels: one for each native vector of the 16 lanes
   float* partial;
+  int32_t* line;  // [kLinesAhead]
 };
 
 GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCursor* cursor) {
@@ -42,8 +43,10 @@ GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCurso
   s.offset = cursor->take<int32_t>(static_cast<int64_t>(p.channel_block) * p.taps);
   s.packed = cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * layout.channel +
                                  kTileFloatsMost);
-  s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? static_cast<int64_t>(p.rows) * kTileFloatsMost : 0);
+  const int64_t spills = plan.form == GatherForm::kPixels ? kParts : 1;
+  s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? spills * p.rows * kTileFloatsMost : 0);
   s.partial = cursor->take<float>(kTileFloatsMost);
+  s.line = cursor->take<int32_t>(kLinesAhead);
   return s;
 }
 
@@ -134,9 +137,11 @@ class RegionRunner {
                  scratch.offset);
   }
 
-  void run(int64_t group, const Region& region, int64_t row_begin, int64_t row_end) const {
+  // `next`: the region that comes after this one, or null; `next_group`: its group.
+  void run(int64_t group, const Region& region, int64_t row_begin, int64_t row_end, int64_t next_group,
+           const Region* next) const {
     const SparsePattern& p = g_.pattern;
-    const float* source = g_.source.data + group * g_.source.channels * g_.source.plane();
+    const float* source = source_of(group);
     SparseTileJob job = {};
     job.row_start = p.row_start;
     job.index = p.index;
@@ -153,6 +158,8 @@ class RegionRunner {
     job.accumulate = g_.accumulate;
     job.target_row = g_.target.plane();
     job.partial = scratch_.partial;
+    SourceAhead ahead = {};
+    job.ahead = &ahead;
     if (plan_.pack_all) pack(source, region, 0, p.channels);
 
     PartialTarget t = {};
@@ -167,7 +174,7 @@ class RegionRunner {
     t.valid_row = static_cast<int64_t>(region.columns) * t.lanes;
     job.target_pitch = t.row_step;
     if (plan_.form == GatherForm::kPixels)
-      run_pixel_tiles(job, t, source, region, target);
+      run_pixel_tiles(job, t, source, region, next ? source_of(next_group) : nullptr, next, target);
     else if (plan_.form == GatherForm::kRows)
       run_row_tiles(job, t, source, region, target);
     else
@@ -181,24 +188,29 @@ class RegionRunner {
   }
 
   void run_pixel_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
-                       float* target) const {
+                       const float* next_source, const Region* next, float* target) const {
     for (int i = 0; i < region.rows; i += plan_.tile_rows)
-      for (int j = 0; j < region.columns; j += plan_.tile_columns)
-        for (int s = 0; s < kParts; s++) {
-          t.rows = region.rows - i < plan_.tile_rows ? region.rows - i : plan_.tile_rows;
-          t.columns = region.columns - j < plan_.tile_columns ? region.columns - j : plan_.tile_columns;
-          job.direct = t.rows == plan_.tile_rows && t.columns == plan_.tile_columns;
-          job.target = target + i * t.row_step + j * t.column_step + s * kVec;
-          job.target_step = t.column_step;
-          run_groups(job, source, region, i * layout_.pitch + j * 16 + s * kVec, [&] {
+      for (int j = 0; j < region.columns; j += plan_.tile_columns) {
+        t.rows = region.rows - i < plan_.tile_rows ? region.rows - i : plan_.tile_rows;
+        t.columns = region.columns - j < plan_.tile_columns ? region.columns - j : plan_.tile_columns;
+        job.direct = t.rows == plan_.tile_rows && t.columns == plan_.tile_columns;
+        job.target_step = t.column_step;
+        float* const tile_target = target + i * t.row_step + j * t.column_step;
+        run_groups(job, source, region, next_source, next, i * layout_.pitch + j * 16, [&] {
+          const float* const packed = job.packed;
+          for (int s = 0; s < kParts; s++) {
+            job.packed = packed + s * kVec;
+            job.target = tile_target + s * kVec;
+            job.spill = scratch_.spill + s * g_.pattern.rows * kTileFloats;
             if (plan_.tile_rows == 4)
               run_pixels<4>(job, t);
             else if (plan_.tile_rows == 2)
               run_pixels<2>(job, t);
             else
               run_pixels<1>(job, t);
-          });
-        }
+          }
+        });
+      }
   }
 
   void run_row_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
@@ -212,7 +224,7 @@ class RegionRunner {
         t.floats = t.valid_row - f < tile_floats ? t.valid_row - f : tile_floats;
         job.direct = t.rows == plan_.tile_rows && t.floats == tile_floats && t.column_step == t.lanes;
         job.target = job.direct ? target + i * t.row_step + f : target;
-        run_groups(job, source, region, t.first, [&] {
+        run_groups(job, source, region, nullptr, nullptr, t.first, [&] {
           if (plan_.tile_columns == kSparseTile / kSparseRows)
             run_vectors<kSparseRows, kSparseTile / kSparseRows>(job, t);
           else
@@ -241,7 +253,7 @@ class RegionRunner {
                                        : vectors;
       job.direct = adjoining && t.floats == static_cast<int64_t>(width) * kVec;
       job.target = job.direct ? target + f : target;
-      run_groups(job, source, region, f, [&] { run_flat(width, job, t); });
+      run_groups(job, source, region, nullptr, nullptr, f, [&] { run_flat(width, job, t); });
     }
   }
 
@@ -268,10 +280,25 @@ class RegionRunner {
     }
   }
 
-  // Passes over the channel blocks; `tile` runs the job of one pass.
+  const float* source_of(int64_t group) const {
+    return g_.source.data + group * g_.source.channels * g_.source.plane();
+  }
+
+  // Lets the rows of the coming pass ask for channels [begin, end) of a region.
+  void look_ahead(SourceAhead* ahead, const Region& region, const float* source, int64_t begin, int64_t end,
+                  int64_t rows) const {
+    ahead->line = scratch_.line;
+    ahead->lines =
+        source_lines(layout_, g_.h, g_.w, g_.source.height, g_.source.width, region.row, region.column, scratch_.line);
+    ahead->aim(source, g_.source.plane(), begin, end, rows);
+  }
+
+  // Passes over the channel blocks; `tile` runs the job of one pass. `next`: the region after this one, or null.
   template <class Tile>
-  void run_groups(SparseTileJob& job, const float* source, const Region& region, int64_t at, Tile tile) const {
+  void run_groups(SparseTileJob& job, const float* source, const Region& region, const float* next_source,
+                  const Region* next, int64_t at, Tile tile) const {
     const SparsePattern& p = g_.pattern;
+    const int64_t group = static_cast<int64_t>(plan_.group_blocks) * p.channel_block;
     for (int b = 0; b < p.n_blocks; b += plan_.group_blocks) {
       job.block_begin = b;
       job.block_end = b + plan_.group_blocks < p.n_blocks ? b + plan_.group_blocks : p.n_blocks;
@@ -281,8 +308,15 @@ class RegionRunner {
       if (plan_.pack_all) {
         job.packed += b * job.block_floats;
       } else {
-        const int64_t end = static_cast<int64_t>(job.block_end) * p.channel_block;
-        pack(source, region, static_cast<int64_t>(b) * p.channel_block, end < p.channels ? end : p.channels);
+        const int64_t begin = static_cast<int64_t>(b) * p.channel_block, end = begin + group, after = end + group;
+        pack(source, region, begin, end < p.channels ? end : p.channels);
+        if (plan_.form == GatherForm::kPixels && g_.source.size() > kNearFloats) {
+          const int64_t rows = job.row_end - job.row_begin;
+          if (!job.last)
+            look_ahead(job.ahead, region, source, end, after < p.channels ? after : p.channels, rows);
+          else if (next)
+            look_ahead(job.ahead, *next, next_source, 0, group < p.channels ? group : p.channels, rows);
+        }
       }
       tile();
     }
@@ -302,17 +336,22 @@ void run_gather(const Gather& g, const GatherPlan& plan, const GatherScratch& sc
   int64_t begin, end;
   share(g.source.groups * down * across * rows, part, n_parts, &begin, &end);
   if (begin == end) return;
+  const auto region_at = [&](int64_t place) {
+    Region r;
+    r.row = static_cast<int>(place / across % down) * plan.region_rows;
+    r.column = static_cast<int>(place % across) * plan.region_columns;
+    r.rows = g.h.out - r.row < plan.region_rows ? g.h.out - r.row : plan.region_rows;
+    r.columns = g.w.out - r.column < plan.region_columns ? g.w.out - r.column : plan.region_columns;
+    return r;
+  };
   const RegionRunner runner(g, plan, scratch);
   while (begin < end) {
     const int64_t place = begin / rows, row_begin = begin % rows;
     const int64_t row_end = end - place * rows < rows ? end - place * rows : rows;
-    Region region;
-    region.row = static_cast<int>(place / across % down) * plan.region_rows;
-    region.column = static_cast<int>(place % across) * plan.region_columns;
-    region.rows = g.h.out - region.row < plan.region_rows ? g.h.out - region.row : plan.region_rows;
-    region.columns = g.w.out - region.column < plan.region_columns ? g.w.out - region.column : plan.region_columns;
-    runner.run(place / across / down, region, row_begin, row_end);
     begin = place * rows + row_end;
+    const Region next = region_at(place + 1);
+    runner.run(place / across / down, region_at(place), row_begin, row_end, (place + 1) / across / down,
+               begin < end ? &next : nullptr);
   }
 }
 

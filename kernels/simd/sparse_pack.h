@@ -49,6 +49,57 @@ EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const A
   }
 }
 
+constexpr int kLinesAhead = 256;
+
+// Offsets of the cache lines that pack_plane16 reads of a plane, from the plane's start. Of a larger region
+// the rest is left to the hardware.
+static inline int source_lines(const PackLayout& layout, const Axis& h, const Axis& w, int height, int width, int row,
+                               int column, int32_t* line) {
+  const int columns = static_cast<int>(layout.pitch / 16);
+  int n = 0;
+  for (int cw = 0; cw < w.classes; cw++) {
+    const PackColumns c = pack_columns(w, cw, column, columns, width);
+    for (int ch = 0; ch < h.classes; ch++) {
+      int source = h.class_start(ch) + row * h.step;
+      for (int i = 0; i < layout.class_rows; i++, source += h.step) {
+        if (source < 0 || source >= height) continue;
+        for (int j = c.low; j < c.high && n < kLinesAhead; j++)
+          line[n++] = (source * width + c.first + j * w.step) * 16;
+      }
+    }
+  }
+  return n;
+}
+
+// What will be packed next, asked for a few cache lines at a time while rows are computed, so that far memory is read
+// behind the multiply-adds.
+struct SourceAhead {
+  const int32_t* line;  // floats from a plane's start, one per cache line that will be read of it
+  int lines;
+  int per_row;         // lines that one row asks for
+  const float* plane;  // the plane that `at` lies in
+  int64_t plane_floats;
+  int at, planes;  // next line; planes that are left
+
+  // Channels [begin, end) of the source planes at `source` (of channel 0), while `rows` rows are computed.
+  void aim(const float* source, int64_t floats, int64_t begin, int64_t end, int64_t rows) {
+    at = 0;
+    plane = source + begin * floats;
+    plane_floats = floats;
+    planes = lines > 0 ? static_cast<int>(end - begin) : 0;
+    per_row = static_cast<int>((lines * (end - begin) + rows - 1) / rows);
+  }
+  EDGECL_ALWAYS_INLINE void ask() {
+    for (int i = 0; i < per_row && planes > 0; i++) {
+      __builtin_prefetch(plane + line[at], 0, 2);
+      if (++at < lines) continue;
+      at = 0;
+      plane += plane_floats;
+      planes--;
+    }
+  }
+};
+
 // Channels [begin, end) of the source planes at `source` (of channel 0).
 static inline void pack_channels(const PackLayout& layout, const Axis& h, const Axis& w, const Tensor& source_shape,
                                  const float* source, int row, int column, int64_t begin, int64_t end, float* packed) {

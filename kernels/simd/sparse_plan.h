@@ -27,6 +27,7 @@ constexpr int kSparseTile = 8, kSparseRows = 2;
 constexpr int kSparseTileMost = kSparseTile + kSparseRows;
 constexpr int64_t kFirstCacheFloats = 7 * 1024;     // what a pass over the rows should touch of the packed source
 constexpr int64_t kSecondCacheFloats = 112 * 1024;  // what a packed region should keep to
+constexpr int64_t kNearFloats = 512 * 1024;         // a source up to this size is near enough not to be asked for ahead
 
 // The forward kernel and the input gradient are one gather: target(row, i, j) = chain of value * source(channel, i, j
 // shifted by the tap).
@@ -95,7 +96,7 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   p.group_blocks = limit(kFirstCacheFloats / (tile * channel_block), 1, n_blocks);
   p.region_rows = rows;
   p.region_columns = columns;
-  p.pack_all = tile * channels <= kSecondCacheFloats || n_blocks == 1;
+  p.pack_all = n_blocks == 1 || (p.form != GatherForm::kPixels && tile * channels <= kSecondCacheFloats);
   if (!p.pack_all) return p;
   const int64_t budget = kSecondCacheFloats / channels;
   while (p.region_columns < w->out && tile_floats(h, *w, p.region_rows, p.region_columns + columns, lanes) <= budget)

@@ -5,6 +5,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/simd/simd.h"
+#include "kernels/simd/sparse_pack.h"
 #include "kernels/simd/sparse_plan.h"
 
 namespace edgecl::EDGECL_LEVEL {
@@ -31,7 +32,10 @@ struct SparseTileJob {
       target_step;  // floats between rows of the pattern, tile rows, vectors of a tile row
   bool direct;
   float* partial;  // [vectors][kVec]
+  SourceAhead* ahead;
 };
+
+constexpr int kRowsAhead = 2;  // a row's target lines are asked for while the row before the last one is computed
 
 EDGECL_INLINE vec sparse_activate(vec x, const ActivationSpec& a) {
   if (a.kind == Activation::kRelu) return vmax(x, vzero());
@@ -58,6 +62,13 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
     } else {
       EDGECL_UNROLL
       for (int i = 0; i < kCount; i++) acc[i] = vload(spill + i * kVec);
+    }
+    job.ahead->ask();
+    if (job.last && job.direct) {
+      const float* soon = job.target + (row + kRowsAhead) * job.target_row;
+      EDGECL_UNROLL
+      for (int r = 0; r < kRows; r++) EDGECL_UNROLL
+      for (int c = 0; c < kColumns; c++) __builtin_prefetch(soon + r * job.target_pitch + c * job.target_step, 1);
     }
     const float* packed = job.packed;
     for (int b = job.block_begin; b < job.block_end; b++, packed += job.block_floats) {

@@ -26,12 +26,12 @@ struct ParamBuffers {
   SparsePattern pattern;     // sparse only
   SparsePattern transposed;  // sparse and an input gradient is computed, else row_start == null
   float* transposed_value;   // [nnz], gathered once per backward pass
-  uint64_t capacity;         // scalars that value, gradient and velocity have room for: n may move within it when sparse
-  uint8_t* selection;  // [capacity] room for a gradient mask; sparse and trainable only and when asked for, else null
+  uint64_t capacity;    // scalars that value, gradient and velocity have room for: n may move within it when sparse
+  uint8_t* selection;   // [capacity] room for a gradient mask; sparse and trainable only and when asked for, else null
   uint64_t n_selected;  // entries with selection[k] != 0
-  bool masked;         // only entries with selection[k] != 0 get a gradient (the others +0, without the work)
-  bool skip_gradient;  // the weight and its bias get the gradient +0, without the work
-  bool rests;          // takes no part in the pass under way: gradient and value stay as they are, without the work
+  bool masked;          // only entries with selection[k] != 0 get a gradient (the others +0, without the work)
+  bool skip_gradient;   // the weight and its bias get the gradient +0, without the work
+  bool rests;           // takes no part in the pass under way: gradient and value stay as they are, without the work
 };
 
 // Statistics of one normalisation op; all null for other ops. Batch norm: arrays [C]. Group norm: only batch_mean and
@@ -141,7 +141,8 @@ void forward_ops(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode m
 // `n_records`: the first so many alone, where what lies below them rests.
 void backward(const Plan& plan, const Buffers& buffers, uint32_t rows, uint32_t n_records = UINT32_MAX);
 
-// Every gradient of a trainable parameter that does not rest, and every batch statistic that commit_statistics would take over, is finite.
+// Every gradient of a trainable parameter that does not rest, and every batch statistic that commit_statistics would
+// take over, is finite.
 bool gradients_finite(const Plan& plan, const Buffers& buffers);
 
 // running = (1 - momentum) * running + momentum * batch for every batch norm that follows the batch; then running_rstd.

@@ -117,8 +117,8 @@ void StructureWriter::finish() {
 void rebuild_transposed(ParamBuffers* param) {
   SparsePattern& transposed = param->transposed;
   if (transposed.row_start == nullptr) return;
-  sparse_transpose(param->pattern, const_cast<uint32_t*>(transposed.row_start),
-                   const_cast<uint16_t*>(transposed.index), const_cast<uint32_t*>(transposed.source));
+  sparse_transpose(param->pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index),
+                   const_cast<uint32_t*>(transposed.source));
   transposed.nnz = param->pattern.nnz;
 }
 

@@ -49,8 +49,8 @@ void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented
   run_kernel(session.buffers, session.buffers.kernels->input_normalize, args);
 }
 
-Status check_loaded_input(const Session& session, uint32_t rows) {
-  const Tensor x = plan_tensor(*session.plan, session.buffers, 0, rows, Mode::kLearn);
+Status check_loaded_input(const Session& session, uint32_t rows, Mode mode) {
+  const Tensor x = plan_tensor(*session.plan, session.buffers, 0, rows, mode);
   if (magnitudes_within(x.data, static_cast<uint64_t>(x.size()), kLargestInput)) return Status();
   return failure(
       EDGECL_E_NUMERIC,

@@ -33,7 +33,7 @@ void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented
 // and then sit in the replay buffer, where each step that draws it would be refused, for ever.
 constexpr float kLargestInput = 1e12f;
 // E_NUMERIC when tensor 0, loaded for a learn step of `rows` rows, goes beyond it.
-Status check_loaded_input(const Session& session, uint32_t rows);
+Status check_loaded_input(const Session& session, uint32_t rows, Mode mode);
 
 }  // namespace edgecl
 

@@ -5,6 +5,7 @@
 #include <float.h>
 
 #include "runtime/core/executor.h"
+#include "runtime/learn/latent_replay.h"
 #include "runtime/learn/method.h"
 #include "runtime/learn/structure.h"
 
@@ -104,6 +105,7 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
   EDGECL_RETURN_IF_FAILED(check_number("weight_decay", config.weight_decay, 0.0f, FLT_MAX, "[0, 3.4e38]"));
   EDGECL_RETURN_IF_FAILED(check_number("alpha", config.alpha, 0.0f, FLT_MAX, "[0, 3.4e38]"));
   EDGECL_RETURN_IF_FAILED(check_number("beta", config.beta, 0.0f, FLT_MAX, "[0, 3.4e38]"));
+  EDGECL_RETURN_IF_FAILED(check_latent_replay(plan, config));
   EDGECL_RETURN_IF_FAILED(check_method(plan, config));
   return check_structure(plan, config);
 }

@@ -1,7 +1,7 @@
 // Magnitude-based gradient updating: of each sparse layer the output rows that spoke loudest in the step are updated.
 // Never here: selection by rank (top_k.h).
-// Du, Cheng, Luo, Qiu, Huang, Cheung, Cheng, Fu 2024, "Unlocking continual learning abilities in language models". Their
-// share is 0.3. An activation that was fused into the layer is part of its output here.
+// Du, Cheng, Luo, Qiu, Huang, Cheung, Cheng, Fu 2024, "Unlocking continual learning abilities in language models".
+// Their share is 0.3. An activation that was fused into the layer is part of its output here.
 #include <math.h>
 
 #include "runtime/core/executor_ops.h"
@@ -48,8 +48,8 @@ void after_forward(void* user, uint32_t op) {
     const StructureLayer& layer = session->structure.layers[i];
     if (layer.op != op) continue;
     ParamBuffers& param = session->buffers.params[layer.param];
-    const Tensor y =
-        plan_tensor(*session->plan, session->buffers, session->plan->ops[op].output, session->step.n_rows, Mode::kLearn);
+    const Tensor y = plan_tensor(*session->plan, session->buffers, session->plan->ops[op].output, session->step.n_rows,
+                                 Mode::kLearn);
     const uint32_t rows = static_cast<uint32_t>(param.pattern.rows);
     const uint32_t most = share_of(session->config.sparsity.gradient_keep, rows);
     for (uint32_t row = 0; row < rows; row++)

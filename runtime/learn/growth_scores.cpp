@@ -107,8 +107,8 @@ uint32_t cut_back(GrowthScratch* scratch, uint32_t n, uint32_t most) {
 }
 
 // Collects the positions of a piece that hold no weight.
-uint32_t collect(const SparsePattern& layer, const SparsePattern& piece, uint32_t first, uint32_t last, float a, float b,
-                 uint32_t most, uint32_t n, GrowthScratch* scratch) {
+uint32_t collect(const SparsePattern& layer, const SparsePattern& piece, uint32_t first, uint32_t last, float a,
+                 float b, uint32_t most, uint32_t n, GrowthScratch* scratch) {
   const uint32_t width = position_width(layer);
   for (int32_t block = 0; block < layer.n_blocks; block++) {
     for (uint32_t row = first; row < last; row++) {
@@ -121,9 +121,8 @@ uint32_t collect(const SparsePattern& layer, const SparsePattern& piece, uint32_
         }
         const float g = scratch->gradient[k];
         scratch->keys[n] = static_cast<uint32_t>(unit) * width + piece.index[k];
-        scratch->scores[n] = scratch->current
-                                 ? a * fabsf(scratch->current[k]) + b * fabsf(g - scratch->current[k])
-                                 : fabsf(g);
+        scratch->scores[n] =
+            scratch->current ? a * fabsf(scratch->current[k]) + b * fabsf(g - scratch->current[k]) : fabsf(g);
         if (++n == 2 * most) n = cut_back(scratch, n, most);
       }
     }
@@ -131,7 +130,8 @@ uint32_t collect(const SparsePattern& layer, const SparsePattern& piece, uint32_
   return n;
 }
 
-void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, const Tensor& dy, const Tensor& current) {
+void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, const Tensor& dy,
+                     const Tensor& current) {
   GrowthScratch& scratch = session->structure.scores;
   const format::SparsityRecord& sparsity = session->config.sparsity;
   const SparsePattern& pattern = session->buffers.params[layer->param].pattern;
@@ -146,8 +146,7 @@ void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, c
     const SparsePattern piece = full_rows(pattern, first, last, &view);
     weight_gradient(*session, layer->op, x, dy, piece, nullptr, view.gradient);
     if (split) weight_gradient(*session, layer->op, x, current, piece, nullptr, view.current);
-    n = collect(pattern, piece, first, last, sparsity.importance_current, sparsity.importance_replay,
-                wanted, n, &view);
+    n = collect(pattern, piece, first, last, sparsity.importance_current, sparsity.importance_replay, wanted, n, &view);
   }
   layer->growth.n = cut_back(&view, n, wanted);
   if (layer->growth.n > 0) memcpy(layer->growth.keys, view.keys, layer->growth.n * sizeof(uint32_t));
@@ -198,12 +197,11 @@ size_t growth_scratch_bytes(const Plan& plan, const KernelTable& kernels, const 
       const Tensor x = pass.tensor(record.inputs[0]), dy = pass.tensor(record.output);
       SparsePattern piece = pattern_shape(param);
       piece.nnz = static_cast<uint32_t>(piece_entries(piece));
-      const size_t bytes =
-          record.kind == format::kOpConv
-              ? kernels.sparse_conv_backward_weight_scratch_bytes(
-                    SparseConvBackwardWeightArgs{x, dy, piece, nullptr, nullptr, nullptr, op_conv_shape(record)})
-              : kernels.sparse_linear_backward_weight_scratch_bytes(
-                    SparseLinearBackwardWeightArgs{x, dy, piece, nullptr, nullptr, nullptr});
+      const size_t bytes = record.kind == format::kOpConv
+                               ? kernels.sparse_conv_backward_weight_scratch_bytes(SparseConvBackwardWeightArgs{
+                                     x, dy, piece, nullptr, nullptr, nullptr, op_conv_shape(record)})
+                               : kernels.sparse_linear_backward_weight_scratch_bytes(
+                                     SparseLinearBackwardWeightArgs{x, dy, piece, nullptr, nullptr, nullptr});
       if (bytes > most) most = bytes;
     });
   }

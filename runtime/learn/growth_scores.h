@@ -23,12 +23,12 @@ struct GrowthCandidates {
 
 // The dense gradient is made a few output rows at a time, as the gradient of a pattern in which these rows are full.
 struct GrowthScratch {
-  uint32_t* row_start = nullptr;  // [largest units + 1]
-  uint16_t* index = nullptr;      // [entries of a piece]
-  float* gradient = nullptr;      // [entries of a piece]
-  float* current = nullptr;       // the same, of the current rows alone; null when importance does not split
+  uint32_t* row_start = nullptr;     // [largest units + 1]
+  uint16_t* index = nullptr;         // [entries of a piece]
+  float* gradient = nullptr;         // [entries of a piece]
+  float* current = nullptr;          // the same, of the current rows alone; null when importance does not split
   float* output_gradient = nullptr;  // [largest layer output] with replayed rows at zero; null likewise
-  uint32_t* keys = nullptr;       // [2 * most candidates] with their scores, cut back to the best when full
+  uint32_t* keys = nullptr;          // [2 * most candidates] with their scores, cut back to the best when full
   float* scores = nullptr;
   uint8_t* best = nullptr;
 

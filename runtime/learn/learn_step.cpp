@@ -128,21 +128,23 @@ void admit_rows(Session* session, const Batch& batch, const int32_t* labels) {
     if (slot == kNoSlot) continue;
     const float* logits =
         session->step.logits ? session->step.logits + static_cast<uint64_t>(r) * session->classes.n_columns : nullptr;
-    replay_store(&session->replay, slot, batch.sample(*session, r), labels[r], logits);
+    // The raw sample; with latent replay its activations at the border (forward_step).
+    replay_store(&session->replay, slot, session->step.samples[r], labels[r], logits);
   }
 }
 
 void count_step(Session* session, uint32_t n_rows, uint32_t n_current, const RowMacs& macs, StepReport* report) {
   const RowMacs& dense = session->macs_dense;
   Counters& c = session->counters;
-  report->macs_forward = n_rows * macs.forward;
+  report->macs_forward = forward_macs(macs, n_rows, n_current);
   report->macs_backward = n_rows * (macs.input_gradient + macs.weight_gradient);
   report->macs_paper = paper_macs(macs, n_rows, n_current);
   c.step++;
   c.steps_in_task++;
   c.samples_learned += n_current;
   c.macs_learn += report->macs_forward + report->macs_backward;
-  c.macs_learn_dense += n_rows * (dense.forward + dense.input_gradient + dense.weight_gradient);
+  c.macs_learn_dense +=
+      forward_macs(dense, n_rows, n_current) + n_rows * (dense.input_gradient + dense.weight_gradient);
   c.macs_paper += report->macs_paper;
   c.macs_paper_dense += paper_macs(dense, n_rows, n_current);
 }
@@ -228,10 +230,8 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
   }
   gather_rows(session, batch, n_replayed);
   const uint32_t n_rows = batch.n + n_replayed;
-  load_input(*session, n_rows, Mode::kLearn, session->step.crop_y != nullptr);
-  EDGECL_RETURN_IF_FAILED(check_loaded_input(*session, n_rows));
   begin_step(session, n_rows, batch.n);
-  forward(plan, session->buffers, n_rows, Mode::kLearn);
+  EDGECL_RETURN_IF_FAILED(forward_step(session, session->step.crop_y != nullptr));
   report_correct(*session, row_report->correct);
 
   LossPlan terms = {};
@@ -246,7 +246,7 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
   for (uint32_t r = 0; row_report->loss && r < batch.n; r++)
     row_report->loss[r] = session->step.loss_rows[r] / terms.terms[0].row_weight;
   backward(plan, session->buffers, n_rows);
-  const RowMacs macs = row_macs(plan, session->buffers);
+  const RowMacs macs = row_macs(plan, session->buffers, session->border.op);
   const SgdRates rates = {session->counters.learning_rate, session->config.momentum, session->config.weight_decay};
   UpdateBounds bounds = session->bounds;
   if (!update_is_sound(plan, session->buffers, rates, &bounds)) {

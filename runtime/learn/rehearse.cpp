@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "runtime/learn/augment.h"
-#include "runtime/learn/batch.h"
 #include "runtime/learn/loss.h"
 #include "runtime/learn/method.h"
 #include "runtime/learn/streams.h"
@@ -84,11 +83,12 @@ uint32_t gather(Session* session) {
 }
 
 void count_step(Session* session, uint32_t n_rows, uint32_t n_records) {
-  const RowMacs macs = row_macs(*session->plan, session->buffers, n_records), &dense = session->macs_dense;
+  const RowMacs macs = row_macs(*session->plan, session->buffers, session->border.op, n_records);
+  const RowMacs& dense = session->macs_dense;
   Counters& c = session->counters;
   c.rehearsals++;
-  c.macs_learn += n_rows * (macs.forward + macs.input_gradient + macs.weight_gradient);
-  c.macs_learn_dense += n_rows * (dense.forward + dense.input_gradient + dense.weight_gradient);
+  c.macs_learn += forward_macs(macs, n_rows, 0) + n_rows * (macs.input_gradient + macs.weight_gradient);
+  c.macs_learn_dense += forward_macs(dense, n_rows, 0) + n_rows * (dense.input_gradient + dense.weight_gradient);
   c.macs_paper += paper_macs(macs, n_rows, 0);
   c.macs_paper_dense += paper_macs(dense, n_rows, 0);
 }
@@ -96,10 +96,8 @@ void count_step(Session* session, uint32_t n_rows, uint32_t n_records) {
 Status rehearse_step(Session* session, uint32_t n_records, float* loss) {
   const Plan& plan = *session->plan;
   const uint32_t n = gather(session);
-  load_input(*session, n, Mode::kLearn, session->step.crop_y != nullptr);
-  EDGECL_RETURN_IF_FAILED(check_loaded_input(*session, n));
   session->buffers.probe = LayerProbe();
-  forward(plan, session->buffers, n, Mode::kLearn);
+  EDGECL_RETURN_IF_FAILED(forward_step(session, session->step.crop_y != nullptr));
   StepRows rows = {};
   rows.n[kSegmentDraw1] = n;
   rows.n_present = session->classes.n_present;

@@ -36,6 +36,9 @@ void plan_step_memory(Arena* arena, const Plan& plan, const SessionConfig& confi
     memory.targets = arena->take<const float*>(rows);
     memory.logits = arena->take<float>(config.max_batch * columns);
   }
+  const Border border = config_border(plan, config);
+  if (border.op != 0)
+    memory.latents = arena->take<float>(config.max_batch * tensor_row_floats(plan.tensors[border.tensor]));
   if (learning && config.method == format::kMethodUer) memory.cosine = plan_cosine(arena, config.max_batch, columns);
   if (learning && config.sparsity.gradient_mask == format::kGradientMigu) {
     uint32_t most = 0;
@@ -91,8 +94,8 @@ void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, co
   plan_learnable(arena, plan, learnable, &buffers);
   plan_classes(arena, plan, config.max_classes, &session->classes);
   const uint32_t replay_capacity = config.predict_only ? 0 : config.replay_capacity;
-  plan_replay(arena, replay_capacity, sample_bytes(plan), config_stores_logits(config) ? plan.model->class_capacity : 0,
-              &session->replay);
+  plan_replay(arena, replay_capacity, exemplar_bytes(plan, config),
+              config_stores_logits(config) ? plan.model->class_capacity : 0, &session->replay);
   plan_step_memory(arena, plan, config, &session->step);
   plan_structure(arena, plan, config, &session->structure);
 
@@ -116,7 +119,8 @@ void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, co
   session->buffers = buffers;
   session->sample_bytes = sample_bytes(plan);
   session->sample_elements = sample_elements(plan);
-  session->macs_dense = row_macs_dense(plan);
+  session->border = config_border(plan, config);
+  session->macs_dense = row_macs_dense(plan, session->border.op);
 }
 
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config) {

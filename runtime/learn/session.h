@@ -14,6 +14,7 @@
 #include "runtime/learn/config.h"
 #include "runtime/learn/cosine_logits.h"
 #include "runtime/learn/drift.h"
+#include "runtime/learn/latent_replay.h"
 #include "runtime/learn/optimizer.h"
 #include "runtime/learn/replay.h"
 #include "runtime/learn/step_cost.h"
@@ -31,27 +32,28 @@ struct Counters {
   uint64_t macs_paper, macs_paper_dense;  // step_cost.h
   uint64_t steps_in_task;
   uint64_t structure_updates, weights_dropped, weights_grown;
-  uint64_t rehearsals;   // rehearsal steps done
-  uint32_t mask_stale;   // 1: the structure changed since the gradient mask was chosen
-  float learning_rate;   // of the steps to come
+  uint64_t rehearsals;  // rehearsal steps done
+  uint32_t mask_stale;  // 1: the structure changed since the gradient mask was chosen
+  float learning_rate;  // of the steps to come
   DriftDetector drift;
 };
 
 // Work arrays of one pass over at most max_rows rows; contents mean nothing between calls.
 struct StepMemory {
-  const void** samples;     // [rows] raw sample of each row
-  int32_t* labels;          // [rows]
-  float* loss_rows;         // [rows]
-  const float** targets;    // [rows] stored logits of a replayed row (DER++)
-  uint32_t* slots;          // [draws * rows of a draw] buffer slots, in row order
-  uint8_t* present;         // [columns] classes present once this batch's new ones are added
-  uint8_t* batch_classes;   // [columns] classes with a row in the batch
-  int8_t *crop_y, *crop_x;  // [rows], null without augmentation
-  uint8_t* flip;            // [rows]
-  float* logits;            // [max_batch][columns] of the current rows, kept for the buffer (DER++), else null
-  CosineMemory cosine;      // UER only
-  float* row_scores;        // [largest number of rows of a sparse layer], MIGU only
-  uint8_t* row_chosen;      // the same
+  const void** samples;        // [rows] raw sample of each row
+  int32_t* labels;             // [rows]
+  float* loss_rows;            // [rows]
+  const float** targets;       // [rows] stored logits of a replayed row (DER++)
+  uint32_t* slots;             // [draws * rows of a draw] buffer slots, in row order
+  uint8_t* present;            // [columns] classes present once this batch's new ones are added
+  uint8_t* batch_classes;      // [columns] classes with a row in the batch
+  int8_t *crop_y, *crop_x;     // [rows], null without augmentation
+  uint8_t* flip;               // [rows]
+  float* latents;    // [max_batch][border] of the current rows; latent replay only, else null
+  float* logits;               // [max_batch][columns] of the current rows, kept for the buffer (DER++), else null
+  CosineMemory cosine;         // UER only
+  float* row_scores;           // [largest number of rows of a sparse layer], MIGU only
+  uint8_t* row_chosen;         // the same
   uint32_t n_rows, n_current;  // of the step under way
   bool scores_layers;          // its backward pass scores layers for a change of structure
 };
@@ -59,7 +61,8 @@ struct StepMemory {
 struct Session {
   const Plan* plan = nullptr;
   SessionConfig config = {};
-  uint64_t sample_bytes = 0, sample_elements = 0;
+  uint64_t sample_bytes = 0, sample_elements = 0;  // of a raw sample
+  Border border;                                   // op 0 without latent replay
   RowMacs macs_dense = {};
 
   Buffers buffers;  // weights and their kin, statistics, activations, scratch

@@ -41,6 +41,10 @@ uint64_t state_exemplar_bytes(uint64_t sample_bytes, uint32_t logits_width) {
 
 namespace {
 
+uint32_t exemplar_dtype(const Session& session) {
+  return session.border.op != 0 ? static_cast<uint32_t>(format::kInputF32) : session.plan->input->dtype;
+}
+
 // Little-endian bytes into the digest and, where there is one, a buffer.
 class StateWriter {
  public:
@@ -75,12 +79,12 @@ class StateWriter {
       n -= count;
     }
   }
-  // A raw sample: bytes, or floats that have to be put in order.
+  // An exemplar: bytes, or floats that have to be put in order.
   void sample(const Session& session, const uint8_t* x) {
-    if (session.plan->input->dtype == format::kInputU8) {
-      bytes(x, session.sample_bytes);
+    if (exemplar_dtype(session) == format::kInputU8) {
+      bytes(x, session.replay.sample_bytes);
     } else {
-      floats(reinterpret_cast<const float*>(x), session.sample_elements);
+      floats(reinterpret_cast<const float*>(x), session.replay.sample_bytes / sizeof(float));
     }
   }
   // A mask that is not valid any more is written as zeros: what it held does not matter.
@@ -152,9 +156,9 @@ void write_config(StateWriter* out, const Session& session) {
   out->u32(session.classes.capacity);
   out->u32(session.classes.n_columns);
   out->u32(session.replay.capacity);
-  out->u32(session.plan->input->dtype);
+  out->u32(exemplar_dtype(session));
   out->u32(session.replay.logits_width);
-  out->u64(session.sample_bytes);
+  out->u64(session.replay.sample_bytes);
 }
 
 void write_counters(StateWriter* out, const Session& session) {
@@ -274,7 +278,8 @@ void write_state(StateWriter* out, const Session& session) {
 }  // namespace
 
 uint64_t state_bytes(const Session& session) {
-  return total_bytes(*session.plan, params_bytes(session), classes_bytes(session.classes), replay_bytes(session.replay));
+  return total_bytes(*session.plan, params_bytes(session), classes_bytes(session.classes),
+                     replay_bytes(session.replay));
 }
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
@@ -282,7 +287,7 @@ uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const uint32_t logits_width = config_stores_logits(config) ? plan.model->class_capacity : 0;
   return total_bytes(plan, params_bytes_max(plan, state_flags(config)),
                      classes_bytes(config.max_classes, config.max_classes * static_cast<uint64_t>(kMaxClassNameBytes)),
-                     sf::kListBytes + capacity * state_exemplar_bytes(sample_bytes(plan), logits_width));
+                     sf::kListBytes + capacity * state_exemplar_bytes(exemplar_bytes(plan, config), logits_width));
 }
 
 void export_state(const Session& session, uint8_t* buffer) {

@@ -7,8 +7,8 @@
 //   sections  each u32 type, u32 zero, u64 bytes that follow; all seven, in the order of their types
 //   trailer   u8[32] SHA-256 of everything before it; edgecl_state_digest gives these bytes
 //
-//   CONFIG      u32 flags (kState*), max_classes, class_capacity, replay_capacity, input dtype, logits_width,
-//               u64 bytes of one raw sample
+//   CONFIG      u32 flags (kState*), max_classes, class_capacity, replay_capacity, dtype of exemplars (format::
+//               InputDtype; float32 with kStateLatent, else the bundle's), logits_width, u64 bytes of one exemplar
 //   COUNTERS    u64 seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, macs_paper, macs_paper_dense,
 //               u64 reservoir seen, missing_inside, missing_outside, f32 learning rate, u32 zero
 //   PARAMS      u32 n, u32 zero; for each trainable parameter, ascending:
@@ -20,7 +20,7 @@
 //               u32 op, u32 channels, f32 running mean x channels, f32 running variance x channels
 //   CLASSES     u32 n, u32 zero; for each label ever issued, ascending:
 //               u32 label, u32 present, u64 samples_seen, u32 name bytes, name (UTF-8, no zero; empty when removed)
-//   REPLAY      u32 fill, u32 zero; for each slot: i32 label, raw sample, f32 logits x logits_width
+//   REPLAY      u32 fill, u32 zero; for each slot: i32 label, raw sample (kStateLatent: f32 activations), f32 logits x logits_width
 //   SPARSITY    u64 steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals, drift n,
 //               u64 bits of f64 drift mean, sum, least, u32 mask_stale, u32 zero
 #ifndef EDGECL_RUNTIME_LEARN_STATE_FORMAT_H_
@@ -45,9 +45,10 @@ enum SectionType : uint32_t {
 };
 
 enum Flags : uint32_t {
-  kStateLearning = 1,  // of a session that learns (not predict_only)
+  kStateLearning = 1,   // of a session that learns (not predict_only)
   kStateVelocity = 2,   // momentum buffers are present
   kStateSelection = 4,  // gradient masks that outlive a step are present
+  kStateLatent = 8,     // exemplars are activations where the frozen part of the network ends
 };
 
 // Payload bytes of the sections of fixed size, and of the fixed parts of the others.

@@ -121,25 +121,40 @@ class Import {
     flags_ = in_.u32();
     const uint32_t max_classes = in_.u32(), columns = in_.u32();
     capacity_ = in_.u32();
-    const uint32_t dtype = in_.u32();
+    dtype_ = in_.u32();
     logits_width_ = in_.u32();
-    const uint64_t sample = in_.u64();
+    exemplar_bytes_ = in_.u64();
     const Session& s = *session_;
-    if (flags_ & ~(sf::kStateLearning | sf::kStateVelocity | sf::kStateSelection)) return corrupt("CONFIG", "unknown flags");
+    if (flags_ & ~(sf::kStateLearning | sf::kStateVelocity | sf::kStateSelection | sf::kStateLatent))
+      return corrupt("CONFIG", "unknown flags");
     if (max_classes != s.classes.capacity) return mismatch("max_classes", s.classes.capacity, max_classes);
     if (columns != s.classes.n_columns) return mismatch("class_capacity", s.classes.n_columns, columns);
-    if (dtype != s.plan->input->dtype) return mismatch("input dtype", s.plan->input->dtype, dtype);
-    if (sample != s.sample_bytes) return mismatch("bytes per sample", s.sample_bytes, sample);
     if (!keeps_learning()) {
       if (capacity_ > kMaxReplayCapacity || (logits_width_ != 0 && logits_width_ != columns))
         return corrupt("CONFIG", "an impossible buffer");
-      return Status();
+      return exemplars();
     }
     if (flags_ != state_flags(s.config))
-      return mismatch("flags (1 learning, 2 momentum, 4 gradient mask)", state_flags(s.config), flags_);
+      return mismatch("flags (1 learning, 2 momentum, 4 gradient mask, 8 latent replay)", state_flags(s.config), flags_);
     if (capacity_ != s.replay.capacity) return mismatch("replay_capacity", s.replay.capacity, capacity_);
     if (logits_width_ != s.replay.logits_width)
       return mismatch("stored logits per exemplar", s.replay.logits_width, logits_width_);
+    return exemplars();
+  }
+
+  // What exemplars are, as flags and bundle say; a predict-only session knows it of latent ones, too.
+  Status exemplars() {
+    const Plan& plan = *session_->plan;
+    uint32_t dtype = plan.input->dtype;
+    uint64_t bytes = session_->sample_bytes;
+    if ((flags_ & sf::kStateLatent) != 0) {
+      const Border border = find_border(plan);
+      if (border.op == 0) return corrupt("CONFIG", "latent exemplars of a bundle without a frozen part");
+      dtype = format::kInputF32;
+      bytes = tensor_row_floats(plan.tensors[border.tensor]) * sizeof(float);
+    }
+    if (dtype_ != dtype) return mismatch("dtype of exemplars", dtype, dtype_);
+    if (exemplar_bytes_ != bytes) return mismatch("bytes per exemplar", bytes, exemplar_bytes_);
     return Status();
   }
 
@@ -312,7 +327,7 @@ class Import {
     EDGECL_RETURN_IF_FAILED(section("REPLAY", sf::kSectionReplay, &bytes));
     const uint32_t fill = in_.u32(), zero = in_.u32();
     if (in_.failed() || zero != 0 || fill > capacity_) return corrupt("REPLAY", "more exemplars than replay_capacity");
-    if (bytes != sf::kListBytes + fill * state_exemplar_bytes(session_->sample_bytes, logits_width_))
+    if (bytes != sf::kListBytes + fill * state_exemplar_bytes(exemplar_bytes_, logits_width_))
       return corrupt("REPLAY", "another size");
     // What the buffer held or should hold again never exceeds what it was shown (replay.h, random pairing).
     const uint64_t shown = seen_ + missing_inside_ + missing_outside_;
@@ -368,11 +383,11 @@ class Import {
     if (session_->step.present && !session_->step.present[label])
       return corrupt("REPLAY", "an exemplar of a class that is not present");
     if (store) replay.labels[slot] = static_cast<int32_t>(label);
-    if (session_->plan->input->dtype == format::kInputU8) {
-      const uint8_t* sample = in_.bytes(session_->sample_bytes);
+    if (dtype_ == format::kInputU8) {
+      const uint8_t* sample = in_.bytes(exemplar_bytes_);
       if (sample == nullptr) return corrupt("REPLAY", "a truncated exemplar");
-      if (store) memcpy(replay.sample(slot), sample, session_->sample_bytes);
-    } else if (!in_.floats(session_->sample_elements,
+      if (store) memcpy(replay.sample(slot), sample, exemplar_bytes_);
+    } else if (!in_.floats(exemplar_bytes_ / sizeof(float),
                            store ? reinterpret_cast<float*>(replay.sample(slot)) : nullptr)) {
       return corrupt("REPLAY", "a sample that is not finite");
     }
@@ -385,7 +400,8 @@ class Import {
   Session* session_;
   StateReader in_;
   bool apply_;
-  uint32_t flags_ = 0, capacity_ = 0, logits_width_ = 0;
+  uint32_t flags_ = 0, capacity_ = 0, logits_width_ = 0, dtype_ = 0;
+  uint64_t exemplar_bytes_ = 0;
   uint64_t seen_ = 0, missing_inside_ = 0, missing_outside_ = 0;
 };
 

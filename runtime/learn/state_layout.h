@@ -15,7 +15,8 @@ inline uint32_t state_flags(const SessionConfig& config) {
   if (config.predict_only) return 0;
   const GradientPolicy* policy = gradient_policy(config);
   return state_format::kStateLearning | (config.momentum > 0 ? state_format::kStateVelocity : 0u) |
-         (policy && policy->keeps_selection ? state_format::kStateSelection : 0u);
+         (policy && policy->keeps_selection ? state_format::kStateSelection : 0u) |
+         (config.latent_replay ? state_format::kStateLatent : 0u);
 }
 
 // Whether the op's running statistics are part of the state.

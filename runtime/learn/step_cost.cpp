@@ -7,7 +7,7 @@ namespace {
 
 // weights(p, of_gradient): scalars of parameter p that a pass meets.
 template <class Weights>
-RowMacs count(const Plan& plan, uint32_t n_records, const Weights& weights) {
+RowMacs count(const Plan& plan, uint32_t border_op, uint32_t n_records, const Weights& weights) {
   RowMacs macs = {};
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const format::OpRecord& op = plan.ops[i];
@@ -15,6 +15,7 @@ RowMacs count(const Plan& plan, uint32_t n_records, const Weights& weights) {
     const format::TensorRecord& y = plan.tensors[op.output];
     const uint64_t positions = static_cast<uint64_t>(y.height) * y.width;
     macs.forward += weights(op.params[0], false) * positions;
+    if (i < border_op) macs.below += weights(op.params[0], false) * positions;
     const format::BackwardRecord* record = plan.backward_of(i);
     if (record == nullptr || record - plan.backward.data >= static_cast<int64_t>(n_records)) continue;
     if (record->input_gradient[0] != format::kNone) macs.input_gradient += weights(op.params[0], false) * positions;
@@ -25,16 +26,16 @@ RowMacs count(const Plan& plan, uint32_t n_records, const Weights& weights) {
 
 }  // namespace
 
-RowMacs row_macs(const Plan& plan, const Buffers& buffers, uint32_t n_records) {
-  return count(plan, n_records, [&](uint32_t p, bool of_gradient) -> uint64_t {
+RowMacs row_macs(const Plan& plan, const Buffers& buffers, uint32_t border_op, uint32_t n_records) {
+  return count(plan, border_op, n_records, [&](uint32_t p, bool of_gradient) -> uint64_t {
     const ParamBuffers& param = buffers.params[p];
     if (!of_gradient) return param.n;
     return param.skip_gradient || param.rests ? 0 : param.masked ? param.n_selected : param.n;
   });
 }
 
-RowMacs row_macs_dense(const Plan& plan) {
-  return count(plan, UINT32_MAX, [&](uint32_t p, bool) { return param_size(plan.params[p]); });
+RowMacs row_macs_dense(const Plan& plan, uint32_t border_op) {
+  return count(plan, border_op, UINT32_MAX, [&](uint32_t p, bool) { return param_size(plan.params[p]); });
 }
 
 }  // namespace edgecl

@@ -65,8 +65,8 @@ void grow(Session* session, const StructureLayer& layer, uint32_t total, bool by
   if (by_score) {
     for (uint32_t i = 0; i < layer.growth.n && missing > 0; i++, missing--) add_position(words, layer.growth.keys[i]);
   }
-  RandomStream random = step_stream(session->counters.seed, Purpose::kGrowth,
-                                    session->counters.structure_updates << 12 | layer.param);
+  RandomStream random =
+      step_stream(session->counters.seed, Purpose::kGrowth, session->counters.structure_updates << 12 | layer.param);
   add_random(param.pattern, &random, missing, words);
   grow_entries(&param, words);
 }
@@ -133,8 +133,8 @@ Status check_structure(const Plan& plan, const SessionConfig& config) {
                    fault.expected);
   }
   const StructureRule* rule = structure_rule(config);
-  const bool masks_entries = config.sparsity.gradient_mask == format::kGradientDgm ||
-                             config.sparsity.gradient_mask == format::kGradientMigu;
+  const bool masks_entries =
+      config.sparsity.gradient_mask == format::kGradientDgm || config.sparsity.gradient_mask == format::kGradientMigu;
   if (rule == nullptr && !masks_entries) return Status();
   uint32_t n_layers = 0;
   for (const format::ParamRecord& param : plan.params) {
@@ -213,7 +213,8 @@ void structure_begin_task(Session* session) {
     ParamBuffers& param = session->buffers.params[layer.param];
     // A task that ended early left more than the target; by magnitude, as no gradient is at hand.
     const uint32_t n = static_cast<uint32_t>(param.n);
-    const uint32_t settled = rule->exchange(session->config.sparsity, session->config.sparsity.updates + 1, layer, n).total;
+    const uint32_t settled =
+        rule->exchange(session->config.sparsity, session->config.sparsity.updates + 1, layer, n).total;
     prune(session, layer, settled, param.value);
     grow(session, layer, rule->task_start(session->config.sparsity, layer, static_cast<uint32_t>(param.n)), false);
     rebuild_transposed(&param);

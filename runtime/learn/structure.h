@@ -19,7 +19,8 @@ struct StructureLayer {
   uint32_t size;            // positions, stored or not
   uint32_t target;          // weights that the bundle ships
   GrowthCandidates growth;  // of the step under way, where growth reads gradients
-  float* current_gradient;  // [capacity] gradient of the current rows alone, where importance tells them apart; else null
+  float*
+      current_gradient;  // [capacity] gradient of the current rows alone, where importance tells them apart; else null
 };
 
 struct StructureMemory {

@@ -1,7 +1,8 @@
 // Task-aware dynamic masking: expand and shrink between tasks, shrink and expand within one.
 // Never here: importance, random draws (structure.cpp).
-// Wang, Zhan, Gong, Yuan, Niu, Jian, Ren, Ioannidis, Wang, Dy 2022, "SparCL: sparse continual learning on the edge"; the
-// schedule is that of the released code: a task starts 1 % of the layer above the target, each exchange replaces 1 %.
+// Wang, Zhan, Gong, Yuan, Niu, Jian, Ren, Ioannidis, Wang, Dy 2022, "SparCL: sparse continual learning on the edge";
+// the schedule is that of the released code: a task starts 1 % of the layer above the target, each exchange replaces 1
+// %.
 #include "runtime/learn/structure.h"
 
 namespace edgecl {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <system_error>
 
 #include "runtime/python/config.h"
@@ -32,6 +33,32 @@ void put_report(py::dict* d, const edgecl_learn_report& report) {
   (*d)["macs_paper"] = report.macs_paper;
   (*d)["structure_changed"] = report.structure_changed != 0;
 }
+
+// What learn steps say of each current row, if anybody asked: numpy's own memory, so it is made and read with the GIL
+// held and written without.
+class RowArrays {
+ public:
+  explicit RowArrays(uint32_t n) : correct_(static_cast<py::ssize_t>(n)), loss_(static_cast<py::ssize_t>(n)) {
+    to_correct_ = reinterpret_cast<uint8_t*>(correct_.mutable_data());
+    to_loss_ = loss_.mutable_data();
+  }
+  void point(edgecl_learn_report* report, uint32_t row) {
+    if (loss_.size() == 0) return;
+    report->row_correct = to_correct_ + row;
+    report->row_loss = to_loss_ + row;
+  }
+  void put(py::dict* d) const {
+    (*d)["row_correct"] = correct_;
+    (*d)["row_loss"] = loss_;
+  }
+
+ private:
+  py::array_t<bool> correct_;
+  py::array_t<float> loss_;
+  uint8_t* to_correct_;
+  float* to_loss_;
+};
+static_assert(sizeof(bool) == 1, "flags of 0 and 1 are numpy's bool");
 
 }  // namespace
 
@@ -106,7 +133,7 @@ py::dict Session::config() const {
   return config_dict(config_);
 }
 
-py::dict Session::learn(const py::array& x, const py::array& labels, bool want_slots) {
+py::dict Session::learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows) {
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
@@ -114,6 +141,8 @@ py::dict Session::learn(const py::array& x, const py::array& labels, bool want_s
   auto report = sized<edgecl_learn_report>();
   report.replay_slots = slots.empty() ? nullptr : slots.data();
   report.replay_slots_capacity = static_cast<uint32_t>(slots.size());
+  RowArrays rows(want_rows ? samples.n_rows : 0);
+  rows.point(&report, 0);
   edgecl_status status;
   {
     const py::gil_scoped_release release;
@@ -126,10 +155,12 @@ py::dict Session::learn(const py::array& x, const py::array& labels, bool want_s
     const size_t n = std::min<size_t>(slots.size(), report.n_replayed);
     result["replay_slots"] = py::array_t<uint32_t>(static_cast<py::ssize_t>(n), slots.data());
   }
+  if (want_rows) rows.put(&result);
   return result;
 }
 
-py::dict Session::learn_many(const py::array& x, const py::array& labels, const py::object& batch_size) {
+py::dict Session::learn_many(const py::array& x, const py::array& labels, const py::object& batch_size,
+                             bool want_rows) {
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
@@ -143,6 +174,7 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
   uint32_t n_done = 0, n_steps = 0;
   uint64_t macs_forward = 0, macs_backward = 0;
   double loss_sum = 0;
+  RowArrays rows(want_rows ? n : 0);
   while (n_done < n) {
     edgecl_status status = EDGECL_OK;
     {
@@ -152,6 +184,7 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
         const uint32_t count = std::min(static_cast<uint32_t>(step), n - n_done);
         const edgecl_batch batch = samples.slice(n_done, count);
         auto report = sized<edgecl_learn_report>();
+        rows.point(&report, n_done);
         status = edgecl_learn(session_, &batch, codes.data() + n_done, &report);
         if (status != EDGECL_OK) break;
         n_done += count;
@@ -170,6 +203,41 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
   result["mean_loss"] = n_steps != 0 ? loss_sum / n_steps : 0.0;
   result["macs_forward"] = macs_forward;
   result["macs_backward"] = macs_backward;
+  if (want_rows) rows.put(&result);
+  return result;
+}
+
+py::dict Session::rehearse(const py::object& n_steps) {
+  const InUse guard(this);
+  const long long n = py::isinstance<py::int_>(n_steps) ? py::cast<long long>(n_steps) : -1;
+  if (n < 0 || n > std::numeric_limits<uint32_t>::max()) {
+    raise_status(EDGECL_E_ARGUMENT, "expected n_steps of at least 0; found " +
+                                        py::cast<std::string>(py::repr(n_steps)) + "; pass a number of steps");
+  }
+  // A few steps at a time, so that Ctrl-C ends the call between them.
+  uint32_t left = static_cast<uint32_t>(n), done = 0;
+  double loss_sum = 0;
+  while (left > 0) {
+    auto report = sized<edgecl_rehearse_report>();
+    edgecl_status status = EDGECL_OK;
+    {
+      const py::gil_scoped_release release;
+      const auto pause = std::chrono::steady_clock::now() + kSignalInterval;
+      do {
+        status = edgecl_rehearse(session_, 1, &report);
+        if (status != EDGECL_OK || report.done == 0) break;
+        loss_sum += report.mean_loss;
+        ++done;
+        --left;
+      } while (left > 0 && std::chrono::steady_clock::now() < pause);
+    }
+    check(status, done);
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (report.done == 0) break;  // the buffer is empty
+  }
+  py::dict result;
+  result["done"] = done;
+  result["mean_loss"] = done != 0 ? loss_sum / done : 0.0;
   return result;
 }
 
@@ -408,8 +476,11 @@ void bind_session(py::module_& module) {
            }),
            py::arg("model"), py::arg("n_threads") = 1)
       .def_property_readonly("config", &Session::config)
-      .def("learn", &Session::learn, py::arg("x"), py::arg("labels"), py::arg("want_slots") = false)
-      .def("learn_many", &Session::learn_many, py::arg("x"), py::arg("labels"), py::arg("batch_size"))
+      .def("learn", &Session::learn, py::arg("x"), py::arg("labels"), py::arg("want_slots") = false,
+           py::arg("want_rows") = false)
+      .def("learn_many", &Session::learn_many, py::arg("x"), py::arg("labels"), py::arg("batch_size"),
+           py::arg("want_rows") = false)
+      .def("rehearse", &Session::rehearse, py::arg("n_steps"))
       .def("predict", &Session::predict, py::arg("x"))
       .def("logits", &Session::logits, py::arg("x"))
       .def("embed", &Session::embed, py::arg("x"))

@@ -318,11 +318,35 @@ void read_sparsity(const Record& record, format::SparsityRecord* sparsity) {
 
 void read_recipe(const Record& plan, BundleSource* source) {
   const Record record(plan.get("recipe"), "recipe");
-  record.only({"method", "learning_rate", "momentum", "weight_decay", "batch_size", "replay_batch", "replay_capacity",
-               "alpha", "beta", "class_mask", "augment_crop", "augment_flip", "trainable", "latent_replay",
-               "cosine_scale", "structure", "growth", "structure_interval", "structure_updates", "structure_inter",
-               "structure_intra", "importance_current", "importance_replay", "gradient_mask", "gradient_interval",
-               "gradient_keep", "boundary", "drift_delta", "drift_threshold"});
+  record.only({"method",
+               "learning_rate",
+               "momentum",
+               "weight_decay",
+               "batch_size",
+               "replay_batch",
+               "replay_capacity",
+               "alpha",
+               "beta",
+               "class_mask",
+               "augment_crop",
+               "augment_flip",
+               "trainable",
+               "latent_replay",
+               "cosine_scale",
+               "structure",
+               "growth",
+               "structure_interval",
+               "structure_updates",
+               "structure_inter",
+               "structure_intra",
+               "importance_current",
+               "importance_replay",
+               "gradient_mask",
+               "gradient_interval",
+               "gradient_keep",
+               "boundary",
+               "drift_delta",
+               "drift_threshold"});
   source->method = choice_of(record, "method", kMethodNames);
   source->learning_rate = record.number_of("learning_rate");
   source->momentum = record.number_of("momentum", 0);

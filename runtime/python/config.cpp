@@ -19,8 +19,7 @@ struct Field {
 };
 
 #define EDGECL_FIELD(name, type) {#name, FieldType::type, offsetof(edgecl_session_config, name)}
-#define EDGECL_CHOICE(name, field, values) \
-  {#name, FieldType::kU32, offsetof(edgecl_session_config, field), values}
+#define EDGECL_CHOICE(name, field, values) {#name, FieldType::kU32, offsetof(edgecl_session_config, field), values}
 #define EDGECL_SPARSITY(name, type) {#name, FieldType::type, offsetof(edgecl_session_config, sparsity.name)}
 const Field kFields[] = {
     EDGECL_FIELD(max_batch, kU32),

@@ -61,9 +61,11 @@ class Memory {
   }
   template <class T>
   T* allocate(int64_t n) {
-    auto block =
-        std::make_unique<unsigned char[]>(static_cast<size_t>(n + kReadSlack) * sizeof(T) + kReadSlack * sizeof(float));
-    T* p = reinterpret_cast<T*>(block.get());
+    constexpr size_t kAlignment = 64;  // of the runtime's own tensors
+    const size_t size = static_cast<size_t>(n + kReadSlack) * sizeof(T) + kReadSlack * sizeof(float);
+    auto block = std::make_unique<unsigned char[]>(size + kAlignment);
+    const size_t past = reinterpret_cast<uintptr_t>(block.get()) % kAlignment;
+    T* p = reinterpret_cast<T*>(block.get() + (kAlignment - past) % kAlignment);
     blocks_.push_back(std::move(block));
     return p;
   }
@@ -198,16 +200,26 @@ class Attributes {
     return s;
   }
 
+  // The kernels of the level asked for.
+  const KernelTable* table() {
+    const auto level = take<std::optional<std::string>>("level", std::nullopt);
+    const KernelTable* t = kernel_table(level ? level->c_str() : nullptr);
+    if (!t) refuse("a level of levels()", "'" + level.value_or("") + "'", "choose one that this build and CPU have");
+    return t;
+  }
+  // Refuses the arguments that nobody took.
+  void finish() const {
+    for (const auto& item : rest_)
+      throw py::type_error("unexpected keyword argument '" + item.first.cast<std::string>() + "'");
+  }
+
   // Runs the kernel in n_parts parts, one after the other.
   template <class Args>
   void run(size_t (*KernelTable::*bytes)(const Args&), void (*KernelTable::*kernel)(const Args&, int, int, void*),
            const Args& args) {
-    const auto level = take<std::optional<std::string>>("level", std::nullopt);
+    const KernelTable* t = table();
     const int n_parts = take("n_parts", 1);
-    for (const auto& item : rest_)
-      throw py::type_error("unexpected keyword argument '" + item.first.cast<std::string>() + "'");
-    const KernelTable* t = kernel_table(level ? level->c_str() : nullptr);
-    if (!t) refuse("a level of levels()", "'" + level.value_or("") + "'", "choose one that this build and CPU have");
+    finish();
     if (n_parts < 1) refuse("n_parts >= 1", std::to_string(n_parts), "pass the number of parts to split the work into");
     constexpr size_t kAlignment = 64;
     std::vector<unsigned char> memory((t->*bytes)(args) + kAlignment);

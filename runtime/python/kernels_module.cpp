@@ -2,6 +2,7 @@
 // researchers.
 // Never here: sessions, bundles, state (edgecl._core), and arithmetic of its own.
 #include "runtime/python/kernels_operands.h"
+#include "runtime/python/kernels_timing.h"
 #include "runtime/python/kernels_weights.h"
 
 namespace edgecl::binding {
@@ -450,6 +451,8 @@ PYBIND11_MODULE(_kernels, m) {
   m.def("levels", &levels);
   m.def("default_level", [] { return std::string(edgecl::kernel_table(nullptr)->level); });
   m.def("all_finite", [](const FloatArray& x) { return edgecl::all_finite(x.data(), x.size()); }, "x"_a);
+
+  add_timed_layer(m);
 
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a = py::none());
   m.def("conv_backward_data", &conv_backward_data, "dy"_a, "weight"_a, "input_size"_a, "add_to"_a = py::none());

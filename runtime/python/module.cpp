@@ -10,5 +10,6 @@ PYBIND11_MODULE(_core, module) {
   module.def("build_info", [] { return std::string(edgecl_build_info()); });
   python::bind_model(module);
   python::bind_session(module);
+  python::bind_removal(module);
   python::bind_writer(module);
 }

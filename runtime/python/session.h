@@ -21,8 +21,9 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   py::dict config() const;
-  py::dict learn(const py::array& x, const py::array& labels, bool want_slots);
-  py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size);
+  py::dict learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows);
+  py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size, bool want_rows);
+  py::dict rehearse(const py::object& n_steps);
   py::tuple predict(const py::array& x);
   py::array logits(const py::array& x);
   py::array embed(const py::array& x);

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import typer
 from edgecl.cli import failure, output
-from edgecl.cli.learn import Method
 from edgecl.errors import UnsupportedError
 from rich.console import Console
 
@@ -100,7 +99,7 @@ def export(
     scale: float | None = typer.Option(None, "--scale", help="Factor on raw values; default 1/255 for u8, 1 for f32."),
     mean: str | None = typer.Option(None, "--mean", help="After scaling; one number or one a channel, with commas."),
     std: str | None = typer.Option(None, "--std", help="Likewise."),
-    method: Method = typer.Option(Method.er, "--method", help="Recipe: finetune, er, derpp, er_ace."),
+    method: str = typer.Option("er", "--method", help="Recipe: er, derpp, sparcl-derpp, ...; see `edgecl methods`."),
     learning_rate: float = typer.Option(0.03, "--learning-rate", "--lr", help="Recipe."),
     momentum: float = typer.Option(0.0, "--momentum", help="Recipe."),
     weight_decay: float = typer.Option(0.0, "--weight-decay", help="Recipe."),
@@ -109,7 +108,9 @@ def export(
     replay_capacity: int = typer.Option(500, "--replay-capacity", min=0, help="Recipe: exemplars kept."),
     alpha: float = typer.Option(0.1, "--alpha", help="Recipe, DER++: weight of the logit term."),
     beta: float = typer.Option(0.5, "--beta", help="Recipe, DER++: weight of the label term."),
-    class_mask: bool = typer.Option(False, "--class-mask", help="Recipe: current loss over the batch's classes only."),
+    class_mask: bool | None = typer.Option(
+        None, "--class-mask/--no-class-mask", help="Recipe: current loss over the batch's classes only. Default: the method."
+    ),
     augment_crop: int = typer.Option(0, "--augment-crop", min=0, help="Recipe: pixels of random crop."),
     augment_flip: bool = typer.Option(False, "--augment-flip", help="Recipe: random horizontal flip."),
     calib: Path | None = typer.Option(
@@ -137,8 +138,10 @@ def export(
     try:
         import edgecl.export as exporter
 
-        recipe = exporter.Recipe(
-            method=method.value,
+        mask = {} if class_mask is None else {"class_mask": class_mask}
+        recipe = exporter.Recipe.named(
+            method,
+            **mask,
             learning_rate=learning_rate,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -147,7 +150,6 @@ def export(
             replay_capacity=replay_capacity,
             alpha=alpha,
             beta=beta,
-            class_mask=class_mask,
             augment_crop=augment_crop,
             augment_flip=augment_flip,
         )
@@ -177,6 +179,7 @@ def export(
             "distribution": distribution.value,
             "sparse_layers": None if sparse_layers is None else sparse_layers.split(","),
             "mask_seed": seed,
+            "initial_scale": "variance" if entry is not None and not entry.trained else "none",
             "classes": _classes(classes, entry is not None),
             "max_classes": max_classes,
             "input": spec,

@@ -4,24 +4,17 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
+from edgecl import methods
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
+from edgecl.methods import method_settings
 from edgecl.stream_types import Stream
 from rich.console import Console
-
-
-class Method(str, Enum):
-    """Methods by the names of the recipe."""
-
-    finetune = "finetune"
-    er = "er"
-    derpp = "derpp"
-    er_ace = "er_ace"
 
 
 def _stream(name: str | None, data: Path | None, classes_per_task: int | None) -> Stream:
@@ -33,6 +26,35 @@ def _stream(name: str | None, data: Path | None, classes_per_task: int | None) -
             f"streams: {', '.join(stream_names())}"
         )
     return load_stream(name) if name is not None else stream_from_npz(str(data), classes_per_task)
+
+
+def _export(model: str, stream: Stream, density: float, method: str | None, seed: int) -> bytes:
+    """A bundle of a model for the samples and classes of a stream; all classes take part from the first step on."""
+    from edgecl.cli.model_source import load_model
+
+    shape = tuple(stream.tasks[0].x_train.shape[1:])
+    source = load_model(model, shape, stream.n_classes, seed)
+    import edgecl.export as exporter
+    import torch
+
+    spec = exporter.InputSpec(
+        dtype="u8" if stream.tasks[0].x_train.dtype == np.uint8 else "f32",
+        scale=stream.input.scale,
+        mean=stream.input.mean,
+        std=stream.input.std,
+    )
+    keywords: dict[str, Any] = {
+        "name": source.name,
+        "density": density,
+        "mask_seed": seed,
+        "initial_scale": "variance" if source.built_in is not None and not source.built_in.trained else "none",
+        "classes": list(stream.class_names),
+        "input": spec,
+        "recipe": exporter.Recipe.named(method or "er"),
+    }
+    if source.onnx is not None:
+        return exporter.from_onnx(source.onnx, **keywords).bundle
+    return exporter.from_torch(source.module, torch.zeros(1, *shape), **keywords).bundle
 
 
 def _render(console: Console, document: dict[str, Any]) -> None:
@@ -52,6 +74,12 @@ def _render(console: Console, document: dict[str, Any]) -> None:
                 ("backward transfer", output.percent(document["backward_transfer"])),
                 ("accuracy with the task known", output.percent(document["task_il_accuracy"])),
                 ("training multiply-adds", f"{output.count(macs)} ({output.count(dense)} if dense)"),
+                (
+                    "as the SparCL paper counts",
+                    f"{output.count(document['train_macs_paper'])} ({output.count(document['train_macs_paper_dense'])} "
+                    "if dense)",
+                ),
+                *_structure_facts(document),
                 ("memory of the session", output.size(document["peak_bytes"])),
                 (
                     "learning",
@@ -64,9 +92,24 @@ def _render(console: Console, document: dict[str, Any]) -> None:
     )
 
 
+def _structure_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
+    structure = document["structure"]
+    if not structure["updates"]:
+        return []
+    return [
+        (
+            "changes of structure",
+            f"{structure['updates']}: {output.count(structure['weights_dropped'])} weights dropped, "
+            f"{output.count(structure['weights_grown'])} grown, {structure['share_of_time']:.2%} of the learning time",
+        )
+    ]
+
+
 @failure.command
 def learn(
-    bundle: Path = typer.Argument(..., help="Bundle (.ecl)."),
+    bundle: str = typer.Argument(
+        ..., help="Bundle (.ecl); or a model as `edgecl export` takes it, exported for this stream on the fly."
+    ),
     stream: str | None = typer.Option(
         None, "--stream", help="Named stream: split-fashion-mnist, split-cifar10, digits, ..."
     ),
@@ -82,7 +125,16 @@ def learn(
         0, "--seed", min=0, help="Of the order of samples, the replay draws and the augmentation."
     ),
     keep_last: bool = typer.Option(False, "--keep-last", help="Learn incomplete last batches as smaller steps."),
-    method: Method | None = typer.Option(None, "--method", help="Default: the recipe of the bundle."),
+    method: str | None = typer.Option(
+        None, "--method", help="er, derpp, sparcl-derpp, ...: see `edgecl methods`. Default: the recipe of the bundle."
+    ),
+    density: float = typer.Option(
+        1.0, "--density", help="Of a model exported on the fly: share of the weights kept in its sparse layers."
+    ),
+    structure_interval: int | None = typer.Option(
+        None, "--structure-interval", min=1, help="Steps between changes of structure. Default: a tenth of a task."
+    ),
+    growth: str | None = typer.Option(None, "--growth", help="TDM grows at: random, gradient or importance."),
     learning_rate: float | None = typer.Option(None, "--learning-rate", "--lr", help="Default: the recipe."),
     batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the recipe."),
     replay_batch: int | None = typer.Option(None, "--replay-batch", min=0, help="Rows a draw. Default: the recipe."),
@@ -103,14 +155,21 @@ def learn(
 
     JSON: {"stream", "tasks", "average_accuracy", "forgetting", "backward_transfer", "per_task",
     "per_task_after_learning", "accuracy_matrix", "task_il_accuracy", "seconds", "evaluate_seconds", "steps", "samples",
-    "train_macs", "train_macs_dense", "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config",
+    "train_macs", "train_macs_dense", "train_macs_paper", "train_macs_paper_dense", "structure": {"updates",
+    "weights_dropped", "weights_grown", "weights_stored", "weights_trainable", "seconds", "share_of_time"}, "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config",
     "bundle", "bundle_sha256", ...}; shares are 0..1.
     """
     from edgecl.experiment import run_stream
 
+    if method is not None:
+        method_settings(method)  # an unknown one is told before data are read
+    is_bundle = bundle.endswith(".ecl") or Path(bundle).is_file() and not bundle.endswith((".onnx", ".py"))
+    tasks = None if is_bundle else _stream(stream, data, classes_per_task)
     learner = Classifier(
-        bundle,
-        method=None if method is None else method.value,
+        bundle if tasks is None else _export(bundle, tasks, density, method, seed),
+        method=method,
+        structure_interval=structure_interval,
+        growth=growth,
         learning_rate=learning_rate,
         batch_size=batch_size,
         replay_batch=replay_batch,
@@ -122,10 +181,13 @@ def learn(
         n_threads=threads,
     )
     learner.config()  # a bad bundle or option is told before data are read
+    tasks = tasks or _stream(stream, data, classes_per_task)
+    if structure_interval is None and method is not None and learner.config()["structure"] != "static":
+        steps = len(tasks.tasks[0].x_train) // learner.config()["max_batch"] * epochs
+        learner = learner.set_params(structure_interval=methods.structure_interval(steps)).clone()
     if state is not None and state.exists():
         learner.load(state)
         output.log(f"continuing from {state}")
-    tasks = _stream(stream, data, classes_per_task)
     with output.progress() as progress:
         document = run_stream(learner, tasks, epochs=epochs, seed=seed, drop_last=not keep_last, progress=progress)
     if state is not None:

@@ -13,6 +13,7 @@ from edgecl.cli.export import export
 from edgecl.cli.failure import report
 from edgecl.cli.inspect import inspect
 from edgecl.cli.learn import learn
+from edgecl.cli.methods import methods
 from edgecl.cli.quickstart import quickstart
 from edgecl.cli.run import run
 from edgecl.cli.verify import verify
@@ -32,6 +33,7 @@ app.command("export")(export)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("learn")(learn)
+app.command("methods")(methods)
 app.command("verify")(verify)
 app.command("bench")(bench)
 app.command("devices")(devices)

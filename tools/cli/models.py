@@ -24,6 +24,7 @@ class BuiltIn:
         shape: default input shape.
         mean, std, scale, dtype: how raw samples of the data that it is meant for become its input.
         about: one line.
+        trained: its weights come from training; fresh ones may be rescaled when a layer is made sparse.
     """
 
     build: Callable[[tuple[int, ...], int], nn.Module]
@@ -33,18 +34,23 @@ class BuiltIn:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     about: str
+    trained: bool = False
 
 
-def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
-    """Two hidden layers of 256, ReLU."""
-    from torch import nn
+def mlp(width: int) -> Callable[[tuple[int, ...], int], nn.Module]:
+    """Two hidden layers of `width`, ReLU."""
 
-    n = 1
-    for size in shape:
-        n *= size
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(n, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, classes)
-    )
+    def build(shape: tuple[int, ...], classes: int) -> nn.Module:
+        from torch import nn
+
+        n = 1
+        for size in shape:
+            n *= size
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(n, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes)
+        )
+
+    return build
 
 
 def small_cnn(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -159,7 +165,7 @@ _GREY = ("u8", 1 / 255, (0.2860,), (0.3530,))
 _COLOUR = ("u8", 1 / 255, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2615))
 
 BUILT_IN: dict[str, BuiltIn] = {
-    "mlp": BuiltIn(mlp, (1, 28, 28), *_GREY, "784-256-256, Fashion-MNIST"),
+    "mlp": BuiltIn(mlp(256), (1, 28, 28), *_GREY, "784-256-256, Fashion-MNIST"),
     "small-cnn": BuiltIn(small_cnn, (1, 28, 28), *_GREY, "two convolutions, two linear layers, Fashion-MNIST"),
     "resnet18-nf20": BuiltIn(resnet18(20), (3, 32, 32), *_COLOUR, "reduced ResNet-18, CIFAR-10"),
     "resnet18": BuiltIn(resnet18(64), (3, 32, 32), *_COLOUR, "ResNet-18, CIFAR-10"),
@@ -174,5 +180,6 @@ BUILT_IN: dict[str, BuiltIn] = {
         (127.0,),
         (128.0,),
         "ImageNet encoder, fresh head (extra: encoder)",
+        trained=True,
     ),
 }

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     parameters = _core.Session(bundle.model, max_batch=1, replay_capacity=0).parameters()
     for layer in bundle.layers:
         if layer["sparse"]:
-            reference.apply_mask(layer["name"], parameters[layer["name"]] != 0)
+            stored, source_weight = parameters[layer["name"]], reference.weight(layer["name"])
+            reference.set_weight(layer["name"], _as_stored(stored.reshape(source_weight.shape), source_weight))
     raw = _random_samples(info, _ROWS)
     expected = np.asarray(reference.run(_network_input(info, raw, network_dims)), np.float64).reshape(_ROWS, -1)
     found = bundle_logits(data, raw)[:, : expected.shape[1]].astype(np.float64)
@@ -82,6 +84,16 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
         "same": bool(difference <= tolerance),
         "source": reference.source,
     }
+
+
+def _as_stored(stored: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The source's weights where the bundle stores any, with the factor that the export gave a layer
+    (`initial_scale`)."""
+    kept = np.where(stored != 0, source, np.float32(0))
+    squares = float(np.sum(np.square(kept, dtype=np.float64)))
+    factor = math.sqrt(float(np.sum(np.square(stored, dtype=np.float64))) / squares) if squares > 0 else 1.0
+    scaled = kept * np.float32(factor)
+    return scaled if np.allclose(stored, scaled, rtol=1e-5, atol=0) else kept
 
 
 def _random_samples(info: dict[str, Any], rows: int) -> NDArray[Any]:

@@ -99,13 +99,20 @@ def write_bundles(folder: Path) -> dict[str, Path]:
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
     er = export.Recipe(method="er", replay_capacity=100)
-    derpp = export.Recipe(method="derpp", momentum=0.9, replay_capacity=64, augment_flip=True)
+    # Structures change and gradient masks are chosen anew several times within the steps of each run.
+    sparcl_er = export.Recipe.named("sparcl-er", replay_capacity=100, structure_interval=40, growth="gradient")
+    sparcl_derpp = export.Recipe.named(
+        "sparcl-derpp", momentum=0.9, replay_capacity=64, augment_flip=True, structure_interval=6, gradient_interval=5
+    )
+    sparcl_split = export.Recipe.named(
+        "sparcl-er", replay_capacity=100, structure_interval=2, growth="importance", importance_replay=1.0
+    )
     mlp, resnet = (BUILT_IN[n].build(s, 10) for n, s in (("mlp", (784,)), ("resnet18-nf20", (3, 32, 32))))
     made = {
-        "mlp": (mlp, (784,), 0.1, er),
-        "conv": (conv, (3, 8, 8), 0.1, derpp),
+        "mlp": (mlp, (784,), 0.1, sparcl_er),
+        "conv": (conv, (3, 8, 8), 0.1, sparcl_derpp),
         "resnet": (resnet, (3, 32, 32), 1.0, er),
-        "resnet sparse": (resnet, (3, 32, 32), 0.1, er),
+        "resnet sparse": (resnet, (3, 32, 32), 0.1, sparcl_split),
     }
     paths = {}
     for name, (module, shape, density, recipe) in made.items():

@@ -239,8 +239,8 @@ EDGECL_API const char* edgecl_model_kernel_level(const edgecl_model* model);
 typedef struct edgecl_sparsity {
   uint32_t structure, growth;
   uint32_t structure_interval, structure_updates;
-  float structure_inter, structure_intra;       /* 0..0.5, 0..1 */
-  float importance_current, importance_replay;  /* a, b >= 0 */
+  float structure_inter, structure_intra;      /* 0..0.5, 0..1 */
+  float importance_current, importance_replay; /* a, b >= 0 */
   uint32_t gradient_mask, gradient_interval;
   float gradient_keep; /* (0, 1] */
   uint32_t boundary;
@@ -351,9 +351,9 @@ typedef struct edgecl_learn_report {
   uint32_t replay_slots_capacity;
   uint32_t structure_changed; /* 1: this step ended with a change of structure */
   uint64_t macs_paper;        /* as the SparCL paper counts: each row forward, the backward of current rows alone */
-  uint8_t* row_correct;       /* in, optional: n_samples flags, 1 = the current row's largest logit (classes present, before
-                                 the update, training statistics) was its label's */
-  float* row_loss;            /* in, optional: n_samples losses of the current rows */
+  uint8_t* row_correct; /* in, optional: n_samples flags, 1 = the current row's largest logit (classes present, before
+                           the update, training statistics) was its label's */
+  float* row_loss;      /* in, optional: n_samples losses of the current rows */
 } edgecl_learn_report;
 
 /* Exactly one update from this batch (n_samples <= max_batch) plus the replay rows that the recipe draws; then the
@@ -394,15 +394,15 @@ typedef struct edgecl_rehearse_report {
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_rehearse(edgecl_session* session, uint32_t n_steps,
                                                            edgecl_rehearse_report* report);
 
-/* Dynamic data removal (SparCL): of a task that is learned for several epochs, the examples that are never wrong need no
- * more epochs. The caller numbers the examples of the task 0..n_examples-1, hands in row_correct and row_loss of each
- * learn step, and calls a stage now and then (in SparCL's script after every fifth of the first 20 of 50 epochs, 30 % of
- * the examples in all); then learns those that are kept. Replay buffers are not touched. A table belongs to one task and
- * one thread, is no part of a session's state, takes 12 bytes an example and allocates nothing.
- *   score EDGECL_REMOVAL_MISCLASSIFIED: times the example was wrong since the last stage; for few epochs.
- *   score EDGECL_REMOVAL_FORGETTING: times it turned from right to wrong (Toneva et al. 2019), as in SparCL's released
- *     code: an example that was never right has the highest score.
- * An example that was not shown since the last stage has the highest score. `err` optional everywhere. */
+/* Dynamic data removal (SparCL): of a task that is learned for several epochs, the examples that are never wrong need
+ * no more epochs. The caller numbers the examples of the task 0..n_examples-1, hands in row_correct and row_loss of
+ * each learn step, and calls a stage now and then (in SparCL's script after every fifth of the first 20 of 50 epochs,
+ * 30 % of the examples in all); then learns those that are kept. Replay buffers are not touched. A table belongs to one
+ * task and one thread, is no part of a session's state, takes 12 bytes an example and allocates nothing. score
+ * EDGECL_REMOVAL_MISCLASSIFIED: times the example was wrong since the last stage; for few epochs. score
+ * EDGECL_REMOVAL_FORGETTING: times it turned from right to wrong (Toneva et al. 2019), as in SparCL's released code: an
+ * example that was never right has the highest score. An example that was not shown since the last stage has the
+ * highest score. `err` optional everywhere. */
 typedef struct edgecl_removal edgecl_removal;
 #define EDGECL_REMOVAL_MISCLASSIFIED 0
 #define EDGECL_REMOVAL_FORGETTING 1
@@ -417,8 +417,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_init(uint32_t n_exampl
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_record(edgecl_removal* removal, const uint32_t* ids,
                                                                  const uint8_t* correct, const float* loss, uint32_t n,
                                                                  edgecl_error* err);
-/* Removes the n_remove examples of the lowest score; ties by lowest mean loss, then lowest id. What was recorded is then
- * cleared. E_ARGUMENT unless n_remove is below edgecl_removal_count. O(n_examples). */
+/* Removes the n_remove examples of the lowest score; ties by lowest mean loss, then lowest id. What was recorded is
+ * then cleared. E_ARGUMENT unless n_remove is below edgecl_removal_count. O(n_examples). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove,
                                                                 edgecl_error* err);
 /* Ids of the examples that are kept, ascending. E_ARGUMENT when capacity is below edgecl_removal_count. */
@@ -468,12 +468,12 @@ typedef struct edgecl_stats {
   uint64_t macs_learn;       /* multiply-adds of all learn steps so far */
   uint64_t macs_learn_dense; /* the same steps, as if every layer were dense */
   uint64_t refused_steps;
-  uint64_t tasks; /* boundaries so far: edgecl_consolidate, or the drift signal */
+  uint64_t tasks;                        /* boundaries so far: edgecl_consolidate, or the drift signal */
   uint64_t macs_paper, macs_paper_dense; /* as the SparCL paper counts (edgecl_learn_report), and the same if dense */
   uint64_t structure_updates;            /* changes of structure of all sparse layers together */
   uint64_t weights_dropped, weights_grown;
-  uint64_t weights_stored;     /* scalars of trainable parameters now */
-  uint64_t weights_trainable;  /* of these, those that get a gradient in an ordinary step */
+  uint64_t weights_stored;         /* scalars of trainable parameters now */
+  uint64_t weights_trainable;      /* of these, those that get a gradient in an ordinary step */
   uint64_t structure_us, learn_us; /* time in changes of structure, and in learn calls as a whole; 0 without now_us */
   uint64_t steps_in_task;
 } edgecl_stats;

@@ -17,14 +17,14 @@ import importlib
 from types import ModuleType
 
 from edgecl import errors
-from edgecl._core import build_info, version
+from edgecl._core import DataRemoval, build_info, version
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.classifier import Classifier
 from edgecl.errors import Error
 
 __version__: str = version()
 
-__all__ = ["Bundle", "Classifier", "Error", "__version__", "build_info", "errors", "open_bundle"]
+__all__ = ["Bundle", "Classifier", "DataRemoval", "Error", "__version__", "build_info", "errors", "open_bundle"]
 
 _LAZY = ("devices", "experiment", "export", "metrics", "streams", "testing")
 

@@ -71,12 +71,21 @@ class Session:
         owned by this object."""
     @property
     def config(self) -> dict[str, Any]: ...
-    def learn(self, x: NDArray[Any], labels: NDArray[np.int32], want_slots: bool = False) -> dict[str, Any]:
+    def learn(
+        self, x: NDArray[Any], labels: NDArray[np.int32], want_slots: bool = False, want_rows: bool = False
+    ) -> dict[str, Any]:
         """Exactly one step. Returns loss, loss_current, loss_replay, loss_logits, n_replayed, step, macs_forward,
-        macs_backward, macs_paper, structure_changed (and replay_slots)."""
-    def learn_many(self, x: NDArray[Any], labels: NDArray[np.int32], batch_size: int) -> dict[str, Any]:
+        macs_backward, macs_paper, structure_changed (and replay_slots). want_rows: also row_correct (bool) and row_loss
+        (float32) of each row of `x`, before the update."""
+    def learn_many(
+        self, x: NDArray[Any], labels: NDArray[np.int32], batch_size: int, want_rows: bool = False
+    ) -> dict[str, Any]:
         """Consecutive steps over all rows in order, without the GIL. Returns n_done (rows), n_steps, mean_loss,
-        macs_forward, macs_backward. On failure the exception has n_done. Ctrl-C ends it between two steps."""
+        macs_forward, macs_backward (and row_correct and row_loss, as `learn`). On failure the exception has n_done.
+        Ctrl-C ends it between two steps."""
+    def rehearse(self, n_steps: int) -> dict[str, Any]:
+        """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with an
+        empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two steps."""
     def predict(self, x: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Labels, probabilities, margins."""
     def logits(self, x: NDArray[Any]) -> NDArray[np.float32]: ...
@@ -102,3 +111,24 @@ class Session:
     def parameters(self) -> dict[str, NDArray[np.float32]]:
         """Copies of the present weights by name, dense, in the bundle's dims (tests and inspection; decoded from "
         "state_export)."""
+
+class DataRemoval:
+    """Which examples of a task need no more epochs (SparCL's dynamic data removal; edgecl.h explains the scores).
+
+    The examples are numbered 0..n_examples-1. 12 bytes an example. Not to be used by two threads at once.
+    """
+
+    def __init__(self, n_examples: int, score: str = "misclassified") -> None:
+        """score: "misclassified" (times wrong since the last stage) or "forgetting" (times it turned from right to
+        wrong; never right counts as most)."""
+    def record(self, ids: NDArray[Any], correct: NDArray[Any], loss: NDArray[Any]) -> None:
+        """One presentation of each id: row_correct and row_loss of a learn step, (n,) each. ArgumentError (an id out of
+        range or removed, a loss that is not finite), ShapeError: nothing is recorded."""
+    def stage(self, n_remove: int) -> None:
+        """Removes the n_remove examples of the lowest score (ties: lowest mean loss, then lowest id; never shown counts
+        as highest) and begins all records anew. ArgumentError unless n_remove < n_kept."""
+    def kept(self) -> NDArray[np.uint32]:
+        """Ids that are kept, ascending."""
+    @property
+    def n_kept(self) -> int: ...
+    def __len__(self) -> int: ...

@@ -30,6 +30,39 @@ Shared: TypeAlias = Any
 def levels() -> list[str]: ...
 def default_level() -> str: ...
 def all_finite(x: Floats) -> bool: ...
+class TimedLayer:
+    """One convolution or linear layer on prepared memory, whose passes can be timed without copies from or to Python.
+
+    input_size (height, width), with the keywords kernel_size, stride, padding, dilation of a window; without
+    input_size a linear layer. density in (0, 1]: the sparse kernels on round(density * size) weights at uniformly
+    drawn places; None: the dense kernels. n_threads as a session splits its work. Operands are drawn from `seed`.
+
+    Attributes: n_weights (stored weights); multiply_adds of one pass (those of taps over the border included).
+
+    Takes memory for four activations, the weight and its gradient. Raises ValueError for a shape that does not fit.
+    """
+
+    n_weights: int
+    multiply_adds: int
+
+    def __init__(
+        self,
+        batch: int,
+        in_channels: int,
+        out_channels: int,
+        input_size: Pair | None = None,
+        density: float | None = None,
+        n_threads: int = 1,
+        seed: int = 0,
+        **shared: Shared,
+    ) -> None: ...
+    def time(self, pass_name: str, repeat: int) -> list[float]:
+        """Seconds of each of `repeat` runs of "forward", "backward_data" or "backward_weight".
+
+        backward_data of a sparse layer includes the gathering of its values into the transposed order, which a learn
+        step does too. Releases the GIL.
+        """
+
 def conv_forward(x: Floats, weight: Floats, bias: Floats | None = None, **shared: Shared) -> Floats:
     """weight (out, in / groups, kernel height, kernel width); takes windows, `groups`, `activation`."""
 

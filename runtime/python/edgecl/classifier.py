@@ -189,6 +189,35 @@ class Classifier:
         Cost: one forward and backward of batch_size + replayed rows a step, whatever was learned before. A step that
         brings a new class also copies the state once, so that it can be undone.
         """
+        self._learn(X, y, None)
+        return self
+
+    def partial_fit_rows(self, X: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """`partial_fit` that also says how each row did in its step, before the update.
+
+        Returns:
+            Whether the row's largest logit was its label's, (n,) bool; its loss, (n,) float32. For `DataRemoval`.
+        """
+        reports: list[dict[str, Any]] = []
+        self._learn(X, y, reports)
+        return (
+            np.concatenate([report["row_correct"] for report in reports]),
+            np.concatenate([report["row_loss"] for report in reports]),
+        )
+
+    def rehearse(self, n_steps: int) -> dict[str, Any]:
+        """k-FPF (Zhao et al. 2023): n_steps steps on exemplars alone that update head and normalisations alone.
+
+        Returns:
+            {"done", "mean_loss"}; done is 0 with an empty buffer.
+
+        Raises:
+            UnsupportedError (no buffer), NumericError. Cost: a forward pass of replay_batch rows a step, and the part
+            of a backward pass down to the lowest normalisation.
+        """
+        return self._open().rehearse(n_steps)
+
+    def _learn(self, X: Any, y: Any, reports: list[dict[str, Any]] | None) -> None:
         session = self._open()
         x = self._batch(X)
         if x.ndim == 0 or len(x) == 0:
@@ -199,10 +228,9 @@ class Classifier:
                 "expected one learning call at a time; found another thread in one; give each thread its own Classifier"
             )
         try:
-            self._learn_rows(session, x, labels)
+            self._learn_rows(session, x, labels, reports)
         finally:
             self._lock.release()
-        return self
 
     def fit(self, X: Any, y: Any) -> Classifier:
         """Forgets everything learned, takes the present parameters, then `partial_fit` in row order. Errors and
@@ -500,7 +528,14 @@ class Classifier:
         session = self._with_classes()
         return session.logits(self._batch(X))[:, self._labels.codes].astype(np.float64)
 
-    def _learn_rows(self, session: _core.Session, x: NDArray[Any], labels: list[Hashable]) -> None:
+    def _learn_rows(
+        self,
+        session: _core.Session,
+        x: NDArray[Any],
+        labels: list[Hashable],
+        reports: list[dict[str, Any]] | None,
+    ) -> None:
+        # reports: None, or takes the report of each call, with its rows.
         step = int(session.config["max_batch"])
         codes = np.full(len(x), -1, dtype=np.int32)
         rows_of_new: dict[Hashable, list[int]] = {}
@@ -523,12 +558,16 @@ class Classifier:
         try:
             for start in [*growing, len(x)]:
                 if row < start:
-                    session.learn_many(x[row:start], codes[row:start], step)
+                    report = session.learn_many(x[row:start], codes[row:start], step, want_rows=reports is not None)
+                    if reports is not None:
+                        reports.append(report)
                     row = start
                 if start < len(x):
                     stop = min(start + step, len(x))
                     new = {label: rows for label, rows in rows_of_new.items() if start <= rows[0] < stop}
-                    self._learn_growing(session, x[start:stop], codes, slice(start, stop), new)
+                    report = self._learn_growing(session, x[start:stop], codes, slice(start, stop), new)
+                    if reports is not None:
+                        reports.append(report)
                     row = stop
         except Error as error:
             error.n_done = row + (error.n_done or 0)
@@ -541,14 +580,14 @@ class Classifier:
         codes: NDArray[np.int32],
         part: slice,
         new: dict[Hashable, list[int]],
-    ) -> None:
+    ) -> dict[str, Any]:
         before, labels_before = session.state_export(), self._labels.copy()
         try:
             for label, rows in new.items():
                 code = session.class_add(class_name(label))
                 self._labels.bind(label, code)
                 codes[rows] = code
-            session.learn(x, codes[part])
+            return session.learn(x, codes[part], want_rows=True)
         except Exception:
             session.state_import(before)
             self._labels = labels_before

@@ -7,7 +7,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgecl import metrics
 from edgecl._core import version
 from edgecl.classifier import Classifier
+from edgecl.data_removal import RemovalSchedule, TaskRows
 from edgecl.errors import ArgumentError, CapacityError
 from edgecl.stream_types import Stream, Task
 
@@ -72,9 +73,12 @@ def task_order(n_rows: int, batch_size: int, seed: int, task: int, epoch: int, d
     With `drop_last` the rows of an incomplete last batch are left out (of at least one complete batch).
     """
     order = np.random.default_rng([seed, task, epoch]).permutation(n_rows)
-    if drop_last and n_rows >= batch_size:
-        order = order[: n_rows // batch_size * batch_size]
-    return order
+    return order[: rows_learned(n_rows, batch_size, drop_last)]
+
+
+def rows_learned(n_rows: int, batch_size: int, drop_last: bool) -> int:
+    """Rows that one epoch learns of n_rows (`task_order`)."""
+    return n_rows // batch_size * batch_size if drop_last and n_rows >= batch_size else n_rows
 
 
 def run_stream(
@@ -85,6 +89,9 @@ def run_stream(
     seed: int = 0,
     drop_last: bool = True,
     progress: Progress | None = None,
+    removal_share: float = 0.0,
+    removal_stages: Sequence[int] = (1, 2, 3),
+    removal_score: str = "misclassified",
 ) -> dict[str, Any]:
     """Learns every task of a stream in order and tests all tasks so far after each.
 
@@ -94,12 +101,17 @@ def run_stream(
         seed: of the shuffles (the learner has its own random_state).
         drop_last: True leaves out the incomplete last batch of each pass; False learns it as a smaller step.
         progress: called with (what, rows done, rows in all).
+        removal_share: dynamic data removal (SparCL): share of each task's examples that is removed in all, 0..1.
+        removal_stages: epochs (from 1) after which an equal part of it is removed.
+        removal_score: "misclassified" or "forgetting" (`edgecl.DataRemoval`).
 
     Returns:
         A document of plain JSON types: average_accuracy, forgetting, forgetting_from_best, backward_transfer (0..1),
         per_task (final), per_task_after_learning, accuracy_matrix (null where a task was not yet learned),
-        task_il_accuracy, seconds (learning alone), evaluate_seconds, steps, samples, train_macs (multiply-adds really
-        done), train_macs_dense (as if no weight were left out), peak_bytes (all memory of the session), peak_rss_bytes
+        task_il_accuracy, seconds (learning alone), evaluate_seconds, steps, samples, removal (examples removed, and
+        presentations that their removal saved), train_macs (multiply-adds really
+        done), train_macs_dense (as if no weight were left out), train_macs_paper and
+        train_macs_paper_dense (as the SparCL paper counts), structure (what changed, and its share of time), peak_bytes (all memory of the session), peak_rss_bytes
         (of the process), state_bytes, state_sha256, config, and what was run on.
 
     Raises:
@@ -108,6 +120,8 @@ def run_stream(
     """
     if epochs < 1:
         raise ArgumentError(f"expected at least one epoch; found {epochs}; correct it")
+    removal = RemovalSchedule(float(removal_share), tuple(removal_stages), removal_score)
+    removal.check(epochs)
     labels = np.array(
         stream.class_names if len(set(stream.class_names)) == stream.n_classes else range(stream.n_classes)
     )
@@ -119,15 +133,23 @@ def run_stream(
     matrix = np.full((n_tasks, n_tasks), np.nan)
     task_il = [0.0] * n_tasks
     learn_seconds = evaluate_seconds = 0.0
+    n_removed = n_skipped = 0
     for t, task in enumerate(stream.tasks):
         started = time.perf_counter()
+        left = TaskRows(removal, len(task.x_train))
         for epoch in range(epochs):
-            order = task_order(len(task.x_train), batch_size, seed, t, epoch, drop_last)
+            order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
+            n_skipped += rows_learned(left.n_examples, batch_size, drop_last) - len(order)
             for begin in range(0, len(order), batch_size * _STEPS_A_CALL):
                 rows = order[begin : begin + batch_size * _STEPS_A_CALL]
-                learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
+                if left.watches:
+                    left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
+                else:
+                    learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
                 if progress is not None:
                     progress(f"learn {task.name}", epoch * len(order) + begin + len(rows), epochs * len(order))
+            left.end_epoch(epoch + 1)
+        n_removed += left.n_examples - len(left.kept)
         learner.consolidate()
         learn_seconds += time.perf_counter() - started
         started = time.perf_counter()
@@ -157,8 +179,18 @@ def run_stream(
         "evaluate_seconds": evaluate_seconds,
         "steps": after["steps"] - before["steps"],
         "samples": after["samples_learned"] - before["samples_learned"],
+        "removal": {
+            "share": removal.share,
+            "stages": list(removal.stages) if removal.share else [],
+            "score": removal.score,
+            "examples_removed": n_removed,
+            "samples_skipped": n_skipped,
+        },
         "train_macs": after["macs_learn"] - before["macs_learn"],
         "train_macs_dense": after["macs_learn_dense"] - before["macs_learn_dense"],
+        "train_macs_paper": after["macs_paper"] - before["macs_paper"],
+        "train_macs_paper_dense": after["macs_paper_dense"] - before["macs_paper_dense"],
+        "structure": _structure(before, after),
         "peak_bytes": after["arena_bytes"],
         "peak_rss_bytes": _peak_rss_bytes(),
         "state_bytes": learner.state_bytes(),
@@ -184,6 +216,21 @@ def _check_room(learner: Classifier, stream: Stream, labels: NDArray[Any], max_c
             f"{max_classes - len(known)} of "
             f"{max_classes} free; export the bundle with a larger max_classes or learn a smaller stream"
         )
+
+
+def _structure(before: dict[str, int], after: dict[str, int]) -> dict[str, Any]:
+    def grown(key: str) -> int:
+        return after[key] - before[key]
+
+    return {
+        "updates": grown("structure_updates"),
+        "weights_dropped": grown("weights_dropped"),
+        "weights_grown": grown("weights_grown"),
+        "weights_stored": after["weights_stored"],
+        "weights_trainable": after["weights_trainable"],
+        "seconds": grown("structure_us") / 1e6,
+        "share_of_time": grown("structure_us") / max(grown("learn_us"), 1),
+    }
 
 
 def _peak_rss_bytes() -> int:

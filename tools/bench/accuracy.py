@@ -1,0 +1,229 @@
+"""Accuracy and forgetting of methods and densities over seeds, with cost beside them, as one table.
+
+    python tools/bench/accuracy.py fashion --seeds 5 --json tools/bench/results/accuracy_fashion.json
+    python tools/bench/accuracy.py cifar10 --seeds 3 --json tools/bench/results/accuracy_cifar10.json
+    python tools/bench/accuracy.py fashion --groups ablation --epochs 5 --seeds 3
+
+Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning rate 0.03, pruned weights as they were),
+`default` (this project's recipe: 0.1 on the MLP, kept weights rescaled), `control` (small dense nets of about the same
+training FLOPs), `rules` (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods`
+(the other baselines). Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500, incomplete last
+batches skipped; CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine as it was: compare
+them within a table. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+GROUPS = ("reference", "default", "control", "rules", "ablation", "methods")
+DENSITIES = (0.25, 0.1, 0.05)
+# Gradient sparsity 0.80 / 0.92 / 0.96 of all weights at 0.75 / 0.90 / 0.95: 80 % of the stored ones.
+STREAMS: dict[str, dict[str, Any]] = {
+    "fashion": {"stream": "split-fashion-mnist", "shape": (1, 28, 28), "crop": 0, "flip": False, "rate": 0.1},
+    "cifar10": {"stream": "split-cifar10", "shape": (3, 32, 32), "crop": 4, "flip": True, "rate": 0.03},
+}
+# Plain PyTorch, same recipe and data, mean ± deviation in points (one pass, buffer 500); forgetting beside it.
+REFERENCE: dict[str, dict[tuple[str, float], tuple[str, str]]] = {
+    "fashion": {
+        ("er", 1.0): ("76.7 ± 0.6", "25.6 ± 0.8"),
+        ("er_ace", 1.0): ("78.5 ± 1.1", "13.0 ± 1.3"),
+        ("derpp", 1.0): ("78.8 ± 1.1", "23.2 ± 1.5"),
+        ("static-derpp", 1.0): ("79.2 ± 1.0", "10.2 ± 2.8"),
+        ("sparcl-er", 0.25): ("77.6 ± 0.7", "13.6 ± 1.4"),
+        ("sparcl-er", 0.1): ("76.0 ± 1.0", "13.9 ± 1.7"),
+        ("sparcl-er", 0.05): ("73.9 ± 1.0", "14.4 ± 2.3"),
+        ("sparcl-derpp", 0.25): ("78.1 ± 0.8", "7.3 ± 2.2"),
+        ("sparcl-derpp", 0.1): ("76.6 ± 0.8", "6.2 ± 2.2"),
+        ("sparcl-derpp", 0.05): ("74.2 ± 1.2", "5.5 ± 2.9"),
+    },
+    "cifar10": {
+        ("er", 1.0): ("45.7 ± 3.6", "41.2 ± 4.2"),
+        ("er_ace", 1.0): ("44.9 ± 2.4", "13.0 ± 3.2"),
+        ("derpp", 1.0): ("47.3 (1 seed)", "36.2 (1 seed)"),
+        ("sparcl-derpp", 0.1): ("41.0 (1 seed)", "15.7 (1 seed)"),
+    },
+}
+
+
+@dataclass
+class Row:
+    """What one row runs."""
+
+    group: str
+    method: str
+    density: float = 1.0
+    label: str = ""
+    width: int | None = None  # of a small dense net
+    scale: str = "none"
+    changes: dict[str, Any] = field(default_factory=dict)
+    removal: float = 0.0  # share of a task's examples that DDR leaves out in the end
+
+
+def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
+    """The rows of the groups, in the order of printing."""
+    rate = {"learning_rate": STREAMS[what]["rate"]}
+    if "reference" in groups:
+        for method in ("er", "er_ace", "derpp"):
+            yield Row("reference", method)
+        yield Row("reference", "static-derpp", label="derpp with class mask", changes={"structure": "static"})
+        for method in ("sparcl-er", "sparcl-derpp"):
+            for density in DENSITIES:
+                yield Row("reference", method, density)
+    if "default" in groups:
+        for method in ("sparcl-er", "sparcl-derpp"):
+            for density in DENSITIES:
+                yield Row("default", method, density, scale="variance", changes=rate)
+        yield Row("default", "derpp", label="derpp", changes=rate)
+        yield Row("default", "static-derpp", label="derpp with class mask", changes=rate)
+    if "control" in groups:
+        for density in DENSITIES:
+            for method in ("derpp", "static-derpp"):
+                width = small_width(what, density)
+                label = f"{method.replace('static-derpp', 'derpp with class mask')}, width {width}"
+                yield Row("control", method, width=width, label=f"{label} (for {density:g})", changes=rate)
+    if "rules" in groups:
+        for method in ("static-derpp", "set-derpp", "rigl-derpp"):
+            yield Row("rules", method, 0.1, scale="variance", changes=rate)
+        for growth in ("gradient", "importance"):
+            changes = {**rate, "growth": growth}
+            yield Row("rules", "sparcl-derpp", 0.1, f"sparcl-derpp, growth by {growth}", None, "variance", changes)
+    if "ablation" in groups:
+        for label, changes, removal in (
+            ("whole", {}, 0.3),
+            ("without TDM", {"structure": "static"}, 0.3),
+            ("without DGM", {"gradient_mask": "all"}, 0.3),
+            ("without DDR", {}, 0.0),
+            ("without class mask", {"class_mask": False}, 0.3),
+            ("without TDM, DGM, DDR", {"structure": "static", "gradient_mask": "all"}, 0.0),
+        ):
+            yield Row("ablation", "sparcl-derpp", 0.1, label, None, "variance", {**rate, **changes}, removal)
+    if "methods" in groups:
+        for method in ("uer", "fpf"):
+            yield Row("methods", method)
+
+
+def small_width(what: str, density: float) -> int:
+    """Width of a dense net whose forward multiply-adds are nearest to those of the sparse one of this density."""
+    if what == "fashion":
+        wanted = density * (784 * 256 + 256 * 256) + 2560
+        return min(range(4, 257), key=lambda width: abs(784 * width + width * width + 10 * width - wanted))
+    # Block convolutions dominate and go with the square of the width; stem and shortcuts stay dense in the sparse net.
+    return max(2, round(20 * (density + 0.02) ** 0.5))
+
+
+def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[str, Any]:
+    """One stream from a fresh model; returns the result document of `edgecl learn`."""
+    import edgecl.export as export
+    import torch
+    from edgecl import Classifier, experiment, methods, streams
+    from edgecl.cli import models
+
+    setting = STREAMS[what]
+    stream = streams.load_stream(setting["stream"])
+    torch.manual_seed(seed)
+    build = models.mlp if what == "fashion" else models.resnet18
+    module = build(row.width or (256 if what == "fashion" else 20))(setting["shape"], 10)
+    steps = len(stream.tasks[0].x_train) // 10 * epochs
+    changes: dict[str, Any] = {"augment_crop": setting["crop"], "augment_flip": setting["flip"], **row.changes}
+    if methods.method_settings(row.method).get("structure", "static") != "static":
+        changes.setdefault("structure_interval", methods.structure_interval(steps))
+    bundle = export.from_torch(
+        module,
+        torch.zeros(1, *setting["shape"]),
+        density=row.density,
+        mask_seed=seed,
+        initial_scale=row.scale,  # type: ignore[arg-type]
+        classes=list(stream.class_names),  # all logits take part from the first step on, as in the reference
+        input=export.InputSpec(dtype="u8", scale=stream.input.scale, mean=stream.input.mean, std=stream.input.std),
+        recipe=export.Recipe.named(row.method, **changes),
+    ).bundle
+    learner = Classifier(bundle, random_state=seed, n_threads=threads)
+    return experiment.run_stream(
+        learner, stream, seed=seed, drop_last=True, epochs=epochs, removal_share=row.removal
+    )
+
+
+def summary(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One row of the table, with the single runs."""
+
+    def points(key: str) -> list[float]:
+        return [100 * run[key] for run in runs]
+
+    return {
+        "group": row.group,
+        "method": row.label or row.method,
+        "density": row.density,
+        "accuracy": points("average_accuracy"),
+        "forgetting": points("forgetting"),
+        "task_il": points("task_il_accuracy"),
+        "seconds": [run["seconds"] for run in runs],
+        "train_macs": runs[0]["train_macs"],
+        "train_macs_paper": runs[0]["train_macs_paper"],
+        "peak_bytes": runs[0]["peak_bytes"],
+    }
+
+
+def spread(values: list[float]) -> str:
+    """Mean ± sample deviation."""
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def main() -> int:
+    """Command line; see the module's text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=sorted(STREAMS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--groups", nargs="+", default=["reference", "default", "control"], choices=GROUPS)
+    parser.add_argument("--only", help="rows whose method or label holds this text")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the rows here, after each one")
+    options = parser.parse_args()
+    print("| group | method | density | seeds | accuracy | reference | forgetting | reference | seconds | G MACs |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    found = []
+    for row in rows_of(options.what, options.groups):
+        if options.only and options.only not in f"{row.method} {row.label}":
+            continue
+        runs = [run_one(options.what, row, seed, options.epochs, options.threads) for seed in range(options.seeds)]
+        result = summary(row, runs)
+        found.append(result)
+        comparable = row.group == "reference" and options.epochs == 1
+        reference = REFERENCE[options.what].get((row.method, row.density), ("-", "-")) if comparable else ("-", "-")
+        print(
+            f"| {row.group} | {result['method']} | {row.density:g} | {len(runs)} | {spread(result['accuracy'])} "
+            f"| {reference[0]} | {spread(result['forgetting'])} | {reference[1]} | {np.mean(result['seconds']):.1f} "
+            f"| {result['train_macs'] / 1e9:.1f} |",
+            flush=True,
+        )
+        if options.json:
+            _write(options, found)
+    return 0
+
+
+def _write(options: argparse.Namespace, found: list[dict[str, Any]]) -> None:
+    from edgecl.devices.machine import this_machine
+
+    document = {
+        "what": options.what,
+        "epochs": options.epochs,
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}: {', '.join(this_machine().cpu_parts)}",
+        "rows": found,
+    }
+    options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
