@@ -1,7 +1,7 @@
 """Dynamic structures and gradient masks against the same rules written down in PyTorch, step by step.
 
-Before each step PyTorch takes over the runtime's weights and masks, so every step is compared by itself. Never here: long
-runs and accuracy.
+Before each step PyTorch takes over the runtime's weights and masks, so every step is compared by itself. Never here:
+long runs and accuracy.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def _after_step(
     gradients: dict[str, NDArray[np.float64]],
     mask: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """|w| + 0.5 |g| after the step; what was dropped is gone from the state, so its weight comes from the update rule."""
+    """|w| + 0.5 |g| after the step; a dropped weight is gone from the state, so it comes from the update rule."""
     before = twin.previous[name]  # type: ignore[attr-defined]
     moved = before - 0.05 * gradients[name]
     present = np.where(weights[name] != 0, weights[name], moved)
@@ -223,13 +223,15 @@ def _remember_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("net", ["mlp", "conv"])
 @pytest.mark.parametrize("rule", ["set", "rigl", "tdm-gradient", "tdm-importance"])
 def test_growth(net: str, rule: str) -> None:
-    """SET and RigL replace a falling share of the smallest weights; gradient growth takes the largest dense gradients."""
+    """SET and RigL replace a falling share of the smallest weights; gradient growth takes the largest gradients."""
     settings: dict[str, Any] = {**TDM, "structure_intra": 0.3, "structure_inter": 0.0}
     if rule.startswith("tdm"):
         settings.update(growth=rule.removeprefix("tdm-"), structure_intra=0.05)
         if rule == "tdm-importance":
             if net == "conv":
-                pytest.skip("batch statistics mix current and replayed rows: PyTorch has no such gradient to compare with")
+                pytest.skip(
+                    "batch statistics mix current and replayed rows: PyTorch has no such gradient to compare with"
+                )
             settings.update(importance_current=0.7, importance_replay=0.2)
     else:
         settings["structure"] = rule

@@ -9,7 +9,7 @@
 #include "runtime/core/bundle_writer_offsets.h"
 #include "runtime/core/sha256.h"
 #include "runtime/core/validate.h"
-#include "runtime/core/recipe_rules.h"
+#include "runtime/core/bundle_recipe.h"
 
 namespace edgecl {
 namespace {

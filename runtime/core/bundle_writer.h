@@ -96,8 +96,8 @@ struct BundleSource {
 // Names of the dict to numbers of the format; format::kNone when the name is unknown.
 uint32_t op_kind_from_name(const std::string& name);     // "conv", "linear", ...
 uint32_t activation_from_name(const std::string& name);  // "none", "relu", ...
-uint32_t method_from_name(const std::string& name);      // "finetune", "er", ...: recipe_rules.h
-// Place of a name in one of the lists of recipe_rules.h.
+uint32_t method_from_name(const std::string& name);      // "finetune", "er", ...: bundle_recipe.h
+// Place of a name in one of the lists of bundle_recipe.h.
 uint32_t value_from_name(const char* const* names, const std::string& name);
 
 // Encodes the plan: assigns arena offsets for both modes, counts multiply-adds, lays out and digests the sections, then

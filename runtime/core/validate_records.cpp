@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/core/recipe_rules.h"
+#include "runtime/core/bundle_recipe.h"
 #include "runtime/core/validate.h"
 
 namespace edgecl {

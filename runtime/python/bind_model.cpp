@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "runtime/core/recipe_rules.h"
+#include "runtime/core/bundle_recipe.h"
 #include "runtime/core/bundle_format.h"
 #include "runtime/python/config.h"
 #include "runtime/python/model.h"

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "runtime/core/bundle_writer.h"
-#include "runtime/core/recipe_rules.h"
+#include "runtime/core/bundle_recipe.h"
 #include "runtime/python/bind_common.h"
 
 namespace edgecl::python {

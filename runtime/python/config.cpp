@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "runtime/core/recipe_rules.h"
+#include "runtime/core/bundle_recipe.h"
 
 namespace edgecl::python {
 namespace {

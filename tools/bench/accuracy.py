@@ -4,12 +4,13 @@
     python tools/bench/accuracy.py cifar10 --seeds 3 --json tools/bench/results/accuracy_cifar10.json
     python tools/bench/accuracy.py fashion --groups ablation --epochs 5 --seeds 3
 
-Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning rate 0.03, pruned weights as they were),
-`default` (this project's recipe: 0.1 on the MLP, kept weights rescaled), `control` (small dense nets of about the same
-training FLOPs), `rules` (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods`
-(the other baselines). Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500, incomplete last
-batches skipped; CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine as it was: compare
-them within a table. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
+Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning rate 0.03, pruned weights as they
+were), `default` (this project's recipe: 0.1 on the MLP, kept weights rescaled), `control` (small dense nets of about
+the same training FLOPs), `rules` (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out)
+and `methods` (the other baselines). Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500,
+incomplete last batches skipped; CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine
+as it was: compare them within a table. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison
+(parity_trajectory.py).
 """
 
 from __future__ import annotations
@@ -149,9 +150,7 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
         recipe=export.Recipe.named(row.method, **changes),
     ).bundle
     learner = Classifier(bundle, random_state=seed, n_threads=threads)
-    return experiment.run_stream(
-        learner, stream, seed=seed, drop_last=True, epochs=epochs, removal_share=row.removal
-    )
+    return experiment.run_stream(learner, stream, seed=seed, drop_last=True, epochs=epochs, removal_share=row.removal)
 
 
 def summary(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -109,7 +109,9 @@ def export(
     alpha: float = typer.Option(0.1, "--alpha", help="Recipe, DER++: weight of the logit term."),
     beta: float = typer.Option(0.5, "--beta", help="Recipe, DER++: weight of the label term."),
     class_mask: bool | None = typer.Option(
-        None, "--class-mask/--no-class-mask", help="Recipe: current loss over the batch's classes only. Default: the method."
+        None,
+        "--class-mask/--no-class-mask",
+        help="Recipe: current loss over the batch's classes only. Default: the method.",
     ),
     augment_crop: int = typer.Option(0, "--augment-crop", min=0, help="Recipe: pixels of random crop."),
     augment_flip: bool = typer.Option(False, "--augment-flip", help="Recipe: random horizontal flip."),

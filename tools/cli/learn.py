@@ -156,14 +156,15 @@ def learn(
     JSON: {"stream", "tasks", "average_accuracy", "forgetting", "backward_transfer", "per_task",
     "per_task_after_learning", "accuracy_matrix", "task_il_accuracy", "seconds", "evaluate_seconds", "steps", "samples",
     "train_macs", "train_macs_dense", "train_macs_paper", "train_macs_paper_dense", "structure": {"updates",
-    "weights_dropped", "weights_grown", "weights_stored", "weights_trainable", "seconds", "share_of_time"}, "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config",
-    "bundle", "bundle_sha256", ...}; shares are 0..1.
+    "weights_dropped", "weights_grown", "weights_stored", "weights_trainable", "seconds", "share_of_time"},
+    "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config", "bundle", "bundle_sha256", ...};
+    shares are 0..1.
     """
     from edgecl.experiment import run_stream
 
     if method is not None:
         method_settings(method)  # an unknown one is told before data are read
-    is_bundle = bundle.endswith(".ecl") or Path(bundle).is_file() and not bundle.endswith((".onnx", ".py"))
+    is_bundle = bundle.endswith(".ecl") or (Path(bundle).is_file() and not bundle.endswith((".onnx", ".py")))
     tasks = None if is_bundle else _stream(stream, data, classes_per_task)
     learner = Classifier(
         bundle if tasks is None else _export(bundle, tasks, density, method, seed),

@@ -19,8 +19,8 @@ from edgecl.arrays import DTYPES, as_batch
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.errors import ArgumentError, BusyError, Error, NotFoundError, SequenceError, ShapeError, StateError
 from edgecl.files import read_file, write_file_atomic
-from edgecl.methods import method_settings
 from edgecl.labels import LabelMap, class_name, label_array, label_list
+from edgecl.methods import method_settings
 from edgecl.profile import Profile
 
 # Constructor parameter -> field of the session configuration.

@@ -33,7 +33,7 @@ class RemovalSchedule:
         if not 0 <= self.share < 1:
             raise ArgumentError(f"expected a removal_share in [0, 1); found {self.share}; correct it")
         ascending = list(self.stages) == sorted(set(self.stages))
-        if self.share > 0 and not (self.stages and ascending and 1 <= self.stages[0] and self.stages[-1] < epochs):
+        if self.share > 0 and not (self.stages and ascending and self.stages[0] >= 1 and self.stages[-1] < epochs):
             raise ArgumentError(
                 f"expected removal_stages as ascending epochs in 1..{epochs - 1} (an epoch must follow each); found "
                 f"{list(self.stages)}; correct them, learn more epochs, or set removal_share=0"

@@ -111,7 +111,8 @@ def run_stream(
         task_il_accuracy, seconds (learning alone), evaluate_seconds, steps, samples, removal (examples removed, and
         presentations that their removal saved), train_macs (multiply-adds really
         done), train_macs_dense (as if no weight were left out), train_macs_paper and
-        train_macs_paper_dense (as the SparCL paper counts), structure (what changed, and its share of time), peak_bytes (all memory of the session), peak_rss_bytes
+        train_macs_paper_dense (as the SparCL paper counts), structure (what changed, and its share of time),
+        peak_bytes (all memory of the session), peak_rss_bytes
         (of the process), state_bytes, state_sha256, config, and what was run on.
 
     Raises:

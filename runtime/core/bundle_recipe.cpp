@@ -1,6 +1,6 @@
 // Ranges of the sparsity fields of a recipe.
 // Never here: checks that need a plan (runtime/learn/config.cpp).
-#include "runtime/core/recipe_rules.h"
+#include "runtime/core/bundle_recipe.h"
 
 namespace edgecl {
 namespace {

@@ -1,7 +1,7 @@
 // Names of the choices of a recipe, and the ranges of its sparsity fields: what bundles and sessions agree on.
 // Never here: what a choice does (runtime/learn).
-#ifndef EDGECL_RUNTIME_CORE_RECIPE_RULES_H_
-#define EDGECL_RUNTIME_CORE_RECIPE_RULES_H_
+#ifndef EDGECL_RUNTIME_CORE_BUNDLE_RECIPE_H_
+#define EDGECL_RUNTIME_CORE_BUNDLE_RECIPE_H_
 
 #include <stdint.h>
 
@@ -25,4 +25,4 @@ FieldFault sparsity_fault(const format::SparsityRecord& sparsity);
 
 }  // namespace edgecl
 
-#endif  // EDGECL_RUNTIME_CORE_RECIPE_RULES_H_
+#endif  // EDGECL_RUNTIME_CORE_BUNDLE_RECIPE_H_
