@@ -46,6 +46,13 @@ class Missing:
     reason: str
 
 
+@dataclass(frozen=True)
+class Turned(Missing):
+    """A matrix [N][I] as [I][N]: only an operator that turns it back can read it."""
+
+    row: Row
+
+
 class Node:
     """One ONNX node with decoded attributes."""
 

@@ -262,9 +262,9 @@ def _turns_channels_last(model: onnx.ModelProto) -> bool:
     if len(readers) != 1 or readers[0].op_type != "Transpose" or len(graph.input[0].type.tensor_type.shape.dim) != 4:
         return False
     order = next((list(a.ints) for a in readers[0].attribute if a.name == "perm"), [])
-    if order != [0, 3, 1, 2]:
-        return False
     turned = readers[0].output[0]
+    if order != [0, 3, 1, 2] or turned == graph.output[0].name:
+        return False
     dims = graph.input[0].type.tensor_type.shape.dim
     sizes = [dims[axis].dim_value for axis in order[1:]]
     for dim, size in zip(list(dims)[1:], sizes, strict=True):

@@ -11,25 +11,41 @@ namespace edgecl {
 #if defined(__x86_64__)
 namespace {
 
-// LZCNT (extended leaf), MOVBE and F16C have no name that every supported compiler's __builtin_cpu_supports knows.
-bool has_v3_scalar_extensions() {
+struct Registers {
   unsigned a, b, c, d;
-  if (!__get_cpuid(0x80000001u, &a, &b, &c, &d) || !(c & bit_LZCNT)) return false;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-  return (c & bit_MOVBE) && (c & bit_F16C);
+};
+// What CPUID says of `leaf`, subleaf 0; zeros where there is no such leaf.
+Registers cpuid(unsigned leaf) {
+  Registers r = {0, 0, 0, 0};
+  return __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d) ? r : Registers{0, 0, 0, 0};
 }
+
+// True when the operating system saves all the register parts of `parts` (bits of XCR0).
+bool system_saves(unsigned parts) {
+  if (!(cpuid(1).c & bit_OSXSAVE)) return false;
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & parts) == parts;
+}
+
+bool all_set(unsigned value, unsigned bits) {
+  return (value & bits) == bits;
+}
+
+constexpr unsigned kXmmYmm = 0x6, kOpmaskZmm = 0xe0;  // Intel 64 manual, volume 1, 13.3
 
 }  // namespace
 
 bool cpu_has_x86_v3() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2") && has_v3_scalar_extensions();
+  return all_set(cpuid(1).c, bit_FMA | bit_MOVBE | bit_F16C | bit_AVX | bit_SSE4_2 | bit_POPCNT) &&
+         all_set(cpuid(7).b, bit_AVX2 | bit_BMI | bit_BMI2) && all_set(cpuid(0x80000001u).c, bit_LZCNT) &&
+         system_saves(kXmmYmm);
 }
 
 bool cpu_has_x86_v4() {
-  return cpu_has_x86_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
+  return cpu_has_x86_v3() &&
+         all_set(cpuid(7).b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD) &&
+         system_saves(kXmmYmm | kOpmaskZmm);
 }
 #else
 bool cpu_has_x86_v3() {

@@ -28,9 +28,10 @@
 //    kSparseGradientChunks (sparse). In a block each virtual lane is one sequential fma chain from +0; then the 16
 //    lanes are summed by `the tree`: t[i] += t[i+8] (i<8), then +4, +2, +1. The block sums are added in order, starting
 //    from the first block's.
-//  * weight gradients of linear layers (H = W = 1): a sequential chain over the batch rows, r ascending, from +0.
-//    Sparse linear: the same chain. Bias gradient: convolution as the dense weight gradient with adds in place of fmas;
-//    linear: sequential sum over rows.
+//  * weight gradients of linear layers (H = W = 1). Dense: a sequential chain over the batch rows, r ascending, from
+//    +0. Sparse: as a sparse convolution of one position, so 16 batch rows are one chunk.
+//  * bias gradients, with adds in place of fmas: convolutions as the dense weight gradient; dense linear a sequential
+//    sum over rows; sparse linear as its weight gradient.
 //  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16
 //  virtual lanes
 //    (short last chunk leaves the other lanes alone), then the tree.
@@ -339,41 +340,46 @@ struct SgdArgs {
 // --- the table
 // ---------------------------------------------------------------------------------------------------------------------
 // X(name, Args): one line per kernel; drives the dispatch table, the bit-equality tests and the kernel bench.
-#define EDGECL_KERNEL_LIST(X)                                      \
-  X(conv_forward, ConvForwardArgs)                                 \
-  X(conv_backward_data, ConvBackwardDataArgs)                      \
-  X(conv_backward_weight, ConvBackwardWeightArgs)                  \
-  X(linear_forward, LinearForwardArgs)                             \
-  X(linear_backward_data, LinearBackwardDataArgs)                  \
-  X(linear_backward_weight, LinearBackwardWeightArgs)              \
-  X(sparse_conv_forward, SparseConvForwardArgs)                    \
-  X(sparse_conv_backward_data, SparseConvBackwardDataArgs)         \
-  X(sparse_conv_backward_weight, SparseConvBackwardWeightArgs)     \
-  X(sparse_linear_forward, SparseLinearForwardArgs)                \
-  X(sparse_linear_backward_data, SparseLinearBackwardDataArgs)     \
-  X(sparse_linear_backward_weight, SparseLinearBackwardWeightArgs) \
-  X(batch_norm_forward, BatchNormForwardArgs)                      \
-  X(batch_norm_backward, BatchNormBackwardArgs)                    \
-  X(group_norm_forward, GroupNormForwardArgs)                      \
-  X(group_norm_backward, GroupNormBackwardArgs)                    \
-  X(activation_forward, ActivationForwardArgs)                     \
-  X(activation_backward, ActivationBackwardArgs)                   \
-  X(binary_forward, BinaryArgs)                                    \
-  X(binary_backward, BinaryBackwardArgs)                           \
-  X(accumulate, AccumulateArgs)                                    \
-  X(concat_forward, ConcatArgs)                                    \
-  X(concat_backward, ConcatBackwardArgs)                           \
-  X(max_pool_forward, PoolArgs)                                    \
-  X(max_pool_backward, PoolBackwardArgs)                           \
-  X(average_pool_forward, PoolArgs)                                \
-  X(average_pool_backward, PoolBackwardArgs)                       \
-  X(global_average_pool_forward, GlobalPoolArgs)                   \
-  X(global_average_pool_backward, GlobalPoolBackwardArgs)          \
-  X(input_normalize, InputArgs)                                    \
-  X(cross_entropy, CrossEntropyArgs)                               \
-  X(logits_mse, LogitsMseArgs)                                     \
+// Those whose work is in registers and caches: built for every level.
+#define EDGECL_TILED_KERNEL_LIST(X)                            \
+  X(conv_forward, ConvForwardArgs)                             \
+  X(conv_backward_data, ConvBackwardDataArgs)                  \
+  X(conv_backward_weight, ConvBackwardWeightArgs)              \
+  X(linear_forward, LinearForwardArgs)                         \
+  X(linear_backward_data, LinearBackwardDataArgs)              \
+  X(linear_backward_weight, LinearBackwardWeightArgs)          \
+  X(sparse_conv_forward, SparseConvForwardArgs)                \
+  X(sparse_conv_backward_data, SparseConvBackwardDataArgs)     \
+  X(sparse_conv_backward_weight, SparseConvBackwardWeightArgs) \
+  X(sparse_linear_forward, SparseLinearForwardArgs)            \
+  X(sparse_linear_backward_data, SparseLinearBackwardDataArgs) \
+  X(sparse_linear_backward_weight, SparseLinearBackwardWeightArgs)
+// Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
+#define EDGECL_STREAMED_KERNEL_LIST(X)                    \
+  X(batch_norm_forward, BatchNormForwardArgs)             \
+  X(batch_norm_backward, BatchNormBackwardArgs)           \
+  X(group_norm_forward, GroupNormForwardArgs)             \
+  X(group_norm_backward, GroupNormBackwardArgs)           \
+  X(activation_forward, ActivationForwardArgs)            \
+  X(activation_backward, ActivationBackwardArgs)          \
+  X(binary_forward, BinaryArgs)                           \
+  X(binary_backward, BinaryBackwardArgs)                  \
+  X(accumulate, AccumulateArgs)                           \
+  X(concat_forward, ConcatArgs)                           \
+  X(concat_backward, ConcatBackwardArgs)                  \
+  X(max_pool_forward, PoolArgs)                           \
+  X(max_pool_backward, PoolBackwardArgs)                  \
+  X(average_pool_forward, PoolArgs)                       \
+  X(average_pool_backward, PoolBackwardArgs)              \
+  X(global_average_pool_forward, GlobalPoolArgs)          \
+  X(global_average_pool_backward, GlobalPoolBackwardArgs) \
+  X(input_normalize, InputArgs)                           \
+  X(cross_entropy, CrossEntropyArgs)                      \
+  X(logits_mse, LogitsMseArgs)                            \
   X(sgd_update, SgdArgs)
-
+#define EDGECL_KERNEL_LIST(X) \
+  EDGECL_TILED_KERNEL_LIST(X) \
+  EDGECL_STREAMED_KERNEL_LIST(X)
 struct KernelTable {
   const char* level;  // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"
 #define EDGECL_KERNEL_FIELD(name, Args)                                 \

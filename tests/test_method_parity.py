@@ -66,10 +66,11 @@ def _stream(steps: int, batch: int = 6, seed: int = 0) -> list[tuple[NDArray[np.
     return [(x[i : i + batch], labels[i : i + batch]) for i in range(0, len(labels), batch)]
 
 
-def _assert_weights(session: _core.Session, module: Any, tolerance: float = 1e-4) -> None:
+def _assert_weights(session: _core.Session, module: Any, tolerance: float = 1e-4, first: int = 0) -> None:
+    # Of the layers from number `first` on: the export folds frozen batch norms into their convolutions.
     ours = session.parameters()
     for name, value in module.state_dict().items():
-        if "num_batches" in name:
+        if "num_batches" in name or int(name.split(".")[0]) < first:
             continue
         wanted = value.numpy()
         found = ours[name].T if name.endswith("weight") and wanted.ndim == 2 else ours[name]
@@ -88,15 +89,16 @@ class _Buffer:
         self.labels += labels.tolist()
 
     def drawn(self, slots: NDArray[np.uint32]) -> tuple[Any, Any]:
-        return torch.stack([self.rows[i] for i in slots.tolist()]), torch.tensor([self.labels[i] for i in slots.tolist()])
+        numbers = slots.tolist()
+        return torch.stack([self.rows[i] for i in numbers]), torch.tensor([self.labels[i] for i in numbers])
 
 
 def test_uer_for_50_steps() -> None:
     scale = 12.0
     module = _mlp()
-    session = _session(module, "uer", cosine_scale=scale, momentum=0.8, seed=1)
+    session = _session(module, "uer", cosine_scale=scale, learning_rate=0.005, momentum=0.8, seed=1)
     twin, buffer = deepcopy(module).double(), _Buffer()
-    optimizer = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.8)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.005, momentum=0.8)
     trunk, head = twin[:-1], twin[-1]
     for x, y in _stream(50):
         report = session.learn(x, y, want_slots=True, want_rows=True)
@@ -116,7 +118,7 @@ def test_uer_for_50_steps() -> None:
         loss = of_rows.mean()
         if len(slots):
             loss = loss + functional.cross_entropy(head(hidden[len(y) :]), old_labels)
-        assert report["loss"] == pytest.approx(float(loss.detach()), rel=1e-3)
+        assert report["loss"] == pytest.approx(float(loss.detach()), rel=1e-3, abs=1e-5)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -128,7 +130,8 @@ def test_fpf_rehearses_head_and_normalisations() -> None:
     module = _convnet()
     stream = _stream(6)
     n = sum(len(y) for _, y in stream)
-    session = _session(module, "fpf", replay_capacity=n, replay_batch=n, weight_decay=0.01)  # a draw is the whole buffer
+    # Every draw is the whole buffer.
+    session = _session(module, "fpf", replay_capacity=n, replay_batch=n, weight_decay=0.01)
     twin = deepcopy(module).train()
     optimizer = torch.optim.SGD(twin.parameters(), lr=0.05, weight_decay=0.01)
 
@@ -175,7 +178,7 @@ def test_latent_replay_is_replay_of_the_frozen_trunk() -> None:
         optimizer.step()
         buffer.add(latents, y)
         macs.append(report["macs_forward"])
-    _assert_weights(session, twin, 1e-3)
+    _assert_weights(session, twin, 1e-3, first=4)
     stem, upper = 2 * 8 * 9 * 64, 8 * 12 * 9 * 16 + 12 * CLASSES
     assert macs[-1] == 6 * stem + 13 * upper
     assert session.sizes()["replay_bytes"] >= 1000 * 4 * 8 * 4 * 4

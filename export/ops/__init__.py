@@ -2,7 +2,18 @@
 # Never here: a conversion.
 """ONNX operators to the exporter's graph, one module a family."""
 
-from edgecl.export.ops import activation, conv, elementwise, linear, normalisation, pooling, rearrange, shape
+from edgecl.export.ops import activation, conv, elementwise, linear, normalisation, pooling, rearrange, shape, transpose
 from edgecl.export.ops.registry import HANDLERS
 
-__all__ = ["HANDLERS", "activation", "conv", "elementwise", "linear", "normalisation", "pooling", "rearrange", "shape"]
+__all__ = [
+    "HANDLERS",
+    "activation",
+    "conv",
+    "elementwise",
+    "linear",
+    "normalisation",
+    "pooling",
+    "rearrange",
+    "shape",
+    "transpose",
+]

@@ -7,9 +7,10 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from edgecl.export.context import Constant, Context, Node, Row
+from edgecl.export.context import Constant, Context, Node, Row, Turned
 from edgecl.export.errors import Unsupported
 from edgecl.export.ops.registry import handles
+from edgecl.export.ops.transpose import swap_blocks
 from edgecl.export.ops.windows import MAX_TAPS
 from numpy.typing import NDArray
 
@@ -19,11 +20,15 @@ _MAX_COPIED_WEIGHTS = 1 << 22  # scalars that a matrix may grow to when it has t
 @handles("Gemm")
 def convert_gemm(context: Context, node: Node) -> None:
     """alpha * x W + beta * c with x [N][I]: alpha and beta are folded into weight and bias."""
-    if node.integer("transA", 0):
+    turned = context.environment.get(node.inputs[0])
+    if node.integer("transA", 0) and isinstance(turned, Turned):
+        row = turned.row  # turned twice
+    elif node.integer("transA", 0):
         raise Unsupported(
             "expected transA = 0; found a product that mixes the rows of a batch", "transpose the input beforehand"
         )
-    row = context.row(node)
+    else:
+        row = context.row(node)
     constant = context.floats(node, 1, "weight")
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     transposed = not node.integer("transB", 0)  # the bundle's exporter holds [O][I]
@@ -77,24 +82,43 @@ def _rows_times_matrix(context: Context, node: Node, row: Row, constant: Constan
             weight = context.param(constant, "weight", values.reshape(inputs, outputs).T)
         flat = context.emit(node, "linear", [context.reshape(node, row, (inputs,))], (outputs,), params=[weight, None])
         return context.reshape(node, flat, result)
-    # One matrix a position: a grouped convolution whose groups are the positions, each with its own copy.
     if len(lead) == values.ndim - 2 and values.shape[0] == 1:
         values = values[0]  # a batch axis of one
+    if prod(lead[:-1]) == 1 and len(lead) >= values.ndim - 1 and prod(values.shape[:-2]) > 1:
+        return _rows_times_stack(context, node, row, constant.name, values)
     try:
         full = np.broadcast_to(values, (*lead[:-1], inputs, outputs))
     except ValueError:
         raise Unsupported(
             f"a stack of matrices {values.shape} would enlarge rows of {row.dims}", "keep that part outside"
         ) from None
-    copies = prod(lead)
+    per_position = np.repeat(full.reshape(-1, inputs, outputs), lead[-1] if lead else 1, axis=0)
+    flat = _matrix_a_position(context, node, row, constant.name, per_position)
+    return context.reshape(node, flat, result)
+
+
+def _rows_times_stack(context: Context, node: Node, row: Row, name: str, stack: NDArray[np.float32]) -> Row:
+    """Rows [1]..[T][I] times S matrices, [S][T][O]: one matrix [I][S * O] a position, then S in front of T."""
+    inputs, outputs = stack.shape[-2:]
+    positions = row.dims[-2]
+    matrices = stack.reshape(-1, inputs, outputs)
+    wide = matrices.transpose(1, 0, 2).reshape(1, inputs, -1)
+    flat = _matrix_a_position(context, node, row, name, np.repeat(wide, positions, axis=0))
+    turned = swap_blocks(context, node, flat, 1, positions, len(matrices), outputs)
+    lead = (*row.dims[: len(row.dims) - stack.ndim], *stack.shape[:-2])
+    return context.reshape(node, turned, (*lead, positions, outputs))
+
+
+def _matrix_a_position(context: Context, node: Node, row: Row, name: str, matrices: NDArray[np.float32]) -> Row:
+    """Positions [P][I] times a matrix [P][I][O] each: a grouped convolution whose groups are the positions."""
+    copies, inputs, outputs = matrices.shape
     if inputs > MAX_TAPS or copies * inputs * outputs > _MAX_COPIED_WEIGHTS:
         raise Unsupported(
             f"a {inputs} x {outputs} matrix over {copies} positions is too large to repeat", "use a 1 x 1 convolution"
         )
-    per_position = np.repeat(full.reshape(-1, inputs, outputs), lead[-1] if lead else 1, axis=0)
-    kernel = per_position.transpose(0, 2, 1).reshape(copies * outputs, 1, 1, inputs)
-    weight = context.param(Constant(f"{constant.name}.per_position", np.ascontiguousarray(kernel)), "fixed")
-    flat = context.emit(
+    kernel = matrices.transpose(0, 2, 1).reshape(copies * outputs, 1, 1, inputs)
+    weight = context.param(Constant(f"{name}.per_position", np.ascontiguousarray(kernel)), "fixed")
+    return context.emit(
         node,
         "conv",
         [context.reshape(node, row, (copies, 1, inputs))],
@@ -103,7 +127,6 @@ def _rows_times_matrix(context: Context, node: Node, row: Row, constant: Constan
         kernel=(1, inputs),
         groups=copies,
     )
-    return context.reshape(node, flat, result)
 
 
 def _matrix_times_rows(context: Context, node: Node, constant: Constant, row: Row) -> Row:

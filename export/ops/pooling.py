@@ -9,21 +9,38 @@ from math import prod
 from edgecl.export.context import Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.ops.registry import handles
-from edgecl.export.ops.windows import MAX_TAPS, window_of
+from edgecl.export.ops.windows import MAX_TAPS, Window, window_of
 
 
 @handles("MaxPool", "AveragePool")
 def convert_pool(context: Context, node: Node) -> None:
-    """Windows of any stride, dilation and padding; ceil_mode; average with or without the padded cells."""
+    """Windows of any stride, dilation and padding; ceil_mode; average with or without the padded cells. Three spatial
+    axes in two turns, the last two and then the first: a maximum of maxima, and a mean of means, since the number of
+    cells of a window is a product over its axes."""
     row = context.row(node)
-    window = window_of(node, row.dims, node.integers("kernel_shape", []))
+    kernel = node.integers("kernel_shape", [])
+    if len(row.dims) != 4:
+        context.bind(node, _pool(context, node, row, window_of(node, row.dims, kernel)))
+        return
+    channels, depth = row.dims[:2]
+    plane, line = window_of(node, row.dims, kernel, slice(1, 3)), window_of(node, row.dims, kernel, slice(0, 1))
+    row = _pool(context, node, context.reshape(node, row, (channels * depth, *row.dims[2:])), plane)
+    upright = Window(
+        line.kernel[::-1], line.stride[::-1], line.dilation[::-1], (line.pads[1], 0, line.pads[3], 0),
+        (line.spatial[0], prod(plane.spatial)),
+    )  # fmt: skip
+    row = _pool(context, node, context.reshape(node, row, (channels, depth, prod(plane.spatial))), upright)
+    context.bind(node, context.reshape(node, row, (channels, *line.spatial, *plane.spatial)))
+
+
+def _pool(context: Context, node: Node, row: Row, window: Window) -> Row:
     is_max = node.op_type == "MaxPool"
     if window.pads_beyond_reach:
         raise Unsupported(
             f"padding {window.pads} of a window of {window.kernel}: some windows hold no cell",
             "pad by less than the kernel",
         )
-    result = context.emit(
+    return context.emit(
         node,
         "max_pool" if is_max else "average_pool",
         [row],
@@ -34,7 +51,6 @@ def convert_pool(context: Context, node: Node) -> None:
         pads=window.pads,
         i=() if is_max else (node.integer("count_include_pad", 0),),
     )
-    context.bind(node, result)
 
 
 @handles("GlobalAveragePool")

@@ -1,6 +1,5 @@
-# Operators that keep every number where it is: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast,
-# Transpose, Shape.
-# Never here: operators that move or add cells (rearrange.py).
+# Operators that keep every number where it is: Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Cast, Shape.
+# Never here: operators that move or add cells (rearrange.py, transpose.py).
 """Order-keeping operators; most leave nothing in the bundle."""
 
 from __future__ import annotations
@@ -98,21 +97,6 @@ def convert_cast(context: Context, node: Node) -> None:
         name = onnx.TensorProto.DataType.Name(node.integer("to", 0))
         raise Unsupported(f"a cast to {name}", "the device computes in float32")
     context.bind(node, context.row(node))
-
-
-@handles("Transpose")
-def convert_transpose(context: Context, node: Node) -> None:
-    """Only where the numbers stay in order (axes of size 1 move). The one that turns channels-last input is taken out
-    by the front end."""
-    row = context.row(node)
-    full = (context.batch, *row.dims)
-    order = node.integers("perm", list(range(len(full)))[::-1])
-    moved = [axis for axis in order if axis == 0 or full[axis] != 1]
-    if order[0] != 0 or moved != sorted(moved):
-        raise Unsupported(
-            f"a transpose {order} of {list(full)}", "keep data channels-first; only the input may be channels-last"
-        )
-    context.bind(node, context.reshape(node, row, tuple(full[axis] for axis in order)[1:]))
 
 
 @handles("Shape")

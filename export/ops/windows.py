@@ -38,22 +38,26 @@ class Window:
         return (*(size + top + bottom for size in sizes[:-1]), sizes[-1] + left + right)
 
 
-def window_of(node: Node, dims: Dims, kernel: list[int]) -> Window:
-    """The window of a Conv, MaxPool or AveragePool over rows of `dims` (C, then one or two spatial sizes).
+def window_of(node: Node, dims: Dims, kernel: list[int], part: slice = slice(None)) -> Window:
+    """The window of a Conv, MaxPool or AveragePool over rows of `dims` (C, then the spatial sizes), or over the spatial
+    axes `part` of it: one or two.
 
     Output size per axis: floor (or ceil, with ceil_mode) of (size + pads - dilation * (kernel - 1) - 1) / stride, + 1;
         with ceil_mode the last
     window must begin inside the input or its leading pad (ONNX, PyTorch). auto_pad SAME: ceil(size / stride).
     """
-    sizes = dims[1:]
+    whole = len(dims) - 1
+    sizes = dims[1:][part]
     rank = len(sizes)
     if rank not in (1, 2):
         raise Unsupported(f"expected one or two spatial axes; found {rank}", "use 1-D or 2-D layers")
-    if len(kernel) != rank:
-        raise Unsupported(f"expected a kernel of {rank} sizes; found {kernel}", "correct kernel_shape")
-    stride = node.integers("strides", [1] * rank)
-    dilation = node.integers("dilations", [1] * rank)
-    pads = node.integers("pads", [0] * (2 * rank))
+    if len(kernel) != whole:
+        raise Unsupported(f"expected a kernel of {whole} sizes; found {kernel}", "correct kernel_shape")
+    kernel = kernel[part]
+    stride = node.integers("strides", [1] * whole)[part]
+    dilation = node.integers("dilations", [1] * whole)[part]
+    pads = node.integers("pads", [0] * (2 * whole))
+    pads = pads[:whole][part] + pads[whole:][part]
     auto = node.text("auto_pad", "NOTSET")
     ceil_mode = bool(node.integer("ceil_mode", 0))
     begins, ends, outputs = [], [], []

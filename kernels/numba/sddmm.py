@@ -28,20 +28,6 @@ Pair = tuple[int, int]
 
 
 @njit(nogil=True)
-def _linear(x: Any, dy: Any, row_start: Any, index: Any, selected: Any, block: int, dvalue: Any) -> None:
-    n, rows = dy.shape
-    n_blocks = (row_start.size - 1) // rows
-    for o in range(rows):
-        for b in range(n_blocks):
-            for k in range(row_start[b * rows + o], row_start[b * rows + o + 1]):
-                acc = np.float32(0)
-                if selected[k]:
-                    for r in range(n):
-                        acc = fma(dy[r, o], x[r, b * block + index[k]], acc)
-                dvalue[k] = acc
-
-
-@njit(nogil=True)
 def _conv(
     padded: Any,
     dy: Any,
@@ -118,18 +104,23 @@ def _selection(selected: Mask | None, nnz: int) -> Mask:
 def linear_backward_weight(
     x: Floats, dy: Floats, pattern: SparsePattern, selected: Mask | None = None
 ) -> tuple[Floats, Floats]:
-    """(dvalue (nnz,), dbias (out,)) of x (rows, in) and dy (rows, out): one chain over the rows per stored entry.
+    """(dvalue (nnz,), dbias (out,)) of x (rows, in) and dy (rows, out).
 
-    dvalue is in the pattern's order. selected (nnz,): only these entries are computed, the others are 0. Cost: rows
-    multiply-adds per selected entry. Raises ValueError when a shape does not fit.
+    dvalue is in the pattern's order. selected (nnz,): only these entries are computed, the others are 0. The order of
+    summation is that of a 1x1 convolution over one position: batch rows in chunks of 16, lane i of each to virtual lane
+    i, then the tree; dbias likewise, in blocks of as many chunks. Cost: rows multiply-adds per selected entry. Raises
+    ValueError when a shape does not fit.
     """
     x = check("x", x, (-1, pattern.channels))
     dy = check("dy", dy, (x.shape[0], pattern.rows))
-    dvalue = np.empty(pattern.nnz, np.float32)
-    _linear(x, dy, pattern.row_start, pattern.index, _selection(selected, pattern.nnz), pattern.channel_block, dvalue)
-    dbias = np.zeros(pattern.rows, np.float32)
-    for row in dy:
-        dbias += row
+    pixel, pixel_dy = x[:, :, None, None], dy[:, :, None, None]
+    lanes = lanes_of(x.shape[0])
+    dvalue, dbias = np.empty(pattern.nnz, np.float32), np.empty(pattern.rows, np.float32)
+    one_tap = (1, 1, 1, 1, 1, 1, 0, 0)
+    flags = _selection(selected, pattern.nnz)
+    rows, block, chunks = pattern.row_start, pattern.channel_block, SPARSE_GRADIENT_CHUNKS
+    _conv(pixel, pixel_dy, rows, pattern.index, flags, block, one_tap, lanes, chunks, dvalue)
+    _conv_bias(pixel_dy, lanes, chunks, dbias)
     return dvalue, dbias
 
 

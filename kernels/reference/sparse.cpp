@@ -163,18 +163,16 @@ void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int 
   for (int64_t o = s.begin; o < s.end; o++) {
     for (int64_t b = 0; b < p.n_blocks; b++)
       for (uint32_t k = p.row_start[b * p.rows + o]; k < p.row_start[b * p.rows + o + 1]; k++) {
-        float acc = 0.0f;
-        if (!a.selected || a.selected[k])
-          for (int64_t r = 0; r < a.dy.rows(); r++) {
-            const int64_t g = r / a.dy.lanes, l = r % a.dy.lanes;
-            acc = fused(cell(a.dy, g, o, 0, 0, l), cell(a.x, g, b * p.channel_block + p.index[k], 0, 0, l), acc);
-          }
-        a.dvalue[k] = acc;
+        const int64_t c = b * p.channel_block + p.index[k];
+        a.dvalue[k] = a.selected && !a.selected[k]
+                          ? 0.0f
+                          : reduce_planes(a.dy, kSparseGradientChunks, [&](float acc, int64_t g, int64_t l) {
+                              return fused(cell(a.dy, g, o, 0, 0, l), cell(a.x, g, c, 0, 0, l), acc);
+                            });
       }
-    if (!a.dbias) continue;
-    float sum = 0.0f;
-    for (int64_t r = 0; r < a.dy.rows(); r++) sum = sum + cell(a.dy, r / a.dy.lanes, o, 0, 0, r % a.dy.lanes);
-    a.dbias[o] = sum;
+    if (a.dbias)
+      a.dbias[o] = reduce_planes(a.dy, kSparseGradientChunks,
+                                 [&](float acc, int64_t g, int64_t l) { return acc + cell(a.dy, g, o, 0, 0, l); });
   }
 }
 

@@ -53,10 +53,10 @@ Plan make_plan(const ConvBackwardWeightArgs& a) {
   const int64_t blocks = fit < 1 ? channels : (channels + fit - 1) / fit;
   p.channels = static_cast<int>((channels + blocks - 1) / blocks);
   p.n_runs = segments * (p.flat ? 2 : rows);
-  p.n_columns = round_up(p.channels * p.taps, kVec);
+  p.n_columns = round_up(p.channels * p.taps + kMaxWeightColumns, kVec);
   p.packed_floats = round_up(p.layout.channel * p.segments * p.channels + kVec, 16);
   p.chunk_floats = p.few ? 0 : (p.chunks < kGradientChunks ? p.chunks : kGradientChunks) * 16 * kMaxWeightRows;
-  p.lane_floats = p.few ? p.n_columns * p.plane_floats : 0;
+  p.lane_floats = p.few ? round_up(p.channels * p.taps, kVec) * p.plane_floats : 0;
   return p;
 }
 
@@ -110,8 +110,8 @@ int list_runs(const Plan& p, const ConvBackwardWeightArgs& a, int64_t begin, int
 }
 
 // Adds (or, in the first block, writes) the sums of one tile.
-void store_sums(const float* sums, int rows, int columns, bool first, float* dweight, int64_t row) {
-  for (int r = 0; r < rows; r++, dweight += row, sums += columns)
+void store_sums(const float* sums, int rows, int columns, int row_sums, bool first, float* dweight, int64_t row) {
+  for (int r = 0; r < rows; r++, dweight += row, sums += row_sums)
     for (int q = 0; q < columns; q++) dweight[q] = first ? sums[q] : dweight[q] + sums[q];
 }
 
@@ -139,6 +139,7 @@ void group_gradient(const ConvBackwardWeightArgs& a, const Plan& p, const Scratc
           for (int mw = 0; mw < p.w.count; mw++)
             *column++ = c * packed_channel + tap_offset(p.layout, p.h, p.w, a.x.lanes, mh, mw);
       const int64_t columns = channels * p.taps;
+      for (int i = 0; i < kMaxWeightColumns; i++) column[i] = column[-1];
       float* dweight = a.dweight + (first_out + out_begin) * dweight_row + channel * p.taps;
       const float* dy = a.dy.data + (first_out + out_begin) * p.plane_floats;
       if (p.few) {
@@ -161,8 +162,9 @@ void group_gradient(const ConvBackwardWeightArgs& a, const Plan& p, const Scratc
         for (int64_t c = 0; c < columns; c += tile_columns) {
           const int n = static_cast<int>(columns - c < tile_columns ? columns - c : tile_columns);
           t.columns = s.columns + c;
-          weight_tile(rows, n)(t);
-          store_sums(sums, rows, n, begin == 0, dweight + o * dweight_row + c, dweight_row);
+          const int of_tile = kWeightColumns[n];
+          weight_tile(rows, of_tile)(t);
+          store_sums(sums, rows, n, of_tile, begin == 0, dweight + o * dweight_row + c, dweight_row);
         }
       }
     }

@@ -64,13 +64,6 @@ void tile(const TileArgs& a, float* out, int64_t out_row, int last) {
   }
 }
 
-typedef void (*Tile)(const TileArgs& a, float* out, int64_t out_row, int last);
-template <int Q>
-Tile choose(int rows) {
-  static_assert(kRows == 3, "one instance per row count");
-  return rows == 3 ? tile<3, Q> : rows == 2 ? tile<2, Q> : tile<1, Q>;
-}
-
 }  // namespace
 
 void columns_to_lanes(const float* packed, int64_t* offsets, int64_t columns, int64_t positions, float* lanes) {
@@ -91,14 +84,18 @@ void few_positions_gradient(const FewArgs& a) {
   t.column_vector = column_vector;
   t.dy_row = a.dy_row;
   t.positions = a.positions;
+  // Three rows or one: of one and two left over, rows before them are computed again.
+  const int rows = a.rows < kRows ? 1 : kRows;
   for (int64_t v = 0; v < vectors; v += kColumns) {
     const int wide = static_cast<int>(vectors - v < kColumns ? vectors - v : kColumns);
     const int last = v + wide == vectors ? static_cast<int>(a.columns - (vectors - 1) * kVec) : kVec;
     t.x = a.x + v * column_vector;
-    for (int64_t row = 0; row < a.rows; row += kRows) {
-      const int rows = static_cast<int>(a.rows - row < kRows ? a.rows - row : kRows);
+    const auto run = wide == kColumns ? rows == 1 ? tile<1, kColumns> : tile<kRows, kColumns>
+                     : rows == 1 ? tile<1, 1>
+                                      : tile<kRows, 1>;
+    for (int64_t next = 0; next < a.rows; next += rows) {
+      const int64_t row = next + rows <= a.rows ? next : a.rows - rows;
       t.dy = a.dy + row * a.dy_row;
-      const Tile run = wide == kColumns ? choose<kColumns>(rows) : choose<1>(rows);
       run(t, a.dweight + row * a.dweight_row + v * kVec, a.dweight_row, last);
     }
   }

@@ -25,23 +25,30 @@ EDGECL_INLINE vec in_register(vec v) {
   return v;
 }
 
-template <int R, int Q, bool kShort>
-EDGECL_INLINE void chunk(const float* const (&x)[Q], int64_t i, const float* dy, int valid, vec (&acc)[R][Q]) {
-  vec d[R];
-#pragma GCC unroll 4
-  for (int r = 0; r < R; r++) d[r] = vload(dy + r * kVec);
-#pragma GCC unroll 9
-  for (int q = 0; q < Q; q++) {
-    const vec v = in_register(vload(x[q] + i));
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++) {
-      const vec sum = vfma(d[r], v, acc[r][q]);
-      if constexpr (kShort)
-        acc[r][q] = lane_numbers() < vset(static_cast<float>(valid)) ? sum : acc[r][q];
-      else
-        acc[r][q] = sum;
+// The short chunk after everything else, in memory, so that no tile needs code for it.
+void add_short_chunk(const WeightTileArgs& a, int rows, int columns, float* lanes) {
+  const ChunkRun& last = a.runs[a.n_runs - 1];
+  int64_t before = 0;
+  for (int i = 0; i < a.n_runs - 1; i++) before += a.runs[i].chunks;
+  const float* dy = a.dy + before * rows * kVec;
+  for (int part = 0; part * kVec < last.valid; part++, dy += (before + 1) * rows * kVec) {
+    const auto chosen = lane_numbers() < vset(static_cast<float>(last.valid - part * kVec));
+    for (int q = 0; q < columns; q++) {
+      const vec x = vload(a.x + a.columns[q] + last.x + part * kVec);
+      float* to = lanes + q * 16 + part * kVec;
+      for (int r = 0; r < rows; r++, to += columns * 16) {
+        const vec acc = vload(to), sum = vfma(vload(dy + r * kVec), x, acc);
+        vstore(to, chosen ? sum : acc);
+      }
     }
   }
+}
+
+// The tree over the 16 lanes of each of n sums; `lanes` has room for whole vectors of sums.
+__attribute__((noinline)) void add_lanes(float* lanes, int n, float* sums) {
+  for (int k = n; k % kVec != 0; k++)
+    for (int i = 0; i < 16; i += kVec) vstore(lanes + k * 16 + i, vzero());
+  for (int k = 0; k < n; k += kVec) tree_of_many(lanes + k * 16, sums + k);
 }
 
 template <int R, int Q>
@@ -55,30 +62,38 @@ void tile(const WeightTileArgs& a) {
 #pragma GCC unroll 9
       for (int q = 0; q < Q; q++) acc[r][q] = vzero();
     for (const ChunkRun *run = a.runs, *end = a.runs + a.n_runs; run != end; run++) {
+      if (run->valid < 16) {
+        dy += R * kVec;
+        break;
+      }
       const float* x[Q];
 #pragma GCC unroll 9
       for (int q = 0; q < Q; q++) x[q] = a.x + a.columns[q] + run->x + part * kVec;
-      if (run->valid < 16) {
-        if (run->valid > part * kVec) chunk<R, Q, true>(x, 0, dy, run->valid - part * kVec, acc);
-        dy += R * kVec;
-        continue;
-      }
       const int64_t floats = static_cast<int64_t>(run->chunks) * 16;
-      for (int64_t i = 0; i < floats; i += 16, dy += R * kVec) chunk<R, Q, false>(x, i, dy, kVec, acc);
+      for (int64_t i = 0; i < floats; i += 16, dy += R * kVec) {
+        vec d[R];
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++) d[r] = vload(dy + r * kVec);
+#pragma GCC unroll 9
+        for (int q = 0; q < Q; q++) {
+          const vec v = in_register(vload(x[q] + i));
+#pragma GCC unroll 4
+          for (int r = 0; r < R; r++) acc[r][q] = vfma(d[r], v, acc[r][q]);
+        }
+      }
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 9
       for (int q = 0; q < Q; q++) vstore(lanes + (r * Q + q) * 16 + part * kVec, acc[r][q]);
   }
-  for (int k = R * Q; k % kVec != 0; k++)
-    for (int i = 0; i < 16; i += kVec) vstore(lanes + k * 16 + i, vzero());
-  for (int k = 0; k < R * Q; k += kVec) tree_of_many(lanes + k * 16, a.sums + k);
+  if (a.runs[a.n_runs - 1].valid < 16) add_short_chunk(a, R, Q, lanes);
+  add_lanes(lanes, R * Q, a.sums);
 }
 
 template <int R, int Q>
 constexpr WeightTile instance() {
-  if constexpr (R * Q <= kWeightAccumulators)
+  if constexpr (R * Q <= kWeightAccumulators && kWeightColumns[Q] == Q)
     return tile<R, Q>;
   else
     return nullptr;
@@ -108,8 +123,10 @@ void pack_chunks(const float* dy, int64_t dy_row, int rows, const ChunkRun* runs
 
 void weight_tile_shape(int64_t rows, int64_t columns, int* tile_rows, int* tile_columns) {
   int64_t best = -1;
+  const int most = kWeightColumns[columns < kMaxWeightColumns ? columns : kMaxWeightColumns];
   for (int r = 1; r <= kMaxWeightRows && r <= rows; r++)
-    for (int q = 1; q <= kMaxWeightColumns && q <= columns && r * q <= kWeightAccumulators; q++) {
+    for (int q = 1; q <= most && r * q <= kWeightAccumulators; q++) {
+      if (kWeightColumns[q] != q) continue;
       // Per chunk: one cycle a multiply-add and a load, each tile; latency keeps small tiles from being quicker.
       const int multiply = r * q, load = r + q;
       const int64_t cost = ((rows + r - 1) / r) * ((columns + q - 1) / q) * ((multiply > load ? multiply : load) + 1);

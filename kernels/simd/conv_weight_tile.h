@@ -12,9 +12,12 @@ constexpr int kMaxWeightRows = 4;
 constexpr int kMaxWeightColumns = 9;
 constexpr int kWeightAccumulators = EDGECL_VECTOR_BYTES == 64 ? 27 : EDGECL_VECTOR_BYTES == 32 ? 12 : 24;
 constexpr int kMaxWeightSums = 32;  // rows * columns of a tile, rounded up to whole vectors
+// There are tiles of 1, 2, 3, 4, 6 and 9 columns. Fewer columns that are left over take the next tile, with any valid
+// offsets in place of the columns that are missing.
+constexpr int kWeightColumns[kMaxWeightColumns + 1] = {0, 1, 2, 3, 4, 6, 6, 9, 9, 9};
 
 // `chunks` successive chunks of 16 floats; `valid` < 16 only in a run of one short chunk, whose other lanes are left
-// alone.
+// alone and which no run follows.
 struct ChunkRun {
   int64_t x, dy;  // floats from a column's base; from a row's base in the tensor dY
   int32_t chunks, valid;
@@ -33,8 +36,8 @@ struct WeightTileArgs {
 void pack_chunks(const float* dy, int64_t dy_row, int rows, const ChunkRun* runs, int n_runs, float* packed);
 
 typedef void (*WeightTile)(const WeightTileArgs& args);
-WeightTile weight_tile(int rows, int columns);
-// Largest rows and columns of the tiles that suit a gradient of this size.
+WeightTile weight_tile(int rows, int columns);  // columns: one of kWeightColumns
+// Rows and columns of the tile that suits a gradient of this size.
 void weight_tile_shape(int64_t rows, int64_t columns, int* tile_rows, int* tile_columns);
 
 }  // namespace edgecl::EDGECL_LEVEL

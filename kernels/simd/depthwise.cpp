@@ -2,11 +2,13 @@
 // input vector. Never here: other kernel sizes, dilation, weight gradients.
 #include "kernels/simd/depthwise.h"
 
+#include "kernels/simd/pointwise.h"
+
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr int64_t kStripFloats = 5 * 1024;  // of a packed channel: two thirds of a first-level cache
-constexpr int kTileRows = 4;
+constexpr int kTileRows = 8;                // of one vector; of two vectors half as many
 
 struct Whole {  // the native vector
   typedef vec Type;
@@ -29,23 +31,24 @@ struct Half {  // for rows of at most 8 floats
 typedef Whole Half;
 #endif
 
-// One channel's strip.
+// One channel's strip. Input rows and columns come in the order that makes each output's taps ascend: downwards, or
+// from the far end upwards (negative steps) where the taps run against the source, as in an input gradient.
 struct StripArgs {
-  const float* packed;
-  int64_t pitch, row_class, column_class;
-  int lanes;            // batch lanes: the distance of neighbouring columns
+  const float* packed;  // upwards: the last input row and column of an output row just above the strip
+  int64_t pitch, row_class;
+  int64_t column[5];    // floats from there to each tap column
   const float* weight;  // of the output channel
   float start;          // bias
   float* out;           // first output row of the strip
   int64_t out_row;
   int rows;
+  bool upwards;    // a tile's last output row is the first that it adds to
   int64_t floats;  // of an output row
   ActivationSpec activation;
 };
 
-// Output rows [row, row + R) and C vectors from `first` on. Input rows come in the order that makes each output's taps
-// ascend: downwards, or upwards where the taps run against the source (input gradient).
-template <class V, int K, int S, bool kUpwards, int R, int C>
+// Output rows [row, row + R) and C vectors from `first` on.
+template <class V, int K, int S, int R, int C>
 EDGECL_INLINE void tile(const StripArgs& a, int row, int64_t first) {
   typedef typename V::Type Vector;
   Vector acc[R][C];
@@ -53,59 +56,71 @@ EDGECL_INLINE void tile(const StripArgs& a, int row, int64_t first) {
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
     for (int c = 0; c < C; c++) acc[r][c] = a.start - Vector{};
-  const float* base = a.packed + row * a.pitch + first;
-#pragma GCC unroll 16
+  const float* base = a.packed + (a.upwards ? -(row + R) : row) * a.pitch + first;
+#pragma GCC unroll 19
   for (int n = 0; n < (R - 1) * S + K; n++) {
-    const int in = kUpwards ? (R - 1) * S + K - 1 - n : n;
-    const float* line = base + (in % S) * a.row_class + (in / S) * a.pitch;
-#pragma GCC unroll 5
-    for (int kw = 0; kw < K; kw++) {
-      const int shift = kUpwards ? K - 1 - kw : kw;
-      const float* from = line + (shift % S) * a.column_class + static_cast<int64_t>(shift / S) * a.lanes;
+    const float* line = base + (n % S) * a.row_class + (n / S) * a.pitch;
+    const auto add_column = [&](int kw) EDGECL_INLINE_LAMBDA {
+      const float* from = line + a.column[kw];
       Vector x[C];
 #pragma GCC unroll 4
       for (int c = 0; c < C; c++) x[c] = V::load(from + c * V::kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) {
-        const int kh = kUpwards ? K - 1 - (in - r * S) : in - r * S;
+        const int kh = n - r * S;
         if (kh < 0 || kh >= K) continue;
         const Vector w = a.weight[kh * K + kw] - Vector{};
 #pragma GCC unroll 4
         for (int c = 0; c < C; c++) acc[r][c] = V::fma(w, x[c], acc[r][c]);
       }
+    };
+    if constexpr (C > 1 || K == 3) {  // most of the work: worth its size
+#pragma GCC unroll 5
+      for (int kw = 0; kw < K; kw++) add_column(kw);
+    } else {
+#pragma GCC unroll 1
+      for (int kw = 0; kw < K; kw++) add_column(kw);
     }
   }
-  const bool relu = a.activation.kind == Activation::kRelu, clip = a.activation.kind == Activation::kClip;
-  const Vector low = (clip ? a.activation.lo : 0.0f) - Vector{}, high = a.activation.hi - Vector{};
+  if (a.activation.kind != Activation::kNone) {
+    const bool clip = a.activation.kind == Activation::kClip;
+    const Vector low = (clip ? a.activation.lo : 0.0f) - Vector{},
+                 high = (clip ? a.activation.hi : __builtin_inff()) - Vector{};
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+      for (int c = 0; c < C; c++) {
+        const Vector y = acc[r][c] > low ? acc[r][c] : low;
+        acc[r][c] = y < high ? y : high;
+      }
+  }
+  const int64_t left = a.floats - first - (C - 1) * V::kLanes;
+  const int last = left < V::kLanes ? static_cast<int>(left) : V::kLanes;
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++) {
-    if (row + r >= a.rows) return;
-    float* out = a.out + (row + r) * a.out_row + first;
+    const int at = row + (a.upwards ? R - 1 - r : r);
+    if (at >= a.rows) continue;
+    float* out = a.out + at * a.out_row + first;
 #pragma GCC unroll 4
-    for (int c = 0; c < C; c++) {
-      Vector y = acc[r][c];
-      if (relu || clip) y = y > low ? y : low;
-      if (clip) y = y < high ? y : high;
-      const int64_t left = a.floats - first - c * V::kLanes;
-      V::store(out + c * V::kLanes, y, left < V::kLanes ? static_cast<int>(left) : V::kLanes);
-    }
+    for (int c = 0; c < C - 1; c++) V::store(out + c * V::kLanes, acc[r][c], V::kLanes);
+    V::store(out + (C - 1) * V::kLanes, acc[r][C - 1], last);
   }
 }
 
-template <class V, int K, int S, bool kUpwards>
+template <class V, int K, int S>
 void strip(const StripArgs& a) {
   int64_t first = 0;
-  for (; a.floats - first > V::kLanes; first += 2 * V::kLanes)
-    for (int row = 0; row < a.rows; row += kTileRows) tile<V, K, S, kUpwards, kTileRows, 2>(a, row, first);
+  for (; V::kLanes == kVec && a.floats - first > V::kLanes; first += 2 * V::kLanes)
+    for (int row = 0; row < a.rows; row += kTileRows / 2) tile<V, K, S, kTileRows / 2, 2>(a, row, first);
   if (first < a.floats)
-    for (int row = 0; row < a.rows; row += kTileRows) tile<V, K, S, kUpwards, kTileRows, 1>(a, row, first);
+    for (int row = 0; row < a.rows; row += kTileRows) tile<V, K, S, kTileRows, 1>(a, row, first);
 }
 
 typedef void (*Strip)(const StripArgs&);
 template <class V>
-Strip choose(int kernel, int stride, bool upwards) {
-  if (kernel == 3) return upwards ? strip<V, 3, 1, true> : stride == 1 ? strip<V, 3, 1, false> : strip<V, 3, 2, false>;
-  return upwards ? strip<V, 5, 1, true> : stride == 1 ? strip<V, 5, 1, false> : strip<V, 5, 2, false>;
+Strip choose(int kernel, int stride) {
+  if (kernel == 3) return stride == 1 ? strip<V, 3, 1> : strip<V, 3, 2>;
+  return stride == 1 ? strip<V, 5, 1> : strip<V, 5, 2>;
 }
 
 int strip_rows(const ConvGemm& conv) {
@@ -137,17 +152,18 @@ void depthwise(const ConvGemm& conv, int part, int n_parts, void* scratch) {
   const PackLayout layout = pack_layout(conv.h, conv.w, most, conv.w.out, lanes);
   float* packed = static_cast<float*>(scratch);
   StripArgs a;
-  a.packed = packed;
-  a.pitch = layout.pitch;
+  const int taps = conv.h.count, stride = conv.h.step;
+  a.upwards = conv.h.delta < 0;
+  a.packed = packed + (a.upwards ? (taps - 2) * layout.pitch + (taps - 1) * lanes : 0);
+  a.pitch = a.upwards ? -layout.pitch : layout.pitch;
   a.row_class = layout.pitch * layout.class_rows;
-  a.column_class = layout.column_class;
-  a.lanes = lanes;
+  for (int kw = 0; kw < taps; kw++)
+    a.column[kw] = a.upwards ? -kw * static_cast<int64_t>(lanes)
+                             : (kw % stride) * layout.column_class + kw / stride * static_cast<int64_t>(lanes);
   a.floats = static_cast<int64_t>(conv.w.out) * lanes;
   a.out_row = a.floats;
   a.activation = conv.activation;
-  const bool upwards = conv.h.delta < 0;
-  const Strip run = a.floats <= 8 ? choose<Half>(conv.h.count, conv.h.step, upwards)
-                                  : choose<Whole>(conv.h.count, conv.h.step, upwards);
+  const Strip run = a.floats <= 8 ? choose<Half>(taps, stride) : choose<Whole>(taps, stride);
   int64_t begin, end;
   share(conv.groups, part, n_parts, &begin, &end);
   for (int64_t g = 0; g < conv.source.groups; g++)

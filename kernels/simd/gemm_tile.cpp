@@ -24,26 +24,52 @@ EDGECL_INLINE void step(const float* vectors, int64_t ahead, const float* scalar
   }
 }
 
-template <int R, int Q, class F>
-EDGECL_INLINE void each(vec (&acc)[R][Q], F f) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
-#pragma GCC unroll 12
-    for (int q = 0; q < Q; q++) acc[r][q] = f(acc[r][q]);
+#if defined(__AVX512F__)
+constexpr bool kMasks = true;  // a vector that is not whole is one instruction like any other
+#else
+constexpr bool kMasks = false;
+#endif
+// Without masks the last vector of every row, where it is not whole, goes by way of memory and one loop for all
+// instances, which else would hold code for every count of floats many times over. Before the sums begin, and after
+// they have ended, no register is in the way.
+void load_last(const GemmTileArgs& a, int rows, int vectors, vec* last) {
+  const float* from = a.out + (vectors - 1) * kVec;
+  for (int r = 0; r < rows; r++, from += a.out_row) last[r] = vload_n(from, a.last);
 }
+void store_last(const GemmTileArgs& a, int rows, int vectors, const vec* last) {
+  float* to = a.out + (vectors - 1) * kVec;
+  for (int r = 0; r < rows; r++, to += a.out_row) vstore_n(to, last[r], a.last);
+}
+
+// In a large tile the loop over taps costs nothing beside the multiply-adds, even if there is one tap only.
+template <int R, int Q>
+constexpr bool kHasOneTapLoop = R * Q <= 12;
 
 template <int R, int Q>
 void tile(const GemmTileArgs& a) {
+  vec last[R];
+  if (!kMasks && a.accumulate) load_last(a, R, Q, last);
   vec acc[R][Q];
+  if (a.start) {
 #pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
+    for (int r = 0; r < R; r++)
 #pragma GCC unroll 12
-    for (int q = 0; q < Q; q++)
-      acc[r][q] = a.start ? vload(a.start + r * a.start_row + q * kVec) : a.bias ? vset(a.bias[r]) : vzero();
+      for (int q = 0; q < Q; q++) acc[r][q] = vload(a.start + r * a.start_row + q * kVec);
+  } else if (a.bias) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 12
+      for (int q = 0; q < Q; q++) acc[r][q] = vset(a.bias[r]);
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 12
+      for (int q = 0; q < Q; q++) acc[r][q] = vzero();
+  }
 
   const float *vectors = a.vectors, *scalars = a.scalars;
   const int64_t vector_channel = a.vector_channel, scalar_channel = a.scalar_channel, scalar_row = a.scalar_row;
-  if (a.n_taps == 1) {
+  if (kHasOneTapLoop<R, Q> && a.n_taps == 1) {
     vectors += a.taps[0].vectors;
     scalars += a.taps[0].scalars;
     for (int c = a.n_channels; c > 0; c--) {
@@ -52,10 +78,13 @@ void tile(const GemmTileArgs& a) {
       scalars += scalar_channel;
     }
   } else {
+    const int64_t ahead = a.n_taps == 1 ? 6 * vector_channel : vector_channel;
     const TapOffset *const first = a.taps, *const end = a.taps + a.n_taps;
     for (int c = a.n_channels; c > 0; c--) {
-      for (const TapOffset* t = first; t != end; t++)
-        step<R, Q>(vectors + t->vectors, vector_channel, scalars + t->scalars, scalar_row, acc);
+      const TapOffset* t = first;
+      do {
+        step<R, Q>(vectors + t->vectors, ahead, scalars + t->scalars, scalar_row, acc);
+      } while (++t != end);
       vectors += vector_channel;
       scalars += scalar_channel;
     }
@@ -63,26 +92,36 @@ void tile(const GemmTileArgs& a) {
 
   if (a.accumulate) {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
+    for (int r = 0; r < R; r++) {
 #pragma GCC unroll 12
-      for (int q = 0; q < Q; q++)
-        acc[r][q] = vload_n(a.out + r * a.out_row + q * kVec, q == Q - 1 ? a.last : kVec) + acc[r][q];
+      for (int q = 0; q < Q - 1; q++) acc[r][q] = vload(a.out + r * a.out_row + q * kVec) + acc[r][q];
+      acc[r][Q - 1] = (kMasks ? vload_n(a.out + r * a.out_row + (Q - 1) * kVec, a.last) : last[r]) + acc[r][Q - 1];
+    }
   }
   if (a.activation.kind != Activation::kNone) {
     const bool clip = a.activation.kind == Activation::kClip;
-    const vec low = vset(clip ? a.activation.lo : 0.0f);
-    each(acc, [=](vec x) { return vmax(x, low); });
-    if (clip) {
-      const vec high = vset(a.activation.hi);
-      each(acc, [=](vec x) { return vmin(x, high); });
-    }
-  }
+    const vec low = vset(clip ? a.activation.lo : 0.0f), high = vset(clip ? a.activation.hi : __builtin_inff());
 #pragma GCC unroll 8
-  for (int r = 0; r < R; r++) {
-    float* out = a.out + r * a.out_row;
+    for (int r = 0; r < R; r++)
 #pragma GCC unroll 12
-    for (int q = 0; q < Q - 1; q++) vstore(out + q * kVec, acc[r][q]);
-    vstore_n(out + (Q - 1) * kVec, acc[r][Q - 1], a.last);
+      for (int q = 0; q < Q; q++) acc[r][q] = vmin(vmax(acc[r][q], low), high);
+  }
+  if (kMasks || a.last == kVec) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      float* out = a.out + r * a.out_row;
+#pragma GCC unroll 12
+      for (int q = 0; q < Q - 1; q++) vstore(out + q * kVec, acc[r][q]);
+      vstore_n(out + (Q - 1) * kVec, acc[r][Q - 1], kMasks ? a.last : kVec);
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 12
+      for (int q = 0; q < Q - 1; q++) vstore(a.out + r * a.out_row + q * kVec, acc[r][q]);
+      last[r] = acc[r][Q - 1];
+    }
+    store_last(a, R, Q, last);
   }
 }
 
@@ -123,10 +162,16 @@ namespace {
 // `shorter`.
 struct Cut {
   int blocks, shorter, longer;
+
+  int longest() const { return longer > 0 ? shorter + 1 : shorter; }
 };
 Cut cut(int n, int largest) {
   const int blocks = (n + largest - 1) / largest;
   return {blocks, n / blocks, n % blocks};
+}
+
+bool tiles_fit(const Cut& rows, const Cut& vectors) {
+  return tile_fits(rows.shorter, vectors.longest()) && tile_fits(rows.longest(), vectors.longest());
 }
 
 }  // namespace
@@ -139,8 +184,9 @@ TileGrid tile_grid(int64_t rows, int64_t vectors) {
   int64_t best_cost = 0;
   for (int r = 1; r <= kMaxTileRows && r <= rows; r++) {
     const Cut a = cut(static_cast<int>(rows), r);
-    for (int q = 1; q <= most && tile_fits(r, q); q++) {
+    for (int q = 1; q <= most; q++) {
       const Cut b = by_vectors[q];
+      if (!tiles_fit(a, b)) continue;
       int64_t cost =
           static_cast<int64_t>(a.blocks - a.longer) * (b.blocks - b.longer) * step_cost(a.shorter, b.shorter);
       if (b.longer) cost += static_cast<int64_t>(a.blocks - a.longer) * b.longer * step_cost(a.shorter, b.shorter + 1);

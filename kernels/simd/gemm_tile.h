@@ -11,10 +11,12 @@ namespace edgecl::EDGECL_LEVEL {
 constexpr int kMaxTileRows = 8;
 constexpr int kMaxTileVectors = 12;
 // Accumulators, the vectors of one step and one broadcast must stay in registers; a single row may read its vectors
-// from memory.
+// from memory. Every tile is about a kilobyte of code, so there is none whose multiply-adds are hidden no better than
+// those of a smaller one or of one that suits the same layers.
 constexpr int kRegisters = EDGECL_VECTOR_BYTES == 32 ? 16 : 32;
 constexpr bool tile_fits(int rows, int vectors) {
-  return rows * vectors + (rows > 1 ? vectors : 1) + 1 <= kRegisters && rows * vectors <= 26;
+  return rows * vectors + (rows > 1 ? vectors : 1) + 1 <= kRegisters && rows * vectors <= 26 &&
+         (rows == 1 || rows > 3 || rows * vectors <= 12) && rows != 7 && (rows != 6 || kRegisters == 16);
 }
 
 struct TapOffset {
@@ -43,7 +45,7 @@ struct GemmTileArgs {
 typedef void (*GemmTile)(const GemmTileArgs& args);
 GemmTile gemm_tile(int rows, int vectors);
 
-// How `rows` x `vectors` are cut into tiles: counts of blocks, each of balanced size (use block_of).
+// How `rows` x `vectors` are cut into tiles that fit: counts of blocks, each of balanced size (use block_of).
 struct TileGrid {
   int row_blocks, vector_blocks;
 };

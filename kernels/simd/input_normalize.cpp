@@ -1,7 +1,9 @@
-// Raw images to normalised activations, with crop and flip per row. Rows of uint8 go through a table of the 256
+// Raw images to normalised activations, with crop and flip per row. Rows that are taken as they lie go through
+// registers, a square of rows and columns at a time; the others cell by cell, those of uint8 through a table of the 256
 // possible results of a channel, which are the same three rounded steps.
 // Never here: the choice of crops and flips (the caller's random generator makes it).
 #include "kernels/simd/pointwise.h"
+#include "kernels/simd/transpose.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
@@ -39,6 +41,78 @@ EDGECL_INLINE void fill_lane(float* out, int64_t width, int64_t lanes, const Spa
   for (int64_t w = s.end; w < width; w++) out[w * lanes] = outside;
 }
 
+// Whether output plane positions are the raw ones: nothing is cropped or flipped, and channels lie as in the output.
+bool as_they_lie(const InputArgs& a) {
+  const bool same_order = !a.channels_last || a.y.channels == 1 || a.y.height * a.y.width == 1;
+  return same_order && !a.crop_y && !a.crop_x && !a.flip;
+}
+
+// n <= kVec raw numbers; nothing behind them is read, since rows are the caller's own memory.
+EDGECL_INLINE vec load_raw(const float* raw, int n) {
+  return n == kVec ? vload(raw) : vload_n(raw, n);
+}
+EDGECL_INLINE vec load_raw(const uint8_t* raw, int n) {
+  if (n == kVec) return vload_u8(raw);
+  uint8_t whole[kVec] = {};
+  memcpy(whole, raw, static_cast<size_t>(n));
+  return vload_u8(whole);
+}
+
+// Positions [p, p + n), n <= kVec, of all rows of group g.
+template <class Raw>
+EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p, int n) {
+  const int64_t plane = static_cast<int64_t>(a.y.height) * a.y.width, lanes = a.y.lanes;
+  vec mean, factor;
+  if (plane == 1) {
+    mean = vload_n(a.mean + p, n);
+    factor = vload_n(a.inv_std + p, n);
+  } else if (p / plane == (p + n - 1) / plane) {
+    mean = vset(a.mean[p / plane]);
+    factor = vset(a.inv_std[p / plane]);
+  } else {
+    for (int i = 0; i < kVec; i++) {
+      mean[i] = a.mean[(p + (i < n ? i : 0)) / plane];
+      factor[i] = a.inv_std[(p + (i < n ? i : 0)) / plane];
+    }
+  }
+  const vec scale = vset(a.scale);
+  const Raw* const* rows = reinterpret_cast<const Raw* const*>(a.rows) + g * lanes;
+  float* out = a.y.data + (g * a.y.channels * plane + p) * lanes;
+  if (lanes == 1) {
+    vstore_n(out, (load_raw(rows[0] + p, n) * scale - mean) * factor, n);
+    return;
+  }
+  for (int64_t l = 0; l < lanes; l += kVec) {
+    const int count = static_cast<int>(lanes - l < kVec ? lanes - l : kVec);
+    vec t[kVec];
+    if (count == kVec) {
+      for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + i] + p, n) * scale - mean) * factor;
+    } else {
+      for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + (i < count ? i : 0)] + p, n) * scale - mean) * factor;
+    }
+    transpose_registers(t);
+    if (count == kVec && n == kVec) {
+      for (int i = 0; i < kVec; i++) vstore(out + i * lanes + l, t[i]);
+    } else {
+      for (int i = 0; i < n; i++) vstore_n(out + i * lanes + l, t[i], count);
+    }
+  }
+}
+template <class Raw>
+void fill_rows(const InputArgs& a, int part, int n_parts) {
+  const int64_t columns = static_cast<int64_t>(a.y.channels) * a.y.height * a.y.width;
+  const int64_t blocks = (columns + kVec - 1) / kVec;
+  int64_t begin, end;
+  share(a.y.groups * blocks, part, n_parts, &begin, &end);
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t p = i % blocks * kVec;
+    if (columns - p >= kVec)
+      fill_columns<Raw>(a, i / blocks, p, kVec);
+    else
+      fill_columns<Raw>(a, i / blocks, p, static_cast<int>(columns - p));
+  }
+}
+
 }  // namespace
 
 size_t input_normalize_scratch_bytes(const InputArgs& a) {
@@ -49,6 +123,13 @@ void input_normalize(const InputArgs& a, int part, int n_parts, void* scratch) {
   const int64_t lanes = a.y.lanes, width = a.y.width, height = a.y.height;
   float* table = static_cast<float*>(scratch);
   int64_t begin, end;
+  if (as_they_lie(a)) {
+    if (a.is_u8)
+      fill_rows<uint8_t>(a, part, n_parts);
+    else
+      fill_rows<float>(a, part, n_parts);
+    return;
+  }
   share(static_cast<int64_t>(a.y.groups) * a.y.channels, part, n_parts, &begin, &end);
   for (int64_t gc = begin; gc < end; gc++) {
     const int64_t g = gc / a.y.channels, c = gc % a.y.channels;

@@ -96,10 +96,37 @@ EDGECL_INLINE vec vsqrt(vec x) {
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// A masked load is as quick as any other; a masked store is slow on some CPUs, and code for every n too long to be
+// inlined.
+EDGECL_INLINE __m256 load_first(const float* p, int n) {
+  static const int32_t kOnesZeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  __m256i mask;
+  memcpy(&mask, kOnesZeros + 8 - n, sizeof mask);
+  return _mm256_maskload_ps(p, mask);
+}
+static __attribute__((noinline, unused)) void store_first(float* p, __m256 v, int n) {
+  if (n & 8) return _mm256_storeu_ps(p, v);
+  __m128 x = _mm256_castps256_ps128(v);
+  if (n & 4) {
+    _mm_storeu_ps(p, x);
+    x = _mm256_extractf128_ps(v, 1);
+    p += 4;
+  }
+  if (n & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), x);
+    x = _mm_movehl_ps(x, x);
+    p += 2;
+  }
+  if (n & 1) _mm_store_ss(p, x);
+}
+#endif
 // First n floats (0 <= n <= kVec); the other lanes read 0 and are not stored.
 EDGECL_INLINE vec vload_n(const float* p, int n) {
 #if defined(__AVX512F__)
   return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
+#elif defined(__AVX2__)
+  return (vec)load_first(p, n);
 #else
   vec v = {};
   memcpy(&v, p, static_cast<size_t>(n) * 4);
@@ -109,8 +136,23 @@ EDGECL_INLINE vec vload_n(const float* p, int n) {
 EDGECL_INLINE void vstore_n(float* p, vec v, int n) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v);
+#elif defined(__AVX2__)
+  store_first(p, (__m256)v, n);
 #else
   memcpy(p, &v, static_cast<size_t>(n) * 4);
+#endif
+}
+
+// kVec bytes as floats.
+EDGECL_INLINE vec vload_u8(const uint8_t* p) {
+#if defined(__AVX512F__)
+  return (vec)_mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)p)));
+#elif defined(__AVX2__)
+  return (vec)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+#else
+  vec v;
+  for (int i = 0; i < kVec; i++) v[i] = static_cast<float>(p[i]);
+  return v;
 #endif
 }
 

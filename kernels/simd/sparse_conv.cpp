@@ -4,7 +4,9 @@
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_pack.h"
+#include "kernels/simd/sparse_phase.h"
 #include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_split.h"
 #include "kernels/simd/sparse_tile.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
@@ -25,10 +27,12 @@ struct Gather {
   ActivationSpec activation;
   bool accumulate;
   int kernel_w;
+  bool numbered;  // taps are numbered as the axes count them, not as the kernel does
 };
 
 struct GatherScratch {
   int32_t* offset;  // [channel_block * taps]
+  int32_t* rest;    // kSplit: the same, of the other four lanes
   float* packed;
   float* spill;  // kPixels: one for each native vector of the 16 lanes
   float* partial;
@@ -37,12 +41,16 @@ struct GatherScratch {
 
 GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCursor* cursor) {
   const SparsePattern& p = g.pattern;
-  const PackLayout layout = pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes);
+  const bool split = plan.form == GatherForm::kSplit;
+  const int64_t channel = split ? split_layout(g.h, g.w).channel
+                                : pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes).channel;
   const int64_t group = static_cast<int64_t>(plan.group_blocks) * p.channel_block;
+  const int64_t offsets = static_cast<int64_t>(p.channel_block) * p.taps;
   GatherScratch s;
-  s.offset = cursor->take<int32_t>(static_cast<int64_t>(p.channel_block) * p.taps);
-  s.packed = cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * layout.channel +
-                                 kTileFloatsMost);
+  s.offset = cursor->take<int32_t>(offsets);
+  s.rest = cursor->take<int32_t>(split ? offsets : 0);
+  s.packed =
+      cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * channel + kTileFloatsMost);
   const int64_t spills = plan.form == GatherForm::kPixels ? kParts : 1;
   s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? spills * p.rows * kTileFloatsMost : 0);
   s.partial = cursor->take<float>(kTileFloatsMost);
@@ -132,9 +140,20 @@ class RegionRunner {
       : g_(g),
         plan_(plan),
         scratch_(scratch),
-        layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes)) {
-    fill_offsets(layout_, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block,
-                 scratch.offset);
+        layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes)),
+        split_(split_layout(g.h, g.w)) {
+    if (plan.form == GatherForm::kSplit) {
+      fill_split_offsets(split_, g.h, g.w, g.kernel_w, g.pattern.taps, g.numbered, g.pattern.channel_block,
+                         scratch.offset, scratch.rest);
+    } else if (g.numbered) {
+      for (int c = 0; c < g.pattern.channel_block; c++)
+        for (int m = 0; m < g.pattern.taps; m++)
+          scratch.offset[c * g.pattern.taps + m] = static_cast<int32_t>(
+              c * layout_.channel + tap_offset(layout_, g.h, g.w, g.source.lanes, m / g.w.count, m % g.w.count));
+    } else {
+      fill_offsets(layout_, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block,
+                   scratch.offset);
+    }
   }
 
   // `next`: the region that comes after this one, or null; `next_group`: its group.
@@ -173,7 +192,9 @@ class RegionRunner {
     t.region_row = layout_.pitch;
     t.valid_row = static_cast<int64_t>(region.columns) * t.lanes;
     job.target_pitch = t.row_step;
-    if (plan_.form == GatherForm::kPixels)
+    if (plan_.form == GatherForm::kSplit)
+      run_split_tile(job, t, source, region, target);
+    else if (plan_.form == GatherForm::kPixels)
       run_pixel_tiles(job, t, source, region, next ? source_of(next_group) : nullptr, next, target);
     else if (plan_.form == GatherForm::kRows)
       run_row_tiles(job, t, source, region, target);
@@ -182,9 +203,39 @@ class RegionRunner {
   }
 
  private:
+  bool looks_ahead() const {
+    return plan_.form == GatherForm::kPixels && !plan_.pack_all && g_.source.size() > kNearFloats;
+  }
   void pack(const float* source, const Region& region, int64_t channel_begin, int64_t channel_end) const {
+    if (plan_.form == GatherForm::kSplit)
+      return pack_split(split_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end,
+                        scratch_.packed);
     pack_channels(layout_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end,
-                  scratch_.packed);
+                  looks_ahead(), scratch_.packed);
+  }
+
+  // A region is one tile.
+  void run_split_tile(SparseTileJob& job, const PartialTarget& t, const float* source, const Region& region,
+                      float* target) const {
+#if EDGECL_VECTOR_BYTES == 64
+    job.block_floats = g_.pattern.channel_block * split_.channel;
+    job.pitch = split_.main.pitch;
+    job.target = target;
+    job.target_step = t.column_step;
+    run_groups(job, source, region, nullptr, nullptr, 0,
+               [&] { split_tile(job, scratch_.rest, region.rows, region.columns); });
+#else
+    (void)job, (void)t, (void)source, (void)region, (void)target;  // never planned
+#endif
+  }
+
+  void run_pixel_tile(const SparseTileJob& job, const PartialTarget& t) const {
+    if (plan_.tile_rows == 4)
+      run_pixels<4>(job, t);
+    else if (plan_.tile_rows == 2)
+      run_pixels<2>(job, t);
+    else
+      run_pixels<1>(job, t);
   }
 
   void run_pixel_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
@@ -196,20 +247,19 @@ class RegionRunner {
         job.direct = t.rows == plan_.tile_rows && t.columns == plan_.tile_columns;
         job.target_step = t.column_step;
         float* const tile_target = target + i * t.row_step + j * t.column_step;
-        run_groups(job, source, region, next_source, next, i * layout_.pitch + j * 16, [&] {
-          const float* const packed = job.packed;
-          for (int s = 0; s < kParts; s++) {
-            job.packed = packed + s * kVec;
-            job.target = tile_target + s * kVec;
-            job.spill = scratch_.spill + s * g_.pattern.rows * kTileFloats;
-            if (plan_.tile_rows == 4)
-              run_pixels<4>(job, t);
-            else if (plan_.tile_rows == 2)
-              run_pixels<2>(job, t);
-            else
-              run_pixels<1>(job, t);
-          }
-        });
+        // The native vectors of the 16 lanes: one after the other over all passes, or, where a pass packs for itself,
+        // together in each.
+        const int together = plan_.pack_all ? 1 : kParts;
+        for (int first = 0; first < kParts; first += together)
+          run_groups(job, source, region, next_source, next, i * layout_.pitch + j * 16, [&] {
+            const float* const packed = job.packed;
+            for (int s = first; s < first + together; s++) {
+              job.packed = packed + s * kVec;
+              job.target = tile_target + s * kVec;
+              job.spill = scratch_.spill + (s - first) * g_.pattern.rows * kTileFloats;
+              run_pixel_tile(job, t);
+            }
+          });
       }
   }
 
@@ -310,7 +360,7 @@ class RegionRunner {
       } else {
         const int64_t begin = static_cast<int64_t>(b) * p.channel_block, end = begin + group, after = end + group;
         pack(source, region, begin, end < p.channels ? end : p.channels);
-        if (plan_.form == GatherForm::kPixels && g_.source.size() > kNearFloats) {
+        if (looks_ahead()) {
           const int64_t rows = job.row_end - job.row_begin;
           if (!job.last)
             look_ahead(job.ahead, region, source, end, after < p.channels ? after : p.channels, rows);
@@ -326,6 +376,7 @@ class RegionRunner {
   const GatherPlan& plan_;
   const GatherScratch& scratch_;
   PackLayout layout_;
+  SplitLayout split_;
 };
 
 // The part's share of (group, region, row), rows innermost.
@@ -368,6 +419,7 @@ Gather forward_gather(const SparseConvForwardArgs& a) {
   g.activation = a.activation;
   g.accumulate = false;
   g.kernel_w = s.kernel_w;
+  g.numbered = false;
   return g;
 }
 
@@ -384,44 +436,12 @@ Gather backward_gather(const SparseConvBackwardDataArgs& a, int phase_h, int pha
   g.activation = {Activation::kNone, 0.0f, 0.0f};
   g.accumulate = a.accumulate;
   g.kernel_w = s.kernel_w;
+  g.numbered = false;
   return g;
 }
 
 GatherPlan plan_of(Gather* g) {
   return plan_gather(g->h, &g->w, g->source.lanes, g->pattern.channels, g->pattern.channel_block);
-}
-
-// Entries of one output phase, in the same order.
-struct PhaseEntries {
-  uint32_t* row_start;
-  uint16_t* index;
-  float* value;
-};
-PhaseEntries take_entries(const SparsePattern& p, ScratchCursor* cursor) {
-  PhaseEntries e;
-  e.row_start = cursor->take<uint32_t>(static_cast<int64_t>(p.n_blocks) * p.rows + 1);
-  e.index = cursor->take<uint16_t>(p.nnz + 1ll);
-  e.value = cursor->take<float>(p.nnz + 1ll);
-  return e;
-}
-// Keeps the entries whose tap takes part in this phase; `offset` is negative for the others.
-void select_phase(Gather* g, const PhaseEntries& e, const int32_t* offset) {
-  const SparsePattern& p = g->pattern;
-  uint32_t n = 0;
-  for (int64_t u = 0; u < static_cast<int64_t>(p.n_blocks) * p.rows; u++) {
-    e.row_start[u] = n;
-    for (uint32_t k = p.row_start[u]; k < p.row_start[u + 1];
-         k++) {  // written always, kept by the step: no branch to mispredict
-      e.index[n] = p.index[k];
-      e.value[n] = g->value[k];
-      n += offset[p.index[k]] >= 0 ? 1 : 0;
-    }
-  }
-  e.row_start[static_cast<int64_t>(p.n_blocks) * p.rows] = n;
-  g->pattern.row_start = e.row_start;
-  g->pattern.index = e.index;
-  g->pattern.nnz = n;
-  g->value = e.value;
 }
 
 }  // namespace
@@ -449,10 +469,11 @@ size_t sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs&
     for (int pw = 0; pw < a.shape.stride_w; pw++) {
       Gather g = backward_gather(a, ph, pw);
       if (g.h.out <= 0 || g.w.out <= 0) continue;
+      if (phases) g.pattern = phase_shape(a.transposed, g.h, g.w);
       const GatherPlan plan = plan_of(&g);
       ScratchCursor cursor = {nullptr, 0};
       take_scratch(g, plan, &cursor);
-      if (phases) take_entries(g.pattern, &cursor);
+      if (phases) take_phase_entries(a.transposed, &cursor);
       if (cursor.used > most) most = cursor.used;
     }
   return most;
@@ -464,14 +485,15 @@ void sparse_conv_backward_data(const SparseConvBackwardDataArgs& a, int part, in
     for (int pw = 0; pw < a.shape.stride_w; pw++) {
       Gather g = backward_gather(a, ph, pw);
       if (g.h.out <= 0 || g.w.out <= 0) continue;
+      if (phases) g.pattern = phase_shape(a.transposed, g.h, g.w);
       const GatherPlan plan = plan_of(&g);
       ScratchCursor cursor = {static_cast<char*>(scratch), 0};
       const GatherScratch s = take_scratch(g, plan, &cursor);
       if (phases) {
-        const PhaseEntries e = take_entries(g.pattern, &cursor);
-        const PackLayout layout = pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes);
-        fill_offsets(layout, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block, s.offset);
-        select_phase(&g, e, s.offset);
+        const PhaseEntries e = take_phase_entries(a.transposed, &cursor);
+        select_phase(a.transposed, a.value, g.h, g.w, g.kernel_w, e, &g.pattern);
+        g.value = e.value;
+        g.numbered = true;
       }
       run_gather(g, plan, s, part, n_parts);
     }

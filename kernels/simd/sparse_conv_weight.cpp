@@ -50,12 +50,8 @@ GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
     plan.form = GradientForm::kPixels;
     plan.tile_columns = a.dy.width < 16 ? a.dy.width : 16;
     plan.tile_rows = 16 / plan.tile_columns;
-    // Whole tile rows, as many as divide the height and fit: rows that two regions share are packed twice.
-    int rows = plan.tile_rows;
-    for (int r = rows; r <= a.dy.height; r += plan.tile_rows)
-      if (a.dy.height % r == 0 &&
-          pack_layout(plan.h, plan.w, r, a.dy.width, 16).channel * p.channel_block <= kSecondCacheFloats / 2)
-        rows = r;
+    const int64_t tile = pack_layout(plan.h, plan.w, plan.tile_rows, a.dy.width, 16).channel * p.channel_block;
+    const int rows = plan.tile_rows * limit(kSecondCacheFloats / 4 / tile, 1, a.dy.height / plan.tile_rows);
     plan.region_blocks = rows * a.dy.width / 16;
     plan.layout = pack_layout(plan.h, plan.w, rows, a.dy.width, 16);
   } else {
@@ -83,7 +79,6 @@ struct GradientScratch {
   float* packed;
   float* held;      // [kHeld][16] lane sums that wait for the tree
   float* gathered;  // kBlocks: dY of one block, [rows][kBlockFloats]
-  int32_t* line;    // [kLinesAhead]
 };
 
 GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, ScratchCursor* cursor) {
@@ -94,7 +89,6 @@ GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const Gradie
   s.held = cursor->take<float>(kHeld * kVirtualLanes);
   s.gathered =
       cursor->take<float>(plan.form == GradientForm::kBlocks ? static_cast<int64_t>(a.pattern.rows) * kBlockFloats : 0);
-  s.line = cursor->take<int32_t>(kLinesAhead);
   return s;
 }
 
@@ -110,9 +104,7 @@ struct GradientJob {
   int floats;  // of the block; fewer than kBlockFloats only in the last one
   bool first;  // block of the contract: its sum starts the total
   float* held;
-  SourceAhead* ahead;
 };
-constexpr int kRowsAhead = 2;  // of dY
 
 // Turns the first n held lane sums into sums and adds them to the totals of entries k ..
 EDGECL_INLINE void release(const GradientJob& job, uint32_t k, int n) {
@@ -177,9 +169,9 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
         for (int j = 0; j < kSparseGradientChunks; j++) {
           const float* chunk = dy + j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes;
           d[j] = load16(chunk);
-          __builtin_prefetch(chunk + kRowsAhead * job.dy_row);  // planes apart, which no hardware prefetcher follows
+          __builtin_prefetch(chunk +
+                             job.dy_row);  // the next row's: a plane apart, which no hardware prefetcher follows
         }
-        job.ahead->ask();
       },
       [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
         constexpr int kCount = decltype(count)::value;
@@ -289,7 +281,6 @@ class GradientRunner {
     job_.dy_row = a.dy.plane();
     job_.dy_pitch = static_cast<int64_t>(a.dy.width) * 16;
     job_.held = scratch.held;
-    job_.ahead = &ahead_;
     if (plan.form != GradientForm::kBlocks) {
       fill_offsets(plan.layout, plan.h, plan.w, a.dy.lanes, a.shape.kernel_w, a.pattern.taps, a.pattern.channel_block,
                    scratch.offset);
@@ -343,9 +334,8 @@ class GradientRunner {
     const float* dy = a_.dy.data + g * a_.dy.channels * a_.dy.plane();
     const float* x = a_.x.data + g * a_.x.channels * a_.x.plane();
     each_group([&](int64_t channel, int64_t channel_end, int64_t b, int64_t b_end) {
-      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end,
+      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end, false,
                     scratch_.packed);
-      look_ahead(g, q_begin, q_end, b_end);
       for (int64_t q = q_begin; q < q_end; q++) {
         const int64_t f = q * kBlockFloats, left = a_.dy.plane() - f;
         job_.floats = left < kBlockFloats ? static_cast<int>(left) : kBlockFloats;
@@ -356,31 +346,6 @@ class GradientRunner {
         run_channel_blocks(b, b_end, at);
       }
     });
-  }
-
-  // Lets the rows of the coming blocks ask for what is packed after channel block b_end of this region.
-  void look_ahead(int64_t g, int64_t q_begin, int64_t q_end, int64_t b_end) {
-    const SparsePattern& p = a_.pattern;
-    ahead_.planes = 0;
-    if (plan_.form != GradientForm::kPixels || a_.x.size() <= kNearFloats) return;
-    const int64_t row_floats = static_cast<int64_t>(a_.dy.width) * 16, rows = p.rows * (q_end - q_begin);
-    const int64_t last_block = (job_.entries.unit_end + p.rows - 1) / p.rows;
-    int64_t b = b_end, q = q_begin;
-    if (b_end >= last_block) {
-      b = job_.entries.unit_begin / p.rows;
-      q = q_end;
-      if (q_end * kBlockFloats >= a_.dy.plane()) {
-        g++;
-        q = 0;
-      }
-      if (g == a_.dy.groups) return;
-    }
-    const int64_t begin = b * p.channel_block, end = begin + plan_.group_blocks * p.channel_block;
-    ahead_.line = scratch_.line;
-    ahead_.lines = source_lines(plan_.layout, plan_.h, plan_.w, a_.x.height, a_.x.width,
-                                static_cast<int>(q * kBlockFloats / row_floats), 0, scratch_.line);
-    ahead_.aim(a_.x.data + g * a_.x.channels * a_.x.plane(), a_.x.plane(), begin, end < p.channels ? end : p.channels,
-               rows);
   }
 
   void run_blocks() {
@@ -409,7 +374,6 @@ class GradientRunner {
   const GradientPlan& plan_;
   const GradientScratch& scratch_;
   GradientJob job_ = {};
-  SourceAhead ahead_ = {};
 };
 
 // Sum of dY over one output channel: as the weight gradient, with additions and blocks of kGradientChunks.

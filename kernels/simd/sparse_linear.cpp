@@ -2,6 +2,7 @@
 // Never here: the weight gradient, convolutions.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/simd.h"
+#include "kernels/simd/sparse_linear_pad.h"
 #include "kernels/simd/sparse_plan.h"
 #include "kernels/simd/sparse_tile.h"
 
@@ -10,6 +11,11 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
+#if EDGECL_VECTOR_BYTES == 32
+constexpr int kRegisterRows = 4;  // accumulators of rows side by side, beside the vectors of a step
+#else
+constexpr int kRegisterRows = 8;
+#endif
 constexpr int kMaxVectors = 4;  // vectors of the batch that one pass over the entries takes
 
 // target[row] = chain over the row's entries of value * source[channel], for every batch lane.
@@ -20,30 +26,29 @@ struct LinearGather {
   const float* bias;
   ActivationSpec activation;
   bool accumulate;
-
-  int lane_vectors() const { return (source.lanes + kVec - 1) / kVec; }
-  int vectors() const { return source.groups * lane_vectors(); }
 };
 
+// Whether one pass takes the source as it lies.
+bool direct(const LinearGather& g) {
+  return g.source.rows() == 1 || (lies_padded(g.source) && batch_vectors(g.source) <= kMaxVectors);
+}
+
 struct LinearScratch {
-  float* packed;  // [channels][kVec] per vector of a group, where lanes are not whole vectors
+  float* packed;  // [channels][vectors of a pass][kVec], null where the source lies so
   float* spill;   // [rows][vectors of a pass][kVec]
 };
 
 LinearScratch take_scratch(const LinearGather& g, ScratchCursor* cursor) {
   LinearScratch s = {};
-  if (g.source.lanes > 1 && g.source.lanes % kVec != 0)
-    s.packed = cursor->take<float>(static_cast<int64_t>(g.source.channels) * g.vectors() * kVec);
-  s.spill =
-      cursor->take<float>(g.pattern.n_blocks > 1 ? static_cast<int64_t>(g.pattern.rows) * kMaxVectors * kVec : kVec);
+  const int64_t vectors = batch_vectors(g.source), pitch = (vectors < kMaxVectors ? vectors : kMaxVectors) * kVec;
+  if (!direct(g)) s.packed = cursor->take<float>(g.source.channels * pitch);
+  s.spill = cursor->take<float>(g.pattern.n_blocks > 1 ? g.pattern.rows * pitch : kVec);
   return s;
 }
 
-// The vectors of one pass: where each is in the source (from a channel's first float) and in the target.
+// The vectors of one pass: [channel][vectors][kVec], and where each lies in the target.
 struct VectorSet {
   const float* source;
-  int64_t channel_floats;
-  int64_t offset[kMaxVectors];
   float* target[kMaxVectors];  // of row 0
   int valid[kMaxVectors];      // lanes
 };
@@ -84,7 +89,9 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, in
   typedef typename Lane::T T;
   constexpr int kWidth = Lane::kFloats;
   const SparsePattern& p = g.pattern;
-  const float* source = set.source + b * p.channel_block * set.channel_floats;
+  constexpr int kPitch = kCount * kWidth;
+  const float *source = set.source + b * p.channel_block * kPitch, *value = g.value;
+  const uint16_t* index = p.index;
   const uint32_t* start = p.row_start + b * p.rows + row;
   T acc[kTogether][kCount];
   uint32_t common = start[1] - start[0];
@@ -96,10 +103,10 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, in
       acc[r][v] = b > 0 ? Lane::load(held + (r * kCount + v) * kWidth) : Lane::set(g.bias ? g.bias[row + r] : 0.0f);
   }
   const auto step = [&](int r, uint32_t k) __attribute__((always_inline)) {
-    const T weight = Lane::set(g.value[k]);
-    const float* from = source + p.index[k] * set.channel_floats;
+    const T weight = Lane::set(value[k]);
+    const float* from = source + index[k] * kPitch;
     EDGECL_UNROLL
-    for (int v = 0; v < kCount; v++) acc[r][v] = Lane::fma(weight, Lane::load(from + set.offset[v]), acc[r][v]);
+    for (int v = 0; v < kCount; v++) acc[r][v] = Lane::fma(weight, Lane::load(from + v * kWidth), acc[r][v]);
   };
   if (kTogether > 1)
     for (uint32_t i = 0; i < common; i++) {
@@ -140,38 +147,28 @@ void run_linear(const LinearGather& g, int part, int n_parts, void* scratch) {
   if (begin == end) return;
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
   const LinearScratch s = take_scratch(g, &cursor);
-  const int lane_vectors = g.lane_vectors(), vectors = g.vectors();
-  const int64_t channels = g.source.channels, lanes = g.source.lanes;
+  const int64_t vectors = batch_vectors(g.source), per_group = lane_vectors(g.source), lanes = g.source.lanes;
   VectorSet set = {};
-  set.source = g.source.data;
-  set.channel_floats = lanes;
-  if (lanes == 1) {
+  set.source = s.packed ? s.packed : g.source.data;
+  if (g.source.rows() == 1) {
     set.target[0] = g.target.data;
     gather_rows<ScalarLane, 1, 4>(g, set, s.spill, begin, end);
     return;
   }
-  if (s.packed) {
-    set.source = s.packed;
-    set.channel_floats = static_cast<int64_t>(vectors) * kVec;
-    for (int64_t c = 0; c < channels; c++)
-      for (int v = 0; v < vectors; v++)
-        vstore(s.packed + (c * vectors + v) * kVec,
-               vload(g.source.data + (v / lane_vectors * channels + c) * lanes + v % lane_vectors * kVec));
-  }
-  for (int first = 0; first < vectors; first += kMaxVectors) {
-    const int count = vectors - first < kMaxVectors ? vectors - first : kMaxVectors;
+  for (int64_t first = 0; first < vectors; first += kMaxVectors) {
+    const int count = static_cast<int>(vectors - first < kMaxVectors ? vectors - first : kMaxVectors);
+    if (s.packed) pad_channels(g.source, 0, g.source.channels, first, count, s.packed);
     for (int i = 0; i < count; i++) {
-      const int64_t group = (first + i) / lane_vectors, lane = (first + i) % lane_vectors * kVec;
-      set.offset[i] = s.packed ? static_cast<int64_t>(first + i) * kVec : group * channels * lanes + lane;
+      const int64_t group = (first + i) / per_group, lane = (first + i) % per_group * kVec;
       set.target[i] = g.target.data + group * g.target.channels * lanes + lane;
       set.valid[i] = static_cast<int>(lanes - lane < kVec ? lanes - lane : kVec);
     }
     if (count == 4)
-      gather_rows<VectorLane, 4, 1>(g, set, s.spill, begin, end);
+      gather_rows<VectorLane, 4, kRegisterRows / 4>(g, set, s.spill, begin, end);
     else if (count == 3)
-      gather_rows<VectorLane, 3, 1>(g, set, s.spill, begin, end);
+      gather_rows<VectorLane, 3, kRegisterRows / 4>(g, set, s.spill, begin, end);
     else if (count == 2)
-      gather_rows<VectorLane, 2, 2>(g, set, s.spill, begin, end);
+      gather_rows<VectorLane, 2, kRegisterRows / 2>(g, set, s.spill, begin, end);
     else
       gather_rows<VectorLane, 1, 4>(g, set, s.spill, begin, end);
   }

@@ -25,7 +25,18 @@ static inline PackColumns pack_columns(const Axis& w, int column_class, int colu
   return p;
 }
 
-// One plane with 16 lanes. `ahead`: floats to the plane that will be packed next; its lines are asked for on the way.
+// 16 floats each of n positions that lie `step` floats apart.
+EDGECL_INLINE void copy16(float* to, const float* from, int n, int64_t step) {
+  if (n == 6) {  // a tile of four and its border
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; j++) store16(to + j * 16, load16(from + j * step));
+    return;
+  }
+  for (int j = 0; j < n; j++) store16(to + j * 16, load16(from + j * step));
+}
+
+// One plane with 16 lanes. `ahead`: floats to the plane that will be packed next, whose lines are asked for on the way,
+// or 0.
 EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const Axis& w, const float* plane, int height,
                                 int width, int row, int column, int64_t ahead, float* packed) {
   const int columns = static_cast<int>(layout.pitch / 16);
@@ -39,9 +50,13 @@ EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const A
         const int low = outside ? columns : c.low, high = outside ? columns : c.high;
         const float* from = plane + (static_cast<int64_t>(source) * width + c.first) * 16;
         for (int j = 0; j < low; j++) store16(packed + j * 16, zero16());
-        for (int j = low; j < high; j++) {
-          __builtin_prefetch(from + j * step + ahead);
-          store16(packed + j * 16, load16(from + j * step));
+        if (ahead == 0) {
+          copy16(packed + low * 16, from + low * step, high - low, step);
+        } else {
+          for (int j = low; j < high; j++) {
+            __builtin_prefetch(from + j * step + ahead);
+            store16(packed + j * 16, load16(from + j * step));
+          }
         }
         for (int j = high; j < columns; j++) store16(packed + j * 16, zero16());
       }
@@ -100,14 +115,15 @@ struct SourceAhead {
   }
 };
 
-// Channels [begin, end) of the source planes at `source` (of channel 0).
+// Channels [begin, end) of the source planes at `source` (of channel 0). `asked`: their lines were asked for before.
 static inline void pack_channels(const PackLayout& layout, const Axis& h, const Axis& w, const Tensor& source_shape,
-                                 const float* source, int row, int column, int64_t begin, int64_t end, float* packed) {
+                                 const float* source, int row, int column, int64_t begin, int64_t end, bool asked,
+                                 float* packed) {
   const int64_t plane = source_shape.plane();
   const int height = source_shape.height, width = source_shape.width, lanes = source_shape.lanes;
   for (int64_t c = begin; c < end; c++, packed += layout.channel) {
     if (lanes == 16)
-      pack_plane16(layout, h, w, source + c * plane, height, width, row, column, plane, packed);
+      pack_plane16(layout, h, w, source + c * plane, height, width, row, column, asked ? 0 : plane, packed);
     else
       pack_plane(layout, h, w, source + c * plane, height, width, lanes, row, column, packed);
   }

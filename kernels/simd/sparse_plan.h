@@ -32,6 +32,7 @@ constexpr int64_t kNearFloats = 512 * 1024;         // a source up to this size 
 // The forward kernel and the input gradient are one gather: target(row, i, j) = chain of value * source(channel, i, j
 // shifted by the tap).
 enum class GatherForm : uint8_t {
+  kSplit,   // 20 lanes and registers of 16 floats: sparse_split.h
   kPixels,  // 16 lanes: a tile is rows x columns of positions, a vector never leaves its position
   kRows,    // any lanes: a tile is rows x vectors; each tap column has its own packed copy, so that vectors run along a
             // row of the region
@@ -62,6 +63,12 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   const int n_blocks = (channels + channel_block - 1) / channel_block;
   const int64_t row_floats = static_cast<int64_t>(w->out) * lanes, row_vectors = (row_floats + kVec - 1) / kVec;
   const int64_t flat_vectors = (h.out * row_floats + kVec - 1) / kVec;
+  if (kVec == 16 && lanes == 20 && (h.out + 3) / 4 * ((w->out + 3) / 4) * 64 <= h.out * w->out * 5) {
+    p.form = GatherForm::kSplit;
+    p.tile_rows = p.tile_columns = p.region_rows = p.region_columns = 4;
+    p.group_blocks = limit(kFirstCacheFloats * 2 / (tile_floats(h, *w, 4, 4, 16) * 3 * channel_block), 1, n_blocks);
+    return p;
+  }
   int rows = 1, columns = 1;  // positions of a tile
   int64_t best = -1;
   for (int r = 4; r >= 1 && lanes == 16; r /= 2) {
@@ -96,7 +103,10 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   p.group_blocks = limit(kFirstCacheFloats / (tile * channel_block), 1, n_blocks);
   p.region_rows = rows;
   p.region_columns = columns;
-  p.pack_all = n_blocks == 1 || (p.form != GatherForm::kPixels && tile * channels <= kSecondCacheFloats);
+  // A large tile repacks little of its border and finds the packed block in the first cache; what comes next is asked
+  // for meanwhile. A small one shares a larger region, packed once.
+  const bool tile_by_tile = p.form == GatherForm::kPixels && kSparseTile >= 16;
+  p.pack_all = n_blocks == 1 || (!tile_by_tile && tile * channels <= kSecondCacheFloats);
   if (!p.pack_all) return p;
   const int64_t budget = kSecondCacheFloats / channels;
   while (p.region_columns < w->out && tile_floats(h, *w, p.region_rows, p.region_columns + columns, lanes) <= budget)

@@ -4,11 +4,32 @@
 
 #include <stdlib.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace edgecl::api {
 namespace {
 
+// Asks for large pages where the system gives them on request: else the first touch of an arena, 4 KiB at a time, is a
+// third of the time from a process's start to its first learn step. Only whole large pages inside the memory: it never
+// grows.
+void prefer_large_pages(void* memory, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / kLargePage * kLargePage;
+  if (memory != nullptr && begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)bytes;
+#endif
+}
+
 void* libc_allocate(void*, size_t bytes, size_t alignment) {
-  return aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  void* memory = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  prefer_large_pages(memory, bytes);
+  return memory;
 }
 void libc_release(void*, void* memory, size_t) {
   free(memory);

@@ -77,10 +77,11 @@ uint32_t cosine_head(const Plan& plan) {
 
 Status check_cosine_head(const Plan& plan) {
   if (cosine_head(plan) != format::kNone) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a dense, trainable linear head for the method uer; found none in \"%s\"; export it with such "
-                 "a head, or choose another method",
-                 plan.string(plan.model->name));
+  return failure(
+      EDGECL_E_UNSUPPORTED,
+      "expected a dense, trainable linear head for the method uer; found none in \"%s\"; export it with such "
+      "a head, or choose another method",
+      plan.string(plan.model->name));
 }
 
 void write_cosine_logits(const Session& session) {

@@ -15,8 +15,8 @@ namespace edgecl {
 
 struct Session;
 
-// All ops before `op` are frozen (no parameter trains, every batch norm uses running statistics), and all that later ops
-// read of them, or of the input, is `tensor`. op 0: there is no such place behind the input.
+// All ops before `op` are frozen (no parameter trains, every batch norm uses running statistics), and all that later
+// ops read of them, or of the input, is `tensor`. op 0: there is no such place behind the input.
 struct Border {
   uint32_t op = 0, tensor = 0;
 };

@@ -206,7 +206,8 @@ void report_correct(const Session& session, uint8_t* correct) {
     const float* z = logits.data + static_cast<int64_t>(group) * logits.channels * logits.lanes + lane;
     int32_t best = -1;
     for (int32_t c = 0; c < logits.channels; c++) {
-      const bool better = best < 0 || z[static_cast<int64_t>(c) * logits.lanes] > z[static_cast<int64_t>(best) * logits.lanes];
+      const bool better =
+          best < 0 || z[static_cast<int64_t>(c) * logits.lanes] > z[static_cast<int64_t>(best) * logits.lanes];
       if (session.step.present[c] && better) best = c;
     }
     correct[r] = best == session.step.labels[r] ? 1 : 0;

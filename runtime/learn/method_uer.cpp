@@ -1,8 +1,8 @@
 // Unbias experience replay: current rows learn angles alone, replayed rows norms and angles.
 // Never here: cosine logits and their gradient (cosine_logits.cpp).
 // Lin and others 2023, "UER: a heuristic bias addressing approach for online continual learning", arXiv 2309.04081: of
-// a logit |w| |h| cos(w, h), new rows train the angle alone, and the norms are left to the replayed rows, which have all
-// classes among them.
+// a logit |w| |h| cos(w, h), new rows train the angle alone, and the norms are left to the replayed rows, which have
+// all classes among them.
 #include "runtime/learn/cosine_logits.h"
 #include "runtime/learn/method.h"
 
@@ -22,8 +22,8 @@ bool stores_logits(const SessionConfig&) {
 void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
   const uint32_t replayed = rows.n[kSegmentDraw1];
   const ClassScope scope = config.class_mask ? ClassScope::kBatch : ClassScope::kPresent;
-  plan->add({LossKind::kCosineCrossEntropy, kSegmentCurrent, scope,
-             1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
+  plan->add(
+      {LossKind::kCosineCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
   if (replayed)
     plan->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(replayed)});
 }

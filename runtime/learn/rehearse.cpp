@@ -143,9 +143,10 @@ Status rehearse(Session* session, uint32_t n_steps, RehearseReport* report) {
   EDGECL_RETURN_IF_FAILED(check_request(*session, n_steps));
   const Resting resting(session);
   if (resting.n_records() == 0) {
-    return failure(EDGECL_E_UNSUPPORTED,
-                   "expected a head or normalisations that train; found none in \"%s\"; export it with a trainable head",
-                   session->plan->string(session->plan->model->name));
+    return failure(
+        EDGECL_E_UNSUPPORTED,
+        "expected a head or normalisations that train; found none in \"%s\"; export it with a trainable head",
+        session->plan->string(session->plan->model->name));
   }
   const uint64_t begin_us = session->config.now_us ? session->config.now_us(session->config.hook_user) : 0;
   double sum = 0;

@@ -22,8 +22,8 @@ constexpr uint32_t kMaxRehearseSteps = 1u << 20;
 // rate, momentum, weight decay). All other parameters, their velocities and gradient masks stay as they are, and no
 // gradient of theirs is computed; the backward pass ends at the lowest parameter that takes part. Batch statistics
 // follow. Zhao, Zhou, Long, Jiang, Zhang 2023, "Does continual learning equally forget all parameters?" (FPF).
-// Random words are those of streams of their own, by the number of rehearsal steps done. Each step happens as a whole or
-// not at all; an error ends the call after the steps before it. Errors: E_UNSUPPORTED (predict-only, no buffer, or
+// Random words are those of streams of their own, by the number of rehearsal steps done. Each step happens as a whole
+// or not at all; an error ends the call after the steps before it. Errors: E_UNSUPPORTED (predict-only, no buffer, or
 // nothing of head and normalisations trains), E_ARGUMENT (too many steps), E_NUMERIC. An empty buffer: nothing happens.
 Status rehearse(Session* session, uint32_t n_steps, RehearseReport* report);
 

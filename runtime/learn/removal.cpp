@@ -44,8 +44,8 @@ void record_one(const Removal& removal, RemovalRecord* r, bool correct, float lo
   const bool forgotten = !correct && (r->flags & kRemovalWasCorrect) != 0;
   const bool counts = removal.score == kRemovalForgetting ? forgotten : !correct;
   r->wrong_or_forgotten = static_cast<uint16_t>(r->wrong_or_forgotten + counts);
-  r->flags = static_cast<uint8_t>(
-      correct ? r->flags | kRemovalWasCorrect | kRemovalEverCorrect : r->flags & ~kRemovalWasCorrect);
+  r->flags = static_cast<uint8_t>(correct ? r->flags | kRemovalWasCorrect | kRemovalEverCorrect
+                                          : r->flags & ~kRemovalWasCorrect);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ struct StepMemory {
   uint8_t* batch_classes;      // [columns] classes with a row in the batch
   int8_t *crop_y, *crop_x;     // [rows], null without augmentation
   uint8_t* flip;               // [rows]
-  float* latents;    // [max_batch][border] of the current rows; latent replay only, else null
+  float* latents;              // [max_batch][border] of the current rows; latent replay only, else null
   float* logits;               // [max_batch][columns] of the current rows, kept for the buffer (DER++), else null
   CosineMemory cosine;         // UER only
   float* row_scores;           // [largest number of rows of a sparse layer], MIGU only

@@ -20,8 +20,8 @@
 //               u32 op, u32 channels, f32 running mean x channels, f32 running variance x channels
 //   CLASSES     u32 n, u32 zero; for each label ever issued, ascending:
 //               u32 label, u32 present, u64 samples_seen, u32 name bytes, name (UTF-8, no zero; empty when removed)
-//   REPLAY      u32 fill, u32 zero; for each slot: i32 label, raw sample (kStateLatent: f32 activations), f32 logits x logits_width
-//   SPARSITY    u64 steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals, drift n,
+//   REPLAY      u32 fill, u32 zero; for each slot: i32 label, raw sample (kStateLatent: f32 activations), f32 logits x
+//   logits_width SPARSITY    u64 steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals, drift n,
 //               u64 bits of f64 drift mean, sum, least, u32 mask_stale, u32 zero
 #ifndef EDGECL_RUNTIME_LEARN_STATE_FORMAT_H_
 #define EDGECL_RUNTIME_LEARN_STATE_FORMAT_H_

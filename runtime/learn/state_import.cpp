@@ -135,7 +135,8 @@ class Import {
       return exemplars();
     }
     if (flags_ != state_flags(s.config))
-      return mismatch("flags (1 learning, 2 momentum, 4 gradient mask, 8 latent replay)", state_flags(s.config), flags_);
+      return mismatch("flags (1 learning, 2 momentum, 4 gradient mask, 8 latent replay)", state_flags(s.config),
+                      flags_);
     if (capacity_ != s.replay.capacity) return mismatch("replay_capacity", s.replay.capacity, capacity_);
     if (logits_width_ != s.replay.logits_width)
       return mismatch("stored logits per exemplar", s.replay.logits_width, logits_width_);

@@ -24,8 +24,8 @@ class DataRemoval {
     const uint32_t n = fits ? static_cast<uint32_t>(n_examples) : 0;
     memory_.resize((edgecl_removal_size(n) + 7) / 8);
     ErrorRecord error;
-    python::check(
-        edgecl_removal_init(n, code, memory_.data(), memory_.size() * sizeof(uint64_t), &removal_, &error), error);
+    python::check(edgecl_removal_init(n, code, memory_.data(), memory_.size() * sizeof(uint64_t), &removal_, &error),
+                  error);
   }
   DataRemoval(const DataRemoval&) = delete;
   DataRemoval& operator=(const DataRemoval&) = delete;
@@ -57,10 +57,9 @@ class DataRemoval {
   void stage(int64_t n_remove) {
     const bool fits = n_remove >= 0 && n_remove <= std::numeric_limits<uint32_t>::max();
     ErrorRecord error;
-    python::check(
-        edgecl_removal_stage(
-            removal_, fits ? static_cast<uint32_t>(n_remove) : std::numeric_limits<uint32_t>::max(), &error),
-        error);
+    python::check(edgecl_removal_stage(
+                      removal_, fits ? static_cast<uint32_t>(n_remove) : std::numeric_limits<uint32_t>::max(), &error),
+                  error);
   }
 
   Ids kept() const {

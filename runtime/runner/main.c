@@ -57,14 +57,31 @@ static int open_bundle(Runner* r) {
   return edgecl_model_describe(r->model, &r->info) == EDGECL_OK;
 }
 
+// A string of a bundle, which may hold anything, as JSON.
+static void print_quoted(const char* text) {
+  putchar('"');
+  for (const unsigned char* c = (const unsigned char*)text; *c != '\0'; c++) {
+    if (*c == '"' || *c == '\\')
+      printf("\\%c", *c);
+    else if (*c < 0x20)
+      printf("\\u%04x", *c);
+    else
+      putchar(*c);
+  }
+  putchar('"');
+}
+
 static void print_info(const Runner* r) {
   const edgecl_model_info* m = &r->info;
-  printf("{\"name\": \"%s\", \"producer\": \"%s\", \"kernel_level\": \"%s\", \"bundle_bytes\": %" PRIu64
-         ", \"class_capacity\": %" PRIu32 ", \"n_classes\": %" PRIu32
-         ", \"input_dtype\": \"%s\", \"input_elements\": %" PRIu64 ", \"weights_total\": %" PRIu64
-         ", \"weights_trainable\": %" PRIu64 ", \"weights_stored\": %" PRIu64 ", \"macs_forward_sparse\": %" PRIu64
-         ", \"macs_backward_sparse\": %" PRIu64 ", \"build\": \"%s\"}\n",
-         m->name, m->producer, edgecl_model_kernel_level(r->model), m->bundle_bytes, m->class_capacity, m->n_classes,
+  printf("{\"name\": ");
+  print_quoted(m->name);
+  printf(", \"producer\": ");
+  print_quoted(m->producer);
+  printf(", \"kernel_level\": \"%s\", \"bundle_bytes\": %" PRIu64 ", \"class_capacity\": %" PRIu32
+         ", \"n_classes\": %" PRIu32 ", \"input_dtype\": \"%s\", \"input_elements\": %" PRIu64
+         ", \"weights_total\": %" PRIu64 ", \"weights_trainable\": %" PRIu64 ", \"weights_stored\": %" PRIu64
+         ", \"macs_forward_sparse\": %" PRIu64 ", \"macs_backward_sparse\": %" PRIu64 ", \"build\": \"%s\"}\n",
+         edgecl_model_kernel_level(r->model), m->bundle_bytes, m->class_capacity, m->n_classes,
          m->input_dtype == EDGECL_U8 ? "u8" : "f32", m->input_elements, m->weights_total, m->weights_trainable,
          m->weights_stored, m->macs_forward_sparse, m->macs_backward_sparse, edgecl_build_info());
 }

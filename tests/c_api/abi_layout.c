@@ -18,6 +18,7 @@ PIN(sizes_bytes, sizeof(edgecl_sizes) == 64);
 PIN(batch_bytes, sizeof(edgecl_batch) == 32);
 PIN(prediction_bytes, sizeof(edgecl_prediction) == 16);
 PIN(report_bytes, sizeof(edgecl_learn_report) == 88);
+PIN(rehearse_report_bytes, sizeof(edgecl_rehearse_report) == 16);
 PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
 PIN(stats_bytes, sizeof(edgecl_stats) == 168);
 PIN(event_bytes, sizeof(edgecl_profile_event) == 32);

@@ -62,18 +62,15 @@ NATIVE_BATCH = {
 EXCLUDED = {
     r"_(u?int)(8|16|32|64)(_|$)": "integer data; the device computes in float32",
     r"^test_(edge|reflect|wrap)_pad$": "integer data, and a padding mode other than constant",
-    r"pool_3d_": "three spatial axes",
+    r"pool_3d_default$": "89,373 outputs; a bundle has room for 65,536 classes",
     r"with_argmax": "second output: indices of the maxima",
     r"dropout.*mask": "second output: the dropout mask",
     r"^test_training_dropout(_default)?$": "draws random numbers at run time",
     r"^test_constant$": "no input",
     r"^test_identity_(sequence|opt)$": "sequence or optional instead of a tensor",
     r"^test_flatten_(axis[23]|negative_axis[12])$": "joins the batch axis with others",
-    r"^test_gemm_(transposeA|all_attributes)$": "transA: rows of the batch are mixed",
     r"^test_gemm_default_matrix_bias$": "another bias for each row of the batch",
-    r"^test_matmul_(bcast|1d_3d)$": "a stack of constant matrices makes more rows than the input has",
     r"^test_reshape_allowzero_reordered$": "a tensor without elements",
-    r"^test_transpose_(default|all_permutations_[1-5])$": "moves numbers; only order-keeping transposes are supported",
 }
 
 
@@ -134,6 +131,12 @@ def adapt(test: Any) -> Case:
     first = names[0]
     nodes = [proto]
     rows, expected = values.pop(first), np.asarray(outputs[0])
+    if proto.op_type == "Gemm" and any(a.name == "transA" and a.i for a in proto.attribute):  # rows first, then turned
+        rows = np.ascontiguousarray(rows.T)
+        proto.input[0] = f"{first}.turned"
+        nodes = [helper.make_node("Transpose", [first], [proto.input[0]], perm=[1, 0]), proto]
+    if proto.op_type == "MatMul" and rows.ndim == 1:  # a vector against a stack is a matrix of one row
+        rows, expected = rows[None, None, None], expected[None]
     if not _has_batch(proto, rows.ndim):
         rank = rows.ndim
         rows, expected = rows[None], expected[None]

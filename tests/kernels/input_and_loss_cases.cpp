@@ -6,8 +6,9 @@ namespace edgecl::test {
 namespace {
 
 void input(Tests& tests, Rng& rng) {
-  const int batch = random_batch(rng), channels = rng.pick({1, 3, 4}), height = rng.range(1, 9),
-            width = rng.range(1, 11);
+  const bool vector = rng.chance(0.2);  // features rather than an image
+  const int batch = random_batch(rng), channels = vector ? rng.range(1, 70) : rng.pick({1, 3, 4}),
+            height = vector ? 1 : rng.range(1, 9), width = vector ? 1 : rng.range(1, 11);
   Case c(rng);
   InputArgs args = {};
   args.is_u8 = rng.chance(0.6);

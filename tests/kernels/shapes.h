@@ -41,7 +41,7 @@ inline ConvProblem conv_problem(int batch, int in, int out, int size, int kernel
 }
 
 inline int random_batch(Rng& rng) {
-  return rng.pick({1, 1, 2, 3, 7, 10, 16, 16, 17, 32});
+  return rng.pick({1, 1, 2, 3, 7, 10, 16, 16, 17, 20, 32});
 }
 
 // A problem of at most `budget` multiplies. Pads are below the kernel's reach, as in every framework.

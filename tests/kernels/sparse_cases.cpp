@@ -206,10 +206,14 @@ void sparse_cases(Tests& tests) {
     conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), false),
          rng.pick({0.0, 0.02, 0.1, 0.1, 0.3, 0.6, 1.0}));
   for (int i = 0; i < tests.repeats(20, 200); i++) equals_dense(tests, rng, random_conv(rng, 100000, false));
-  for (int batch : {1, 3, 10, 16, 17, 32, 48})
-    for (int i = 0; i < tests.repeats(12, 60); i++)
+  for (int batch : {1, 2, 3, 8, 10, 16, 17, 20, 30, 32, 48, 64, 80})
+    for (int i = 0; i < tests.repeats(8, 60); i++)
       linear(tests, rng, batch, rng.pick({1, 3, 16, 20, 64, 160, 301, 600}), rng.pick({1, 2, 5, 10, 16, 33, 100}),
              rng.pick({0.0, 0.05, 0.2, 0.5, 1.0}));
+  // Weight gradients over several reduction blocks: more than 16 chunks of 16 rows, in one group and in many; and more
+  // entries of a row than are looked up at once.
+  for (int batch : {257, 272, 530}) linear(tests, rng, batch, 37, 11, 0.3);
+  for (int batch : {1, 7, 16, 32}) linear(tests, rng, batch, 1400, 3, 0.9);
 }
 
 }  // namespace edgecl::test

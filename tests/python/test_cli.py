@@ -20,7 +20,7 @@ from edgecl.cli.main import app
 from edgecl.cli.output import count, percent, plain, size
 from typer.testing import CliRunner
 
-COMMANDS = ["export", "inspect", "run", "learn", "verify", "bench", "devices", "quickstart"]
+COMMANDS = ["export", "inspect", "run", "learn", "methods", "verify", "bench", "devices", "quickstart"]
 
 
 def _call(*arguments: object) -> Any:
@@ -340,6 +340,24 @@ def test_one_document_on_stdout_and_logs_elsewhere(bundle_path: Path, stream_fil
         "learn", bundle_path, "--data", stream_file, "--classes-per-task", 2, "--json", "--state", tmp_path / "s.ecs"
     )
     assert "continuing from" in again.stderr and json.loads(again.stdout)
+
+
+def test_methods() -> None:
+    found = {method["name"]: method for method in _document("methods")["methods"]}
+    assert {"er", "derpp", "er_ace", "uer", "fpf", "sharp", "sparcl-er", "sparcl-derpp", "set-er", "rigl-er"} <= set(found)
+    assert found["sparcl-derpp"]["settings"]["structure"] == "tdm" and found["sparcl-er"]["needs"] == [
+        "replay",
+        "sparse",
+        "boundaries",
+    ]
+    assert "sparcl-derpp" in _call("methods").stdout and "dgm" in _call("methods", "sparcl-derpp").stdout
+    assert [m["name"] for m in _document("methods", "er-ace")["methods"]] == ["er_ace"]
+    _refused(failure.USAGE, "methods", "no-such-method", saying="expected a method among")
+
+
+def test_a_method_must_fit_the_bundle(bundle_path: Path, stream_file: Path) -> None:
+    _refused(failure.USAGE, "learn", bundle_path, "--data", stream_file, "--method", "nothing", saying="a method among")
+    _refused(failure.USAGE, "learn", bundle_path, "--data", stream_file, "--method", "sparcl-er", saying="sparse layers")
 
 
 def test_devices() -> None:

@@ -170,3 +170,21 @@ def test_quickstart(tmp_path: Path) -> None:
     for key in ("plot", "bundle", "state"):
         assert Path(document[key]).stat().st_size > 1000
     assert Path(document["plot"]).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_learn_a_model_on_the_fly() -> None:
+    """A network by name, exported for the stream, learned with structures that move; counts beside accuracy."""
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    options = ["--stream", "digits", "--method", "sparcl-derpp", "--density", "0.2", "--lr", "0.1", "--json"]
+    result = _call("learn", "mlp", *options)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    structure = document["structure"]
+    assert document["config"]["structure"] == "tdm" and document["config"]["gradient_mask"] == "dgm"
+    assert structure["updates"] >= 2 * document["n_tasks"] and structure["weights_grown"] > 0
+    assert 0 < document["train_macs_paper"] < document["train_macs"] < 0.4 * document["train_macs_dense"]
+    assert document["average_accuracy"] > 0.6
+    again = json.loads(_call("learn", "mlp", *options).stdout)
+    assert again["state_sha256"] == document["state_sha256"]
+    wrong = _call("learn", "no-such-network", "--stream", "digits")
+    assert wrong.exit_code == failure.USAGE and "Traceback" not in wrong.output

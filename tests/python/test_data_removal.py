@@ -162,7 +162,7 @@ def test_rehearsal(make_bundle: Callable[..., bytes], blobs: Any) -> None:
     learner.partial_fit(blobs.x, blobs.y)
     before = learner.state_digest()
     report = learner.rehearse(20)
-    assert report["done"] == 20 and 0 < report["mean_loss"] and learner.state_digest() != before
+    assert report["done"] == 20 and report["mean_loss"] > 0 and learner.state_digest() != before
     for n in (-1, 2**32, 1.5):
         with pytest.raises(errors.ArgumentError):
             learner.rehearse(n)  # type: ignore[arg-type]

@@ -183,7 +183,8 @@ TEST(border) {
   CHECK(border_of(tail_net(false, true)).op == 1);  // a batch norm that follows the batch is no frozen part
   CHECK(border_of(mlp()).op == 0);
   BundleSource head = all_kinds_net();
-  for (size_t p = 0; p < head.params.size(); p++) head.params[p].trainable = p == head.head_weight || p == head.head_bias;
+  for (size_t p = 0; p < head.params.size(); p++)
+    head.params[p].trainable = p == head.head_weight || p == head.head_bias;
   for (edgecl::SourceOp& op : head.ops) op.frozen = op.frozen || op.kind == format::kOpBatchNorm;
   while (head.backward.size() > 1) head.backward.pop_back();
   head.backward[0].input_gradients = {format::kNone};
@@ -226,7 +227,8 @@ TEST(states) {
   Session session(model, config), copy(model, config);
   learn_some(&session, model, 6);
   const std::vector<uint8_t> state = session.state();
-  CHECK(edgecl_state_import(copy.session, state.data(), state.size()) == EDGECL_OK && copy.digest() == session.digest());
+  CHECK(edgecl_state_import(copy.session, state.data(), state.size()) == EDGECL_OK &&
+        copy.digest() == session.digest());
   learn_some(&session, model, 3, 8);
   learn_some(&copy, model, 3, 8);
   CHECK(copy.digest() == session.digest());

@@ -148,7 +148,8 @@ TEST(all_else_rests) {
   }
 }
 
-// Rehearsals spend words of their own: a learner's later draws are the same, and n steps at once are n steps one by one.
+// Rehearsals spend words of their own: a learner's later draws are the same, and n steps at once are n steps one by
+// one.
 TEST(random_words) {
   const Model model(image_net());
   edgecl_session_config config = model.config();
@@ -192,8 +193,7 @@ TEST(failures) {
   config.weight_decay = 60;
   Session growing(model, config), again(model, config);
   const std::vector<uint8_t> state = session.state();
-  for (Session* s : {&growing, &again})
-    CHECK(edgecl_state_import(s->session, state.data(), state.size()) == EDGECL_OK);
+  for (Session* s : {&growing, &again}) CHECK(edgecl_state_import(s->session, state.data(), state.size()) == EDGECL_OK);
   const edgecl_rehearse_report report = rehearse(growing, 1000, EDGECL_E_NUMERIC);
   CHECK(report.done > 5 && report.mean_loss > 0);
   CHECK(rehearse(again, report.done).done == report.done && again.digest() == growing.digest());

@@ -152,8 +152,8 @@ TEST(bad_input_changes_nothing) {
       },
       &table);
   message_of(
-      EDGECL_E_ARGUMENT, [](edgecl_removal* removal, edgecl_error* err) { return edgecl_removal_stage(removal, 5, err); },
-      &table);
+      EDGECL_E_ARGUMENT,
+      [](edgecl_removal* removal, edgecl_error* err) { return edgecl_removal_stage(removal, 5, err); }, &table);
   message_of(
       EDGECL_E_ARGUMENT,
       [](edgecl_removal* removal, edgecl_error* err) {

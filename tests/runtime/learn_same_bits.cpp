@@ -39,6 +39,7 @@ Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_thread
   config.max_batch = batch_size;
   config.n_threads = n_threads;
   config.seed = 42;
+  config.cosine_scale = 9;
   if (n_threads > 1) config.hooks.parallel_for = run_on_threads;
   Session session(model, config);
   Stream stream(model.info, 17);
@@ -46,6 +47,7 @@ Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_thread
     stream.next(batch_size);
     CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
   }
+  if (method == EDGECL_METHOD_FPF) CHECK(edgecl_rehearse(session.session, 3, nullptr) == EDGECL_OK);
   Result result;
   result.digest = session.digest();
   result.logits.resize(batch_size * model.info.class_capacity);
@@ -67,9 +69,9 @@ TEST(threads_and_levels_give_one_state) {
   struct Case {
     BundleSource source;
     uint32_t method, batch;
-  } cases[] = {{image_net(), EDGECL_METHOD_DERPP, 8},
-               {image_net(), EDGECL_METHOD_ER, 12},
-               {mlp(0.5f), EDGECL_METHOD_ER_ACE, 16}};
+  } cases[] = {{image_net(), EDGECL_METHOD_DERPP, 8}, {image_net(), EDGECL_METHOD_ER, 12},
+               {mlp(0.5f), EDGECL_METHOD_ER_ACE, 16}, {image_net(), EDGECL_METHOD_UER, 7},
+               {mlp(), EDGECL_METHOD_UER, 20},        {image_net(), EDGECL_METHOD_FPF, 8}};
   for (const Case& c : cases) {
     const Result first = learn_some(c.source, c.method, 1, nullptr, c.batch);
     for (const uint32_t n_threads : {2u, 3u, 4u, 7u})

@@ -130,20 +130,26 @@ TEST(zero_norms) {
   }
 }
 
-// A loss that is not finite changes nothing.
+// A refused step changes nothing, and the next one is as if it had never been tried.
 TEST(refused_step_leaves_no_trace) {
   const Model model(mlp());
-  Session session(model, uer_config(model));
+  Session session(model, uer_config(model)), other(model, uer_config(model));
   Stream stream(model.info, 3);
-  stream.next(4);
-  CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
-  const std::string before = session.digest();
-  std::vector<float> broken(stream.floats);
-  for (float& x : broken) x *= 1e11f;  // squared norms overflow
-  CHECK(session.learn(broken.data(), stream.labels) == EDGECL_E_NUMERIC || session.digest() != before);
-  broken[0] = NAN;
-  const std::string still = session.digest();
-  CHECK(session.learn(broken.data(), stream.labels) == EDGECL_E_NUMERIC && session.digest() == still);
+  for (int step = 0; step < 3; step++) {
+    stream.next(4);
+    std::vector<float> broken(stream.floats);
+    broken[0] = NAN;
+    const std::string before = session.digest();
+    CHECK(session.learn(broken.data(), stream.labels) == EDGECL_E_NUMERIC && session.digest() == before);
+    broken[0] = 1e13f;
+    CHECK(session.learn(broken.data(), stream.labels) == EDGECL_E_NUMERIC && session.digest() == before);
+    CHECK(edgecl_session_learning_rate(session.session, 3e38f) == EDGECL_OK);  // an update beyond all bounds
+    CHECK(session.learn(stream.data(), stream.labels) == EDGECL_E_NUMERIC);
+    CHECK(edgecl_session_learning_rate(session.session, session.config().learning_rate) == EDGECL_OK);
+    CHECK(session.digest() == before);
+    for (Session* s : {&session, &other}) CHECK(s->learn(stream.data(), stream.labels) == EDGECL_OK);
+    CHECK(session.digest() == other.digest());
+  }
 }
 
 TEST(what_it_asks_of_bundle_and_settings) {
@@ -152,7 +158,8 @@ TEST(what_it_asks_of_bundle_and_settings) {
   edgecl_session_config config = uer_config(model);
   for (const float scale : {0.0f, -1.0f, NAN, 1e7f}) {
     config.cosine_scale = scale;
-    CHECK(create_status(model, config, &message) == EDGECL_E_ARGUMENT && message.find("cosine_scale") != std::string::npos);
+    CHECK(create_status(model, config, &message) == EDGECL_E_ARGUMENT &&
+          message.find("cosine_scale") != std::string::npos);
   }
   NetBuilder net(3);
   uint32_t x = net.input(kFeatures, 1, 1);

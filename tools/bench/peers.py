@@ -1,6 +1,7 @@
 """edgecl beside its peers: training steps and batch-1 inference, one thread, one interleaved run, one machine.
 
-Never here: the peers' own code (worker_*.py) and the networks (networks.py).
+Never here: the peers' own code and the turns (edgecl.cli.bench_workers, bench_turns) and the networks
+(bench_networks). Sparse layers and steps at several sparsities are suites of `edgecl bench`.
 
 Each configuration is a process of its own that stays alive; rounds go over all processes of one row, so that a busy
 moment of the machine hits all of them alike. A row's figure is the median over rounds of the round's median.
@@ -10,23 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from networks import INPUT_SHAPE, build, multiply_adds, write_bundle
+from edgecl.cli.bench_networks import INPUT_SHAPE, TRAINED, build, multiply_adds, write_bundle, write_onnx
+from edgecl.cli.bench_turns import Timing, Worker, WorkerFailed, take_turns, team
 from rich.progress import Progress
 
-HERE = Path(__file__).resolve().parent
-TRAINED = ("mlp", "resnet18-nf20", "resnet18")
 SPARSE_DENSITY = 0.1
 
 
@@ -37,48 +34,15 @@ class Row:
     network: str
     batch: int
     what: str  # learn or predict
-    commands: dict[str, list[str]] = field(default_factory=dict)
-    times: dict[str, list[float]] = field(default_factory=dict)
+    starts: dict[str, Callable[[], Worker]] = field(default_factory=dict)
+    timings: dict[str, Timing] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     macs: int = 0
 
 
-class Worker:
-    """One contender's process."""
-
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
-            env=environment,
-        )  # fmt: skip
-        self.ready = self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout
-        while line := self.process.stdout.readline():
-            if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
-        assert self.process.stderr
-        last = (self.process.stderr.read().strip().splitlines() or ["it ended without a word"])[-1]
-        raise RuntimeError(last[:200])
-
-    def time(self, repeat: int) -> dict[str, Any]:
-        """Times `repeat` steps: {"ms": [...], "cpu": CPU seconds per wall second}."""
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({"repeat": repeat}) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """Ends the process by closing its input."""
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-
-
 def make_rows(arguments: argparse.Namespace, folder: Path) -> Iterator[Row]:
-    """All rows with the commands of each contender that can take part; makes bundles and model files in `folder`."""
+    """All rows with the start of each contender that can take part; makes bundles and model files in `folder`."""
     networks = [n for n in INPUT_SHAPE if arguments.networks is None or n in arguments.networks]
     for name in networks:
         shape = INPUT_SHAPE[name]
@@ -89,42 +53,42 @@ def make_rows(arguments: argparse.Namespace, folder: Path) -> Iterator[Row]:
             bundles[density] = folder / f"{name}_{density:g}.ecl"
             write_bundle(name, bundles[density], density=density, trainable="all" if trained else "head")
         litert = write_litert(name, folder / f"{name}.tflite") if "litert" in arguments.peers else None
-        onnx = (
-            write_onnx(name, folder / name, arguments.ort_python, trained) if "onnxruntime" in arguments.peers else ""
-        )
+        onnx, no_onnx = None, ""
+        if "onnxruntime" in arguments.peers:
+            try:
+                onnx = write_onnx(name, folder / name, trained and bool(arguments.ort_python), arguments.ort_python)
+            except (WorkerFailed, OSError) as error:
+                no_onnx = str(error)
         plan = [("learn", b) for b in arguments.batches] if trained and "learn" in arguments.what else []
         plan += [("predict", 1)] if "predict" in arguments.what else []
         for what, batch in plan:
             row = Row(name, batch, what, macs=batch * (training if what == "learn" else forward))
-            common = [str(batch), str(arguments.threads), what]
+            common = {"batch": batch, "threads": arguments.threads, "what": what}
+
+            def start(
+                label: str,
+                module: str,
+                config: dict[str, Any],
+                python: str | None = None,
+                row: Row = row,
+                common: dict[str, Any] = common,
+            ) -> None:
+                row.starts[label] = partial(Worker, module, common | config, arguments.threads, python)
+
             for density, path in bundles.items():
                 label = "edgecl" if density == 1.0 else f"edgecl {100 * (1 - density):.0f} % sparse"
-                row.commands[label] = [sys.executable, "worker_edgecl.py", str(path), *common]
+                start(label, "step_edgecl", {"bundle": str(path)})
             if "torch" in arguments.peers:
                 for layout in ("eager", "channels_last") if len(shape) == 3 else ("eager",):
-                    row.commands[f"torch {layout}"] = [sys.executable, "worker_torch.py", name, *common, layout]
-            if onnx and (what == "predict" or trained):
-                shape_text = ",".join(map(str, shape))
-                python = arguments.ort_python or sys.executable
-                row.commands["onnxruntime"] = [python, "worker_onnxruntime.py", onnx, *common, shape_text]
+                    start(f"torch {layout}", "step_torch", {"network": name, "layout": layout})
+            if onnx is not None:
+                config = {"folder": str(onnx), "shape": shape}
+                start("onnxruntime", "step_onnxruntime", config, arguments.ort_python)
+            elif no_onnx:
+                row.failed["onnxruntime"] = no_onnx
             if litert and what == "predict":
-                row.commands["litert"] = [sys.executable, "worker_litert.py", str(litert), *common]
+                start("litert", "step_litert", {"file": str(litert)})
             yield row
-
-
-def write_onnx(name: str, folder: Path, ort_python: str | None, trained: bool) -> str:
-    """The ONNX files of `name`; training artifacts where an interpreter with onnxruntime-training was given."""
-    import torch
-
-    subprocess.run(
-        [sys.executable, "onnx_artifacts.py", "export", name, str(folder)], cwd=HERE, check=True, capture_output=True
-    )
-    if trained and ort_python:
-        site = str(Path(torch.__file__).parents[1])
-        subprocess.run(
-            [ort_python, "onnx_artifacts.py", "artifacts", str(folder), site], cwd=HERE, check=True, capture_output=True
-        )
-    return str(folder)
 
 
 def write_litert(name: str, path: Path) -> Path | None:
@@ -136,42 +100,32 @@ def write_litert(name: str, path: Path) -> Path | None:
     return write(name, path)
 
 
-def measure(row: Row, rounds: int, seconds: float, environment: dict[str, str], tick: Any) -> None:
-    """Times all contenders of `row` in turns; one that fails is left out and its reason kept in `facts`."""
-    workers: dict[str, Worker] = {}
-    for label, command in row.commands.items():
-        try:
-            workers[label] = Worker(command, environment)
-            row.facts[label] = workers[label].ready
-            row.times[label] = []
-        except (RuntimeError, OSError) as error:
-            row.facts[label] = {"error": str(error)}
-    repeats = {}
-    for label, worker in workers.items():
-        first = statistics.median(worker.time(3)["ms"])
-        repeats[label] = max(3, min(2000, int(seconds * 1e3 / first)))
-    for _ in range(rounds):
-        for label, worker in workers.items():
-            answer = worker.time(repeats[label])
-            row.times[label].append(statistics.median(answer["ms"]))
-            row.facts[label] |= {"cpu": answer["cpu"], "peak_rss_mib": answer["peak_rss_mib"]}
-        tick()
-    for worker in workers.values():
-        worker.close()
+def measure(row: Row, rounds: int, seconds: float, tick: Callable[[], None]) -> None:
+    """Times all contenders of `row` in turns; one that fails is left out and its reason kept in `failed`."""
+    with team(row.starts) as crew:
+        turns = {label: (label, row.what) for label in crew.workers}
+        row.timings = take_turns(crew, turns, rounds, rounds * seconds, tick)
+    row.facts, row.failed = crew.facts, row.failed | crew.failed
 
 
 def as_record(row: Row, peak_flops: float | None) -> dict[str, Any]:
     """The row as it is written to JSON."""
     contenders = {}
-    for label, times in row.times.items():
-        ms = statistics.median(times)
+    for label, timing in row.timings.items():
+        ms = timing.median
         gflops = 2 * row.macs / ms / 1e6
         contenders[label] = {
-            "ms": ms, "low_ms": min(times), "high_ms": max(times), "gflops_as_if_dense": gflops,
+            "ms": ms, "low_ms": min(timing.rounds), "high_ms": max(timing.rounds), "gflops_as_if_dense": gflops,
             "percent_of_peak": 1e11 * gflops / peak_flops if peak_flops else None, **row.facts[label],
+            "cpu": timing.cpu[-1], "peak_rss_mib": timing.peak_rss_mib,
         }  # fmt: skip
-    failed = {label: facts["error"] for label, facts in row.facts.items() if "error" in facts}
-    return {"network": row.network, "batch": row.batch, "what": row.what, "contenders": contenders, "failed": failed}
+    return {
+        "network": row.network,
+        "batch": row.batch,
+        "what": row.what,
+        "contenders": contenders,
+        "failed": row.failed,
+    }
 
 
 def markdown(records: list[dict[str, Any]]) -> Iterator[str]:
@@ -211,10 +165,6 @@ def main() -> None:
     from edgecl.devices.machine import measure_peak_flops, this_machine
 
     peak = measure_peak_flops()
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(arguments.threads),
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-    }
     with tempfile.TemporaryDirectory() as folder, Progress(transient=True) as progress:
         rows = []
         preparing = progress.add_task("exporting", total=None)
@@ -224,7 +174,7 @@ def main() -> None:
         task = progress.add_task("measuring", total=len(rows) * arguments.rounds)
         for row in rows:
             progress.update(task, description=f"{row.network} {row.what} batch {row.batch}")
-            measure(row, arguments.rounds, arguments.seconds, environment, lambda: progress.advance(task))
+            measure(row, arguments.rounds, arguments.seconds, lambda: progress.advance(task))
     records = [as_record(row, peak) for row in rows]
     machine = this_machine()
     print("\n".join(markdown(records)))

@@ -1,5 +1,5 @@
 # `edgecl bench`: times of predict and learn, measured where this machine is the device, else predicted.
-# Never here: figures and cost model (edgecl.devices), timing loops (bench_measure.py), peers (bench_peers.py).
+# Never here: cost model (edgecl.devices), timing loops (bench_measure.py), peers (bench_peers.py), bench_suite*.
 """The command `bench`."""
 
 from __future__ import annotations
@@ -10,40 +10,13 @@ from typing import Any
 
 import typer
 from edgecl.cli import failure, output
+from edgecl.cli.bench_options import milliseconds, numbers, refuse_options, suite_settings, words
 from edgecl.errors import DataError
 from rich.console import Console
 
+DEFAULT_BATCHES, DEFAULT_WHAT, DEFAULT_REPEAT = "1,10,32", "predict,learn", 30
+DEFAULT_ROUNDS, DEFAULT_SECONDS = 5, 1.0  # of the suites
 NOISE = 0.05  # a change of less than this share is called none
-
-
-def _numbers(text: str, what: str) -> list[int]:
-    try:
-        values = [int(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if not values or min(values) < 1:
-        raise failure.UsageError(
-            f"expected --{what} as numbers of at least 1 with commas; found '{text}'; write 1,10,32"
-        )
-    return values
-
-
-def _words(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
-    words = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [word for word in words if word not in allowed]
-    if unknown or not words:
-        raise failure.UsageError(f"expected --{what} among {','.join(allowed)}; found '{text}'; check the spelling")
-    return words
-
-
-def _milliseconds(text: str) -> float:
-    for unit, factor in (("us", 1e-3), ("ms", 1.0), ("s", 1e3)):
-        if text.endswith(unit):
-            try:
-                return float(text.removesuffix(unit)) * factor
-            except ValueError:
-                break
-    raise failure.UsageError(f"expected --budget as a time with a unit; found '{text}'; write 20ms or 1.5s")
 
 
 def _predicted(model: Any, device: Any, config: dict[str, Any], what: str, batch: int, threads: int) -> dict[str, Any]:
@@ -135,21 +108,44 @@ def _render(console: Console, document: dict[str, Any]) -> None:
 
 @failure.command
 def bench(
-    bundle: Path = typer.Argument(..., help="Bundle (.ecl)."),
+    bundle: Path | None = typer.Argument(None, help="Bundle (.ecl); none with --suite."),
     device: str = typer.Option("host", "--device", "-d", help="Profile; `edgecl devices` lists them."),
-    batch: str = typer.Option("1,10,32", "--batch", "-b", help="Rows of a call, several with commas."),
+    batch: str | None = typer.Option(
+        None, "--batch", "-b", help=f"Rows of a call, several with commas [default: {DEFAULT_BATCHES}; suites: 32]."
+    ),
     threads: str = typer.Option("1", "--threads", "-t", help="Threads, several with commas."),
     what: str = typer.Option(
-        "predict,learn", "--what", help="predict, learn or both. Learn adds the replay of the recipe."
+        DEFAULT_WHAT, "--what", help="predict, learn or both. Learn adds the replay of the recipe."
     ),
-    repeat: int = typer.Option(30, "--repeat", "-n", min=3, help="Timed calls a row (at most ten seconds a row)."),
-    against: str | None = typer.Option(None, "--against", help="Peers on this machine: torch,onnxruntime,litert."),
+    repeat: int = typer.Option(
+        DEFAULT_REPEAT, "--repeat", "-n", min=3, help="Timed calls a row (at most ten seconds a row)."
+    ),
+    against: str | None = typer.Option(
+        None, "--against", help="Peers on this machine: torch,onnxruntime,litert; suite sparse also sparseprop."
+    ),
     model: str | None = typer.Option(
         None, "--model", help="Source of the bundle for --against, as `edgecl export` takes it."
     ),
     tflite: Path | None = typer.Option(None, "--tflite", help="The same network as .tflite, for --against litert."),
     compare: Path | None = typer.Option(None, "--compare", help="Output of an earlier --json: show what changed."),
     budget: str | None = typer.Option(None, "--budget", help="Exit with 1 when a row takes longer (20ms, 1.5s)."),
+    suite: str | None = typer.Option(
+        None, "--suite", help="sparse: passes of single layers; steps: whole training steps. Takes no bundle."
+    ),
+    layer: str | None = typer.Option(
+        None, "--layer", help="Suites: only these layers (CxHxW, C-OxHxWs2, linear-IxO) or networks."
+    ),
+    sparsity: str | None = typer.Option(None, "--sparsity", help="Suites: shares of zeros, with commas."),
+    rounds: int = typer.Option(
+        DEFAULT_ROUNDS, "--rounds", min=1, help="Suites: rounds in which all contenders take turns."
+    ),
+    seconds: float = typer.Option(
+        DEFAULT_SECONDS, "--seconds", help="Suites: seconds a contender and row, over all rounds."
+    ),
+    ort_python: str | None = typer.Option(
+        None, "--ort-python", help="Suites: interpreter with onnxruntime-training (its own environment)."
+    ),
+    out: Path | None = typer.Option(None, "--out", help="Suites: also write the JSON document to this file."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Time predict and learn on a device: measured if this machine is that device, predicted with a range if not.
@@ -159,14 +155,39 @@ def bench(
     JSON: {"device", "kind", "rows": [{"what", "batch", "replayed", "threads", "kind": measured|predicted, "p50_ms",
     "p95_ms", "low_ms", "high_ms", "gflops", "percent_of_peak", "macs", "operators"?, "by"?, "change"?}], "peak_bytes",
     "bundle_bytes", "within_budget"}
+
+    Suites measure this machine beside other libraries, all contenders of a row in turns:
+
+    edgecl bench --suite sparse --against torch,onnxruntime,sparseprop --threads 1,2
+
+    edgecl bench --suite steps --against torch,onnxruntime --batch 10+10,32     (10 new and 10 replayed rows)
+
+    JSON: {"suite", "date", "machine", "peak_flops_one_core", "rows": [{"layer", "sparsity", "batch", "threads", "pass":
+    forward|dX|dW|all|step, "ours_ms", "percent_of_peak" (of non-zeros), "peer", "peer_ms", "ratio" (peer_ms / ours_ms),
+    "ours_dense_ms", "ratio_to_own_dense", "ratio_to_best_dense_peer", "note"? (why a peer has no time)}]}; ms are those
+    of the quietest round: processor time with one thread, else wall time ("ours_wall_ms", "peer_wall_ms" always are)
     """
+    if suite is not None:
+        from edgecl.cli.bench_suite import run_suite
+
+        of_bundle = {"a bundle": bundle, "--model": model, "--tflite": tflite, "--compare": compare, "--budget": budget}
+        defaults: dict[str, tuple[object, object]]
+        defaults = {"--device": (device, "host"), "--what": (what, DEFAULT_WHAT), "--repeat": (repeat, DEFAULT_REPEAT)}
+        refuse_options({name: (value, None) for name, value in of_bundle.items()} | defaults, with_suite=True)
+        settings = suite_settings(suite, against, layer, batch, threads, sparsity, rounds, seconds, ort_python)
+        return run_suite(suite, settings, out, as_json)
+    of_suite = {"--layer": layer, "--sparsity": sparsity, "--ort-python": ort_python, "--out": out}
+    defaults = {"--rounds": (rounds, DEFAULT_ROUNDS), "--seconds": (seconds, DEFAULT_SECONDS)}
+    refuse_options({name: (value, None) for name, value in of_suite.items()} | defaults, with_suite=False)
+    if bundle is None:
+        raise failure.UsageError("expected a bundle or --suite; found neither; name a .ecl file, or --suite sparse")
     from edgecl import devices
     from edgecl._core import Model
     from edgecl.cli.bench_measure import measured, session_config
 
-    batches, thread_counts = _numbers(batch, "batch"), _numbers(threads, "threads")
-    kinds = _words(what, ("predict", "learn"), "what")
-    limit = None if budget is None else _milliseconds(budget)
+    batches, thread_counts = numbers(batch or DEFAULT_BATCHES, "batch"), numbers(threads, "threads")
+    kinds = words(what, ("predict", "learn"), "what")
+    limit = None if budget is None else milliseconds(budget)
     try:
         profile = devices.load(device)
     except ValueError as error:
@@ -192,7 +213,7 @@ def bench(
         if against is not None:
             from edgecl.cli.bench_peers import peer_rows
 
-            peers = _words(against, ("torch", "onnxruntime", "litert"), "against")
+            peers = words(against, ("torch", "onnxruntime", "litert"), "against")
             rows += peer_rows(peers, model, tflite, opened, combinations, repeat, profile.peak_flops(1))
     if compare is not None:
         _compare(rows, compare)

@@ -84,8 +84,9 @@ class Session:
         macs_forward, macs_backward (and row_correct and row_loss, as `learn`). On failure the exception has n_done.
         Ctrl-C ends it between two steps."""
     def rehearse(self, n_steps: int) -> dict[str, Any]:
-        """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with an
-        empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two steps."""
+        """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with
+        an empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two
+        steps."""
     def predict(self, x: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Labels, probabilities, margins."""
     def logits(self, x: NDArray[Any]) -> NDArray[np.float32]: ...

@@ -92,6 +92,8 @@ def run_stream(
     removal_share: float = 0.0,
     removal_stages: Sequence[int] = (1, 2, 3),
     removal_score: str = "misclassified",
+    rehearsals: int | None = None,
+    rehearsal_steps: int = 100,
 ) -> dict[str, Any]:
     """Learns every task of a stream in order and tests all tasks so far after each.
 
@@ -104,6 +106,9 @@ def run_stream(
         removal_share: dynamic data removal (SparCL): share of each task's examples that is removed in all, 0..1.
         removal_stages: epochs (from 1) after which an equal part of it is removed.
         removal_score: "misclassified" or "forgetting" (`edgecl.DataRemoval`).
+        rehearsals: times in each task, equally spaced and the last at its end, that the sensitive parameters are
+            fine-tuned on the buffer (`Classifier.rehearse`); None: 2 with method "fpf", else 0.
+        rehearsal_steps: steps of each.
 
     Returns:
         A document of plain JSON types: average_accuracy, forgetting, forgetting_from_best, backward_transfer (0..1),
@@ -135,18 +140,25 @@ def run_stream(
     task_il = [0.0] * n_tasks
     learn_seconds = evaluate_seconds = 0.0
     n_removed = n_skipped = 0
+    if rehearsals is None:
+        rehearsals = 2 if config["method"] == "fpf" else 0
     for t, task in enumerate(stream.tasks):
         started = time.perf_counter()
         left = TaskRows(removal, len(task.x_train))
         for epoch in range(epochs):
             order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
             n_skipped += rows_learned(left.n_examples, batch_size, drop_last) - len(order)
-            for begin in range(0, len(order), batch_size * _STEPS_A_CALL):
-                rows = order[begin : begin + batch_size * _STEPS_A_CALL]
+            piece = batch_size * _STEPS_A_CALL
+            n_pieces = -(-len(order) // piece) * epochs
+            for begin in range(0, len(order), piece):
+                rows = order[begin : begin + piece]
                 if left.watches:
                     left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
                 else:
                     learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
+                n_done = begin // piece + n_pieces // epochs * epoch
+                if (n_done + 1) * rehearsals // n_pieces > n_done * rehearsals // n_pieces:
+                    learner.rehearse(rehearsal_steps)
                 if progress is not None:
                     progress(f"learn {task.name}", epoch * len(order) + begin + len(rows), epochs * len(order))
             left.end_epoch(epoch + 1)

@@ -22,6 +22,7 @@ _TRAILER_BYTES = 32
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY = range(1, 8)
 _VELOCITY = 2
 _SELECTION = 4
+_LATENT = 8
 _SPARSE = 1
 
 
@@ -140,6 +141,7 @@ def read_state(data: bytes) -> StateFile:
             "sample_bytes": sample_bytes,
             "learns": bool(flags & 1),
             "momentum": bool(flags & _VELOCITY),
+            "latent_replay": bool(flags & _LATENT),
         },
         counters={
             **dict(zip(names, numbers, strict=False)),

@@ -1,9 +1,7 @@
-"""Writes the ONNX files of the peers: infer.onnx, train.onnx (by PyTorch) and onnxruntime-training's artifacts.
-
-usage: onnx_artifacts.py export NETWORK FOLDER        (an interpreter with torch)
-       onnx_artifacts.py artifacts FOLDER TORCH_SITE  (one with onnxruntime-training; TORCH_SITE: where torch lies)
-
-Never here: running them.
+# The ONNX files of the peers: infer.onnx, train.onnx (by PyTorch) and onnxruntime-training's artifacts.
+# Never here: running them.
+"""usage: onnx_artifacts.py export NETWORK FOLDER        (an interpreter with torch and edgecl)
+onnx_artifacts.py artifacts FOLDER TORCH_SITE  (one with onnxruntime-training; TORCH_SITE: where torch lies)
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ NEWEST_IR = (
 def export(name: str, folder: Path) -> None:
     """Exports the network in inference form (folded by the exporter) and in training form (batch-norm kept)."""
     import torch
-    from networks import INPUT_SHAPE, build
+    from edgecl.cli.bench_networks import INPUT_SHAPE, build
 
     warnings.simplefilter("ignore")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,34 +1,29 @@
-"""Peer worker: ONNX Runtime, inference and its training API, run by an interpreter of its own environment.
-
-usage: worker_onnxruntime.py FOLDER BATCH THREADS learn|predict C,H,W     (FOLDER as onnx_artifacts.py writes it)
-
-Never here: PyTorch; steps need none, so this process stays as small as the peer can be.
-"""
+# Contender ONNX Runtime, a whole call: inference, or a step of its training API, often in an environment of its own.
+# Never here: PyTorch; steps need none, so this process stays as small as the peer can be.
+"""config: {"folder" (as onnx_artifacts.py writes it), "shape", "batch", "threads", "what": learn|predict}."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-import numpy as np
-import onnxruntime
-from worker import serve
+from typing import Any
 
 
-def main() -> None:
-    folder, batch, threads, what = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    shape = tuple(int(v) for v in sys.argv[5].split(","))
+def prepare(config: dict[str, Any]) -> dict[str, Any]:
+    """The steps of infer.onnx or of the training artifacts."""
+    import numpy as np
+    import onnxruntime
+
+    folder = Path(config["folder"])
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = config["threads"]
     options.inter_op_num_threads = 1
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, *shape), dtype=np.float32)
-    y = rng.integers(0, 10, batch).astype(np.int64)
-    if what == "predict":
+    x = rng.standard_normal((config["batch"], *config["shape"]), dtype=np.float32)
+    y = rng.integers(0, 10, config["batch"]).astype(np.int64)
+    if config["what"] == "predict":
         session = onnxruntime.InferenceSession(str(folder / "infer.onnx"), options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        serve(lambda: session.run(None, {name: x}), version=onnxruntime.__version__)
-        return
+        return {"steps": {"predict": lambda: session.run(None, {name: x})}, "version": onnxruntime.__version__}
     from onnxruntime.capi import _pybind_state as native
 
     device = native.OrtDevice(native.OrtDevice.cpu(), native.OrtDevice.default_memory(), 0)
@@ -44,7 +39,4 @@ def main() -> None:
         module.lazy_reset_grad()
         return float(outputs[0].numpy())
 
-    serve(learn, version=onnxruntime.__version__)
-
-
-main()
+    return {"steps": {"learn": learn}, "version": onnxruntime.__version__}
