@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "runtime/core/bundle_reader.h"
+#include "runtime/core/bundle_recipe.h"
 #include "runtime/core/bundle_writer_encode.h"
 #include "runtime/core/bundle_writer_offsets.h"
 #include "runtime/core/sha256.h"
 #include "runtime/core/validate.h"
-#include "runtime/core/bundle_recipe.h"
 
 namespace edgecl {
 namespace {

@@ -17,8 +17,8 @@ struct LossSums {
 };
 
 // Evaluates `plan` on the logits of the last forward(kLearn) of all rows and writes the gradient of the logits. Uses
-// the step memory: labels, targets, present, batch_classes; a cosine term replaces the current rows' logits. Rows are summed in ascending order, so the sums are the
-// same for any number of threads.
+// the step memory: labels, targets, present, batch_classes; a cosine term replaces the current rows' logits. Rows are
+// summed in ascending order, so the sums are the same for any number of threads.
 LossSums compute_loss(const Session& session, const StepRows& rows, const LossPlan& plan);
 
 bool loss_finite(const LossSums& sums);

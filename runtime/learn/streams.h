@@ -14,9 +14,9 @@ enum class Purpose : uint64_t {
   kDraw2 = 2,
   kAugment = 3,
   kReservoir = 4,
-  kGrowth = 5,           // by change of structure and layer
-  kTensors = 6,          // by task
-  kRehearse = 7,         // by rehearsal step
+  kGrowth = 5,    // by change of structure and layer
+  kTensors = 6,   // by task
+  kRehearse = 7,  // by rehearsal step
   kRehearseAugment = 8,
 };
 

@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-#include "runtime/core/executor_ops.h"
 #include "runtime/core/bundle_recipe.h"
+#include "runtime/core/executor_ops.h"
 #include "runtime/core/sparse_edit.h"
 #include "runtime/learn/session.h"
 #include "runtime/learn/streams.h"

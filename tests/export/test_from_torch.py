@@ -123,11 +123,25 @@ def test_names_and_orientation() -> None:
     assert hidden["dims"] == [256, 784]
     flat = module[1].weight.detach().numpy().reshape(-1)
     assert np.array_equal(hidden["values"], flat[hidden["positions"]])
-    assert hidden["positions"].size == hidden["nnz_capacity"] == 256 * 784 // 2
+    assert hidden["positions"].size == 256 * 784 // 2
+    assert hidden["nnz_capacity"] == 256 * 784 // 2 + int(np.ceil(0.01 * 256 * 784))  # room for structures that move
     assert np.abs(hidden["values"]).min() >= np.abs(np.delete(flat, hidden["positions"])).max()
     assert plan["embedding_tensor"] is not None
     assert plan["params"][plan["head_weight"]]["name"] == "5.weight"
     assert [tensor["alias"] for tensor in plan["tensors"]][:2] == [None, 0]
+
+
+def test_variance_scale_keeps_the_sum_of_squares() -> None:
+    """What stays of a layer has the layer's sum of squares, and the bundle still agrees with the scaled source."""
+    module, shape = build("mlp")
+    report = from_torch(module, torch.zeros(1, *shape), density=0.1, initial_scale="variance")
+    assert report.parity.max_abs < 1e-5
+    plan = plan_of(module, shape, density=0.1, initial_scale="variance")
+    hidden = next(record for record in plan["params"] if record["name"] == "1.weight")
+    dense = module[1].weight.detach().numpy().reshape(-1).astype(np.float64)
+    assert np.isclose(np.square(hidden["values"], dtype=np.float64).sum(), np.square(dense).sum(), rtol=1e-5)
+    ratio = hidden["values"] / dense[hidden["positions"]]
+    assert np.allclose(ratio, ratio[0], rtol=1e-5) and ratio[0] > 1.5
 
 
 def test_default_sparse_layers_are_those_of_sparcl() -> None:

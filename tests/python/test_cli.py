@@ -344,7 +344,9 @@ def test_one_document_on_stdout_and_logs_elsewhere(bundle_path: Path, stream_fil
 
 def test_methods() -> None:
     found = {method["name"]: method for method in _document("methods")["methods"]}
-    assert {"er", "derpp", "er_ace", "uer", "fpf", "sharp", "sparcl-er", "sparcl-derpp", "set-er", "rigl-er"} <= set(found)
+    assert {"er", "derpp", "er_ace", "uer", "fpf", "sharp", "sparcl-er", "sparcl-derpp", "set-er", "rigl-er"} <= set(
+        found
+    )
     assert found["sparcl-derpp"]["settings"]["structure"] == "tdm" and found["sparcl-er"]["needs"] == [
         "replay",
         "sparse",
@@ -357,7 +359,9 @@ def test_methods() -> None:
 
 def test_a_method_must_fit_the_bundle(bundle_path: Path, stream_file: Path) -> None:
     _refused(failure.USAGE, "learn", bundle_path, "--data", stream_file, "--method", "nothing", saying="a method among")
-    _refused(failure.USAGE, "learn", bundle_path, "--data", stream_file, "--method", "sparcl-er", saying="sparse layers")
+    _refused(
+        failure.USAGE, "learn", bundle_path, "--data", stream_file, "--method", "sparcl-er", saying="sparse layers"
+    )
 
 
 def test_devices() -> None:

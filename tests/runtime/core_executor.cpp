@@ -113,7 +113,8 @@ class Runner {
     buffers.activations = arena->take<float>(
         std::max(activation_floats(plan, Mode::kLearn, max_rows_), activation_floats(plan, Mode::kPredict, max_rows_)));
     arena->begin_region("scratch");
-    buffers.scratch_stride = scratch_bytes_per_thread(plan, *buffers.kernels, max_rows_, options.learning, options.selection);
+    buffers.scratch_stride =
+        scratch_bytes_per_thread(plan, *buffers.kernels, max_rows_, options.learning, options.selection);
     buffers.scratch = arena->take<uint8_t>(buffers.scratch_stride * buffers.parallel.n_threads);
     arena->take<float>(kReadSlack);
   }

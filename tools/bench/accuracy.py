@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import sys
 from collections.abc import Iterator
@@ -118,9 +119,9 @@ def small_width(what: str, density: float) -> int:
     """Width of a dense net whose forward multiply-adds are nearest to those of the sparse one of this density."""
     if what == "fashion":
         wanted = density * (784 * 256 + 256 * 256) + 2560
-        return min(range(4, 257), key=lambda width: abs(784 * width + width * width + 10 * width - wanted))
+        return int(min(range(4, 257), key=lambda width: abs(784 * width + width * width + 10 * width - wanted)))
     # Block convolutions dominate and go with the square of the width; stem and shortcuts stay dense in the sparse net.
-    return max(2, round(20 * (density + 0.02) ** 0.5))
+    return max(2, round(20 * math.sqrt(density + 0.02)))
 
 
 def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[str, Any]:

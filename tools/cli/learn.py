@@ -164,7 +164,7 @@ def learn(
 
     if method is not None:
         method_settings(method)  # an unknown one is told before data are read
-    is_bundle = bundle.endswith(".ecl") or (Path(bundle).is_file() and not bundle.endswith((".onnx", ".py")))
+    is_bundle = bundle.endswith(".ecl") or (Path(bundle).exists() and not bundle.endswith((".onnx", ".py")))
     tasks = None if is_bundle else _stream(stream, data, classes_per_task)
     learner = Classifier(
         bundle if tasks is None else _export(bundle, tasks, density, method, seed),
