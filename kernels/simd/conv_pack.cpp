@@ -16,7 +16,10 @@ int gcd(int a, int b) {
 
 // Whole vectors: may read and write up to kVec - 1 floats too many.
 EDGECL_INLINE void copy_over(float* to, const float* from, int64_t n) {
-  for (int64_t i = 0; i < n; i += kVec) vstore(to + i, vload(from + i));
+  int64_t i = 0;
+  if constexpr (kVec == 4)
+    for (; i + 16 <= n; i += 16) store16(to + i, load16(from + i));
+  for (; i < n; i += kVec) vstore(to + i, vload(from + i));
 }
 EDGECL_INLINE void zero_over(float* to, int64_t n) {
   for (int64_t i = 0; i < n; i += kVec) vstore(to + i, vzero());

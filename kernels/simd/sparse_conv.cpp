@@ -121,12 +121,13 @@ void put_run(float* to, const float* from, int64_t first, int64_t floats, const 
 template <int kRows>
 __attribute__((noinline)) void run_pixels(const SparseTileJob& job, const PartialTarget& t) {
   constexpr int kColumns = kSparseTile / kRows;
-  sparse_tile<kRows, kColumns, 16>(job, [&](const SparseTileJob& j, int64_t row) { put_pixels<kColumns>(j, row, t); });
+  sparse_tile<kRows, kColumns, 16, 0>(job,
+                                      [&](const SparseTileJob& j, int64_t row) { put_pixels<kColumns>(j, row, t); });
 }
 
 template <int kRows, int kVectors>
 __attribute__((noinline)) void run_vectors(const SparseTileJob& job, const PartialTarget& t) {
-  sparse_tile<kRows, kVectors, kVec>(job, [&](const SparseTileJob& j, int64_t row) {
+  sparse_tile<kRows, kVectors, kVec, kVec>(job, [&](const SparseTileJob& j, int64_t row) {
     for (int r = 0; r < t.rows; r++)
       put_run(j.target + row * j.target_row, j.partial + r * kVectors * kVec, t.first + r * t.region_row, t.floats, t,
               j.accumulate);

@@ -156,21 +156,55 @@ EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
   if (k > released) release(job, released, static_cast<int>(k - released));
 }
 
+#if defined(__aarch64__)
+// sum over the block of dY * x for kCount entries. Four registers of 16 lanes leave no room to hold the block of dY:
+// it is read anew for every run of entries.
+template <int kRows, int kCount>
+EDGECL_INLINE void block_dots(const float* dy, int64_t dy_pitch, const float* const* packed, int64_t pitch,
+                              vec16* acc) {
+  constexpr int kColumns = kSparseGradientChunks / kRows;
+  const float* x[kCount];
+  EDGECL_UNROLL
+  for (int e = 0; e < kCount; e++) x[e] = packed[e];
+  for (int r = 0; r < kRows; r++) {
+    EDGECL_UNROLL
+    for (int c = 0; c < kColumns; c++) {
+      const vec16 d = take16(dy);
+      EDGECL_UNROLL
+      for (int e = 0; e < kCount; e++) acc[e] = fma16(d, take16(x[e]), acc[e]);
+    }
+    dy += dy_pitch - kColumns * kVirtualLanes;
+    EDGECL_UNROLL
+    for (int e = 0; e < kCount; e++) x[e] += pitch - kColumns * kVirtualLanes;
+  }
+}
+#endif
+
 template <int kRows>
 __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
   constexpr int kColumns = kSparseGradientChunks / kRows;
   const int64_t pitch = job.pitch;
+#if defined(__aarch64__)
+  const float* dy = nullptr;
+#else
   vec16 d[kSparseGradientChunks];
+#endif
   each_entry(
       job,
       [&](int64_t row) {
-        const float* dy = job.dy + row * job.dy_row;
+        const float* block = job.dy + row * job.dy_row;
+        const float* next = block + job.dy_row;  // a plane apart, which no hardware prefetcher follows
+        keep_pointer(next);
+#if defined(__aarch64__)
+        dy = block;
+#endif
         EDGECL_UNROLL
         for (int j = 0; j < kSparseGradientChunks; j++) {
-          const float* chunk = dy + j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes;
-          d[j] = load16(chunk);
-          __builtin_prefetch(chunk +
-                             job.dy_row);  // the next row's: a plane apart, which no hardware prefetcher follows
+          const int64_t at = j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes;
+#if !defined(__aarch64__)
+          d[j] = load16(block + at);
+#endif
+          __builtin_prefetch(next + at);
         }
       },
       [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
@@ -182,6 +216,9 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
           x[e] = job.packed + job.offset[job.entries.index[k + e]];
           acc[e] = zero16();
         }
+#if defined(__aarch64__)
+        block_dots<kRows, kCount>(dy, job.dy_pitch, x, pitch, acc);
+#else
         EDGECL_UNROLL
         for (int r = 0; r < kRows; r++) {
           EDGECL_UNROLL
@@ -194,6 +231,7 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
           for (int e = 0; e < kCount; e++)
             acc[e] = fma16(d[r * kColumns + c], load16(x[e] + c * kVirtualLanes), acc[e]);
         }
+#endif
         EDGECL_UNROLL
         for (int e = 0; e < kCount; e++) store16(held + e * kVirtualLanes, acc[e]);
       });

@@ -123,6 +123,16 @@ EDGECL_INLINE void keep_pointer(const float*& p) {
   asm("" : "+r"(p));
 }
 
+#if defined(__aarch64__)
+// 16 floats by one instruction that also moves the pointer past them.
+EDGECL_INLINE vec16 take16(const float*& p) {
+  const float32x4x4_t t = vld1q_f32_x4(p);
+  p += 16;
+  keep_pointer(p);
+  return {{(vec)t.val[0], (vec)t.val[1], (vec)t.val[2], (vec)t.val[3]}};
+}
+#endif
+
 // Hands out 64-byte aligned pieces of a part's scratch memory; with a null base it only counts.
 struct ScratchCursor {
   char* base;

@@ -43,11 +43,33 @@ EDGECL_INLINE vec sparse_activate(vec x, const ActivationSpec& a) {
   return x;
 }
 
-// kStep: floats between the vectors of a tile row in the packed source. `store_partial(job, row)` scatters
-// job.partial.
-template <int kRows, int kColumns, int kStep, class StorePartial>
+// acc += weight * the kColumns vectors of a tile row, kStep floats apart; on AArch64 `from` is moved on, and the floats
+// that it was moved by are returned.
+template <int kColumns, int kStep>
+EDGECL_INLINE int add_tile_row(vec weight, const float*& from, vec* acc) {
+  constexpr int kFours = kVec == 4 && kStep == kVec ? kColumns / 4 * 4 : 0;
+#if defined(__aarch64__)
+  EDGECL_UNROLL
+  for (int c = 0; c < kFours; c += 4) {
+    const vec16 x = take16(from);
+    EDGECL_UNROLL
+    for (int i = 0; i < 4; i++) acc[c + i] = vfma(weight, x.v[i], acc[c + i]);
+  }
+  constexpr int kMoved = kFours;
+#else
+  constexpr int kMoved = 0;
+#endif
+  EDGECL_UNROLL
+  for (int c = kMoved; c < kColumns; c++) acc[c] = vfma(weight, vload(from + (c - kMoved) * kStep), acc[c]);
+  return kMoved * kStep;
+}
+
+// kStep: floats between the vectors of a tile row in the packed source; kTargetStep: in the target, or 0:
+// job.target_step. `store_partial(job, row)` scatters job.partial.
+template <int kRows, int kColumns, int kStep, int kTargetStep, class StorePartial>
 EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_partial) {
   constexpr int kCount = kRows * kColumns;
+  constexpr int kPrefetchStep = kTargetStep == 4 ? 4 : 1;  // one line in four vectors of 16 bytes
   const int64_t pitch = job.pitch;
   const float* value = job.value;
   const uint16_t* index = job.index;
@@ -65,10 +87,12 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
     }
     job.ahead->ask();
     if (job.last && job.direct) {
+      const int64_t target_pitch = job.target_pitch, target_step = kTargetStep ? kTargetStep : job.target_step;
       const float* soon = job.target + (row + kRowsAhead) * job.target_row;
       EDGECL_UNROLL
       for (int r = 0; r < kRows; r++) EDGECL_UNROLL
-      for (int c = 0; c < kColumns; c++) __builtin_prefetch(soon + r * job.target_pitch + c * job.target_step, 1);
+      for (int c = 0; c < kColumns; c += kPrefetchStep)
+        __builtin_prefetch(soon + r * target_pitch + c * target_step, 1);
     }
     const float* packed = job.packed;
     for (int b = job.block_begin; b < job.block_end; b++, packed += job.block_floats) {
@@ -78,11 +102,10 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
         const float* from = packed + offset[index[k]];
         const vec weight = vset(value[k]);
         EDGECL_UNROLL
-        for (int r = 0; r < kRows; r++, from += pitch) {
+        for (int r = 0; r < kRows; r++) {
           keep_pointer(from);
-          EDGECL_UNROLL
-          for (int c = 0; c < kColumns; c++)
-            acc[r * kColumns + c] = vfma(weight, vload(from + c * kStep), acc[r * kColumns + c]);
+          const int moved = add_tile_row<kColumns, kStep>(weight, from, acc + r * kColumns);
+          from += pitch - moved;
         }
       }
     }
@@ -101,16 +124,25 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       store_partial(job, row);
       continue;
     }
-    float* to = job.target + row * job.target_row;
+    const int64_t target_pitch = job.target_pitch, target_step = kTargetStep ? kTargetStep : job.target_step;
+    float* const to = job.target + row * job.target_row;
     if (job.accumulate) {
+      const float* line = to;
       EDGECL_UNROLL
-      for (int r = 0; r < kRows; r++) EDGECL_UNROLL
-      for (int c = 0; c < kColumns; c++)
-        acc[r * kColumns + c] = vload(to + r * job.target_pitch + c * job.target_step) + acc[r * kColumns + c];
+      for (int r = 0; r < kRows; r++, line += target_pitch) {
+        keep_pointer(line);
+        EDGECL_UNROLL
+        for (int c = 0; c < kColumns; c++)
+          acc[r * kColumns + c] = vload(line + c * target_step) + acc[r * kColumns + c];
+      }
     }
+    float* line = to;
     EDGECL_UNROLL
-    for (int r = 0; r < kRows; r++) EDGECL_UNROLL
-    for (int c = 0; c < kColumns; c++) vstore(to + r * job.target_pitch + c * job.target_step, acc[r * kColumns + c]);
+    for (int r = 0; r < kRows; r++, line += target_pitch) {
+      keep_pointer(const_cast<const float*&>(line));
+      EDGECL_UNROLL
+      for (int c = 0; c < kColumns; c++) vstore(line + c * target_step, acc[r * kColumns + c]);
+    }
   }
 }
 

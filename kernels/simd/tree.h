@@ -38,11 +38,37 @@ EDGECL_INLINE vec fold(vec a, vec b) {
 // The 16 lanes of one set folded to kVec lanes: t[i] += t[i+8] first, then +4, as far as the register is shorter.
 EDGECL_INLINE vec fold_to_vector(const float* lanes) {
   vec t[kParts];
+  EDGECL_EACH_PART
   for (int i = 0; i < kParts; i++) t[i] = vload(lanes + i * kVec);
 #pragma GCC unroll 4
   for (int s = kParts / 2; s > 0; s /= 2)
     for (int i = 0; i < s; i++) t[i] = t[i] + t[i + s];
   return t[0];
+}
+
+// tree16 of one set without a way through memory: less code, and less to wait for, where there is one set at a time.
+EDGECL_INLINE float tree_in_registers(const vec16& lanes) {
+  typedef float Four __attribute__((vector_size(16)));
+  vec t[kParts];
+  for (int i = 0; i < kParts; i++) t[i] = lanes.v[i];
+#pragma GCC unroll 4
+  for (int s = kParts / 2; s > 0; s /= 2)
+    for (int i = 0; i < s; i++) t[i] = t[i] + t[i + s];
+#if EDGECL_VECTOR_BYTES == 64
+  typedef float Eight __attribute__((vector_size(32)));
+  const Eight eight = __builtin_shufflevector(t[0], t[0], 0, 1, 2, 3, 4, 5, 6, 7) +
+                      __builtin_shufflevector(t[0], t[0], 8, 9, 10, 11, 12, 13, 14, 15);
+#elif EDGECL_VECTOR_BYTES == 32
+  const vec eight = t[0];
+#endif
+#if EDGECL_VECTOR_BYTES >= 32
+  const Four four =
+      __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+#else
+  const Four four = t[0];
+#endif
+  const Four two = four + __builtin_shufflevector(four, four, 2, 3, 2, 3);
+  return two[0] + two[1];
 }
 
 // sums[k] = the tree of lanes[16 k .. 16 k + 15] for kVec successive k.

@@ -16,10 +16,10 @@ namespace {
 // grows.
 void prefer_large_pages(void* memory, size_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + kLargePage - 1) / kLargePage * kLargePage;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / kLargePage * kLargePage;
-  if (memory != nullptr && begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  constexpr size_t kLargePage = size_t{2} << 20;
+  const size_t before = (kLargePage - reinterpret_cast<uintptr_t>(memory) % kLargePage) % kLargePage;
+  if (memory == nullptr || bytes < before + kLargePage) return;
+  madvise(static_cast<uint8_t*>(memory) + before, (bytes - before) / kLargePage * kLargePage, MADV_HUGEPAGE);
 #else
   (void)memory;
   (void)bytes;

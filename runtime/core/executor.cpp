@@ -128,14 +128,23 @@ struct KernelRunner {
   const Buffers& buffers;
   bool serial;
 
-  template <class Args>
-  void operator()(KernelField<Args> kernel, ScratchField<Args>, const Args& args) const {
-    if (serial) {
-      (buffers.kernels->*kernel)(args, 0, 1, buffers.scratch);
+  struct Bound {
+    const KernelTable& kernels;
+    const KernelCall& call;
+  };
+  static void run_part(const Bound& bound, int part, int n_parts, void* scratch) {
+    bound.call.run(bound.kernels, bound.call.args, part, n_parts, scratch);
+  }
+  static void visit(void* user, const KernelCall& call) {
+    const KernelRunner& runner = *static_cast<const KernelRunner*>(user);
+    const Bound bound = {*runner.buffers.kernels, call};
+    if (runner.serial) {
+      run_part(bound, 0, 1, runner.buffers.scratch);
     } else {
-      run_kernel(buffers, buffers.kernels->*kernel, args);
+      run_kernel(runner.buffers, run_part, bound);
     }
   }
+  KernelVisitor visitor() { return {this, visit}; }
 };
 
 }  // namespace
@@ -149,7 +158,8 @@ void forward_ops(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode m
   for (uint32_t i = begin; i < end; i++) {
     const uint64_t macs = op_macs_forward(plan, i, true) * rows;
     OpTimer timer(buffers, i, 0, macs);
-    visit_forward(pass, i, KernelRunner{buffers, is_small(plan, buffers, i, macs, rows)});
+    KernelRunner runner = {buffers, is_small(plan, buffers, i, macs, rows)};
+    visit_forward(pass, i, runner.visitor());
     if (mode == Mode::kLearn && buffers.probe.after_forward) buffers.probe.after_forward(buffers.probe.user, i);
   }
 }
@@ -161,7 +171,8 @@ void backward(const Plan& plan, const Buffers& buffers, uint32_t rows, uint32_t 
     const format::BackwardRecord& record = plan.backward[i];
     const uint64_t macs = op_macs_backward(plan, record.op, true) * rows;
     OpTimer timer(buffers, record.op, 1, macs);
-    visit_backward(pass, record, KernelRunner{buffers, is_small(plan, buffers, record.op, macs, rows)});
+    KernelRunner runner = {buffers, is_small(plan, buffers, record.op, macs, rows)};
+    visit_backward(pass, record, runner.visitor());
     if (buffers.probe.after_backward) buffers.probe.after_backward(buffers.probe.user, record);
   }
 }

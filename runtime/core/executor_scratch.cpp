@@ -10,27 +10,31 @@ struct Measure {
   const KernelTable& kernels;
   size_t bytes = 0;
 
-  template <class Args>
-  void operator()(KernelField<Args>, ScratchField<Args> scratch, const Args& args) {
-    const size_t need = (kernels.*scratch)(args);
+  void add(size_t need) {
     if (need > bytes) bytes = need;
+  }
+  KernelVisitor visitor() {
+    return {this, [](void* user, const KernelCall& call) {
+              Measure& measure = *static_cast<Measure*>(user);
+              measure.add(call.scratch_bytes(measure.kernels, call.args));
+            }};
   }
 };
 
 // Kernels that the layer above calls by itself: input, losses, update.
 void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
-  using T = KernelTable;
+  const KernelTable& kernels = measure->kernels;
   const Tensor x = pass.tensor(pass.plan.model->input_tensor);
-  (*measure)(&T::input_normalize, &T::input_normalize_scratch_bytes,
-             InputArgs{nullptr, true, pass.plan.input->channels_last != 0, x, 1.0f, Pass::unmapped(), Pass::unmapped(),
-                       nullptr, nullptr, nullptr});
+  measure->add(
+      kernels.input_normalize_scratch_bytes(InputArgs{nullptr, true, pass.plan.input->channels_last != 0, x, 1.0f,
+                                                      Pass::unmapped(), Pass::unmapped(), nullptr, nullptr, nullptr}));
   if (!learning) return;
   const Tensor logits = pass.tensor(pass.plan.model->logits_tensor);
   const int32_t rows = static_cast<int32_t>(pass.rows);
-  (*measure)(&T::cross_entropy, &T::cross_entropy_scratch_bytes,
-             CrossEntropyArgs{logits, logits, nullptr, nullptr, 0, rows, 1.0f, Pass::unmapped()});
-  (*measure)(&T::logits_mse, &T::logits_mse_scratch_bytes,
-             LogitsMseArgs{logits, logits, nullptr, nullptr, 0, rows, 1.0f, Pass::unmapped()});
+  measure->add(kernels.cross_entropy_scratch_bytes(
+      CrossEntropyArgs{logits, logits, nullptr, nullptr, 0, rows, 1.0f, Pass::unmapped()}));
+  measure->add(kernels.logits_mse_scratch_bytes(
+      LogitsMseArgs{logits, logits, nullptr, nullptr, 0, rows, 1.0f, Pass::unmapped()}));
 }
 
 }  // namespace
@@ -39,24 +43,24 @@ size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, ui
                                 bool masked) {
   const Buffers shapes_only;
   Measure measure = {kernels};
+  const KernelVisitor visitor = measure.visitor();
   for (uint32_t rows = 1; rows <= max_rows; rows++) {
     const Pass predict = {plan, shapes_only, rows, Mode::kPredict};
     measure_surroundings(predict, learning, &measure);
-    for (uint32_t i = 0; i < plan.ops.n; i++) visit_forward(predict, i, measure);
+    for (uint32_t i = 0; i < plan.ops.n; i++) visit_forward(predict, i, visitor);
     if (!learning) continue;
     const Pass learn = {plan, shapes_only, rows, Mode::kLearn, masked};
     for (uint32_t i = 0; i < plan.ops.n; i++) {
       if (plan.ops[i].kind == format::kOpBatchNorm)
-        visit_forward(learn, i, measure);  // the only kernel that depends on the mode
+        visit_forward(learn, i, visitor);  // the only kernel that depends on the mode
     }
-    for (const format::BackwardRecord& record : plan.backward) visit_backward(learn, record, measure);
+    for (const format::BackwardRecord& record : plan.backward) visit_backward(learn, record, visitor);
   }
   if (learning) {
     for (const format::ParamRecord& param : plan.params) {
       if (param.trainable == 0) continue;
-      measure(&KernelTable::sgd_update, &KernelTable::sgd_update_scratch_bytes,
-              SgdArgs{Pass::unmapped(), Pass::unmapped(), Pass::unmapped(), static_cast<int64_t>(param_stored(param)),
-                      0, 0, 0});
+      measure.add(kernels.sgd_update_scratch_bytes(SgdArgs{Pass::unmapped(), Pass::unmapped(), Pass::unmapped(),
+                                                           static_cast<int64_t>(param_stored(param)), 0, 0, 0}));
     }
   }
   return (measure.bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;

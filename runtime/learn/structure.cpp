@@ -123,7 +123,9 @@ bool splits_importance(const SessionConfig& config) {
 }
 
 uint32_t share_of(float share, uint64_t size) {
-  return static_cast<uint32_t>(static_cast<double>(share) * static_cast<double>(size) + 0.5);
+  const double exact = static_cast<double>(share) * static_cast<double>(size);
+  const uint32_t whole = static_cast<uint32_t>(exact);
+  return whole + (exact - whole >= 0.5 ? 1 : 0);
 }
 
 Status check_structure(const Plan& plan, const SessionConfig& config) {
