@@ -121,9 +121,9 @@ EDGECL_ONE_COPY void gradient_sums(const BatchNormBackwardArgs& a, const Side& s
   for (int j = 0; j < side.count; j++) out[j] = {sums[0][j], sums[1][j] * a.rstd[side.c + j]};
 }
 
-// dx and the residual's gradient of one channel, each where it is wanted. Every element is read before it is written,
-// so dx or dresidual may be dy itself.
-template <Activation kKind, bool kFrozen>
+// dx (kFrozen: where it is wanted) and, with kResidual, the residual's gradient of one channel where it is wanted.
+// Every element is read before it is written, so dx or dresidual may be dy itself.
+template <Activation kKind, bool kFrozen, bool kResidual>
 EDGECL_ONE_COPY void input_gradients(const BatchNormBackwardArgs& a, int64_t c, ChannelSums sums) {
   const float n = static_cast<float>(a.dy.groups * a.dy.plane());
   const float rstd = a.rstd[c];
@@ -136,7 +136,8 @@ EDGECL_ONE_COPY void input_gradients(const BatchNormBackwardArgs& a, int64_t c, 
     const int64_t base = (g * channels + c) * plane;
     const float *x = kFrozen ? nullptr : a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base;
     const float* dy = a.dy.data + base;
-    float *dx = a.dx.data ? a.dx.data + base : nullptr, *dresidual = a.dresidual ? a.dresidual + base : nullptr;
+    float *dx = a.dx.data ? a.dx.data + base : nullptr,
+          *dresidual = kResidual && a.dresidual ? a.dresidual + base : nullptr;
     for_flat(0, plane, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA {
       const vec dz =
           through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
@@ -146,7 +147,7 @@ EDGECL_ONE_COPY void input_gradients(const BatchNormBackwardArgs& a, int64_t c, 
       else
         to_x = (dz + vfma(vload(x + i) - centre, slope, shift)) * scale;
       if (accumulate_dx) to_x = vload(dx + i) + to_x;
-      if (dresidual) store(dresidual + i, accumulate_residual ? vload(dresidual + i) + dz : dz);
+      if (kResidual && dresidual) store(dresidual + i, accumulate_residual ? vload(dresidual + i) + dz : dz);
       if (!kFrozen || dx) store(dx + i, to_x);
     });
   }
@@ -161,10 +162,12 @@ EDGECL_INLINE void backward_channels(const BatchNormBackwardArgs& a, const Side&
     const int64_t c = side.c + j;
     if (a.dbeta) a.dbeta[c] = sums[j].dbeta;
     if (a.dgamma) a.dgamma[c] = sums[j].dgamma;
-    if (dx_needs_sums)
-      input_gradients<kKind, false>(a, c, sums[j]);
+    if (dx_needs_sums && a.dresidual)
+      input_gradients<kKind, false, true>(a, c, sums[j]);
+    else if (dx_needs_sums)
+      input_gradients<kKind, false, false>(a, c, sums[j]);
     else if (a.dx.data || a.dresidual)
-      input_gradients<kKind, true>(a, c, sums[j]);
+      input_gradients<kKind, true, true>(a, c, sums[j]);
   }
 }
 

@@ -33,11 +33,19 @@ EDGECL_INLINE Cover cover_of(const Axis (&axes)[5]) {
   return constant ? Cover::kConstant : contiguous ? Cover::kContiguous : Cover::kRows;
 }
 
-// out[i] = value(i, b at i) over the planes of this part. `row` has room for one row of b, gathered where b is neither
+// n floats of a result: from x, and from b where `b_mask` is all ones; from the one vector at b where it is 0.
+struct Run {
+  const float *x, *b;
+  int64_t b_mask, n;
+  float* out;
+  float lo, hi;
+};
+typedef void (*RunLoop)(const Run&);
+
+// Runs over the planes of this part, b at each place. `row` has room for one row of b, gathered where b is neither
 // constant nor contiguous over a plane.
-template <class Value>
-EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row, float* out, int part, int n_parts,
-                              Value value) {
+EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* x, const float* b, float* row, float* out, float lo,
+                              float hi, int part, int n_parts, RunLoop loop) {
   const Cover cover = cover_of(axes);
   const int64_t channels = axes[1].size, plane = axes[1].stride_a, width = axes[2].stride_a;
   int64_t begin, end;
@@ -46,11 +54,11 @@ EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row,
     const float* from = b + gc / channels * axes[0].stride_b + gc % channels * axes[1].stride_b;
     const int64_t base = gc * plane;
     if (cover == Cover::kConstant) {
-      const vec v = vset(*from);
-      store_flat(out, base, base + plane, [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, v); });
+      float one[kVec];
+      vstore(one, vset(*from));
+      loop({x + base, one, 0, plane, out + base, lo, hi});
     } else if (cover == Cover::kContiguous) {
-      store_flat(out, base, base + plane,
-                 [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(from + (i - base))); });
+      loop({x + base, from, -1, plane, out + base, lo, hi});
     } else {
       for (int64_t h = 0; h < axes[2].size; h++) {
         if (h == 0 || axes[2].stride_b != 0)
@@ -58,11 +66,33 @@ EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* b, float* row,
             for (int64_t l = 0; l < axes[4].size; l++, k++)
               row[k] = from[h * axes[2].stride_b + w * axes[3].stride_b + l * axes[4].stride_b];
         const int64_t start = base + h * width;
-        store_flat(out, start, start + width,
-                   [&](int64_t i) EDGECL_INLINE_LAMBDA { return value(i, vload(row + (i - start))); });
+        loop({x + start, row, -1, width, out + start, lo, hi});
       }
     }
   }
+}
+
+// One function for each loop, whatever way b lies.
+template <bool kMul, bool kBounded>
+void forward_run(const Run& r) {
+  const float *x = r.x, *from = r.b;
+  const int64_t mask = r.b_mask;
+  const vec lo = vset(r.lo), hi = vset(r.hi);
+  store_flat(r.out, 0, r.n, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    const vec v = vload(x + i), b = vload(from + (i & mask)), z = kMul ? v * b : v + b;
+    return kBounded ? vmin(vmax(z, lo), hi) : z;
+  });
+}
+template <bool kMul, bool kAccumulate>
+void backward_run(const Run& r) {
+  const float *dy = r.x, *from = r.b;
+  const int64_t mask = r.b_mask;
+  float* da = r.out;
+  store_flat(da, 0, r.n, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    vec d = vload(dy + i);
+    if constexpr (kMul) d = d * vload(from + (i & mask));
+    return kAccumulate ? vload(da + i) + d : d;
+  });
 }
 
 EDGECL_INLINE size_t row_bytes(const Tensor& t) {
@@ -182,18 +212,12 @@ size_t binary_forward_scratch_bytes(const BinaryArgs& a) {
 void binary_forward(const BinaryArgs& a, int part, int n_parts, void* scratch) {
   Axis axes[5];
   axes_of(a, a.a, axes);
-  const float* x = a.a.data;
-  const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
-  with_fused_activation(a.activation.kind, [&](auto tag) EDGECL_INLINE_LAMBDA {
-    constexpr Activation kKind = decltype(tag)::kind;
-    with_flag(a.op == BinaryOp::kMul, [&](auto mul) EDGECL_INLINE_LAMBDA {
-      for_planes(axes, a.b, static_cast<float*>(scratch), a.y.data, part, n_parts,
-                 [&](int64_t i, vec b) EDGECL_INLINE_LAMBDA {
-                   const vec v = vload(x + i);
-                   return fused_activation<kKind>(decltype(mul)::value ? v * b : v + b, lo, hi);
-                 });
-    });
-  });
+  const bool clip = a.activation.kind == Activation::kClip;
+  static const RunLoop kLoops[2][2] = {{forward_run<false, false>, forward_run<false, true>},
+                                       {forward_run<true, false>, forward_run<true, true>}};
+  for_planes(axes, a.a.data, a.b, static_cast<float*>(scratch), a.y.data, clip ? a.activation.lo : 0.0f,
+             clip ? a.activation.hi : __builtin_inff(), part, n_parts,
+             kLoops[a.op == BinaryOp::kMul][a.activation.kind != Activation::kNone]);
 }
 
 size_t binary_backward_scratch_bytes(const BinaryBackwardArgs& a) {
@@ -211,23 +235,20 @@ void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void* s
               [&](auto mul) EDGECL_INLINE_LAMBDA { gradient_of_b<decltype(mul)::value>(a, r, part, n_parts); });
   }
   if (!da) return;
-  with_flag(a.accumulate_a, [&](auto accumulate) EDGECL_INLINE_LAMBDA {
-    constexpr bool kAccumulate = decltype(accumulate)::value;
-    if (a.op == BinaryOp::kMul) {
-      for_planes(axes, a.b, row, da, part, n_parts, [&](int64_t i, vec b) EDGECL_INLINE_LAMBDA {
-        const vec r = vload(dy + i) * b;
-        return kAccumulate ? vload(da + i) + r : r;
-      });
-    } else {  // b plays no part: one constant cover
-      Axis without_b[5];
-      for (int i = 0; i < 5; i++) without_b[i] = {axes[i].size, axes[i].stride_a, 0};
-      const float nothing = 0.0f;
-      for_planes(without_b, &nothing, row, da, part, n_parts, [&](int64_t i, vec) EDGECL_INLINE_LAMBDA {
-        const vec r = vload(dy + i);
-        return kAccumulate ? vload(da + i) + r : r;
-      });
-    }
-  });
+  if (a.op == BinaryOp::kMul) {
+    for_planes(axes, dy, a.b, row, da, 0.0f, 0.0f, part, n_parts,
+               a.accumulate_a ? backward_run<true, true> : backward_run<true, false>);
+    return;
+  }
+  // b plays no part, and the planes are one run.
+  int64_t begin, end;
+  share(axes[0].size * axes[1].size, part, n_parts, &begin, &end);
+  const int64_t plane = axes[1].stride_a;
+  const Run all = {dy + begin * plane, nullptr, 0, (end - begin) * plane, da + begin * plane, 0.0f, 0.0f};
+  if (a.accumulate_a)
+    backward_run<false, true>(all);
+  else
+    backward_run<false, false>(all);
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

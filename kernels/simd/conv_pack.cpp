@@ -17,8 +17,9 @@ int gcd(int a, int b) {
 // Whole vectors: may read and write up to kVec - 1 floats too many.
 EDGECL_INLINE void copy_over(float* to, const float* from, int64_t n) {
   int64_t i = 0;
-  if constexpr (kVec == 4)
-    for (; i + 16 <= n; i += 16) store16(to + i, load16(from + i));
+#if defined(__aarch64__)
+  for (; i + 16 <= n; i += 16) vst1q_f32_x4(to + i, vld1q_f32_x4(from + i));
+#endif
   for (; i < n; i += kVec) vstore(to + i, vload(from + i));
 }
 EDGECL_INLINE void zero_over(float* to, int64_t n) {
@@ -109,9 +110,10 @@ void pack_plane(const PackLayout& p, const Axis& h, const Axis& w, const float* 
     int high = first < width ? (width - 1 - first) / w.step + 1 : 0;
     if (high > columns) high = columns;
     if (high < low) high = low;
-    for (int ch = 0; ch < h.classes; ch++)
+    for (int ch = 0; ch < h.classes; ch++) {
+      int source = h.class_start(ch) + (row - 1) * h.step;
       for (int i = 0; i < p.class_rows; i++, packed += p.pitch) {
-        const int source = h.class_start(ch) + (row + i) * h.step;
+        source += h.step;
         if (source < 0 || source >= height || high == low) {
           zero_over(packed, p.pitch);
           continue;
@@ -127,6 +129,7 @@ void pack_plane(const PackLayout& p, const Axis& h, const Axis& w, const float* 
         if (high < columns)
           zero_over(packed + static_cast<int64_t>(high) * lanes, static_cast<int64_t>(columns - high) * lanes);
       }
+    }
   }
 }
 

@@ -53,15 +53,29 @@ EDGECL_INLINE Sums<R, Q> lanes_sum(const TileArgs& a) {
   return sum;
 }
 
+EDGECL_INLINE void store_row(const vec* sum, int vectors, float* out, int last) {
+  for (int q = 0; q < vectors - 1; q++) vstore(out + q * kVec, sum[q]);
+  vstore_n(out + (vectors - 1) * kVec, sum[vectors - 1], last);
+}
+
 template <int R, int Q>
 void tile(const TileArgs& a, float* out, int64_t out_row, int last) {
   const Sums<R, Q> sum = lanes_sum<R, Q, 0, 1>(a);
 #pragma GCC unroll 4
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int q = 0; q < Q - 1; q++) vstore(out + r * out_row + q * kVec, sum.v[r][q]);
-    vstore_n(out + r * out_row + (Q - 1) * kVec, sum.v[r][Q - 1], last);
+  for (int r = 0; r < R; r++) store_row(sum.v[r], Q, out + r * out_row, last);
+}
+
+// Fewer rows than kRows: one of them and one vector, whose lanes wait in memory.
+void one_sum(const TileArgs& a, float* out, int64_t, int last) {
+  vec lanes[kVirtualLanes];
+  for (int lane = 0; lane < kVirtualLanes; lane++) {
+    vec sum = vzero();
+    for (int64_t p = lane; p < a.positions; p += kVirtualLanes) sum = vfma(vset(a.dy[p]), vload(a.x + p * kVec), sum);
+    lanes[lane] = sum;
   }
+  for (int s = kVirtualLanes / 2; s > 0; s /= 2)
+    for (int i = 0; i < s; i++) lanes[i] = lanes[i] + lanes[i + s];
+  store_row(lanes, 1, out, last);
 }
 
 }  // namespace
@@ -85,14 +99,13 @@ void few_positions_gradient(const FewArgs& a) {
   t.dy_row = a.dy_row;
   t.positions = a.positions;
   // Three rows or one: of one and two left over, rows before them are computed again.
-  const int rows = a.rows < kRows ? 1 : kRows;
-  for (int64_t v = 0; v < vectors; v += kColumns) {
-    const int wide = static_cast<int>(vectors - v < kColumns ? vectors - v : kColumns);
+  const bool one = a.rows < kRows;
+  const int rows = one ? 1 : kRows, most = one ? 1 : kColumns;
+  for (int64_t v = 0; v < vectors; v += most) {
+    const int wide = static_cast<int>(vectors - v < most ? vectors - v : most);
     const int last = v + wide == vectors ? static_cast<int>(a.columns - (vectors - 1) * kVec) : kVec;
     t.x = a.x + v * column_vector;
-    const auto run = wide == kColumns ? rows == 1 ? tile<1, kColumns> : tile<kRows, kColumns>
-                     : rows == 1 ? tile<1, 1>
-                                      : tile<kRows, 1>;
+    const auto run = one ? one_sum : wide == kColumns ? tile<kRows, kColumns> : tile<kRows, 1>;
     for (int64_t next = 0; next < a.rows; next += rows) {
       const int64_t row = next + rows <= a.rows ? next : a.rows - rows;
       t.dy = a.dy + row * a.dy_row;

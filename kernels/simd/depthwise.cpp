@@ -18,7 +18,7 @@ struct Whole {  // the native vector
   EDGECL_INLINE Type fma(Type a, Type b, Type c) { return vfma(a, b, c); }
 };
 #if defined(__AVX512F__)
-struct Half {  // for rows of at most 8 floats
+struct Half {  // for rows of at most 8 floats under a 3x3 kernel
   typedef float Type __attribute__((vector_size(32), may_alias));
   static constexpr int kLanes = 8;
   EDGECL_INLINE Type load(const float* p) { return (Type)_mm256_loadu_ps(p); }
@@ -74,7 +74,7 @@ EDGECL_INLINE void tile(const StripArgs& a, int row, int64_t first) {
         for (int c = 0; c < C; c++) acc[r][c] = V::fma(w, x[c], acc[r][c]);
       }
     };
-    if constexpr (C > 1 || K == 3) {  // most of the work: worth its size
+    if constexpr (K == 3) {  // most of the work: worth its size
 #pragma GCC unroll 5
       for (int kw = 0; kw < K; kw++) add_column(kw);
     } else {
@@ -117,10 +117,9 @@ void strip(const StripArgs& a) {
 }
 
 typedef void (*Strip)(const StripArgs&);
-template <class V>
 Strip choose(int kernel, int stride) {
-  if (kernel == 3) return stride == 1 ? strip<V, 3, 1> : strip<V, 3, 2>;
-  return stride == 1 ? strip<V, 5, 1> : strip<V, 5, 2>;
+  if (kernel == 3) return stride == 1 ? strip<Whole, 3, 1> : strip<Whole, 3, 2>;
+  return stride == 1 ? strip<Whole, 5, 1> : strip<Whole, 5, 2>;
 }
 
 int strip_rows(const ConvGemm& conv) {
@@ -163,7 +162,8 @@ void depthwise(const ConvGemm& conv, int part, int n_parts, void* scratch) {
   a.floats = static_cast<int64_t>(conv.w.out) * lanes;
   a.out_row = a.floats;
   a.activation = conv.activation;
-  const Strip run = a.floats <= 8 ? choose<Half>(taps, stride) : choose<Whole>(taps, stride);
+  const Strip run =
+      a.floats <= 8 && taps == 3 ? (stride == 1 ? strip<Half, 3, 1> : strip<Half, 3, 2>) : choose(taps, stride);
   int64_t begin, end;
   share(conv.groups, part, n_parts, &begin, &end);
   for (int64_t g = 0; g < conv.source.groups; g++)

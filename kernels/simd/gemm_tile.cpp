@@ -29,16 +29,23 @@ constexpr bool kMasks = true;  // a vector that is not whole is one instruction 
 #else
 constexpr bool kMasks = false;
 #endif
-// Without masks the last vector of every row, where it is not whole, goes by way of memory and one loop for all
-// instances, which else would hold code for every count of floats many times over. Before the sums begin, and after
-// they have ended, no register is in the way.
-void load_last(const GemmTileArgs& a, int rows, int vectors, vec* last) {
-  const float* from = a.out + (vectors - 1) * kVec;
-  for (int r = 0; r < rows; r++, from += a.out_row) last[r] = vload_n(from, a.last);
-}
-void store_last(const GemmTileArgs& a, int rows, int vectors, const vec* last) {
+// What every instance would hold for each of its accumulators, and can do without, waits in memory for one loop for all
+// instances: after the sums have ended no register is in the way.
+
+#define EDGECL_ONE_COPY __attribute__((noinline))
+
+// Without masks: the last vector of every row, where it is not whole.
+EDGECL_ONE_COPY void store_last(const GemmTileArgs& a, int rows, int vectors, const vec* last) {
   float* to = a.out + (vectors - 1) * kVec;
   for (int r = 0; r < rows; r++, to += a.out_row) vstore_n(to, last[r], a.last);
+}
+EDGECL_ONE_COPY void add_to_out(const GemmTileArgs& a, int rows, int vectors, const vec* sum) {
+  float* row = a.out;
+  for (int r = 0; r < rows; r++, row += a.out_row) {
+    for (int q = 0; q < vectors - 1; q++, sum++) vstore(row + q * kVec, vload(row + q * kVec) + *sum);
+    float* to = row + (vectors - 1) * kVec;
+    vstore_n(to, vload_n(to, a.last) + *sum++, a.last);
+  }
 }
 
 // In a large tile the loop over taps costs nothing beside the multiply-adds, even if there is one tap only.
@@ -47,24 +54,21 @@ constexpr bool kHasOneTapLoop = R * Q <= 12;
 
 template <int R, int Q>
 void tile(const GemmTileArgs& a) {
-  vec last[R];
-  if (!kMasks && a.accumulate) load_last(a, R, Q, last);
+  vec memory[R * Q];
   vec acc[R][Q];
   if (a.start) {
+    const float* start = a.start;
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
+    for (int r = 0; r < R; r++, start += a.start_row)
 #pragma GCC unroll 12
-      for (int q = 0; q < Q; q++) acc[r][q] = vload(a.start + r * a.start_row + q * kVec);
-  } else if (a.bias) {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 12
-      for (int q = 0; q < Q; q++) acc[r][q] = vset(a.bias[r]);
+      for (int q = 0; q < Q; q++) acc[r][q] = vload(start + q * kVec);
   } else {
+    static const float kNothing[kMaxTileRows] = {};
+    const float* bias = a.bias ? a.bias : kNothing;
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 12
-      for (int q = 0; q < Q; q++) acc[r][q] = vzero();
+      for (int q = 0; q < Q; q++) acc[r][q] = vset(bias[r]);
   }
 
   const float *vectors = a.vectors, *scalars = a.scalars;
@@ -90,14 +94,6 @@ void tile(const GemmTileArgs& a) {
     }
   }
 
-  if (a.accumulate) {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-#pragma GCC unroll 12
-      for (int q = 0; q < Q - 1; q++) acc[r][q] = vload(a.out + r * a.out_row + q * kVec) + acc[r][q];
-      acc[r][Q - 1] = (kMasks ? vload_n(a.out + r * a.out_row + (Q - 1) * kVec, a.last) : last[r]) + acc[r][Q - 1];
-    }
-  }
   if (a.activation.kind != Activation::kNone) {
     const bool clip = a.activation.kind == Activation::kClip;
     const vec low = vset(clip ? a.activation.lo : 0.0f), high = vset(clip ? a.activation.hi : __builtin_inff());
@@ -106,22 +102,30 @@ void tile(const GemmTileArgs& a) {
 #pragma GCC unroll 12
       for (int q = 0; q < Q; q++) acc[r][q] = vmin(vmax(acc[r][q], low), high);
   }
-  if (kMasks || a.last == kVec) {
+  float* out = a.out;
+  int64_t out_row = a.out_row;
+  int last = a.last;
+  if (a.accumulate) {
+    out = reinterpret_cast<float*>(memory);
+    out_row = Q * kVec;
+    last = kVec;
+  }
+  if (kMasks || last == kVec) {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-      float* out = a.out + r * a.out_row;
+    for (int r = 0; r < R; r++, out += out_row) {
 #pragma GCC unroll 12
       for (int q = 0; q < Q - 1; q++) vstore(out + q * kVec, acc[r][q]);
-      vstore_n(out + (Q - 1) * kVec, acc[r][Q - 1], kMasks ? a.last : kVec);
+      vstore_n(out + (Q - 1) * kVec, acc[r][Q - 1], kMasks ? last : kVec);
     }
+    if (a.accumulate) add_to_out(a, R, Q, memory);
   } else {
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
+    for (int r = 0; r < R; r++, out += out_row) {
 #pragma GCC unroll 12
-      for (int q = 0; q < Q - 1; q++) vstore(a.out + r * a.out_row + q * kVec, acc[r][q]);
-      last[r] = acc[r][Q - 1];
+      for (int q = 0; q < Q - 1; q++) vstore(out + q * kVec, acc[r][q]);
+      memory[r] = acc[r][Q - 1];
     }
-    store_last(a, R, Q, last);
+    store_last(a, R, Q, memory);
   }
 }
 

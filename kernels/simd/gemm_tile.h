@@ -16,7 +16,8 @@ constexpr int kMaxTileVectors = 12;
 constexpr int kRegisters = EDGECL_VECTOR_BYTES == 32 ? 16 : 32;
 constexpr bool tile_fits(int rows, int vectors) {
   return rows * vectors + (rows > 1 ? vectors : 1) + 1 <= kRegisters && rows * vectors <= 26 &&
-         (rows == 1 || rows > 3 || rows * vectors <= 12) && rows != 7 && (rows != 6 || kRegisters == 16);
+         (rows > 1 || vectors <= 8) && (rows > 3 || rows * vectors <= 12) && rows != 7 &&
+         (rows != 6 || kRegisters == 16);
 }
 
 struct TapOffset {
@@ -37,8 +38,8 @@ struct GemmTileArgs {
   const float* bias;
   float* out;
   int64_t out_row;
-  int last;  // valid floats of the last vector, 1..kVec
-  bool accumulate;
+  int last;                   // valid floats of the last vector, 1..kVec
+  bool accumulate;            // adds to out; with kNone only
   ActivationSpec activation;  // kNone, kRelu or kClip
 };
 

@@ -127,8 +127,8 @@ EDGECL_INLINE int64_t lay_out(const GroupNormBackwardArgs& a, float* base, Gradi
 
 // Adds up S0 and S1 of channel c for every row; formulas beside the scalar reference.
 template <Activation kKind>
-EDGECL_INLINE void channel_sums(const GroupNormBackwardArgs& a, const float* rstd, int64_t c,
-                                const GradientScratch& s) {
+__attribute__((noinline)) void channel_sums(const GroupNormBackwardArgs& a, const float* rstd, int64_t c,
+                                            const GradientScratch& s) {
   const int64_t lanes = a.dy.lanes, plane = a.dy.plane(), period = kVirtualLanes * lanes;
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   const float gamma = a.gamma[c];
@@ -162,12 +162,13 @@ EDGECL_INLINE void channel_sums(const GroupNormBackwardArgs& a, const float* rst
   if (a.dgamma) a.dgamma[c] = dgamma;
 }
 
-template <Activation kKind, bool kAccumulate>
-EDGECL_INLINE void input_gradient(const GroupNormBackwardArgs& a, const float* rstd, int64_t c, float n,
-                                  const GradientScratch& s) {
+template <Activation kKind>
+__attribute__((noinline)) void input_gradient(const GroupNormBackwardArgs& a, const float* rstd, int64_t c, float n,
+                                              const GradientScratch& s) {
   const int64_t lanes = a.dy.lanes, plane = a.dy.plane(), period = coefficient_period(lanes);
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   float *scale = s.scale, *slope = s.slope, *shift = s.shift;
+  const bool accumulate = a.accumulate_dx;
   for (int64_t g = 0; g < a.dy.groups; g++) {
     for (int64_t l = 0; l < lanes; l++) {
       const int64_t row = g * lanes + l;
@@ -188,7 +189,7 @@ EDGECL_INLINE void input_gradient(const GroupNormBackwardArgs& a, const float* r
           through_activation<kKind>(kKind == Activation::kNone ? vzero() : vload(y + i), vload(dy + i), lo, hi);
       const vec r =
           vfma(dz, vload(scale + j), vfma(vload(x + i) - vload(centre + j), vload(slope + j), vload(shift + j)));
-      store(dx + i, kAccumulate ? vload(dx + i) + r : r);
+      store(dx + i, accumulate ? vload(dx + i) + r : r);
     });
   }
 }
@@ -208,24 +209,24 @@ void group_norm_backward(const GroupNormBackwardArgs& a, int part, int n_parts, 
   const float n = static_cast<float>(per_group * a.dy.height * a.dy.width);
   int64_t begin, end;
   share(a.n_groups, part, n_parts, &begin, &end);
+  void (*add_sums)(const GroupNormBackwardArgs&, const float*, int64_t, const GradientScratch&) = nullptr;
+  void (*gradient)(const GroupNormBackwardArgs&, const float*, int64_t, float, const GradientScratch&) = nullptr;
   with_fused_activation(a.activation.kind, [&](auto tag) EDGECL_INLINE_LAMBDA {
-    constexpr Activation kKind = decltype(tag)::kind;
-    for (int64_t k = begin; k < end; k++) {
-      const float *mean = a.mean + k * rows, *rstd = a.rstd + k * rows;
-      for (int64_t g = 0; g < a.dy.groups; g++) {
-        memcpy(s.centre + g * padded(period), mean + g * lanes, static_cast<size_t>(lanes) * sizeof(float));
-        repeat(s.centre + g * padded(period), lanes, period);
-      }
-      clear(s.t0, rows);
-      clear(s.t1, rows);
-      for (int64_t c = k * per_group; c < (k + 1) * per_group; c++) channel_sums<kKind>(a, rstd, c, s);
-      if (!a.dx.data) continue;
-      for (int64_t c = k * per_group; c < (k + 1) * per_group; c++)
-        with_flag(a.accumulate_dx, [&](auto accumulate) EDGECL_INLINE_LAMBDA {
-          input_gradient<kKind, decltype(accumulate)::value>(a, rstd, c, n, s);
-        });
-    }
+    add_sums = channel_sums<decltype(tag)::kind>;
+    gradient = input_gradient<decltype(tag)::kind>;
   });
+  for (int64_t k = begin; k < end; k++) {
+    const float *mean = a.mean + k * rows, *rstd = a.rstd + k * rows;
+    for (int64_t g = 0; g < a.dy.groups; g++) {
+      memcpy(s.centre + g * padded(period), mean + g * lanes, static_cast<size_t>(lanes) * sizeof(float));
+      repeat(s.centre + g * padded(period), lanes, period);
+    }
+    clear(s.t0, rows);
+    clear(s.t1, rows);
+    for (int64_t c = k * per_group; c < (k + 1) * per_group; c++) add_sums(a, rstd, c, s);
+    if (!a.dx.data) continue;
+    for (int64_t c = k * per_group; c < (k + 1) * per_group; c++) gradient(a, rstd, c, n, s);
+  }
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

@@ -47,15 +47,14 @@ EDGECL_INLINE vec sparse_activate(vec x, const ActivationSpec& a) {
 // that it was moved by are returned.
 template <int kColumns, int kStep>
 EDGECL_INLINE int add_tile_row(vec weight, const float*& from, vec* acc) {
-  constexpr int kFours = kVec == 4 && kStep == kVec ? kColumns / 4 * 4 : 0;
 #if defined(__aarch64__)
+  constexpr int kMoved = kStep == kVec ? kColumns / 4 * 4 : 0;
   EDGECL_UNROLL
-  for (int c = 0; c < kFours; c += 4) {
+  for (int c = 0; c < kMoved; c += 4) {
     const vec16 x = take16(from);
     EDGECL_UNROLL
     for (int i = 0; i < 4; i++) acc[c + i] = vfma(weight, x.v[i], acc[c + i]);
   }
-  constexpr int kMoved = kFours;
 #else
   constexpr int kMoved = 0;
 #endif
