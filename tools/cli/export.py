@@ -100,7 +100,9 @@ def export(
     mean: str | None = typer.Option(None, "--mean", help="After scaling; one number or one a channel, with commas."),
     std: str | None = typer.Option(None, "--std", help="Likewise."),
     method: str = typer.Option("er", "--method", help="Recipe: er, derpp, sparcl-derpp, ...; see `edgecl methods`."),
-    learning_rate: float = typer.Option(0.03, "--learning-rate", "--lr", help="Recipe."),
+    learning_rate: float | None = typer.Option(
+        None, "--learning-rate", "--lr", help="Recipe. Default: 0.03; mlp with sparse layers: 0.1."
+    ),
     momentum: float = typer.Option(0.0, "--momentum", help="Recipe."),
     weight_decay: float = typer.Option(0.0, "--weight-decay", help="Recipe."),
     batch_size: int = typer.Option(10, "--batch-size", min=1, help="Recipe: rows a step."),
@@ -141,10 +143,11 @@ def export(
         import edgecl.export as exporter
 
         mask = {} if class_mask is None else {"class_mask": class_mask}
+        rate = source.built_in.learning_rate(density) if source.built_in is not None else 0.03
         recipe = exporter.Recipe.named(
             method,
             **mask,
-            learning_rate=learning_rate,
+            learning_rate=learning_rate if learning_rate is not None else rate,
             momentum=momentum,
             weight_decay=weight_decay,
             batch_size=batch_size,

@@ -50,7 +50,9 @@ def _export(model: str, stream: Stream, density: float, method: str | None, seed
         "initial_scale": "variance" if source.built_in is not None and not source.built_in.trained else "none",
         "classes": list(stream.class_names),
         "input": spec,
-        "recipe": exporter.Recipe.named(method or "er"),
+        "recipe": exporter.Recipe.named(
+            method or "er", learning_rate=source.built_in.learning_rate(density) if source.built_in else 0.03
+        ),
     }
     if source.onnx is not None:
         return exporter.from_onnx(source.onnx, **keywords).bundle

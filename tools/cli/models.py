@@ -25,6 +25,8 @@ class BuiltIn:
         mean, std, scale, dtype: how raw samples of the data that it is meant for become its input.
         about: one line.
         trained: its weights come from training; fresh ones may be rescaled when a layer is made sparse.
+        sparse_rate: learning rate that suits it with sparse layers, where that is not the recipe's 0.03: rescaled fresh
+            layers without normalisation take larger steps (tools/bench/accuracy.py has the table).
     """
 
     build: Callable[[tuple[int, ...], int], nn.Module]
@@ -35,6 +37,11 @@ class BuiltIn:
     std: tuple[float, ...]
     about: str
     trained: bool = False
+    sparse_rate: float | None = None
+
+    def learning_rate(self, density: float) -> float:
+        """Default for this density."""
+        return self.sparse_rate if self.sparse_rate is not None and density < 1 else 0.03
 
 
 def mlp(width: int) -> Callable[[tuple[int, ...], int], nn.Module]:
@@ -165,7 +172,7 @@ _GREY = ("u8", 1 / 255, (0.2860,), (0.3530,))
 _COLOUR = ("u8", 1 / 255, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2615))
 
 BUILT_IN: dict[str, BuiltIn] = {
-    "mlp": BuiltIn(mlp(256), (1, 28, 28), *_GREY, "784-256-256, Fashion-MNIST"),
+    "mlp": BuiltIn(mlp(256), (1, 28, 28), *_GREY, "784-256-256, Fashion-MNIST", sparse_rate=0.1),
     "small-cnn": BuiltIn(small_cnn, (1, 28, 28), *_GREY, "two convolutions, two linear layers, Fashion-MNIST"),
     "resnet18-nf20": BuiltIn(resnet18(20), (3, 32, 32), *_COLOUR, "reduced ResNet-18, CIFAR-10"),
     "resnet18": BuiltIn(resnet18(64), (3, 32, 32), *_COLOUR, "ResNet-18, CIFAR-10"),
