@@ -25,7 +25,14 @@ from networks import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("EDGECL_BUILD", ROOT / "build/host"))
-CASES = (("mlp", 1.0), ("mlp", 0.1), ("resnet18-nf20", 1.0), ("resnet18-nf20", 0.1))
+CASES = (
+    ("mlp", 1.0, "er"),
+    ("mlp", 0.1, "er"),
+    ("mlp", 0.1, "sparcl-er"),
+    ("resnet18-nf20", 1.0, "er"),
+    ("resnet18-nf20", 0.1, "er"),
+    ("resnet18-nf20", 0.1, "sparcl-er"),
+)
 STARTS = 5
 
 
@@ -42,12 +49,19 @@ def run_once(bundle: Path, steps: int) -> dict[str, Any]:
 
 def measure(folder: Path) -> Iterator[dict[str, Any]]:
     """One row a network and density; figures that vary are medians over a few processes."""
-    for name, density in CASES:
-        bundle = write_bundle(name, folder / f"{name}-{density:g}.ecl", density=density)
+    from edgecl.export import InputSpec, Recipe
+
+    images = InputSpec(dtype="u8", scale=1 / 255, mean=0.5, std=0.25)  # so the buffer holds 500 exemplars as bytes
+    for name, density, method in CASES:
+        path = folder / f"{name}-{density:g}-{method}.ecl"
+        bundle = write_bundle(
+            name, path, density=density, structure_room=0.0, recipe=Recipe.named(method), input=images
+        )
         runs = [run_once(bundle, 60 if i == 0 else 1) for i in range(STARTS)]  # 60 steps fill a buffer of 500
         yield {
             "network": name,
             "density": density,
+            "method": method,
             "peak_rss_bytes": runs[0]["peak_rss_bytes"],
             "arena_bytes": runs[0]["arena_bytes"],
             "bundle_bytes": runs[0]["bundle_bytes"],
@@ -71,6 +85,7 @@ def main() -> None:
     columns = (
         "network",
         "density",
+        "method",
         "peak RSS MiB",
         "session MiB",
         "bundle MiB",
@@ -78,12 +93,12 @@ def main() -> None:
         "allocations",
     )
     print("| " + " | ".join(columns) + " |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         mib = [f"{row[key] / 2**20:.2f}" for key in ("peak_rss_bytes", "arena_bytes", "bundle_bytes")]
         print(
-            f"| {row['network']} | {row['density']:g} | {' | '.join(mib)} | {row['ms_to_first_step']:.1f} | "
-            f"{row['allocations_after_creation']} |"
+            f"| {row['network']} | {row['density']:g} | {row['method']} | {' | '.join(mib)} "
+            f"| {row['ms_to_first_step']:.1f} | {row['allocations_after_creation']} |"
         )
     print("\nstripped: " + ", ".join(f"{name} {size / 1024:.0f} KiB" for name, size in sizes.items()))
     if arguments.out:
