@@ -70,7 +70,7 @@ void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
     vstore_n(a.loss_row + r.first, weight * (vlog(sum) - (label_logit - largest)), r.count);
     for (int64_t c = 0; c < classes; c++) {
       if (!a.allowed[c]) continue;
-      const vec softmax = vload(d + c * lanes) / sum;
+      const vec softmax = vload_n(d + c * lanes, r.count) / sum;  // behind them lie rows of another part
       vstore_n(d + c * lanes, weight * (label == static_cast<int32_t>(c) ? softmax - 1.0f : softmax), r.count);
     }
   });
