@@ -191,6 +191,7 @@ struct BatchNormForwardArgs {
 struct BatchNormBackwardArgs {
   Tensor x, y, dy, dx;  // dx.data may be null (not wanted); y is needed for the activation only
   const float* gamma;
+  const float* beta;         // that of a forward pass without a residual, or null: y follows from x and may stay unread
   const float *mean, *rstd;  // those used by the forward pass
   float *dgamma, *dbeta;     // overwritten, or null
   bool frozen;               // statistics were constants: dx = dz * gamma * rstd

@@ -66,6 +66,7 @@ size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) {
 // 3):
 //   dbeta = sum dz,  dgamma = sum dz * xhat = rstd * sum dz * (x - mean),
 //   dx = gamma * rstd * (dz - dbeta / n - xhat * dgamma / n).
+// Always from y: `beta` only saves reading it.
 void batch_norm_backward(const BatchNormBackwardArgs& a, int part, int n_parts, void*) {
   const float* x = a.x.data;
   const int64_t plane = a.dy.plane();

@@ -28,6 +28,12 @@
 #endif
 
 #define EDGECL_INLINE static inline __attribute__((always_inline))
+// Loops over registers must disappear at every optimisation level that is meant to be fast.
+#if defined(__clang__)
+#define EDGECL_UNROLL _Pragma("unroll")
+#else
+#define EDGECL_UNROLL _Pragma("GCC unroll 32")
+#endif
 
 namespace edgecl::EDGECL_LEVEL {
 

@@ -7,13 +7,6 @@
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"
 
-// Loops over registers must disappear at every optimisation level that is meant to be fast.
-#if defined(__clang__)
-#define EDGECL_UNROLL _Pragma("unroll")
-#else
-#define EDGECL_UNROLL _Pragma("GCC unroll 32")
-#endif
-
 namespace edgecl::EDGECL_LEVEL {
 
 // Accumulators of one output row: what the register file holds beside one broadcast weight.

@@ -208,6 +208,7 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, cons
       args.dy = dy;
       args.dx = dx;
       args.gamma = pass.value(op.params[0]);
+      args.beta = op.n_inputs == 1 ? pass.value(op.params[1]) : nullptr;
       args.frozen = (op.flags & format::kOpFlagFrozen) != 0;
       const NormBuffers* norm = pass.measuring() ? nullptr : &pass.buffers.norms[record.op];
       args.mean = norm ? (args.frozen ? norm->running_mean : norm->batch_mean) : Pass::unmapped();

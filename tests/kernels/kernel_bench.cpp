@@ -202,15 +202,28 @@ void batch_norm(const Bench& bench, Rng& rng, int batch, int channels, int size)
   BatchNormForwardArgs forward = {
       x,     y,       parameters[0],  parameters[1], nullptr, nullptr, parameters[2], parameters[3], parameters[4],
       1e-5f, nullptr, kReluActivation};
-  BatchNormBackwardArgs backward = {
-      x,     y,     dy,      dx,    parameters[0],  parameters[2], parameters[3], parameters[4], parameters[5],
-      false, false, nullptr, false, kReluActivation};
+  BatchNormBackwardArgs backward = {x,
+                                    y,
+                                    dy,
+                                    dx,
+                                    parameters[0],
+                                    parameters[1],
+                                    parameters[2],
+                                    parameters[3],
+                                    parameters[4],
+                                    parameters[5],
+                                    false,
+                                    false,
+                                    nullptr,
+                                    false,
+                                    kReluActivation};
   const double bytes = 4.0 * static_cast<double>(x.size());
   const std::string name = text("%dx%dx%d b%d relu", channels, size, size, batch);
   EDGECL_TIME(bench, batch_norm_forward, name, 0, 2 * bytes, forward);
   forward.residual = residual;
   EDGECL_TIME(bench, batch_norm_forward, name + " residual", 0, 3 * bytes, forward);
   EDGECL_TIME(bench, batch_norm_backward, name, 0, 4 * bytes, backward);
+  backward.beta = nullptr;
   backward.dresidual = residual;
   EDGECL_TIME(bench, batch_norm_backward, name + " residual", 0, 5 * bytes, backward);
 }

@@ -9,6 +9,21 @@ struct NormProblem {
   int batch, channels, height, width;
 };
 
+// Makes y what the forward pass gives without a residual; returns its beta.
+const float* output_of_forward(Case& c, const BatchNormBackwardArgs& a) {
+  const float* beta = c.floats(a.x.channels);
+  BatchNormForwardArgs forward = {};
+  forward.x = a.x;
+  forward.y = a.y;
+  forward.gamma = a.gamma;
+  forward.beta = beta;
+  forward.mean = a.mean;
+  forward.rstd = a.rstd;
+  forward.activation = a.activation;
+  kernel_table("reference")->batch_norm_forward(forward, 0, 1, nullptr);
+  return beta;
+}
+
 void batch_norm(Tests& tests, Rng& rng, const NormProblem& p) {
   const bool frozen = rng.chance(0.3);
   const ActivationSpec activation = random_fused_activation(rng);
@@ -47,6 +62,7 @@ void batch_norm(Tests& tests, Rng& rng, const NormProblem& p) {
     args.rstd = c.floats(p.channels, 0.5f, 2.0f);
     args.frozen = frozen;
     args.activation = activation;
+    if (rng.chance(0.5)) args.beta = output_of_forward(c, args);
     args.accumulate_dx = rng.chance(0.3);
     args.accumulate_residual = rng.chance(0.3);
     if (rng.chance(0.8)) c.output(args.dx);
