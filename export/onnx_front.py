@@ -16,7 +16,15 @@ import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
-from edgecl.export.options import Distribution, ExportOptions, InitialMask, InitialScale, NamePredicate, Trainable
+from edgecl.export.options import (
+    Distribution,
+    ExportOptions,
+    InitialMask,
+    InitialScale,
+    LayerChoice,
+    NamePredicate,
+    Trainable,
+)
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
@@ -37,6 +45,7 @@ def from_onnx(
     density: float = 1.0,
     distribution: Distribution = "uniform",
     sparse_layers: Sequence[str] | NamePredicate | None = None,
+    layer_choice: LayerChoice = "sparse",
     initial_mask: InitialMask = "magnitude",
     mask_seed: int = 0,
     initial_scale: InitialScale = "none",
@@ -73,6 +82,7 @@ def from_onnx(
         density,
         distribution,
         sparse_layers,
+        layer_choice,
         initial_mask,
         mask_seed,
         initial_scale,

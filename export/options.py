@@ -19,6 +19,7 @@ Trainable = str | Sequence[str] | NamePredicate
 Distribution = Literal["uniform", "erk"]
 InitialMask = Literal["magnitude", "random"]
 InitialScale = Literal["none", "variance"]
+LayerChoice = Literal["sparse", "predicted", "measured"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ExportOptions:
     density: float = 1.0
     distribution: Distribution = "uniform"
     sparse_layers: Sequence[str] | NamePredicate | None = None
+    layer_choice: LayerChoice = "sparse"
     initial_mask: InitialMask = "magnitude"
     mask_seed: int = 0
     initial_scale: InitialScale = "none"
@@ -55,6 +57,11 @@ class ExportOptions:
             )
         if self.distribution not in ("uniform", "erk"):
             raise ExportError(f"expected distribution 'uniform' or 'erk'; found {self.distribution!r}; choose one", -1)
+        if self.layer_choice not in ("sparse", "predicted", "measured"):
+            raise ExportError(
+                f"expected layer_choice 'sparse', 'predicted' or 'measured'; found {self.layer_choice!r}; choose one",
+                -1,
+            )
         if self.initial_mask not in ("magnitude", "random"):
             raise ExportError(
                 f"expected initial_mask 'magnitude' or 'random'; found {self.initial_mask!r}; choose one", -1

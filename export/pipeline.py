@@ -14,6 +14,7 @@ from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.fuse import fuse
 from edgecl.export.graph import Graph
 from edgecl.export.head import settle_classes
+from edgecl.export.layer_choice import keep_dense_where_faster
 from edgecl.export.options import ExportOptions
 from edgecl.export.plan import build_plan
 from edgecl.export.report import ExportReport, LayerReport
@@ -39,7 +40,7 @@ class Prepared:
 
 
 def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
-    """All steps that need neither the extension module nor the source model; changes the graph."""
+    """All steps that do not need the source model; changes the graph."""
     if len(graph.input_dims) > 3:
         graph.notes.append(f"samples of shape {list(graph.input_dims)} are taken as {list(graph.tensors[graph.input])}")
     if options.input.channels_last and len(graph.input_dims) != 3:
@@ -58,9 +59,10 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
                 "name sparse_layers",
                 -5,
             )
+        kept = densities(layers, options.density, options.distribution)
         apply_masks(
             layers,
-            densities(layers, options.density, options.distribution),
+            keep_dense_where_faster(graph, layers, kept, options),
             options.initial_mask,
             options.mask_seed,
             options.initial_scale,

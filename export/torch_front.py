@@ -19,7 +19,15 @@ import torch
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
-from edgecl.export.options import Distribution, ExportOptions, InitialMask, InitialScale, NamePredicate, Trainable
+from edgecl.export.options import (
+    Distribution,
+    ExportOptions,
+    InitialMask,
+    InitialScale,
+    LayerChoice,
+    NamePredicate,
+    Trainable,
+)
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
@@ -39,6 +47,7 @@ def from_torch(
     density: float = 1.0,
     distribution: Distribution = "uniform",
     sparse_layers: Sequence[str] | NamePredicate | None = None,
+    layer_choice: LayerChoice = "sparse",
     initial_mask: InitialMask = "magnitude",
     mask_seed: int = 0,
     initial_scale: InitialScale = "none",
@@ -65,6 +74,8 @@ def from_torch(
         density: fraction of the weights kept in sparse layers, 0 < density <= 1; 1 = all dense.
         distribution: "uniform" or "erk" (see `sparsify.densities`).
         sparse_layers: names, or a function of the layer name; default see `sparsify.choose_sparse_layers`.
+        layer_choice: "sparse": the layers above are sparse. "predicted", "measured": those of them that would not learn
+            faster so stay dense, with all weights; see `layer_choice.keep_dense_where_faster`.
         initial_mask: "magnitude" (largest weights of each layer) or "random".
         mask_seed: seed of random masks and of new head columns.
         initial_scale: "none", or "variance": the kept weights are multiplied so that each layer keeps its sum of
@@ -95,6 +106,7 @@ def from_torch(
         density,
         distribution,
         sparse_layers,
+        layer_choice,
         initial_mask,
         mask_seed,
         initial_scale,

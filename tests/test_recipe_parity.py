@@ -1,6 +1,6 @@
 """Each learning method gives PyTorch's loss and PyTorch's update, from the same weights, samples and replay slots.
 
-Never here: long runs and accuracy (tools/bench/parity_trajectory.py, parity_statistics.py).
+Never here: long runs and accuracy (tools/bench/parity_trajectory.py, accuracy.py).
 """
 
 from __future__ import annotations

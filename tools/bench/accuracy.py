@@ -9,8 +9,8 @@ were), `default` (this project's recipe: 0.1 on the MLP, kept weights rescaled),
 the same training FLOPs), `rules` (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out)
 and `methods` (the other baselines). Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500,
 incomplete last batches skipped; CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine
-as it was: compare them within a table. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison
-(parity_trajectory.py).
+as it was: compare them within a table. Rows of an earlier run stay in the JSON file until they are run again. Needs the
+data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ REFERENCE: dict[str, dict[tuple[str, float], tuple[str, str]]] = {
     "cifar10": {
         ("er", 1.0): ("45.7 ± 3.6", "41.2 ± 4.2"),
         ("er_ace", 1.0): ("44.9 ± 2.4", "13.0 ± 3.2"),
-        ("derpp", 1.0): ("47.3 (1 seed)", "36.2 (1 seed)"),
+        ("derpp", 1.0): ("44.0 ± 3.4", "42.3 ± 5.4"),
         ("sparcl-derpp", 0.1): ("41.0 (1 seed)", "15.7 (1 seed)"),
     },
 }
@@ -171,6 +171,7 @@ def summary(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "train_macs": runs[0]["train_macs"],
         "train_macs_paper": runs[0]["train_macs_paper"],
         "peak_bytes": runs[0]["peak_bytes"],
+        "date": date.today().isoformat(),
     }
 
 
@@ -215,12 +216,18 @@ def main() -> int:
 def _write(options: argparse.Namespace, found: list[dict[str, Any]]) -> None:
     from edgecl.devices.machine import this_machine
 
+    def key(row: dict[str, Any]) -> tuple[str, str, float]:
+        return row["group"], row["method"], row["density"]
+
+    settings = {"what": options.what, "epochs": options.epochs}
+    earlier = json.loads(options.json.read_text()) if options.json.exists() else dict(settings, rows=[])
+    if {name: earlier[name] for name in settings} != settings:
+        raise SystemExit(f"{options.json} holds other settings than {settings}; name another file")
+    new = {key(row) for row in found}
     document = {
-        "what": options.what,
-        "epochs": options.epochs,
-        "date": date.today().isoformat(),
+        **settings,
         "machine": f"{platform.machine()}: {', '.join(this_machine().cpu_parts)}",
-        "rows": found,
+        "rows": [row for row in earlier["rows"] if key(row) not in new] + found,
     }
     options.json.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -21,6 +21,14 @@ class Distribution(str, Enum):
     erk = "erk"
 
 
+class LayerChoice(str, Enum):
+    """Who says which of the sparse layers had better stay dense."""
+
+    sparse = "sparse"
+    predicted = "predicted"
+    measured = "measured"
+
+
 class InputDtype(str, Enum):
     """Element type of raw samples."""
 
@@ -81,6 +89,12 @@ def export(
     sparse_layers: str | None = typer.Option(
         None, "--sparse-layers", help="Layer names with commas; default: all that are large enough."
     ),
+    layer_choice: LayerChoice = typer.Option(
+        LayerChoice.sparse,
+        "--layer-choice",
+        help="predicted, measured: a layer that would not learn faster sparse stays dense (cost model for --device, or "
+        "timed here).",
+    ),
     classes: str | None = typer.Option(
         None,
         "--classes",
@@ -120,7 +134,9 @@ def export(
     calib: Path | None = typer.Option(
         None, "--calib", help="Raw samples for the parity check: .npy, or array 'x' of an .npz."
     ),
-    device: str | None = typer.Option(None, "--device", help="Profile name, kept in the report."),
+    device: str | None = typer.Option(
+        None, "--device", help="Profile name: for --layer-choice predicted, and kept in the report."
+    ),
     name: str | None = typer.Option(None, "--name", help="Name of the bundle."),
     seed: int = typer.Option(0, "--seed", min=0, help="Of fresh weights and random masks."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Do everything but write the file."),
@@ -183,6 +199,7 @@ def export(
             "density": density,
             "distribution": distribution.value,
             "sparse_layers": None if sparse_layers is None else sparse_layers.split(","),
+            "layer_choice": layer_choice.value,
             "mask_seed": seed,
             "initial_scale": "variance" if entry is not None and not entry.trained else "none",
             "classes": _classes(classes, entry is not None),
