@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from edgecl import errors, metrics
 from edgecl.experiment import evaluate, run_stream, task_order
+from edgecl.rate_schedule import RateSchedule
 from edgecl.stream_types import InputSpec, Stream, Task
 
 
@@ -79,6 +80,42 @@ def test_finetuning_forgets_and_replay_does_not(make_bundle: Callable[..., bytes
     replay = run_stream(edgecl.Classifier(make_bundle(), method="er"), stream, epochs=8)
     assert plain["forgetting"] > replay["forgetting"] + 0.1
     assert replay["average_accuracy"] > plain["average_accuracy"] + 0.1
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+def test_rate_falls_in_a_task_and_is_warm_again_in_the_next(kind: str, make_bundle: Callable[..., bytes]) -> None:
+    """The same weights as learning each stretch by hand at its rate."""
+    stream = _stream(rows=203)
+    learner = edgecl.Classifier(make_bundle(), learning_rate=0.2)
+    result = run_stream(learner, stream, rate_schedule=kind, epochs=2)
+    assert result["rate_schedule"] == kind and result["config"]["learning_rate"] == np.float32(0.2)
+    assert learner.learning_rate == 0.2
+
+    by_hand = edgecl.Classifier(make_bundle(), learning_rate=0.2)
+    schedule, labels, batch = RateSchedule(kind), np.array(stream.class_names), 4
+    steps = 203 // batch  # a pass; 2 steps make one of its 24 stairs
+    for t, task in enumerate(stream.tasks):
+        for epoch in range(2):
+            order = task_order(203, batch, 0, t, epoch, drop_last=True)
+            for first in range(0, steps, 2):
+                by_hand.set_params(learning_rate=schedule.rate(float(np.float32(0.2)), (epoch + first / steps) / 2))
+                rows = order[first * batch : (first + 2) * batch]
+                by_hand.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
+        by_hand.consolidate()
+    by_hand.set_params(learning_rate=0.2)
+    assert by_hand.state_digest() == learner.state_digest()
+
+
+def test_rates() -> None:
+    assert [RateSchedule("linear").rate(2.0, done) for done in (0, 0.5, 1)] == [2.0, 1.0, 0.1]
+    assert np.allclose([RateSchedule("cosine").rate(2.0, done) for done in (0, 0.5, 1)], [2.0, 1.05, 0.1])
+    assert RateSchedule().rate(2.0, 0.7) == 2.0
+    assert RateSchedule().steps_of_one_rate(1000, 50) == 50
+    assert [RateSchedule("linear").steps_of_one_rate(steps, 50) for steps in (5, 48, 2400)] == [1, 2, 50]
+    with pytest.raises(
+        errors.ArgumentError, match="expected a rate schedule among constant, linear, cosine; found 'warm'"
+    ):
+        RateSchedule("warm")
 
 
 def test_too_many_classes_is_said_before_learning(make_bundle: Callable[..., bytes]) -> None:

@@ -5,12 +5,13 @@
     python tools/bench/accuracy.py fashion --groups ablation --epochs 5 --seeds 3
 
 Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning rate 0.03, pruned weights as they
-were), `default` (this project's recipe: 0.1 on the MLP, kept weights rescaled), `control` (small dense nets of about
-the same training FLOPs), `rules` (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out)
-and `methods` (the other baselines). Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500,
-incomplete last batches skipped; CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine
-as it was: compare them within a table. Rows of an earlier run stay in the JSON file until they are run again. Needs the
-data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
+were), `default` (this project's recipe: a learning rate that falls through each task and is warm again in the next,
+kept weights of the MLP rescaled), `control` (small dense nets of about the same training FLOPs, same recipe), `rules`
+(SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods` (other baselines).
+Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
+CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine as it was: compare them within a
+table. Rows of an earlier run stay in the JSON file until they are run again. Needs the data folder (EDGECL_DATA). Never
+here: step-by-step comparison (parity_trajectory.py).
 """
 
 from __future__ import annotations
@@ -32,8 +33,24 @@ GROUPS = ("reference", "default", "control", "rules", "ablation", "methods")
 DENSITIES = (0.25, 0.1, 0.05)
 # Gradient sparsity 0.80 / 0.92 / 0.96 of all weights at 0.75 / 0.90 / 0.95: 80 % of the stored ones.
 STREAMS: dict[str, dict[str, Any]] = {
-    "fashion": {"stream": "split-fashion-mnist", "shape": (1, 28, 28), "crop": 0, "flip": False, "rate": 0.1},
-    "cifar10": {"stream": "split-cifar10", "shape": (3, 32, 32), "crop": 4, "flip": True, "rate": 0.03},
+    "fashion": {
+        "stream": "split-fashion-mnist",
+        "shape": (1, 28, 28),
+        "crop": 0,
+        "flip": False,
+        "rate": 0.2,
+        "dense_rate": 0.1,
+        "scale": "variance",
+    },
+    "cifar10": {
+        "stream": "split-cifar10",
+        "shape": (3, 32, 32),
+        "crop": 4,
+        "flip": True,
+        "rate": 0.06,
+        "dense_rate": 0.06,
+        "scale": "none",
+    },
 }
 # Plain PyTorch, same recipe and data, mean ± deviation in points (one pass, buffer 500); forgetting beside it.
 REFERENCE: dict[str, dict[tuple[str, float], tuple[str, str]]] = {
@@ -69,12 +86,20 @@ class Row:
     width: int | None = None  # of a small dense net
     scale: str = "none"
     changes: dict[str, Any] = field(default_factory=dict)
+    schedule: str = "constant"
     removal: float = 0.0  # share of a task's examples that DDR leaves out in the end
 
 
 def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
     """The rows of the groups, in the order of printing."""
-    rate = {"learning_rate": STREAMS[what]["rate"]}
+    setting = STREAMS[what]
+
+    def ours(group: str, method: str, density: float = 1.0, label: str = "", **more: Any) -> Row:
+        sparse = density < 1
+        changes = {"learning_rate": setting["rate" if sparse else "dense_rate"], **more.pop("changes", {})}
+        scale = setting["scale"] if sparse else "none"
+        return Row(group, method, density, label, scale=scale, changes=changes, schedule="linear", **more)
+
     if "reference" in groups:
         for method in ("er", "er_ace", "derpp"):
             yield Row("reference", method)
@@ -85,21 +110,21 @@ def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
     if "default" in groups:
         for method in ("sparcl-er", "sparcl-derpp"):
             for density in DENSITIES:
-                yield Row("default", method, density, scale="variance", changes=rate)
-        yield Row("default", "derpp", label="derpp", changes=rate)
-        yield Row("default", "static-derpp", label="derpp with class mask", changes=rate)
+                yield ours("default", method, density)
+        for method in ("er", "er_ace", "derpp"):
+            yield ours("default", method)
+        yield ours("default", "static-derpp", label="derpp with class mask")
     if "control" in groups:
         for density in DENSITIES:
-            for method in ("derpp", "static-derpp"):
+            for method in ("er_ace", "derpp", "static-derpp"):
                 width = small_width(what, density)
                 label = f"{method.replace('static-derpp', 'derpp with class mask')}, width {width}"
-                yield Row("control", method, width=width, label=f"{label} (for {density:g})", changes=rate)
+                yield ours("control", method, label=f"{label} (for {density:g})", width=width)
     if "rules" in groups:
         for method in ("static-derpp", "set-derpp", "rigl-derpp"):
-            yield Row("rules", method, 0.1, scale="variance", changes=rate)
+            yield ours("rules", method, 0.1)
         for growth in ("gradient", "importance"):
-            changes = {**rate, "growth": growth}
-            yield Row("rules", "sparcl-derpp", 0.1, f"sparcl-derpp, growth by {growth}", None, "variance", changes)
+            yield ours("rules", "sparcl-derpp", 0.1, f"sparcl-derpp, growth by {growth}", changes={"growth": growth})
     if "ablation" in groups:
         for label, changes, removal in (
             ("whole", {}, 0.3),
@@ -109,7 +134,7 @@ def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
             ("without class mask", {"class_mask": False}, 0.3),
             ("without TDM, DGM, DDR", {"structure": "static", "gradient_mask": "all"}, 0.0),
         ):
-            yield Row("ablation", "sparcl-derpp", 0.1, label, None, "variance", {**rate, **changes}, removal)
+            yield ours("ablation", "sparcl-derpp", 0.1, label, changes=changes, removal=removal)
     if "methods" in groups:
         for method in ("uer", "fpf"):
             yield Row("methods", method)
@@ -151,7 +176,9 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
         recipe=export.Recipe.named(row.method, **changes),
     ).bundle
     learner = Classifier(bundle, random_state=seed, n_threads=threads)
-    return experiment.run_stream(learner, stream, seed=seed, drop_last=True, epochs=epochs, removal_share=row.removal)
+    return experiment.run_stream(
+        learner, stream, seed=seed, epochs=epochs, removal_share=row.removal, rate_schedule=row.schedule
+    )
 
 
 def summary(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -188,6 +215,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--groups", nargs="+", default=["reference", "default", "control"], choices=GROUPS)
     parser.add_argument("--only", help="rows whose method or label holds this text")
+    parser.add_argument("--densities", type=float, nargs="+", help="rows of these densities; default: all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the rows here, after each one")
     options = parser.parse_args()
@@ -196,6 +224,8 @@ def main() -> int:
     found = []
     for row in rows_of(options.what, options.groups):
         if options.only and options.only not in f"{row.method} {row.label}":
+            continue
+        if options.densities and row.density not in options.densities:
             continue
         runs = [run_one(options.what, row, seed, options.epochs, options.threads) for seed in range(options.seeds)]
         result = summary(row, runs)

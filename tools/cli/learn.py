@@ -12,6 +12,7 @@ import typer
 from edgecl import methods
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
+from edgecl.cli.models import BUILT_IN
 from edgecl.methods import method_settings
 from edgecl.stream_types import Stream
 from rich.console import Console
@@ -28,7 +29,7 @@ def _stream(name: str | None, data: Path | None, classes_per_task: int | None) -
     return load_stream(name) if name is not None else stream_from_npz(str(data), classes_per_task)
 
 
-def _export(model: str, stream: Stream, density: float, method: str | None, seed: int) -> bytes:
+def _export(model: str, stream: Stream, density: float, method: str | None, seed: int, schedule: str) -> bytes:
     """A bundle of a model for the samples and classes of a stream; all classes take part from the first step on."""
     from edgecl.cli.model_source import load_model
 
@@ -43,6 +44,7 @@ def _export(model: str, stream: Stream, density: float, method: str | None, seed
         mean=stream.input.mean,
         std=stream.input.std,
     )
+    rate = source.built_in.learning_rate(density, schedule) if source.built_in else 0.03
     keywords: dict[str, Any] = {
         "name": source.name,
         "density": density,
@@ -50,9 +52,7 @@ def _export(model: str, stream: Stream, density: float, method: str | None, seed
         "initial_scale": "variance" if source.built_in is not None and not source.built_in.trained else "none",
         "classes": list(stream.class_names),
         "input": spec,
-        "recipe": exporter.Recipe.named(
-            method or "er", learning_rate=source.built_in.learning_rate(density) if source.built_in else 0.03
-        ),
+        "recipe": exporter.Recipe.named(method or "er", learning_rate=rate),
     }
     if source.onnx is not None:
         return exporter.from_onnx(source.onnx, **keywords).bundle
@@ -138,6 +138,12 @@ def learn(
     ),
     growth: str | None = typer.Option(None, "--growth", help="TDM grows at: random, gradient or importance."),
     learning_rate: float | None = typer.Option(None, "--learning-rate", "--lr", help="Default: the recipe."),
+    rate_schedule: str | None = typer.Option(
+        None,
+        "--rate-schedule",
+        help="Through each task: constant, linear or cosine (falling, and warm again in the next). Default: constant; "
+        "linear for a built-in network.",
+    ),
     batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the recipe."),
     replay_batch: int | None = typer.Option(None, "--replay-batch", min=0, help="Rows a draw. Default: the recipe."),
     replay_capacity: int | None = typer.Option(
@@ -163,13 +169,15 @@ def learn(
     shares are 0..1.
     """
     from edgecl.experiment import run_stream
+    from edgecl.rate_schedule import RateSchedule
 
     if method is not None:
         method_settings(method)  # an unknown one is told before data are read
     is_bundle = bundle.endswith(".ecl") or (Path(bundle).exists() and not bundle.endswith((".onnx", ".py")))
+    schedule = RateSchedule(rate_schedule or ("linear" if bundle in BUILT_IN else "constant")).kind
     tasks = None if is_bundle else _stream(stream, data, classes_per_task)
     learner = Classifier(
-        bundle if tasks is None else _export(bundle, tasks, density, method, seed),
+        bundle if tasks is None else _export(bundle, tasks, density, method, seed, schedule),
         method=method,
         structure_interval=structure_interval,
         growth=growth,
@@ -192,7 +200,15 @@ def learn(
         learner.load(state)
         output.log(f"continuing from {state}")
     with output.progress() as progress:
-        document = run_stream(learner, tasks, epochs=epochs, seed=seed, drop_last=not keep_last, progress=progress)
+        document = run_stream(
+            learner,
+            tasks,
+            epochs=epochs,
+            seed=seed,
+            drop_last=not keep_last,
+            rate_schedule=schedule,
+            progress=progress,
+        )
     if state is not None:
         learner.save(state)
     document["state"] = None if state is None else str(state)

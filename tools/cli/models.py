@@ -39,9 +39,10 @@ class BuiltIn:
     trained: bool = False
     sparse_rate: float | None = None
 
-    def learning_rate(self, density: float) -> float:
-        """Default for this density."""
-        return self.sparse_rate if self.sparse_rate is not None and density < 1 else 0.03
+    def learning_rate(self, density: float, schedule: str = "constant") -> float:
+        """Default for this density. A rate that falls starts at twice the constant one."""
+        constant = self.sparse_rate if self.sparse_rate is not None and density < 1 else 0.03
+        return constant if schedule == "constant" else 2 * constant
 
 
 def mlp(width: int) -> Callable[[tuple[int, ...], int], nn.Module]:

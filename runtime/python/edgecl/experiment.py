@@ -19,6 +19,7 @@ from edgecl._core import version
 from edgecl.classifier import Classifier
 from edgecl.data_removal import RemovalSchedule, TaskRows
 from edgecl.errors import ArgumentError, CapacityError
+from edgecl.rate_schedule import RateSchedule
 from edgecl.stream_types import Stream, Task
 
 Progress = Callable[[str, int, int], None]
@@ -88,6 +89,7 @@ def run_stream(
     epochs: int = 1,
     seed: int = 0,
     drop_last: bool = True,
+    rate_schedule: str = "constant",
     progress: Progress | None = None,
     removal_share: float = 0.0,
     removal_stages: Sequence[int] = (1, 2, 3),
@@ -102,6 +104,7 @@ def run_stream(
         epochs: passes over each task, each freshly shuffled.
         seed: of the shuffles (the learner has its own random_state).
         drop_last: True leaves out the incomplete last batch of each pass; False learns it as a smaller step.
+        rate_schedule: "constant", "linear" or "cosine": the learner's rate through each task (`RateSchedule`).
         progress: called with (what, rows done, rows in all).
         removal_share: dynamic data removal (SparCL): share of each task's examples that is removed in all, 0..1.
         removal_stages: epochs (from 1) after which an equal part of it is removed.
@@ -128,12 +131,13 @@ def run_stream(
         raise ArgumentError(f"expected at least one epoch; found {epochs}; correct it")
     removal = RemovalSchedule(float(removal_share), tuple(removal_stages), removal_score)
     removal.check(epochs)
+    schedule = RateSchedule(rate_schedule)
     labels = np.array(
         stream.class_names if len(set(stream.class_names)) == stream.n_classes else range(stream.n_classes)
     )
     config = learner.config()
     _check_room(learner, stream, labels, int(config["max_classes"]))
-    batch_size = int(config["max_batch"])
+    batch_size, full_rate, given_rate = int(config["max_batch"]), float(config["learning_rate"]), learner.learning_rate
     before = learner.stats()
     n_tasks = len(stream.tasks)
     matrix = np.full((n_tasks, n_tasks), np.nan)
@@ -148,10 +152,12 @@ def run_stream(
         for epoch in range(epochs):
             order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
             n_skipped += rows_learned(left.n_examples, batch_size, drop_last) - len(order)
-            piece = batch_size * _STEPS_A_CALL
+            piece = batch_size * schedule.steps_of_one_rate(len(order) // batch_size, _STEPS_A_CALL)
             n_pieces = -(-len(order) // piece) * epochs
             for begin in range(0, len(order), piece):
                 rows = order[begin : begin + piece]
+                if schedule.kind != "constant":
+                    learner.set_params(learning_rate=schedule.rate(full_rate, (epoch + begin / len(order)) / epochs))
                 if left.watches:
                     left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
                 else:
@@ -164,6 +170,9 @@ def run_stream(
             left.end_epoch(epoch + 1)
         n_removed += left.n_examples - len(left.kept)
         learner.consolidate()
+        if schedule.kind != "constant":
+            learner.set_params(learning_rate=full_rate)
+            learner.learning_rate = given_rate
         learn_seconds += time.perf_counter() - started
         started = time.perf_counter()
         for j in range(t + 1):
@@ -211,6 +220,7 @@ def run_stream(
         "epochs": epochs,
         "seed": seed,
         "drop_last": drop_last,
+        "rate_schedule": schedule.kind,
         "config": learner.config(),
         "bundle": info["name"],
         "bundle_sha256": info["digest"],
