@@ -64,6 +64,7 @@ def test_layers_alone(tmp_path: Path) -> None:
     assert first["forward"]["macs"] == round(0.2 * 8 * 8 * 9) * 3 * 6 * 6
     assert first["all"]["ours_ms"] == pytest.approx(sum(first[name]["ours_ms"] for name in ("forward", "dX", "dW")))
     assert first["all"]["macs"] == 3 * first["forward"]["macs"]
+    assert first["all"]["counted_ratio_to_own_dense"] == pytest.approx(5, rel=0.01)
 
 
 @pytest.mark.slow
@@ -97,6 +98,7 @@ def test_steps_beside_pytorch() -> None:
     ]  # fmt: skip
     assert {(row["layer"], row["pass"], row["peer"]) for row in rows} == {("mlp", "step", "torch")}
     assert rows[0]["ratio_to_own_dense"] == 1 and rows[1]["macs"] < rows[0]["macs"] / 5
+    assert [row["counted_ratio_to_own_dense"] for row in rows[:2]] == [1, rows[0]["macs"] / rows[1]["macs"]]
 
 
 def test_a_missing_interpreter_is_a_note() -> None:

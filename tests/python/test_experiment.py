@@ -50,6 +50,12 @@ def test_document(make_bundle: Callable[..., bytes]) -> None:
         result["state_sha256"] == learner.state_digest() and result["bundle_sha256"] == learner.bundle_info()["digest"]
     )
     assert 0 < result["train_macs"] < result["train_macs_dense"]
+    for whole, parts in (
+        ("train_macs", "task_macs"),
+        ("train_macs_paper", "task_macs_paper"),
+        ("seconds", "task_seconds"),
+    ):
+        assert len(result[parts]) == 2 and np.isclose(sum(result[parts]), result[whole], rtol=1e-12)
     assert result["peak_bytes"] == learner.sizes()["arena_bytes"]
     assert learner.classes_.tolist() == sorted(learner.classes_.tolist(), key=lambda c: c > "b")
     assert learner.stats()["tasks"] == 2

@@ -164,8 +164,9 @@ def bench(
 
     JSON: {"suite", "date", "machine", "peak_flops_one_core", "rows": [{"layer", "sparsity", "batch", "threads", "pass":
     forward|dX|dW|all|step, "ours_ms", "percent_of_peak" (of non-zeros), "peer", "peer_ms", "ratio" (peer_ms / ours_ms),
-    "ours_dense_ms", "ratio_to_own_dense", "ratio_to_best_dense_peer", "note"? (why a peer has no time)}]}; ms are those
-    of the quietest round: processor time with one thread, else wall time ("ours_wall_ms", "peer_wall_ms" always are)
+    "ours_dense_ms", "ratio_to_own_dense", "counted_ratio_to_own_dense" (of multiply-adds), "ratio_to_best_dense_peer",
+    "note"? (why a peer has no time)}]}; ms are those of the quietest round: processor time with one thread, else wall
+    time ("ours_wall_ms", "peer_wall_ms" always are)
     """
     if suite is not None:
         from edgecl.cli.bench_suite import run_suite

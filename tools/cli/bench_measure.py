@@ -99,4 +99,6 @@ def measured(
     times = time_calls(lambda: session.learn(x, labels), repeat)
     report = session.learn(x, labels)
     macs = int(report["macs_forward"]) + int(report["macs_backward"])
-    return row_of(what, batch, int(report["n_replayed"]), threads, times, macs, peak)
+    row = row_of(what, batch, int(report["n_replayed"]), threads, times, macs, peak)
+    dense = (batch + row["replayed"]) * (int(info["macs_forward"]) + int(info["macs_backward"]))
+    return row | {"macs_dense": dense, "macs_paper": int(report["macs_paper"])}

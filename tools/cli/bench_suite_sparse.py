@@ -146,7 +146,7 @@ def _rows(
             return sum(others, start=first)
 
         for sparsity in sparsities:
-            work = sum(macs[f"{sparsity:g} {part}"] for part in parts)
+            work = (sum(macs[f"{share:g} {part}"] for part in parts) for share in (sparsity, 0.0))
             peers = {name: _peer(name, crew, timings, place["threads"], sparsity, pass_name) for name in against}
             where = place | {"sparsity": sparsity, "pass": pass_name}
-            yield from make_rows(where, total(sparsity), total(0.0), work, peak, peers)
+            yield from make_rows(where, total(sparsity), total(0.0), tuple(work), peak, peers)

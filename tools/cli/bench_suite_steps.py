@@ -89,7 +89,7 @@ def rows(
                     place | {"threads": threads, "pass": STEP, "sparsity": sparsity},
                     figures[_own(sparsity)],
                     figures[_own(0.0)],
-                    crew.facts[_own(sparsity)]["macs"],
+                    (crew.facts[_own(sparsity)]["macs"], crew.facts[_own(0.0)]["macs"]),
                     peak,
                     {peer: _peer(peer, figures, crew.failed) for peer in settings.against},
                 )

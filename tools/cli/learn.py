@@ -61,12 +61,19 @@ def _export(model: str, stream: Stream, density: float, method: str | None, seed
 
 def _render(console: Console, document: dict[str, Any]) -> None:
     rows = [
-        (name, output.percent(at), output.percent(end))
-        for name, at, end in zip(
-            document["tasks"], document["per_task_after_learning"], document["per_task"], strict=True
+        (name, output.percent(at), output.percent(end), output.count(macs), output.count(paper), f"{seconds:.2f}")
+        for name, at, end, macs, paper, seconds in zip(
+            document["tasks"],
+            document["per_task_after_learning"],
+            document["per_task"],
+            document["task_macs"],
+            document["task_macs_paper"],
+            document["task_seconds"],
+            strict=True,
         )
     ]
-    console.print(output.table(["task", "after learning it>", "at the end>"], rows))
+    columns = ["task", "after learning it>", "at the end>", "multiply-adds>", "paper's count>", "seconds>"]
+    console.print(output.table(columns, rows))
     macs, dense = document["train_macs"], document["train_macs_dense"]
     console.print(
         output.facts(
@@ -163,8 +170,9 @@ def learn(
 
     JSON: {"stream", "tasks", "average_accuracy", "forgetting", "backward_transfer", "per_task",
     "per_task_after_learning", "accuracy_matrix", "task_il_accuracy", "seconds", "evaluate_seconds", "steps", "samples",
-    "train_macs", "train_macs_dense", "train_macs_paper", "train_macs_paper_dense", "structure": {"updates",
-    "weights_dropped", "weights_grown", "weights_stored", "weights_trainable", "seconds", "share_of_time"},
+    "task_seconds", "task_macs", "task_macs_paper", "train_macs", "train_macs_dense", "train_macs_paper",
+    "train_macs_paper_dense", "structure": {"updates", "weights_dropped", "weights_grown", "weights_stored",
+    "weights_trainable", "seconds", "share_of_time"}, "rate_schedule",
     "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config", "bundle", "bundle_sha256", ...};
     shares are 0..1.
     """

@@ -117,11 +117,11 @@ def run_stream(
         A document of plain JSON types: average_accuracy, forgetting, forgetting_from_best, backward_transfer (0..1),
         per_task (final), per_task_after_learning, accuracy_matrix (null where a task was not yet learned),
         task_il_accuracy, seconds (learning alone), evaluate_seconds, steps, samples, removal (examples removed, and
-        presentations that their removal saved), train_macs (multiply-adds really
-        done), train_macs_dense (as if no weight were left out), train_macs_paper and
-        train_macs_paper_dense (as the SparCL paper counts), structure (what changed, and its share of time),
-        peak_bytes (all memory of the session), peak_rss_bytes
-        (of the process), state_bytes, state_sha256, config, and what was run on.
+        presentations that their removal saved), train_macs (multiply-adds really done), train_macs_dense (as if no
+        weight were left out), train_macs_paper and train_macs_paper_dense (as the SparCL paper counts), task_seconds,
+        task_macs and task_macs_paper (lists: the same of each task), structure (what changed, and its share of time),
+        peak_bytes (all memory of the session), peak_rss_bytes (of the process), state_bytes, state_sha256, config, and
+        what was run on.
 
     Raises:
         CapacityError: the stream holds more classes than the learner has room for; nothing was learned. Otherwise as
@@ -143,11 +143,12 @@ def run_stream(
     matrix = np.full((n_tasks, n_tasks), np.nan)
     task_il = [0.0] * n_tasks
     learn_seconds = evaluate_seconds = 0.0
+    per_task: dict[str, list[Any]] = {"task_seconds": [], "task_macs": [], "task_macs_paper": []}
     n_removed = n_skipped = 0
     if rehearsals is None:
         rehearsals = 2 if config["method"] == "fpf" else 0
     for t, task in enumerate(stream.tasks):
-        started = time.perf_counter()
+        started, at_start = time.perf_counter(), learner.stats()
         left = TaskRows(removal, len(task.x_train))
         for epoch in range(epochs):
             order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
@@ -173,7 +174,11 @@ def run_stream(
         if schedule.kind != "constant":
             learner.set_params(learning_rate=full_rate)
             learner.learning_rate = given_rate
-        learn_seconds += time.perf_counter() - started
+        seconds, at_end = time.perf_counter() - started, learner.stats()
+        learn_seconds += seconds
+        per_task["task_seconds"].append(seconds)
+        per_task["task_macs"].append(at_end["macs_learn"] - at_start["macs_learn"])
+        per_task["task_macs_paper"].append(at_end["macs_paper"] - at_start["macs_paper"])
         started = time.perf_counter()
         for j in range(t + 1):
             accuracy = evaluate(learner, stream.tasks[j], labels)
@@ -212,6 +217,7 @@ def run_stream(
         "train_macs_dense": after["macs_learn_dense"] - before["macs_learn_dense"],
         "train_macs_paper": after["macs_paper"] - before["macs_paper"],
         "train_macs_paper_dense": after["macs_paper_dense"] - before["macs_paper_dense"],
+        **per_task,
         "structure": _structure(before, after),
         "peak_bytes": after["arena_bytes"],
         "peak_rss_bytes": _peak_rss_bytes(),
