@@ -4,7 +4,6 @@
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_linear_pad.h"
 #include "kernels/simd/sparse_plan.h"
-#include "kernels/simd/sparse_tile.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
@@ -12,11 +11,12 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 #if EDGECL_VECTOR_BYTES == 32
-constexpr int kRegisterRows = 4;  // accumulators of rows side by side, beside the vectors of a step
+constexpr int kRegisterVectors = 8;  // accumulators of rows side by side, beside the vectors of a step
 #else
-constexpr int kRegisterRows = 8;
+constexpr int kRegisterVectors = 16;
 #endif
-constexpr int kMaxVectors = 4;  // vectors of the batch that one pass over the entries takes
+constexpr int kMaxVectors = 4;   // vectors of the batch that one pass over the entries takes
+constexpr int kMaxTogether = 4;  // rows side by side
 
 // target[row] = chain over the row's entries of value * source[channel], for every batch lane.
 struct LinearGather {
@@ -28,43 +28,7 @@ struct LinearGather {
   bool accumulate;
 };
 
-// Whether one pass takes the source as it lies.
-bool direct(const LinearGather& g) {
-  return g.source.rows() == 1 || (lies_padded(g.source) && batch_vectors(g.source) <= kMaxVectors);
-}
-
-struct LinearScratch {
-  float* packed;  // [channels][vectors of a pass][kVec], null where the source lies so
-  float* spill;   // [rows][vectors of a pass][kVec]
-};
-
-LinearScratch take_scratch(const LinearGather& g, ScratchCursor* cursor) {
-  LinearScratch s = {};
-  const int64_t vectors = batch_vectors(g.source), pitch = (vectors < kMaxVectors ? vectors : kMaxVectors) * kVec;
-  if (!direct(g)) s.packed = cursor->take<float>(g.source.channels * pitch);
-  s.spill = cursor->take<float>(g.pattern.n_blocks > 1 ? g.pattern.rows * pitch : kVec);
-  return s;
-}
-
-// The vectors of one pass: [channel][vectors][kVec], and where each lies in the target.
-struct VectorSet {
-  const float* source;
-  float* target[kMaxVectors];  // of row 0
-  int valid[kMaxVectors];      // lanes
-};
-
-// What a lane of a pass is: a vector of batch rows, or the only batch row.
-struct VectorLane {
-  typedef vec T;
-  static constexpr int kFloats = kVec;
-  EDGECL_INLINE T set(float x) { return vset(x); }
-  EDGECL_INLINE T load(const float* p) { return vload(p); }
-  EDGECL_INLINE void store(float* p, T v) { vstore(p, v); }
-  EDGECL_INLINE T load_n(const float* p, int n) { return vload_n(p, n); }
-  EDGECL_INLINE void store_n(float* p, T v, int n) { vstore_n(p, v, n); }
-  EDGECL_INLINE T fma(T a, T b, T c) { return vfma(a, b, c); }
-  EDGECL_INLINE T activate(T x, const ActivationSpec& a) { return sparse_activate(x, a); }
-};
+// The only batch row.
 struct ScalarLane {
   typedef float T;
   static constexpr int kFloats = 1;
@@ -74,103 +38,213 @@ struct ScalarLane {
   EDGECL_INLINE T load_n(const float* p, int) { return *p; }
   EDGECL_INLINE void store_n(float* p, T v, int) { *p = v; }
   EDGECL_INLINE T fma(T a, T b, T c) { return sfma(a, b, c); }
-  EDGECL_INLINE T activate(T x, const ActivationSpec& a) {
-    if (a.kind == Activation::kRelu) return x > 0.0f ? x : 0.0f;
-    if (a.kind != Activation::kClip) return x;
-    x = x > a.lo ? x : a.lo;
-    return x < a.hi ? x : a.hi;
-  }
+  typedef const float* Four;
+  EDGECL_INLINE Four load_four(const float* p) { return p; }
+  EDGECL_INLINE T lane_of(Four p, int j) { return p[j]; }
 };
 
-// Rows [row, row + kTogether) over one channel block. Their chains run side by side as far as the shortest row goes:
-// one alone would wait for its own multiply-adds.
-template <class Lane, int kCount, int kTogether>
-EDGECL_INLINE void gather_bundle(const LinearGather& g, const VectorSet& set, int64_t b, int64_t row, float* held) {
+// How the batch is cut into passes over the entries: `whole` vectors, kMaxVectors a pass, or one and a half.
+struct BatchCut {
+  int64_t whole;
+  bool half;  // batch rows behind the last whole vector, half a vector at most
+};
+BatchCut cut_batch(const Tensor& t) {
+  if (t.rows() == 1) return {1, false};
+  const bool half = HalfLane::kFloats < kVec && t.groups == 1 && t.lanes % kVec > 0 &&
+                    t.lanes <= kVec + HalfLane::kFloats && t.lanes % kVec <= HalfLane::kFloats;
+  return {half ? t.lanes / kVec : batch_vectors<WholeLane>(t), half};
+}
+// Whether one pass takes the source as it lies.
+bool direct(const LinearGather& g, const BatchCut& cut) {
+  if (g.source.rows() == 1) return true;
+  return cut.half ? g.source.lanes == HalfLane::kFloats : cut.whole <= kMaxVectors && lies_padded<WholeLane>(g.source);
+}
+
+struct LinearScratch {
+  float *whole, *half;          // [channel of a block][vectors of a pass]; null where the source lies so
+  float *chains, *chains_half;  // [rows][vectors of a pass]: the outputs on their way
+};
+
+LinearScratch take_scratch(const LinearGather& g, const BatchCut& cut, ScratchCursor* cursor) {
+  LinearScratch s = {};
+  const int64_t whole = (cut.whole < kMaxVectors ? cut.whole : kMaxVectors) * kVec,
+                half = cut.half ? HalfLane::kFloats : 0;
+  if (!direct(g, cut)) {
+    s.whole = cursor->take<float>(g.pattern.channel_block * whole);
+    s.half = cursor->take<float>(g.pattern.channel_block * half);
+  }
+  s.chains = cursor->take<float>(g.pattern.rows * whole);
+  s.chains_half = cursor->take<float>(g.pattern.rows * half);
+  return s;
+}
+
+// One pass over one channel block.
+struct BlockPass {
+  const float *whole, *half;    // of the block's first channel
+  float *chains, *chains_half;  // of row 0
+  const uint32_t* start;        // of the block's rows
+};
+
+// The chains of kTogether rows over one channel block, side by side as far as the shortest goes: one alone would wait
+// for its own multiply-adds.
+template <class Lane, int kWhole, int kHalf, int kTogether>
+EDGECL_INLINE void gather_bundle(const LinearGather& g, const BlockPass& pass, int64_t row) {
   typedef typename Lane::T T;
-  constexpr int kWidth = Lane::kFloats;
-  const SparsePattern& p = g.pattern;
-  constexpr int kPitch = kCount * kWidth;
-  const float *source = set.source + b * p.channel_block * kPitch, *value = g.value;
-  const uint16_t* index = p.index;
-  const uint32_t* start = p.row_start + b * p.rows + row;
-  T acc[kTogether][kCount];
-  uint32_t common = start[1] - start[0];
+  constexpr int kPitch = kWhole * Lane::kFloats, kW = kWhole > 0 ? kWhole : 1;
+  const float *whole = pass.whole, *half = pass.half, *value = g.value;
+  const uint16_t* index = g.pattern.index;
+  const uint32_t* start = pass.start + row;
+  float *chains = pass.chains + row * kPitch, *chains_half = pass.chains_half + row * HalfLane::kFloats;
+  T acc[kTogether][kW];
+  HalfLane::T rest[kTogether];
   EDGECL_UNROLL
   for (int r = 0; r < kTogether; r++) {
-    if (start[r + 1] - start[r] < common) common = start[r + 1] - start[r];
     EDGECL_UNROLL
-    for (int v = 0; v < kCount; v++)
-      acc[r][v] = b > 0 ? Lane::load(held + (r * kCount + v) * kWidth) : Lane::set(g.bias ? g.bias[row + r] : 0.0f);
+    for (int v = 0; v < kWhole; v++) acc[r][v] = Lane::load(chains + r * kPitch + v * Lane::kFloats);
+    if constexpr (kHalf > 0) rest[r] = HalfLane::load(chains_half + r * HalfLane::kFloats);
   }
-  const auto step = [&](int r, uint32_t k) __attribute__((always_inline)) {
-    const T weight = Lane::set(value[k]);
-    const float* from = source + index[k] * kPitch;
+  const auto add = [&](int r, int64_t channel, auto weight, auto weight_half) __attribute__((always_inline)) {
     EDGECL_UNROLL
-    for (int v = 0; v < kCount; v++) acc[r][v] = Lane::fma(weight, Lane::load(from + v * kWidth), acc[r][v]);
+    for (int v = 0; v < kWhole; v++)
+      acc[r][v] = Lane::fma(weight, Lane::load(whole + channel * kPitch + v * Lane::kFloats), acc[r][v]);
+    if constexpr (kHalf > 0)
+      rest[r] = HalfLane::fma(weight_half, HalfLane::load(half + channel * HalfLane::kFloats), rest[r]);
   };
-  if (kTogether > 1)
-    for (uint32_t i = 0; i < common; i++) {
+  const auto one = [&](int r, uint32_t k) __attribute__((always_inline)) {
+    add(r, index[k], Lane::set(value[k]), HalfLane::set(value[k]));
+  };
+  // Four entries by one load of their indices and one of their weights: loads are what this loop waits for.
+  const auto four = [&](int r, uint32_t k) __attribute__((always_inline)) {
+    uint64_t channels;
+    memcpy(&channels, index + k, sizeof channels);
+    const typename Lane::Four weights = Lane::load_four(value + k);
+    EDGECL_UNROLL
+    for (int j = 0; j < 4; j++) {
+      const T weight = Lane::lane_of(weights, j);
+      HalfLane::T weight_half = HalfLane::set(0.0f);
+      if constexpr (kHalf > 0) weight_half = HalfLane::half_of(weight);
+      add(r, static_cast<int64_t>(channels >> (16 * j) & 0xffff), weight, weight_half);
+    }
+  };
+  uint32_t done = 0;
+  if (kTogether > 1) {
+    uint32_t common = start[1] - start[0];
+    for (int r = 1; r < kTogether; r++)
+      if (start[r + 1] - start[r] < common) common = start[r + 1] - start[r];
+    for (; Lane::kFloats > 1 && done + 4 <= common; done += 4) {
       EDGECL_UNROLL
-      for (int r = 0; r < kTogether; r++) step(r, start[r] + i);
+      for (int r = 0; r < kTogether; r++) four(r, start[r] + done);
     }
-  EDGECL_UNROLL
-  for (int r = 0; r < kTogether; r++)
-    for (uint32_t k = start[r] + (kTogether > 1 ? common : 0); k < start[r + 1]; k++) step(r, k);
-  EDGECL_UNROLL
-  for (int r = 0; r < kTogether; r++) EDGECL_UNROLL
-  for (int v = 0; v < kCount; v++) {
-    if (b + 1 < p.n_blocks) {
-      Lane::store(held + (r * kCount + v) * kWidth, acc[r][v]);
-      continue;
+    for (; done < common; done++) {
+      EDGECL_UNROLL
+      for (int r = 0; r < kTogether; r++) one(r, start[r] + done);
     }
-    T y = Lane::activate(acc[r][v], g.activation);
-    float* to = set.target[v] + (row + r) * g.target.lanes;
-    if (g.accumulate) y = Lane::load_n(to, set.valid[v]) + y;
-    Lane::store_n(to, y, set.valid[v]);
+  }
+  EDGECL_UNROLL
+  for (int r = 0; r < kTogether; r++) {
+    for (uint32_t k = start[r] + done; k < start[r + 1]; k++) one(r, k);
+    EDGECL_UNROLL
+    for (int v = 0; v < kWhole; v++) Lane::store(chains + r * kPitch + v * Lane::kFloats, acc[r][v]);
+    if constexpr (kHalf > 0) HalfLane::store(chains_half + r * HalfLane::kFloats, rest[r]);
   }
 }
 
-template <class Lane, int kCount, int kTogether>
-void gather_rows(const LinearGather& g, const VectorSet& set, float* spill, int64_t row_begin, int64_t row_end) {
-  constexpr int kHeld = kCount * Lane::kFloats;
-  for (int64_t b = 0; b < g.pattern.n_blocks; b++) {
-    int64_t row = row_begin;
-    for (; row + kTogether <= row_end; row += kTogether)
-      gather_bundle<Lane, kCount, kTogether>(g, set, b, row, spill + (row - row_begin) * kHeld);
-    for (; row < row_end; row++) gather_bundle<Lane, kCount, 1>(g, set, b, row, spill + (row - row_begin) * kHeld);
+template <class Lane, int kWhole, int kHalf>
+__attribute__((noinline)) void gather_rows(const LinearGather& g, const BlockPass& pass, int64_t row, int64_t end) {
+  constexpr int kFit = kRegisterVectors / (kWhole + kHalf), kTogether = kFit < kMaxTogether ? kFit : kMaxTogether;
+  for (; row + kTogether <= end; row += kTogether) gather_bundle<Lane, kWhole, kHalf, kTogether>(g, pass, row);
+  if (kTogether > 1)
+    for (; row < end; row++) gather_bundle<Lane, kWhole, kHalf, 1>(g, pass, row);
+}
+
+// Rows [row, end) of `n` vectors: chains start at the bias.
+template <class Lane>
+void start_chains(const LinearGather& g, int64_t row, int64_t end, int64_t n, float* chains) {
+  for (; n > 0 && row < end; row++) {
+    const typename Lane::T bias = Lane::set(g.bias ? g.bias[row] : 0.0f);
+    for (int64_t v = 0; v < n; v++) Lane::store(chains + (row * n + v) * Lane::kFloats, bias);
+  }
+}
+// The same when they are done; vector v is number first + v of a row of the target.
+template <class Lane>
+void finish_chains(const LinearGather& g, int64_t row, int64_t end, int64_t first, int64_t n, const float* chains) {
+  typedef typename Lane::T T;
+  const int64_t lanes = g.target.lanes, per_group = (lanes + Lane::kFloats - 1) / Lane::kFloats;
+  const T lo = Lane::set(g.activation.lo), hi = Lane::set(g.activation.hi), zero = Lane::set(0.0f);
+  const Activation kind = g.activation.kind;
+  for (int64_t v = 0; v < n; v++) {
+    const int64_t group = (first + v) / per_group, lane = (first + v) % per_group * Lane::kFloats;
+    const int valid = static_cast<int>(lanes - lane < Lane::kFloats ? lanes - lane : Lane::kFloats);
+    float* to = g.target.data + (group * g.target.channels + row) * lanes + lane;
+    for (int64_t r = row; r < end; r++, to += lanes) {
+      T y = Lane::load(chains + (r * n + v) * Lane::kFloats);
+      if (kind == Activation::kRelu) y = y > zero ? y : zero;
+      if (kind == Activation::kClip) {
+        y = y > lo ? y : lo;
+        y = y < hi ? y : hi;
+      }
+      if (g.accumulate) y = Lane::load_n(to, valid) + y;
+      if (valid == Lane::kFloats)
+        Lane::store(to, y);
+      else
+        Lane::store_n(to, y, valid);
+    }
+  }
+}
+
+void run_block(const LinearGather& g, const BlockPass& pass, const BatchCut& cut, int64_t count, int64_t begin,
+               int64_t end) {
+  if (g.source.rows() == 1) return gather_rows<ScalarLane, 1, 0>(g, pass, begin, end);
+  if (HalfLane::kFloats < kVec && cut.half)
+    return count > 0 ? gather_rows<WholeLane, 1, 1>(g, pass, begin, end)
+                     : gather_rows<WholeLane, 0, 1>(g, pass, begin, end);
+  switch (count) {
+    case 1:
+      return gather_rows<WholeLane, 1, 0>(g, pass, begin, end);
+    case 2:
+      return gather_rows<WholeLane, 2, 0>(g, pass, begin, end);
+    case 3:
+      return gather_rows<WholeLane, 3, 0>(g, pass, begin, end);
+    default:
+      return gather_rows<WholeLane, 4, 0>(g, pass, begin, end);
   }
 }
 
 void run_linear(const LinearGather& g, int part, int n_parts, void* scratch) {
+  const SparsePattern& p = g.pattern;
   int64_t begin, end;
-  share(g.pattern.rows, part, n_parts, &begin, &end);
+  share(p.rows, part, n_parts, &begin, &end);
   if (begin == end) return;
+  const BatchCut cut = cut_batch(g.source);
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
-  const LinearScratch s = take_scratch(g, &cursor);
-  const int64_t vectors = batch_vectors(g.source), per_group = lane_vectors(g.source), lanes = g.source.lanes;
-  VectorSet set = {};
-  set.source = s.packed ? s.packed : g.source.data;
-  if (g.source.rows() == 1) {
-    set.target[0] = g.target.data;
-    gather_rows<ScalarLane, 1, 4>(g, set, s.spill, begin, end);
-    return;
-  }
-  for (int64_t first = 0; first < vectors; first += kMaxVectors) {
-    const int count = static_cast<int>(vectors - first < kMaxVectors ? vectors - first : kMaxVectors);
-    if (s.packed) pad_channels(g.source, 0, g.source.channels, first, count, s.packed);
-    for (int i = 0; i < count; i++) {
-      const int64_t group = (first + i) / per_group, lane = (first + i) % per_group * kVec;
-      set.target[i] = g.target.data + group * g.target.channels * lanes + lane;
-      set.valid[i] = static_cast<int>(lanes - lane < kVec ? lanes - lane : kVec);
-    }
-    if (count == 4)
-      gather_rows<VectorLane, 4, kRegisterRows / 4>(g, set, s.spill, begin, end);
-    else if (count == 3)
-      gather_rows<VectorLane, 3, kRegisterRows / 4>(g, set, s.spill, begin, end);
-    else if (count == 2)
-      gather_rows<VectorLane, 2, kRegisterRows / 2>(g, set, s.spill, begin, end);
+  const LinearScratch s = take_scratch(g, cut, &cursor);
+  const bool scalar = g.source.rows() == 1;
+  for (int64_t first = 0; first < cut.whole + cut.half; first += kMaxVectors) {
+    const int64_t left = cut.whole - first, count = left < kMaxVectors ? left : kMaxVectors;
+    BlockPass pass = {nullptr, nullptr, s.chains, s.chains_half, nullptr};
+    if (scalar)
+      start_chains<ScalarLane>(g, begin, end, 1, s.chains);
     else
-      gather_rows<VectorLane, 1, 4>(g, set, s.spill, begin, end);
+      start_chains<WholeLane>(g, begin, end, count, s.chains);
+    start_chains<HalfLane>(g, begin, end, cut.half, s.chains_half);
+    for (int64_t b = 0; b < p.n_blocks; b++) {
+      const int64_t channel = b * p.channel_block,
+                    channel_end = channel + p.channel_block < p.channels ? channel + p.channel_block : p.channels;
+      pass.whole = pass.half = g.source.data + channel * g.source.lanes;
+      if (s.whole) {
+        pad_channels<WholeLane>(g.source, channel, channel_end, first * kVec, count, s.whole);
+        pad_channels<HalfLane>(g.source, channel, channel_end, count * kVec, cut.half, s.half);
+        pass.whole = s.whole;
+        pass.half = s.half;
+      }
+      pass.start = p.row_start + b * p.rows;
+      run_block(g, pass, cut, count, begin, end);
+    }
+    if (scalar)
+      finish_chains<ScalarLane>(g, begin, end, 0, 1, s.chains);
+    else
+      finish_chains<WholeLane>(g, begin, end, first, count, s.chains);
+    finish_chains<HalfLane>(g, begin, end, count * kVec / HalfLane::kFloats, cut.half, s.chains_half);
   }
 }
 
@@ -182,7 +256,7 @@ LinearGather backward_gather(const SparseLinearBackwardDataArgs& a) {
 }
 size_t scratch_of(const LinearGather& g) {
   ScratchCursor cursor = {nullptr, 0};
-  take_scratch(g, &cursor);
+  take_scratch(g, cut_batch(g.source), &cursor);
   return cursor.used;
 }
 

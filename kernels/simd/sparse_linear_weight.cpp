@@ -12,7 +12,7 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr int kWindow = 512;  // entries whose rows are looked up at once
-constexpr int kLongRow = 2;   // bundles of a row and channel block on average from which dY stays in registers
+constexpr int kLongRow = 12;  // entries of a row and channel block on average from which dY stays in registers
 
 struct LinearWeight {
   const SparseLinearBackwardWeightArgs& args;
@@ -26,8 +26,8 @@ struct LinearWeightScratch {
 };
 LinearWeightScratch take_scratch(const SparseLinearBackwardWeightArgs& a, ScratchCursor* cursor) {
   LinearWeightScratch s = {};
-  if (lies_padded(a.x) || a.x.rows() == 1) return s;
-  const int64_t pitch = batch_vectors(a.x) * kVec;
+  if (lies_padded<HalfLane>(a.x) || a.x.rows() == 1) return s;
+  const int64_t pitch = batch_vectors<HalfLane>(a.x) * kSum;
   s.dy = cursor->take<float>(pitch * a.dy.channels);
   s.x = cursor->take<float>(pitch * a.pattern.channel_block);
   return s;
@@ -40,120 +40,115 @@ struct BlockOperands {
   int64_t pitch, vectors;
 };
 
-// Sums of the kVec entries k(i), which lie in the rows whose dY starts at dy + row_offset(i).
-template <int kVectors, class Entry, class RowOffset>
-EDGECL_INLINE vec scattered_bundle(const BlockOperands& o, Entry entry, RowOffset row_offset) {
-  const int64_t pitch = kVectors > 0 ? kVectors * kVec : o.pitch;
-  const float *x = o.x, *dy = o.dy;
-  const uint16_t* index = o.index;
-  return bundle_sum<kVectors>(o.vectors, [&](vec acc, int i, int64_t v) __attribute__((always_inline)) {
-    return vfma(vload(dy + row_offset(i) + v * kVec), vload(x + index[entry(i)] * pitch + v * kVec), acc);
-  });
+// Lane i: the sum over the batch rows of dY(i, v) * x(i)[v].
+template <int kVectors, class X, class Dy>
+EDGECL_INLINE SumVec products(int64_t vectors, X x, Dy dy) {
+  struct Entry {
+    const float* x;
+    int i;
+  };
+  return bundle_sum<kVectors>(
+      vectors,
+      [=](int i) __attribute__((always_inline)) {
+        const float* from = x(i);
+        keep_pointer(from);
+        return Entry{from, i};
+      },
+      [=](Entry e, int64_t v) __attribute__((always_inline)) { return dy(e.i, v) * HalfLane::load(e.x + v * kSum); },
+      [=](SumVec acc, Entry e, int64_t v)
+          __attribute__((always_inline)) { return HalfLane::fma(dy(e.i, v), HalfLane::load(e.x + v * kSum), acc); });
 }
 
-// Entries of a window and the rows they lie in, for bundles that do not keep to one row.
-struct EntryList {
-  uint32_t entry[kWindow + 2 * 16], row_offset[kWindow + 2 * 16];
-  int n;
-};
-
-// dvalue of all entries of the list; then it is empty.
-template <int kVectors>
-void finish_list(const BlockOperands& o, EntryList* list, float* dvalue) {
-  if (list->n == 0) return;
-  for (int i = 0; i < kVec; i++) {
-    list->entry[list->n + i] = list->entry[list->n - 1];
-    list->row_offset[list->n + i] = list->row_offset[list->n - 1];
-  }
-  for (int j = 0; j < list->n; j += kVec) {
-    const uint32_t *entry = list->entry + j, *row = list->row_offset + j;
-    float sums[kVec];
-    vstore(sums, scattered_bundle<kVectors>(
-                     o, [&](int i) __attribute__((always_inline)) { return entry[i]; },
-                     [&](int i) __attribute__((always_inline)) { return row[i]; }));
-    for (int i = 0; i < kVec; i++) dvalue[entry[i]] = sums[i];
-  }
-  list->n = 0;
-}
-
-// Walks the rows of a channel block: fills places of row_of (which has room for 2 * kVec more) with dY offsets of the
-// entries [k, k + n). `row` is the one of entry k, and afterwards of entry k + n.
+// Walks the rows of a channel block: fills places of row_of (which has room for 32 more) with dY offsets of the entries
+// [k, k + n). `row` is the one of entry k, and afterwards of entry k + n.
 int64_t fill_rows(const uint32_t* row_start, int64_t row, uint32_t k, int n, uint32_t pitch, uint32_t* row_of) {
   for (int done = 0;;) {
     const int64_t left = static_cast<int64_t>(row_start[row + 1]) - k;
     const int end = left < n ? static_cast<int>(left) : n;
     const ivec offset = static_cast<int32_t>(row * pitch) - (ivec){};
-    memcpy(row_of + done, &offset, sizeof offset);
-    memcpy(row_of + done + kVec, &offset, sizeof offset);
-    for (int i = done + 2 * kVec; i < end; i += kVec) memcpy(row_of + i, &offset, sizeof offset);
+    for (int i = 0; i < 32; i += kVec) memcpy(row_of + done + i, &offset, sizeof offset);
+    for (int i = done + 32; i < end; i += kVec) memcpy(row_of + i, &offset, sizeof offset);
     if (left >= n) return row;
     done = end;
     row++;
   }
 }
 
-// Entries [begin, end) of one channel block; `row` is the one of the first.
+// Entries [begin, end) of one channel block where rows are short; `row` is the one of the first. Bundles keep to no
+// row; the last one of a window may compute entries once more.
 template <int kVectors>
 void scattered_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row,
                        uint32_t begin, uint32_t end) {
-  const uint8_t* selected = w.args.selected;
-  float* dvalue = w.args.dvalue;
-  uint32_t row_of[kWindow + 2 * 16];
-  EntryList list;
+  const int64_t pitch = kVectors > 0 ? kVectors * kSum : o.pitch;
+  const float *x = o.x, *dy = o.dy;
+  uint32_t row_of[kWindow + 32];
   for (uint32_t k = begin; k < end; k += kWindow) {
     const int n = static_cast<int>(end - k < kWindow ? end - k : kWindow);
     row = fill_rows(row_start, row, k, n, static_cast<uint32_t>(w.pitch), row_of);
-    if (selected) {
-      memset(dvalue + k, 0, static_cast<size_t>(n) * sizeof(float));
-      list.n = append_selected(selected + k, k, n, list.entry);
-      for (int i = 0; i < list.n; i++) list.row_offset[i] = row_of[list.entry[i] - k];
-      finish_list<kVectors>(o, &list, dvalue);
-      continue;
+    uint16_t few[kSum];
+    for (int i = 0; n < kSum && i < kSum; i++) {
+      few[i] = o.index[k + static_cast<uint32_t>(i < n ? i : n - 1)];
+      if (i >= n) row_of[i] = row_of[n - 1];
     }
-    int j = 0;
-    for (; j + kVec <= n; j += kVec) {
-      const uint32_t *here = row_of + j, entry = k + static_cast<uint32_t>(j);
-      vstore(dvalue + entry,
-             scattered_bundle<kVectors>(
-                 o, [=](int i) __attribute__((always_inline)) { return entry + static_cast<uint32_t>(i); },
-                 [=](int i) __attribute__((always_inline)) { return here[i]; }));
+    for (int j = 0; j < n; j += kSum) {
+      const int at = n < kSum ? 0 : j + kSum <= n ? j : n - kSum;
+      const uint16_t* index = n < kSum ? few : o.index + k + at;
+      const uint32_t* offset = row_of + at;
+      const auto dy_of = [=](int i, int64_t v)
+                             __attribute__((always_inline)) { return HalfLane::load(dy + offset[i] + v * kSum); };
+      const auto x_of = [=](int i) __attribute__((always_inline)) { return x + index[i] * pitch; };
+      const SumVec sums = products<kVectors>(o.vectors, x_of, dy_of);
+      HalfLane::store_n(w.args.dvalue + k + at, sums, n < kSum ? n : kSum);
     }
-    for (list.n = 0; j < n; j++, list.n++) {
-      list.entry[list.n] = k + static_cast<uint32_t>(j);
-      list.row_offset[list.n] = row_of[j];
-    }
-    finish_list<kVectors>(o, &list, dvalue);
   }
 }
 
-// The same where rows are long: whole bundles of a row with its dY in registers, the rest of each row by list.
+// The same row by row, with dY of the row in registers.
 template <int kVectors>
 void row_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row, uint32_t begin,
                  uint32_t end) {
-  float* dvalue = w.args.dvalue;
+  const int64_t pitch = kVectors > 0 ? kVectors * kSum : o.pitch;
   const float* x = o.x;
-  EntryList list;
-  list.n = 0;
-  for (uint32_t k = begin; k < end; row++) {
-    const uint32_t row_end = row_start[row + 1] < end ? row_start[row + 1] : end;
-    const int64_t offset = row * w.pitch;
-    vec dy[kVectors];
+  const uint8_t* selected = w.args.selected;
+  float* dvalue = w.args.dvalue;
+  uint32_t list[kWindow + 16];
+  float sums[kWindow + 16];
+  for (uint32_t k = begin; k < end;) {
+    while (row_start[row + 1] <= k) row++;
+    uint32_t row_end = row_start[row + 1] < end ? row_start[row + 1] : end;
+    if (row_end - k > kWindow) row_end = k + kWindow;
+    const int n = static_cast<int>(row_end - k);
+    const float* from = o.dy + row * w.pitch;
+    SumVec dy[kVectors > 0 ? kVectors : 1];
     EDGECL_UNROLL
-    for (int v = 0; v < kVectors; v++) dy[v] = vload(o.dy + offset + v * kVec);
-    for (; k + kVec <= row_end; k += kVec) {
-      const uint16_t* index = o.index + k;
-      vstore(dvalue + k, bundle_sum<kVectors>(kVectors, [&](vec acc, int i, int64_t v) __attribute__((always_inline)) {
-               return vfma(dy[v], vload(x + index[i] * (kVectors * kVec) + v * kVec), acc);
-             }));
+    for (int v = 0; v < kVectors; v++) dy[v] = HalfLane::load(from + v * kSum);
+    const auto bundle = [&](const auto* index) __attribute__((always_inline)) {
+      const auto dy_of = [&](int, int64_t v) __attribute__((always_inline)) {
+        return kVectors > 0 ? dy[v] : HalfLane::load(from + v * kSum);
+      };
+      const auto x_of = [=](int i) __attribute__((always_inline)) { return x + index[i] * pitch; };
+      return products<kVectors>(o.vectors, x_of, dy_of);
+    };
+    if (selected || n < kSum) {
+      int count = n;
+      if (selected)
+        count = list_selected(o.index + k, selected + k, n, list);
+      else
+        for (int i = 0; i < n; i++) list[i] = o.index[k + static_cast<uint32_t>(i)];
+      for (int i = 0; i < kSum; i++) list[count + i] = 0;  // any channel will do
+      for (int j = 0; j < count; j += kSum) HalfLane::store(sums + j, bundle(list + j));
+      if (selected)
+        spread_selected(sums, selected + k, n, dvalue + k);
+      else
+        memcpy(dvalue + k, sums, static_cast<size_t>(n) * sizeof(float));
+    } else {
+      for (int j = 0; j < n; j += kSum) {  // the last bundle may compute entries once more
+        const uint32_t at = k + static_cast<uint32_t>(j + kSum <= n ? j : n - kSum);
+        HalfLane::store(dvalue + at, bundle(o.index + at));
+      }
     }
-    if (k >= row_end) continue;
-    if (list.n + kVec > kWindow) finish_list<kVectors>(o, &list, dvalue);
-    for (; k < row_end; k++, list.n++) {
-      list.entry[list.n] = k;
-      list.row_offset[list.n] = static_cast<uint32_t>(offset);
-    }
+    k = row_end;
   }
-  finish_list<kVectors>(o, &list, dvalue);
 }
 
 // One batch row: every gradient is one product, to which the tree adds +0.
@@ -165,16 +160,18 @@ void single_row_entries(const LinearWeight& w, const float* x, const uint32_t* r
   for (uint32_t k = begin; k < end; row++) {
     const uint32_t row_end = row_start[row + 1] < end ? row_start[row + 1] : end;
     const float dy = w.args.dy.data[row];
-    if (selected)
-      for (; k < row_end; k++) {  // by bits: a branch on the flag would be guessed wrong too often
-        const float product = sfma(dy, x[index[k]], 0.0f) + 0.0f;
-        uint32_t bits;
-        memcpy(&bits, &product, sizeof bits);
-        bits &= selected[k] != 0 ? ~0u : 0u;
-        memcpy(dvalue + k, &bits, sizeof bits);
-      }
-    else
-      for (; k < row_end; k++) dvalue[k] = sfma(dy, x[index[k]], 0.0f) + 0.0f;
+    for (; selected && k < row_end; k++) {  // by bits: a branch on the flag would be guessed wrong too often
+      const float product = dy * x[index[k]] + 0.0f;
+      uint32_t bits;
+      memcpy(&bits, &product, sizeof bits);
+      bits &= selected[k] != 0 ? ~0u : 0u;
+      memcpy(dvalue + k, &bits, sizeof bits);
+    }
+    for (; k + 4 <= row_end; k += 4) {
+      EDGECL_UNROLL
+      for (uint32_t i = 0; i < 4; i++) dvalue[k + i] = dy * x[index[k + i]] + 0.0f;
+    }
+    for (; k < row_end; k++) dvalue[k] = dy * x[index[k]] + 0.0f;
   }
 }
 
@@ -182,9 +179,8 @@ template <int kVectors>
 void block_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row,
                    uint32_t begin, uint32_t end) {
   const SparsePattern& p = w.args.pattern;
-  if constexpr (kVectors > 0)
-    if (!w.args.selected && p.nnz >= static_cast<int64_t>(kLongRow) * kVec * p.rows * p.n_blocks)
-      return row_entries<kVectors>(w, o, row_start, row, begin, end);
+  if (kVectors > 4 || w.args.selected || p.nnz >= static_cast<int64_t>(kLongRow) * p.rows * p.n_blocks)
+    return row_entries<kVectors>(w, o, row_start, row, begin, end);
   scattered_entries<kVectors>(w, o, row_start, row, begin, end);
 }
 
@@ -207,7 +203,7 @@ void entries_of_block(const LinearWeight& w, int64_t b, uint32_t begin, uint32_t
   const int64_t first = b * p.channel_block,
                 last = first + p.channel_block < p.channels ? first + p.channel_block : p.channels;
   if (a.x.rows() == 1) return single_row_entries(w, a.x.data + first, row_start, low, begin, end);
-  if (w.x_block) pad_channels(a.x, first, last, 0, w.vectors, w.x_block);
+  if (w.x_block) pad_channels<HalfLane>(a.x, first, last, 0, w.vectors, w.x_block);
   const BlockOperands o = {w.x_block ? w.x_block : a.x.data + first * w.pitch, w.dy, p.index, w.pitch, w.vectors};
   switch (w.vectors) {
     case 1:
@@ -218,6 +214,10 @@ void entries_of_block(const LinearWeight& w, int64_t b, uint32_t begin, uint32_t
       return block_entries<3>(w, o, row_start, low, begin, end);
     case 4:
       return block_entries<4>(w, o, row_start, low, begin, end);
+    case 6:
+      return block_entries<6>(w, o, row_start, low, begin, end);
+    case 8:
+      return block_entries<8>(w, o, row_start, low, begin, end);
     default:
       return block_entries<0>(w, o, row_start, low, begin, end);
   }
@@ -225,14 +225,16 @@ void entries_of_block(const LinearWeight& w, int64_t b, uint32_t begin, uint32_t
 
 template <int kVectors>
 void bias_gradient(const LinearWeight& w, int64_t begin, int64_t end, float* dbias) {
-  for (int64_t row = begin; row < end; row += kVec) {
-    const int n = static_cast<int>(end - row < kVec ? end - row : kVec);
+  for (int64_t row = begin; row < end; row += kSum) {
+    const int n = static_cast<int>(end - row < kSum ? end - row : kSum);
     const float* dy = w.dy + row * w.pitch;
     const int64_t last = (n - 1) * w.pitch, pitch = w.pitch;
-    const vec sum = bundle_sum<kVectors>(w.vectors, [=](vec acc, int i, int64_t v) __attribute__((always_inline)) {
-      return acc + vload(dy + (i * pitch < last ? i * pitch : last) + v * kVec);
-    });
-    vstore_n(dbias + row, sum, n);
+    const SumVec sum = bundle_sum<kVectors>(
+        w.vectors, [=](int i) __attribute__((always_inline)) { return dy + (i * pitch < last ? i * pitch : last); },
+        [=](const float* from, int64_t v) __attribute__((always_inline)) { return HalfLane::load(from + v * kSum); },
+        [=](SumVec acc, const float* from, int64_t v)
+            __attribute__((always_inline)) { return acc + HalfLane::load(from + v * kSum); });
+    HalfLane::store_n(dbias + row, sum, n);
   }
 }
 
@@ -248,10 +250,11 @@ void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int 
   const SparsePattern& p = a.pattern;
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
   const LinearWeightScratch s = take_scratch(a, &cursor);
-  LinearWeight w = {a, batch_vectors(a.x), a.x.rows() == 1 ? 1 : batch_vectors(a.x) * kVec, a.dy.data, s.x};
+  LinearWeight w = {a, batch_vectors<HalfLane>(a.x), a.x.rows() == 1 ? 1 : batch_vectors<HalfLane>(a.x) * kSum,
+                    a.dy.data, s.x};
   int64_t begin, end;
   if (s.dy) {
-    pad_channels(a.dy, 0, a.dy.channels, 0, w.vectors, s.dy);
+    pad_channels<HalfLane>(a.dy, 0, a.dy.channels, 0, w.vectors, s.dy);
     w.dy = s.dy;
   }
   if (a.dbias) {
