@@ -28,6 +28,10 @@
 //    kSparseGradientChunks (sparse). In a block each virtual lane is one sequential fma chain from +0; then the 16
 //    lanes are summed by `the tree`: t[i] += t[i+8] (i<8), then +4, +2, +1. The block sums are added in order, starting
 //    from the first block's.
+//    A sparse convolution whose dY has 16 or 20 lanes and a height and width that are multiples of 4
+//    (sparse_gradient_tiles) takes the floats of a plane by tiles of 4 x 4 positions, row by row, each tile a block:
+//    first lanes 0 to 15 of its positions, row by row, one chunk each; then, of 20 lanes, lanes 16 to 19 of its four
+//    positions in a row, one chunk for each row.
 //  * weight gradients of linear layers (H = W = 1). Dense: a sequential chain over the batch rows, r ascending, from
 //    +0. Sparse: as a sparse convolution of one position, so 16 batch rows are one chunk.
 //  * bias gradients, with adds in place of fmas: convolutions as the dense weight gradient; dense linear a sequential
@@ -47,6 +51,7 @@ constexpr int kVirtualLanes = 16;
 constexpr int kGradientChunks =
     128;  // chunks of 16 floats per reduction block of a dense convolution's weight gradient
 constexpr int kSparseGradientChunks = 16;  // the same for a sparse convolution (the dY tile then stays in registers)
+constexpr int kSparseGradientTile = 4;     // side of a tile of sparse_gradient_tiles, in positions
 constexpr int kReadSlack = 64;
 constexpr int kMaxTaps = 1024;  // kernel_h * kernel_w
 constexpr int kMaxInputs = 8;   // of one concat
@@ -114,6 +119,12 @@ struct LinearBackwardWeightArgs {
   float* dweight;
   float* dbias;
 };
+
+// True where a block of a sparse convolution's weight gradient is a tile of dY (arithmetic contract, above).
+EDGECL_ALWAYS_INLINE inline bool sparse_gradient_tiles(const Tensor& dy) {
+  return (dy.lanes == 16 || dy.lanes == 20) && dy.height % kSparseGradientTile == 0 &&
+         dy.width % kSparseGradientTile == 0;
+}
 
 // --- sparse weights of one convolution (groups == 1) or linear layer ------------------------------------------------
 // The weight is a matrix of `rows` output channels by channels*taps columns (linear: taps = 1). Input channels are cut

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from edgecl.kernels_numba.pattern import SparsePattern
 
 SPARSE_GRADIENT_CHUNKS = 16  # kSparseGradientChunks of kernels.h
+GRADIENT_TILE = 4  # kSparseGradientTile
 GRADIENT_CHUNKS = 128  # kGradientChunks
 
 Window = tuple[int, int, int, int, int, int, int, int]
@@ -45,6 +47,21 @@ def tree(lanes: Any) -> Any:
 def lanes_of(rows: int) -> int:
     """Batch lanes of the kernels' memory layout: 16 when the batch is a multiple of 16, else the whole batch."""
     return 16 if rows % 16 == 0 else rows
+
+
+def gradient_order(height: int, width: int, lanes: int) -> tuple[NDArray[np.int64], int]:
+    """(order, chunks): the floats of a plane of dY in the order in which a sparse convolution's weight gradient takes
+    them, and the chunks of 16 floats in a block of that sum.
+
+    With 16 or 20 lanes and a height and width that are multiples of 4 the blocks are tiles of 4 x 4 positions: 16 lanes
+    of each position, then the other four lanes of each row's four positions. Else the order is that of memory.
+    """
+    if lanes not in (16, 20) or height % GRADIENT_TILE or width % GRADIENT_TILE:
+        return np.arange(height * width * lanes), SPARSE_GRADIENT_CHUNKS
+    plane = np.arange(height * width * lanes).reshape(height, width, lanes)
+    tiles = plane.reshape(height // 4, 4, width // 4, 4, lanes).swapaxes(1, 2).reshape(-1, 16, lanes)
+    main, rest = tiles[:, :, :16], tiles[:, :, 16:]
+    return np.concatenate([part.reshape(len(tiles), -1) for part in (main, rest)], axis=1).ravel(), lanes
 
 
 def window(

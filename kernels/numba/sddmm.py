@@ -16,6 +16,7 @@ from edgecl.kernels_numba.arithmetic import (
     SPARSE_GRADIENT_CHUNKS,
     check,
     fma,
+    gradient_order,
     lanes_of,
     tree,
     window,
@@ -37,6 +38,7 @@ def _conv(
     block: int,
     window: Any,
     lanes: int,
+    order: Any,
     chunks: int,
     dvalue: Any,
 ) -> None:
@@ -61,10 +63,11 @@ def _conv(
                                 total = tree(t) if blocks == 0 else total + tree(t)
                                 t[:] = np.float32(0)
                                 held, blocks = 0, blocks + 1
-                            for f in range(chunk, min(chunk + 16, plane)):
+                            for at in range(chunk, min(chunk + 16, plane)):
+                                f = order[at]
                                 r, i, j = first + f % lanes, f // lanes // out_w, f // lanes % out_w
                                 source = padded[r, c, i * stride_h + up, j * stride_w + across]
-                                t[f - chunk] = fma(dy[r, o, i, j], source, t[f - chunk])
+                                t[at - chunk] = fma(dy[r, o, i, j], source, t[at - chunk])
                             held += 1
                     total = tree(t) if blocks == 0 else total + tree(t)
                 dvalue[k] = total
@@ -119,7 +122,7 @@ def linear_backward_weight(
     one_tap = (1, 1, 1, 1, 1, 1, 0, 0)
     flags = _selection(selected, pattern.nnz)
     rows, block, chunks = pattern.row_start, pattern.channel_block, SPARSE_GRADIENT_CHUNKS
-    _conv(pixel, pixel_dy, rows, pattern.index, flags, block, one_tap, lanes, chunks, dvalue)
+    _conv(pixel, pixel_dy, rows, pattern.index, flags, block, one_tap, lanes, np.arange(lanes), chunks, dvalue)
     _conv_bias(pixel_dy, lanes, chunks, dbias)
     return dvalue, dbias
 
@@ -138,7 +141,8 @@ def conv_backward_weight(
     dvalue is in the pattern's order; selected as in linear_backward_weight. The order of summation: dY of one output
     channel as [group][height * width * lane] (16 lanes when the batch is a multiple of 16, else one group of all rows)
     in chunks of 16 floats; 16 chunks make a block, in which each of 16 virtual lanes is one chain; the lanes are summed
-    by a tree, the blocks in order. Cost: positions * rows multiply-adds per selected entry. Raises ValueError when a
+    by a tree, the blocks in order. With 16 or 20 lanes and dY's height and width multiples of 4 the blocks are tiles of
+    4 x 4 positions (gradient_order). Cost: positions * rows multiply-adds per selected entry. Raises ValueError when a
     shape does not fit.
     """
     x = check("x", x, (-1, pattern.channels, -1, -1))
@@ -149,6 +153,7 @@ def conv_backward_weight(
     lanes = lanes_of(x.shape[0])
     dvalue, dbias = np.empty(pattern.nnz, np.float32), np.empty(pattern.rows, np.float32)
     flags = _selection(selected, pattern.nnz)
+    order, chunks = gradient_order(out_h, out_w, lanes)
     _conv(
         padded,
         dy,
@@ -158,7 +163,8 @@ def conv_backward_weight(
         pattern.channel_block,
         shape,
         lanes,
-        SPARSE_GRADIENT_CHUNKS,
+        order,
+        chunks,
         dvalue,
     )
     _conv_bias(dy, lanes, GRADIENT_CHUNKS, dbias)

@@ -28,6 +28,19 @@ float reduce_planes(const Tensor& dy, int block_chunks, Term term) {
   return sum;
 }
 
+// The place in dY's plane of the f-th float in the order of sparse_gradient_tiles.
+int64_t float_of_tiles(const Tensor& dy, int64_t f) {
+  constexpr int64_t kSide = kSparseGradientTile, kPositions = kSide * kSide;
+  const int64_t across = dy.width / kSide, tile = f / (kPositions * dy.lanes);
+  int64_t position = f % (kPositions * dy.lanes) / 16, lane = f % 16;
+  if (position >= kPositions) {  // a row's four positions together, four lanes each
+    position = (position - kPositions) * kSide + lane / 4;
+    lane = 16 + lane % 4;
+  }
+  const int64_t h = tile / across * kSide + position / kSide, w = tile % across * kSide + position % kSide;
+  return (h * dy.width + w) * dy.lanes + lane;
+}
+
 }  // namespace
 
 size_t sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs&) {
@@ -91,6 +104,8 @@ void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part
   const SparsePattern& p = a.pattern;
   const Share s = share_of(p.rows, part, n_parts);
   const int64_t plane = a.dy.plane(), lanes = a.dy.lanes, width = a.dy.width;
+  const bool tiles = sparse_gradient_tiles(a.dy);
+  const int chunks = tiles ? a.dy.lanes : kSparseGradientChunks;
   for (int64_t o = s.begin; o < s.end; o++) {
     const float* dy = a.dy.data + o * plane;
     const int64_t group = a.dy.channels * plane;
@@ -103,7 +118,8 @@ void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part
         const int64_t c = b * p.channel_block + p.index[k] / p.taps, tap = p.index[k] % p.taps;
         const int64_t h0 = tap / a.shape.kernel_w * a.shape.dilation_h - a.shape.pad_top;
         const int64_t w0 = tap % a.shape.kernel_w * a.shape.dilation_w - a.shape.pad_left;
-        a.dvalue[k] = reduce_planes(a.dy, kSparseGradientChunks, [&](float acc, int64_t g, int64_t f) {
+        a.dvalue[k] = reduce_planes(a.dy, chunks, [&](float acc, int64_t g, int64_t place) {
+          const int64_t f = tiles ? float_of_tiles(a.dy, place) : place;
           const int64_t h = f / lanes / width * a.shape.stride_h + h0, w = f / lanes % width * a.shape.stride_w + w0;
           return fused(dy[g * group + f], cell(a.x, g, c, h, w, f % lanes), acc);
         });

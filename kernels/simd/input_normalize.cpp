@@ -85,14 +85,15 @@ EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p, int n)
   for (int64_t l = 0; l < lanes; l += kVec) {
     const int count = static_cast<int>(lanes - l < kVec ? lanes - l : kVec);
     vec t[kVec];
-    if (count == kVec) {
-      for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + i] + p, n) * scale - mean) * factor;
-    } else {
-      for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + (i < count ? i : 0)] + p, n) * scale - mean) * factor;
-    }
+    EDGECL_UNROLL
+    for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + (i < count ? i : 0)] + p, n) * scale - mean) * factor;
     transpose_registers(t);
-    if (count == kVec && n == kVec) {
+    if (n == kVec && count == kVec) {
+      EDGECL_UNROLL
       for (int i = 0; i < kVec; i++) vstore(out + i * lanes + l, t[i]);
+    } else if (n == kVec && count == 4) {  // a batch of 20 ends so
+      EDGECL_UNROLL
+      for (int i = 0; i < kVec; i++) memcpy(out + i * lanes + l, &t[i], 16);
     } else {
       for (int i = 0; i < n; i++) vstore_n(out + i * lanes + l, t[i], count);
     }

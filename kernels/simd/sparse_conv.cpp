@@ -42,7 +42,7 @@ struct GatherScratch {
 GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCursor* cursor) {
   const SparsePattern& p = g.pattern;
   const bool split = plan.form == GatherForm::kSplit;
-  const int64_t channel = split ? split_layout(g.h, g.w).channel
+  const int64_t channel = split ? split_layout(g.h, g.w, kSplitSide).channel
                                 : pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes).channel;
   const int64_t group = static_cast<int64_t>(plan.group_blocks) * p.channel_block;
   const int64_t offsets = static_cast<int64_t>(p.channel_block) * p.taps;
@@ -142,7 +142,7 @@ class RegionRunner {
         plan_(plan),
         scratch_(scratch),
         layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes)),
-        split_(split_layout(g.h, g.w)) {
+        split_(split_layout(g.h, g.w, kSplitSide)) {
     if (plan.form == GatherForm::kSplit) {
       fill_split_offsets(split_, g.h, g.w, g.kernel_w, g.pattern.taps, g.numbered, g.pattern.channel_block,
                          scratch.offset, scratch.rest);
@@ -176,6 +176,8 @@ class RegionRunner {
     job.spill = scratch_.spill;
     job.activation = g_.activation;
     job.accumulate = g_.accumulate;
+    job.streamed = kStreams && !g_.accumulate && g_.target.size() >= kStreamedFloats &&
+                   reinterpret_cast<uintptr_t>(g_.target.data) % 64 == 0;
     job.target_row = g_.target.plane();
     job.partial = scratch_.partial;
     SourceAhead ahead = {};
@@ -405,6 +407,7 @@ void run_gather(const Gather& g, const GatherPlan& plan, const GatherScratch& sc
     runner.run(place / across / down, region_at(place), row_begin, row_end, (place + 1) / across / down,
                begin < end ? &next : nullptr);
   }
+  end_streams();
 }
 
 Gather forward_gather(const SparseConvForwardArgs& a) {

@@ -6,6 +6,7 @@
 #include "kernels/simd/sparse_pack.h"
 #include "kernels/simd/sparse_plan.h"
 #include "kernels/simd/sparse_select.h"
+#include "kernels/simd/sparse_split.h"
 #include "kernels/simd/tree.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
@@ -14,23 +15,26 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr int kBlockFloats = kSparseGradientChunks * kVirtualLanes;
-constexpr int kTogether = 4;  // entries whose chains run side by side, to hide the latency of an fma
+constexpr int kTogether = 4;                 // entries whose chains run side by side, to hide the latency of an fma
+constexpr int64_t kBandFloats = 192 * 1024;  // what a packed band and its dY should keep to
 constexpr int kHeld = kVirtualLanes + kTogether;
-static_assert(kSparseGradientChunks == 16, "tiles below are 1x16, 2x8 and 4x4 positions");
+constexpr int kSide = kSparseGradientTile;
+static_assert(kSparseGradientChunks == kSide * kSide && kSide == kSplitSide, "a block of 16 lanes is a tile");
 
 enum class GradientForm : uint8_t {
-  kPixels,  // 16 lanes and a block of the contract is a rectangle of positions
-  kFlat,    // a block is a run of the flattened plane; every tap column has its own packed copy
-  kBlocks   // blocks run from one group's plane into the next: every tap of every block is packed for itself
+  kTiles,  // a block of the contract is a tile of 4 x 4 positions
+  kFlat,   // a block is a run of the flattened plane; every tap column has its own packed copy
+  kBlocks  // blocks run from one group's plane into the next: every tap of every block is packed for itself
 };
 
 struct GradientPlan {
   GradientForm form;
   Axis h, w;
   PackLayout layout;
-  int tile_rows, tile_columns;  // kPixels
-  int region_blocks;            // blocks of the contract that are packed together
-  int group_blocks;             // channel blocks that are packed together
+  SplitLayout split;  // kTiles of 20 lanes
+  int block_floats;
+  int region_blocks;  // blocks of the contract that are packed together
+  int group_blocks;   // channel blocks that are packed together
 };
 
 GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
@@ -41,19 +45,25 @@ GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
   GradientPlan plan = {};
   plan.h = forward_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dy.height);
   plan.w = forward_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dy.width);
-  const bool whole = a.dy.plane() % kBlockFloats == 0;
-  if (a.dy.groups > 1 && !whole) {
+  plan.block_floats = kBlockFloats;
+  plan.region_blocks = 1;
+  if (sparse_gradient_tiles(a.dy)) {
+    plan.form = GradientForm::kTiles;
+    plan.block_floats = kSide * kSide * a.dy.lanes;
+    for (plan.region_blocks = a.dy.width / kSide;; plan.region_blocks /= 2) {
+      const int columns = plan.region_blocks * kSide;
+      plan.layout = pack_layout(plan.h, plan.w, kSide, columns, 16);
+      if (a.dy.lanes == kSplitLanes) {
+        plan.split = split_layout(plan.h, plan.w, columns);
+        plan.layout.channel = plan.split.channel;
+      }
+      const int64_t floats =
+          plan.layout.channel * p.channel_block + static_cast<int64_t>(plan.region_blocks) * p.rows * plan.block_floats;
+      if (plan.region_blocks % 2 != 0 || floats <= kBandFloats) break;
+    }
+  } else if (a.dy.groups > 1 && a.dy.plane() % kBlockFloats != 0) {
     plan.form = GradientForm::kBlocks;
-    plan.region_blocks = 1;
     plan.layout.channel = static_cast<int64_t>(p.taps) * kBlockFloats;
-  } else if (a.dy.lanes == 16 && whole && (a.dy.width % 16 == 0 || a.dy.width == 8 || a.dy.width == 4)) {
-    plan.form = GradientForm::kPixels;
-    plan.tile_columns = a.dy.width < 16 ? a.dy.width : 16;
-    plan.tile_rows = 16 / plan.tile_columns;
-    const int64_t tile = pack_layout(plan.h, plan.w, plan.tile_rows, a.dy.width, 16).channel * p.channel_block;
-    const int rows = plan.tile_rows * limit(kSecondCacheFloats / 4 / tile, 1, a.dy.height / plan.tile_rows);
-    plan.region_blocks = rows * a.dy.width / 16;
-    plan.layout = pack_layout(plan.h, plan.w, rows, a.dy.width, 16);
   } else {
     plan.form = GradientForm::kFlat;
     separate_phases(&plan.w);
@@ -76,32 +86,37 @@ GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
 
 struct GradientScratch {
   int32_t* offset;  // [channel_block * taps]
+  int32_t* rest;    // kTiles of 20 lanes: the same, of the other four
   float* packed;
   float* held;      // [kHeld][16] lane sums that wait for the tree
-  float* gathered;  // kBlocks: dY of one block, [rows][kBlockFloats]
+  float* gathered;  // kTiles, kBlocks: dY of one block, [rows][block_floats]
 };
 
 GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, ScratchCursor* cursor) {
   GradientScratch s;
-  s.offset = cursor->take<int32_t>(static_cast<int64_t>(a.pattern.channel_block) * a.pattern.taps);
+  const int64_t offsets = static_cast<int64_t>(a.pattern.channel_block) * a.pattern.taps;
+  s.offset = cursor->take<int32_t>(offsets);
+  s.rest = cursor->take<int32_t>(plan.block_floats > kBlockFloats ? offsets : 0);
   s.packed = cursor->take<float>(
       static_cast<int64_t>(plan.group_blocks) * a.pattern.channel_block * plan.layout.channel + kBlockFloats);
   s.held = cursor->take<float>(kHeld * kVirtualLanes);
-  s.gathered =
-      cursor->take<float>(plan.form == GradientForm::kBlocks ? static_cast<int64_t>(a.pattern.rows) * kBlockFloats : 0);
+  s.gathered = cursor->take<float>(plan.form == GradientForm::kFlat
+                                       ? 0
+                                       : plan.region_blocks * static_cast<int64_t>(a.pattern.rows) * plan.block_floats +
+                                             kBlockFloats);
   return s;
 }
 
 // One block of the contract against one block of input channels.
 struct GradientJob {
   SelectedEntries entries;
-  const int32_t* offset;
-  const float* packed;  // the block's first position
-  int64_t pitch;
+  const int32_t *offset, *rest;
+  const float *packed, *packed_rest;  // the block's first position
+  int64_t pitch, rest_pitch;
   int64_t unit_begin, unit_end, row_begin;  // consecutive units (channel block, row), and the first one's row
   const float* dy;                          // row 0's block
-  int64_t dy_row, dy_pitch;
-  int floats;  // of the block; fewer than kBlockFloats only in the last one
+  int64_t dy_row;
+  int floats;  // of the block; fewer than those of a whole one only in the last
   bool first;  // block of the contract: its sum starts the total
   float* held;
 };
@@ -156,68 +171,58 @@ EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
   if (k > released) release(job, released, static_cast<int>(k - released));
 }
 
-#if defined(__aarch64__)
-// sum over the block of dY * x for kCount entries. Four registers of 16 lanes leave no room to hold the block of dY:
-// it is read anew for every run of entries.
-template <int kRows, int kCount>
-EDGECL_INLINE void block_dots(const float* dy, int64_t dy_pitch, const float* const* packed, int64_t pitch,
-                              vec16* acc) {
-  constexpr int kColumns = kSparseGradientChunks / kRows;
-  const float* x[kCount];
-  EDGECL_UNROLL
-  for (int e = 0; e < kCount; e++) x[e] = packed[e];
-  for (int r = 0; r < kRows; r++) {
-    EDGECL_UNROLL
-    for (int c = 0; c < kColumns; c++) {
-      const vec16 d = take16(dy);
-      EDGECL_UNROLL
-      for (int e = 0; e < kCount; e++) acc[e] = fma16(d, take16(x[e]), acc[e]);
-    }
-    dy += dy_pitch - kColumns * kVirtualLanes;
-    EDGECL_UNROLL
-    for (int e = 0; e < kCount; e++) x[e] += pitch - kColumns * kVirtualLanes;
-  }
-}
-#endif
-
-template <int kRows>
+// kRows: of the block in the packed source; kRest: chunks that follow, of the lanes beyond 16, which lie together.
+// AArch64: four registers of 16 lanes leave no room to hold the block of dY: it is read anew for every run of entries.
+template <int kRows, int kRest>
 __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
   constexpr int kColumns = kSparseGradientChunks / kRows;
   const int64_t pitch = job.pitch;
-#if defined(__aarch64__)
-  const float* dy = nullptr;
-#else
-  vec16 d[kSparseGradientChunks];
+  const float* block = nullptr;
+#if !defined(__aarch64__)
+  vec16 d[kSparseGradientChunks + kRest];
 #endif
   each_entry(
       job,
       [&](int64_t row) {
-        const float* block = job.dy + row * job.dy_row;
-        const float* next = block + job.dy_row;  // a plane apart, which no hardware prefetcher follows
+        block = job.dy + row * job.dy_row;
+        const float* next = block + job.dy_row;  // where that is a plane apart, no hardware prefetcher follows
         keep_pointer(next);
-#if defined(__aarch64__)
-        dy = block;
-#endif
         EDGECL_UNROLL
-        for (int j = 0; j < kSparseGradientChunks; j++) {
-          const int64_t at = j / kColumns * job.dy_pitch + j % kColumns * kVirtualLanes;
+        for (int j = 0; j < kSparseGradientChunks + kRest; j++) {
 #if !defined(__aarch64__)
-          d[j] = load16(block + at);
+          d[j] = load16(block + j * kVirtualLanes);
 #endif
-          __builtin_prefetch(next + at);
+          __builtin_prefetch(next + j * kVirtualLanes);
         }
       },
       [&](auto count, uint32_t k, float* held) __attribute__((always_inline)) {
         constexpr int kCount = decltype(count)::value;
         const float* x[kCount];
+        const float* rest[kCount];
         vec16 acc[kCount];
         EDGECL_UNROLL
         for (int e = 0; e < kCount; e++) {
           x[e] = job.packed + job.offset[job.entries.index[k + e]];
+          if (kRest > 0) rest[e] = job.packed_rest + job.rest[job.entries.index[k + e]];
           acc[e] = zero16();
         }
 #if defined(__aarch64__)
-        block_dots<kRows, kCount>(dy, job.dy_pitch, x, pitch, acc);
+        const float* dy = block;
+        for (int r = 0; r < kRows; r++) {
+          EDGECL_UNROLL
+          for (int c = 0; c < kColumns; c++) {
+            const vec16 d = take16(dy);
+            EDGECL_UNROLL
+            for (int e = 0; e < kCount; e++) acc[e] = fma16(d, take16(x[e]), acc[e]);
+          }
+          EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++) x[e] += pitch - kColumns * kVirtualLanes;
+        }
+        for (int r = 0; r < kRest; r++) {
+          const vec16 d = take16(dy);
+          EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++) acc[e] = fma16(d, load16(rest[e] + r * job.rest_pitch), acc[e]);
+        }
 #else
         EDGECL_UNROLL
         for (int r = 0; r < kRows; r++) {
@@ -231,6 +236,10 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
           for (int e = 0; e < kCount; e++)
             acc[e] = fma16(d[r * kColumns + c], load16(x[e] + c * kVirtualLanes), acc[e]);
         }
+        EDGECL_UNROLL
+        for (int r = 0; r < kRest; r++) EDGECL_UNROLL
+        for (int e = 0; e < kCount; e++)
+          acc[e] = fma16(d[kSparseGradientChunks + r], load16(rest[e] + r * job.rest_pitch), acc[e]);
 #endif
         EDGECL_UNROLL
         for (int e = 0; e < kCount; e++) store16(held + e * kVirtualLanes, acc[e]);
@@ -267,14 +276,30 @@ void gradient_rest(const GradientJob& job) {
 }
 
 void run_job(const GradientPlan& plan, const GradientJob& job) {
-  if (job.floats != kBlockFloats)
+  if (job.floats != plan.block_floats)
     gradient_rest(job);
-  else if (plan.tile_rows == 4)
-    gradient_tile<4>(job);
-  else if (plan.tile_rows == 2)
-    gradient_tile<2>(job);
+  else if (plan.form != GradientForm::kTiles)
+    gradient_tile<1, 0>(job);
+  else if (plan.block_floats == kBlockFloats)
+    gradient_tile<kSide, 0>(job);
   else
-    gradient_tile<1>(job);
+    gradient_tile<kSide, kSplitRest>(job);
+}
+
+// kTiles: a band of dY, `tile` floats between the tiles of one row of the pattern, each in the contract's order.
+void gather_band(const Tensor& dy, const float* from, int columns, int64_t tile, float* to) {
+  const int lanes = dy.lanes;
+  const int64_t ahead = dy.plane();
+  for (int r = 0; r < kSide; r++, from += (dy.width - columns) * static_cast<int64_t>(lanes))
+    for (int column = 0; column < columns; column += kSide) {
+      float* block = to + column / kSide * tile;
+      EDGECL_UNROLL
+      for (int c = 0; c < kSide; c++, from += lanes) {
+        __builtin_prefetch(from + ahead, 0, 2);
+        store16(block + (r * kSide + c) * 16, load16(from));
+        if (lanes == kSplitLanes) store_quad(block + kBlockFloats + (r * kSide + c) * kSplitRest, load_quad(from + 16));
+      }
+    }
 }
 
 // kBlocks: positions q .. of the planes taken together, 16 floats each.
@@ -315,21 +340,26 @@ class GradientRunner {
       : a_(a), plan_(plan), scratch_(scratch) {
     job_.entries = entries;
     job_.offset = scratch.offset;
+    job_.rest = scratch.rest;
     job_.pitch = plan.layout.pitch;
-    job_.dy_row = a.dy.plane();
-    job_.dy_pitch = static_cast<int64_t>(a.dy.width) * 16;
+    job_.rest_pitch = plan.split.rest.pitch;
+    job_.dy_row = plan.form == GradientForm::kFlat ? a.dy.plane() : plan.block_floats;
     job_.held = scratch.held;
-    if (plan.form != GradientForm::kBlocks) {
+    if (plan.block_floats > kBlockFloats)
+      fill_split_offsets(plan.split, plan.h, plan.w, a.shape.kernel_w, a.pattern.taps, false, a.pattern.channel_block,
+                         scratch.offset, scratch.rest);
+    else if (plan.form != GradientForm::kBlocks)
       fill_offsets(plan.layout, plan.h, plan.w, a.dy.lanes, a.shape.kernel_w, a.pattern.taps, a.pattern.channel_block,
                    scratch.offset);
-    } else {
-      job_.dy_row = kBlockFloats;
-    }
   }
 
   void run() {
     if (plan_.form == GradientForm::kBlocks) {
       run_blocks();
+      return;
+    }
+    if (plan_.form == GradientForm::kTiles) {
+      run_tiles();
       return;
     }
     const int64_t plane_blocks = (a_.dy.plane() + kBlockFloats - 1) / kBlockFloats;
@@ -355,13 +385,15 @@ class GradientRunner {
   }
 
   // The job's block of the contract against packed channel blocks [b, b_end).
-  void run_channel_blocks(int64_t b, int64_t b_end, int64_t at) {
+  void run_channel_blocks(int64_t b, int64_t b_end, int64_t at, int64_t rest_at) {
     const int64_t rows = a_.pattern.rows;
     for (int64_t i = b; i < b_end; i++) {
       job_.unit_begin = i * rows > job_.entries.unit_begin ? i * rows : job_.entries.unit_begin;
       job_.unit_end = (i + 1) * rows < job_.entries.unit_end ? (i + 1) * rows : job_.entries.unit_end;
       job_.row_begin = job_.unit_begin - i * rows;
-      job_.packed = scratch_.packed + (i - b) * a_.pattern.channel_block * plan_.layout.channel + at;
+      const float* packed = scratch_.packed + (i - b) * a_.pattern.channel_block * plan_.layout.channel;
+      job_.packed = packed + at;
+      job_.packed_rest = packed + rest_at;
       run_job(plan_, job_);
     }
   }
@@ -379,11 +411,45 @@ class GradientRunner {
         job_.floats = left < kBlockFloats ? static_cast<int>(left) : kBlockFloats;
         job_.first = g == 0 && q == 0;
         job_.dy = dy + f;
-        int64_t at = f - row * row_floats;
-        if (plan_.form == GradientForm::kPixels) at = (f / row_floats - row) * plan_.layout.pitch + f % row_floats;
-        run_channel_blocks(b, b_end, at);
+        run_channel_blocks(b, b_end, f - row * row_floats, 0);
       }
     });
+  }
+
+  void run_tiles() {
+    const Tensor &x = a_.x, &dy = a_.dy;
+    const int64_t rows = a_.pattern.rows, row_floats = static_cast<int64_t>(dy.width) * dy.lanes;
+    int64_t first = job_.entries.unit_begin % rows, last = first + job_.entries.unit_end - job_.entries.unit_begin;
+    if (last > rows) {
+      first = 0;
+      last = rows;
+    }
+    job_.floats = plan_.block_floats;
+    job_.first = true;
+    const int64_t tile = rows * plan_.block_floats;
+    const bool whole = dy.plane() == plan_.block_floats && dy.lanes == 16;  // a plane is a block already
+    const int columns = plan_.region_blocks * kSide, across = dy.width / columns;
+    for (int64_t i = 0; i < static_cast<int64_t>(dy.groups) * (dy.height / kSide) * across; i++) {
+      const int64_t g = i / across / (dy.height / kSide);
+      const int row = static_cast<int>(i / across % (dy.height / kSide)) * kSide,
+                column = static_cast<int>(i % across) * columns;
+      const float* band = dy.data + g * dy.channels * dy.plane() + row * row_floats + column * dy.lanes;
+      for (int64_t r = first; r < last && !whole; r++)
+        gather_band(dy, band + r * dy.plane(), columns, tile, scratch_.gathered + r * plan_.block_floats);
+      const float* source = x.data + g * x.channels * x.plane();
+      each_group([&](int64_t channel, int64_t channel_end, int64_t b, int64_t b_end) {
+        if (dy.lanes == kSplitLanes)
+          pack_split(plan_.split, plan_.h, plan_.w, x, source, row, column, channel, channel_end, scratch_.packed);
+        else
+          pack_channels(plan_.layout, plan_.h, plan_.w, x, source, row, column, channel, channel_end, false,
+                        scratch_.packed);
+        for (int t = 0; t < plan_.region_blocks; t++) {
+          job_.first = i == 0 && t == 0;
+          job_.dy = whole ? band : scratch_.gathered + t * tile;
+          run_channel_blocks(b, b_end, t * kSide * 16, t * kSide * kSplitRest);
+        }
+      });
+    }
   }
 
   void run_blocks() {
@@ -403,7 +469,7 @@ class GradientRunner {
           source.pack_x(c, scratch_.packed + in_group / p.channel_block * p.channel_block * plan_.layout.channel +
                                in_group % p.channel_block * p.taps * n * 16);
         }
-        run_channel_blocks(b, b_end, 0);
+        run_channel_blocks(b, b_end, 0, 0);
       });
     }
   }

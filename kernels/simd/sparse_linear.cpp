@@ -83,6 +83,7 @@ struct BlockPass {
   const float *whole, *half;    // of the block's first channel
   float *chains, *chains_half;  // of row 0
   const uint32_t* start;        // of the block's rows
+  bool first;                   // of the blocks: chains start at the bias
 };
 
 // The chains of kTogether rows over one channel block, side by side as far as the shortest goes: one alone would wait
@@ -97,11 +98,21 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const BlockPass& pass, i
   float *chains = pass.chains + row * kPitch, *chains_half = pass.chains_half + row * HalfLane::kFloats;
   T acc[kTogether][kW];
   HalfLane::T rest[kTogether];
-  EDGECL_UNROLL
-  for (int r = 0; r < kTogether; r++) {
+  if (pass.first) {
     EDGECL_UNROLL
-    for (int v = 0; v < kWhole; v++) acc[r][v] = Lane::load(chains + r * kPitch + v * Lane::kFloats);
-    if constexpr (kHalf > 0) rest[r] = HalfLane::load(chains_half + r * HalfLane::kFloats);
+    for (int r = 0; r < kTogether; r++) {
+      const float bias = g.bias ? g.bias[row + r] : 0.0f;
+      EDGECL_UNROLL
+      for (int v = 0; v < kWhole; v++) acc[r][v] = Lane::set(bias);
+      if constexpr (kHalf > 0) rest[r] = HalfLane::set(bias);
+    }
+  } else {
+    EDGECL_UNROLL
+    for (int r = 0; r < kTogether; r++) {
+      EDGECL_UNROLL
+      for (int v = 0; v < kWhole; v++) acc[r][v] = Lane::load(chains + r * kPitch + v * Lane::kFloats);
+      if constexpr (kHalf > 0) rest[r] = HalfLane::load(chains_half + r * HalfLane::kFloats);
+    }
   }
   const auto add = [&](int r, int64_t channel, auto weight, auto weight_half) __attribute__((always_inline)) {
     EDGECL_UNROLL
@@ -157,15 +168,8 @@ __attribute__((noinline)) void gather_rows(const LinearGather& g, const BlockPas
     for (; row < end; row++) gather_bundle<Lane, kWhole, kHalf, 1>(g, pass, row);
 }
 
-// Rows [row, end) of `n` vectors: chains start at the bias.
-template <class Lane>
-void start_chains(const LinearGather& g, int64_t row, int64_t end, int64_t n, float* chains) {
-  for (; n > 0 && row < end; row++) {
-    const typename Lane::T bias = Lane::set(g.bias ? g.bias[row] : 0.0f);
-    for (int64_t v = 0; v < n; v++) Lane::store(chains + (row * n + v) * Lane::kFloats, bias);
-  }
-}
-// The same when they are done; vector v is number first + v of a row of the target.
+// Takes the finished chains of rows [row, end), `n` vectors each, to the target; vector v is number first + v of a row
+// of the target.
 template <class Lane>
 void finish_chains(const LinearGather& g, int64_t row, int64_t end, int64_t first, int64_t n, const float* chains) {
   typedef typename Lane::T T;
@@ -221,12 +225,7 @@ void run_linear(const LinearGather& g, int part, int n_parts, void* scratch) {
   const bool scalar = g.source.rows() == 1;
   for (int64_t first = 0; first < cut.whole + cut.half; first += kMaxVectors) {
     const int64_t left = cut.whole - first, count = left < kMaxVectors ? left : kMaxVectors;
-    BlockPass pass = {nullptr, nullptr, s.chains, s.chains_half, nullptr};
-    if (scalar)
-      start_chains<ScalarLane>(g, begin, end, 1, s.chains);
-    else
-      start_chains<WholeLane>(g, begin, end, count, s.chains);
-    start_chains<HalfLane>(g, begin, end, cut.half, s.chains_half);
+    BlockPass pass = {nullptr, nullptr, s.chains, s.chains_half, nullptr, false};
     for (int64_t b = 0; b < p.n_blocks; b++) {
       const int64_t channel = b * p.channel_block,
                     channel_end = channel + p.channel_block < p.channels ? channel + p.channel_block : p.channels;
@@ -238,6 +237,7 @@ void run_linear(const LinearGather& g, int part, int n_parts, void* scratch) {
         pass.half = s.half;
       }
       pass.start = p.row_start + b * p.rows;
+      pass.first = b == 0;
       run_block(g, pass, cut, count, begin, end);
     }
     if (scalar)

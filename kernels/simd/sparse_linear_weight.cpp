@@ -261,8 +261,12 @@ void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int 
     share(p.rows, part, n_parts, &begin, &end);
     if (a.x.rows() == 1)
       for (int64_t row = begin; row < end; row++) a.dbias[row] = a.dy.data[row] + 0.0f;
-    else if (w.vectors <= 2)
-      w.vectors == 1 ? bias_gradient<1>(w, begin, end, a.dbias) : bias_gradient<2>(w, begin, end, a.dbias);
+    else if (w.vectors == 2)
+      bias_gradient<2>(w, begin, end, a.dbias);
+    else if (w.vectors == 3)
+      bias_gradient<3>(w, begin, end, a.dbias);
+    else if (w.vectors == 4)
+      bias_gradient<4>(w, begin, end, a.dbias);
     else
       bias_gradient<0>(w, begin, end, a.dbias);
   }

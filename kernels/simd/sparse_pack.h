@@ -54,7 +54,7 @@ EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const A
           copy16(packed + low * 16, from + low * step, high - low, step);
         } else {
           for (int j = low; j < high; j++) {
-            __builtin_prefetch(from + j * step + ahead);
+            __builtin_prefetch(from + j * step + ahead, 0, 2);
             store16(packed + j * 16, load16(from + j * step));
           }
         }

@@ -23,12 +23,12 @@ struct SplitLayout {
   Axis rest_w;
   int64_t channel;  // floats between channels
 };
-static inline SplitLayout split_layout(const Axis& h, const Axis& w) {
+static inline SplitLayout split_layout(const Axis& h, const Axis& w, int columns) {
   SplitLayout s;
   s.rest_w = w;
   separate_phases(&s.rest_w);
-  s.main = pack_layout(h, w, kSplitSide, kSplitSide, 16);
-  s.rest = pack_layout(h, s.rest_w, kSplitSide, kSplitSide, kSplitRest);
+  s.main = pack_layout(h, w, kSplitSide, columns, 16);
+  s.rest = pack_layout(h, s.rest_w, kSplitSide, columns, kSplitRest);
   s.channel = s.main.channel + s.rest.channel;
   return s;
 }
@@ -83,30 +83,32 @@ EDGECL_INLINE void pack_positions(const PackLayout& layout, const Axis& h, const
 #if EDGECL_VECTOR_BYTES == 64
 typedef float octet __attribute__((vector_size(32), may_alias));
 
-// The rest of a packed channel where three tap columns are neighbours: six quads of a row make its three copies.
+// The rest of a packed channel where three tap columns are neighbours: six quads of a row make four of its three
+// copies.
 EDGECL_INLINE void pack_rest3(const SplitLayout& s, const Axis& h, const Axis& w, const float* plane, int height,
                               int width, int row, int column, float* to) {
-  const int first = w.start + (w.delta < 0 ? 2 * w.delta : 0) + column;
+  const int begin = w.start + (w.delta < 0 ? 2 * w.delta : 0) + column;
   for (int ch = 0; ch < h.classes; ch++) {
     int source = h.class_start(ch) + row * h.step;
-    for (int i = 0; i < s.rest.class_rows; i++, source += h.step, to += 16) {
-      quad q[6];
-      EDGECL_UNROLL
-      for (int j = 0; j < 6; j++) {
-        const int c = first + j;
-        const bool inside = source >= 0 && source < height && c >= 0 && c < width;
-        q[j] = inside ? load_quad(plane + (static_cast<int64_t>(source) * width + c) * kSplitLanes) : quad{};
+    for (int i = 0; i < s.rest.class_rows; i++, source += h.step)
+      for (int first = begin; first < begin + s.rest.columns; first += kSplitSide, to += 16) {
+        quad q[6];
+        EDGECL_UNROLL
+        for (int j = 0; j < 6; j++) {
+          const int c = first + j;
+          const bool inside = source >= 0 && source < height && c >= 0 && c < width;
+          q[j] = inside ? load_quad(plane + (static_cast<int64_t>(source) * width + c) * kSplitLanes) : quad{};
+        }
+        octet pair[3];
+        EDGECL_UNROLL
+        for (int j = 0; j < 3; j++) pair[j] = __builtin_shufflevector(q[2 * j], q[2 * j + 1], 0, 1, 2, 3, 4, 5, 6, 7);
+        const vec a = __builtin_shufflevector(pair[0], pair[1], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const vec c = __builtin_shufflevector(pair[1], pair[2], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const vec b = __builtin_shufflevector(a, c, 4, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, 23, 24, 25, 26, 27);
+        vstore(to, w.delta < 0 ? c : a);
+        vstore(to + s.rest.column_class, b);
+        vstore(to + 2 * s.rest.column_class, w.delta < 0 ? a : c);
       }
-      octet pair[3];
-      EDGECL_UNROLL
-      for (int j = 0; j < 3; j++) pair[j] = __builtin_shufflevector(q[2 * j], q[2 * j + 1], 0, 1, 2, 3, 4, 5, 6, 7);
-      const vec a = __builtin_shufflevector(pair[0], pair[1], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-      const vec c = __builtin_shufflevector(pair[1], pair[2], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-      const vec b = __builtin_shufflevector(a, c, 4, 5, 6, 7, 8, 9, 10, 11, 20, 21, 22, 23, 24, 25, 26, 27);
-      vstore(to, w.delta < 0 ? c : a);
-      vstore(to + s.rest.column_class, b);
-      vstore(to + 2 * s.rest.column_class, w.delta < 0 ? a : c);
-    }
   }
 }
 #endif
@@ -135,7 +137,7 @@ static inline void pack_split(const SplitLayout& s, const Axis& h, const Axis& w
     }
 #endif
     pack_positions(
-        s.rest, h, s.rest_w, plane + 16, shape.height, shape.width, row, column, kSplitSide,
+        s.rest, h, s.rest_w, plane + 16, shape.height, shape.width, row, column, s.rest.columns,
         [&](const float* from) __attribute__((always_inline)) {
           store_quad(to, load_quad(from));
           to += kSplitRest;
@@ -151,7 +153,8 @@ static inline void pack_split(const SplitLayout& s, const Axis& h, const Axis& w
 
 // The job's tile of 4 x 4 positions, `rows` x `columns` of which exist; rest: offsets of the four lanes.
 // target_pitch and target_step of the job are those of rows and positions.
-__attribute__((noinline)) static void split_tile(const SparseTileJob& job, const int32_t* rest, int rows, int columns) {
+__attribute__((noinline, unused)) static void split_tile(const SparseTileJob& job, const int32_t* rest, int rows,
+                                                         int columns) {
   constexpr int kMain = kSplitSide * kSplitSide, kAll = kMain + kSplitSide;
   const int64_t pitch = job.pitch;
   const float* value = job.value;

@@ -31,9 +31,28 @@ struct SparseTileJob {
   int64_t target_row, target_pitch,
       target_step;  // floats between rows of the pattern, tile rows, vectors of a tile row
   bool direct;
+  bool streamed;   // the target goes past the caches
   float* partial;  // [vectors][kVec]
   SourceAhead* ahead;
 };
+
+// Whole cache lines of a large target go past the caches: they need not be fetched first.
+#if EDGECL_VECTOR_BYTES == 64
+constexpr bool kStreams = true;
+EDGECL_INLINE void vstream(float* p, vec v) {
+  _mm512_stream_ps(p, (__m512)v);
+}
+EDGECL_INLINE void end_streams() {
+  _mm_sfence();
+}
+#else
+constexpr bool kStreams = false;
+EDGECL_INLINE void vstream(float* p, vec v) {
+  vstore(p, v);
+}
+EDGECL_INLINE void end_streams() {}
+#endif
+constexpr int64_t kStreamedFloats = 512 * 1024;  // a target from this size on
 
 constexpr int kRowsAhead = 2;  // a row's target lines are asked for while the row before the last one is computed
 
@@ -85,7 +104,7 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       for (int i = 0; i < kCount; i++) acc[i] = vload(spill + i * kVec);
     }
     job.ahead->ask();
-    if (job.last && job.direct) {
+    if (job.last && job.direct && !job.streamed) {
       const int64_t target_pitch = job.target_pitch, target_step = kTargetStep ? kTargetStep : job.target_step;
       const float* soon = job.target + (row + kRowsAhead) * job.target_row;
       EDGECL_UNROLL
@@ -136,6 +155,15 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       }
     }
     float* line = to;
+    if (kStreams && kTargetStep == 0 && job.streamed) {
+      EDGECL_UNROLL
+      for (int r = 0; r < kRows; r++, line += target_pitch) {
+        keep_pointer(const_cast<const float*&>(line));
+        EDGECL_UNROLL
+        for (int c = 0; c < kColumns; c++) vstream(line + c * target_step, acc[r * kColumns + c]);
+      }
+      continue;
+    }
     EDGECL_UNROLL
     for (int r = 0; r < kRows; r++, line += target_pitch) {
       keep_pointer(const_cast<const float*&>(line));

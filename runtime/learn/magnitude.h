@@ -24,13 +24,21 @@ inline float largest_magnitude(const float* x, uint64_t n) {
   return result;
 }
 
-// True when every |x| <= limit (and none is NaN). Three integer operations a float on any vector unit: a third of the
-// time of the maximum where the unit has none.
+// True when every |x| <= limit (and none is NaN). Three integer operations a vector of 16 bytes, which every supported
+// CPU has: a third of the time of the maximum where the unit has none.
 inline bool magnitudes_within(const float* x, uint64_t n, float limit) {
+  typedef uint32_t Words __attribute__((vector_size(16)));
   uint32_t top;
   memcpy(&top, &limit, sizeof top);
-  uint32_t beyond = 0;
-  for (uint64_t i = 0; i < n; i++) {
+  Words vectors = {};
+  uint64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    Words bits;
+    memcpy(&bits, x + i, sizeof bits);
+    vectors |= top - (bits & 0x7fffffffu);
+  }
+  uint32_t beyond = vectors[0] | vectors[1] | vectors[2] | vectors[3];
+  for (; i < n; i++) {
     uint32_t bits;
     memcpy(&bits, x + i, sizeof bits);
     beyond |= top - (bits & 0x7fffffffu);

@@ -202,6 +202,17 @@ void equals_dense(Tests& tests, Rng& rng, const ConvProblem& p) {
 void sparse_cases(Tests& tests) {
   Rng rng(0x59);
   for (const ConvProblem& p : known_convs(false)) conv(tests, rng, p, rng.pick({0.05, 0.1, 0.25}));
+  // Weight gradients by tiles, with and without the lanes beyond 16, in bands and in pieces of them; targets large
+  // enough to go past the caches.
+  for (int batch : {16, 20, 32})
+    for (int size : {4, 8, 12})
+      for (int kernel : {1, 3, 5})
+        for (int stride : {1, 2})
+          conv(tests, rng, conv_problem(batch, 18, 6, size * stride, kernel, stride, kernel / 2), 0.2);
+  conv(tests, rng, conv_problem(20, 4, 200, 16, 1, 1, 0), 0.2);
+  conv(tests, rng, conv_problem(16, 3, 136, 16, 3, 1, 2, 1, 2), 0.1);
+  conv(tests, rng, conv_problem(16, 20, 32, 32, 3, 1, 1), 0.02);
+  conv(tests, rng, conv_problem(16, 32, 20, 32, 3, 1, 1), 0.02);
   for (int i = 0; i < tests.repeats(250, 2500); i++)
     conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), false),
          rng.pick({0.0, 0.02, 0.1, 0.1, 0.3, 0.6, 1.0}));
