@@ -43,7 +43,7 @@ GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCurso
   const SparsePattern& p = g.pattern;
   const bool split = plan.form == GatherForm::kSplit;
   const int64_t channel = split ? split_layout(g.h, g.w, kSplitSide).channel
-                                : pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes).channel;
+                                : pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, plan.lanes).channel;
   const int64_t group = static_cast<int64_t>(plan.group_blocks) * p.channel_block;
   const int64_t offsets = static_cast<int64_t>(p.channel_block) * p.taps;
   GatherScratch s;
@@ -80,6 +80,7 @@ struct PartialTarget {
   int64_t region_row,
       valid_row;  // kRows, kFlat: floats of a packed row of the region, and those that exist in the target
   int lanes;
+  int valid;  // kPixels: floats of a vector that exist
 };
 
 template <int kColumns>
@@ -87,7 +88,7 @@ EDGECL_INLINE void put_pixels(const SparseTileJob& job, int64_t row, const Parti
   float* to = job.target + row * job.target_row;
   for (int r = 0; r < t.rows; r++)
     for (int c = 0; c < t.columns; c++)
-      put(to + r * t.row_step + c * t.column_step, job.partial + (r * kColumns + c) * kVec, kVec, job.accumulate);
+      put(to + r * t.row_step + c * t.column_step, job.partial + (r * kColumns + c) * kVec, t.valid, job.accumulate);
 }
 
 // A run of the flattened region, a row of it at a time: as one piece where positions adjoin in the target, else
@@ -141,7 +142,7 @@ class RegionRunner {
       : g_(g),
         plan_(plan),
         scratch_(scratch),
-        layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, g.source.lanes)),
+        layout_(pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, plan.lanes)),
         split_(split_layout(g.h, g.w, kSplitSide)) {
     if (plan.form == GatherForm::kSplit) {
       fill_split_offsets(split_, g.h, g.w, g.kernel_w, g.pattern.taps, g.numbered, g.pattern.channel_block,
@@ -150,14 +151,14 @@ class RegionRunner {
       for (int c = 0; c < g.pattern.channel_block; c++)
         for (int m = 0; m < g.pattern.taps; m++)
           scratch.offset[c * g.pattern.taps + m] = static_cast<int32_t>(
-              c * layout_.channel + tap_offset(layout_, g.h, g.w, g.source.lanes, m / g.w.count, m % g.w.count));
+              c * layout_.channel + tap_offset(layout_, g.h, g.w, plan.lanes, m / g.w.count, m % g.w.count));
     } else {
-      fill_offsets(layout_, g.h, g.w, g.source.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block,
-                   scratch.offset);
+      fill_offsets(layout_, g.h, g.w, plan.lanes, g.kernel_w, g.pattern.taps, g.pattern.channel_block, scratch.offset);
     }
   }
 
-  // `next`: the region that comes after this one, or null; `next_group`: its group.
+  // `group`: of the batch, or (batch group, 16 lanes of it). `next`: the region that comes after this one, or null;
+  // `next_group`: its group.
   void run(int64_t group, const Region& region, int64_t row_begin, int64_t row_end, int64_t next_group,
            const Region* next) const {
     const SparsePattern& p = g_.pattern;
@@ -176,7 +177,7 @@ class RegionRunner {
     job.spill = scratch_.spill;
     job.activation = g_.activation;
     job.accumulate = g_.accumulate;
-    job.streamed = kStreams && !g_.accumulate && g_.target.size() >= kStreamedFloats &&
+    job.streamed = kStreams && !g_.accumulate && g_.target.lanes == 16 && g_.target.size() >= kStreamedFloats &&
                    reinterpret_cast<uintptr_t>(g_.target.data) % 64 == 0;
     job.target_row = g_.target.plane();
     job.partial = scratch_.partial;
@@ -188,7 +189,9 @@ class RegionRunner {
     t.lanes = g_.target.lanes;
     t.column_step = static_cast<int64_t>(g_.w.out_step) * t.lanes;
     t.row_step = static_cast<int64_t>(g_.h.out_step) * g_.target.width * t.lanes;
-    float* target = g_.target.data + group * g_.target.channels * g_.target.plane() +
+    t.valid = g_.target.lanes - lane_of(group);
+    float* target = g_.target.data + group / plan_.lane_groups * g_.target.channels * g_.target.plane() +
+                    lane_of(group) +
                     (static_cast<int64_t>(g_.h.out_first + region.row * g_.h.out_step) * g_.target.width +
                      g_.w.out_first + region.column * g_.w.out_step) *
                         t.lanes;
@@ -214,7 +217,7 @@ class RegionRunner {
       return pack_split(split_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end,
                         scratch_.packed);
     pack_channels(layout_, g_.h, g_.w, g_.source, source, region.row, region.column, channel_begin, channel_end,
-                  looks_ahead(), scratch_.packed);
+                  plan_.lanes == 16, looks_ahead(), scratch_.packed);
   }
 
   // A region is one tile.
@@ -243,22 +246,25 @@ class RegionRunner {
 
   void run_pixel_tiles(SparseTileJob& job, PartialTarget& t, const float* source, const Region& region,
                        const float* next_source, const Region* next, float* target) const {
+    const int lanes = t.valid;  // from the target's first on
     for (int i = 0; i < region.rows; i += plan_.tile_rows)
       for (int j = 0; j < region.columns; j += plan_.tile_columns) {
         t.rows = region.rows - i < plan_.tile_rows ? region.rows - i : plan_.tile_rows;
         t.columns = region.columns - j < plan_.tile_columns ? region.columns - j : plan_.tile_columns;
-        job.direct = t.rows == plan_.tile_rows && t.columns == plan_.tile_columns;
+        const bool whole = t.rows == plan_.tile_rows && t.columns == plan_.tile_columns;
         job.target_step = t.column_step;
         float* const tile_target = target + i * t.row_step + j * t.column_step;
         // The native vectors of the 16 lanes: one after the other over all passes, or, where a pass packs for itself,
         // together in each.
-        const int together = plan_.pack_all ? 1 : kParts;
-        for (int first = 0; first < kParts; first += together)
+        const int parts = lanes < 16 ? (lanes + kVec - 1) / kVec : kParts, together = plan_.pack_all ? 1 : parts;
+        for (int first = 0; first < parts; first += together)
           run_groups(job, source, region, next_source, next, i * layout_.pitch + j * 16, [&] {
             const float* const packed = job.packed;
             for (int s = first; s < first + together; s++) {
               job.packed = packed + s * kVec;
               job.target = tile_target + s * kVec;
+              t.valid = lanes - s * kVec < kVec ? lanes - s * kVec : kVec;
+              job.direct = whole && t.valid == kVec;
               job.spill = scratch_.spill + (s - first) * g_.pattern.rows * kTileFloats;
               run_pixel_tile(job, t);
             }
@@ -333,16 +339,17 @@ class RegionRunner {
     }
   }
 
+  int lane_of(int64_t group) const { return static_cast<int>(group % plan_.lane_groups) * 16; }
   const float* source_of(int64_t group) const {
-    return g_.source.data + group * g_.source.channels * g_.source.plane();
+    return g_.source.data + group / plan_.lane_groups * g_.source.channels * g_.source.plane() + lane_of(group);
   }
 
   // Lets the rows of the coming pass ask for channels [begin, end) of a region.
   void look_ahead(SourceAhead* ahead, const Region& region, const float* source, int64_t begin, int64_t end,
                   int64_t rows) const {
     ahead->line = scratch_.line;
-    ahead->lines =
-        source_lines(layout_, g_.h, g_.w, g_.source.height, g_.source.width, region.row, region.column, scratch_.line);
+    ahead->lines = source_lines(layout_, g_.h, g_.w, g_.source.height, g_.source.width, g_.source.lanes, region.row,
+                                region.column, scratch_.line);
     ahead->aim(source, g_.source.plane(), begin, end, rows);
   }
 
@@ -388,7 +395,7 @@ void run_gather(const Gather& g, const GatherPlan& plan, const GatherScratch& sc
   const int64_t across = (g.w.out + plan.region_columns - 1) / plan.region_columns;
   const int64_t rows = g.pattern.rows;
   int64_t begin, end;
-  share(g.source.groups * down * across * rows, part, n_parts, &begin, &end);
+  share(g.source.groups * plan.lane_groups * down * across * rows, part, n_parts, &begin, &end);
   if (begin == end) return;
   const auto region_at = [&](int64_t place) {
     Region r;

@@ -404,8 +404,8 @@ class GradientRunner {
     const float* dy = a_.dy.data + g * a_.dy.channels * a_.dy.plane();
     const float* x = a_.x.data + g * a_.x.channels * a_.x.plane();
     each_group([&](int64_t channel, int64_t channel_end, int64_t b, int64_t b_end) {
-      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end, false,
-                    scratch_.packed);
+      pack_channels(plan_.layout, plan_.h, plan_.w, a_.x, x, static_cast<int>(row), 0, channel, channel_end,
+                    a_.x.lanes == 16, false, scratch_.packed);
       for (int64_t q = q_begin; q < q_end; q++) {
         const int64_t f = q * kBlockFloats, left = a_.dy.plane() - f;
         job_.floats = left < kBlockFloats ? static_cast<int>(left) : kBlockFloats;
@@ -441,8 +441,8 @@ class GradientRunner {
         if (dy.lanes == kSplitLanes)
           pack_split(plan_.split, plan_.h, plan_.w, x, source, row, column, channel, channel_end, scratch_.packed);
         else
-          pack_channels(plan_.layout, plan_.h, plan_.w, x, source, row, column, channel, channel_end, false,
-                        scratch_.packed);
+          pack_channels(plan_.layout, plan_.h, plan_.w, x, source, row, column, channel, channel_end, x.lanes == 16,
+                        false, scratch_.packed);
         for (int t = 0; t < plan_.region_blocks; t++) {
           job_.first = i == 0 && t == 0;
           job_.dy = whole ? band : scratch_.gathered + t * tile;

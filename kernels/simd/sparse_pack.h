@@ -35,12 +35,12 @@ EDGECL_INLINE void copy16(float* to, const float* from, int n, int64_t step) {
   for (int j = 0; j < n; j++) store16(to + j * 16, load16(from + j * step));
 }
 
-// One plane with 16 lanes. `ahead`: floats to the plane that will be packed next, whose lines are asked for on the way,
-// or 0.
+// 16 lanes of a plane of `lanes` a position. `ahead`: floats to the plane that will be packed next, whose lines are
+// asked for on the way, or 0.
 EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const Axis& w, const float* plane, int height,
-                                int width, int row, int column, int64_t ahead, float* packed) {
+                                int width, int lanes, int row, int column, int64_t ahead, float* packed) {
   const int columns = static_cast<int>(layout.pitch / 16);
-  const int64_t step = static_cast<int64_t>(w.step) * 16;
+  const int64_t step = static_cast<int64_t>(w.step) * lanes;
   for (int cw = 0; cw < w.classes; cw++) {
     const PackColumns c = pack_columns(w, cw, column, columns, width);
     for (int ch = 0; ch < h.classes; ch++) {
@@ -48,7 +48,7 @@ EDGECL_INLINE void pack_plane16(const PackLayout& layout, const Axis& h, const A
       for (int i = 0; i < layout.class_rows; i++, source += h.step, packed += layout.pitch) {
         const bool outside = source < 0 || source >= height;
         const int low = outside ? columns : c.low, high = outside ? columns : c.high;
-        const float* from = plane + (static_cast<int64_t>(source) * width + c.first) * 16;
+        const float* from = plane + (static_cast<int64_t>(source) * width + c.first) * lanes;
         for (int j = 0; j < low; j++) store16(packed + j * 16, zero16());
         if (ahead == 0) {
           copy16(packed + low * 16, from + low * step, high - low, step);
@@ -68,8 +68,8 @@ constexpr int kLinesAhead = 256;
 
 // Offsets of the cache lines that pack_plane16 reads of a plane, from the plane's start. Of a larger region
 // the rest is left to the hardware.
-static inline int source_lines(const PackLayout& layout, const Axis& h, const Axis& w, int height, int width, int row,
-                               int column, int32_t* line) {
+static inline int source_lines(const PackLayout& layout, const Axis& h, const Axis& w, int height, int width, int lanes,
+                               int row, int column, int32_t* line) {
   const int columns = static_cast<int>(layout.pitch / 16);
   int n = 0;
   for (int cw = 0; cw < w.classes; cw++) {
@@ -79,7 +79,7 @@ static inline int source_lines(const PackLayout& layout, const Axis& h, const Ax
       for (int i = 0; i < layout.class_rows; i++, source += h.step) {
         if (source < 0 || source >= height) continue;
         for (int j = c.low; j < c.high && n < kLinesAhead; j++)
-          line[n++] = (source * width + c.first + j * w.step) * 16;
+          line[n++] = (source * width + c.first + j * w.step) * lanes;
       }
     }
   }
@@ -115,15 +115,16 @@ struct SourceAhead {
   }
 };
 
-// Channels [begin, end) of the source planes at `source` (of channel 0). `asked`: their lines were asked for before.
+// Channels [begin, end) of the source planes at `source` (of channel 0). `sixteen`: 16 lanes from there on alone.
+// `asked`: their lines were asked for before.
 static inline void pack_channels(const PackLayout& layout, const Axis& h, const Axis& w, const Tensor& source_shape,
-                                 const float* source, int row, int column, int64_t begin, int64_t end, bool asked,
-                                 float* packed) {
+                                 const float* source, int row, int column, int64_t begin, int64_t end, bool sixteen,
+                                 bool asked, float* packed) {
   const int64_t plane = source_shape.plane();
   const int height = source_shape.height, width = source_shape.width, lanes = source_shape.lanes;
   for (int64_t c = begin; c < end; c++, packed += layout.channel) {
-    if (lanes == 16)
-      pack_plane16(layout, h, w, source + c * plane, height, width, row, column, asked ? 0 : plane, packed);
+    if (sixteen)
+      pack_plane16(layout, h, w, source + c * plane, height, width, lanes, row, column, asked ? 0 : plane, packed);
     else
       pack_plane(layout, h, w, source + c * plane, height, width, lanes, row, column, packed);
   }

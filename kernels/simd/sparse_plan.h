@@ -26,13 +26,16 @@ constexpr int64_t kNearFloats = 512 * 1024;         // a source up to this size 
 // shifted by the tap).
 enum class GatherForm : uint8_t {
   kSplit,   // 20 lanes and registers of 16 floats: sparse_split.h
-  kPixels,  // 16 lanes: a tile is rows x columns of positions, a vector never leaves its position
+  kPixels,  // a tile is rows x columns of positions with 16 lanes each, a vector never leaves its position; more lanes
+            // are taken 16 at a time
   kRows,    // any lanes: a tile is rows x vectors; each tap column has its own packed copy, so that vectors run along a
             // row of the region
   kFlat     // the same copies; a tile is a run of vectors over the flattened region, rows without a gap
 };
 struct GatherPlan {
   GatherForm form;
+  int lanes;                    // of a packed position
+  int lane_groups;              // kPixels: the batch's lanes are taken in so many turns
   int tile_rows, tile_columns;  // positions; kRows: rows and vectors
   int region_rows, region_columns;
   int group_blocks;  // channel blocks that one pass over the rows takes
@@ -53,6 +56,8 @@ static inline int limit(int64_t v, int64_t lo, int64_t hi) {
 // will be run.
 static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int channels, int channel_block) {
   GatherPlan p = {};
+  p.lanes = lanes;
+  p.lane_groups = 1;
   const int n_blocks = (channels + channel_block - 1) / channel_block;
   const int64_t row_floats = static_cast<int64_t>(w->out) * lanes, row_vectors = (row_floats + kVec - 1) / kVec;
   const int64_t flat_vectors = (h.out * row_floats + kVec - 1) / kVec;
@@ -64,7 +69,8 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   }
   int rows = 1, columns = 1;  // positions of a tile
   int64_t best = -1;
-  for (int r = 4; r >= 1 && lanes == 16; r /= 2) {
+  const int lane_groups = (lanes + 15) / 16;
+  for (int r = 4; r >= 1 && lanes >= 16; r /= 2) {
     const int c = kSparseTile / r;
     const int64_t cost = static_cast<int64_t>((h.out + r - 1) / r) * ((w->out + c - 1) / c);
     if (best >= 0 && cost >= best) continue;
@@ -74,6 +80,14 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   }
   // The flat form reads more cells per channel, so that it must save a fifth of the vectors.
   p.form = lanes == 16 && best * kSparseTile * kParts * 4 <= flat_vectors * 5 ? GatherForm::kPixels : GatherForm::kFlat;
+  // Tiles of vectors that do not end where a position ends would each need all columns of their rows packed.
+  if (lanes > 16 && (kSparseTile / kSparseRows * kVec) % lanes != 0 &&
+      ((kSparseTile / kSparseRows + 1) * kVec) % lanes != 0 &&
+      best * kSparseTile * kParts * lane_groups * 2 <= flat_vectors * 3) {
+    p.form = GatherForm::kPixels;
+    p.lanes = lanes = 16;
+    p.lane_groups = lane_groups;
+  }
   p.tile_rows = rows;
   p.tile_columns = columns;
   if (p.form != GatherForm::kPixels) {

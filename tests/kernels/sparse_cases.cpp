@@ -209,6 +209,12 @@ void sparse_cases(Tests& tests) {
       for (int kernel : {1, 3, 5})
         for (int stride : {1, 2})
           conv(tests, rng, conv_problem(batch, 18, 6, size * stride, kernel, stride, kernel / 2), 0.2);
+  // More than 16 lanes that are no multiple of a tile: 16 of them at a time, the last ones in part.
+  for (int batch : {17, 24, 30, 47})
+    for (int size : {4, 9})
+      for (int kernel : {1, 3})
+        for (int stride : {1, 2})
+          conv(tests, rng, conv_problem(batch, 21, 6, size * stride, kernel, stride, kernel / 2), 0.2);
   conv(tests, rng, conv_problem(20, 4, 200, 16, 1, 1, 0), 0.2);
   conv(tests, rng, conv_problem(16, 3, 136, 16, 3, 1, 2, 1, 2), 0.1);
   conv(tests, rng, conv_problem(16, 20, 32, 32, 3, 1, 1), 0.02);
