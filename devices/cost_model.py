@@ -30,8 +30,8 @@ OVERHEAD_SECONDS = 2e-6  # a call of a kernel: argument checks, tile loop set-up
 # output, so half of the instructions are loads. The others are what `edgecl bench` measured on x86-64-v4, one thread,
 # 2026-11-22, against dense convolutions there; that they carry over to the boards is an assumption.
 DEPTHWISE_SHARE = 0.5
-SPARSE_SHARE = {"conv": (0.22, 0.45), "linear": (0.05, 0.39)}  # at 1 row; at 16 rows and more; a straight line between
-BACKWARD_SHARE = {"dense": 0.65, "sparse": 0.5}
+SPARSE_SHARE = {"conv": (0.35, 0.65), "linear": (0.04, 0.6)}  # at 1 row; at 16 rows and more; a straight line between
+BACKWARD_SHARE = {"dense": 0.85, "sparse": 0.8}
 
 
 @dataclass(frozen=True)

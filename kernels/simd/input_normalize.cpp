@@ -9,6 +9,7 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr int kTable = 256;
+constexpr int64_t kAhead = 64;  // raw numbers of a row that are asked for ahead: more rows than a CPU follows by itself
 
 EDGECL_INLINE float normalised(const InputArgs& a, int64_t c, float raw) {
   const float scaled = raw * a.scale;
@@ -82,6 +83,8 @@ EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p, int n)
     vstore_n(out, (load_raw(rows[0] + p, n) * scale - mean) * factor, n);
     return;
   }
+  if (p % kAhead == 0)
+    for (int64_t l = 0; l < lanes; l++) __builtin_prefetch(rows[l] + p + kAhead);
   for (int64_t l = 0; l < lanes; l += kVec) {
     const int count = static_cast<int>(lanes - l < kVec ? lanes - l : kVec);
     vec t[kVec];

@@ -11,10 +11,12 @@ namespace {
 
 constexpr TapOffset kOneTap = {0, 0};
 constexpr int kTransposeCost = 40;     // percent
+constexpr int kFewOutputs = 16;        // transposing weights of fewer is slow: then it pays only for very small batches
 constexpr int64_t kInputBlock = 64;    // inputs whose weights are transposed at once
 constexpr int64_t kOutputBlock = 512;  // outputs of these
 
 bool by_batch(const LinearBackwardDataArgs& a) {
+  if (a.dy.channels < kFewOutputs && a.dx.lanes >= 8) return true;
   return batch_in_lanes(a.dx.lanes, a.dx.channels, kTransposeCost);
 }
 

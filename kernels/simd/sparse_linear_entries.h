@@ -111,23 +111,24 @@ EDGECL_INLINE __mmask16 chosen_entries(const uint8_t* flags, int n) {
   return _mm_test_epi8_mask(f, f);
 }
 #endif
-// Writes the indices of those of n entries whose flags are not 0 to `list`; returns how many. Up to 15 more places are
-// written.
-EDGECL_INLINE int list_selected(const uint16_t* index, const uint8_t* flags, int n, uint32_t* list) {
+// Writes the indices of those of n entries whose flags are not 0 (null: of all) to `list`; returns how many. Up to 15
+// more places are written.
+EDGECL_INLINE int list_entries(const uint16_t* index, const uint8_t* flags, int n, uint16_t* list) {
   int count = 0;
 #if defined(__AVX512F__)
-  for (int i = 0; i < n; i += 16) {
+  for (int i = 0; i < n && flags; i += 16) {
     const __mmask16 chosen = chosen_entries(flags + i, n - i);
-    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)(index + i)));
-    _mm512_storeu_si512(list + count, _mm512_maskz_compress_epi32(chosen, wide));
+    const __m512i wide = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256((const __m256i*)(index + i)));
+    const __m256i narrow = _mm512_maskz_cvtepi32_epi16(0xffff, _mm512_maskz_compress_epi32(chosen, wide));
+    _mm256_storeu_si256((__m256i*)(list + count), narrow);
     count += __builtin_popcount(chosen);
   }
-#else
+  if (flags) return count;
+#endif
   for (int i = 0; i < n; i++) {
     list[count] = index[i];
-    count += flags[i] != 0;
+    count += flags == nullptr || flags[i] != 0;
   }
-#endif
   return count;
 }
 // out[i] = the next of `sums` where flags[i] is not 0, else +0. Up to 16 more of the sums are read.

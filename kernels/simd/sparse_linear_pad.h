@@ -24,7 +24,7 @@ struct WholeLane {
   typedef __m128 Four;
   EDGECL_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
   EDGECL_INLINE T lane_of(Four w, int j) {
-    return (T)_mm512_permutexvar_ps(_mm512_set1_epi32(j), _mm512_castps128_ps512(w));
+    return (T)_mm512_maskz_permutexvar_ps(0xffff, _mm512_set1_epi32(j), _mm512_castps128_ps512(w));
   }
 #elif defined(__AVX2__)
   typedef __m128 Four;
@@ -51,7 +51,7 @@ struct HalfLane {
   EDGECL_INLINE void store(float* p, T v) { memcpy(p, &v, sizeof v); }
   EDGECL_INLINE T load_n(const float* p, int n) { return (T)_mm256_maskz_loadu_ps((__mmask8)((1u << n) - 1u), p); }
   EDGECL_INLINE void store_n(float* p, T v, int n) { _mm256_mask_storeu_ps(p, (__mmask8)((1u << n) - 1u), (__m256)v); }
-  EDGECL_INLINE T half_of(vec v) { return (T)_mm512_castps512_ps256((__m512)v); }
+  EDGECL_INLINE T half_of(vec v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
   EDGECL_INLINE T fma(T a, T b, T c) { return (T)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 };
 #else

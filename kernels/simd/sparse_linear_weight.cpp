@@ -11,8 +11,7 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-constexpr int kWindow = 512;  // entries whose rows are looked up at once
-constexpr int kLongRow = 12;  // entries of a row and channel block on average from which dY stays in registers
+constexpr int kWindow = 512;  // entries of a row that are taken at once
 
 struct LinearWeight {
   const SparseLinearBackwardWeightArgs& args;
@@ -40,113 +39,65 @@ struct BlockOperands {
   int64_t pitch, vectors;
 };
 
-// Lane i: the sum over the batch rows of dY(i, v) * x(i)[v].
+// Lane i: the sum over the batch rows of dY(v) * x(i)[v].
 template <int kVectors, class X, class Dy>
 EDGECL_INLINE SumVec products(int64_t vectors, X x, Dy dy) {
-  struct Entry {
-    const float* x;
-    int i;
-  };
   return bundle_sum<kVectors>(
       vectors,
       [=](int i) __attribute__((always_inline)) {
         const float* from = x(i);
         keep_pointer(from);
-        return Entry{from, i};
+        return from;
       },
-      [=](Entry e, int64_t v) __attribute__((always_inline)) { return dy(e.i, v) * HalfLane::load(e.x + v * kSum); },
-      [=](SumVec acc, Entry e, int64_t v)
-          __attribute__((always_inline)) { return HalfLane::fma(dy(e.i, v), HalfLane::load(e.x + v * kSum), acc); });
+      [=](const float* from, int64_t v)
+          __attribute__((always_inline)) { return dy(v) * HalfLane::load(from + v * kSum); },
+      [=](SumVec acc, const float* from, int64_t v)
+          __attribute__((always_inline)) { return HalfLane::fma(dy(v), HalfLane::load(from + v * kSum), acc); });
 }
 
-// Walks the rows of a channel block: fills places of row_of (which has room for 32 more) with dY offsets of the entries
-// [k, k + n). `row` is the one of entry k, and afterwards of entry k + n.
-int64_t fill_rows(const uint32_t* row_start, int64_t row, uint32_t k, int n, uint32_t pitch, uint32_t* row_of) {
-  for (int done = 0;;) {
-    const int64_t left = static_cast<int64_t>(row_start[row + 1]) - k;
-    const int end = left < n ? static_cast<int>(left) : n;
-    const ivec offset = static_cast<int32_t>(row * pitch) - (ivec){};
-    for (int i = 0; i < 32; i += kVec) memcpy(row_of + done + i, &offset, sizeof offset);
-    for (int i = done + 32; i < end; i += kVec) memcpy(row_of + i, &offset, sizeof offset);
-    if (left >= n) return row;
-    done = end;
-    row++;
-  }
-}
-
-// Entries [begin, end) of one channel block where rows are short; `row` is the one of the first. Bundles keep to no
-// row; the last one of a window may compute entries once more.
+// Entries [begin, end) of one channel block, row by row, with dY of the row in registers; `row` is the one of the
+// first.
 template <int kVectors>
-void scattered_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row,
-                       uint32_t begin, uint32_t end) {
-  const int64_t pitch = kVectors > 0 ? kVectors * kSum : o.pitch;
-  const float *x = o.x, *dy = o.dy;
-  uint32_t row_of[kWindow + 32];
-  for (uint32_t k = begin; k < end; k += kWindow) {
-    const int n = static_cast<int>(end - k < kWindow ? end - k : kWindow);
-    row = fill_rows(row_start, row, k, n, static_cast<uint32_t>(w.pitch), row_of);
-    uint16_t few[kSum];
-    for (int i = 0; n < kSum && i < kSum; i++) {
-      few[i] = o.index[k + static_cast<uint32_t>(i < n ? i : n - 1)];
-      if (i >= n) row_of[i] = row_of[n - 1];
-    }
-    for (int j = 0; j < n; j += kSum) {
-      const int at = n < kSum ? 0 : j + kSum <= n ? j : n - kSum;
-      const uint16_t* index = n < kSum ? few : o.index + k + at;
-      const uint32_t* offset = row_of + at;
-      const auto dy_of = [=](int i, int64_t v)
-                             __attribute__((always_inline)) { return HalfLane::load(dy + offset[i] + v * kSum); };
-      const auto x_of = [=](int i) __attribute__((always_inline)) { return x + index[i] * pitch; };
-      const SumVec sums = products<kVectors>(o.vectors, x_of, dy_of);
-      HalfLane::store_n(w.args.dvalue + k + at, sums, n < kSum ? n : kSum);
-    }
-  }
-}
-
-// The same row by row, with dY of the row in registers.
-template <int kVectors>
-void row_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row, uint32_t begin,
-                 uint32_t end) {
+void block_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row,
+                   uint32_t begin, uint32_t end) {
   const int64_t pitch = kVectors > 0 ? kVectors * kSum : o.pitch;
   const float* x = o.x;
   const uint8_t* selected = w.args.selected;
-  float* dvalue = w.args.dvalue;
-  uint32_t list[kWindow + 16];
+  uint16_t list[kWindow + 16];
   float sums[kWindow + 16];
   for (uint32_t k = begin; k < end;) {
     while (row_start[row + 1] <= k) row++;
     uint32_t row_end = row_start[row + 1] < end ? row_start[row + 1] : end;
     if (row_end - k > kWindow) row_end = k + kWindow;
-    const int n = static_cast<int>(row_end - k);
     const float* from = o.dy + row * w.pitch;
     SumVec dy[kVectors > 0 ? kVectors : 1];
     EDGECL_UNROLL
     for (int v = 0; v < kVectors; v++) dy[v] = HalfLane::load(from + v * kSum);
-    const auto bundle = [&](const auto* index) __attribute__((always_inline)) {
-      const auto dy_of = [&](int, int64_t v) __attribute__((always_inline)) {
-        return kVectors > 0 ? dy[v] : HalfLane::load(from + v * kSum);
-      };
-      const auto x_of = [=](int i) __attribute__((always_inline)) { return x + index[i] * pitch; };
-      return products<kVectors>(o.vectors, x_of, dy_of);
+    const auto dy_of = [&](int64_t v) __attribute__((always_inline)) {
+      return kVectors > 0 ? dy[v] : HalfLane::load(from + v * kSum);
     };
-    if (selected || n < kSum) {
-      int count = n;
-      if (selected)
-        count = list_selected(o.index + k, selected + k, n, list);
-      else
-        for (int i = 0; i < n; i++) list[i] = o.index[k + static_cast<uint32_t>(i)];
+    // Bundles of all entries write on behind the row, where the next one will, and read the indices there; the last
+    // ones of a pattern have none behind them.
+    const uint16_t* index = o.index + k;
+    float* out = w.args.dvalue + k;
+    int count = static_cast<int>(row_end - k);
+    if (selected || row_end + kSum > w.args.pattern.nnz) {
+      count = list_entries(index, selected ? selected + k : nullptr, count, list);
       for (int i = 0; i < kSum; i++) list[count + i] = 0;  // any channel will do
-      for (int j = 0; j < count; j += kSum) HalfLane::store(sums + j, bundle(list + j));
-      if (selected)
-        spread_selected(sums, selected + k, n, dvalue + k);
-      else
-        memcpy(dvalue + k, sums, static_cast<size_t>(n) * sizeof(float));
-    } else {
-      for (int j = 0; j < n; j += kSum) {  // the last bundle may compute entries once more
-        const uint32_t at = k + static_cast<uint32_t>(j + kSum <= n ? j : n - kSum);
-        HalfLane::store(dvalue + at, bundle(o.index + at));
-      }
+      index = list;
     }
+    if (selected) out = sums;
+    for (int j = 0; j < count; j += kSum) {
+      const uint16_t* bundle = index + j;
+      const SumVec sum = products<kVectors>(
+          o.vectors, [=](int i) __attribute__((always_inline)) { return x + bundle[i] * pitch; }, dy_of);
+      const int64_t left = selected ? kSum : static_cast<int64_t>(end) - k - j;
+      if (left >= kSum)
+        HalfLane::store(out + j, sum);
+      else
+        HalfLane::store_n(out + j, sum, static_cast<int>(left));
+    }
+    if (selected) spread_selected(sums, selected + k, static_cast<int>(row_end - k), w.args.dvalue + k);
     k = row_end;
   }
 }
@@ -173,15 +124,6 @@ void single_row_entries(const LinearWeight& w, const float* x, const uint32_t* r
     }
     for (; k < row_end; k++) dvalue[k] = dy * x[index[k]] + 0.0f;
   }
-}
-
-template <int kVectors>
-void block_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t* row_start, int64_t row,
-                   uint32_t begin, uint32_t end) {
-  const SparsePattern& p = w.args.pattern;
-  if (kVectors > 4 || w.args.selected || p.nnz >= static_cast<int64_t>(kLongRow) * p.rows * p.n_blocks)
-    return row_entries<kVectors>(w, o, row_start, row, begin, end);
-  scattered_entries<kVectors>(w, o, row_start, row, begin, end);
 }
 
 // The part of the entries [begin, end) that lies in channel block b.

@@ -52,20 +52,23 @@ void sparse_transpose(const SparsePattern& forward, uint32_t* row_start, uint16_
   const int32_t block = sparse_channel_block(forward.rows, taps);
   const int64_t n_units = static_cast<int64_t>((forward.rows + block - 1) / block) * rows;
   for (int64_t u = 0; u <= n_units; u++) row_start[u] = 0;
+  // index / taps without a division: exact for indices below 2^16 and up to kMaxTaps taps.
+  const uint64_t inverse = (1ull << 32) / static_cast<uint32_t>(taps) + 1;
   // The forward order visits, for one input channel, output channels and taps ascending: a stable count sort is all
   // that is needed.
   for (int pass = 0; pass < 2; pass++) {
     for (int32_t b = 0; b < forward.n_blocks; b++)
       for (int32_t r = 0; r < forward.rows; r++) {
         const int64_t unit = static_cast<int64_t>(b) * forward.rows + r;
+        uint32_t* start = row_start + static_cast<int64_t>(r / block) * rows + b * forward.channel_block;
+        const uint32_t first = static_cast<uint32_t>(r % block * taps);
         for (uint32_t k = forward.row_start[unit]; k < forward.row_start[unit + 1]; k++) {
-          const int32_t channel = b * forward.channel_block + forward.index[k] / taps, tap = forward.index[k] % taps;
-          const int64_t to = static_cast<int64_t>(r / block) * rows + channel;
+          const uint32_t channel = static_cast<uint32_t>(forward.index[k] * inverse >> 32);
           if (pass == 0) {
-            row_start[to + 1]++;
+            start[channel + 1]++;
           } else {
-            const uint32_t place = row_start[to]++;
-            index[place] = static_cast<uint16_t>(r % block * taps + tap);
+            const uint32_t place = start[channel]++;
+            index[place] = static_cast<uint16_t>(first + forward.index[k] - channel * static_cast<uint32_t>(taps));
             source[place] = k;
           }
         }

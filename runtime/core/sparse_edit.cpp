@@ -42,31 +42,48 @@ void each_descending(const uint64_t* words, uint64_t n_words, const Visit& visit
   }
 }
 
+// The first of the ascending entries [begin, end) that is not below `place`; `end` if there is none.
+uint32_t first_at_or_after(const uint16_t* index, uint32_t begin, uint32_t end, uint32_t place) {
+  if (begin == end) return end;
+  for (uint32_t n = end - begin; n > 1;) {  // as many rounds for every place: nothing to guess wrong
+    const uint32_t half = n / 2;
+    begin = index[begin + half - 1] < place ? begin + half : begin;
+    n -= half;
+  }
+  return begin + (index[begin] < place ? 1 : 0);
+}
+
+// Moves entries [begin, end) to `to` and on, further back.
+void move_entries(ParamBuffers* param, uint32_t begin, uint32_t end, uint32_t to) {
+  const size_t n = end - begin;
+  memmove(own_index(param) + to, param->pattern.index + begin, n * sizeof(uint16_t));
+  memmove(param->value + to, param->value + begin, n * sizeof(float));
+  if (param->velocity) memmove(param->velocity + to, param->velocity + begin, n * sizeof(float));
+}
+
 }  // namespace
 
-void positions_of(const SparsePattern& pattern, uint64_t* words) {
-  memset(words, 0, static_cast<size_t>(position_words(pattern)) * sizeof(uint64_t));
-  const uint32_t width = position_width(pattern);
-  for (int64_t unit = 0; unit < n_units(pattern); unit++) {
-    const uint32_t base = static_cast<uint32_t>(unit) * width;
-    for (uint32_t k = pattern.row_start[unit]; k < pattern.row_start[unit + 1]; k++)
-      add_position(words, base + pattern.index[k]);
-  }
+bool stores_position(const SparsePattern& pattern, uint32_t key) {
+  const uint32_t width = position_width(pattern), place = key % width;
+  const uint32_t* start = pattern.row_start + key / width;
+  const uint32_t at = first_at_or_after(pattern.index, start[0], start[1], place);
+  return at < start[1] && pattern.index[at] == place;
 }
 
 void drop_entries(ParamBuffers* param, const uint8_t* keep) {
   uint32_t* const start = own_starts(param);
   uint16_t* const index = own_index(param);
+  float *const value = param->value, *const velocity = param->velocity;
   uint32_t to = 0, from = 0;
   for (int64_t unit = 0; unit < n_units(param->pattern); unit++) {
     const uint32_t end = start[unit + 1];
     start[unit] = to;
+    // What is dropped is written and then written over: a branch would be guessed wrong too often.
     for (; from < end; from++) {
-      if (keep[from] == 0) continue;
       index[to] = index[from];
-      param->value[to] = param->value[from];
-      if (param->velocity) param->velocity[to] = param->velocity[from];
-      to++;
+      value[to] = value[from];
+      if (velocity) velocity[to] = velocity[from];
+      to += keep[from] != 0;
     }
   }
   start[n_units(param->pattern)] = to;
@@ -78,28 +95,23 @@ void grow_entries(ParamBuffers* param, const uint64_t* words) {
   uint16_t* const index = own_index(param);
   const uint64_t n_words = position_words(param->pattern);
   const uint32_t width = position_width(param->pattern);
-  // From the back, so that an entry is never written over before it was moved.
-  uint32_t to = count_bits(words, n_words), from = static_cast<uint32_t>(param->n);
-  const uint32_t total = to;
-  int64_t unit = n_units(param->pattern);  // start[unit] is the last boundary written
-  start[unit] = total;
-  uint32_t unit_begin = unit > 0 ? start[unit - 1] : 0;  // of unit - 1, before the change
+  // From the back, so that an entry is never written over before it was moved. Entries from `moved` on have been, and
+  // `left` new ones are still to be placed; boundaries above `unit` are those after the change.
+  uint32_t left = count_bits(words, n_words), moved = static_cast<uint32_t>(param->n);
+  const uint32_t total = moved + left;
+  int64_t unit = n_units(param->pattern);
   each_descending(words, n_words, [&](uint32_t key) {
-    const int64_t of_key = key / width;
-    while (unit - 1 > of_key) {
-      unit--;
-      start[unit] = to;
-      unit_begin = start[unit - 1];
-    }
+    for (; unit > key / width; unit--) start[unit] += left;
+    const uint32_t own_end = start[unit + 1] - left;
     const uint16_t place = static_cast<uint16_t>(key % width);
-    to--;
-    const bool stored = from > unit_begin && index[from - 1] == place;
-    if (stored) from--;
-    index[to] = place;
-    param->value[to] = stored ? param->value[from] : 0.0f;
-    if (param->velocity) param->velocity[to] = stored ? param->velocity[from] : 0.0f;
+    const uint32_t at = first_at_or_after(index, start[unit], own_end < moved ? own_end : moved, place);
+    move_entries(param, at, moved, at + left);
+    moved = at;
+    left--;
+    index[at + left] = place;
+    param->value[at + left] = 0.0f;
+    if (param->velocity) param->velocity[at + left] = 0.0f;
   });
-  while (unit > 0) start[--unit] = to;
   set_nnz(param, total);
 }
 

@@ -33,14 +33,14 @@ inline bool has_position(const uint64_t* words, uint32_t key) {
 inline void add_position(uint64_t* words, uint32_t key) {
   words[key / 64] |= 1ull << (key % 64);
 }
-// The stored entries of a pattern as bits. O(keys / 64 + nnz).
-void positions_of(const SparsePattern& pattern, uint64_t* words);
+// Whether the pattern stores the position. O(log entries of the unit).
+bool stores_position(const SparsePattern& pattern, uint32_t key);
 
 // Removes entries with keep[k] == 0; values and velocities stay with their weight. The transposed pattern is stale
 // until rebuild_transposed. O(nnz).
 void drop_entries(ParamBuffers* param, const uint8_t* keep);
-// Gives the parameter the entries of `words`, which must hold all that it has and no more than its capacity; those that
-// are new get value and velocity +0. Also stale afterwards. O(keys / 64 + nnz).
+// Adds the entries of `words`, none of which it may have already, and no more than fit its capacity; they get value and
+// velocity +0. Also stale afterwards. O(keys / 64 + nnz).
 void grow_entries(ParamBuffers* param, const uint64_t* words);
 // Gives a parameter a structure key by key: ascending, at most its capacity. Values are the caller's to set.
 class StructureWriter {

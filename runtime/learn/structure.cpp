@@ -3,6 +3,7 @@
 #include "runtime/learn/structure.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "runtime/core/bundle_recipe.h"
 #include "runtime/core/executor_ops.h"
@@ -29,26 +30,60 @@ uint32_t update_after(const format::SparsityRecord& sparsity, uint64_t steps) {
 void write_importance(const SessionConfig& config, const StructureRule& rule, const ParamBuffers& param,
                       const float* current) {
   const float a = config.sparsity.importance_current, b = config.sparsity.importance_replay;
-  for (uint64_t k = 0; k < param.n; k++) {
-    const float g = param.gradient[k], w = fabsf(param.value[k]);
-    if (!rule.importance_reads_gradient) {
-      param.gradient[k] = w;
-    } else if (current) {
-      param.gradient[k] = w + a * fabsf(current[k]) + b * fabsf(g - current[k]);
-    } else {
-      param.gradient[k] = w + a * fabsf(g);
-    }
+  const float* value = param.value;
+  float* g = param.gradient;
+  if (!rule.importance_reads_gradient) {
+    for (uint64_t k = 0; k < param.n; k++) g[k] = fabsf(value[k]);
+  } else if (current) {
+    for (uint64_t k = 0; k < param.n; k++)
+      g[k] = fabsf(value[k]) + a * fabsf(current[k]) + b * fabsf(g[k] - current[k]);
+  } else {
+    for (uint64_t k = 0; k < param.n; k++) g[k] = fabsf(value[k]) + a * fabsf(g[k]);
   }
 }
 
-// Adds n random positions that `words` lacks: uniform over all sets of n. Precondition: there are as many.
-void add_random(const SparsePattern& pattern, RandomStream* random, uint32_t n, uint64_t* words) {
+// The words of a RandomStream, which makes four at once, one after the other.
+class RandomWords {
+ public:
+  explicit RandomWords(const RandomStream& stream) : stream_(stream) {}
+  // As RandomStream::bounded.
+  uint32_t bounded(uint32_t bound) {
+    uint64_t product = static_cast<uint64_t>(next()) * bound;
+    if (static_cast<uint32_t>(product) < bound) {
+      const uint32_t threshold = (0u - bound) % bound;
+      while (static_cast<uint32_t>(product) < threshold) product = static_cast<uint64_t>(next()) * bound;
+    }
+    return static_cast<uint32_t>(product >> 32);
+  }
+
+ private:
+  uint32_t next() {
+    const uint32_t at = static_cast<uint32_t>(stream_.position++ & 3);
+    if (at == 0) refill();
+    return words_[at];
+  }
+  __attribute__((noinline)) void refill() {
+    const uint64_t block = stream_.position >> 2;
+    const uint32_t counter[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                                 static_cast<uint32_t>(stream_.stream), static_cast<uint32_t>(stream_.stream >> 32)};
+    const uint32_t key[2] = {static_cast<uint32_t>(stream_.seed), static_cast<uint32_t>(stream_.seed >> 32)};
+    philox4x32_10(counter, key, words_);
+  }
+
+  RandomStream stream_;  // from its first word on
+  uint32_t words_[4];
+};
+
+// Adds n random positions that neither `words` nor the pattern has: uniform over all sets of n. Precondition: there are
+// as many.
+void add_random(const SparsePattern& pattern, const RandomStream& stream, uint32_t n, uint64_t* words) {
   const uint32_t rows = static_cast<uint32_t>(pattern.rows);
   const uint32_t columns = static_cast<uint32_t>(pattern.channels) * static_cast<uint32_t>(pattern.taps);
+  RandomWords random(stream);
   while (n > 0) {
-    const uint32_t row = random->bounded(rows);
-    const uint32_t key = position_key(pattern, row, random->bounded(columns));
-    if (has_position(words, key)) continue;
+    const uint32_t row = random.bounded(rows);
+    const uint32_t key = position_key(pattern, row, random.bounded(columns));
+    if (has_position(words, key) || stores_position(pattern, key)) continue;
     add_position(words, key);
     n--;
   }
@@ -61,13 +96,13 @@ void grow(Session* session, const StructureLayer& layer, uint32_t total, bool by
   if (total <= param.n) return;
   uint32_t missing = total - static_cast<uint32_t>(param.n);
   session->counters.weights_grown += missing;
-  positions_of(param.pattern, words);
+  memset(words, 0, static_cast<size_t>(position_words(param.pattern)) * sizeof(uint64_t));
   if (by_score) {
     for (uint32_t i = 0; i < layer.growth.n && missing > 0; i++, missing--) add_position(words, layer.growth.keys[i]);
   }
-  RandomStream random =
+  const RandomStream random =
       step_stream(session->counters.seed, Purpose::kGrowth, session->counters.structure_updates << 12 | layer.param);
-  add_random(param.pattern, &random, missing, words);
+  add_random(param.pattern, random, missing, words);
   grow_entries(&param, words);
 }
 
