@@ -36,7 +36,7 @@ struct GatherScratch {
   float* packed;
   float* spill;  // kPixels: one for each native vector of the 16 lanes
   float* partial;
-  int32_t* line;  // [kLinesAhead]
+  SourceRow* ahead;  // [kRowsAhead]
 };
 
 GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCursor* cursor) {
@@ -54,7 +54,7 @@ GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCurso
   const int64_t spills = plan.form == GatherForm::kPixels ? kParts : 1;
   s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? spills * p.rows * kTileFloatsMost : 0);
   s.partial = cursor->take<float>(kTileFloatsMost);
-  s.line = cursor->take<int32_t>(kLinesAhead);
+  s.ahead = cursor->take<SourceRow>(kRowsAhead);
   return s;
 }
 
@@ -238,8 +238,6 @@ class RegionRunner {
   void run_pixel_tile(const SparseTileJob& job, const PartialTarget& t) const {
     if (plan_.tile_rows == 4)
       run_pixels<4>(job, t);
-    else if (plan_.tile_rows == 2)
-      run_pixels<2>(job, t);
     else
       run_pixels<1>(job, t);
   }
@@ -345,11 +343,11 @@ class RegionRunner {
   }
 
   // Lets the rows of the coming pass ask for channels [begin, end) of a region.
-  void look_ahead(SourceAhead* ahead, const Region& region, const float* source, int64_t begin, int64_t end,
-                  int64_t rows) const {
-    ahead->line = scratch_.line;
-    ahead->lines = source_lines(layout_, g_.h, g_.w, g_.source.height, g_.source.width, g_.source.lanes, region.row,
-                                region.column, scratch_.line);
+  __attribute__((noinline)) void look_ahead(SourceAhead* ahead, const Region& region, const float* source,
+                                            int64_t begin, int64_t end, int64_t rows) const {
+    ahead->row = scratch_.ahead;
+    ahead->rows = source_rows(layout_, g_.h, g_.w, g_.source, region.row, region.column, scratch_.ahead);
+    ahead->step = g_.w.step * g_.source.lanes;
     ahead->aim(source, g_.source.plane(), begin, end, rows);
   }
 

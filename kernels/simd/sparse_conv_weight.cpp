@@ -88,8 +88,9 @@ struct GradientScratch {
   int32_t* offset;  // [channel_block * taps]
   int32_t* rest;    // kTiles of 20 lanes: the same, of the other four
   float* packed;
-  float* held;      // [kHeld][16] lane sums that wait for the tree
-  float* gathered;  // kTiles, kBlocks: dY of one block, [rows][block_floats]
+  SourceRow* ahead;  // [kRowsAhead]
+  float* held;       // [kHeld][16] lane sums that wait for the tree
+  float* gathered;   // kTiles, kBlocks: dY of one block, [rows][block_floats]
 };
 
 GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, ScratchCursor* cursor) {
@@ -99,6 +100,7 @@ GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const Gradie
   s.rest = cursor->take<int32_t>(plan.block_floats > kBlockFloats ? offsets : 0);
   s.packed = cursor->take<float>(
       static_cast<int64_t>(plan.group_blocks) * a.pattern.channel_block * plan.layout.channel + kBlockFloats);
+  s.ahead = cursor->take<SourceRow>(kRowsAhead);
   s.held = cursor->take<float>(kHeld * kVirtualLanes);
   s.gathered = cursor->take<float>(plan.form == GradientForm::kFlat
                                        ? 0
@@ -118,6 +120,7 @@ struct GradientJob {
   int64_t dy_row;
   int floats;  // of the block; fewer than those of a whole one only in the last
   bool first;  // block of the contract: its sum starts the total
+  SourceAhead* ahead;
   float* held;
 };
 
@@ -171,25 +174,36 @@ EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
   if (k > released) release(job, released, static_cast<int>(k - released));
 }
 
+// 16 floats by which the pointer moves on.
+EDGECL_INLINE vec16 next16(const float*& p) {
+#if defined(__aarch64__)
+  return take16(p);
+#else
+  p += 16;
+  return load16(p - 16);
+#endif
+}
+
 // kRows: of the block in the packed source; kRest: chunks that follow, of the lanes beyond 16, which lie together.
-// AArch64: four registers of 16 lanes leave no room to hold the block of dY: it is read anew for every run of entries.
+// Where the block of dY does not fit in the registers it is read anew for every run of entries.
 template <int kRows, int kRest>
 __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
   constexpr int kColumns = kSparseGradientChunks / kRows;
   const int64_t pitch = job.pitch;
   const float* block = nullptr;
-#if !defined(__aarch64__)
+#if EDGECL_VECTOR_BYTES == 64
   vec16 d[kSparseGradientChunks + kRest];
 #endif
   each_entry(
       job,
       [&](int64_t row) {
+        job.ahead->ask();
         block = job.dy + row * job.dy_row;
         const float* next = block + job.dy_row;  // where that is a plane apart, no hardware prefetcher follows
         keep_pointer(next);
         EDGECL_UNROLL
         for (int j = 0; j < kSparseGradientChunks + kRest; j++) {
-#if !defined(__aarch64__)
+#if EDGECL_VECTOR_BYTES == 64
           d[j] = load16(block + j * kVirtualLanes);
 #endif
           __builtin_prefetch(next + j * kVirtualLanes);
@@ -206,24 +220,7 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
           if (kRest > 0) rest[e] = job.packed_rest + job.rest[job.entries.index[k + e]];
           acc[e] = zero16();
         }
-#if defined(__aarch64__)
-        const float* dy = block;
-        for (int r = 0; r < kRows; r++) {
-          EDGECL_UNROLL
-          for (int c = 0; c < kColumns; c++) {
-            const vec16 d = take16(dy);
-            EDGECL_UNROLL
-            for (int e = 0; e < kCount; e++) acc[e] = fma16(d, take16(x[e]), acc[e]);
-          }
-          EDGECL_UNROLL
-          for (int e = 0; e < kCount; e++) x[e] += pitch - kColumns * kVirtualLanes;
-        }
-        for (int r = 0; r < kRest; r++) {
-          const vec16 d = take16(dy);
-          EDGECL_UNROLL
-          for (int e = 0; e < kCount; e++) acc[e] = fma16(d, load16(rest[e] + r * job.rest_pitch), acc[e]);
-        }
-#else
+#if EDGECL_VECTOR_BYTES == 64
         EDGECL_UNROLL
         for (int r = 0; r < kRows; r++) {
           EDGECL_UNROLL
@@ -240,6 +237,23 @@ __attribute__((noinline)) void gradient_tile(const GradientJob& job) {
         for (int r = 0; r < kRest; r++) EDGECL_UNROLL
         for (int e = 0; e < kCount; e++)
           acc[e] = fma16(d[kSparseGradientChunks + r], load16(rest[e] + r * job.rest_pitch), acc[e]);
+#else
+        const float* dy = block;
+        for (int r = 0; r < kRows; r++) {
+          EDGECL_UNROLL
+          for (int c = 0; c < kColumns; c++) {
+            const vec16 d = next16(dy);
+            EDGECL_UNROLL
+            for (int e = 0; e < kCount; e++) acc[e] = fma16(d, next16(x[e]), acc[e]);
+          }
+          EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++) x[e] += pitch - kColumns * kVirtualLanes;
+        }
+        for (int r = 0; r < kRest; r++) {
+          const vec16 d = next16(dy);
+          EDGECL_UNROLL
+          for (int e = 0; e < kCount; e++) acc[e] = fma16(d, load16(rest[e] + r * job.rest_pitch), acc[e]);
+        }
 #endif
         EDGECL_UNROLL
         for (int e = 0; e < kCount; e++) store16(held + e * kVirtualLanes, acc[e]);
@@ -287,7 +301,7 @@ void run_job(const GradientPlan& plan, const GradientJob& job) {
 }
 
 // kTiles: a band of dY, `tile` floats between the tiles of one row of the pattern, each in the contract's order.
-void gather_band(const Tensor& dy, const float* from, int columns, int64_t tile, float* to) {
+__attribute__((noinline)) void gather_band(const Tensor& dy, const float* from, int columns, int64_t tile, float* to) {
   const int lanes = dy.lanes;
   const int64_t ahead = dy.plane();
   for (int r = 0; r < kSide; r++, from += (dy.width - columns) * static_cast<int64_t>(lanes))
@@ -308,7 +322,7 @@ struct BlockSource {
   int64_t first;
   int positions;
 
-  void pack_dy(float* to) const {
+  __attribute__((noinline)) void pack_dy(float* to) const {
     const int64_t cells = static_cast<int64_t>(a.dy.height) * a.dy.width;
     for (int64_t row = 0; row < a.pattern.rows; row++)
       for (int j = 0; j < positions; j++) {
@@ -317,7 +331,7 @@ struct BlockSource {
                 load16(a.dy.data + ((q / cells * a.dy.channels + row) * cells + q % cells) * 16));
       }
   }
-  void pack_x(int64_t channel, float* to) const {
+  __attribute__((noinline)) void pack_x(int64_t channel, float* to) const {
     const ConvShape& s = a.shape;
     const int64_t cells = static_cast<int64_t>(a.dy.height) * a.dy.width;
     for (int tap = 0; tap < a.pattern.taps; tap++)
@@ -345,6 +359,7 @@ class GradientRunner {
     job_.rest_pitch = plan.split.rest.pitch;
     job_.dy_row = plan.form == GradientForm::kFlat ? a.dy.plane() : plan.block_floats;
     job_.held = scratch.held;
+    job_.ahead = &ahead_;
     if (plan.block_floats > kBlockFloats)
       fill_split_offsets(plan.split, plan.h, plan.w, a.shape.kernel_w, a.pattern.taps, false, a.pattern.channel_block,
                          scratch.offset, scratch.rest);
@@ -385,7 +400,7 @@ class GradientRunner {
   }
 
   // The job's block of the contract against packed channel blocks [b, b_end).
-  void run_channel_blocks(int64_t b, int64_t b_end, int64_t at, int64_t rest_at) {
+  __attribute__((noinline)) void run_channel_blocks(int64_t b, int64_t b_end, int64_t at, int64_t rest_at) {
     const int64_t rows = a_.pattern.rows;
     for (int64_t i = b; i < b_end; i++) {
       job_.unit_begin = i * rows > job_.entries.unit_begin ? i * rows : job_.entries.unit_begin;
@@ -416,6 +431,28 @@ class GradientRunner {
     });
   }
 
+  // Lets the rows of channel blocks [b, b_end) in region i ask for what is packed next.
+  __attribute__((noinline)) void look_ahead(int64_t i, int64_t across, int64_t b, int64_t b_end) {
+    const Tensor& x = a_.x;
+    if (x.lanes != 16 || x.size() <= kNearFloats) return;
+    const SparsePattern& p = a_.pattern;
+    const int64_t block_end = (job_.entries.unit_end + p.rows - 1) / p.rows, down = a_.dy.height / kSide;
+    int64_t next = b_end;
+    if (next >= block_end) {
+      i++;
+      next = job_.entries.unit_begin / p.rows;
+    }
+    if (i >= x.groups * down * across) return;
+    const int row = static_cast<int>(i / across % down) * kSide,
+              column = static_cast<int>(i % across) * plan_.layout.columns;
+    ahead_.row = scratch_.ahead;
+    ahead_.rows = source_rows(plan_.layout, plan_.h, plan_.w, x, row, column, scratch_.ahead);
+    ahead_.step = plan_.w.step * 16;
+    const int64_t channel = next * p.channel_block, end = channel + plan_.group_blocks * p.channel_block;
+    ahead_.aim(x.data + i / across / down * x.channels * x.plane(), x.plane(), channel,
+               end < p.channels ? end : p.channels, (b_end - b) * p.rows * plan_.region_blocks);
+  }
+
   void run_tiles() {
     const Tensor &x = a_.x, &dy = a_.dy;
     const int64_t rows = a_.pattern.rows, row_floats = static_cast<int64_t>(dy.width) * dy.lanes;
@@ -441,8 +478,9 @@ class GradientRunner {
         if (dy.lanes == kSplitLanes)
           pack_split(plan_.split, plan_.h, plan_.w, x, source, row, column, channel, channel_end, scratch_.packed);
         else
-          pack_channels(plan_.layout, plan_.h, plan_.w, x, source, row, column, channel, channel_end, x.lanes == 16,
-                        false, scratch_.packed);
+          pack_channels(plan_.layout, plan_.h, plan_.w, x, source, row, column, channel, channel_end, true, false,
+                        scratch_.packed);
+        look_ahead(i, across, b, b_end);
         for (int t = 0; t < plan_.region_blocks; t++) {
           job_.first = i == 0 && t == 0;
           job_.dy = whole ? band : scratch_.gathered + t * tile;
@@ -478,10 +516,11 @@ class GradientRunner {
   const GradientPlan& plan_;
   const GradientScratch& scratch_;
   GradientJob job_ = {};
+  SourceAhead ahead_ = {};
 };
 
 // Sum of dY over one output channel: as the weight gradient, with additions and blocks of kGradientChunks.
-float bias_gradient(const Tensor& dy, int64_t row) {
+__attribute__((noinline)) float bias_gradient(const Tensor& dy, int64_t row) {
   const int64_t plane = dy.plane();
   vec16 lanes = zero16();
   float sum = 0.0f;

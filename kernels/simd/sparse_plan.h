@@ -20,7 +20,7 @@ constexpr int kSparseTile = 8, kSparseRows = 2;
 constexpr int kSparseTileMost = kSparseTile + kSparseRows;
 constexpr int64_t kFirstCacheFloats = 7 * 1024;     // what a pass over the rows should touch of the packed source
 constexpr int64_t kSecondCacheFloats = 112 * 1024;  // what a packed region should keep to
-constexpr int64_t kNearFloats = 512 * 1024;         // a source up to this size is near enough not to be asked for ahead
+constexpr int64_t kNearFloats = 256 * 1024;         // a source up to this size is near enough not to be asked for ahead
 
 // The forward kernel and the input gradient are one gather: target(row, i, j) = chain of value * source(channel, i, j
 // shifted by the tap).
@@ -70,7 +70,7 @@ static inline GatherPlan plan_gather(const Axis& h, Axis* w, int lanes, int chan
   int rows = 1, columns = 1;  // positions of a tile
   int64_t best = -1;
   const int lane_groups = (lanes + 15) / 16;
-  for (int r = 4; r >= 1 && lanes >= 16; r /= 2) {
+  for (int r = 4; r >= 1 && lanes >= 16; r -= 3) {
     const int c = kSparseTile / r;
     const int64_t cost = static_cast<int64_t>((h.out + r - 1) / r) * ((w->out + c - 1) / c);
     if (best >= 0 && cost >= best) continue;

@@ -54,7 +54,7 @@ EDGECL_INLINE void end_streams() {}
 #endif
 constexpr int64_t kStreamedFloats = 512 * 1024;  // a target from this size on
 
-constexpr int kRowsAhead = 2;  // a row's target lines are asked for while the row before the last one is computed
+constexpr int kTargetRowsAhead = 2;  // a row's target lines are asked for while the row before the last one is computed
 
 EDGECL_INLINE vec sparse_activate(vec x, const ActivationSpec& a) {
   if (a.kind == Activation::kRelu) return vmax(x, vzero());
@@ -93,6 +93,7 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
   const uint16_t* index = job.index;
   const int32_t* offset = job.offset;
   for (int64_t row = job.row_begin; row < job.row_end; row++) {
+    job.ahead->ask();
     vec acc[kCount];
     float* spill = job.spill + (row - job.row_begin) * kCount * kVec;
     if (job.first) {
@@ -103,10 +104,9 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       EDGECL_UNROLL
       for (int i = 0; i < kCount; i++) acc[i] = vload(spill + i * kVec);
     }
-    job.ahead->ask();
     if (job.last && job.direct && !job.streamed) {
       const int64_t target_pitch = job.target_pitch, target_step = kTargetStep ? kTargetStep : job.target_step;
-      const float* soon = job.target + (row + kRowsAhead) * job.target_row;
+      const float* soon = job.target + (row + kTargetRowsAhead) * job.target_row;
       EDGECL_UNROLL
       for (int r = 0; r < kRows; r++) EDGECL_UNROLL
       for (int c = 0; c < kColumns; c += kPrefetchStep)
