@@ -10,10 +10,10 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-#if EDGECL_VECTOR_BYTES == 32
-constexpr int kRegisterVectors = 8;  // accumulators of rows side by side, beside the vectors of a step
+#if EDGECL_VECTOR_BYTES == 64
+constexpr int kRegisterVectors = 16;  // accumulators of rows side by side, beside the vectors of a step
 #else
-constexpr int kRegisterVectors = 16;
+constexpr int kRegisterVectors = 8;
 #endif
 constexpr int kMaxVectors = 4;   // vectors of the batch that one pass over the entries takes
 constexpr int kMaxTogether = 4;  // rows side by side
@@ -38,9 +38,7 @@ struct ScalarLane {
   EDGECL_INLINE T load_n(const float* p, int) { return *p; }
   EDGECL_INLINE void store_n(float* p, T v, int) { *p = v; }
   EDGECL_INLINE T fma(T a, T b, T c) { return sfma(a, b, c); }
-  typedef const float* Four;
-  EDGECL_INLINE Four load_four(const float* p) { return p; }
-  EDGECL_INLINE T lane_of(Four p, int j) { return p[j]; }
+  static constexpr bool kLanesOfFour = false;
 };
 
 // How the batch is cut into passes over the entries: `whole` vectors, kMaxVectors a pass, or one and a half.
@@ -124,27 +122,29 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const BlockPass& pass, i
   const auto one = [&](int r, uint32_t k) __attribute__((always_inline)) {
     add(r, index[k], Lane::set(value[k]), HalfLane::set(value[k]));
   };
-  // Four entries by one load of their indices and one of their weights: loads are what this loop waits for.
-  const auto four = [&](int r, uint32_t k) __attribute__((always_inline)) {
-    uint64_t channels;
-    memcpy(&channels, index + k, sizeof channels);
-    const typename Lane::Four weights = Lane::load_four(value + k);
-    EDGECL_UNROLL
-    for (int j = 0; j < 4; j++) {
-      const T weight = Lane::lane_of(weights, j);
-      HalfLane::T weight_half = HalfLane::set(0.0f);
-      if constexpr (kHalf > 0) weight_half = HalfLane::half_of(weight);
-      add(r, static_cast<int64_t>(channels >> (16 * j) & 0xffff), weight, weight_half);
-    }
-  };
   uint32_t done = 0;
   if (kTogether > 1) {
     uint32_t common = start[1] - start[0];
     for (int r = 1; r < kTogether; r++)
       if (start[r + 1] - start[r] < common) common = start[r + 1] - start[r];
-    for (; Lane::kFloats > 1 && done + 4 <= common; done += 4) {
-      EDGECL_UNROLL
-      for (int r = 0; r < kTogether; r++) four(r, start[r] + done);
+    if constexpr (Lane::kLanesOfFour) {
+      // Four entries by one load of their indices and one of their weights: loads are what this loop waits for.
+      const auto four = [&](int r, uint32_t k) __attribute__((always_inline)) {
+        uint64_t channels;
+        memcpy(&channels, index + k, sizeof channels);
+        const typename Lane::Four weights = Lane::load_four(value + k);
+        EDGECL_UNROLL
+        for (int j = 0; j < 4; j++) {
+          const T weight = Lane::lane_of(weights, j);
+          HalfLane::T weight_half = HalfLane::set(0.0f);
+          if constexpr (kHalf > 0) weight_half = HalfLane::half_of(weight);
+          add(r, static_cast<int64_t>(channels >> (16 * j) & 0xffff), weight, weight_half);
+        }
+      };
+      for (; done + 4 <= common; done += 4) {
+        EDGECL_UNROLL
+        for (int r = 0; r < kTogether; r++) four(r, start[r] + done);
+      }
     }
     for (; done < common; done++) {
       EDGECL_UNROLL

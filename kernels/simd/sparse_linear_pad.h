@@ -20,22 +20,20 @@ struct WholeLane {
   EDGECL_INLINE void store_n(float* p, T v, int n) { vstore_n(p, v, n); }
   EDGECL_INLINE T fma(T a, T b, T c) { return vfma(a, b, c); }
   EDGECL_INLINE T half_of(vec v) { return v; }
+#if defined(__AVX2__)
+  // Four numbers by one load, and all lanes one of them. Where there is no instruction for it, loads do better.
+  static constexpr bool kLanesOfFour = true;
+  typedef __m128 Four;
+  EDGECL_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
+  EDGECL_INLINE T lane_of(Four w, int j) {
 #if defined(__AVX512F__)
-  typedef __m128 Four;
-  EDGECL_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
-  EDGECL_INLINE T lane_of(Four w, int j) {
     return (T)_mm512_maskz_permutexvar_ps(0xffff, _mm512_set1_epi32(j), _mm512_castps128_ps512(w));
-  }
-#elif defined(__AVX2__)
-  typedef __m128 Four;
-  EDGECL_INLINE Four load_four(const float* p) { return _mm_loadu_ps(p); }
-  EDGECL_INLINE T lane_of(Four w, int j) {
+#else
     return (T)_mm256_permutevar8x32_ps(_mm256_castps128_ps256(w), _mm256_set1_epi32(j));
+#endif
   }
 #else
-  typedef vec Four;
-  EDGECL_INLINE Four load_four(const float* p) { return vload(p); }
-  EDGECL_INLINE T lane_of(Four w, int j) { return vset(w[j]); }
+  static constexpr bool kLanesOfFour = false;
 #endif
 };
 #if defined(__AVX512F__)

@@ -64,11 +64,18 @@ void block_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t
   const float* x = o.x;
   const uint8_t* selected = w.args.selected;
   uint16_t list[kWindow + 16];
-  float sums[kWindow + 16];
+  float sums[kWindow + 16];  // of the selected entries from `first` on: spread when they have left the store buffers
+  uint32_t first = begin;
+  int n_sums = 0;
   for (uint32_t k = begin; k < end;) {
     while (row_start[row + 1] <= k) row++;
     uint32_t row_end = row_start[row + 1] < end ? row_start[row + 1] : end;
     if (row_end - k > kWindow) row_end = k + kWindow;
+    if (selected && row_end - first > kWindow) {
+      spread_selected(sums, selected + first, static_cast<int>(k - first), w.args.dvalue + first);
+      first = k;
+      n_sums = 0;
+    }
     const float* from = o.dy + row * w.pitch;
     SumVec dy[kVectors > 0 ? kVectors : 1];
     EDGECL_UNROLL
@@ -83,10 +90,11 @@ void block_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t
     int count = static_cast<int>(row_end - k);
     if (selected || row_end + kSum > w.args.pattern.nnz) {
       count = list_entries(index, selected ? selected + k : nullptr, count, list);
-      for (int i = 0; i < kSum; i++) list[count + i] = 0;  // any channel will do
+      memset(list + count, 0, kSum * sizeof(uint16_t));  // any channel will do
       index = list;
     }
-    if (selected) out = sums;
+    if (selected) out = sums + n_sums;
+    n_sums += count;
     for (int j = 0; j < count; j += kSum) {
       const uint16_t* bundle = index + j;
       const SumVec sum = products<kVectors>(
@@ -97,9 +105,9 @@ void block_entries(const LinearWeight& w, const BlockOperands& o, const uint32_t
       else
         HalfLane::store_n(out + j, sum, static_cast<int>(left));
     }
-    if (selected) spread_selected(sums, selected + k, static_cast<int>(row_end - k), w.args.dvalue + k);
     k = row_end;
   }
+  if (selected) spread_selected(sums, selected + first, static_cast<int>(end - first), w.args.dvalue + first);
 }
 
 // One batch row: every gradient is one product, to which the tree adds +0.

@@ -45,12 +45,6 @@ struct SourceAhead {
     per_row = static_cast<int>((rows * (end - begin) + pattern_rows - 1) / pattern_rows);
   }
   EDGECL_ALWAYS_INLINE void ask() {
-    if (planes > 0) ask_rows();
-  }
-
- private:
-  // Not inlined: called where no register holds a sum.
-  __attribute__((noinline)) void ask_rows() {
     for (int i = 0; i < per_row && planes > 0; i++) {
       const float* from = plane + row[at].first;
       int cells = row[at].cells;

@@ -93,7 +93,6 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
   const uint16_t* index = job.index;
   const int32_t* offset = job.offset;
   for (int64_t row = job.row_begin; row < job.row_end; row++) {
-    job.ahead->ask();
     vec acc[kCount];
     float* spill = job.spill + (row - job.row_begin) * kCount * kVec;
     if (job.first) {
@@ -104,6 +103,7 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       EDGECL_UNROLL
       for (int i = 0; i < kCount; i++) acc[i] = vload(spill + i * kVec);
     }
+    job.ahead->ask();
     if (job.last && job.direct && !job.streamed) {
       const int64_t target_pitch = job.target_pitch, target_step = kTargetStep ? kTargetStep : job.target_step;
       const float* soon = job.target + (row + kTargetRowsAhead) * job.target_row;

@@ -2,6 +2,8 @@
 // Never here: selection by rank (top_k.h).
 // Wang et al. 2022, "SparCL", section on dynamic gradient masking; the score is that of the released code, |gradient|
 // of the whole batch. The share counts stored weights, so 0.8 is the code's gradient sparsity 0.80 at sparsity 0.75.
+#include <string.h>
+
 #include "runtime/learn/gradient_mask.h"
 #include "runtime/learn/session.h"
 #include "runtime/learn/top_k.h"
@@ -29,8 +31,11 @@ void commit(Session* session) {
     const uint32_t chosen = share_of(session->config.sparsity.gradient_keep, n);
     param.n_selected = chosen > 0 ? chosen : 1;
     mark_largest(param.gradient, n, static_cast<uint32_t>(param.n_selected), param.selection);
-    for (uint32_t k = 0; k < n; k++) {
-      if (!param.selection[k]) param.gradient[k] = 0.0f;
+    for (uint32_t k = 0; k < n; k++) {  // by bits: a branch would be guessed wrong too often
+      uint32_t bits;
+      memcpy(&bits, param.gradient + k, sizeof bits);
+      bits &= param.selection[k] != 0 ? ~0u : 0u;
+      memcpy(param.gradient + k, &bits, sizeof bits);
     }
   }
   session->counters.mask_stale = 0;

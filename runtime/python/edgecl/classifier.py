@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import threading
 from collections.abc import Hashable, Iterator
@@ -537,20 +538,16 @@ class Classifier:
     ) -> None:
         # reports: None, or takes the report of each call, with its rows.
         step = int(session.config["max_batch"])
-        codes = np.full(len(x), -1, dtype=np.int32)
-        rows_of_new: dict[Hashable, list[int]] = {}
         known: dict[Hashable, int] = {}
-        for row, label in enumerate(labels):
-            code = known.get(label)
-            if code is None and label not in rows_of_new:
-                code = self._labels.find(label)
-                if code is not None:
-                    known[label] = code
-                    self._labels.bind(label, code)
-            if code is None:
-                rows_of_new.setdefault(label, []).append(row)
-            else:
-                codes[row] = code
+        for label in dict.fromkeys(labels):
+            code = self._labels.find(label)
+            if code is not None:
+                known[label] = code
+                self._labels.bind(label, code)
+        codes = np.fromiter(map(known.get, labels, itertools.repeat(-1)), dtype=np.int32, count=len(labels))
+        rows_of_new: dict[Hashable, list[int]] = {}
+        for row in np.flatnonzero(codes < 0).tolist():
+            rows_of_new.setdefault(labels[row], []).append(row)
         # Steps that bring a new class are taken one by one, because the class must come to exist with its first step
         # and not before: else a batch would not equal a loop over its rows.
         growing = sorted({rows[0] // step * step for rows in rows_of_new.values()})
