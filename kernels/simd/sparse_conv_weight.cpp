@@ -174,6 +174,7 @@ EDGECL_INLINE void each_entry(const GradientJob& job, Row row, Dots dots) {
   if (k > released) release(job, released, static_cast<int>(k - released));
 }
 
+#if EDGECL_VECTOR_BYTES < 64
 // 16 floats by which the pointer moves on.
 EDGECL_INLINE vec16 next16(const float*& p) {
 #if defined(__aarch64__)
@@ -183,6 +184,7 @@ EDGECL_INLINE vec16 next16(const float*& p) {
   return load16(p - 16);
 #endif
 }
+#endif
 
 // kRows: of the block in the packed source; kRest: chunks that follow, of the lanes beyond 16, which lie together.
 // Where the block of dY does not fit in the registers it is read anew for every run of entries.

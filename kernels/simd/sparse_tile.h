@@ -144,6 +144,16 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
     }
     const int64_t target_pitch = job.target_pitch, target_step = kTargetStep ? kTargetStep : job.target_step;
     float* const to = job.target + row * job.target_row;
+    if (kStreams && kTargetStep == 0 && job.streamed) {
+      float* line = to;
+      EDGECL_UNROLL
+      for (int r = 0; r < kRows; r++, line += target_pitch) {
+        keep_pointer(const_cast<const float*&>(line));
+        EDGECL_UNROLL
+        for (int c = 0; c < kColumns; c++) vstream(line + c * target_step, acc[r * kColumns + c]);
+      }
+      continue;
+    }
     if (job.accumulate) {
       const float* line = to;
       EDGECL_UNROLL
@@ -155,15 +165,6 @@ EDGECL_INLINE void sparse_tile(const SparseTileJob& job, StorePartial store_part
       }
     }
     float* line = to;
-    if (kStreams && kTargetStep == 0 && job.streamed) {
-      EDGECL_UNROLL
-      for (int r = 0; r < kRows; r++, line += target_pitch) {
-        keep_pointer(const_cast<const float*&>(line));
-        EDGECL_UNROLL
-        for (int c = 0; c < kColumns; c++) vstream(line + c * target_step, acc[r * kColumns + c]);
-      }
-      continue;
-    }
     EDGECL_UNROLL
     for (int r = 0; r < kRows; r++, line += target_pitch) {
       keep_pointer(const_cast<const float*&>(line));
