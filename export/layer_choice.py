@@ -111,9 +111,10 @@ def _measured(graph: Graph, op: Op, density: float, rows: int) -> LayerTimes:
     def layer(share: float | None) -> Any:
         if op.kind == "linear":
             return TimedLayer(rows, prod(graph.tensors[op.inputs[0]]), prod(graph.tensors[op.output]), density=share)
-        shape, out = graph.tensors[op.inputs[0]], graph.tensors[op.output]
-        window = {"kernel_size": op.kernel, "stride": op.stride, "padding": op.pads, "dilation": op.dilation}
-        return TimedLayer(rows, shape[0], out[0], tuple(shape[1:]), density=share, **window)
+        channels, height, width = graph.tensors[op.inputs[0]]
+        window: dict[str, Any] = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
+        out_channels = graph.tensors[op.output][0]
+        return TimedLayer(rows, channels, out_channels, (height, width), density=share, kernel_size=op.kernel, **window)
 
     passes = PASSES if op.weight().trainable else PASSES[:1]
     forms = (layer(density), layer(None))
