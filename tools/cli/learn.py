@@ -94,6 +94,10 @@ def _render(console: Console, document: dict[str, Any]) -> None:
                     "learning",
                     f"{document['seconds']:.2f} s, {document['steps']} steps of {document['config']['max_batch']}",
                 ),
+                (
+                    "learning rate",
+                    f"{document['config']['learning_rate']:.3g}, {document['rate_schedule']} in each task",
+                ),
                 ("testing", f"{document['evaluate_seconds']:.2f} s"),
                 ("state", document["state_sha256"] + (f" in {document['state']}" if document["state"] else "")),
             ]
