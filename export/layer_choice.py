@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op
+from edgecl.methods import replay_draws
 
 if TYPE_CHECKING:
     from edgecl.export.options import ExportOptions
@@ -79,8 +80,7 @@ def keep_dense_where_faster(
 def learn_rows(options: ExportOptions) -> int:
     """Rows of a learn step of the recipe: new ones and all replayed draws."""
     recipe = options.recipe
-    draws = {"finetune": 0, "fpf": 0, "derpp": 2}.get(recipe.method, 1)
-    return recipe.batch_size + draws * recipe.replay_batch
+    return recipe.batch_size + replay_draws(recipe.method) * recipe.replay_batch
 
 
 def _predicted(graph: Graph, op: Op, density: float, rows: int, device: Any) -> LayerTimes:

@@ -29,6 +29,18 @@ inline void philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint
   out[3] = c3;
 }
 
+// Uniform in [0, bound), bound >= 1, of the words that next() gives, without bias: multiply-shift with rejection
+// (Lemire 2019, "Fast random integer generation in an interval"). Takes one word, rarely more.
+template <class Next>
+inline uint32_t bounded_of(uint32_t bound, Next next) {
+  uint64_t product = static_cast<uint64_t>(next()) * bound;
+  if (static_cast<uint32_t>(product) < bound) {
+    const uint32_t threshold = (0u - bound) % bound;
+    while (static_cast<uint32_t>(product) < threshold) product = static_cast<uint64_t>(next()) * bound;
+  }
+  return static_cast<uint32_t>(product >> 32);
+}
+
 // A sequence of 32-bit words: word i of (seed, stream) is word i % 4 of block i / 4, with key = seed and counter =
 // (block, stream). Streams of one seed never overlap. The whole state is three integers, so saving it is copying it.
 struct RandomStream {
@@ -36,13 +48,18 @@ struct RandomStream {
   uint64_t stream;
   uint64_t position;  // words drawn so far
 
-  uint32_t next_u32() {
-    const uint64_t block = position >> 2;
-    const uint32_t counter[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+  // The four words of the block that `position` lies in.
+  void block(uint32_t out[4]) const {
+    const uint64_t number = position >> 2;
+    const uint32_t counter[4] = {static_cast<uint32_t>(number), static_cast<uint32_t>(number >> 32),
                                  static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)};
     const uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
-    uint32_t out[4];
     philox4x32_10(counter, key, out);
+  }
+
+  uint32_t next_u32() {
+    uint32_t out[4];
+    block(out);
     return out[position++ & 3];
   }
 
@@ -51,15 +68,8 @@ struct RandomStream {
     return low | static_cast<uint64_t>(next_u32()) << 32;
   }
 
-  // Uniform in [0, bound), bound >= 1, without bias: multiply-shift with rejection (Lemire 2019, "Fast random integer
-  // generation in an interval"). Draws one word, rarely more.
   uint32_t bounded(uint32_t bound) {
-    uint64_t product = static_cast<uint64_t>(next_u32()) * bound;
-    if (static_cast<uint32_t>(product) < bound) {
-      const uint32_t threshold = (0u - bound) % bound;
-      while (static_cast<uint32_t>(product) < threshold) product = static_cast<uint64_t>(next_u32()) * bound;
-    }
-    return static_cast<uint32_t>(product >> 32);
+    return bounded_of(bound, [this] { return next_u32(); });
   }
 
   // The same for 64-bit bounds (a reservoir that has seen more than 2^32 samples): rejection above the largest multiple

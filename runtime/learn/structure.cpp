@@ -46,29 +46,18 @@ void write_importance(const SessionConfig& config, const StructureRule& rule, co
 class RandomWords {
  public:
   explicit RandomWords(const RandomStream& stream) : stream_(stream) {}
-  // As RandomStream::bounded.
   uint32_t bounded(uint32_t bound) {
-    uint64_t product = static_cast<uint64_t>(next()) * bound;
-    if (static_cast<uint32_t>(product) < bound) {
-      const uint32_t threshold = (0u - bound) % bound;
-      while (static_cast<uint32_t>(product) < threshold) product = static_cast<uint64_t>(next()) * bound;
-    }
-    return static_cast<uint32_t>(product >> 32);
+    return bounded_of(bound, [this] { return next(); });
   }
 
  private:
   uint32_t next() {
-    const uint32_t at = static_cast<uint32_t>(stream_.position++ & 3);
+    const uint32_t at = static_cast<uint32_t>(stream_.position & 3);
     if (at == 0) refill();
+    stream_.position++;
     return words_[at];
   }
-  __attribute__((noinline)) void refill() {
-    const uint64_t block = stream_.position >> 2;
-    const uint32_t counter[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                                 static_cast<uint32_t>(stream_.stream), static_cast<uint32_t>(stream_.stream >> 32)};
-    const uint32_t key[2] = {static_cast<uint32_t>(stream_.seed), static_cast<uint32_t>(stream_.seed >> 32)};
-    philox4x32_10(counter, key, words_);
-  }
+  __attribute__((noinline)) void refill() { stream_.block(words_); }
 
   RandomStream stream_;  // from its first word on
   uint32_t words_[4];

@@ -77,7 +77,7 @@ def test_measured_times_are_of_this_layer() -> None:
     assert report.parity.max_abs < 1e-4
 
 
-@pytest.mark.parametrize(("method", "rows"), [("finetune", 7), ("er", 10), ("derpp", 13)])
+@pytest.mark.parametrize(("method", "rows"), [("finetune", 7), ("er", 10), ("uer", 10), ("fpf", 7), ("derpp", 13)])
 def test_rows_of_a_step(method: str, rows: int) -> None:
     recipe = Recipe(method=method, batch_size=7, replay_batch=3)  # type: ignore[arg-type]
     assert layer_choice.learn_rows(ExportOptions(recipe=recipe)) == rows

@@ -11,7 +11,7 @@ from typing import Any
 import edgecl
 import numpy as np
 import pytest
-from edgecl import errors, metrics
+from edgecl import errors, methods, metrics
 from edgecl.experiment import evaluate, run_stream, task_order
 from edgecl.rate_schedule import RateSchedule
 from edgecl.stream_types import InputSpec, Stream, Task
@@ -112,6 +112,15 @@ def test_rate_falls_in_a_task_and_is_warm_again_in_the_next(kind: str, make_bund
     assert by_hand.state_digest() == learner.state_digest()
 
 
+def test_rate_is_whole_again_after_a_refused_step(make_bundle: Callable[..., bytes]) -> None:
+    stream = _stream(rows=203)
+    stream.tasks[1].x_train[150] = np.nan
+    learner = edgecl.Classifier(make_bundle(), learning_rate=0.2)
+    with pytest.raises(errors.Error):
+        run_stream(learner, stream, rate_schedule="linear")
+    assert learner.config()["learning_rate"] == np.float32(0.2) and learner.learning_rate == 0.2
+
+
 def test_rates() -> None:
     assert [RateSchedule("linear").rate(2.0, done) for done in (0, 0.5, 1)] == [2.0, 1.0, 0.1]
     assert np.allclose([RateSchedule("cosine").rate(2.0, done) for done in (0, 0.5, 1)], [2.0, 1.05, 0.1])
@@ -122,6 +131,17 @@ def test_rates() -> None:
         errors.ArgumentError, match="expected a rate schedule among constant, linear, cosine; found 'warm'"
     ):
         RateSchedule("warm")
+
+
+@pytest.mark.parametrize("method", ["finetune", "er", "derpp", "er_ace", "uer", "fpf"])
+def test_a_step_replays_as_many_draws_as_said(method: str, make_bundle: Callable[..., bytes]) -> None:
+    stream = _stream(rows=43)
+    learner = edgecl.Classifier(make_bundle(), method=method, batch_size=4, replay_batch=3, replay_capacity=20)
+    learner.partial_fit(stream.tasks[0].x_train[:40], np.array(stream.class_names)[stream.tasks[0].y_train[:40]])
+    session = learner._session
+    assert session is not None
+    report = session.learn(stream.tasks[0].x_train[:4], np.zeros(4, np.int32))
+    assert report["n_replayed"] == 3 * methods.replay_draws(method)
 
 
 def test_too_many_classes_is_said_before_learning(make_bundle: Callable[..., bytes]) -> None:

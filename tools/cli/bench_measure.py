@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from edgecl.methods import replay_draws
 from numpy.typing import NDArray
 
 FLOPS_PER_MAC = 2
 WARM_UP = 3
 MOST_SECONDS = 10.0
-DRAWS = {"finetune": 0, "er": 1, "derpp": 2, "er_ace": 1}  # replay draws a step
 
 
 def replayed_rows(config: dict[str, Any]) -> int:
     """Rows that a learn step replays once the buffer is full."""
-    return DRAWS[str(config["method"])] * int(config["replay_batch"]) if config["replay_capacity"] else 0
+    return replay_draws(str(config["method"])) * int(config["replay_batch"]) if config["replay_capacity"] else 0
 
 
 def session_config(model: Any, what: str, batch: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +138,7 @@ def run_stream(
     )
     config = learner.config()
     _check_room(learner, stream, labels, int(config["max_classes"]))
-    batch_size, full_rate, given_rate = int(config["max_batch"]), float(config["learning_rate"]), learner.learning_rate
+    batch_size, full_rate = int(config["max_batch"]), float(config["learning_rate"])
     before = learner.stats()
     n_tasks = len(stream.tasks)
     matrix = np.full((n_tasks, n_tasks), np.nan)
@@ -157,12 +158,11 @@ def run_stream(
             n_pieces = -(-len(order) // piece) * epochs
             for begin in range(0, len(order), piece):
                 rows = order[begin : begin + piece]
-                if schedule.kind != "constant":
-                    learner.set_params(learning_rate=schedule.rate(full_rate, (epoch + begin / len(order)) / epochs))
-                if left.watches:
-                    left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
-                else:
-                    learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
+                with _at_rate(learner, schedule, full_rate, (epoch + begin / len(order)) / epochs):
+                    if left.watches:
+                        left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
+                    else:
+                        learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
                 n_done = begin // piece + n_pieces // epochs * epoch
                 if (n_done + 1) * rehearsals // n_pieces > n_done * rehearsals // n_pieces:
                     learner.rehearse(rehearsal_steps)
@@ -171,9 +171,6 @@ def run_stream(
             left.end_epoch(epoch + 1)
         n_removed += left.n_examples - len(left.kept)
         learner.consolidate()
-        if schedule.kind != "constant":
-            learner.set_params(learning_rate=full_rate)
-            learner.learning_rate = given_rate
         seconds, at_end = time.perf_counter() - started, learner.stats()
         learn_seconds += seconds
         per_task["task_seconds"].append(seconds)
@@ -233,6 +230,21 @@ def run_stream(
         "kernel_level": info["kernel_level"],
         "edgecl_version": version(),
     }
+
+
+@contextmanager
+def _at_rate(learner: Classifier, schedule: RateSchedule, full: float, done: float) -> Iterator[None]:
+    """The schedule's learning rate inside, and the full one again after it, also where a step was refused."""
+    if schedule.kind == "constant":
+        yield
+        return
+    given = learner.learning_rate
+    learner.set_params(learning_rate=schedule.rate(full, done))
+    try:
+        yield
+    finally:
+        learner.set_params(learning_rate=full)
+        learner.learning_rate = given
 
 
 def _check_room(learner: Classifier, stream: Stream, labels: NDArray[Any], max_classes: int) -> None:

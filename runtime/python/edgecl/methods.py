@@ -181,6 +181,11 @@ def method_settings(name: str) -> dict[str, Any]:
     return dict(entry.settings)
 
 
+def replay_draws(method: str) -> int:
+    """Draws from the buffer that a learn step of a method makes (the session's "method", not a name of METHODS)."""
+    return {"finetune": 0, "fpf": 0, "derpp": 2}.get(method, 1)
+
+
 def structure_interval(steps_in_task: int) -> int:
     """Steps between two updates, so that a task of this many steps holds the released schedule: ten parts, the last of
     them with a settled structure."""
