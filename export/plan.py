@@ -1,5 +1,5 @@
 # From the graph to the dict that the bundle writer takes.
-# Never here: decisions about the network; encoding (runtime/core/bundle_writer.h).
+# Never here: decisions about the network; encoding (runtime/bundle/bundle_writer.h).
 """`build_plan` numbers tensors and parameters."""
 
 from __future__ import annotations

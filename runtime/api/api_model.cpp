@@ -5,7 +5,7 @@
 #include <new>
 
 #include "runtime/api/api_objects.h"
-#include "runtime/core/bundle_reader.h"
+#include "runtime/bundle/bundle_reader.h"
 
 namespace edgecl::api {
 namespace {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/api/api_objects.h"
-#include "runtime/core/bundle_format.h"
+#include "runtime/bundle/bundle_format.h"
 
 namespace edgecl::api {
 namespace {

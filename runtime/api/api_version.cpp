@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "kernels/kernels.h"
-#include "runtime/core/bundle_format.h"
+#include "runtime/bundle/bundle_format.h"
 #include "runtime/include/edgecl/edgecl.h"
 #include "runtime/learn/state_format.h"
 

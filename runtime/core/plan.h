@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
-#include "runtime/core/bundle_format.h"
+#include "runtime/core/plan_records.h"
 
 namespace edgecl {
 

@@ -1,12 +1,11 @@
-// When each tensor of a plan is alive, and whether the plan's arena offsets keep live tensors apart.
-// Never here: the assignment of offsets (the writer's), memory.
+// When each tensor of a plan is alive.
+// Never here: arena offsets (the writer assigns them, runtime/bundle proves them), memory.
 #ifndef EDGECL_RUNTIME_CORE_PLANNER_H_
 #define EDGECL_RUNTIME_CORE_PLANNER_H_
 
 #include <stdint.h>
 
 #include "runtime/core/plan.h"
-#include "runtime/core/status.h"
 
 namespace edgecl {
 
@@ -39,11 +38,6 @@ uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, 
 // Fills lifetimes[n_tensors] for a mode. A tensor and its aliases share one lifetime, from the first write to the last
 // use of any of them. Needs indices, order and aliases of the plan to be good; does not look at offsets.
 void tensor_lifetimes(const Plan& plan, Mode mode, Lifetime* lifetimes);
-
-// Proves, for both modes: every live tensor has an offset (a multiple of 16 floats, inside the arena of the mode), a
-// tensor that does not live has none, aliases share their root's offset, and tensors that are alive at one step do not
-// overlap. E_BUNDLE_CORRUPT otherwise.
-Status check_offsets(const Plan& plan);
 
 }  // namespace edgecl
 

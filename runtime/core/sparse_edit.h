@@ -1,5 +1,5 @@
 // Changes of a sparse layer's structure in place, within its planned capacity.
-// Never here: which weights to drop or grow, and when (runtime/learn/structure.h).
+// Never here: which weights to drop or grow, and when (runtime/learn/sparsity/structure.h).
 #ifndef EDGECL_RUNTIME_CORE_SPARSE_EDIT_H_
 #define EDGECL_RUNTIME_CORE_SPARSE_EDIT_H_
 

@@ -5,9 +5,9 @@
 #include <float.h>
 
 #include "runtime/core/executor.h"
-#include "runtime/learn/latent_replay.h"
-#include "runtime/learn/method.h"
-#include "runtime/learn/structure.h"
+#include "runtime/learn/methods/method.h"
+#include "runtime/learn/replay/latent_replay.h"
+#include "runtime/learn/sparsity/structure.h"
 
 namespace edgecl {
 namespace {

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#include "runtime/learn/augment.h"
-#include "runtime/learn/gradient_mask.h"
-#include "runtime/learn/method.h"
+#include "runtime/learn/methods/method.h"
 #include "runtime/learn/profile.h"
+#include "runtime/learn/replay/augment.h"
+#include "runtime/learn/sparsity/gradient_mask.h"
 #include "runtime/learn/streams.h"
 
 namespace edgecl {

@@ -2,7 +2,7 @@
 // Never here: weights of terms.
 #include "runtime/learn/loss.h"
 
-#include "runtime/learn/cosine_logits.h"
+#include "runtime/learn/methods/cosine_logits.h"
 #include "runtime/learn/profile.h"
 
 namespace edgecl {

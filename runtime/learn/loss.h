@@ -3,7 +3,7 @@
 #ifndef EDGECL_RUNTIME_LEARN_LOSS_H_
 #define EDGECL_RUNTIME_LEARN_LOSS_H_
 
-#include "runtime/learn/method.h"
+#include "runtime/learn/methods/method.h"
 #include "runtime/learn/session.h"
 
 namespace edgecl {

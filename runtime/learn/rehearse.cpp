@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "runtime/learn/augment.h"
 #include "runtime/learn/loss.h"
-#include "runtime/learn/method.h"
+#include "runtime/learn/methods/method.h"
+#include "runtime/learn/replay/augment.h"
 #include "runtime/learn/streams.h"
 
 namespace edgecl {

@@ -5,8 +5,8 @@
 #include <float.h>
 #include <string.h>
 
-#include "runtime/learn/gradient_mask.h"
-#include "runtime/learn/method.h"
+#include "runtime/learn/methods/method.h"
+#include "runtime/learn/sparsity/gradient_mask.h"
 
 namespace edgecl {
 namespace {

@@ -12,13 +12,13 @@
 #include "runtime/core/status.h"
 #include "runtime/learn/classes.h"
 #include "runtime/learn/config.h"
-#include "runtime/learn/cosine_logits.h"
-#include "runtime/learn/drift.h"
-#include "runtime/learn/latent_replay.h"
+#include "runtime/learn/methods/cosine_logits.h"
 #include "runtime/learn/optimizer.h"
-#include "runtime/learn/replay.h"
+#include "runtime/learn/replay/latent_replay.h"
+#include "runtime/learn/replay/replay.h"
+#include "runtime/learn/sparsity/drift.h"
+#include "runtime/learn/sparsity/structure.h"
 #include "runtime/learn/step_cost.h"
-#include "runtime/learn/structure.h"
 
 namespace edgecl {
 

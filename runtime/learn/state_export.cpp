@@ -2,7 +2,7 @@
 // Never here: checks of a state that comes in (state_import.cpp).
 #include <string.h>
 
-#include "runtime/learn/method.h"
+#include "runtime/learn/methods/method.h"
 #include "runtime/learn/state.h"
 #include "runtime/learn/state_layout.h"
 

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "runtime/learn/gradient_mask.h"
 #include "runtime/learn/session.h"
+#include "runtime/learn/sparsity/gradient_mask.h"
 #include "runtime/learn/state_format.h"
 
 namespace edgecl {

@@ -66,7 +66,7 @@ Samples samples_from(const py::array& x, const edgecl_model_info& info);
 std::vector<int32_t> labels_from(const py::array& labels, uint32_t n_rows);
 
 std::string hex(const uint8_t* bytes, size_t n);
-// Of one of the lists of runtime/core/bundle_recipe.h.
+// Of one of the lists of runtime/core/recipe.h.
 const char* name_of(const char* const* names, uint32_t value);
 
 void bind_model(py::module_& module);

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "runtime/core/bundle_format.h"
-#include "runtime/core/bundle_recipe.h"
+#include "runtime/bundle/bundle_format.h"
+#include "runtime/core/recipe.h"
 #include "runtime/python/config.h"
 #include "runtime/python/model.h"
 

@@ -3,8 +3,8 @@
 #include <initializer_list>
 #include <limits>
 
-#include "runtime/core/bundle_recipe.h"
-#include "runtime/core/bundle_writer.h"
+#include "runtime/bundle/bundle_writer.h"
+#include "runtime/core/recipe.h"
 #include "runtime/python/bind_common.h"
 
 namespace edgecl::python {

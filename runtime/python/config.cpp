@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "runtime/core/bundle_recipe.h"
+#include "runtime/core/recipe.h"
 
 namespace edgecl::python {
 namespace {

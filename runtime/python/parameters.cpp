@@ -2,7 +2,7 @@
 // Never here: the layout of a state (edgecl/state_file.py reads it).
 #include <cstring>
 
-#include "runtime/core/bundle_format.h"
+#include "runtime/bundle/bundle_format.h"
 #include "runtime/python/model.h"
 #include "runtime/python/session.h"
 

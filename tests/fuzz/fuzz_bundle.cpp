@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "runtime/core/bundle_reader.h"
+#include "runtime/bundle/bundle_reader.h"
 #include "runtime/core/executor.h"
 #include "runtime/core/sha256.h"
 #include "tests/runtime/core_nets.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "runtime/core/bundle_reader.h"
+#include "runtime/bundle/bundle_reader.h"
 #include "runtime/core/executor.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "runtime/core/bundle_writer.h"
+#include "runtime/bundle/bundle_writer.h"
 #include "runtime/core/rng.h"
 
 namespace edgecl_test {

@@ -1,7 +1,8 @@
 // Lifetimes and arena offsets: nothing alive overlaps, arenas are near their lower bound, wrong offsets are found.
 // Never here: other checks of the reader.
-#include "runtime/core/bundle_reader.h"
-#include "runtime/core/bundle_writer_offsets.h"
+#include "runtime/bundle/bundle_reader.h"
+#include "runtime/bundle/bundle_writer_offsets.h"
+#include "runtime/bundle/validate.h"
 #include "runtime/core/planner.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"

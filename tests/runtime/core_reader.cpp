@@ -2,7 +2,8 @@
 // Never here: execution.
 #include <time.h>
 
-#include "runtime/core/bundle_reader.h"
+#include "runtime/bundle/bundle_format.h"
+#include "runtime/bundle/bundle_reader.h"
 #include "runtime/core/sha256.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"

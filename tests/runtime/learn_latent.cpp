@@ -3,8 +3,8 @@
 #include <thread>
 
 #include "kernels/kernels.h"
-#include "runtime/core/bundle_reader.h"
-#include "runtime/learn/latent_replay.h"
+#include "runtime/bundle/bundle_reader.h"
+#include "runtime/learn/replay/latent_replay.h"
 #include "tests/runtime/learn_oracle.h"
 
 namespace {

@@ -6,8 +6,8 @@
 #include <set>
 #include <vector>
 
-#include "runtime/learn/augment.h"
-#include "runtime/learn/replay.h"
+#include "runtime/learn/replay/augment.h"
+#include "runtime/learn/replay/replay.h"
 #include "tests/runtime/check.h"
 
 namespace {

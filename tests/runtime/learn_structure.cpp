@@ -11,8 +11,8 @@
 #include "runtime/core/executor_ops.h"
 #include "runtime/core/sha256.h"
 #include "runtime/core/sparse_edit.h"
-#include "runtime/learn/drift.h"
-#include "runtime/learn/top_k.h"
+#include "runtime/learn/sparsity/drift.h"
+#include "runtime/learn/sparsity/top_k.h"
 #include "tests/runtime/learn_fixture.h"
 
 namespace {

@@ -1,4 +1,5 @@
-"""Checks which file may include or import which: the arrows kernels <- core <- learn <- api <- python.
+"""Checks which file may include or import which: the arrows kernels <- core <- bundle, state <- heads <- learn
+<- api <- python, runner.
 
 Never here: checks of style (ruff, clang-tidy) or of what the code does (tests).
 """
@@ -24,17 +25,24 @@ ANYTHING = None
 C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
     "kernels": (("kernels/",), KERNEL_SYSTEM),
     "runtime/include": ((), FREESTANDING),
-    "runtime/core": (("kernels/kernels.h", "runtime/core/"), RUNTIME_SYSTEM | FILE_SYSTEM),
+    "runtime/core": (("kernels/kernels.h", "runtime/core/"), RUNTIME_SYSTEM),
     "runtime/core/status.h": (("runtime/include/",), FREESTANDING),  # the numbers of the status codes
     "runtime/core/sha256": (("runtime/core/",), RUNTIME_SYSTEM | {"cpuid.h", "immintrin.h"}),  # the SHA instructions
-    "runtime/core/bundle_writer": (("kernels/kernels.h", "runtime/core/"), ANYTHING),
-    "runtime/learn": (("kernels/kernels.h", "kernels/exp_log.h", "runtime/core/", "runtime/learn/"), RUNTIME_SYSTEM),
+    "runtime/bundle": (("kernels/kernels.h", "runtime/core/", "runtime/bundle/"), RUNTIME_SYSTEM),
+    "runtime/bundle/bundle_writer": (("kernels/kernels.h", "runtime/core/", "runtime/bundle/"), ANYTHING),
+    "runtime/state": (("runtime/core/", "runtime/state/"), RUNTIME_SYSTEM),
+    "runtime/heads": (("kernels/kernels.h", "runtime/core/", "runtime/state/", "runtime/heads/"), RUNTIME_SYSTEM),
+    "runtime/learn": (
+        ("kernels/kernels.h", "kernels/exp_log.h", "runtime/core/", "runtime/state/", "runtime/heads/", "runtime/learn/"),
+        RUNTIME_SYSTEM,
+    ),
     "runtime/api": (
-        ("kernels/kernels.h", "runtime/core/", "runtime/learn/", "runtime/api/", "runtime/include/"),
+        ("kernels/kernels.h", "runtime/core/", "runtime/bundle/", "runtime/state/", "runtime/heads/", "runtime/learn/")
+        + ("runtime/api/", "runtime/include/"),
         RUNTIME_SYSTEM | FILE_SYSTEM,
     ),
     "runtime/python": (
-        ("runtime/include/", "runtime/core/bundle_", "runtime/python/", "runtime/runner/thread_pool", "kernels/"),
+        ("runtime/include/", "runtime/core/", "runtime/bundle/", "runtime/python/", "runtime/runner/thread_pool", "kernels/"),
         ANYTHING,
     ),
     "runtime/runner": (("runtime/include/", "runtime/runner/"), ANYTHING),

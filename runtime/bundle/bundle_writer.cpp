@@ -1,0 +1,204 @@
+// Turns the encoded sections into a file: arena offsets, counts, digests; then reads it back.
+// Never here: fields of records (bundle_writer_encode.cpp), checks that the reader does.
+#include "runtime/bundle/bundle_writer.h"
+
+#include <string.h>
+
+#include "runtime/bundle/bundle_reader.h"
+#include "runtime/bundle/bundle_writer_encode.h"
+#include "runtime/bundle/bundle_writer_offsets.h"
+#include "runtime/bundle/validate.h"
+#include "runtime/core/recipe.h"
+#include "runtime/core/sha256.h"
+
+namespace edgecl {
+namespace {
+
+template <class T>
+Bytes as_bytes(const std::vector<T>& records) {
+  Bytes out;
+  append(&out, records.data(), records.size() * sizeof(T));
+  return out;
+}
+
+template <class T>
+View<T> view_of(const std::vector<T>& records) {
+  View<T> view;
+  view.data = records.data();
+  view.n = static_cast<uint32_t>(records.size());
+  return view;
+}
+
+// A Plan over the parts, for the checks and the planner that run before there is a file.
+Plan plan_over(const Parts& parts) {
+  Plan plan;
+  plan.model = &parts.model;
+  plan.tensors = view_of(parts.tensors);
+  plan.ops = view_of(parts.ops);
+  plan.backward = view_of(parts.backward);
+  plan.params = view_of(parts.params);
+  plan.classes = view_of(parts.classes);
+  plan.recipe = &parts.recipe;
+  plan.data_section = parts.data.data();
+  plan.strings = reinterpret_cast<const char*>(parts.strings.bytes().data());
+  return plan;
+}
+
+// Everything that lifetimes and counts rely on.
+Status check_before_planning(const Plan& plan, const Parts& parts) {
+  const uint32_t counts[] = {plan.tensors.n, plan.ops.n, plan.backward.n, plan.params.n, plan.classes.n};
+  const uint32_t limits[] = {format::kMaxTensors, format::kMaxOps, format::kMaxOps, format::kMaxParams,
+                             format::kMaxClasses};
+  const char* names[] = {"TENSORS", "OPS", "BACKWARD", "PARAMS", "CLASSES"};
+  for (int i = 0; i < 5; i++) {
+    if (counts[i] > limits[i])
+      return corrupt(names[i], format::kNone, "count", "expected at most %u records, found %u", limits[i], counts[i]);
+  }
+  EDGECL_RETURN_IF_FAILED(validate_strings(plan, {parts.strings.bytes().size(), parts.data.size()}));
+  EDGECL_RETURN_IF_FAILED(validate_tensors(plan));
+  EDGECL_RETURN_IF_FAILED(validate_params(plan, {parts.strings.bytes().size(), parts.data.size()}));
+  EDGECL_RETURN_IF_FAILED(validate_ops(plan));
+  EDGECL_RETURN_IF_FAILED(validate_model(plan));
+  return validate_backward(plan);
+}
+
+uint64_t plan_offsets(const Plan& plan, Mode mode, std::vector<format::TensorRecord>* tensors) {
+  std::vector<Lifetime> lifetimes(plan.tensors.n);
+  tensor_lifetimes(plan, mode, lifetimes.data());
+  std::vector<ArenaItem> items;
+  std::vector<uint32_t> owners;
+  for (uint32_t t = 0; t < plan.tensors.n; t++) {
+    if (plan.tensors[t].alias != format::kNone || !lifetimes[t].lives()) continue;
+    items.push_back({tensor_arena_floats(plan.tensors[t]), lifetimes[t], 0});
+    owners.push_back(t);
+  }
+  const uint64_t arena = assign_offsets(&items);
+  auto offset = [&](uint32_t t) -> uint64_t& {
+    return mode == Mode::kLearn ? (*tensors)[t].train_offset : (*tensors)[t].predict_offset;
+  };
+  for (size_t i = 0; i < items.size(); i++) offset(owners[i]) = items[i].offset;
+  for (uint32_t t = 0; t < plan.tensors.n; t++) {
+    if (plan.tensors[t].alias != format::kNone && lifetimes[t].lives()) offset(t) = offset(plan.tensors[t].alias);
+  }
+  return arena;
+}
+
+Bytes assemble(const Parts& parts) {
+  struct Item {
+    uint32_t type, flags;
+    Bytes bytes;
+  };
+  auto one = [](const auto& record) {
+    Bytes out;
+    append(&out, &record, sizeof record);
+    return out;
+  };
+  std::vector<Item> items = {
+      {format::kSectionStrings, 0, parts.strings.bytes()},
+      {format::kSectionModel, 0, one(parts.model)},
+      {format::kSectionTensors, 0, as_bytes(parts.tensors)},
+      {format::kSectionOps, 0, as_bytes(parts.ops)},
+      {format::kSectionBackward, 0, as_bytes(parts.backward)},
+      {format::kSectionParams, 0, as_bytes(parts.params)},
+      {format::kSectionData, 0, parts.data},
+      {format::kSectionInput, 0, parts.input},
+      {format::kSectionRecipe, 0, one(parts.recipe)},
+      {format::kSectionClasses, 0, as_bytes(parts.classes)},
+  };
+  if (!parts.parity.empty())
+    items.push_back({format::kSectionParity, format::kSectionOptional, as_bytes(parts.parity)});
+
+  std::vector<format::SectionRecord> table(items.size());
+  uint64_t end = sizeof(format::Header) + items.size() * sizeof(format::SectionRecord);
+  for (size_t i = 0; i < items.size(); i++) {
+    format::SectionRecord& record = table[i];
+    record = {};
+    record.type = items[i].type;
+    record.flags = items[i].flags;
+    record.offset = align_up(end);
+    record.bytes = items[i].bytes.size();
+    sha256(items[i].bytes.data(), items[i].bytes.size(), record.sha256);
+    end = record.offset + record.bytes;
+  }
+  format::Header header = {};
+  header.magic = format::kMagic;
+  header.version = format::kVersion;
+  header.file_bytes = end;
+  header.n_sections = static_cast<uint32_t>(items.size());
+  sha256(table.data(), table.size() * sizeof(format::SectionRecord), header.table_sha256);
+
+  Bytes file;
+  file.reserve(end);
+  append(&file, &header, sizeof header);
+  append(&file, table.data(), table.size() * sizeof(format::SectionRecord));
+  for (size_t i = 0; i < items.size(); i++) {
+    file.resize(table[i].offset);
+    append(&file, items[i].bytes.data(), items[i].bytes.size());
+  }
+  return file;
+}
+
+Status read_back(const Bytes& file) {
+  Bytes room(file.size() + format::kAlignment);
+  const size_t skip =
+      (format::kAlignment - reinterpret_cast<uintptr_t>(room.data()) % format::kAlignment) % format::kAlignment;
+  memcpy(room.data() + skip, file.data(), file.size());
+  Plan plan;
+  return read_bundle(room.data() + skip, file.size(), &plan);
+}
+
+uint32_t index_of(const std::string& name, const std::vector<const char*>& names) {
+  for (size_t i = 0; i < names.size(); i++) {
+    if (name == names[i]) return static_cast<uint32_t>(i);
+  }
+  return format::kNone;
+}
+
+}  // namespace
+
+uint32_t op_kind_from_name(const std::string& name) {
+  for (uint32_t kind = format::kOpConv; kind <= format::kOpReshape; kind++) {
+    if (name == op_kind_name(kind)) return kind;
+  }
+  return format::kNone;
+}
+
+uint32_t activation_from_name(const std::string& name) {
+  return index_of(name, {"none", "relu", "clip", "hard_swish", "sigmoid", "hard_sigmoid"});
+}
+
+uint32_t method_from_name(const std::string& name) {
+  return value_from_name(kMethodNames, name);
+}
+
+uint32_t value_from_name(const char* const* names, const std::string& name) {
+  for (uint32_t i = 0; names[i] != nullptr; i++) {
+    if (name == names[i]) return i;
+  }
+  return format::kNone;
+}
+
+std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error) {
+  *error = check_lengths(source);
+  if (!error->empty()) return {};
+  Parts parts;
+  encode_parts(source, &parts);
+
+  const Plan plan = plan_over(parts);
+  Status status = check_before_planning(plan, parts);
+  if (status.ok()) {
+    parts.model.train_floats_per_row = plan_offsets(plan, Mode::kLearn, &parts.tensors);
+    parts.model.predict_floats_per_row = plan_offsets(plan, Mode::kPredict, &parts.tensors);
+    parts.model.macs_forward = plan_macs_forward(plan, false);
+    parts.model.macs_forward_sparse = plan_macs_forward(plan, true);
+    parts.model.macs_backward = plan_macs_backward(plan, false);
+    parts.model.macs_backward_sparse = plan_macs_backward(plan, true);
+    std::vector<uint8_t> file = assemble(parts);
+    status = read_back(file);
+    if (status.ok()) return file;
+  }
+  *error = status.message;
+  return {};
+}
+
+}  // namespace edgecl

@@ -1,0 +1,110 @@
+// The only encoder of bundles; host builds only (target edgecl_writer), so the standard containers are allowed here.
+// Never here: decisions about the network (the exporter's), reading.
+#ifndef EDGECL_RUNTIME_BUNDLE_BUNDLE_WRITER_H_
+#define EDGECL_RUNTIME_BUNDLE_BUNDLE_WRITER_H_
+
+#include <stdint.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/bundle/bundle_format.h"
+
+namespace edgecl {
+
+// A plan in memory: the dict of _core.pyi, field by field. Indices are positions in the vectors; format::kNone = none.
+struct SourceTensor {
+  std::string name;
+  uint32_t channels = 1, height = 1, width = 1;
+  bool gradient = false;
+  uint32_t alias = format::kNone;
+};
+
+struct SourceOp {
+  std::string name;
+  uint32_t kind = 0;             // format::OpKind; op_kind_from_name below
+  std::vector<uint32_t> inputs;  // 1..8 tensors
+  uint32_t output = format::kNone;
+  std::vector<uint32_t> params;  // at most 4, format::kNone allowed
+  uint32_t activation = 0;       // edgecl::Activation; activation_from_name below
+  float activation_lo = 0, activation_hi = 0;
+  int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  int32_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  int32_t groups = 1;
+  float epsilon = 0, momentum = 0;
+  bool frozen = false;
+  int32_t i[4] = {0, 0, 0, 0};
+};
+
+struct SourceBackward {
+  uint32_t op = 0;
+  uint32_t output_gradient = format::kNone;
+  std::vector<uint32_t> input_gradients;  // per op input, format::kNone allowed
+  std::vector<bool> accumulate;           // the same length
+  std::vector<bool> train_params;         // at most 4
+};
+
+struct SourceParam {
+  std::string name;
+  bool trainable = false;
+  bool sparse = false;
+  std::vector<uint32_t> dims;       // 1..4
+  std::vector<uint32_t> positions;  // sparse: ascending flat positions
+  std::vector<float> values;        // dense: product of dims; sparse: one per position
+  uint32_t nnz_capacity = 0;        // sparse: 0 = as many as positions
+};
+
+struct SourceParity {
+  uint32_t n_rows = 0;  // 0: no parity section
+  float max_abs = 0, mean_abs = 0, reference_abs = 0;
+  std::string source;
+};
+
+struct BundleSource {
+  std::string name, producer;
+  std::vector<SourceTensor> tensors;  // tensor 0 is the input
+  std::vector<SourceOp> ops;
+  std::vector<SourceBackward> backward;
+  std::vector<SourceParam> params;
+
+  uint32_t input_dtype = format::kInputF32;
+  bool channels_last = false;
+  std::vector<uint32_t> input_dims;  // 1..3
+  float input_scale = 1;
+  std::vector<float> input_mean, input_inv_std;  // [channels of tensor 0]
+
+  uint32_t method = format::kMethodFinetune;  // method_from_name below
+  float learning_rate = 0, momentum = 0, weight_decay = 0;
+  uint32_t batch_size = 1, replay_batch = 0, replay_capacity = 0;
+  float alpha = 0, beta = 0;
+  bool class_mask = false;
+  uint32_t augment_crop = 0;
+  bool augment_flip = false;
+  uint32_t trainable = 0;  // 0 all, 1 tail, 2 head
+  bool latent_replay = false;
+  float cosine_scale = 0;
+  format::SparsityRecord sparsity = {};
+
+  std::vector<std::pair<uint32_t, std::string>> classes;  // (label, name), any order
+  uint32_t class_capacity = 0;
+  uint32_t logits_tensor = format::kNone, embedding_tensor = format::kNone;
+  uint32_t head_weight = format::kNone, head_bias = format::kNone;
+  SourceParity parity;
+};
+
+// Names of the dict to numbers of the format; format::kNone when the name is unknown.
+uint32_t op_kind_from_name(const std::string& name);     // "conv", "linear", ...
+uint32_t activation_from_name(const std::string& name);  // "none", "relu", ...
+uint32_t method_from_name(const std::string& name);      // "finetune", "er", ...: bundle_recipe.h
+// Place of a name in one of the lists of bundle_recipe.h.
+uint32_t value_from_name(const char* const* names, const std::string& name);
+
+// Encodes the plan: assigns arena offsets for both modes, counts multiply-adds, lays out and digests the sections, then
+// runs read_bundle over its own output. Returns the bytes, or an empty vector with the reason in *error (expected /
+// found / what to do; names the record and field).
+std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_BUNDLE_BUNDLE_WRITER_H_

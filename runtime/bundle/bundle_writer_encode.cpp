@@ -1,0 +1,226 @@
+// BundleSource to records, field by field.
+// Never here: arena offsets, digests, checks that the reader does.
+#include "runtime/bundle/bundle_writer_encode.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/bundle/validate.h"
+#include "runtime/core/plan.h"
+
+namespace edgecl {
+
+void append(Bytes* out, const void* bytes, size_t n) {
+  const uint8_t* p = static_cast<const uint8_t*>(bytes);
+  out->insert(out->end(), p, p + n);
+}
+
+std::string check_lengths(const BundleSource& source) {
+  for (size_t i = 0; i < source.ops.size(); i++) {
+    const SourceOp& op = source.ops[i];
+    const std::string where = "ops[" + std::to_string(i) + "] '" + op.name + "': ";
+    if (op.inputs.empty() || op.inputs.size() > 8)
+      return where + "expected 1..8 inputs, found " + std::to_string(op.inputs.size());
+    if (op.params.size() > 4) return where + "expected at most 4 params, found " + std::to_string(op.params.size());
+  }
+  for (size_t i = 0; i < source.backward.size(); i++) {
+    const SourceBackward& record = source.backward[i];
+    const std::string where = "backward[" + std::to_string(i) + "]: ";
+    if (record.input_gradients.size() > 8)
+      return where + "expected at most 8 input_gradients, found " + std::to_string(record.input_gradients.size());
+    if (record.accumulate.size() > record.input_gradients.size())
+      return where + "expected one accumulate flag per input gradient, found more";
+    if (record.train_params.size() > 4)
+      return where + "expected at most 4 train_params, found " + std::to_string(record.train_params.size());
+  }
+  for (size_t i = 0; i < source.params.size(); i++) {
+    const SourceParam& param = source.params[i];
+    const std::string where = "params[" + std::to_string(i) + "] '" + param.name + "': ";
+    if (param.dims.empty() || param.dims.size() > 4)
+      return where + "expected 1..4 dims, found " + std::to_string(param.dims.size());
+    uint64_t size = 1;
+    for (uint32_t dim : param.dims) size = checked_mul(size, dim);
+    const uint64_t expected = param.sparse ? param.positions.size() : size;
+    if (param.values.size() != expected) {
+      return where + "expected " + std::to_string(expected) + " values, found " + std::to_string(param.values.size());
+    }
+    if (size > format::kMaxParamFloats) return where + "expected at most 2^28 weights, found " + std::to_string(size);
+  }
+  if (source.input_dims.empty() || source.input_dims.size() > 3)
+    return "input: expected 1..3 dims, found " + std::to_string(source.input_dims.size());
+  if (source.tensors.empty()) return "tensors: expected tensor 0, the input, found none";
+  const size_t channels = source.tensors[0].channels;
+  if (source.input_mean.size() != channels || source.input_inv_std.size() != channels) {
+    return "input: expected mean and inv_std of " + std::to_string(channels) + " channels, found " +
+           std::to_string(source.input_mean.size()) + " and " + std::to_string(source.input_inv_std.size());
+  }
+  std::set<std::string> names;
+  for (const auto& item : source.classes) {
+    if (!names.insert(item.second).second) return "classes: expected each name once, found '" + item.second + "' twice";
+  }
+  return std::string();
+}
+
+namespace {
+
+void encode_tensors(const BundleSource& source, Parts* parts) {
+  for (const SourceTensor& tensor : source.tensors) {
+    format::TensorRecord record = {};
+    record.name = parts->strings.add(tensor.name);
+    record.channels = tensor.channels;
+    record.height = tensor.height;
+    record.width = tensor.width;
+    record.flags = tensor.gradient ? static_cast<uint32_t>(format::kTensorGradient) : 0;
+    record.train_offset = record.predict_offset = format::kNoOffset;
+    record.alias = tensor.alias;
+    // An alias of an alias: the format names the tensor that owns the memory.
+    if (record.alias < parts->tensors.size() && parts->tensors[record.alias].alias != format::kNone) {
+      record.alias = parts->tensors[record.alias].alias;
+    }
+    parts->tensors.push_back(record);
+  }
+}
+
+void encode_ops(const BundleSource& source, Parts* parts) {
+  for (const SourceOp& op : source.ops) {
+    format::OpRecord record = {};
+    record.name = parts->strings.add(op.name);
+    record.kind = op.kind;
+    record.flags = op.frozen ? static_cast<uint32_t>(format::kOpFlagFrozen) : 0;
+    record.n_inputs = static_cast<uint32_t>(op.inputs.size());
+    for (size_t i = 0; i < 8; i++) record.inputs[i] = i < op.inputs.size() ? op.inputs[i] : format::kNone;
+    record.output = op.output;
+    for (size_t i = 0; i < 4; i++) record.params[i] = i < op.params.size() ? op.params[i] : format::kNone;
+    record.activation = op.activation;
+    record.activation_lo = op.activation_lo;
+    record.activation_hi = op.activation_hi;
+    record.kernel_h = op.kernel_h;
+    record.kernel_w = op.kernel_w;
+    record.stride_h = op.stride_h;
+    record.stride_w = op.stride_w;
+    record.dilation_h = op.dilation_h;
+    record.dilation_w = op.dilation_w;
+    record.pad_top = op.pad_top;
+    record.pad_left = op.pad_left;
+    record.pad_bottom = op.pad_bottom;
+    record.pad_right = op.pad_right;
+    record.groups = op.groups;
+    record.epsilon = op.epsilon;
+    record.momentum = op.momentum;
+    memcpy(record.i, op.i, sizeof record.i);
+    parts->ops.push_back(record);
+  }
+  for (const SourceBackward& item : source.backward) {
+    format::BackwardRecord record = {};
+    record.op = item.op;
+    record.output_gradient = item.output_gradient;
+    for (size_t i = 0; i < 8; i++)
+      record.input_gradient[i] = i < item.input_gradients.size() ? item.input_gradients[i] : format::kNone;
+    for (size_t i = 0; i < item.accumulate.size(); i++)
+      record.accumulate |= static_cast<uint32_t>(item.accumulate[i]) << i;
+    for (size_t i = 0; i < item.train_params.size(); i++)
+      record.train_params |= static_cast<uint32_t>(item.train_params[i]) << i;
+    parts->backward.push_back(record);
+  }
+}
+
+void encode_params(const BundleSource& source, Parts* parts) {
+  for (const SourceParam& param : source.params) {
+    format::ParamRecord record = {};
+    record.name = parts->strings.add(param.name);
+    record.storage = param.sparse ? format::kStorageSparse : format::kStorageDense;
+    record.trainable = param.trainable ? 1 : 0;
+    record.rank = static_cast<uint32_t>(param.dims.size());
+    std::copy(param.dims.begin(), param.dims.end(), record.dims);
+    record.density = 1.0f;
+    parts->data.resize(align_up(parts->data.size()));
+    record.offset = parts->data.size();
+    if (param.sparse) {
+      record.nnz = static_cast<uint32_t>(param.positions.size());
+      record.nnz_capacity = param.nnz_capacity != 0 ? param.nnz_capacity : record.nnz;
+      record.density = static_cast<float>(static_cast<double>(record.nnz) / static_cast<double>(param_size(record)));
+      append(&parts->data, param.positions.data(), param.positions.size() * sizeof(uint32_t));
+      parts->data.resize(align_up(parts->data.size()));
+    }
+    append(&parts->data, param.values.data(), param.values.size() * sizeof(float));
+    record.bytes = parts->data.size() - record.offset;
+    parts->params.push_back(record);
+  }
+  parts->data.resize(parts->data.size() + format::kReadSlackBytes);
+}
+
+void encode_input(const BundleSource& source, Parts* parts) {
+  format::InputRecord record = {};
+  record.dtype = source.input_dtype;
+  record.channels_last = source.channels_last ? 1 : 0;
+  record.rank = static_cast<uint32_t>(source.input_dims.size());
+  std::copy(source.input_dims.begin(), source.input_dims.end(), record.dims);
+  record.n_mean = static_cast<uint32_t>(source.input_mean.size());
+  record.scale = source.input_scale;
+  append(&parts->input, &record, sizeof record);
+  append(&parts->input, source.input_mean.data(), source.input_mean.size() * sizeof(float));
+  append(&parts->input, source.input_inv_std.data(), source.input_inv_std.size() * sizeof(float));
+  parts->input.resize(parts->input.size() + format::kReadSlackBytes);
+}
+
+void encode_rest(const BundleSource& source, Parts* parts) {
+  format::ModelRecord& model = parts->model;
+  model.name = parts->strings.add(source.name);
+  model.producer = parts->strings.add(source.producer);
+  model.input_tensor = 0;
+  model.logits_tensor = source.logits_tensor;
+  model.embedding_tensor = source.embedding_tensor;
+  model.class_capacity = source.class_capacity;
+  model.head_weight = source.head_weight;
+  model.head_bias = source.head_bias;
+
+  format::RecipeRecord& recipe = parts->recipe;
+  recipe.method = source.method;
+  recipe.learning_rate = source.learning_rate;
+  recipe.momentum = source.momentum;
+  recipe.weight_decay = source.weight_decay;
+  recipe.batch_size = source.batch_size;
+  recipe.replay_batch = source.replay_batch;
+  recipe.replay_capacity = source.replay_capacity;
+  recipe.alpha = source.alpha;
+  recipe.beta = source.beta;
+  recipe.class_mask = source.class_mask ? 1 : 0;
+  recipe.augment_crop = source.augment_crop;
+  recipe.augment_flip = source.augment_flip ? 1 : 0;
+  recipe.trainable = source.trainable;
+  recipe.latent_replay = source.latent_replay ? 1 : 0;
+  recipe.cosine_scale = source.cosine_scale;
+  recipe.sparsity = source.sparsity;
+
+  auto classes = source.classes;
+  std::sort(classes.begin(), classes.end());
+  for (const auto& item : classes) {
+    format::ClassRecord record = {};
+    record.label = item.first;
+    record.name = parts->strings.add(item.second);
+    parts->classes.push_back(record);
+  }
+  if (source.parity.n_rows > 0) {
+    format::ParityRecord record = {};
+    record.n_rows = source.parity.n_rows;
+    record.max_abs_difference = source.parity.max_abs;
+    record.mean_abs_difference = source.parity.mean_abs;
+    record.max_abs_reference = source.parity.reference_abs;
+    record.source = parts->strings.add(source.parity.source);
+    parts->parity.push_back(record);
+  }
+}
+
+}  // namespace
+
+void encode_parts(const BundleSource& source, Parts* parts) {
+  encode_tensors(source, parts);
+  encode_ops(source, parts);
+  encode_params(source, parts);
+  encode_input(source, parts);
+  encode_rest(source, parts);
+}
+
+}  // namespace edgecl

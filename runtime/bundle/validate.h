@@ -1,0 +1,65 @@
+// The checks behind read_bundle, one function per section, and the wording they share. Internal to runtime/core.
+// Never here: the order of the checks (bundle_reader.cpp).
+#ifndef EDGECL_RUNTIME_BUNDLE_VALIDATE_H_
+#define EDGECL_RUNTIME_BUNDLE_VALIDATE_H_
+
+#include <stdint.h>
+
+#include "runtime/core/plan.h"
+#include "runtime/core/status.h"
+
+namespace edgecl {
+
+// E_BUNDLE_CORRUPT: "bundle section OPS, record 3, field stride_h: expected ..., found ...; export the model again".
+// record format::kNone: a section of one record.
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5), cold))
+#endif
+Status
+corrupt(const char* section, uint32_t record, const char* field, const char* format, ...);
+
+inline unsigned long long u64(uint64_t x) {
+  return x;
+}  // for %llu
+
+// a * b and a + b, or ~0 when the result needs more than 64 bits. Everything that is computed from fields of the file
+// goes through these unless a limit that was checked before makes overflow impossible.
+inline uint64_t checked_mul(uint64_t a, uint64_t b) {
+  uint64_t result;
+  return __builtin_mul_overflow(a, b, &result) ? ~0ull : result;
+}
+inline uint64_t checked_add(uint64_t a, uint64_t b) {
+  uint64_t result;
+  return __builtin_add_overflow(a, b, &result) ? ~0ull : result;
+}
+
+// Facts of the bundle that are not in the Plan.
+struct SectionSizes {
+  uint64_t strings, data;
+};
+
+// In this order; each may rely on what the ones before it proved.
+Status validate_strings(const Plan& plan, const SectionSizes& sizes);  // every StringRef
+Status validate_params(const Plan& plan, const SectionSizes& sizes);   // PARAMS and DATA
+Status validate_tensors(const Plan& plan);                             // shapes, flags, aliases
+Status validate_ops(const Plan& plan);                                 // one check per operator; topological order
+Status validate_model(const Plan& plan);                               // tensors, head, counts other than multiply-adds
+Status validate_input(const Plan& plan);
+Status validate_recipe(const Plan& plan);
+Status validate_classes(const Plan& plan);
+Status validate_parity(const Plan& plan);
+Status validate_backward(const Plan& plan);  // the list is complete, ordered and each gradient is written once
+Status validate_counts(const Plan& plan);    // multiply-adds stored in MODEL
+// Proves, for both modes: every live tensor has an offset (a multiple of 16 floats, inside the arena of the mode), a
+// tensor that does not live has none, aliases share their root's offset, and tensors that are alive at one step do not
+// overlap. E_BUNDLE_CORRUPT otherwise.
+Status check_offsets(const Plan& plan);
+
+bool is_finite(float x);
+bool all_zero(const void* bytes, uint64_t n);
+bool param_is_vector(const format::ParamRecord& param, uint32_t n);  // dense [n]
+bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_BUNDLE_VALIDATE_H_

@@ -1,0 +1,257 @@
+// The backward list is exactly what the trainable parameters need, in a good order; the model's tensors and counts fit.
+// Never here: rules of single operators.
+#include "runtime/bundle/validate.h"
+#include "runtime/core/planner.h"
+
+namespace edgecl {
+namespace {
+
+using format::BackwardRecord;
+using format::OpRecord;
+
+constexpr uint16_t kUnset = 0xffff;  // tensors are below 4096
+
+// What the checks learn about tensors on the way.
+struct BackwardState {
+  bool needs_gradient[format::kMaxTensors];   // forward: some trainable parameter lies before it
+  bool reaches_loss[format::kMaxTensors];     // forward: the logits depend on it
+  uint16_t forward_of[format::kMaxTensors];   // gradient tensor -> the forward tensor it belongs to
+  uint16_t gradient_of[format::kMaxTensors];  // forward tensor -> its gradient tensor
+  uint16_t owner[format::kMaxTensors];  // memory of a gradient tensor (its root) -> the one whose value is there now
+  bool consumed[format::kMaxTensors];   // gradient tensor: its op's record has run
+  uint8_t param_gradients[format::kMaxParams];
+};
+
+bool trains(const Plan& plan, const OpRecord& op, uint32_t slot) {
+  return op.params[slot] != format::kNone && plan.params[op.params[slot]].trainable != 0;
+}
+
+void find_needs(const Plan& plan, BackwardState* state) {
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    const OpRecord& op = plan.ops[i];
+    bool needed = false;
+    for (uint32_t k = 0; k < op.n_inputs; k++) needed = needed || state->needs_gradient[op.inputs[k]];
+    for (uint32_t slot = 0; slot < 4; slot++) needed = needed || trains(plan, op, slot);
+    state->needs_gradient[op.output] = needed;
+  }
+  state->reaches_loss[plan.model->logits_tensor] = true;
+  for (uint32_t i = plan.ops.n; i-- > 0;) {
+    const OpRecord& op = plan.ops[i];
+    if (!state->reaches_loss[op.output]) continue;
+    for (uint32_t k = 0; k < op.n_inputs; k++) state->reaches_loss[op.inputs[k]] = true;
+  }
+}
+
+// `gradient` is a gradient tensor of the shape of `forward`, and these two belong to each other only.
+Status pair_up(const Plan& plan, uint32_t record, const char* field, uint32_t gradient, uint32_t forward,
+               BackwardState* state) {
+  if (gradient >= plan.tensors.n || plan.tensors[gradient].flags != format::kTensorGradient) {
+    return corrupt("BACKWARD", record, field, "expected a gradient tensor below %u, found %u", plan.tensors.n,
+                   gradient);
+  }
+  if (!same_shape(plan.tensors[gradient], plan.tensors[forward])) {
+    return corrupt("BACKWARD", record, field, "expected the shape of tensor %u, found another in tensor %u", forward,
+                   gradient);
+  }
+  if (state->forward_of[gradient] == kUnset && state->gradient_of[forward] == kUnset) {
+    state->forward_of[gradient] = static_cast<uint16_t>(forward);
+    state->gradient_of[forward] = static_cast<uint16_t>(gradient);
+  }
+  if (state->forward_of[gradient] != forward || state->gradient_of[forward] != gradient) {
+    return corrupt("BACKWARD", record, field, "expected one gradient tensor for tensor %u, found a second one (%u)",
+                   forward, gradient);
+  }
+  return Status();
+}
+
+Status check_output_gradient(const Plan& plan, uint32_t k, BackwardState* state) {
+  const BackwardRecord& record = plan.backward[k];
+  const uint32_t gradient = record.output_gradient;
+  EDGECL_RETURN_IF_FAILED(pair_up(plan, k, "output_gradient", gradient, plan.ops[record.op].output, state));
+  if (k == 0) state->owner[alias_root(plan, gradient)] = static_cast<uint16_t>(gradient);  // the loss wrote it
+  if (state->owner[alias_root(plan, gradient)] != gradient) {
+    return corrupt("BACKWARD", k, "output_gradient",
+                   "expected a gradient that an earlier record wrote, found tensor %u", gradient);
+  }
+  state->consumed[gradient] = true;
+  return Status();
+}
+
+Status check_input_gradient(const Plan& plan, uint32_t k, uint32_t i, BackwardState* state) {
+  const BackwardRecord& record = plan.backward[k];
+  const OpRecord& op = plan.ops[record.op];
+  const uint32_t gradient = record.input_gradient[i];
+  const bool accumulate = (record.accumulate >> i & 1) != 0;
+  const bool wanted = i < op.n_inputs && state->needs_gradient[op.inputs[i]];
+  if (!wanted) {
+    if (gradient == format::kNone && !accumulate) return Status();
+    return corrupt("BACKWARD", k, "input_gradient", "expected none for input %u (nothing before it trains), found %u",
+                   i, gradient);
+  }
+  if (gradient == format::kNone)
+    return corrupt("BACKWARD", k, "input_gradient", "expected a gradient tensor for input %u, found none", i);
+  EDGECL_RETURN_IF_FAILED(pair_up(plan, k, "input_gradient", gradient, op.inputs[i], state));
+  for (uint32_t j = 0; j < i; j++) {
+    if (record.input_gradient[j] == gradient) {
+      return corrupt("BACKWARD", k, "input_gradient", "expected a different tensor for each input, found %u twice",
+                     gradient);
+    }
+  }
+  if (state->consumed[gradient]) {
+    return corrupt("BACKWARD", k, "input_gradient",
+                   "expected a gradient that is still being summed, found tensor %u, which was used already", gradient);
+  }
+  uint16_t& owner = state->owner[alias_root(plan, gradient)];
+  if (accumulate) {
+    if (owner == gradient) return Status();
+    return corrupt("BACKWARD", k, "accumulate", "expected a sum to add to in tensor %u, found none written yet",
+                   gradient);
+  }
+  // Reshape and activation may turn the output gradient into the input gradient in place; nothing else may share
+  // memory.
+  const bool in_place =
+      owner == record.output_gradient && (op.kind == format::kOpReshape || op.kind == format::kOpActivation);
+  if (owner != kUnset && !in_place) {
+    return corrupt("BACKWARD", k, "accumulate",
+                   "expected the first write to the memory of tensor %u, found it in use (by tensor %u)", gradient,
+                   owner);
+  }
+  owner = static_cast<uint16_t>(gradient);
+  return Status();
+}
+
+Status check_train_params(const Plan& plan, uint32_t k, BackwardState* state) {
+  const BackwardRecord& record = plan.backward[k];
+  const OpRecord& op = plan.ops[record.op];
+  if (record.train_params > 15)
+    return corrupt("BACKWARD", k, "train_params", "expected bits 0..3, found %u", record.train_params);
+  for (uint32_t slot = 0; slot < 4; slot++) {
+    const bool found = (record.train_params >> slot & 1) != 0;
+    if (found != trains(plan, op, slot)) {
+      return corrupt("BACKWARD", k, "train_params", "expected bit %u to say whether params[%u] is trainable, found %d",
+                     slot, slot, found ? 1 : 0);
+    }
+    if (!found) continue;
+    uint8_t& count = state->param_gradients[op.params[slot]];
+    if (count != 0)
+      return corrupt("BACKWARD", k, "train_params", "expected one gradient for parameter %u, found a second",
+                     op.params[slot]);
+    count = 1;
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status validate_backward(const Plan& plan) {
+  BackwardState state = {};
+  for (uint32_t t = 0; t < format::kMaxTensors; t++)
+    state.forward_of[t] = state.gradient_of[t] = state.owner[t] = kUnset;
+  find_needs(plan, &state);
+
+  uint32_t k = 0;
+  for (uint32_t i = plan.ops.n; i-- > 0;) {
+    const uint32_t output = plan.ops[i].output;
+    if (!state.needs_gradient[output] || !state.reaches_loss[output]) continue;
+    if (k == plan.backward.n || plan.backward[k].op != i) {
+      return corrupt(
+          "BACKWARD", k, "op",
+          "expected op %u (in descending order, each op between a trainable parameter and the logits), found %s", i,
+          k == plan.backward.n ? "the end of the list" : "another");
+    }
+    EDGECL_RETURN_IF_FAILED(check_output_gradient(plan, k, &state));
+    for (uint32_t input = 0; input < 8; input++) EDGECL_RETURN_IF_FAILED(check_input_gradient(plan, k, input, &state));
+    if (plan.backward[k].accumulate > 255)
+      return corrupt("BACKWARD", k, "accumulate", "expected bits 0..7, found %u", plan.backward[k].accumulate);
+    EDGECL_RETURN_IF_FAILED(check_train_params(plan, k, &state));
+    k++;
+  }
+  if (k != plan.backward.n) return corrupt("BACKWARD", k, "op", "expected %u records, found %u", k, plan.backward.n);
+
+  for (uint32_t t = 0; t < plan.tensors.n; t++) {
+    if (plan.tensors[t].flags == format::kTensorGradient && !state.consumed[t]) {
+      return corrupt("TENSORS", t, "flags", "expected a gradient that a backward record uses, found none that does");
+    }
+  }
+  for (uint32_t p = 0; p < plan.params.n; p++) {
+    if (plan.params[p].trainable != 0 && state.param_gradients[p] == 0) {
+      return corrupt("PARAMS", p, "trainable", "expected 0 for a parameter that gets no gradient, found 1");
+    }
+  }
+  return Status();
+}
+
+namespace {
+
+Status check_head(const Plan& plan) {
+  const format::ModelRecord& model = *plan.model;
+  if (model.head_weight == format::kNone && model.head_bias == format::kNone) return Status();
+  const uint32_t logits_root = alias_root(plan, model.logits_tensor);
+  for (const OpRecord& op : plan.ops) {
+    const bool layer = op.kind == format::kOpConv || op.kind == format::kOpLinear;
+    if (!layer || alias_root(plan, op.output) != logits_root) continue;
+    if (plan.tensors[op.output].channels != model.class_capacity) continue;
+    if (model.head_weight == op.params[0] && (model.head_bias == op.params[1] || model.head_bias == format::kNone))
+      return Status();
+  }
+  return corrupt("MODEL", format::kNone, "head_weight",
+                 "expected weight and bias of the layer that writes the logits, found %u and %u", model.head_weight,
+                 model.head_bias);
+}
+
+}  // namespace
+
+Status validate_model(const Plan& plan) {
+  const format::ModelRecord& model = *plan.model;
+  if (model.input_tensor != 0)
+    return corrupt("MODEL", format::kNone, "input_tensor", "expected 0, found %u", model.input_tensor);
+  if (model.class_capacity < 1 || model.class_capacity > format::kMaxClasses) {
+    return corrupt("MODEL", format::kNone, "class_capacity", "expected 1..%u, found %u", format::kMaxClasses,
+                   model.class_capacity);
+  }
+  if (model.logits_tensor < 1 || model.logits_tensor >= plan.tensors.n ||
+      plan.tensors[model.logits_tensor].flags != 0) {
+    return corrupt("MODEL", format::kNone, "logits_tensor", "expected a tensor in 1..%u that is no gradient, found %u",
+                   plan.tensors.n - 1, model.logits_tensor);
+  }
+  const format::TensorRecord& logits = plan.tensors[model.logits_tensor];
+  if (logits.channels != model.class_capacity || logits.height != 1 || logits.width != 1) {
+    return corrupt("MODEL", format::kNone, "logits_tensor",
+                   "expected %u x 1 x 1 (the class capacity), found %u x %u x %u", model.class_capacity,
+                   logits.channels, logits.height, logits.width);
+  }
+  const uint32_t embedding = model.embedding_tensor;
+  if (embedding != format::kNone && (embedding >= plan.tensors.n || plan.tensors[embedding].flags != 0)) {
+    return corrupt("MODEL", format::kNone, "embedding_tensor",
+                   "expected none or a tensor below %u that is no gradient, found %u", plan.tensors.n, embedding);
+  }
+  const uint64_t arenas[] = {model.train_floats_per_row, model.predict_floats_per_row};
+  for (uint64_t arena : arenas) {
+    if (arena % 16 != 0 || arena > format::kMaxArenaRowFloats) {
+      return corrupt("MODEL", format::kNone, "train_floats_per_row", "expected a multiple of 16 up to %llu, found %llu",
+                     u64(format::kMaxArenaRowFloats), u64(arena));
+    }
+  }
+  return check_head(plan);
+}
+
+Status validate_counts(const Plan& plan) {
+  const format::ModelRecord& model = *plan.model;
+  struct Count {
+    const char* field;
+    uint64_t found, expected;
+  };
+  const Count counts[] = {{"macs_forward", model.macs_forward, plan_macs_forward(plan, false)},
+                          {"macs_forward_sparse", model.macs_forward_sparse, plan_macs_forward(plan, true)},
+                          {"macs_backward", model.macs_backward, plan_macs_backward(plan, false)},
+                          {"macs_backward_sparse", model.macs_backward_sparse, plan_macs_backward(plan, true)}};
+  for (const Count& count : counts) {
+    if (count.found != count.expected) {
+      return corrupt("MODEL", format::kNone, count.field, "expected %llu for these operators, found %llu",
+                     u64(count.expected), u64(count.found));
+    }
+  }
+  return Status();
+}
+
+}  // namespace edgecl

@@ -1,0 +1,259 @@
+// Checks of the sections around the network (strings, tensors, input, recipe, classes, parity); the wording of errors.
+// Never here: the rules of parameters, operators and the backward list (validate_*.cpp).
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/bundle/validate.h"
+#include "runtime/core/recipe.h"
+
+namespace edgecl {
+
+Status corrupt(const char* section, uint32_t record, const char* field, const char* format, ...) {
+  char what[320];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(what, sizeof what, format, arguments);
+  va_end(arguments);
+  if (record == format::kNone) {
+    return failure(EDGECL_E_BUNDLE_CORRUPT, "bundle section %s, field %s: %s; export the model again", section, field,
+                   what);
+  }
+  return failure(EDGECL_E_BUNDLE_CORRUPT, "bundle section %s, record %u, field %s: %s; export the model again", section,
+                 record, field, what);
+}
+
+bool is_finite(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+bool all_zero(const void* bytes, uint64_t n) {
+  const uint8_t* p = static_cast<const uint8_t*>(bytes);
+  for (uint64_t i = 0; i < n; i++) {
+    if (p[i] != 0) return false;
+  }
+  return true;
+}
+
+bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b) {
+  return a.channels == b.channels && a.height == b.height && a.width == b.width;
+}
+
+namespace {
+
+// Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF) without zero bytes.
+bool valid_utf8(const uint8_t* p, uint32_t n) {
+  uint32_t i = 0;
+  while (i < n) {
+    const uint8_t first = p[i];
+    if (first == 0) return false;
+    if (first < 0x80) {
+      i++;
+      continue;
+    }
+    const uint32_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || length > n - i) return false;
+    for (uint32_t k = 1; k < length; k++) {
+      if ((p[i + k] & 0xc0) != 0x80) return false;
+    }
+    const uint8_t second = p[i + 1];
+    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+        (first == 0xf4 && second > 0x8f)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+struct StringCheck {
+  const Plan& plan;
+  uint64_t section_bytes;
+
+  Status operator()(const char* section, uint32_t record, const char* field, format::StringRef ref) const {
+    if (ref.bytes > format::kMaxNameBytes) {
+      return corrupt(section, record, field, "expected at most %u bytes, found %u", format::kMaxNameBytes, ref.bytes);
+    }
+    if (ref.offset >= section_bytes || ref.bytes >= section_bytes - ref.offset) {
+      return corrupt(section, record, field,
+                     "expected text and its zero byte inside STRINGS (%llu bytes), found offset %u, length %u",
+                     u64(section_bytes), ref.offset, ref.bytes);
+    }
+    const uint8_t* text = reinterpret_cast<const uint8_t*>(plan.strings) + ref.offset;
+    if (text[ref.bytes] != 0)
+      return corrupt(section, record, field, "expected a zero byte behind the text, found %u", text[ref.bytes]);
+    if (!valid_utf8(text, ref.bytes))
+      return corrupt(section, record, field, "expected UTF-8 without zero bytes, found other bytes");
+    return Status();
+  }
+};
+
+}  // namespace
+
+Status validate_strings(const Plan& plan, const SectionSizes& sizes) {
+  const StringCheck check = {plan, sizes.strings};
+  EDGECL_RETURN_IF_FAILED(check("MODEL", format::kNone, "name", plan.model->name));
+  EDGECL_RETURN_IF_FAILED(check("MODEL", format::kNone, "producer", plan.model->producer));
+  for (uint32_t i = 0; i < plan.tensors.n; i++)
+    EDGECL_RETURN_IF_FAILED(check("TENSORS", i, "name", plan.tensors[i].name));
+  for (uint32_t i = 0; i < plan.ops.n; i++) EDGECL_RETURN_IF_FAILED(check("OPS", i, "name", plan.ops[i].name));
+  for (uint32_t i = 0; i < plan.params.n; i++) EDGECL_RETURN_IF_FAILED(check("PARAMS", i, "name", plan.params[i].name));
+  for (uint32_t i = 0; i < plan.classes.n; i++)
+    EDGECL_RETURN_IF_FAILED(check("CLASSES", i, "name", plan.classes[i].name));
+  if (plan.parity != nullptr) EDGECL_RETURN_IF_FAILED(check("PARITY", format::kNone, "source", plan.parity->source));
+  return Status();
+}
+
+Status validate_tensors(const Plan& plan) {
+  for (uint32_t i = 0; i < plan.tensors.n; i++) {
+    const format::TensorRecord& tensor = plan.tensors[i];
+    if (tensor.channels < 1 || tensor.channels > format::kMaxChannels) {
+      return corrupt("TENSORS", i, "channels", "expected 1..%u, found %u", format::kMaxChannels, tensor.channels);
+    }
+    if (tensor.height < 1 || tensor.height > format::kMaxDimension) {
+      return corrupt("TENSORS", i, "height", "expected 1..%u, found %u", format::kMaxDimension, tensor.height);
+    }
+    if (tensor.width < 1 || tensor.width > format::kMaxDimension) {
+      return corrupt("TENSORS", i, "width", "expected 1..%u, found %u", format::kMaxDimension, tensor.width);
+    }
+    const uint64_t floats = checked_mul(checked_mul(tensor.channels, tensor.height), tensor.width);
+    if (floats > format::kMaxRowFloats) {
+      return corrupt("TENSORS", i, "channels", "expected channels * height * width of at most %llu, found %llu",
+                     u64(format::kMaxRowFloats), u64(floats));
+    }
+    if (tensor.flags > format::kTensorGradient)
+      return corrupt("TENSORS", i, "flags", "expected 0 or 1, found %u", tensor.flags);
+    if (tensor.reserved != 0) return corrupt("TENSORS", i, "reserved", "expected 0, found %u", tensor.reserved);
+    if (tensor.alias == format::kNone) continue;
+    if (tensor.alias >= i) return corrupt("TENSORS", i, "alias", "expected an earlier tensor, found %u", tensor.alias);
+    const format::TensorRecord& root = plan.tensors[tensor.alias];
+    if (root.alias != format::kNone)
+      return corrupt("TENSORS", i, "alias", "expected a tensor with memory of its own, found %u", tensor.alias);
+    if (root.flags != tensor.flags)
+      return corrupt("TENSORS", i, "alias", "expected a tensor of the same kind, found %u", tensor.alias);
+    if (floats != tensor_row_floats(root)) {
+      return corrupt("TENSORS", i, "alias", "expected a tensor of %llu floats per row, found %u with another size",
+                     u64(floats), tensor.alias);
+    }
+  }
+  if (plan.tensors[0].flags != 0) return corrupt("TENSORS", 0, "flags", "expected the input, found a gradient");
+  return Status();
+}
+
+Status validate_input(const Plan& plan) {
+  const format::InputRecord& input = *plan.input;
+  const format::TensorRecord& tensor = plan.tensors[0];
+  if (input.dtype > format::kInputU8)
+    return corrupt("INPUT", format::kNone, "dtype", "expected 0 or 1, found %u", input.dtype);
+  if (input.channels_last > 1)
+    return corrupt("INPUT", format::kNone, "channels_last", "expected 0 or 1, found %u", input.channels_last);
+  if (input.rank < 1 || input.rank > 3)
+    return corrupt("INPUT", format::kNone, "rank", "expected 1..3, found %u", input.rank);
+  for (uint32_t d = input.rank; d < 4; d++) {
+    if (input.dims[d] != 0)
+      return corrupt("INPUT", format::kNone, "dims", "expected 0 behind the rank, found %u", input.dims[d]);
+  }
+  const uint32_t channel_axis = input.channels_last != 0 ? input.rank - 1 : 0;
+  const uint32_t first_space = input.channels_last != 0 ? 0 : 1;
+  bool fits = input.dims[channel_axis] == tensor.channels;
+  if (input.rank == 3)
+    fits = fits && input.dims[first_space] == tensor.height && input.dims[first_space + 1] == tensor.width;
+  if (input.rank == 2)
+    fits = fits && checked_mul(tensor.height, tensor.width) == input.dims[first_space] &&
+           (tensor.height == 1 || tensor.width == 1);
+  if (input.rank == 1) fits = fits && tensor.height == 1 && tensor.width == 1;
+  if (!fits)
+    return corrupt("INPUT", format::kNone, "dims", "expected the shape of tensor 0 (%u x %u x %u), found another",
+                   tensor.channels, tensor.height, tensor.width);
+  if (!is_finite(input.scale))
+    return corrupt("INPUT", format::kNone, "scale", "expected a finite number, found another");
+  for (uint32_t i = 0; i < 3; i++) {
+    if (input.reserved[i] != 0)
+      return corrupt("INPUT", format::kNone, "reserved", "expected 0, found %u", input.reserved[i]);
+  }
+  for (uint32_t c = 0; c < tensor.channels; c++) {
+    if (!is_finite(plan.input_mean[c])) return corrupt("INPUT", c, "mean", "expected a finite number, found another");
+    if (!is_finite(plan.input_inv_std[c]) || !(plan.input_inv_std[c] > 0)) {
+      return corrupt("INPUT", c, "inv_std", "expected a finite number above 0, found another");
+    }
+  }
+  if (!all_zero(plan.input_inv_std + tensor.channels, format::kReadSlackBytes)) {
+    return corrupt("INPUT", format::kNone, "end", "expected %u zero bytes behind inv_std, found others",
+                   format::kReadSlackBytes);
+  }
+  return Status();
+}
+
+Status validate_recipe(const Plan& plan) {
+  const format::RecipeRecord& recipe = *plan.recipe;
+  auto at_most = [](const char* field, uint32_t value, uint32_t low, uint32_t high) {
+    if (value >= low && value <= high) return Status();
+    return corrupt("RECIPE", format::kNone, field, "expected %u..%u, found %u", low, high, value);
+  };
+  auto in_range = [](const char* field, float value, bool good, const char* range) {
+    if (is_finite(value) && good) return Status();
+    return corrupt("RECIPE", format::kNone, field, "expected a finite number %s, found another", range);
+  };
+  EDGECL_RETURN_IF_FAILED(at_most("method", recipe.method, 0, format::kMethods - 1));
+  EDGECL_RETURN_IF_FAILED(in_range("learning_rate", recipe.learning_rate, recipe.learning_rate > 0, "above 0"));
+  EDGECL_RETURN_IF_FAILED(
+      in_range("momentum", recipe.momentum, recipe.momentum >= 0 && recipe.momentum < 1, "in [0, 1)"));
+  EDGECL_RETURN_IF_FAILED(in_range("weight_decay", recipe.weight_decay, recipe.weight_decay >= 0, "of at least 0"));
+  EDGECL_RETURN_IF_FAILED(at_most("batch_size", recipe.batch_size, 1, format::kMaxRows));
+  EDGECL_RETURN_IF_FAILED(at_most("replay_batch", recipe.replay_batch, 0, format::kMaxRows));
+  EDGECL_RETURN_IF_FAILED(at_most("replay_capacity", recipe.replay_capacity, 0, format::kMaxReplayCapacity));
+  EDGECL_RETURN_IF_FAILED(in_range("alpha", recipe.alpha, recipe.alpha >= 0, "of at least 0"));
+  EDGECL_RETURN_IF_FAILED(in_range("beta", recipe.beta, recipe.beta >= 0, "of at least 0"));
+  EDGECL_RETURN_IF_FAILED(at_most("class_mask", recipe.class_mask, 0, 1));
+  EDGECL_RETURN_IF_FAILED(at_most("augment_crop", recipe.augment_crop, 0, format::kMaxCrop));
+  EDGECL_RETURN_IF_FAILED(at_most("augment_flip", recipe.augment_flip, 0, 1));
+  EDGECL_RETURN_IF_FAILED(at_most("trainable", recipe.trainable, 0, 2));
+  EDGECL_RETURN_IF_FAILED(at_most("latent_replay", recipe.latent_replay, 0, 1));
+  EDGECL_RETURN_IF_FAILED(in_range("cosine_scale", recipe.cosine_scale, recipe.cosine_scale >= 0, "of at least 0"));
+  for (uint32_t reserved : recipe.reserved) EDGECL_RETURN_IF_FAILED(at_most("reserved", reserved, 0, 0));
+  const FieldFault fault = sparsity_fault(recipe.sparsity);
+  if (fault.field) {
+    return corrupt("RECIPE", format::kNone, fault.field, "expected a value %s, found another", fault.expected);
+  }
+  return Status();
+}
+
+Status validate_classes(const Plan& plan) {
+  if (plan.classes.n > plan.model->class_capacity) {
+    return corrupt("CLASSES", format::kNone, "count", "expected at most the class capacity %u, found %u",
+                   plan.model->class_capacity, plan.classes.n);
+  }
+  for (uint32_t i = 0; i < plan.classes.n; i++) {
+    const format::ClassRecord& record = plan.classes[i];
+    if (record.label >= plan.model->class_capacity) {
+      return corrupt("CLASSES", i, "label", "expected a label below the class capacity %u, found %u",
+                     plan.model->class_capacity, record.label);
+    }
+    if (i > 0 && record.label <= plan.classes[i - 1].label) {
+      return corrupt("CLASSES", i, "label", "expected ascending labels, found %u after %u", record.label,
+                     plan.classes[i - 1].label);
+    }
+    if (record.name.bytes < 1 || record.name.bytes > format::kMaxClassNameBytes) {
+      return corrupt("CLASSES", i, "name", "expected 1..%u bytes, found %u", format::kMaxClassNameBytes,
+                     record.name.bytes);
+    }
+    if (record.flags != 0) return corrupt("CLASSES", i, "flags", "expected 0, found %u", record.flags);
+  }
+  return Status();
+}
+
+Status validate_parity(const Plan& plan) {
+  if (plan.parity == nullptr) return Status();
+  const format::ParityRecord& parity = *plan.parity;
+  if (parity.n_rows == 0) return corrupt("PARITY", format::kNone, "n_rows", "expected at least 1, found 0");
+  const float values[] = {parity.max_abs_difference, parity.mean_abs_difference, parity.max_abs_reference};
+  for (float value : values) {
+    if (!is_finite(value) || value < 0)
+      return corrupt("PARITY", format::kNone, "differences", "expected finite numbers of at least 0, found another");
+  }
+  return Status();
+}
+
+}  // namespace edgecl

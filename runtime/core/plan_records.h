@@ -1,0 +1,201 @@
+// The records that a plan is made of, as they lie in a bundle: fixed, little-endian, without padding; and their limits.
+// Never here: the file around them (runtime/bundle/bundle_format.h), code. runtime/bundle/FORMAT.md is the prose.
+#ifndef EDGECL_RUNTIME_CORE_PLAN_RECORDS_H_
+#define EDGECL_RUNTIME_CORE_PLAN_RECORDS_H_
+
+#include <stdint.h>
+
+namespace edgecl::format {
+
+constexpr uint32_t kAlignment = 64;
+constexpr uint32_t kMaxTensors = 4096;
+constexpr uint32_t kMaxOps = 4096;
+constexpr uint32_t kMaxParams = 4096;
+constexpr uint32_t kMaxNameBytes = 255;
+constexpr uint32_t kMaxClassNameBytes = 63;
+constexpr uint32_t kMaxClasses = 65536;
+constexpr uint32_t kMaxChannels = 1u << 20;
+constexpr uint32_t kMaxDimension = 1u << 24;      // height, width, dims of a parameter
+constexpr uint64_t kMaxRowFloats = 1ull << 24;    // C*H*W of a tensor
+constexpr uint64_t kMaxParamFloats = 1ull << 28;  // product of the dims of a parameter
+constexpr uint64_t kMaxOpMacs = 1ull << 48;       // multiply-adds of one op and row
+constexpr uint64_t kMaxArenaRowFloats = 1ull
+                                        << 32;  // arena of one row: more than 4096 tensors of ordinary size ever need
+constexpr uint32_t kMaxRows = 65536;            // batch_size, replay_batch
+constexpr uint32_t kMaxReplayCapacity = 1u << 24;
+constexpr int32_t kMaxStride = 1 << 16;    // strides and dilations
+constexpr uint32_t kMaxCrop = 127;         // augment_crop
+constexpr uint32_t kReadSlackBytes = 256;  // zero bytes that end DATA and INPUT: kernels read past their arrays
+constexpr uint64_t kNoOffset = ~0ull;      // "does not live in this mode"
+constexpr uint32_t kNone = 0xffffffffu;    // "no tensor", "no parameter"
+
+struct StringRef {
+  uint32_t offset, bytes;  // without the zero byte that follows
+};
+
+struct ModelRecord {
+  StringRef name, producer;   // producer: "edgecl 0.1.0, torch 2.13.0"
+  uint32_t input_tensor;      // tensor 0
+  uint32_t logits_tensor;     // [C = class capacity][1][1]
+  uint32_t embedding_tensor;  // input of the head, or kNone
+  uint32_t class_capacity;
+  uint32_t head_weight, head_bias;  // parameters whose O axis is the class axis, or kNone (no class can be added then)
+  uint64_t train_floats_per_row;    // activation + gradient arena of a learn step, per batch row (a multiple of 16)
+  uint64_t predict_floats_per_row;
+  uint64_t macs_forward;  // multiply-adds per row, dense-equivalent and with the stored density
+  uint64_t macs_forward_sparse;
+  uint64_t macs_backward;  // dX + dW that the backward list does, dense-equivalent
+  uint64_t macs_backward_sparse;
+};
+
+struct TensorRecord {  // one batch row of it is C*H*W floats
+  StringRef name;
+  uint32_t channels, height, width;
+  uint32_t flags;           // kTensor*
+  uint64_t train_offset;    // floats per row; ~0 = does not live in a learn step
+  uint64_t predict_offset;  // ~0 = does not live in a predict
+  uint32_t alias;           // same memory as this earlier tensor (flatten, reshape), or kNone
+  uint32_t reserved;
+};
+enum TensorFlags : uint32_t {
+  kTensorGradient = 1,  // written by the backward list
+};
+
+enum OpKind : uint32_t {
+  kOpConv = 1,        // inputs x; params weight, bias
+  kOpLinear = 2,      // inputs x; params weight, bias
+  kOpBatchNorm = 3,   // inputs x[, residual]; params gamma, beta, running mean, running variance
+  kOpGroupNorm = 4,   // inputs x; params gamma, beta; i[0] = groups
+  kOpActivation = 5,  // inputs x
+  kOpMaxPool = 6,
+  kOpAveragePool = 7,  // i[0] = count_include_pad
+  kOpGlobalAveragePool = 8,
+  kOpAdd = 9,       // inputs a, b (b: same shape or broadcast over H, W or C); or input a, param constant (rank 3
+                    // [C|1][H|1][W|1])
+  kOpMul = 10,      // the same
+  kOpConcat = 11,   // up to 8 inputs, channels
+  kOpReshape = 12,  // output aliases the input (flatten)
+};
+// activation: edgecl::Activation of kernels.h.
+struct OpRecord {
+  StringRef name;  // of the source node
+  uint32_t kind;
+  uint32_t flags;  // kOpFlag*
+  uint32_t n_inputs;
+  uint32_t inputs[8];  // tensors
+  uint32_t output;
+  uint32_t params[4];  // or kNone
+  uint32_t activation;
+  float activation_lo, activation_hi;
+  int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+  int32_t pad_top, pad_left, pad_bottom, pad_right;
+  int32_t groups;
+  float epsilon, momentum;  // normalisation; running = (1 - momentum) * running + momentum * batch
+  int32_t i[4];
+};
+enum OpFlags : uint32_t {
+  kOpFlagFrozen = 1,  // batch-norm: uses running statistics also in a learn step
+};
+
+struct BackwardRecord {
+  uint32_t op;                 // index in the op list
+  uint32_t output_gradient;    // tensor with dL/d(output)
+  uint32_t input_gradient[8];  // tensor or kNone, per op input
+  uint32_t accumulate;         // bit i: input_gradient[i] already holds a sum
+  uint32_t train_params;       // bit i: params[i] gets a gradient
+};
+
+enum ParamStorage : uint32_t {
+  kStorageDense = 0,   // float32, dims order
+  kStorageSparse = 1,  // uint32 flat position[nnz] ascending, then (64-byte aligned) float32 value[nnz]
+};
+struct ParamRecord {
+  StringRef name;
+  uint32_t storage;
+  uint32_t trainable;     // 1: lives in the session and learns; 0: read from the bundle in place
+  uint32_t rank;          // 1..4
+  uint32_t dims[4];       // conv weight [O][I/groups][kh][kw]; dense linear weight [I][O]; SPARSE linear weight [O][I];
+                          // vectors [C]; constants [C][H][W]
+  uint32_t nnz;           // sparse: stored entries
+  uint32_t nnz_capacity;  // sparse: planned room (>= nnz), so that a structure may change in place
+  float density;          // nnz / prod(dims)
+  uint64_t offset,
+      bytes;  // in the DATA section; offset 64-byte aligned, ascending, gap < 64 (zero bytes), covering the section
+};
+
+enum InputDtype : uint32_t { kInputF32 = 0, kInputU8 = 1 };
+struct InputRecord {
+  uint32_t dtype, channels_last;
+  uint32_t rank;  // of one sample as the user knows it: 1 [F], 2 [C][T], 3 [C][H][W] (or [H][W][C] when channels_last)
+  uint32_t dims[4];
+  uint32_t n_mean;  // = channels of tensor 0
+  float scale;      // value = (raw * scale - mean[c]) * inv_std[c]
+  uint32_t reserved[3];
+};
+
+enum Method : uint32_t {
+  kMethodFinetune = 0,
+  kMethodEr = 1,
+  kMethodDerpp = 2,
+  kMethodErAce = 3,
+  kMethodUer = 4,
+  kMethodFpf = 5
+};
+constexpr uint32_t kMethods = 6;
+
+enum Structure : uint32_t { kStructureStatic = 0, kStructureTdm = 1, kStructureSet = 2, kStructureRigl = 3 };
+enum Growth : uint32_t { kGrowthRandom = 0, kGrowthGradient = 1, kGrowthImportance = 2 };
+enum GradientMask : uint32_t { kGradientAll = 0, kGradientDgm = 1, kGradientMigu = 2, kGradientHft = 3 };
+enum Boundary : uint32_t { kBoundaryCaller = 0, kBoundaryDrift = 1 };
+
+// How the structure of the sparse layers moves and which weights get a gradient (edgecl.h explains each field). All
+// zero: static structure, all gradients, boundaries by the caller.
+struct SparsityRecord {
+  uint32_t structure, growth;
+  uint32_t interval, updates;                   // steps between structure updates; exchanges per task
+  float inter, intra;                           // shares: extra weights at a task's start; exchanged in an update
+  float importance_current, importance_replay;  // |weight| + a * |gradient, current rows| + b * |gradient, replayed|
+  uint32_t gradient_mask, gradient_interval;
+  float gradient_keep;
+  uint32_t boundary;
+  float drift_delta, drift_threshold;
+  uint32_t reserved[2];
+};
+
+struct RecipeRecord {
+  uint32_t method;
+  float learning_rate, momentum, weight_decay;
+  uint32_t batch_size, replay_batch;  // rows per step: current; per replay draw (DER++ draws twice)
+  uint32_t replay_capacity;
+  float alpha, beta;    // DER++: MSE weight, replayed cross-entropy weight
+  uint32_t class_mask;  // 1: current cross-entropy only over the classes in the batch (ER-ACE; option of DER++)
+  uint32_t augment_crop, augment_flip;  // pixels of zero padding for random crops; 1 = random horizontal flip
+  uint32_t trainable;                   // informative: 0 all, 1 tail, 2 head
+  uint32_t latent_replay;               // 1: the buffer keeps activations at the border of the frozen part
+  float cosine_scale;                   // UER
+  uint32_t reserved[6];
+  SparsityRecord sparsity;
+};
+
+struct ClassRecord {
+  StringRef name;
+  uint32_t label;  // column of the logits
+  uint32_t flags;  // 0
+};
+
+struct ParityRecord {  // bundle against source model on the export's calibration rows, predict mode
+  uint32_t n_rows;
+  float max_abs_difference, mean_abs_difference, max_abs_reference;
+  StringRef source;  // "torch 2.13.0" or "onnx reference"
+};
+
+static_assert(sizeof(ModelRecord) == 88 && sizeof(TensorRecord) == 48, "records have no padding");
+static_assert(sizeof(OpRecord) == 152 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 64 &&
+                  sizeof(InputRecord) == 48,
+              "records have no padding");
+static_assert(sizeof(RecipeRecord) == 148 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 24,
+              "records have no padding");
+
+}  // namespace edgecl::format
+
+#endif  // EDGECL_RUNTIME_CORE_PLAN_RECORDS_H_

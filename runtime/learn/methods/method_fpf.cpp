@@ -1,0 +1,26 @@
+// k-FPF: plain steps on the stream, and now and then a rehearsal of the parameters that forget most.
+// Never here: the rehearsal (rehearse.h); when to call for it is the caller's.
+// Zhao, Zhou, Long, Jiang, Zhang 2023, "Does continual learning equally forget all parameters?".
+#include "runtime/learn/methods/method.h"
+
+namespace edgecl {
+namespace {
+
+uint32_t n_draws(const SessionConfig&) {
+  return 0;  // the buffer fills, but steps draw nothing from it
+}
+bool stores_logits(const SessionConfig&) {
+  return false;
+}
+
+// loss = mean over current rows of CE(all present classes); with class_mask over the classes of the batch.
+void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
+  const ClassScope scope = config.class_mask ? ClassScope::kBatch : ClassScope::kPresent;
+  plan->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
+}
+
+}  // namespace
+
+const Method kFpf = {n_draws, stores_logits, losses};
+
+}  // namespace edgecl
