@@ -21,8 +21,7 @@ Status learn_checked(edgecl_session* session, const edgecl_batch* from, const in
   }
   StepReport step;
   const uint32_t slots_capacity = report.replay_slots ? report.replay_slots_capacity : UINT32_MAX;
-  RowReport row_report = {report.row_correct, report.row_loss};
-  EDGECL_RETURN_IF_FAILED(learn_step(&session->session, batch, labels, slots_capacity, &row_report, &step));
+  EDGECL_RETURN_IF_FAILED(learn_step(&session->session, batch, labels, slots_capacity, &step));
   if (out == nullptr) return Status();
   report.n_replayed = step.n_replayed;
   report.loss = step.loss.total;
@@ -36,6 +35,8 @@ Status learn_checked(edgecl_session* session, const edgecl_batch* from, const in
   report.structure_changed = step.structure_changed ? 1 : 0;
   if (report.replay_slots && step.n_replayed)
     memcpy(report.replay_slots, step.slots, step.n_replayed * sizeof(uint32_t));
+  if (report.row_correct) memcpy(report.row_correct, step.correct, batch.n);
+  if (report.row_loss) memcpy(report.row_loss, step.row_loss, batch.n * sizeof(float));
   write_struct(report, out);
   return Status();
 }

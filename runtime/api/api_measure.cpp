@@ -28,11 +28,9 @@ Status stats(const edgecl_session* session, edgecl_stats* out) {
   found.weights_dropped = s.counters.weights_dropped;
   found.weights_grown = s.counters.weights_grown;
   for (uint32_t p = 0; p < s.plan->params.n; p++) {
-    const ParamBuffers& param = s.buffers.params[p];
-    if (!param.trainable) continue;
-    found.weights_stored += param.n;
-    found.weights_trainable += param.skip_gradient ? 0 : param.masked ? param.n_selected : param.n;
+    if (s.plan->params[p].trainable != 0) found.weights_stored += s.weights.params[p].n;
   }
+  found.weights_trainable = s.weights_trained;
   found.structure_us = s.structure_us;
   found.learn_us = s.learn_us;
   found.steps_in_task = s.counters.steps_in_task;
@@ -51,8 +49,8 @@ void store_event(void* user, uint32_t op, uint32_t pass, uint64_t begin_us, uint
 
 Status profile_start(edgecl_session* session, edgecl_profile_event* events, size_t capacity) {
   EDGECL_RETURN_IF_FAILED(check_pointer(events, "events"));
-  const SessionConfig& config = session->session.config;
-  if (config.now_us == nullptr) {
+  Environment& env = session->session.env;
+  if (env.now_us == nullptr) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected a session with the now_us hook; found none; set hooks.now_us in its configuration");
   }
@@ -61,7 +59,7 @@ Status profile_start(edgecl_session* session, edgecl_profile_event* events, size
   session->events = events;
   session->events_capacity = capacity;
   session->n_events = session->n_dropped = 0;
-  session->session.buffers.profiler = {config.hook_user, config.now_us, session, store_event};
+  env.profiler = {session, store_event};
   return Status();
 }
 
@@ -73,7 +71,7 @@ Status profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped
   *n_events = session->n_events;
   *n_dropped = session->n_dropped;
   session->events = nullptr;
-  session->session.buffers.profiler = Profiler();
+  session->session.env.profiler = Profiler();
   return Status();
 }
 

@@ -40,9 +40,9 @@ void libc_release(void*, void* memory, size_t) {
 edgecl_status SessionCall::done(const Status& status) const {
   if (status.ok()) return EDGECL_OK;
   memcpy(session_->error, status.message, sizeof session_->error);
-  const SessionConfig& config = session_->session.config;
+  const Environment& env = session_->session.env;
   constexpr int32_t kWarning = 2;
-  if (config.log) config.log(config.hook_user, kWarning, session_->error);
+  if (env.log) env.log(env.hook_user, kWarning, session_->error);
   return status.code;
 }
 

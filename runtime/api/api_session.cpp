@@ -14,7 +14,7 @@ Status check_flag(const char* field, uint32_t value) {
 }
 
 // The caller's configuration in the learner's terms, checked against the bundle.
-Status read_config(const Plan& plan, const edgecl_session_config* from, SessionConfig* to) {
+Status read_config(const edgecl_model& model, const edgecl_session_config* from, SessionConfig* to, Environment* env) {
   EDGECL_RETURN_IF_FAILED(check_struct(from, "edgecl_session_config"));
   const edgecl_session_config c = read_struct(from);
   EDGECL_RETURN_IF_FAILED(check_flag("class_mask", c.class_mask));
@@ -45,13 +45,15 @@ Status read_config(const Plan& plan, const edgecl_session_config* from, SessionC
   to->cosine_scale = c.cosine_scale;
   static_assert(sizeof to->sparsity == sizeof c.sparsity, "the same fields in the same order");
   memcpy(&to->sparsity, &c.sparsity, sizeof c.sparsity);
-  to->hook_user = c.hooks.user;
-  to->now_us = c.hooks.now_us;
-  to->log = c.hooks.log;
-  to->parallel.n_threads = c.n_threads;
-  to->parallel.user = c.hooks.user;
-  to->parallel.parallel_for = c.hooks.parallel_for;
-  return check_config(plan, *to);
+  *env = Environment();
+  env->kernels = model.kernels;
+  env->hook_user = c.hooks.user;
+  env->now_us = c.hooks.now_us;
+  env->log = c.hooks.log;
+  env->parallel.n_threads = c.n_threads;
+  env->parallel.user = c.hooks.user;
+  env->parallel.parallel_for = c.hooks.parallel_for;
+  return check_config(model.plan, *to);
 }
 
 edgecl_session_config write_config(const SessionConfig& from) {
@@ -80,17 +82,18 @@ edgecl_session_config write_config(const SessionConfig& from) {
 }
 
 // One layout for measuring and for building: the handle first, then the learner.
-edgecl_session* lay_out(Arena* arena, const edgecl_model& model, const SessionConfig& config, Session* session) {
+edgecl_session* lay_out(Arena* arena, const edgecl_model& model, const SessionConfig& config, const Environment& env,
+                        Session* session) {
   arena->begin_region("control");
   edgecl_session* handle = arena->take<edgecl_session>(1);
-  plan_session(arena, model.plan, *model.kernels, config, session);
+  lay_out_session(arena, model.plan, env, config, session);
   return handle;
 }
 
-Status measure(const edgecl_model& model, const SessionConfig& config, SessionSizes* sizes) {
+Status measure(const edgecl_model& model, const SessionConfig& config, const Environment& env, SessionSizes* sizes) {
   Arena arena;
   Session unused;
-  lay_out(&arena, model, config, &unused);
+  lay_out(&arena, model, config, env, &unused);
   if (arena.exhausted()) {
     return failure(
         EDGECL_E_CAPACITY,
@@ -100,14 +103,14 @@ Status measure(const edgecl_model& model, const SessionConfig& config, SessionSi
   return Status();
 }
 
-Status build(edgecl_model* model, const SessionConfig& config, void* memory, size_t bytes,
+Status build(edgecl_model* model, const SessionConfig& config, const Environment& env, void* memory, size_t bytes,
              const edgecl_allocator* owner, edgecl_session** session) {
   if (reinterpret_cast<uintptr_t>(memory) % kArenaAlignment != 0) {
     return failure(EDGECL_E_ARGUMENT, "expected an arena aligned to 64 bytes; found it otherwise; align it");
   }
   Arena arena(memory, bytes);
   Session learner;
-  edgecl_session* handle = lay_out(&arena, *model, config, &learner);
+  edgecl_session* handle = lay_out(&arena, *model, config, env, &learner);
   if (arena.exhausted()) {
     return failure(EDGECL_E_ARENA_TOO_SMALL,
                    "expected an arena of the size that edgecl_session_sizes gives; found %zu bytes; enlarge it", bytes);
@@ -129,8 +132,9 @@ Status init(edgecl_model* model, const edgecl_session_config* config, void* aren
   EDGECL_RETURN_IF_FAILED(check_pointer(arena, "arena"));
   EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
   SessionConfig checked;
-  EDGECL_RETURN_IF_FAILED(read_config(model->plan, config, &checked));
-  return build(model, checked, arena, arena_bytes, nullptr, session);
+  Environment env;
+  EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
+  return build(model, checked, env, arena, arena_bytes, nullptr, session);
 }
 
 Status create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator,
@@ -138,18 +142,19 @@ Status create(edgecl_model* model, const edgecl_session_config* config, const ed
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
   SessionConfig checked;
-  EDGECL_RETURN_IF_FAILED(read_config(model->plan, config, &checked));
+  Environment env;
+  EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
   edgecl_allocator chosen;
   EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
   SessionSizes sizes;
-  EDGECL_RETURN_IF_FAILED(measure(*model, checked, &sizes));
+  EDGECL_RETURN_IF_FAILED(measure(*model, checked, env, &sizes));
   const size_t bytes = static_cast<size_t>(sizes.arena_bytes);
   void* arena = chosen.allocate(chosen.user, bytes, kArenaAlignment);
   if (arena == nullptr) {
     return failure(EDGECL_E_NO_MEMORY,
                    "expected %zu bytes from the allocator; found none; lower max_batch or replay_capacity", bytes);
   }
-  Status status = build(model, checked, arena, bytes, &chosen, session);
+  Status status = build(model, checked, env, arena, bytes, &chosen, session);
   if (!status.ok()) chosen.release(chosen.user, arena, bytes);
   return status;
 }
@@ -158,9 +163,10 @@ Status sizes_of(const edgecl_model* model, const edgecl_session_config* config, 
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   EDGECL_RETURN_IF_FAILED(check_struct(sizes, "edgecl_sizes"));
   SessionConfig checked;
-  EDGECL_RETURN_IF_FAILED(read_config(model->plan, config, &checked));
+  Environment env;
+  EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
   SessionSizes measured;
-  EDGECL_RETURN_IF_FAILED(measure(*model, checked, &measured));
+  EDGECL_RETURN_IF_FAILED(measure(*model, checked, env, &measured));
   edgecl_sizes found;
   memset(&found, 0, sizeof found);
   found.arena_alignment = kArenaAlignment;

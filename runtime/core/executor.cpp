@@ -1,16 +1,16 @@
 // Forward and backward passes over the lists of a plan.
-// Never here: layout of learnable memory (executor_learnable.cpp), updates (executor_update.cpp).
+// Never here: layout of weights (weights.cpp), updates (weights_update.cpp).
 #include "runtime/core/executor.h"
 
 #include "runtime/core/executor_ops.h"
 
 namespace edgecl {
 
-Tensor plan_tensor(const Plan& plan, const Buffers& buffers, uint32_t tensor, uint32_t rows, Mode mode) {
+Tensor plan_tensor(const Plan& plan, float* activations, uint32_t tensor, uint32_t rows, Mode mode) {
   const format::TensorRecord& record = plan.tensors[tensor];
   const uint64_t offset = mode == Mode::kLearn ? record.train_offset : record.predict_offset;
   const BatchLayout layout = batch_layout(rows);
-  return {buffers.activations + static_cast<size_t>(offset) * rows,
+  return {activations ? activations + static_cast<size_t>(offset) * rows : nullptr,
           layout.groups,
           static_cast<int32_t>(record.channels),
           static_cast<int32_t>(record.height),
@@ -52,13 +52,13 @@ SparsePattern transposed_pattern_shape(const format::ParamRecord& param) {
 }
 
 BroadcastOperand broadcast_operand(const Pass& pass, const format::OpRecord& op) {
-  const format::TensorRecord& a = pass.plan.tensors[op.inputs[0]];
+  const format::TensorRecord& a = pass.net.plan.tensors[op.inputs[0]];
   const BatchLayout layout = batch_layout(pass.rows);
   uint32_t dims[3];
   BroadcastOperand b;
   int64_t lanes = 1, groups = 1;
   if (op.n_inputs == 1) {
-    for (int i = 0; i < 3; i++) dims[i] = pass.plan.params[op.params[0]].dims[i];
+    for (int i = 0; i < 3; i++) dims[i] = pass.net.plan.params[op.params[0]].dims[i];
     b.data = pass.value(op.params[0]);
   } else {
     const Tensor view = pass.tensor(op.inputs[1]);
@@ -86,46 +86,30 @@ namespace {
 // Times one op when the profiler is on.
 class OpTimer {
  public:
-  OpTimer(const Buffers& buffers, uint32_t op, uint32_t pass, uint64_t macs)
-      : profiler_(buffers.profiler), op_(op), pass_(pass), macs_(macs) {
-    if (profiler_.now_us != nullptr) begin_us_ = profiler_.now_us(profiler_.clock_user);
-  }
+  OpTimer(const Environment& env, uint32_t op, uint32_t pass, uint64_t macs)
+      : env_(env), op_(op), pass_(pass), macs_(macs), begin_us_(env.profiles() ? env.time_us() : 0) {}
   ~OpTimer() {
-    if (profiler_.now_us != nullptr) {
-      profiler_.event(profiler_.user, op_, pass_, begin_us_, profiler_.now_us(profiler_.clock_user), macs_);
-    }
+    if (env_.profiles()) env_.profiler.event(env_.profiler.user, op_, pass_, begin_us_, env_.time_us(), macs_);
   }
+  OpTimer(const OpTimer&) = delete;
+  OpTimer& operator=(const OpTimer&) = delete;
 
  private:
-  const Profiler& profiler_;
+  const Environment& env_;
   uint32_t op_, pass_;
-  uint64_t macs_, begin_us_ = 0;
+  uint64_t macs_, begin_us_;
 };
 
-// Values of sparse layers in the order of their transposed patterns; pieces of one layer go to different threads.
-void gather_transposed_values(const Plan& plan, const Buffers& buffers) {
-  const uint32_t n_parts = buffers.parallel.n_threads;
-  auto body = [&](uint32_t part) {
-    for (uint32_t p = 0; p < plan.params.n; p++) {
-      const ParamBuffers& param = buffers.params[p];
-      if (param.transposed_value == nullptr) continue;
-      const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
-      sparse_gather(param.value, param.transposed.source + begin, static_cast<uint32_t>(end - begin),
-                    param.transposed_value + begin);
-    }
-  };
-  buffers.parallel.run(n_parts, body);
-}
-
-bool is_small(const Plan& plan, const Buffers& buffers, uint32_t index, uint64_t macs, uint32_t rows) {
-  const format::OpRecord& op = plan.ops[index];
-  const uint64_t floats = tensor_row_floats(plan.tensors[op.inputs[0]]) + tensor_row_floats(plan.tensors[op.output]);
-  return macs + floats * rows < buffers.serial_work;
+bool is_small(const Net& net, uint32_t index, uint64_t macs, uint32_t rows) {
+  const format::OpRecord& op = net.plan.ops[index];
+  const uint64_t floats =
+      tensor_row_floats(net.plan.tensors[op.inputs[0]]) + tensor_row_floats(net.plan.tensors[op.output]);
+  return macs + floats * rows < net.env.serial_work;
 }
 
 // Runs the kernels that a visit names.
 struct KernelRunner {
-  const Buffers& buffers;
+  const Net& net;
   bool serial;
 
   struct Bound {
@@ -137,11 +121,11 @@ struct KernelRunner {
   }
   static void visit(void* user, const KernelCall& call) {
     const KernelRunner& runner = *static_cast<const KernelRunner*>(user);
-    const Bound bound = {*runner.buffers.kernels, call};
+    const Bound bound = {*runner.net.env.kernels, call};
     if (runner.serial) {
-      run_part(bound, 0, 1, runner.buffers.scratch);
+      run_part(bound, 0, 1, runner.net.work.scratch);
     } else {
-      run_kernel(runner.buffers, run_part, bound);
+      run_kernel(runner.net, run_part, bound);
     }
   }
   KernelVisitor visitor() { return {this, visit}; }
@@ -149,31 +133,41 @@ struct KernelRunner {
 
 }  // namespace
 
-void forward(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode) {
-  forward_ops(plan, buffers, rows, mode, 0, plan.ops.n);
-}
-
-void forward_ops(const Plan& plan, const Buffers& buffers, uint32_t rows, Mode mode, uint32_t begin, uint32_t end) {
-  const Pass pass = {plan, buffers, rows, mode};
+void forward_ops(const Net& net, uint32_t rows, Mode mode, uint32_t begin, uint32_t end, const LayerProbe* probe) {
+  const Pass pass = {net, rows, mode};
   for (uint32_t i = begin; i < end; i++) {
-    const uint64_t macs = op_macs_forward(plan, i, true) * rows;
-    OpTimer timer(buffers, i, 0, macs);
-    KernelRunner runner = {buffers, is_small(plan, buffers, i, macs, rows)};
+    const uint64_t macs = op_macs_forward(net.plan, i, true) * rows;
+    OpTimer timer(net.env, i, 0, macs);
+    KernelRunner runner = {net, is_small(net, i, macs, rows)};
     visit_forward(pass, i, runner.visitor());
-    if (mode == Mode::kLearn && buffers.probe.after_forward) buffers.probe.after_forward(buffers.probe.user, i);
+    if (probe && probe->after_forward) probe->after_forward(probe->user, i);
   }
 }
 
-void backward(const Plan& plan, const Buffers& buffers, uint32_t rows, uint32_t n_records) {
-  gather_transposed_values(plan, buffers);
-  const Pass pass = {plan, buffers, rows, Mode::kLearn};
-  for (uint32_t i = 0; i < plan.backward.n && i < n_records; i++) {
-    const format::BackwardRecord& record = plan.backward[i];
-    const uint64_t macs = op_macs_backward(plan, record.op, true) * rows;
-    OpTimer timer(buffers, record.op, 1, macs);
-    KernelRunner runner = {buffers, is_small(plan, buffers, record.op, macs, rows)};
+// Pieces of one layer go to different threads.
+void gather_transposed_values(const Net& net) {
+  const uint32_t n_parts = net.env.parallel.n_threads;
+  auto body = [&](uint32_t part) {
+    for (uint32_t p = 0; p < net.plan.params.n; p++) {
+      const ParamWeights& param = net.weights.params[p];
+      float* out = net.work.params[p].transposed_value;
+      if (out == nullptr) continue;
+      const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
+      sparse_gather(param.value, param.transposed.source + begin, static_cast<uint32_t>(end - begin), out + begin);
+    }
+  };
+  net.env.parallel.run(n_parts, body);
+}
+
+void backward_records(const Net& net, uint32_t rows, uint32_t begin, uint32_t end, const LayerProbe* probe) {
+  const Pass pass = {net, rows, Mode::kLearn};
+  for (uint32_t i = begin; i < end; i++) {
+    const format::BackwardRecord& record = net.plan.backward[i];
+    const uint64_t macs = op_macs_backward(net.plan, record.op, true) * rows;
+    OpTimer timer(net.env, record.op, 1, macs);
+    KernelRunner runner = {net, is_small(net, record.op, macs, rows)};
     visit_backward(pass, record, runner.visitor());
-    if (buffers.probe.after_backward) buffers.probe.after_backward(buffers.probe.user, record);
+    if (probe && probe->after_backward) probe->after_backward(probe->user, record);
   }
 }
 

@@ -35,8 +35,7 @@ void visit_forward(const Pass& pass, uint32_t index, const KernelVisitor& visito
     case format::kOpConv: {
       const float *weight = pass.value(op.params[0]), *bias = pass.value(op.params[1]);
       if (pass.is_sparse(op.params[0])) {
-        const SparsePattern pattern = pass.measuring() ? pattern_shape(pass.plan.params[op.params[0]])
-                                                       : pass.buffers.params[op.params[0]].pattern;
+        const SparsePattern pattern = pass.pattern(op.params[0]);
         emit<&T::sparse_conv_forward, &T::sparse_conv_forward_scratch_bytes>(
             visitor, SparseConvForwardArgs{x, y, pattern, weight, bias, shape, activation});
       } else {
@@ -48,8 +47,7 @@ void visit_forward(const Pass& pass, uint32_t index, const KernelVisitor& visito
     case format::kOpLinear: {
       const float *weight = pass.value(op.params[0]), *bias = pass.value(op.params[1]);
       if (pass.is_sparse(op.params[0])) {
-        const SparsePattern pattern = pass.measuring() ? pattern_shape(pass.plan.params[op.params[0]])
-                                                       : pass.buffers.params[op.params[0]].pattern;
+        const SparsePattern pattern = pass.pattern(op.params[0]);
         emit<&T::sparse_linear_forward, &T::sparse_linear_forward_scratch_bytes>(
             visitor, SparseLinearForwardArgs{x, y, pattern, weight, bias, activation});
       } else {
@@ -65,12 +63,12 @@ void visit_forward(const Pass& pass, uint32_t index, const KernelVisitor& visito
       args.gamma = pass.value(op.params[0]);
       args.beta = pass.value(op.params[1]);
       if (pass.mode == Mode::kPredict || (op.flags & format::kOpFlagFrozen) != 0) {
-        args.mean = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].running_mean;
-        args.rstd = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].running_rstd;
+        args.mean = pass.running(index).running_mean;
+        args.rstd = pass.running(index).running_rstd;
       } else {
-        args.batch_mean = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].batch_mean;
-        args.batch_rstd = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].batch_rstd;
-        args.batch_var_unbiased = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].batch_var;
+        args.batch_mean = pass.batch(index).batch_mean;
+        args.batch_rstd = pass.batch(index).batch_rstd;
+        args.batch_var_unbiased = pass.batch(index).batch_var;
       }
       args.eps = op.epsilon;
       args.residual = op.n_inputs == 2 ? pass.tensor(op.inputs[1]).data : nullptr;
@@ -79,8 +77,8 @@ void visit_forward(const Pass& pass, uint32_t index, const KernelVisitor& visito
       break;
     }
     case format::kOpGroupNorm: {
-      float* mean = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].batch_mean;
-      float* rstd = pass.measuring() ? Pass::unmapped() : pass.buffers.norms[index].batch_rstd;
+      float* mean = pass.batch(index).batch_mean;
+      float* rstd = pass.batch(index).batch_rstd;
       emit<&T::group_norm_forward, &T::group_norm_forward_scratch_bytes>(
           visitor, GroupNormForwardArgs{x, y, pass.value(op.params[0]), pass.value(op.params[1]), op.i[0], op.epsilon,
                                         mean, rstd, activation});
@@ -145,18 +143,14 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, cons
       float* dweight = skip ? nullptr : pass.gradient(record, 0);
       float* dbias = skip ? nullptr : pass.gradient(record, 1);
       if (pass.is_sparse(p)) {
-        const ParamBuffers* buffers = pass.measuring() ? nullptr : &pass.buffers.params[p];
         if (dx.data != nullptr) {
           emit<&T::sparse_conv_backward_data, &T::sparse_conv_backward_data_scratch_bytes>(
-              visitor, SparseConvBackwardDataArgs{
-                           dy, dx, buffers ? buffers->transposed : transposed_pattern_shape(pass.plan.params[p]),
-                           buffers ? buffers->transposed_value : Pass::unmapped(), shape, accumulate});
+              visitor,
+              SparseConvBackwardDataArgs{dy, dx, pass.transposed(p), pass.transposed_value(p), shape, accumulate});
         }
         if (dweight != nullptr) {
           emit<&T::sparse_conv_backward_weight, &T::sparse_conv_backward_weight_scratch_bytes>(
-              visitor,
-              SparseConvBackwardWeightArgs{x, dy, buffers ? buffers->pattern : pattern_shape(pass.plan.params[p]),
-                                           pass.selected(p), dweight, dbias, shape});
+              visitor, SparseConvBackwardWeightArgs{x, dy, pass.pattern(p), pass.selected(p), dweight, dbias, shape});
         }
         break;
       }
@@ -176,18 +170,13 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, cons
       float* dweight = skip ? nullptr : pass.gradient(record, 0);
       float* dbias = skip ? nullptr : pass.gradient(record, 1);
       if (pass.is_sparse(p)) {
-        const ParamBuffers* buffers = pass.measuring() ? nullptr : &pass.buffers.params[p];
         if (dx.data != nullptr) {
           emit<&T::sparse_linear_backward_data, &T::sparse_linear_backward_data_scratch_bytes>(
-              visitor, SparseLinearBackwardDataArgs{
-                           dy, dx, buffers ? buffers->transposed : transposed_pattern_shape(pass.plan.params[p]),
-                           buffers ? buffers->transposed_value : Pass::unmapped(), accumulate});
+              visitor, SparseLinearBackwardDataArgs{dy, dx, pass.transposed(p), pass.transposed_value(p), accumulate});
         }
         if (dweight != nullptr) {
           emit<&T::sparse_linear_backward_weight, &T::sparse_linear_backward_weight_scratch_bytes>(
-              visitor,
-              SparseLinearBackwardWeightArgs{x, dy, buffers ? buffers->pattern : pattern_shape(pass.plan.params[p]),
-                                             pass.selected(p), dweight, dbias});
+              visitor, SparseLinearBackwardWeightArgs{x, dy, pass.pattern(p), pass.selected(p), dweight, dbias});
         }
         break;
       }
@@ -210,9 +199,8 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, cons
       args.gamma = pass.value(op.params[0]);
       args.beta = op.n_inputs == 1 ? pass.value(op.params[1]) : nullptr;
       args.frozen = (op.flags & format::kOpFlagFrozen) != 0;
-      const NormBuffers* norm = pass.measuring() ? nullptr : &pass.buffers.norms[record.op];
-      args.mean = norm ? (args.frozen ? norm->running_mean : norm->batch_mean) : Pass::unmapped();
-      args.rstd = norm ? (args.frozen ? norm->running_rstd : norm->batch_rstd) : Pass::unmapped();
+      args.mean = args.frozen ? pass.running(record.op).running_mean : pass.batch(record.op).batch_mean;
+      args.rstd = args.frozen ? pass.running(record.op).running_rstd : pass.batch(record.op).batch_rstd;
       args.dgamma = pass.gradient(record, 0);
       args.dbeta = pass.gradient(record, 1);
       args.accumulate_dx = accumulate;
@@ -224,11 +212,10 @@ void visit_backward(const Pass& pass, const format::BackwardRecord& record, cons
       break;
     }
     case format::kOpGroupNorm: {
-      const NormBuffers* norm = pass.measuring() ? nullptr : &pass.buffers.norms[record.op];
+      const NormWork norm = pass.batch(record.op);
       emit<&T::group_norm_backward, &T::group_norm_backward_scratch_bytes>(
           visitor,
-          GroupNormBackwardArgs{x, y, dy, dx, pass.value(op.params[0]), op.i[0],
-                                norm ? norm->batch_mean : Pass::unmapped(), norm ? norm->batch_rstd : Pass::unmapped(),
+          GroupNormBackwardArgs{x, y, dy, dx, pass.value(op.params[0]), op.i[0], norm.batch_mean, norm.batch_rstd,
                                 pass.gradient(record, 0), pass.gradient(record, 1), accumulate, activation});
       break;
     }

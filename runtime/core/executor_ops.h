@@ -7,11 +7,10 @@
 
 namespace edgecl {
 
-// What a visit runs over. `params` null: only shapes count (the scratch measure); every pointer is then `unmapped()`,
-// which is valid to compare with null and never read.
+// What a visit runs over. Without weights only shapes count (the scratch measure); every pointer is then `unmapped()`,
+// which is valid to compare with null and never read. Operators ask for everything through these functions.
 struct Pass {
-  const Plan& plan;
-  const Buffers& buffers;
+  const Net& net;
   uint32_t rows;
   Mode mode;
   bool masked = false;  // measuring: as if every sparse layer had a gradient mask
@@ -20,44 +19,53 @@ struct Pass {
     alignas(64) static float nothing[16];
     return nothing;
   }
-  bool measuring() const { return buffers.params == nullptr; }
-  const format::OpRecord& op(uint32_t i) const { return plan.ops[i]; }
+  bool measuring() const { return net.weights.params == nullptr; }
+  const Plan& plan() const { return net.plan; }
+  const format::OpRecord& op(uint32_t i) const { return net.plan.ops[i]; }
 
   Tensor tensor(uint32_t t) const {
-    if (!measuring()) return plan_tensor(plan, buffers, t, rows, mode);
-    const format::TensorRecord& record = plan.tensors[t];
-    const BatchLayout layout = batch_layout(rows);
-    return {unmapped(),
-            layout.groups,
-            static_cast<int32_t>(record.channels),
-            static_cast<int32_t>(record.height),
-            static_cast<int32_t>(record.width),
-            layout.lanes};
+    Tensor view = plan_tensor(net, t, rows, mode);
+    if (measuring()) view.data = unmapped();
+    return view;
   }
   Tensor tensor_or_null(uint32_t t, uint32_t shape_of) const {
     Tensor view = tensor(shape_of);
     view.data = t == format::kNone ? nullptr : tensor(t).data;
     return view;
   }
-  float* value(uint32_t p) const {
+  const float* value(uint32_t p) const {
     if (p == format::kNone) return nullptr;
-    return measuring() ? unmapped() : buffers.params[p].value;
+    return measuring() ? unmapped() : net.weights.params[p].value;
   }
-  // Of params[slot] of the record's op, when it trains and does not rest.
+  // Of params[slot] of the record's op, when it takes part in the pass.
   float* gradient(const format::BackwardRecord& record, uint32_t slot) const {
     if ((record.train_params >> slot & 1) == 0) return nullptr;
     if (measuring()) return unmapped();
-    const ParamBuffers& param = buffers.params[plan.ops[record.op].params[slot]];
-    return param.rests ? nullptr : param.gradient;
+    const ParamWork& param = net.work.params[op(record.op).params[slot]];
+    return param.role == Role::kRests ? nullptr : param.gradient;
   }
   // Which entries of a sparse weight get a gradient; null: all.
   const uint8_t* selected(uint32_t p) const {
     static const uint8_t nothing = 0;
     if (measuring()) return masked ? &nothing : nullptr;
-    return buffers.params[p].masked ? buffers.params[p].selection : nullptr;
+    return net.work.params[p].role == Role::kSelected ? net.weights.params[p].selection : nullptr;
   }
-  bool skips_gradient(uint32_t p) const { return !measuring() && buffers.params[p].skip_gradient; }
-  bool is_sparse(uint32_t p) const { return plan.params[p].storage == format::kStorageSparse; }
+  bool skips_gradient(uint32_t p) const { return !measuring() && net.work.params[p].role == Role::kZero; }
+  bool is_sparse(uint32_t p) const { return net.plan.params[p].storage == format::kStorageSparse; }
+  SparsePattern pattern(uint32_t p) const;
+  SparsePattern transposed(uint32_t p) const;
+  const float* transposed_value(uint32_t p) const {
+    return measuring() ? unmapped() : net.work.params[p].transposed_value;
+  }
+  // Statistics of op i: those that last, and those of the batch.
+  NormWeights running(uint32_t i) const {
+    if (!measuring()) return net.weights.norms[i];
+    return {unmapped(), unmapped(), nullptr, nullptr, unmapped()};
+  }
+  NormWork batch(uint32_t i) const {
+    if (!measuring()) return net.work.norms[i];
+    return {unmapped(), unmapped(), unmapped()};
+  }
 };
 
 // The patterns of a sparse parameter without arrays: shape and blocks, and nnz at capacity.
@@ -70,6 +78,13 @@ struct BroadcastOperand {
   int64_t size, stride_g, stride_c, stride_h, stride_w, stride_l;
 };
 BroadcastOperand broadcast_operand(const Pass& pass, const format::OpRecord& op);
+
+inline SparsePattern Pass::pattern(uint32_t p) const {
+  return measuring() ? pattern_shape(net.plan.params[p]) : net.weights.params[p].pattern;
+}
+inline SparsePattern Pass::transposed(uint32_t p) const {
+  return measuring() ? transposed_pattern_shape(net.plan.params[p]) : net.weights.params[p].transposed;
+}
 
 // One kernel call of an op, whatever its kernel: the two visits exist once, not once for each thing done with a call.
 struct KernelCall {

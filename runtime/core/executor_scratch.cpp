@@ -1,5 +1,6 @@
 // How much scratch memory a thread needs, for any kernel that a session may call.
 // Never here: the kernels' own formulas.
+#include "runtime/core/arena.h"
 #include "runtime/core/executor.h"
 #include "runtime/core/executor_ops.h"
 
@@ -24,12 +25,12 @@ struct Measure {
 // Kernels that the layer above calls by itself: input, losses, update.
 void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
   const KernelTable& kernels = measure->kernels;
-  const Tensor x = pass.tensor(pass.plan.model->input_tensor);
+  const Tensor x = pass.tensor(pass.net.plan.model->input_tensor);
   measure->add(
-      kernels.input_normalize_scratch_bytes(InputArgs{nullptr, true, pass.plan.input->channels_last != 0, x, 1.0f,
+      kernels.input_normalize_scratch_bytes(InputArgs{nullptr, true, pass.net.plan.input->channels_last != 0, x, 1.0f,
                                                       Pass::unmapped(), Pass::unmapped(), nullptr, nullptr, nullptr}));
   if (!learning) return;
-  const Tensor logits = pass.tensor(pass.plan.model->logits_tensor);
+  const Tensor logits = pass.tensor(pass.net.plan.model->logits_tensor);
   const int32_t rows = static_cast<int32_t>(pass.rows);
   measure->add(kernels.cross_entropy_scratch_bytes(
       CrossEntropyArgs{logits, logits, nullptr, nullptr, 0, rows, 1.0f, Pass::unmapped()}));
@@ -41,15 +42,18 @@ void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
 
 size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning,
                                 bool masked) {
-  const Buffers shapes_only;
+  const Weights no_weights;
+  const Workspace no_work;
+  const Environment no_environment;
+  const Net shapes_only = {plan, no_weights, no_work, no_environment};
   Measure measure = {kernels};
   const KernelVisitor visitor = measure.visitor();
   for (uint32_t rows = 1; rows <= max_rows; rows++) {
-    const Pass predict = {plan, shapes_only, rows, Mode::kPredict};
+    const Pass predict = {shapes_only, rows, Mode::kPredict};
     measure_surroundings(predict, learning, &measure);
     for (uint32_t i = 0; i < plan.ops.n; i++) visit_forward(predict, i, visitor);
     if (!learning) continue;
-    const Pass learn = {plan, shapes_only, rows, Mode::kLearn, masked};
+    const Pass learn = {shapes_only, rows, Mode::kLearn, masked};
     for (uint32_t i = 0; i < plan.ops.n; i++) {
       if (plan.ops[i].kind == format::kOpBatchNorm)
         visit_forward(learn, i, visitor);  // the only kernel that depends on the mode

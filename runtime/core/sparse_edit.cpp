@@ -12,14 +12,14 @@ int64_t n_units(const SparsePattern& pattern) {
 }
 
 // The arrays of a session's patterns are the session's own memory, hence the casts.
-uint32_t* own_starts(ParamBuffers* param) {
+uint32_t* own_starts(ParamWeights* param) {
   return const_cast<uint32_t*>(param->pattern.row_start);
 }
-uint16_t* own_index(ParamBuffers* param) {
+uint16_t* own_index(ParamWeights* param) {
   return const_cast<uint16_t*>(param->pattern.index);
 }
 
-void set_nnz(ParamBuffers* param, uint32_t nnz) {
+void set_nnz(ParamWeights* param, uint32_t nnz) {
   param->pattern.nnz = nnz;
   param->n = nnz;
 }
@@ -54,10 +54,10 @@ uint32_t first_at_or_after(const uint16_t* index, uint32_t begin, uint32_t end, 
 }
 
 // Moves entries [begin, end) to `to` and on, further back.
-void move_entries(ParamBuffers* param, uint32_t begin, uint32_t end, uint32_t to) {
+void move_entries(ParamWeights* param, uint32_t begin, uint32_t end, uint32_t to) {
   const size_t n = end - begin;
   memmove(own_index(param) + to, param->pattern.index + begin, n * sizeof(uint16_t));
-  memmove(param->value + to, param->value + begin, n * sizeof(float));
+  memmove(param->own + to, param->own + begin, n * sizeof(float));
   if (param->velocity) memmove(param->velocity + to, param->velocity + begin, n * sizeof(float));
 }
 
@@ -70,10 +70,10 @@ bool stores_position(const SparsePattern& pattern, uint32_t key) {
   return at < start[1] && pattern.index[at] == place;
 }
 
-void drop_entries(ParamBuffers* param, const uint8_t* keep) {
+void drop_entries(ParamWeights* param, const uint8_t* keep) {
   uint32_t* const start = own_starts(param);
   uint16_t* const index = own_index(param);
-  float *const value = param->value, *const velocity = param->velocity;
+  float *const value = param->own, *const velocity = param->velocity;
   uint32_t to = 0, from = 0;
   for (int64_t unit = 0; unit < n_units(param->pattern); unit++) {
     const uint32_t end = start[unit + 1];
@@ -90,7 +90,7 @@ void drop_entries(ParamBuffers* param, const uint8_t* keep) {
   set_nnz(param, to);
 }
 
-void grow_entries(ParamBuffers* param, const uint64_t* words) {
+void grow_entries(ParamWeights* param, const uint64_t* words) {
   uint32_t* const start = own_starts(param);
   uint16_t* const index = own_index(param);
   const uint64_t n_words = position_words(param->pattern);
@@ -109,7 +109,7 @@ void grow_entries(ParamBuffers* param, const uint64_t* words) {
     moved = at;
     left--;
     index[at + left] = place;
-    param->value[at + left] = 0.0f;
+    param->own[at + left] = 0.0f;
     if (param->velocity) param->velocity[at + left] = 0.0f;
   });
   set_nnz(param, total);
@@ -126,7 +126,7 @@ void StructureWriter::finish() {
   set_nnz(param_, n_);
 }
 
-void rebuild_transposed(ParamBuffers* param) {
+void rebuild_transposed(ParamWeights* param) {
   SparsePattern& transposed = param->transposed;
   if (transposed.row_start == nullptr) return;
   sparse_transpose(param->pattern, const_cast<uint32_t*>(transposed.row_start), const_cast<uint16_t*>(transposed.index),

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "runtime/core/executor.h"
+#include "runtime/core/memory.h"
 
 namespace edgecl {
 
@@ -38,25 +38,25 @@ bool stores_position(const SparsePattern& pattern, uint32_t key);
 
 // Removes entries with keep[k] == 0; values and velocities stay with their weight. The transposed pattern is stale
 // until rebuild_transposed. O(nnz).
-void drop_entries(ParamBuffers* param, const uint8_t* keep);
+void drop_entries(ParamWeights* param, const uint8_t* keep);
 // Adds the entries of `words`, none of which it may have already, and no more than fit its capacity; they get value and
 // velocity +0. Also stale afterwards. O(keys / 64 + nnz).
-void grow_entries(ParamBuffers* param, const uint64_t* words);
+void grow_entries(ParamWeights* param, const uint64_t* words);
 // Gives a parameter a structure key by key: ascending, at most its capacity. Values are the caller's to set.
 class StructureWriter {
  public:
-  explicit StructureWriter(ParamBuffers* param) : param_(param) {}
+  explicit StructureWriter(ParamWeights* param) : param_(param) {}
   void add(uint32_t key);
   void finish();
 
  private:
-  ParamBuffers* param_;
+  ParamWeights* param_;
   uint32_t n_ = 0;
   int64_t unit_ = 0;  // units below it have their start
 };
 
 // Brings the transposed pattern, if there is one, up to date. O(nnz).
-void rebuild_transposed(ParamBuffers* param);
+void rebuild_transposed(ParamWeights* param);
 
 }  // namespace edgecl
 

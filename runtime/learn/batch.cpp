@@ -30,14 +30,15 @@ Status check_batch(const Session& session, const Batch& batch) {
   return Status();
 }
 
-void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented) {
-  const ProfileScope profile(session.buffers.profiler, kProfileInput, 0);
-  const Plan& plan = *session.plan;
+void load_input(const Session& session, const Net& net, const void* const* samples, uint32_t rows, Mode mode,
+                bool augmented) {
+  const ProfileScope profile(net.env, kProfileInput, 0);
+  const Plan& plan = net.plan;
   InputArgs args = {};
-  args.rows = session.step.samples;
+  args.rows = samples;
   args.is_u8 = plan.input->dtype == format::kInputU8;
   args.channels_last = plan.input->channels_last != 0;
-  args.y = plan_tensor(plan, session.buffers, 0, rows, mode);
+  args.y = plan_tensor(net, 0, rows, mode);
   args.scale = plan.input->scale;
   args.mean = plan.input_mean;
   args.inv_std = plan.input_inv_std;
@@ -46,7 +47,7 @@ void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented
     args.crop_x = session.step.crop_x;
     args.flip = session.step.flip;
   }
-  run_kernel(session.buffers, session.buffers.kernels->input_normalize, args);
+  run_kernel(net, net.env.kernels->input_normalize, args);
 }
 
 namespace {
@@ -69,7 +70,7 @@ bool all_bytes_within(const Plan& plan) {
 
 Status check_loaded_input(const Session& session, uint32_t rows, Mode mode) {
   if (session.plan->input->dtype == format::kInputU8 && all_bytes_within(*session.plan)) return Status();
-  const Tensor x = plan_tensor(*session.plan, session.buffers, 0, rows, mode);
+  const Tensor x = plan_tensor(session.learning(), 0, rows, mode);
   if (magnitudes_within(x.data, static_cast<uint64_t>(x.size()), kLargestInput)) return Status();
   return failure(
       EDGECL_E_NUMERIC,

@@ -25,9 +25,9 @@ struct Batch {
 // sample).
 Status check_batch(const Session& session, const Batch& batch);
 
-// Normalises the raw samples session->step.samples[0..rows) into tensor 0. `augmented`: with the crop and flip
-// parameters of the step memory.
-void load_input(const Session& session, uint32_t rows, Mode mode, bool augmented);
+// Normalises `rows` raw samples into tensor 0 of a pass. `augmented`: with the crop and flip parameters of the step.
+void load_input(const Session& session, const Net& net, const void* const* samples, uint32_t rows, Mode mode,
+                bool augmented);
 
 // Largest normalised magnitude that a learn step takes. A finite but absurd sample (1e38) might pass one step by luck
 // and then sit in the replay buffer, where each step that draws it would be refused, for ever.

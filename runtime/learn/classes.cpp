@@ -30,7 +30,7 @@ void default_name(uint32_t label, char name[kMaxClassNameBytes + 1]) {
 
 }  // namespace
 
-void plan_classes(Arena* arena, const Plan& plan, uint32_t capacity, ClassTable* table) {
+void lay_out_classes(Arena* arena, const Plan& plan, uint32_t capacity, ClassTable* table) {
   arena->begin_region("classes");
   ClassEntry* entries = arena->take<ClassEntry>(capacity);
   uint8_t* present = arena->take<uint8_t>(plan.model->class_capacity);

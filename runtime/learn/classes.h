@@ -28,7 +28,7 @@ struct ClassTable {
   uint8_t* present = nullptr;     // [n_columns] 1 = has a class; what the loss kernels take as `allowed`
 };
 
-void plan_classes(Arena* arena, const Plan& plan, uint32_t capacity, ClassTable* table);
+void lay_out_classes(Arena* arena, const Plan& plan, uint32_t capacity, ClassTable* table);
 // The classes that the bundle ships, nothing else.
 void classes_reset(const Plan& plan, ClassTable* table);
 

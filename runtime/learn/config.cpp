@@ -5,12 +5,15 @@
 #include <float.h>
 
 #include "runtime/core/executor.h"
+#include "runtime/heads/head.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/replay/latent_replay.h"
 #include "runtime/learn/sparsity/structure.h"
 
 namespace edgecl {
 namespace {
+
+constexpr float kBelowOne = 1.0f - FLT_EPSILON / 2;
 
 bool finite_in(float x, float low, float high) {
   return x >= low && x <= high;
@@ -52,7 +55,7 @@ SessionConfig default_config(const Plan& plan) {
   config.class_mask = recipe.class_mask != 0;
   config.augment_crop = recipe.augment_crop;
   config.augment_flip = recipe.augment_flip != 0;
-  config.predict_only = plan.logits_gradient() == format::kNone;
+  config.predict_only = plan.logits_gradient() == format::kNone && head_kind(config.head)->by_gradient;
   config.learning_rate = recipe.learning_rate;
   config.momentum = recipe.momentum;
   config.weight_decay = recipe.weight_decay;
@@ -65,13 +68,16 @@ SessionConfig default_config(const Plan& plan) {
 }
 
 Status check_config(const Plan& plan, const SessionConfig& config) {
-  EDGECL_RETURN_IF_FAILED(check_range("max_batch", config.max_batch, 1, kMaxBatch));
+  EDGECL_RETURN_IF_FAILED(check_range("max_batch", config.max_batch, 1, format::kMaxRows));
   EDGECL_RETURN_IF_FAILED(check_range("n_threads", config.n_threads, 1, kMaxThreads));
   EDGECL_RETURN_IF_FAILED(check_range("max_classes", config.max_classes, 1, plan.model->class_capacity));
   EDGECL_RETURN_IF_FAILED(check_range("method", config.method, 0, format::kMethods - 1));
-  EDGECL_RETURN_IF_FAILED(check_range("replay_capacity", config.replay_capacity, 0, kMaxReplayCapacity));
-  EDGECL_RETURN_IF_FAILED(check_range("replay_batch", config.replay_batch, 0, kMaxBatch));
-  EDGECL_RETURN_IF_FAILED(check_range("augment_crop", config.augment_crop, 0, kMaxCrop));
+  EDGECL_RETURN_IF_FAILED(check_range("replay_capacity", config.replay_capacity, 0, format::kMaxReplayCapacity));
+  EDGECL_RETURN_IF_FAILED(check_range("replay_batch", config.replay_batch, 0, format::kMaxRows));
+  const HeadKind* head = head_kind(config.head);
+  if (head == nullptr) return check_range("head", config.head, 0, kHeads - 1);
+  EDGECL_RETURN_IF_FAILED(head->check(plan));
+  EDGECL_RETURN_IF_FAILED(check_range("augment_crop", config.augment_crop, 0, format::kMaxCrop));
   if (plan.classes.n > 0) {
     const format::ClassRecord& last = plan.classes[plan.classes.n - 1];
     if (last.label >= config.max_classes) {
@@ -88,7 +94,7 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
         config_step_rows(config));
   }
   if (config.predict_only) return Status();
-  if (plan.logits_gradient() == format::kNone) {
+  if (plan.logits_gradient() == format::kNone && head->by_gradient) {
     return failure(
         EDGECL_E_UNSUPPORTED,
         "expected a bundle with trainable parameters; found none in \"%s\"; set predict_only = 1 or export it "
@@ -101,7 +107,7 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
                    plan.input->rank);
   }
   EDGECL_RETURN_IF_FAILED(check_number("learning_rate", config.learning_rate, FLT_MIN, FLT_MAX, "(0, 3.4e38]"));
-  EDGECL_RETURN_IF_FAILED(check_number("momentum", config.momentum, 0.0f, 1.0f, "[0, 1]"));
+  EDGECL_RETURN_IF_FAILED(check_number("momentum", config.momentum, 0.0f, kBelowOne, "[0, 1)"));
   EDGECL_RETURN_IF_FAILED(check_number("weight_decay", config.weight_decay, 0.0f, FLT_MAX, "[0, 3.4e38]"));
   EDGECL_RETURN_IF_FAILED(check_number("alpha", config.alpha, 0.0f, FLT_MAX, "[0, 3.4e38]"));
   EDGECL_RETURN_IF_FAILED(check_number("beta", config.beta, 0.0f, FLT_MAX, "[0, 3.4e38]"));

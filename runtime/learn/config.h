@@ -1,20 +1,16 @@
-// What a session is asked to be: recipe, limits and hooks, and the check of them against a plan.
+// What a session is asked to be: recipe and limits, and the check of them against a plan.
 // Never here: structs of the C API, memory, anything that changes after a session was made.
 #ifndef EDGECL_RUNTIME_LEARN_CONFIG_H_
 #define EDGECL_RUNTIME_LEARN_CONFIG_H_
 
 #include <stdint.h>
 
-#include "runtime/core/parallel.h"
 #include "runtime/core/plan.h"
 #include "runtime/core/status.h"
 
 namespace edgecl {
 
-constexpr uint32_t kMaxBatch = 65536;
-constexpr uint32_t kMaxThreads = 64;
-constexpr uint32_t kMaxReplayCapacity = 1u << 30;
-constexpr uint32_t kMaxCrop = 127;  // the input kernel takes int8 offsets
+constexpr uint32_t kMaxThreads = 64;  // limits that bundles share stand in plan_records.h
 
 // The fields of edgecl_session_config, where each is explained.
 struct SessionConfig {
@@ -35,10 +31,8 @@ struct SessionConfig {
   bool latent_replay;
   float cosine_scale;
   format::SparsityRecord sparsity;
-  Parallel parallel;               // n_threads repeated by the session
-  uint64_t (*now_us)(void* user);  // null: no profiler
-  void (*log)(void* user, int32_t level, const char* text);
-  void* hook_user;
+  uint32_t head;          // HeadNumber
+  bool separate_predict;  // predictions have activations of their own, and may come between the stages of a step
 };
 
 // The recipe that the bundle ships; one thread, seed 0, every class column usable. A bundle that trains nothing gets

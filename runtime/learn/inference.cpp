@@ -3,34 +3,33 @@
 #include "runtime/learn/inference.h"
 
 #include "kernels/exp_log.h"
+#include "runtime/core/encoder.h"
 
 namespace edgecl {
 namespace {
 
-// Element `channel`, flat position `at` of batch row `row`.
-float element(const Tensor& t, uint32_t row, int32_t channel, int64_t at) {
-  const int64_t group = row / static_cast<uint32_t>(t.lanes), lane = row % static_cast<uint32_t>(t.lanes);
-  return t.data[(group * t.channels + channel) * t.plane() + at * t.lanes + lane];
-}
-
-// Runs the pieces; `read(values of the tensor, row of the batch, row of the piece)` sees each row.
+// Runs the pieces, each through encoder and (where scores are wanted) head; `read(net, first row of the batch, rows)`
+// sees each piece.
 template <class Read>
-Status run_pieces(Session* session, const Batch& batch, uint32_t tensor, const Read& read) {
+Status run_pieces(Session* session, const Batch& batch, bool scores, const Read& read) {
   EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
   const Plan& plan = *session->plan;
+  const Net net = session->predicting();
+  const uint32_t watched = scores ? plan.model->logits_tensor : plan.model->embedding_tensor;
   for (uint32_t begin = 0; begin < batch.n;) {
     const uint32_t left = batch.n - begin;
     const uint32_t rows = left < session->config.max_batch ? left : session->config.max_batch;
-    for (uint32_t r = 0; r < rows; r++) session->step.samples[r] = batch.sample(*session, begin + r);
-    load_input(*session, rows, Mode::kPredict, false);
-    forward(plan, session->buffers, rows, Mode::kPredict);
-    const Tensor result = plan_tensor(plan, session->buffers, tensor, rows, Mode::kPredict);
+    for (uint32_t r = 0; r < rows; r++) session->predict_samples[r] = batch.sample(*session, begin + r);
+    load_input(*session, net, session->predict_samples, rows, Mode::kPredict, false);
+    encode(net, rows, Mode::kPredict, 0, session->head_op, nullptr, 0);
+    if (scores) session->head->score(session->head_memory, net, rows, Mode::kPredict, nullptr);
+    const Tensor result = plan_tensor(net, watched, rows, Mode::kPredict);
     if (!all_finite(result.data, result.size())) {
       return failure(EDGECL_E_NUMERIC,
                      "expected finite scores; found NaN or infinity among those of samples %u..%u; check their range",
                      begin, begin + rows - 1);
     }
-    for (uint32_t r = 0; r < rows; r++) read(result, begin + r, r);
+    read(result, begin, rows);
     session->samples_predicted += rows;
     begin += rows;
   }
@@ -43,7 +42,7 @@ Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) 
   uint32_t n = 0;
   for (uint32_t c = 0; c < classes.n_columns; c++) {
     if (!classes.present[c]) continue;
-    const float z = element(logits, row, static_cast<int32_t>(c), 0);
+    const float z = tensor_element(logits, row, static_cast<int32_t>(c), 0);
     if (n == 0 || z > largest) {
       second = n == 0 ? z : largest;
       largest = z;
@@ -56,7 +55,7 @@ Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) 
   if (n == 0) return best;
   float sum = 0;
   for (uint32_t c = 0; c < classes.n_columns; c++) {
-    if (classes.present[c]) sum += exp_scalar(element(logits, row, static_cast<int32_t>(c), 0) - largest);
+    if (classes.present[c]) sum += exp_scalar(tensor_element(logits, row, static_cast<int32_t>(c), 0) - largest);
   }
   best.probability = 1.0f / sum;  // exp(0) of the largest is 1
   best.margin = n > 1 ? largest - second : 0.0f;
@@ -71,21 +70,20 @@ uint64_t embedding_size(const Plan& plan) {
 }
 
 Status predict_rows(Session* session, const Batch& batch, void* context, PredictionSink sink) {
-  return run_pieces(session, batch, session->plan->model->logits_tensor,
-                    [&](const Tensor& logits, uint64_t row, uint32_t piece_row) {
-                      sink(context, row, judge(session->classes, logits, piece_row));
-                    });
+  return run_pieces(session, batch, true, [&](const Tensor& logits, uint64_t begin, uint32_t rows) {
+    for (uint32_t r = 0; r < rows; r++) sink(context, begin + r, judge(session->classes, logits, r));
+  });
 }
 
 Status logits_rows(Session* session, const Batch& batch, float* out) {
   const ClassTable& classes = session->classes;
-  return run_pieces(session, batch, session->plan->model->logits_tensor,
-                    [&](const Tensor& logits, uint64_t row, uint32_t piece_row) {
-                      for (uint32_t c = 0; c < classes.n_columns; c++) {
-                        const float z = element(logits, piece_row, static_cast<int32_t>(c), 0);
-                        out[row * classes.n_columns + c] = classes.present[c] ? z : -__builtin_inff();
-                      }
-                    });
+  return run_pieces(session, batch, true, [&](const Tensor& logits, uint64_t begin, uint32_t rows) {
+    for (uint32_t r = 0; r < rows; r++) {
+      float* to = out + (begin + r) * classes.n_columns;
+      for (uint32_t c = 0; c < classes.n_columns; c++)
+        to[c] = classes.present[c] ? tensor_element(logits, r, static_cast<int32_t>(c), 0) : -__builtin_inff();
+    }
+  });
 }
 
 Status embed_rows(Session* session, const Batch& batch, float* out) {
@@ -95,14 +93,9 @@ Status embed_rows(Session* session, const Batch& batch, float* out) {
                    "expected a bundle with a separate head; found none in \"%s\"; use edgecl_logits",
                    session->plan->string(session->plan->model->name));
   }
-  return run_pieces(session, batch, session->plan->model->embedding_tensor,
-                    [&](const Tensor& x, uint64_t row, uint32_t piece_row) {
-                      float* to = out + row * size;
-                      const int64_t positions = static_cast<int64_t>(x.height) * x.width;
-                      for (int32_t c = 0; c < x.channels; c++) {
-                        for (int64_t at = 0; at < positions; at++) *to++ = element(x, piece_row, c, at);
-                      }
-                    });
+  return run_pieces(session, batch, false, [&](const Tensor& x, uint64_t begin, uint32_t rows) {
+    copy_rows_out(session->predicting(), x, rows, false, out + begin * size);
+  });
 }
 
 }  // namespace edgecl

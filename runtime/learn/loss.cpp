@@ -11,8 +11,8 @@ namespace {
 template <class Args>
 Args term_args(const Session& session, const LossTerm& term, int32_t row_begin, int32_t row_end, uint32_t rows) {
   Args args = {};
-  args.logits = plan_tensor(*session.plan, session.buffers, session.plan->model->logits_tensor, rows, Mode::kLearn);
-  args.dlogits = plan_tensor(*session.plan, session.buffers, session.plan->logits_gradient(), rows, Mode::kLearn);
+  args.logits = plan_tensor(session.learning(), session.plan->model->logits_tensor, rows, Mode::kLearn);
+  args.dlogits = plan_tensor(session.learning(), session.plan->logits_gradient(), rows, Mode::kLearn);
   args.allowed = term.scope == ClassScope::kBatch ? session.step.batch_classes : session.step.present;
   args.row_begin = row_begin;
   args.row_end = row_end;
@@ -23,28 +23,29 @@ Args term_args(const Session& session, const LossTerm& term, int32_t row_begin, 
 
 }  // namespace
 
-LossSums compute_loss(const Session& session, const StepRows& rows, const LossPlan& plan) {
-  const ProfileScope profile(session.buffers.profiler, kProfileLoss, 0);
-  const KernelTable& kernels = *session.buffers.kernels;
+LossSums compute_loss(const Session& session, const StepRows& rows, const LossTerms& terms) {
+  const Net net = session.learning();
+  const ProfileScope profile(net.env, kProfileLoss, 0);
+  const KernelTable& kernels = *net.env.kernels;
   int32_t begin[kMaxSegments + 1] = {};
   for (uint32_t s = 0; s < kMaxSegments; s++) begin[s + 1] = begin[s] + static_cast<int32_t>(rows.n[s]);
   const uint32_t n_rows = static_cast<uint32_t>(begin[kMaxSegments]);
 
   LossSums sums = {};
-  for (uint32_t t = 0; t < plan.n_terms; t++) {
-    const LossTerm& term = plan.terms[t];
+  for (uint32_t t = 0; t < terms.n_terms; t++) {
+    const LossTerm& term = terms.terms[t];
     const int32_t first = begin[term.segment], last = begin[term.segment + 1];
     if (term.kind != LossKind::kLogitsMse) {
       const bool cosine = term.kind == LossKind::kCosineCrossEntropy;
       if (cosine) write_cosine_logits(session);
       CrossEntropyArgs args = term_args<CrossEntropyArgs>(session, term, first, last, n_rows);
       args.labels = session.step.labels;
-      run_kernel(session.buffers, kernels.cross_entropy, args);
+      run_kernel(net, kernels.cross_entropy, args);
       if (cosine) scale_cosine_gradient(session);
     } else {
       LogitsMseArgs args = term_args<LogitsMseArgs>(session, term, first, last, n_rows);
       args.target = session.step.targets;
-      run_kernel(session.buffers, kernels.logits_mse, args);
+      run_kernel(net, kernels.logits_mse, args);
     }
     float* sum = term.kind == LossKind::kLogitsMse ? &sums.logits
                  : term.segment == kSegmentCurrent ? &sums.current

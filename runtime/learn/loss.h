@@ -8,18 +8,10 @@
 
 namespace edgecl {
 
-// Weighted sums; total = current + replay + logits, in that order.
-struct LossSums {
-  float total;
-  float current;  // cross-entropy of the current rows
-  float replay;   // cross-entropy of replayed rows
-  float logits;   // squared error to stored logits
-};
-
-// Evaluates `plan` on the logits of the last forward(kLearn) of all rows and writes the gradient of the logits. Uses
+// Evaluates `terms` on the logits of the last forward(kLearn) of all rows and writes the gradient of the logits. Uses
 // the step memory: labels, targets, present, batch_classes; a cosine term replaces the current rows' logits. Rows are
 // summed in ascending order, so the sums are the same for any number of threads.
-LossSums compute_loss(const Session& session, const StepRows& rows, const LossPlan& plan);
+LossSums compute_loss(const Session& session, const StepRows& rows, const LossTerms& terms);
 
 bool loss_finite(const LossSums& sums);
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "runtime/core/weights.h"
 #include "runtime/learn/config.h"
 #include "runtime/learn/magnitude.h"
 
@@ -12,31 +13,31 @@ namespace {
 
 enum class Field { kValue, kGradient, kVelocity };
 
-const float* field_of(const ParamBuffers& param, Field field) {
-  return field == Field::kValue ? param.value : field == Field::kGradient ? param.gradient : param.velocity;
+const float* field_of(const ParamWeights& weights, const ParamWork& work, Field field) {
+  return field == Field::kValue ? weights.own : field == Field::kGradient ? work.gradient : weights.velocity;
 }
 
-// Calls visit(x, n, part) for slices of that field of all trainable parameters: `part` names the thread. What rests has
-// no gradient, but its values count.
+// Calls visit(x, n, part) for slices of that field of all parameters that learn: `part` names the thread. What rests
+// has no gradient, but its values count.
 template <class Visit>
-void each_slice(const Plan& plan, const Buffers& buffers, Field field, const Visit& visit) {
-  const uint32_t n_parts = buffers.parallel.n_threads;
+void each_slice(const Net& net, Field field, const Visit& visit) {
+  const uint32_t n_parts = net.env.parallel.n_threads;
   auto body = [&](uint32_t part) {
-    for (uint32_t p = 0; p < plan.params.n; p++) {
-      const ParamBuffers& param = buffers.params[p];
-      const float* x = param.trainable ? field_of(param, field) : nullptr;
-      if (x == nullptr || (field == Field::kGradient && param.rests)) continue;
-      const uint64_t begin = param.n * part / n_parts, end = param.n * (part + 1) / n_parts;
+    for (uint32_t p = 0; p < net.plan.params.n; p++) {
+      const ParamWork& work = net.work.params[p];
+      const float* x = work.gradient ? field_of(net.weights.params[p], work, field) : nullptr;
+      if (x == nullptr || (field == Field::kGradient && work.role == Role::kRests)) continue;
+      const uint64_t n = net.weights.params[p].n, begin = n * part / n_parts, end = n * (part + 1) / n_parts;
       visit(x + begin, end - begin, part);
     }
   };
-  buffers.parallel.run(n_parts, body);
+  net.env.parallel.run(n_parts, body);
 }
 
 // A maximum has no order, so the cut into slices changes nothing.
-double largest_of_field(const Plan& plan, const Buffers& buffers, Field field) {
+double largest_of_field(const Net& net, Field field) {
   float of_part[kMaxThreads] = {};
-  each_slice(plan, buffers, field, [&](const float* x, uint64_t n, uint32_t part) {
+  each_slice(net, field, [&](const float* x, uint64_t n, uint32_t part) {
     const float largest = largest_magnitude(x, n);
     if (largest > of_part[part]) of_part[part] = largest;
   });
@@ -75,24 +76,13 @@ bool below_two(const float* x, uint64_t n) {
   return (all >> 30 & 1) == 0;
 }
 
-bool gradients_usual(const Plan& plan, const Buffers& buffers) {
+bool gradients_usual(const Net& net) {
   bool beyond[kMaxThreads] = {};
-  each_slice(plan, buffers, Field::kGradient, [&](const float* x, uint64_t n, uint32_t part) {
+  each_slice(net, Field::kGradient, [&](const float* x, uint64_t n, uint32_t part) {
     if (!beyond[part] && !below_two(x, n) && !magnitudes_within(x, n, kUsualGradient)) beyond[part] = true;
   });
   for (const bool b : beyond) {
     if (b) return false;
-  }
-  return true;
-}
-
-// Batch statistics that commit_statistics would take over.
-bool statistics_finite(const Plan& plan, const Buffers& buffers) {
-  for (uint32_t i = 0; i < plan.ops.n; i++) {
-    const NormBuffers& norm = buffers.norms[i];
-    if (plan.ops[i].kind != format::kOpBatchNorm || norm.batch_mean == nullptr) continue;
-    const int64_t channels = plan.tensors[plan.ops[i].output].channels;
-    if (!all_finite(norm.batch_mean, channels) || !all_finite(norm.batch_var, channels)) return false;
   }
   return true;
 }
@@ -113,26 +103,26 @@ bool within_limit(const UpdateBounds& bounds) {
 
 }  // namespace
 
-bool update_is_sound(const Plan& plan, const Buffers& buffers, const SgdRates& rates, UpdateBounds* bounds) {
-  if (!statistics_finite(plan, buffers)) return false;
+bool update_is_sound(const Net& net, const SgdRates& rates, UpdateBounds* bounds) {
+  if (!statistics_finite(net)) return false;
   if (bounds->weight >= 0) {
     const UpdateBounds after = after_update(*bounds, static_cast<double>(kUsualGradient), rates);
-    if (within_limit(after) && gradients_usual(plan, buffers)) {
+    if (within_limit(after) && gradients_usual(net)) {
       *bounds = after;
       return true;
     }
   }
   // An unusual gradient, or bounds that are not known or have grown past the limit over very many steps: measure.
-  if (!gradients_finite(plan, buffers)) return false;
+  if (!gradients_finite(net)) return false;
   UpdateBounds exact;
-  exact.weight = largest_of_field(plan, buffers, Field::kValue);
-  exact.velocity = largest_of_field(plan, buffers, Field::kVelocity);
-  *bounds = after_update(exact, largest_of_field(plan, buffers, Field::kGradient), rates);
+  exact.weight = largest_of_field(net, Field::kValue);
+  exact.velocity = largest_of_field(net, Field::kVelocity);
+  *bounds = after_update(exact, largest_of_field(net, Field::kGradient), rates);
   return within_limit(*bounds);
 }
 
-void apply_update(const Plan& plan, const Buffers& buffers, const SgdRates& rates) {
-  sgd(plan, buffers, rates.learning_rate, rates.momentum, rates.weight_decay);
+void apply_update(const Net& net, const SgdRates& rates) {
+  sgd(net, rates.learning_rate, rates.momentum, rates.weight_decay);
 }
 
 }  // namespace edgecl

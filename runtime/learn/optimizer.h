@@ -3,7 +3,7 @@
 #ifndef EDGECL_RUNTIME_LEARN_OPTIMIZER_H_
 #define EDGECL_RUNTIME_LEARN_OPTIMIZER_H_
 
-#include "runtime/core/executor.h"
+#include "runtime/core/memory.h"
 
 namespace edgecl {
 
@@ -26,10 +26,10 @@ constexpr double kLargestWeight = 1e9;
 // velocity at most kLargestWeight, judged from the largest gradient, weight and velocity together (so it may refuse a
 // little early). Then `bounds` are those of after the update. Reads the gradients once, over all threads; weights and
 // velocities only when the bounds are not known or no longer suffice.
-bool update_is_sound(const Plan& plan, const Buffers& buffers, const SgdRates& rates, UpdateBounds* bounds);
+bool update_is_sound(const Net& net, const SgdRates& rates, UpdateBounds* bounds);
 
 // The update itself.
-void apply_update(const Plan& plan, const Buffers& buffers, const SgdRates& rates);
+void apply_update(const Net& net, const SgdRates& rates);
 
 }  // namespace edgecl
 

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "runtime/learn/loss.h"
+#include "runtime/core/weights.h"
+#include "runtime/learn/learner.h"
 #include "runtime/learn/methods/method.h"
-#include "runtime/learn/replay/augment.h"
 #include "runtime/learn/streams.h"
 
 namespace edgecl {
@@ -16,53 +16,39 @@ bool is_normalisation(const format::OpRecord& op) {
   return op.kind == format::kOpBatchNorm || op.kind == format::kOpGroupNorm;
 }
 
-// Whether parameter `slot` of an op takes part.
-bool takes_part(const Plan& plan, const format::OpRecord& op, uint32_t slot) {
+// Whether parameter `slot` of an op is rehearsed.
+bool rehearsed(const Session& session, const format::OpRecord& op, uint32_t slot) {
   const uint32_t p = op.params[slot];
-  if (p == format::kNone || plan.params[p].trainable == 0) return false;
-  return p == plan.model->head_weight || p == plan.model->head_bias || (is_normalisation(op) && slot < 2);
+  if (p == format::kNone || session.plan->params[p].trainable == 0) return false;
+  return session.head->owns(*session.plan, p) || (is_normalisation(op) && slot < 2);
 }
 
-// While it lives, all but the parameters that take part rest, and no gradient mask applies.
-class Resting {
- public:
-  explicit Resting(Session* session) : session_(session) {
-    const Plan& plan = *session->plan;
-    const uint32_t head = plan.model->head_weight;
-    if (head != format::kNone) {  // the only one with a mask that may take part
-      head_masked_ = session->buffers.params[head].masked;
-      session->buffers.params[head].masked = false;
-    }
-    for (uint32_t p = 0; p < plan.params.n; p++) session->buffers.params[p].rests = true;
-    for (uint32_t i = 0; i < plan.backward.n; i++) {
-      const format::OpRecord& op = plan.ops[plan.backward[i].op];
-      for (uint32_t slot = 0; slot < 4; slot++) {
-        if (!takes_part(plan, op, slot)) continue;
-        session->buffers.params[op.params[slot]].rests = false;
-        n_records_ = i + 1;
-      }
+// Records of the backward list down to the lowest parameter that is rehearsed; 0: none is.
+uint32_t rehearsed_records(const Session& session) {
+  const Plan& plan = *session.plan;
+  for (uint32_t i = plan.backward.n; i-- > 0;) {
+    for (uint32_t slot = 0; slot < 4; slot++) {
+      if (rehearsed(session, plan.ops[plan.backward[i].op], slot)) return i + 1;
     }
   }
-  ~Resting() {
-    const Plan& plan = *session_->plan;
-    for (uint32_t p = 0; p < plan.params.n; p++) session_->buffers.params[p].rests = false;
-    if (plan.model->head_weight != format::kNone)
-      session_->buffers.params[plan.model->head_weight].masked = head_masked_;
+  return 0;
+}
+
+// All but the parameters that are rehearsed rest, and no gradient mask applies.
+void choose_roles(Session* session) {
+  const Plan& plan = *session->plan;
+  for (uint32_t p = 0; p < plan.params.n; p++) session->learn.params[p].role = Role::kRests;
+  for (const format::BackwardRecord& record : plan.backward) {
+    const format::OpRecord& op = plan.ops[record.op];
+    for (uint32_t slot = 0; slot < 4; slot++) {
+      if (rehearsed(*session, op, slot)) session->learn.params[op.params[slot]].role = Role::kTrains;
+    }
   }
-  Resting(const Resting&) = delete;
-  Resting& operator=(const Resting&) = delete;
+  session->step.n_records = rehearsed_records(*session);
+}
 
-  // Backward records down to the lowest parameter that takes part; 0: none does.
-  uint32_t n_records() const { return n_records_; }
-
- private:
-  Session* session_;
-  bool head_masked_ = false;
-  uint32_t n_records_ = 0;
-};
-
-// Draws the rows of the step under way; returns how many.
-uint32_t gather(Session* session) {
+void draw(Session* session) {
+  begin_draw(session);
   StepMemory& step = session->step;
   const Counters& counters = session->counters;
   RandomStream random = step_stream(counters.seed, Purpose::kRehearse, counters.rehearsals);
@@ -71,58 +57,41 @@ uint32_t gather(Session* session) {
     step.samples[r] = session->replay.sample(step.slots[r]);
     step.labels[r] = session->replay.labels[step.slots[r]];
   }
-  if (step.crop_y) {
-    const Augment augment = {session->config.augment_crop, session->config.augment_flip};
-    RandomStream words = step_stream(counters.seed, Purpose::kRehearseAugment, counters.rehearsals);
-    draw_augmentation(augment, session->plan->tensors[0].height, n, &words, step.crop_y, step.crop_x, step.flip);
-  }
   memcpy(step.present, session->classes.present, session->classes.n_columns);
-  step.n_rows = n;
+  step.n_rows = step.n_replayed = n;
   step.n_current = 0;
-  return n;
+  draw_row_augmentation(session, step_stream(counters.seed, Purpose::kRehearseAugment, counters.rehearsals));
+  choose_roles(session);
+  step.rows = {};
+  step.rows.n[kSegmentDraw1] = n;
+  step.rows.n_present = session->classes.n_present;
+  step.terms = {};
+  step.terms.add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(n)});
 }
 
-void count_step(Session* session, uint32_t n_rows, uint32_t n_records) {
-  const RowMacs macs = row_macs(*session->plan, session->buffers, session->border.op, n_records);
-  const RowMacs& dense = session->macs_dense;
+void commit(Session* session) {
+  const StepMemory& step = session->step;
+  apply_update(session->learning(), step.rates);
+  commit_statistics(session->learning());
+  session->bounds = step.bounds;
+  const RowMacs &macs = step.macs, &dense = session->macs_dense;
   Counters& c = session->counters;
   c.rehearsals++;
-  c.macs_learn += forward_macs(macs, n_rows, 0) + n_rows * (macs.input_gradient + macs.weight_gradient);
-  c.macs_learn_dense += forward_macs(dense, n_rows, 0) + n_rows * (dense.input_gradient + dense.weight_gradient);
-  c.macs_paper += paper_macs(macs, n_rows, 0);
-  c.macs_paper_dense += paper_macs(dense, n_rows, 0);
+  c.macs_learn += forward_macs(macs, step.n_rows, 0) + step.n_rows * (macs.input_gradient + macs.weight_gradient);
+  c.macs_learn_dense +=
+      forward_macs(dense, step.n_rows, 0) + step.n_rows * (dense.input_gradient + dense.weight_gradient);
+  c.macs_paper += paper_macs(macs, step.n_rows, 0);
+  c.macs_paper_dense += paper_macs(dense, step.n_rows, 0);
 }
 
-Status rehearse_step(Session* session, uint32_t n_records, float* loss) {
-  const Plan& plan = *session->plan;
-  const uint32_t n = gather(session);
-  session->buffers.probe = LayerProbe();
-  EDGECL_RETURN_IF_FAILED(forward_step(session, session->step.crop_y != nullptr));
-  StepRows rows = {};
-  rows.n[kSegmentDraw1] = n;
-  rows.n_present = session->classes.n_present;
-  LossPlan terms = {};
-  terms.add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(n)});
-  const LossSums sums = compute_loss(*session, rows, terms);
-  if (!loss_finite(sums)) {
-    return failure(EDGECL_E_NUMERIC,
-                   "expected a finite loss of the rehearsed rows; found NaN or infinity; lower the learning rate");
-  }
-  backward(plan, session->buffers, n, n_records);
-  const SgdRates rates = {session->counters.learning_rate, session->config.momentum, session->config.weight_decay};
-  UpdateBounds bounds = session->bounds;
-  if (!update_is_sound(plan, session->buffers, rates, &bounds)) {
-    return failure(EDGECL_E_NUMERIC,
-                   "expected finite gradients and weights that stay below 1e9; found a rehearsal step that breaks "
-                   "this; lower the learning rate");
-  }
-  apply_update(plan, session->buffers, rates);
-  commit_statistics(plan, &session->buffers);
-  session->bounds = bounds;
-  count_step(session, n, n_records);
-  *loss = sums.total;
-  return Status();
-}
+const StepKind kRehearsal = {
+    draw,
+    nullptr,
+    nullptr,
+    commit,
+    "expected a finite loss of the rehearsed rows; found NaN or infinity; lower the learning rate",
+    "expected finite gradients and weights that stay below 1e9; found a rehearsal step that breaks this; lower the "
+    "learning rate"};
 
 Status check_request(const Session& session, uint32_t n_steps) {
   if (session.config.predict_only || config_draw_rows(session.config) == 0) {
@@ -141,25 +110,24 @@ Status check_request(const Session& session, uint32_t n_steps) {
 Status rehearse(Session* session, uint32_t n_steps, RehearseReport* report) {
   *report = {0, 0.0f};
   EDGECL_RETURN_IF_FAILED(check_request(*session, n_steps));
-  const Resting resting(session);
-  if (resting.n_records() == 0) {
+  if (rehearsed_records(*session) == 0) {
     return failure(
         EDGECL_E_UNSUPPORTED,
         "expected a head or normalisations that train; found none in \"%s\"; export it with a trainable head",
         session->plan->string(session->plan->model->name));
   }
-  const uint64_t begin_us = session->config.now_us ? session->config.now_us(session->config.hook_user) : 0;
+  const uint64_t begin_us = session->env.time_us();
   double sum = 0;
   Status status;
   while (session->replay.fill > 0 && report->done < n_steps) {
-    float loss = 0;
-    status = rehearse_step(session, resting.n_records(), &loss);
+    session->step.stage = Stage::kDraw;
+    while (status.ok() && session->step.stage != Stage::kIdle) status = advance(session, kRehearsal);
     if (!status.ok()) break;
-    sum += static_cast<double>(loss);
+    sum += static_cast<double>(session->step.loss.total);
     report->done++;
   }
   if (report->done > 0) report->mean_loss = static_cast<float>(sum / report->done);
-  if (session->config.now_us) session->learn_us += session->config.now_us(session->config.hook_user) - begin_us;
+  session->learn_us += session->env.time_us() - begin_us;
   return status;
 }
 

@@ -5,51 +5,14 @@
 #include <float.h>
 #include <string.h>
 
+#include "runtime/core/executor.h"
+#include "runtime/core/weights.h"
+#include "runtime/learn/inference.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 
 namespace edgecl {
 namespace {
-
-void plan_step_memory(Arena* arena, const Plan& plan, const SessionConfig& config, StepMemory* step) {
-  const uint64_t rows = config_step_rows(config);
-  const uint64_t columns = plan.model->class_capacity;
-  const bool learning = !config.predict_only;
-  const bool augment = learning && (config.augment_crop > 0 || config.augment_flip);
-  arena->begin_region("step");
-  StepMemory memory = {};
-  memory.samples = arena->take<const void*>(rows);
-  if (learning) {
-    memory.labels = arena->take<int32_t>(rows);
-    memory.loss_rows = arena->take<float>(rows);
-    const uint64_t draws = config_draws(config) > 0 ? config_draws(config) : 1;  // a rehearsal makes one
-    memory.slots = arena->take<uint32_t>(draws * config_draw_rows(config));
-    memory.present = arena->take<uint8_t>(columns);
-    memory.batch_classes = arena->take<uint8_t>(columns);
-  }
-  if (augment) {
-    memory.crop_y = arena->take<int8_t>(rows);
-    memory.crop_x = arena->take<int8_t>(rows);
-    memory.flip = arena->take<uint8_t>(rows);
-  }
-  if (config_stores_logits(config)) {
-    memory.targets = arena->take<const float*>(rows);
-    memory.logits = arena->take<float>(config.max_batch * columns);
-  }
-  const Border border = config_border(plan, config);
-  if (border.op != 0)
-    memory.latents = arena->take<float>(config.max_batch * tensor_row_floats(plan.tensors[border.tensor]));
-  if (learning && config.method == format::kMethodUer) memory.cosine = plan_cosine(arena, config.max_batch, columns);
-  if (learning && config.sparsity.gradient_mask == format::kGradientMigu) {
-    uint32_t most = 0;
-    for (const format::ParamRecord& param : plan.params) {
-      if (param.storage == format::kStorageSparse && param.dims[0] > most) most = param.dims[0];
-    }
-    memory.row_scores = arena->take<float>(most);
-    memory.row_chosen = arena->take<uint8_t>(most);
-  }
-  *step = memory;
-}
 
 size_t align_up(size_t bytes) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
@@ -63,60 +26,66 @@ uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {
   return activation_floats(plan, Mode::kPredict, config.max_batch);
 }
 
-// The head's column of one class: every stored entry that belongs to it, in values and velocities.
-void zero_column(ParamBuffers* param, const format::ParamRecord& record, uint32_t label) {
-  const auto zero = [&](uint64_t i) {
-    param->value[i] = 0.0f;
-    if (param->velocity) param->velocity[i] = 0.0f;
-  };
-  if (param->sparse) {  // rows of the pattern are classes
-    for (int32_t block = 0; block < param->pattern.n_blocks; block++) {
-      const uint32_t* row = param->pattern.row_start + static_cast<int64_t>(block) * param->pattern.rows + label;
-      for (uint32_t k = row[0]; k < row[1]; k++) zero(k);
-    }
-    return;
-  }
-  if (record.rank == 2) {  // linear, [I][O]
-    for (uint64_t i = 0; i < record.dims[0]; i++) zero(i * record.dims[1] + label);
-    return;
-  }
-  const uint64_t per_class = param->n / record.dims[0];  // bias [O], convolution [O][I][kh][kw]
-  for (uint64_t i = 0; i < per_class; i++) zero(label * per_class + i);
+// Activations and scratch of predictions. Shared: a predict and a learn step never run at once, so they use the same
+// memory. Separate: predictions may come while a step is under way.
+void lay_out_workspaces(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config,
+                        Workspace* learn, Workspace* predict) {
+  const uint64_t learn_size = learn_floats(plan, config), predict_size = predict_floats(plan, config);
+  const bool separate = config.separate_predict && !config.predict_only;
+  arena->begin_region("activations");
+  learn->activations = arena->take<float>(separate || learn_size > predict_size ? learn_size : predict_size);
+  arena->begin_region("scratch");
+  learn->scratch_stride =
+      scratch_bytes_per_thread(plan, kernels, config_step_rows(config), !config.predict_only, selects_entries(config));
+  const size_t structure_scratch = align_up(structure_scratch_bytes(plan, kernels, config));
+  if (structure_scratch > learn->scratch_stride) learn->scratch_stride = structure_scratch;
+  learn->scratch = arena->take<uint8_t>(static_cast<uint64_t>(config.n_threads) * learn->scratch_stride);
+  *predict = *learn;
+  if (!separate) return;
+  arena->begin_region("predict");
+  predict->activations = arena->take<float>(predict_size);
+  predict->scratch_stride = scratch_bytes_per_thread(plan, kernels, config.max_batch, false, false);
+  predict->scratch = arena->take<uint8_t>(static_cast<uint64_t>(config.n_threads) * predict->scratch_stride);
+  predict->norms = lay_out_group_norms(arena, plan, config.max_batch);
 }
 
 }  // namespace
 
-void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config,
-                  Session* session) {
-  Buffers buffers;
-  const LearnableOptions learnable = {!config.predict_only, !config.predict_only && config.momentum > 0,
-                                      selects_entries(config), config_step_rows(config)};
-  plan_learnable(arena, plan, learnable, &buffers);
-  plan_classes(arena, plan, config.max_classes, &session->classes);
-  const uint32_t replay_capacity = config.predict_only ? 0 : config.replay_capacity;
-  plan_replay(arena, replay_capacity, exemplar_bytes(plan, config),
-              config_stores_logits(config) ? plan.model->class_capacity : 0, &session->replay);
-  plan_step_memory(arena, plan, config, &session->step);
-  plan_structure(arena, plan, config, &session->structure);
-
-  // A predict and a learn step never run at once, so they use the same memory.
-  arena->begin_region("activations");
-  const uint64_t learn = learn_floats(plan, config), predict = predict_floats(plan, config);
-  buffers.activations = arena->take<float>(learn > predict ? learn : predict);
-  arena->begin_region("scratch");
-  buffers.scratch_stride =
-      scratch_bytes_per_thread(plan, kernels, config_step_rows(config), !config.predict_only, selects_entries(config));
-  const size_t structure_scratch = align_up(structure_scratch_bytes(plan, kernels, config));
-  if (structure_scratch > buffers.scratch_stride) buffers.scratch_stride = structure_scratch;
-  buffers.scratch = arena->take<uint8_t>(static_cast<uint64_t>(config.n_threads) * buffers.scratch_stride);
-  buffers.kernels = &kernels;
-  buffers.parallel = config.parallel;
-  buffers.parallel.n_threads = config.n_threads;
+void lay_out_session(Arena* arena, const Plan& plan, const Environment& env, const SessionConfig& config,
+                     Session* session) {
+  const bool learning = !config.predict_only;
+  const WeightOptions options = {learning, learning && config.momentum > 0, selects_entries(config),
+                                 config_step_rows(config)};
+  Weights weights;
+  Workspace learn, predict;
+  lay_out_weights(arena, plan, options, &weights, &learn);
+  lay_out_classes(arena, plan, config.max_classes, &session->classes);
+  lay_out_replay(arena, learning ? config.replay_capacity : 0, exemplar_bytes(plan, config),
+                 config_stores_logits(config) ? plan.model->class_capacity : 0, &session->replay);
+  lay_out_step(arena, plan, config, &session->step);
+  lay_out_structure(arena, plan, config, &session->structure);
+  const HeadKind& head = *head_kind(config.head);
+  HeadMemory head_memory;
+  head_memory.dim = static_cast<uint32_t>(embedding_size(plan));
+  head_memory.columns = plan.model->class_capacity;
+  if (head.lay_out) head.lay_out(arena, plan, &head_memory);
+  arena->begin_region("step");
+  const void** const predict_samples =
+      config.separate_predict && learning ? arena->take<const void*>(config.max_batch) : session->step.samples;
+  lay_out_workspaces(arena, plan, *env.kernels, config, &learn, &predict);
   if (arena->measuring() || arena->exhausted()) return;
 
   session->plan = &plan;
   session->config = config;
-  session->buffers = buffers;
+  session->weights = weights;
+  session->learn = learn;
+  session->predict = predict;
+  session->env = env;
+  session->env.parallel.n_threads = config.n_threads;
+  session->head = &head;
+  session->head_op = head.first_op(plan);
+  session->head_memory = head_memory;
+  session->predict_samples = predict_samples;
   session->sample_bytes = sample_bytes(plan);
   session->sample_elements = sample_elements(plan);
   session->border = config_border(plan, config);
@@ -136,7 +105,9 @@ SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionCo
 }
 
 void reset_session(Session* session) {
-  initialise_learnable(*session->plan, &session->buffers);
+  initialise_weights(*session->plan, session->weights, session->learn);
+  if (session->head->reset) session->head->reset(session->head_memory);
+  session->step.stage = Stage::kIdle;
   classes_reset(*session->plan, &session->classes);
   replay_clear(&session->replay);
   session->counters = Counters();
@@ -147,7 +118,7 @@ void reset_session(Session* session) {
   if (session->config.predict_only) return;
   session->counters.mask_stale = 1;
   structure_begin_task(session);
-  choose_task_masks(session);
+  choose_roles(session);
 }
 
 void begin_task(Session* session) {
@@ -157,19 +128,7 @@ void begin_task(Session* session) {
   if (session->config.predict_only) return;
   session->counters.mask_stale = 1;
   structure_begin_task(session);
-  choose_task_masks(session);
-}
-
-void choose_task_masks(Session* session) {
-  const GradientPolicy* policy = gradient_policy(session->config);
-  if (policy && policy->begin_task) policy->begin_task(session);
-}
-
-Status check_can_add(const Session& session) {
-  if (session.plan->model->head_weight != format::kNone) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a bundle with a head whose columns are classes; found none in \"%s\"; export it with a head",
-                 session.plan->string(session.plan->model->name));
+  choose_roles(session);
 }
 
 Status check_present(const Session& session, int32_t label) {
@@ -182,7 +141,7 @@ Status check_present(const Session& session, int32_t label) {
 }
 
 Status add_class(Session* session, const char* name, int32_t* label) {
-  EDGECL_RETURN_IF_FAILED(check_can_add(*session));
+  EDGECL_RETURN_IF_FAILED(session->head->check_add_class(*session->plan));
   const uint32_t next = class_next_label(session->classes);
   if (next == session->classes.capacity) {
     return failure(
@@ -199,13 +158,7 @@ Status add_class(Session* session, const char* name, int32_t* label) {
 Status remove_class(Session* session, int32_t label) {
   EDGECL_RETURN_IF_FAILED(check_present(*session, label));
   const uint32_t column = static_cast<uint32_t>(label);
-  const uint32_t head[] = {session->plan->model->head_weight, session->plan->model->head_bias};
-  for (const uint32_t p : head) {
-    // A frozen head holds nothing that was learned here; its column is merely never read again.
-    if (p != format::kNone && session->buffers.params[p].trainable) {
-      zero_column(&session->buffers.params[p], session->plan->params[p], column);
-    }
-  }
+  session->head->forget_class(session->head_memory, session->learning(), column);
   replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);
   class_drop(&session->classes, column);
   return Status();

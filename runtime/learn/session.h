@@ -7,18 +7,19 @@
 #include <stdint.h>
 
 #include "runtime/core/arena.h"
-#include "runtime/core/executor.h"
+#include "runtime/core/memory.h"
 #include "runtime/core/plan.h"
 #include "runtime/core/status.h"
+#include "runtime/heads/head.h"
 #include "runtime/learn/classes.h"
 #include "runtime/learn/config.h"
-#include "runtime/learn/methods/cosine_logits.h"
 #include "runtime/learn/optimizer.h"
 #include "runtime/learn/replay/latent_replay.h"
 #include "runtime/learn/replay/replay.h"
 #include "runtime/learn/sparsity/drift.h"
 #include "runtime/learn/sparsity/structure.h"
 #include "runtime/learn/step_cost.h"
+#include "runtime/learn/step_memory.h"
 
 namespace edgecl {
 
@@ -38,43 +39,33 @@ struct Counters {
   DriftDetector drift;
 };
 
-// Work arrays of one pass over at most max_rows rows; contents mean nothing between calls.
-struct StepMemory {
-  const void** samples;        // [rows] raw sample of each row
-  int32_t* labels;             // [rows]
-  float* loss_rows;            // [rows]
-  const float** targets;       // [rows] stored logits of a replayed row (DER++)
-  uint32_t* slots;             // [draws * rows of a draw] buffer slots, in row order
-  uint8_t* present;            // [columns] classes present once this batch's new ones are added
-  uint8_t* batch_classes;      // [columns] classes with a row in the batch
-  int8_t *crop_y, *crop_x;     // [rows], null without augmentation
-  uint8_t* flip;               // [rows]
-  float* latents;              // [max_batch][border] of the current rows; latent replay only, else null
-  float* logits;               // [max_batch][columns] of the current rows, kept for the buffer (DER++), else null
-  CosineMemory cosine;         // UER only
-  float* row_scores;           // [largest number of rows of a sparse layer], MIGU only
-  uint8_t* row_chosen;         // the same
-  uint32_t n_rows, n_current;  // of the step under way
-  bool scores_layers;          // its backward pass scores layers for a change of structure
-};
-
 struct Session {
   const Plan* plan = nullptr;
   SessionConfig config = {};
   uint64_t sample_bytes = 0, sample_elements = 0;  // of a raw sample
   Border border;                                   // op 0 without latent replay
+  const HeadKind* head = nullptr;
+  uint32_t head_op = 0;  // the head's first op
   RowMacs macs_dense = {};
 
-  Buffers buffers;  // weights and their kin, statistics, activations, scratch
+  Weights weights;
+  Workspace learn, predict;  // one memory, unless config.separate_predict
+  Environment env;
+  HeadMemory head_memory;
   ClassTable classes;
   Replay replay;
   StructureMemory structure;
   Counters counters = {};
   StepMemory step = {};
+  const void** predict_samples = nullptr;  // [max_batch] rows of a prediction under way
   UpdateBounds bounds;
 
   // Of this object, not of the state.
   uint64_t samples_predicted = 0, refused_steps = 0, structure_us = 0, learn_us = 0;
+  uint64_t weights_trained = 0;  // scalars that get a gradient in an ordinary step
+
+  Net learning() const { return {*plan, weights, learn, env}; }
+  Net predicting() const { return {*plan, weights, predict, env}; }
 };
 
 // Bytes of a session by what they are for.
@@ -84,10 +75,11 @@ struct SessionSizes {
 };
 
 // Lays a session out in `arena`, which may hold pieces of the caller's already; measuring arenas only add up. `session`
-// is then filled, but holds no contents before reset_session. `config` was checked. O(ops).
-void plan_session(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config,
-                  Session* session);
-// Reads the regions of an arena that plan_session used.
+// is then filled, but holds no contents before reset_session. `config` was checked; `env` has the kernels and the
+// caller's hooks. O(ops).
+void lay_out_session(Arena* arena, const Plan& plan, const Environment& env, const SessionConfig& config,
+                     Session* session);
+// Reads the regions of an arena that lay_out_session used.
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config);
 
 // Weights, statistics and classes as the bundle ships them; empty buffer, zero counters.
@@ -101,13 +93,8 @@ Status add_class(Session* session, const char* name, int32_t* label);
 Status remove_class(Session* session, int32_t label);
 // E_NOT_FOUND unless 0 <= label < max_classes and the class is present.
 Status check_present(const Session& session, int32_t label);
-// E_UNSUPPORTED when the bundle has no head parameters.
-Status check_can_add(const Session& session);
-
 // A task ends and the next begins: structures expand, gradient masks are chosen anew.
 void begin_task(Session* session);
-// What the task number alone decides of the gradient masks (after an import, too).
-void choose_task_masks(Session* session);
 
 // A finite number above 0; E_ARGUMENT otherwise.
 Status set_learning_rate(Session* session, float learning_rate);

@@ -88,7 +88,7 @@ class StateWriter {
     }
   }
   // A mask that is not valid any more is written as zeros: what it held does not matter.
-  void selection(const Session& session, const ParamBuffers& param) {
+  void selection(const Session& session, const ParamWeights& param) {
     const uint8_t none = 0;
     for (uint64_t k = 0; k < param.n; k++) bytes(session.counters.mask_stale ? &none : param.selection + k, 1);
   }
@@ -131,8 +131,8 @@ uint64_t params_bytes(const Session& session) {
   const uint32_t flags = state_flags(session.config);
   uint64_t bytes = sf::kListBytes;
   for (uint32_t p = 0; p < session.plan->params.n; p++) {
-    const ParamBuffers& param = session.buffers.params[p];
-    if (param.trainable) bytes += state_param_bytes(param.sparse, param.n, flags);
+    const ParamWeights& param = session.weights.params[p];
+    if (session.plan->params[p].trainable) bytes += state_param_bytes(param.sparse, param.n, flags);
   }
   return bytes;
 }
@@ -186,8 +186,8 @@ void write_params(StateWriter* out, const Session& session) {
   out->section(sf::kSectionParams, params_bytes(session));
   out->list(state_params_count(plan));
   for (uint32_t p = 0; p < plan.params.n; p++) {
-    const ParamBuffers& param = session.buffers.params[p];
-    if (!param.trainable) continue;
+    const ParamWeights& param = session.weights.params[p];
+    if (!plan.params[p].trainable) continue;
     out->u32(p);
     out->u32(plan.params[p].storage);
     out->u64(param.n);
@@ -212,8 +212,8 @@ void write_statistics(StateWriter* out, const Session& session) {
     const uint32_t channels = plan.tensors[plan.ops[i].output].channels;
     out->u32(i);
     out->u32(channels);
-    out->floats(session.buffers.norms[i].running_mean, channels);
-    out->floats(session.buffers.norms[i].running_var, channels);
+    out->floats(session.weights.norms[i].running_mean, channels);
+    out->floats(session.weights.norms[i].running_var, channels);
   }
 }
 

@@ -130,7 +130,7 @@ class Import {
     if (max_classes != s.classes.capacity) return mismatch("max_classes", s.classes.capacity, max_classes);
     if (columns != s.classes.n_columns) return mismatch("class_capacity", s.classes.n_columns, columns);
     if (!keeps_learning()) {
-      if (capacity_ > kMaxReplayCapacity || (logits_width_ != 0 && logits_width_ != columns))
+      if (capacity_ > format::kMaxReplayCapacity || (logits_width_ != 0 && logits_width_ != columns))
         return corrupt("CONFIG", "an impossible buffer");
       return exemplars();
     }
@@ -189,8 +189,8 @@ class Import {
     const uint32_t n = in_.u32(), zero = in_.u32();
     if (n != state_params_count(plan) || zero != 0) return corrupt("PARAMS", "another number of parameters");
     for (uint32_t p = 0; p < plan.params.n; p++) {
-      ParamBuffers& param = session_->buffers.params[p];
-      if (!param.trainable) continue;
+      ParamWeights& param = session_->weights.params[p];
+      if (!plan.params[p].trainable) continue;
       const uint32_t index = in_.u32(), storage = in_.u32();
       const uint64_t count = in_.u64();
       const bool fits = param.sparse ? count >= 1 && count <= param.capacity : count == param.n;
@@ -200,7 +200,7 @@ class Import {
         return corrupt("PARAMS", "another size");
       if (param.sparse && !positions(&param, static_cast<uint32_t>(count)))
         return corrupt("PARAMS", "sparse positions out of order or range");
-      if (!in_.floats(count, apply_ ? param.value : nullptr)) return corrupt("PARAMS", "a weight that is not finite");
+      if (!in_.floats(count, apply_ ? param.own : nullptr)) return corrupt("PARAMS", "a weight that is not finite");
       const bool keep = apply_ && keeps_learning();
       if ((flags_ & sf::kStateVelocity) && !in_.floats(count, keep ? param.velocity : nullptr))
         return corrupt("PARAMS", "a velocity that is not finite");
@@ -212,7 +212,7 @@ class Import {
   }
 
   // Positions in stored order; they become the parameter's structure.
-  bool positions(ParamBuffers* param, uint32_t n) {
+  bool positions(ParamWeights* param, uint32_t n) {
     SparsePattern& pattern = param->pattern;
     const uint32_t columns = static_cast<uint32_t>(pattern.channels) * static_cast<uint32_t>(pattern.taps);
     const uint64_t size = static_cast<uint64_t>(pattern.rows) * columns;
@@ -230,7 +230,7 @@ class Import {
     return true;
   }
 
-  bool selection(ParamBuffers* param, uint64_t n, bool keep) {
+  bool selection(ParamWeights* param, uint64_t n, bool keep) {
     const uint8_t* bytes = in_.bytes(n);
     if (bytes == nullptr) return false;
     uint64_t chosen = 0;
@@ -253,17 +253,17 @@ class Import {
     if (n != state_statistics_count(plan) || zero != 0) return corrupt("STATISTICS", "another number of entries");
     for (uint32_t i = 0; i < plan.ops.n; i++) {
       if (!has_running_statistics(plan.ops[i])) continue;
-      const NormBuffers& norm = session_->buffers.norms[i];
+      const NormWeights& norm = session_->weights.norms[i];
       const uint32_t channels = plan.tensors[plan.ops[i].output].channels;
       const uint32_t op = in_.u32(), found = in_.u32();
       if (op != i || found != channels) return corrupt("STATISTICS", "another operator");
-      if (!in_.floats(channels, apply_ ? norm.running_mean : nullptr))
+      if (!in_.floats(channels, apply_ ? norm.own_mean : nullptr))
         return corrupt("STATISTICS", "a mean that is not finite");
       for (uint32_t c = 0; c < channels; c++) {
         float variance = 0;
         if (!in_.floats(1, &variance) || !(variance >= 0))
           return corrupt("STATISTICS", "a variance that is negative or not finite");
-        if (apply_) norm.running_var[c] = variance;
+        if (apply_) norm.own_var[c] = variance;
       }
     }
     return Status();
@@ -445,10 +445,10 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
   Status stored = Import(session, sections, section_bytes, true).run();
-  for (uint32_t p = 0; p < session->plan->params.n; p++) rebuild_transposed(&session->buffers.params[p]);
-  refresh_statistics(*session->plan, &session->buffers);
+  for (uint32_t p = 0; p < session->plan->params.n; p++) rebuild_transposed(&session->weights.params[p]);
+  refresh_statistics(*session->plan, session->weights);
   session->bounds = UpdateBounds();
-  choose_task_masks(session);
+  if (!session->config.predict_only) choose_roles(session);
   return stored;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "runtime/core/weights.h"
 #include "runtime/learn/session.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 #include "runtime/learn/state_format.h"
@@ -17,11 +18,6 @@ inline uint32_t state_flags(const SessionConfig& config) {
   return state_format::kStateLearning | (config.momentum > 0 ? state_format::kStateVelocity : 0u) |
          (policy && policy->keeps_selection ? state_format::kStateSelection : 0u) |
          (config.latent_replay ? state_format::kStateLatent : 0u);
-}
-
-// Whether the op's running statistics are part of the state.
-inline bool has_running_statistics(const format::OpRecord& op) {
-  return op.kind == format::kOpBatchNorm && (op.flags & format::kOpFlagFrozen) == 0;
 }
 
 // Bytes of one parameter in PARAMS that holds n scalars, and the payload of STATISTICS.

@@ -26,12 +26,22 @@ RowMacs count(const Plan& plan, uint32_t border_op, uint32_t n_records, const We
 
 }  // namespace
 
-RowMacs row_macs(const Plan& plan, const Buffers& buffers, uint32_t border_op, uint32_t n_records) {
-  return count(plan, border_op, n_records, [&](uint32_t p, bool of_gradient) -> uint64_t {
-    const ParamBuffers& param = buffers.params[p];
-    if (!of_gradient) return param.n;
-    return param.skip_gradient || param.rests ? 0 : param.masked ? param.n_selected : param.n;
+RowMacs row_macs(const Net& net, uint32_t border_op, uint32_t n_records) {
+  return count(net.plan, border_op, n_records, [&](uint32_t p, bool of_gradient) {
+    const ParamWeights& param = net.weights.params[p];
+    return of_gradient ? entries_with_gradient(param, net.work.params[p].role) : param.n;
   });
+}
+
+uint64_t entries_with_gradient(const ParamWeights& param, Role role) {
+  switch (role) {
+    case Role::kTrains:
+      return param.n;
+    case Role::kSelected:
+      return param.n_selected;
+    default:
+      return 0;
+  }
 }
 
 RowMacs row_macs_dense(const Plan& plan, uint32_t border_op) {

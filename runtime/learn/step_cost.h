@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "runtime/core/executor.h"
+#include "runtime/core/memory.h"
 #include "runtime/core/plan.h"
 
 namespace edgecl {
@@ -17,7 +17,9 @@ struct RowMacs {
 };
 // With the entries that are stored now, of the masked layers only the selected ones, and the first n_records of the
 // backward list. `border_op`: Border::op, 0 without latent replay. O(ops).
-RowMacs row_macs(const Plan& plan, const Buffers& buffers, uint32_t border_op, uint32_t n_records = UINT32_MAX);
+RowMacs row_macs(const Net& net, uint32_t border_op, uint32_t n_records = UINT32_MAX);
+// Scalars of a parameter that get a gradient in this role.
+uint64_t entries_with_gradient(const ParamWeights& param, Role role);
 // The same network with no weight left out and no gradient masked.
 RowMacs row_macs_dense(const Plan& plan, uint32_t border_op);
 

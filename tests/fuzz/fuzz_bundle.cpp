@@ -9,6 +9,7 @@
 #include "runtime/bundle/bundle_reader.h"
 #include "runtime/core/executor.h"
 #include "runtime/core/sha256.h"
+#include "runtime/core/weights.h"
 #include "tests/runtime/core_nets.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
@@ -39,17 +40,19 @@ void run_small(const Plan& plan) {
   if (plan.model->macs_forward > kSmallMacs) return;
   const uint32_t rows = plan.n_bytes % 2 != 0 ? 3 : 16;
   if (!rows_fit(plan, rows)) return;
-  Buffers buffers;
-  buffers.kernels = kernel_table(nullptr);
-  buffers.parallel.n_threads = 2;
-  buffers.serial_work = 0;
+  Weights weights;
+  Workspace work;
+  Environment env;
+  env.kernels = kernel_table(nullptr);
+  env.parallel.n_threads = 2;
+  env.serial_work = 0;
   auto lay_out = [&](Arena* arena) {
-    plan_learnable(arena, plan, {true, true, false, rows}, &buffers);
+    lay_out_weights(arena, plan, {true, true, false, rows}, &weights, &work);
     const uint64_t learn = activation_floats(plan, Mode::kLearn, rows),
                    predict = activation_floats(plan, Mode::kPredict, rows);
-    buffers.activations = arena->take<float>(learn > predict ? learn : predict);
-    buffers.scratch_stride = scratch_bytes_per_thread(plan, *buffers.kernels, rows, true, false);
-    buffers.scratch = arena->take<uint8_t>(buffers.scratch_stride * 2);
+    work.activations = arena->take<float>(learn > predict ? learn : predict);
+    work.scratch_stride = scratch_bytes_per_thread(plan, *env.kernels, rows, true, false);
+    work.scratch = arena->take<uint8_t>(work.scratch_stride * 2);
     arena->take<float>(kReadSlack);
   };
   Arena measuring;
@@ -59,20 +62,21 @@ void run_small(const Plan& plan) {
   Arena arena(memory.data(), memory.size());
   lay_out(&arena);
   if (arena.exhausted()) abort();
-  initialise_learnable(plan, &buffers);
+  initialise_weights(plan, weights, work);
+  const Net net = {plan, weights, work, env};
   for (Mode mode : {Mode::kPredict, Mode::kLearn}) {
-    const Tensor x = plan_tensor(plan, buffers, 0, rows, mode);
+    const Tensor x = plan_tensor(net, 0, rows, mode);
     for (int64_t i = 0; i < x.size(); i++) x.data[i] = 0.01f * static_cast<float>(i % 100);
-    forward(plan, buffers, rows, mode);
+    forward(net, rows, mode);
   }
   if (plan.backward.n > 0) {
-    const Tensor dy = plan_tensor(plan, buffers, plan.logits_gradient(), rows, Mode::kLearn);
+    const Tensor dy = plan_tensor(net, plan.logits_gradient(), rows, Mode::kLearn);
     for (int64_t i = 0; i < dy.size(); i++) dy.data[i] = 1.0f;
-    backward(plan, buffers, rows);
+    backward(net, rows);
   }
-  gradients_finite(plan, buffers);
-  commit_statistics(plan, &buffers);
-  sgd(plan, buffers, 0.01f, 0.9f, 0.0f);
+  gradients_finite(net);
+  commit_statistics(net);
+  sgd(net, 0.01f, 0.9f, 0.0f);
 }
 
 const std::vector<uint8_t>& seed_bundle(unsigned seed) {

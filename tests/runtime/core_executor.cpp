@@ -7,6 +7,7 @@
 
 #include "runtime/bundle/bundle_reader.h"
 #include "runtime/core/executor.h"
+#include "runtime/core/weights.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
 
@@ -21,13 +22,13 @@ class Runner {
       : bundle_(bytes_of(source)), max_rows_(max_rows) {
     const Status status = read_bundle(bundle_.data(), bundle_.size(), &plan);
     CHECK_MESSAGE(status.ok(), "%s", status.message);
-    buffers.kernels = kernel_table(level);
-    buffers.parallel.n_threads = n_threads;
-    buffers.serial_work = 0;  // every op in parts
-    buffers.parallel.parallel_for = [](void*, uint32_t n, void (*body)(void*, uint32_t), void* context) {
+    env.kernels = kernel_table(level);
+    env.parallel.n_threads = n_threads;
+    env.serial_work = 0;  // every op in parts
+    env.parallel.parallel_for = [](void*, uint32_t n, void (*body)(void*, uint32_t), void* context) {
       for (uint32_t i = n; i-- > 0;) body(context, i);
     };
-    const LearnableOptions options = {learning, true, false, max_rows};
+    const WeightOptions options = {learning, true, false, max_rows};
     Arena measuring;
     lay_out(&measuring, options);
     memory_.reset(new AlignedBytes(measuring.used()));
@@ -35,7 +36,7 @@ class Runner {
     Arena arena(memory_->data(), memory_->size());
     lay_out(&arena, options);
     CHECK(!arena.exhausted() && arena.used() == measuring.used());
-    initialise_learnable(plan, &buffers);
+    initialise_weights(plan, weights, work);
   }
 
   static std::vector<uint8_t> bytes_of(const BundleSource& source) {
@@ -57,7 +58,7 @@ class Runner {
   }
 
   void write_input(uint32_t rows, Mode mode, uint32_t first_row = 0) {
-    const Tensor x = plan_tensor(plan, buffers, 0, rows, mode);
+    const Tensor x = plan_tensor(net(), 0, rows, mode);
     for (uint32_t r = 0; r < rows; r++) {
       for (int64_t i = 0; i < x.size() / rows; i++) at(x, r, i) = pattern(first_row + r, static_cast<uint32_t>(i));
     }
@@ -66,8 +67,8 @@ class Runner {
   // Logits of all rows, row-major.
   std::vector<float> run(uint32_t rows, Mode mode, uint32_t first_row = 0) {
     write_input(rows, mode, first_row);
-    forward(plan, buffers, rows, mode);
-    const Tensor y = plan_tensor(plan, buffers, plan.model->logits_tensor, rows, mode);
+    forward(net(), rows, mode);
+    const Tensor y = plan_tensor(net(), plan.model->logits_tensor, rows, mode);
     std::vector<float> logits;
     for (uint32_t r = 0; r < rows; r++) {
       for (int32_t c = 0; c < y.channels; c++) logits.push_back(at(y, r, c));
@@ -86,36 +87,39 @@ class Runner {
 
   void gradients(uint32_t rows) {
     run(rows, Mode::kLearn);
-    const Tensor dy = plan_tensor(plan, buffers, plan.logits_gradient(), rows, Mode::kLearn);
+    const Tensor dy = plan_tensor(net(), plan.logits_gradient(), rows, Mode::kLearn);
     for (uint32_t r = 0; r < rows; r++) {
       for (int32_t c = 0; c < dy.channels; c++)
         at(dy, r, c) = slope(r * static_cast<uint32_t>(dy.channels) + static_cast<uint32_t>(c));
     }
-    backward(plan, buffers, rows);
+    backward(net(), rows);
   }
 
   std::vector<float> all_gradients() const {
     std::vector<float> out;
     for (uint32_t p = 0; p < plan.params.n; p++) {
-      if (buffers.params[p].gradient)
-        out.insert(out.end(), buffers.params[p].gradient, buffers.params[p].gradient + buffers.params[p].n);
+      const float* gradient = work.params[p].gradient;
+      if (gradient) out.insert(out.end(), gradient, gradient + weights.params[p].n);
     }
     return out;
   }
 
+  Net net() const { return {plan, weights, work, env}; }
+
   Plan plan;
-  Buffers buffers;
+  Weights weights;
+  Workspace work;
+  Environment env;
 
  private:
-  void lay_out(Arena* arena, const LearnableOptions& options) {
-    plan_learnable(arena, plan, options, &buffers);
+  void lay_out(Arena* arena, const WeightOptions& options) {
+    lay_out_weights(arena, plan, options, &weights, &work);
     arena->begin_region("activations");
-    buffers.activations = arena->take<float>(
+    work.activations = arena->take<float>(
         std::max(activation_floats(plan, Mode::kLearn, max_rows_), activation_floats(plan, Mode::kPredict, max_rows_)));
     arena->begin_region("scratch");
-    buffers.scratch_stride =
-        scratch_bytes_per_thread(plan, *buffers.kernels, max_rows_, options.learning, options.selection);
-    buffers.scratch = arena->take<uint8_t>(buffers.scratch_stride * buffers.parallel.n_threads);
+    work.scratch_stride = scratch_bytes_per_thread(plan, *env.kernels, max_rows_, options.learning, options.selection);
+    work.scratch = arena->take<uint8_t>(work.scratch_stride * env.parallel.n_threads);
     arena->take<float>(kReadSlack);
   }
 
@@ -144,11 +148,11 @@ static double central_difference(Runner* runner, uint32_t rows, float* weight, d
 static void check_gradients(const BundleSource& source, uint32_t rows, const char* name) {
   Runner runner(source, rows);
   runner.gradients(rows);
-  CHECK(gradients_finite(runner.plan, runner.buffers));
+  CHECK(gradients_finite(runner.net()));
   std::vector<std::vector<float>> analytic(runner.plan.params.n);
   for (uint32_t p = 0; p < runner.plan.params.n; p++) {
-    const ParamBuffers& param = runner.buffers.params[p];
-    if (param.gradient) analytic[p].assign(param.gradient, param.gradient + param.n);
+    const float* gradient = runner.work.params[p].gradient;
+    if (gradient) analytic[p].assign(gradient, gradient + runner.weights.params[p].n);
   }
   for (uint32_t p = 0; p < runner.plan.params.n; p++) {
     double largest = 0.1;
@@ -156,7 +160,7 @@ static void check_gradients(const BundleSource& source, uint32_t rows, const cha
     for (size_t i = 0; i < analytic[p].size(); i++) {
       double best = 1e9;
       for (double step : {4e-3, 1e-3, 3e-4, 1e-4, 3e-5}) {
-        const double numeric = central_difference(&runner, rows, &runner.buffers.params[p].value[i], step);
+        const double numeric = central_difference(&runner, rows, &runner.weights.params[p].own[i], step);
         best = std::min(best, std::fabs(numeric - static_cast<double>(analytic[p][i])) / largest);
         if (best < 0.005) break;
       }
@@ -215,17 +219,17 @@ TEST(statistics_wait_for_commit) {
   const std::vector<float> before = runner.run(16, Mode::kPredict);
   runner.gradients(16);
   CHECK(same_bits(runner.run(16, Mode::kPredict), before));
-  const NormBuffers norm = runner.buffers.norms[1];
+  const NormWeights norm = runner.weights.norms[1];
   const float mean = norm.running_mean[0], var = norm.running_var[0];
 
   // The batch statistics of channel 0, recomputed from the convolution's output.
   runner.run(16, Mode::kLearn);
-  const Tensor x = plan_tensor(runner.plan, runner.buffers, runner.plan.ops[0].output, 16, Mode::kLearn);
+  const Tensor x = plan_tensor(runner.net(), runner.plan.ops[0].output, 16, Mode::kLearn);
   double sum = 0, squares = 0;
   const int n = 16 * 36;
   for (int64_t i = 0; i < 36 * 16; i++) sum += static_cast<double>(x.data[i]);
   for (int64_t i = 0; i < 36 * 16; i++) squares += pow(static_cast<double>(x.data[i]) - sum / n, 2);
-  commit_statistics(runner.plan, &runner.buffers);
+  commit_statistics(runner.net());
   CHECK(fabs(static_cast<double>(norm.running_mean[0]) - (0.9 * static_cast<double>(mean) + 0.1 * sum / n)) < 1e-5);
   CHECK(fabs(static_cast<double>(norm.running_var[0]) - (0.9 * static_cast<double>(var) + 0.1 * squares / (n - 1))) <
         1e-5);
@@ -238,25 +242,25 @@ TEST(sgd_steps_lower_the_loss_and_keep_frozen_weights) {
   Runner runner(source, 16);
   std::vector<float> frozen;
   for (uint32_t p = 0; p < runner.plan.params.n; p++) {
-    if (!runner.buffers.params[p].trainable)
-      frozen.insert(frozen.end(), runner.buffers.params[p].value,
-                    runner.buffers.params[p].value + runner.buffers.params[p].n);
+    if (!runner.plan.params[p].trainable)
+      frozen.insert(frozen.end(), runner.weights.params[p].value,
+                    runner.weights.params[p].value + runner.weights.params[p].n);
   }
   const double before = runner.loss(16);
   for (int step = 0; step < 5; step++) {
     runner.gradients(16);
-    sgd(runner.plan, runner.buffers, 1e-3f, 0.9f, 0.0f);
+    sgd(runner.net(), 1e-3f, 0.9f, 0.0f);
   }
   CHECK(runner.loss(16) < before);
   std::vector<float> after;
   for (uint32_t p = 0; p < runner.plan.params.n; p++) {
-    if (!runner.buffers.params[p].trainable)
-      after.insert(after.end(), runner.buffers.params[p].value,
-                   runner.buffers.params[p].value + runner.buffers.params[p].n);
+    if (!runner.plan.params[p].trainable)
+      after.insert(after.end(), runner.weights.params[p].value,
+                   runner.weights.params[p].value + runner.weights.params[p].n);
   }
   CHECK(same_bits(after, frozen));
   // Back to the bundle.
-  initialise_learnable(runner.plan, &runner.buffers);
+  initialise_weights(runner.plan, runner.weights, runner.work);
   CHECK(runner.loss(16) == before);
 }
 
@@ -264,17 +268,18 @@ TEST(non_finite_gradients_are_seen) {
   for (uint32_t n_threads : {1u, 4u}) {
     Runner runner(residual_net(), 16, nullptr, n_threads);
     runner.gradients(16);
-    CHECK(gradients_finite(runner.plan, runner.buffers));
+    CHECK(gradients_finite(runner.net()));
     for (uint32_t p = 0; p < runner.plan.params.n; p++) {
-      ParamBuffers& param = runner.buffers.params[p];
-      if (param.gradient == nullptr) continue;
-      const float good = param.gradient[param.n - 1];
-      param.gradient[param.n - 1] = INFINITY;
-      CHECK(!gradients_finite(runner.plan, runner.buffers));
-      param.gradient[param.n - 1] = good;
+      float* const gradient = runner.work.params[p].gradient;
+      if (gradient == nullptr) continue;
+      const uint64_t last = runner.weights.params[p].n - 1;
+      const float good = gradient[last];
+      gradient[last] = INFINITY;
+      CHECK(!gradients_finite(runner.net()));
+      gradient[last] = good;
     }
-    runner.buffers.norms[1].batch_var[0] = NAN;
-    CHECK(!gradients_finite(runner.plan, runner.buffers));
+    runner.work.norms[1].batch_var[0] = NAN;
+    CHECK(!gradients_finite(runner.net()));
   }
 }
 
@@ -284,10 +289,10 @@ TEST(profiler_sees_every_op) {
     uint32_t forward_ops = 0, backward_ops = 0;
   } log;
   Runner runner(residual_net(), 16);
-  runner.buffers.profiler.clock_user = &log;
-  runner.buffers.profiler.now_us = [](void* user) { return ++static_cast<Log*>(user)->now; };
-  runner.buffers.profiler.user = &log;
-  runner.buffers.profiler.event = [](void* user, uint32_t, uint32_t pass, uint64_t begin, uint64_t end, uint64_t macs) {
+  runner.env.hook_user = &log;
+  runner.env.now_us = [](void* user) { return ++static_cast<Log*>(user)->now; };
+  runner.env.profiler.user = &log;
+  runner.env.profiler.event = [](void* user, uint32_t, uint32_t pass, uint64_t begin, uint64_t end, uint64_t macs) {
     Log* all = static_cast<Log*>(user);
     (pass == 0 ? all->forward_ops : all->backward_ops)++;
     all->macs += macs;

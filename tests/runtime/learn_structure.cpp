@@ -254,8 +254,8 @@ TEST(edits_agree_with_a_map) {
     pattern.nnz = static_cast<uint32_t>(flat.size());
     pattern.row_start = starts.data();
     pattern.index = index.data();
-    edgecl::ParamBuffers param = {};
-    param.value = value.data();
+    edgecl::ParamWeights param = {};
+    param.value = param.own = value.data();
     param.velocity = velocity.data();
     param.pattern = pattern;
     param.n = pattern.nnz;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/heads/head.h"
 #include "runtime/learn/session.h"
 
 namespace edgecl {
@@ -14,7 +15,8 @@ namespace {
 struct Head {
   const format::OpRecord& op;
   Tensor h, z, dz;
-  ParamBuffers& weight;  // [inputs][classes]
+  const float* weight;  // [inputs][classes]
+  float* dweight;
   int32_t inputs, classes;
 
   // Start of the lanes of channel c in the group that row r lies in.
@@ -27,13 +29,14 @@ Head head_of(const Session& session) {
   const Plan& plan = *session.plan;
   const format::OpRecord& op = plan.ops[cosine_head(plan)];
   const uint32_t rows = session.step.n_rows;
-  const auto tensor = [&](uint32_t t) { return plan_tensor(plan, session.buffers, t, rows, Mode::kLearn); };
+  const auto tensor = [&](uint32_t t) { return plan_tensor(session.learning(), t, rows, Mode::kLearn); };
   const format::ParamRecord& weight = plan.params[op.params[0]];
   return {op,
           tensor(op.inputs[0]),
           tensor(op.output),
           tensor(plan.logits_gradient()),
-          session.buffers.params[op.params[0]],
+          session.weights.params[op.params[0]].value,
+          session.learn.params[op.params[0]].gradient,
           static_cast<int32_t>(weight.dims[0]),
           static_cast<int32_t>(weight.dims[1])};
 }
@@ -54,7 +57,7 @@ void reciprocal_roots(float* x, int32_t n) {
 
 }  // namespace
 
-CosineMemory plan_cosine(Arena* arena, uint64_t rows, uint64_t columns) {
+CosineMemory lay_out_cosine(Arena* arena, uint64_t rows, uint64_t columns) {
   CosineMemory memory;
   memory.row_rnorm = arena->take<float>(rows);
   memory.row_projection = arena->take<float>(rows);
@@ -68,7 +71,7 @@ uint32_t cosine_head(const Plan& plan) {
     const format::OpRecord& op = plan.ops[i];
     if (op.kind != format::kOpLinear || op.output != plan.model->logits_tensor) continue;
     const format::ParamRecord& weight = plan.params[op.params[0]];
-    const bool fits = op.params[0] == plan.model->head_weight && weight.storage == format::kStorageDense &&
+    const bool fits = kGradientHead.owns(plan, op.params[0]) && weight.storage == format::kStorageDense &&
                       weight.trainable != 0 && op.activation == static_cast<uint32_t>(Activation::kNone);
     return fits ? i : format::kNone;
   }
@@ -89,7 +92,7 @@ void write_cosine_logits(const Session& session) {
   const CosineMemory& memory = session.step.cosine;
   memset(memory.class_rnorm, 0, static_cast<size_t>(head.classes) * sizeof(float));
   for (int32_t i = 0; i < head.inputs; i++) {
-    const float* w = head.weight.value + static_cast<int64_t>(i) * head.classes;
+    const float* w = head.weight + static_cast<int64_t>(i) * head.classes;
     for (int32_t c = 0; c < head.classes; c++) memory.class_rnorm[c] += w[c] * w[c];
   }
   reciprocal_roots(memory.class_rnorm, head.classes);
@@ -106,7 +109,7 @@ void write_cosine_logits(const Session& session) {
     reciprocal_roots(rnorm, n);
     for (int32_t c = 0; c < head.classes; c++) {
       float* z = head.z.data + Head::lanes_of(head.z, group, c);
-      const float b = bias == format::kNone ? 0.0f : session.buffers.params[bias].value[c];
+      const float b = bias == format::kNone ? 0.0f : session.weights.params[bias].value[c];
       const float factor = scale * memory.class_rnorm[c];
       for (int32_t l = 0; l < n; l++) z[l] = (z[l] - b) * (factor * rnorm[l]);
     }
@@ -146,13 +149,13 @@ void add_norm_gradients(Session* session, const format::BackwardRecord& record) 
   if (record.op != cosine_head(plan)) return;
   const Head head = head_of(*session);
   const CosineMemory& memory = session->step.cosine;
-  float* dw = head.weight.gradient;
+  float* dw = head.dweight;
   for (int32_t i = 0; i < head.inputs; i++) {
     const int64_t row = static_cast<int64_t>(i) * head.classes;
-    for (int32_t c = 0; c < head.classes; c++) dw[row + c] -= memory.class_projection[c] * head.weight.value[row + c];
+    for (int32_t c = 0; c < head.classes; c++) dw[row + c] -= memory.class_projection[c] * head.weight[row + c];
   }
   if (record.input_gradient[0] != format::kNone) {
-    const Tensor dh = plan_tensor(plan, session->buffers, record.input_gradient[0], session->step.n_rows, Mode::kLearn);
+    const Tensor dh = plan_tensor(session->learning(), record.input_gradient[0], session->step.n_rows, Mode::kLearn);
     each_group(*session, dh.lanes, [&](int32_t group, int32_t first, int32_t n) {
       const float* projection = memory.row_projection + first;
       for (int32_t i = 0; i < head.inputs; i++) {
@@ -163,12 +166,12 @@ void add_norm_gradients(Session* session, const format::BackwardRecord& record) 
     });
   }
   const uint32_t bias = head.op.params[1];
-  if (bias == format::kNone || session->buffers.params[bias].gradient == nullptr) return;
+  if (bias == format::kNone || session->learn.params[bias].gradient == nullptr) return;
   for (int32_t c = 0; c < head.classes; c++) {
     float sum = 0;
     for (int32_t r = static_cast<int32_t>(session->step.n_current); r < static_cast<int32_t>(session->step.n_rows); r++)
       sum += head.dz.data[Head::lanes_of(head.dz, r / head.dz.lanes, c) + r % head.dz.lanes];
-    session->buffers.params[bias].gradient[c] = sum;
+    session->learn.params[bias].gradient[c] = sum;
   }
 }
 

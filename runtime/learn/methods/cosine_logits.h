@@ -24,7 +24,7 @@ struct CosineMemory {
   float *row_rnorm, *class_rnorm;            // 1 / m_r [rows], 1 / n_c [columns]
   float *row_projection, *class_projection;  // sums of dL/dz * z over classes / m_r^2, over rows / n_c^2
 };
-CosineMemory plan_cosine(Arena* arena, uint64_t rows, uint64_t columns);
+CosineMemory lay_out_cosine(Arena* arena, uint64_t rows, uint64_t columns);
 
 // The linear op that makes the logits by the dense trainable head weight and without an activation; kNone when there is
 // no such op.

@@ -35,7 +35,7 @@ struct LossTerm {
   float row_weight;
 };
 // The loss of a step. Each row belongs to exactly one term (the kernels overwrite its gradient).
-struct LossPlan {
+struct LossTerms {
   LossTerm terms[kMaxSegments];
   uint32_t n_terms;
   void add(const LossTerm& term) { terms[n_terms++] = term; }
@@ -47,7 +47,7 @@ struct Method {
   uint32_t (*n_draws)(const SessionConfig& config);
   // Whether the buffer keeps the logits of the step in which a sample came.
   bool (*stores_logits)(const SessionConfig& config);
-  void (*losses)(const SessionConfig& config, const StepRows& rows, LossPlan* plan);
+  void (*losses)(const SessionConfig& config, const StepRows& rows, LossTerms* terms);
   // Called after each backward record of a step; null: nothing to add.
   void (*after_backward)(Session* session, const format::BackwardRecord& record) = nullptr;
 };

@@ -20,21 +20,22 @@ bool stores_logits(const SessionConfig& config) {
 //      + alpha * mean over rows of draw 1 and over present classes of (logit - stored logit)^2
 //      + beta * mean CE(draw 2, all present classes).
 // The paper's squared norm is a sum over logits; the mean is what its released code and the reference runs use.
-void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
+void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms) {
   const ClassScope scope = config.class_mask ? ClassScope::kBatch : ClassScope::kPresent;
-  plan->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
+  terms->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
   uint32_t segment = kSegmentDraw1;
   if (config.alpha > 0) {
     const uint32_t n = rows.n[segment];
-    const float terms = static_cast<float>(n) * static_cast<float>(rows.n_present);
-    if (n) plan->add({LossKind::kLogitsMse, static_cast<Segment>(segment), ClassScope::kPresent, config.alpha / terms});
+    const float logits = static_cast<float>(n) * static_cast<float>(rows.n_present);
+    if (n)
+      terms->add({LossKind::kLogitsMse, static_cast<Segment>(segment), ClassScope::kPresent, config.alpha / logits});
     segment++;
   }
   if (config.beta > 0) {
     const uint32_t n = rows.n[segment];
     if (n) {
-      plan->add({LossKind::kCrossEntropy, static_cast<Segment>(segment), ClassScope::kPresent,
-                 config.beta / static_cast<float>(n)});
+      terms->add({LossKind::kCrossEntropy, static_cast<Segment>(segment), ClassScope::kPresent,
+                  config.beta / static_cast<float>(n)});
     }
   }
 }

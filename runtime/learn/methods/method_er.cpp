@@ -17,12 +17,12 @@ bool stores_logits(const SessionConfig&) {
 // loss = mean over the UNION of current and replayed rows of CE(all present classes). With class_mask the current rows
 // see the classes of the batch only. The mean over the union keeps the step as long as that of fine-tuning, however
 // many rows were replayed.
-void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
+void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms) {
   const uint32_t replayed = rows.n[kSegmentDraw1];
   const float weight = 1.0f / static_cast<float>(rows.n[kSegmentCurrent] + replayed);
   const ClassScope scope = config.class_mask ? ClassScope::kBatch : ClassScope::kPresent;
-  plan->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, weight});
-  if (replayed) plan->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, weight});
+  terms->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, weight});
+  if (replayed) terms->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, weight});
 }
 
 }  // namespace

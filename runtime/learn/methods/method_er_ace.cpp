@@ -17,12 +17,12 @@ bool stores_logits(const SessionConfig&) {
 // loss = mean over current rows of CE(classes in the current batch only) + mean over replayed rows of CE(all present
 // classes): a SUM of two means, so at one learning rate its step is about twice that of ER. Current rows never push old
 // classes down: replay alone does.
-void losses(const SessionConfig&, const StepRows& rows, LossPlan* plan) {
+void losses(const SessionConfig&, const StepRows& rows, LossTerms* terms) {
   const uint32_t replayed = rows.n[kSegmentDraw1];
-  plan->add({LossKind::kCrossEntropy, kSegmentCurrent, ClassScope::kBatch,
-             1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
+  terms->add({LossKind::kCrossEntropy, kSegmentCurrent, ClassScope::kBatch,
+              1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
   if (replayed)
-    plan->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(replayed)});
+    terms->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(replayed)});
 }
 
 }  // namespace

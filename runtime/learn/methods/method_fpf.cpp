@@ -14,9 +14,9 @@ bool stores_logits(const SessionConfig&) {
 }
 
 // loss = mean over current rows of CE(all present classes); with class_mask over the classes of the batch.
-void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
+void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms) {
   const ClassScope scope = config.class_mask ? ClassScope::kBatch : ClassScope::kPresent;
-  plan->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
+  terms->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
 }
 
 }  // namespace

@@ -19,13 +19,13 @@ bool stores_logits(const SessionConfig&) {
 // loss = mean over current rows of CE(cosine_scale * cosine, all present classes; with class_mask those of the batch)
 //      + mean over replayed rows of CE(ordinary logits, all present classes): a sum of two means, as in ER-ACE.
 // Predictions always are by ordinary logits.
-void losses(const SessionConfig& config, const StepRows& rows, LossPlan* plan) {
+void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms) {
   const uint32_t replayed = rows.n[kSegmentDraw1];
   const ClassScope scope = config.class_mask ? ClassScope::kBatch : ClassScope::kPresent;
-  plan->add(
+  terms->add(
       {LossKind::kCosineCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
   if (replayed)
-    plan->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(replayed)});
+    terms->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(replayed)});
 }
 
 }  // namespace

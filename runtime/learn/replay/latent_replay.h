@@ -31,11 +31,10 @@ uint64_t exemplar_bytes(const Plan& plan, const SessionConfig& config);
 // Errors: E_ARGUMENT (with augmentation, which cannot move an activation), E_UNSUPPORTED (no border).
 Status check_latent_replay(const Plan& plan, const SessionConfig& config);
 
-// From step.samples (raw for current rows; exemplars for replayed rows) to the logits of all step.n_rows rows, in learn
-// mode. With a border the ops below it run for the current rows alone, with predict offsets; their activations go to
-// step.latents, and step.samples then points there. `augmented`: with the crop and flip parameters of the step memory.
-// E_NUMERIC: a normalised input, or an activation at the border, beyond 1e12 or not finite.
-Status forward_step(Session* session, bool augmented);
+// After the frozen ops ran for the current rows (learn workspace, predict offsets): keeps their activations at the
+// border in step.latents, and lays those of all step.n_rows rows into the border tensor of the learn step. step.samples
+// of the current rows then point to what the buffer may keep. E_NUMERIC: an activation beyond 1e12 or not finite.
+Status cross_border(Session* session);
 
 }  // namespace edgecl
 

@@ -20,7 +20,7 @@ void wipe(Replay* replay, uint32_t from, uint32_t to) {
 
 }  // namespace
 
-void plan_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width, Replay* replay) {
+void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width, Replay* replay) {
   arena->begin_region("replay");
   uint8_t* samples = arena->take<uint8_t>(capacity * sample_bytes);
   int32_t* labels = arena->take<int32_t>(capacity);

@@ -36,7 +36,7 @@ struct Replay {
 };
 
 // Takes the buffer's memory in region "replay". Measuring: sizes only.
-void plan_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width, Replay* replay);
+void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width, Replay* replay);
 // Empties the buffer and wipes what it held.
 void replay_clear(Replay* replay);
 

@@ -11,17 +11,15 @@ namespace edgecl {
 
 struct Session;
 
-// Members may be null. None of them changes anything that lasts before commit, except what begin_step and after_forward
-// make anew in every step.
+// Members may be null. None of them changes anything that lasts before commit, except selections that after_forward
+// makes anew in every step.
 struct GradientPolicy {
-  // Sets ParamBuffers::masked and skip_gradient for the step under way.
+  // Sets roles for the step under way; all that learn have Role::kTrains before.
   void (*begin_step)(Session* session);
   // LayerProbe::after_forward; `session` is the user.
   void (*after_forward)(void* session, uint32_t op);
   // In commit, with the gradients of the step, before the update.
   void (*commit)(Session* session);
-  // A new task begins, or a state was imported.
-  void (*begin_task)(Session* session);
   bool keeps_selection;  // the selection outlives the step and belongs to the exported state
 };
 extern const GradientPolicy kDgm;   // gradient_mask_dgm.cpp
@@ -30,6 +28,9 @@ extern const GradientPolicy kHft;   // gradient_mask_hft.cpp
 
 // Null: every weight gets its gradient.
 const GradientPolicy* gradient_policy(const SessionConfig& config);
+// Roles of an ordinary step, by the policy; notes in Session::weights_trained how many scalars get a gradient. At the
+// start of a step and of a task, and after an import.
+void choose_roles(Session* session);
 // Whether sparse parameters need room for a selection.
 bool selects_entries(const SessionConfig& config);
 

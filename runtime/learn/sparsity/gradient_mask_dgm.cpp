@@ -18,24 +18,26 @@ bool refreshes(const Session& session) {
 }
 
 void begin_step(Session* session) {
-  const bool masked = !refreshes(*session);
+  if (refreshes(*session)) return;
   for (uint32_t i = 0; i < session->structure.n_layers; i++)
-    session->buffers.params[session->structure.layers[i].param].masked = masked;
+    session->learn.params[session->structure.layers[i].param].role = Role::kSelected;
 }
 
 void commit(Session* session) {
   if (!refreshes(*session)) return;
   for (uint32_t i = 0; i < session->structure.n_layers; i++) {
-    ParamBuffers& param = session->buffers.params[session->structure.layers[i].param];
+    const uint32_t p = session->structure.layers[i].param;
+    ParamWeights& param = session->weights.params[p];
+    float* gradient = session->learn.params[p].gradient;
     const uint32_t n = static_cast<uint32_t>(param.n);
     const uint32_t chosen = share_of(session->config.sparsity.gradient_keep, n);
     param.n_selected = chosen > 0 ? chosen : 1;
-    mark_largest(param.gradient, n, static_cast<uint32_t>(param.n_selected), param.selection);
+    mark_largest(gradient, n, static_cast<uint32_t>(param.n_selected), param.selection);
     for (uint32_t k = 0; k < n; k++) {  // by bits: a branch would be guessed wrong too often
       uint32_t bits;
-      memcpy(&bits, param.gradient + k, sizeof bits);
+      memcpy(&bits, gradient + k, sizeof bits);
       bits &= param.selection[k] != 0 ? ~0u : 0u;
-      memcpy(param.gradient + k, &bits, sizeof bits);
+      memcpy(gradient + k, &bits, sizeof bits);
     }
   }
   session->counters.mask_stale = 0;
@@ -43,6 +45,6 @@ void commit(Session* session) {
 
 }  // namespace
 
-const GradientPolicy kDgm = {begin_step, nullptr, commit, nullptr, true};
+const GradientPolicy kDgm = {begin_step, nullptr, commit, true};
 
 }  // namespace edgecl

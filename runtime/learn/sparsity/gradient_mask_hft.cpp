@@ -11,49 +11,42 @@
 namespace edgecl {
 namespace {
 
-bool takes_part(const Plan& plan, uint32_t op) {
+bool may_rest(const Plan& plan, const HeadKind& head, uint32_t op) {
   const uint32_t kind = plan.ops[op].kind;
   if (kind != format::kOpConv && kind != format::kOpLinear) return false;
   const uint32_t weight = plan.ops[op].params[0];
-  return plan.params[weight].trainable && weight != plan.model->head_weight;
+  return plan.params[weight].trainable && !head.owns(plan, weight);
 }
 
-void rest(ParamBuffers* param) {
-  if (param->gradient) memset(param->gradient, 0, param->capacity * sizeof(float));
+void rest(const Session& session, uint32_t p) {
+  const ParamWork& work = session.learn.params[p];
+  if (work.gradient) memset(work.gradient, 0, session.weights.params[p].capacity * sizeof(float));
 }
 
 // Seed and task number decide the choice, so it is not part of the state: the n-th of `left` candidates is taken with
 // probability needed / left, which gives every subset of the wanted size the same chance.
-void choose_tensors(Session* session) {
+void begin_step(Session* session) {
   const Plan& plan = *session->plan;
+  const HeadKind& head = *session->head;
   uint32_t left = 0;
-  for (uint32_t op = 0; op < plan.ops.n; op++) left += takes_part(plan, op);
+  for (uint32_t op = 0; op < plan.ops.n; op++) left += may_rest(plan, head, op);
   uint32_t needed = share_of(session->config.sparsity.gradient_keep, left);
   RandomStream random = step_stream(session->counters.seed, Purpose::kTensors, session->counters.tasks);
   for (uint32_t op = 0; op < plan.ops.n; op++) {
-    if (!takes_part(plan, op)) continue;
+    if (!may_rest(plan, head, op)) continue;
     const bool trains = random.bounded(left) < needed;
     left--;
     needed -= trains;
-    const uint32_t weight = plan.ops[op].params[0], bias = plan.ops[op].params[1];
-    ParamBuffers& param = session->buffers.params[weight];
-    param.skip_gradient = !trains;
     if (trains) continue;
-    rest(&param);
-    if (bias != format::kNone) rest(&session->buffers.params[bias]);
-  }
-}
-
-// A change of structure uses the gradients' memory up.
-void commit(Session* session) {
-  for (uint32_t i = 0; i < session->structure.n_layers; i++) {
-    ParamBuffers& param = session->buffers.params[session->structure.layers[i].param];
-    if (param.skip_gradient) rest(&param);
+    const uint32_t weight = plan.ops[op].params[0], bias = plan.ops[op].params[1];
+    session->learn.params[weight].role = Role::kZero;
+    rest(*session, weight);
+    if (bias != format::kNone) rest(*session, bias);
   }
 }
 
 }  // namespace
 
-const GradientPolicy kHft = {nullptr, nullptr, commit, choose_tensors, false};
+const GradientPolicy kHft = {begin_step, nullptr, nullptr, false};
 
 }  // namespace edgecl

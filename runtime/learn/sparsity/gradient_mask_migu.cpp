@@ -25,11 +25,12 @@ float row_magnitude(const Tensor& y, int32_t channel) {
 }
 
 void begin_step(Session* session) {
+  if (session->counters.tasks == 0) return;  // the first task has nothing to protect
   for (uint32_t i = 0; i < session->structure.n_layers; i++)
-    session->buffers.params[session->structure.layers[i].param].masked = session->counters.tasks > 0;
+    session->learn.params[session->structure.layers[i].param].role = Role::kSelected;
 }
 
-void select_rows(const SparsePattern& pattern, const uint8_t* chosen, ParamBuffers* param) {
+void select_rows(const SparsePattern& pattern, const uint8_t* chosen, ParamWeights* param) {
   uint64_t n = 0;
   for (int32_t block = 0; block < pattern.n_blocks; block++) {
     for (int32_t row = 0; row < pattern.rows; row++) {
@@ -43,13 +44,13 @@ void select_rows(const SparsePattern& pattern, const uint8_t* chosen, ParamBuffe
 
 void after_forward(void* user, uint32_t op) {
   Session* session = static_cast<Session*>(user);
-  if (session->counters.tasks == 0) return;  // the first task has nothing to protect
+  if (session->counters.tasks == 0) return;
   for (uint32_t i = 0; i < session->structure.n_layers; i++) {
     const StructureLayer& layer = session->structure.layers[i];
     if (layer.op != op) continue;
-    ParamBuffers& param = session->buffers.params[layer.param];
-    const Tensor y = plan_tensor(*session->plan, session->buffers, session->plan->ops[op].output, session->step.n_rows,
-                                 Mode::kLearn);
+    ParamWeights& param = session->weights.params[layer.param];
+    const Tensor y =
+        plan_tensor(session->learning(), session->plan->ops[op].output, session->step.n_rows, Mode::kLearn);
     const uint32_t rows = static_cast<uint32_t>(param.pattern.rows);
     const uint32_t most = share_of(session->config.sparsity.gradient_keep, rows);
     for (uint32_t row = 0; row < rows; row++)
@@ -61,6 +62,6 @@ void after_forward(void* user, uint32_t op) {
 
 }  // namespace
 
-const GradientPolicy kMigu = {begin_step, after_forward, nullptr, nullptr, false};
+const GradientPolicy kMigu = {begin_step, after_forward, nullptr, false};
 
 }  // namespace edgecl

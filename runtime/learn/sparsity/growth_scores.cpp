@@ -70,13 +70,13 @@ SparsePattern full_rows(const SparsePattern& layer, uint32_t first, uint32_t las
 
 void weight_gradient(const Session& session, uint32_t op, const Tensor& x, const Tensor& dy,
                      const SparsePattern& pattern, const uint8_t* selected, float* gradient) {
-  const Buffers& buffers = session.buffers;
+  const Net net = session.learning();
   const format::OpRecord& record = session.plan->ops[op];
   if (record.kind == format::kOpConv) {
-    run_kernel(buffers, buffers.kernels->sparse_conv_backward_weight,
+    run_kernel(net, net.env.kernels->sparse_conv_backward_weight,
                SparseConvBackwardWeightArgs{x, dy, pattern, selected, gradient, nullptr, op_conv_shape(record)});
   } else {
-    run_kernel(buffers, buffers.kernels->sparse_linear_backward_weight,
+    run_kernel(net, net.env.kernels->sparse_linear_backward_weight,
                SparseLinearBackwardWeightArgs{x, dy, pattern, selected, gradient, nullptr});
   }
 }
@@ -134,7 +134,7 @@ void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, c
                      const Tensor& current) {
   GrowthScratch& scratch = session->structure.scores;
   const format::SparsityRecord& sparsity = session->config.sparsity;
-  const SparsePattern& pattern = session->buffers.params[layer->param].pattern;
+  const SparsePattern& pattern = session->weights.params[layer->param].pattern;
   const uint32_t rows = static_cast<uint32_t>(pattern.rows), step = piece_rows(pattern);
   const bool split = growth_of(session->config) == format::kGrowthImportance;
   GrowthScratch view = scratch;
@@ -154,7 +154,7 @@ void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, c
 
 }  // namespace
 
-void plan_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory) {
+void lay_out_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory) {
   const bool dense = grows_by_gradient(config), split = splits_importance(config);
   if (!dense && !split) return;
   uint64_t units = 0, entries = 0, output = 0, candidates = 0;
@@ -189,9 +189,12 @@ void plan_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& con
 size_t growth_scratch_bytes(const Plan& plan, const KernelTable& kernels, const SessionConfig& config) {
   if (!grows_by_gradient(config)) return 0;
   size_t most = 0;
-  const Buffers shapes_only;
+  const Weights no_weights;
+  const Workspace no_work;
+  const Environment no_environment;
+  const Net shapes_only = {plan, no_weights, no_work, no_environment};
   for (uint32_t rows = 1; rows <= config_step_rows(config); rows++) {
-    const Pass pass = {plan, shapes_only, rows, Mode::kLearn};
+    const Pass pass = {shapes_only, rows, Mode::kLearn};
     each_dynamic_layer(plan, [&](uint32_t op, const format::ParamRecord& param) {
       const format::OpRecord& record = plan.ops[op];
       const Tensor x = pass.tensor(record.inputs[0]), dy = pass.tensor(record.output);
@@ -216,13 +219,14 @@ void score_layer(void* user, const format::BackwardRecord& record) {
     if (layer.op != record.op) continue;
     const Plan& plan = *session->plan;
     const uint32_t rows = session->step.n_rows;
-    const Tensor x = plan_tensor(plan, session->buffers, plan.ops[layer.op].inputs[0], rows, Mode::kLearn);
-    const Tensor dy = plan_tensor(plan, session->buffers, record.output_gradient, rows, Mode::kLearn);
+    const Tensor x = plan_tensor(session->learning(), plan.ops[layer.op].inputs[0], rows, Mode::kLearn);
+    const Tensor dy = plan_tensor(session->learning(), record.output_gradient, rows, Mode::kLearn);
     Tensor current = dy;
-    const ParamBuffers& param = session->buffers.params[layer.param];
+    const ParamWeights& param = session->weights.params[layer.param];
     if (layer.current_gradient) {
       current = current_rows(dy, session->step.n_current, memory.scores.output_gradient);
-      weight_gradient(*session, layer.op, x, current, param.pattern, param.masked ? param.selection : nullptr,
+      weight_gradient(*session, layer.op, x, current, param.pattern,
+                      session->learn.params[layer.param].role == Role::kSelected ? param.selection : nullptr,
                       layer.current_gradient);
     }
     if (layer.growth.keys) find_candidates(session, &layer, x, dy, current);

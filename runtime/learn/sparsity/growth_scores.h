@@ -35,7 +35,7 @@ struct GrowthScratch {
   bool any() const { return row_start != nullptr || output_gradient != nullptr; }
 };
 
-void plan_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& config, struct StructureMemory* memory);
+void lay_out_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& config, struct StructureMemory* memory);
 size_t growth_scratch_bytes(const Plan& plan, const KernelTable& kernels, const SessionConfig& config);
 
 // LayerProbe::after_backward of a step that ends with an update; `session` is the user.

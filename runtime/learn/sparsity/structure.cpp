@@ -27,11 +27,10 @@ uint32_t update_after(const format::SparsityRecord& sparsity, uint64_t steps) {
 }
 
 // Writes |w| + a |g| (or |w| + a |g current| + b |g replayed|) over the gradient, which nobody needs any more.
-void write_importance(const SessionConfig& config, const StructureRule& rule, const ParamBuffers& param,
+void write_importance(const SessionConfig& config, const StructureRule& rule, const ParamWeights& param, float* g,
                       const float* current) {
   const float a = config.sparsity.importance_current, b = config.sparsity.importance_replay;
   const float* value = param.value;
-  float* g = param.gradient;
   if (!rule.importance_reads_gradient) {
     for (uint64_t k = 0; k < param.n; k++) g[k] = fabsf(value[k]);
   } else if (current) {
@@ -79,7 +78,7 @@ void add_random(const SparsePattern& pattern, const RandomStream& stream, uint32
 }
 
 void grow(Session* session, const StructureLayer& layer, uint32_t total, bool by_score) {
-  ParamBuffers& param = session->buffers.params[layer.param];
+  ParamWeights& param = session->weights.params[layer.param];
   uint64_t* words = session->structure.words;
   if (total > layer.size) total = layer.size;
   if (total <= param.n) return;
@@ -96,7 +95,7 @@ void grow(Session* session, const StructureLayer& layer, uint32_t total, bool by
 }
 
 void prune(Session* session, const StructureLayer& layer, uint32_t keep, const float* importance) {
-  ParamBuffers& param = session->buffers.params[layer.param];
+  ParamWeights& param = session->weights.params[layer.param];
   if (keep >= param.n) return;
   session->counters.weights_dropped += param.n - keep;
   mark_largest(importance, static_cast<uint32_t>(param.n), keep, session->structure.keep);
@@ -181,7 +180,7 @@ Status check_structure(const Plan& plan, const SessionConfig& config) {
                  plan.string(plan.model->name));
 }
 
-void plan_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory) {
+void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory) {
   const StructureRule* rule = structure_rule(config);
   if (rule == nullptr && config.sparsity.gradient_mask == format::kGradientAll) return;
   arena->begin_region("structure");
@@ -221,7 +220,7 @@ void plan_structure(Arena* arena, const Plan& plan, const SessionConfig& config,
   if (rule) {
     taken.keep = arena->take<uint8_t>(capacity);
     taken.words = arena->take<uint64_t>(words);
-    plan_growth_scores(arena, plan, config, &taken);
+    lay_out_growth_scores(arena, plan, config, &taken);
   }
   if (hand_out) *memory = taken;
 }
@@ -236,7 +235,7 @@ void structure_begin_task(Session* session) {
   const StructureMemory& memory = session->structure;
   for (uint32_t i = 0; i < memory.n_layers; i++) {
     const StructureLayer& layer = memory.layers[i];
-    ParamBuffers& param = session->buffers.params[layer.param];
+    ParamWeights& param = session->weights.params[layer.param];
     // A task that ended early left more than the target; by magnitude, as no gradient is at hand.
     const uint32_t n = static_cast<uint32_t>(param.n);
     const uint32_t settled =
@@ -255,7 +254,7 @@ bool structure_due(const Session& session) {
 
 uint32_t structure_growth(const Session& session, const StructureLayer& layer) {
   const format::SparsityRecord& sparsity = session.config.sparsity;
-  const uint32_t n = static_cast<uint32_t>(session.buffers.params[layer.param].n);
+  const uint32_t n = static_cast<uint32_t>(session.weights.params[layer.param].n);
   const uint32_t update = update_after(sparsity, session.counters.steps_in_task + 1);
   const Exchange exchange = structure_rule(session.config)->exchange(sparsity, update, layer, n);
   const uint32_t kept = exchange.keep < n ? exchange.keep : n;
@@ -272,13 +271,14 @@ bool structure_after_step(Session* session) {
   bool changed = false;
   for (uint32_t i = 0; i < session->structure.n_layers; i++) {
     const StructureLayer& layer = session->structure.layers[i];
-    ParamBuffers& param = session->buffers.params[layer.param];
+    ParamWeights& param = session->weights.params[layer.param];
     const uint32_t n = static_cast<uint32_t>(param.n);
     const Exchange exchange = rule->exchange(sparsity, update, layer, n);
     if (exchange.keep >= n && exchange.total <= n) continue;
     changed = true;
-    write_importance(session->config, *rule, param, layer.current_gradient);
-    prune(session, layer, exchange.keep, param.gradient);
+    float* const gradient = session->learn.params[layer.param].gradient;
+    write_importance(session->config, *rule, param, gradient, layer.current_gradient);
+    prune(session, layer, exchange.keep, gradient);
     grow(session, layer, exchange.total, by_score);
     rebuild_transposed(&param);
   }

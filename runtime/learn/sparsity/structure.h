@@ -69,7 +69,7 @@ uint32_t share_of(float share, uint64_t size);
 Status check_structure(const Plan& plan, const SessionConfig& config);
 
 // Memory in region "structure"; none for a static structure without gradient masks.
-void plan_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory);
+void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory);
 // Scratch bytes a thread that growth by gradient needs on top of what the passes need.
 size_t structure_scratch_bytes(const Plan& plan, const KernelTable& kernels, const SessionConfig& config);
 

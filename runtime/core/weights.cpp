@@ -1,9 +1,10 @@
 // Memory of everything that learns: its layout in the arena, and its first contents from the bundle.
 // Never here: arithmetic of passes and updates.
+#include "runtime/core/weights.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "runtime/core/executor.h"
 #include "runtime/core/executor_ops.h"
 
 namespace edgecl {
@@ -27,21 +28,23 @@ void take_pattern(Arena* arena, const SparsePattern& shape, uint64_t capacity, b
   out->source = with_source ? arena->take<uint32_t>(capacity) : nullptr;
 }
 
-ParamBuffers lay_out_param(Arena* arena, const Plan& plan, const LearnableOptions& options, uint32_t index) {
+void lay_out_param(Arena* arena, const Plan& plan, const WeightOptions& options, uint32_t index, ParamWeights* weights,
+                   ParamWork* work) {
   const format::ParamRecord& record = plan.params[index];
-  ParamBuffers param = {};
+  const bool learns = record.trainable != 0 && options.learning;
+  ParamWeights param = {};
   param.n = param_stored(record);
-  param.trainable = record.trainable != 0;
   param.sparse = record.storage == format::kStorageSparse;
   const uint64_t capacity = param.capacity = param.sparse ? record.nnz_capacity : param.n;
 
   arena->begin_region("weights");
-  // Frozen dense values are used where they are; the cast is safe because only trainable values are ever written.
-  param.value =
-      param.trainable || param.sparse ? arena->take<float>(capacity) : const_cast<float*>(plan.dense_values(index));
-  if (param.trainable && options.learning) {
+  if (record.trainable != 0 || param.sparse) param.own = arena->take<float>(capacity);
+  param.value = record.trainable != 0 || param.sparse ? param.own : plan.dense_values(index);
+  *work = {};
+  work->role = learns ? Role::kTrains : Role::kFrozen;
+  if (learns) {
     arena->begin_region("gradients");
-    param.gradient = arena->take<float>(capacity);
+    work->gradient = arena->take<float>(capacity);
     if (options.velocity) {
       arena->begin_region("velocity");
       param.velocity = arena->take<float>(capacity);
@@ -50,39 +53,44 @@ ParamBuffers lay_out_param(Arena* arena, const Plan& plan, const LearnableOption
   if (param.sparse) {
     arena->begin_region("sparsity");
     take_pattern(arena, pattern_shape(record), capacity, false, &param.pattern);
-    if (param.trainable && options.learning && options.selection) param.selection = arena->take<uint8_t>(capacity);
+    if (learns && options.selection) param.selection = arena->take<uint8_t>(capacity);
     if (options.learning && wants_transposed(plan, index)) {
       take_pattern(arena, transposed_pattern_shape(record), capacity, true, &param.transposed);
-      param.transposed_value = arena->take<float>(capacity);
+      work->transposed_value = arena->take<float>(capacity);
     }
   }
-  return param;
+  *weights = param;
 }
 
-NormBuffers lay_out_norm(Arena* arena, const Plan& plan, const LearnableOptions& options, const format::OpRecord& op) {
-  NormBuffers norm = {};
+void lay_out_group_norm(Arena* arena, const format::OpRecord& op, uint32_t max_rows, NormWork* work) {
+  const uint64_t n = static_cast<uint64_t>(op.i[0]) * max_rows;
+  work->batch_mean = arena->take<float>(n);
+  work->batch_rstd = arena->take<float>(n);
+}
+
+void lay_out_norm(Arena* arena, const Plan& plan, const WeightOptions& options, const format::OpRecord& op,
+                  NormWeights* weights, NormWork* work) {
+  *weights = {};
+  *work = {};
   arena->begin_region("statistics");
   if (op.kind == format::kOpGroupNorm) {
-    const uint64_t n = static_cast<uint64_t>(op.i[0]) * options.max_rows;
-    norm.batch_mean = arena->take<float>(n);
-    norm.batch_rstd = arena->take<float>(n);
+    lay_out_group_norm(arena, op, options.max_rows, work);
   } else if (op.kind == format::kOpBatchNorm) {
     const uint64_t channels = plan.tensors[op.output].channels;
-    norm.running_rstd = arena->take<float>(channels);
-    if ((op.flags & format::kOpFlagFrozen) != 0) {
-      norm.running_mean = const_cast<float*>(plan.dense_values(op.params[2]));
-      norm.running_var = const_cast<float*>(plan.dense_values(op.params[3]));
-      return norm;
+    weights->running_rstd = arena->take<float>(channels);
+    if (!has_running_statistics(op)) {
+      weights->running_mean = plan.dense_values(op.params[2]);
+      weights->running_var = plan.dense_values(op.params[3]);
+      return;
     }
-    norm.running_mean = arena->take<float>(channels);
-    norm.running_var = arena->take<float>(channels);
+    weights->running_mean = weights->own_mean = arena->take<float>(channels);
+    weights->running_var = weights->own_var = arena->take<float>(channels);
     if (options.learning) {
-      norm.batch_mean = arena->take<float>(channels);
-      norm.batch_rstd = arena->take<float>(channels);
-      norm.batch_var = arena->take<float>(channels);
+      work->batch_mean = arena->take<float>(channels);
+      work->batch_rstd = arena->take<float>(channels);
+      work->batch_var = arena->take<float>(channels);
     }
   }
-  return norm;
 }
 
 // The bundle keeps values by ascending flat position: rows, and in a row channels, ascending. The blocked order has the
@@ -98,13 +106,13 @@ void copy_sparse_values(const SparsePattern& pattern, const float* flat_values, 
 }
 
 // The arrays of a session's patterns are the session's own memory, hence the casts.
-void build_sparse(const Plan& plan, uint32_t index, ParamBuffers* param) {
+void build_sparse(const Plan& plan, uint32_t index, ParamWeights* param) {
   SparsePattern& forward = param->pattern;
   forward.nnz = param->transposed.nnz = plan.params[index].nnz;
   param->n = forward.nnz;
   sparse_build(plan.sparse_positions(index), forward.nnz, forward.rows, forward.channels, forward.taps,
                const_cast<uint32_t*>(forward.row_start), const_cast<uint16_t*>(forward.index), nullptr);
-  copy_sparse_values(forward, plan.sparse_values(index), param->value);
+  copy_sparse_values(forward, plan.sparse_values(index), param->own);
   if (param->transposed.row_start != nullptr) {
     sparse_transpose(forward, const_cast<uint32_t*>(param->transposed.row_start),
                      const_cast<uint16_t*>(param->transposed.index), const_cast<uint32_t*>(param->transposed.source));
@@ -113,54 +121,81 @@ void build_sparse(const Plan& plan, uint32_t index, ParamBuffers* param) {
 
 }  // namespace
 
-void plan_learnable(Arena* arena, const Plan& plan, const LearnableOptions& options, Buffers* buffers) {
+void lay_out_weights(Arena* arena, const Plan& plan, const WeightOptions& options, Weights* weights, Workspace* work) {
   arena->begin_region("weights");
-  ParamBuffers* params = arena->take<ParamBuffers>(plan.params.n);
-  NormBuffers* norms = arena->take<NormBuffers>(plan.ops.n);
+  Weights own;
+  own.params = arena->take<ParamWeights>(plan.params.n);
+  own.norms = arena->take<NormWeights>(plan.ops.n);
+  ParamWork* const param_work = arena->take<ParamWork>(plan.params.n);
+  NormWork* const norm_work = arena->take<NormWork>(plan.ops.n);
   const bool hand_out = !arena->measuring() && !arena->exhausted();
   for (uint32_t i = 0; i < plan.params.n; i++) {
-    const ParamBuffers param = lay_out_param(arena, plan, options, i);
-    if (hand_out) params[i] = param;
+    ParamWeights of_weights;
+    ParamWork of_work;
+    lay_out_param(arena, plan, options, i, &of_weights, &of_work);
+    if (!hand_out) continue;
+    own.params[i] = of_weights;
+    param_work[i] = of_work;
   }
   for (uint32_t i = 0; i < plan.ops.n; i++) {
-    const NormBuffers norm = lay_out_norm(arena, plan, options, plan.ops[i]);
-    if (hand_out) norms[i] = norm;
+    NormWeights of_weights;
+    NormWork of_work;
+    lay_out_norm(arena, plan, options, plan.ops[i], &of_weights, &of_work);
+    if (!hand_out) continue;
+    own.norms[i] = of_weights;
+    norm_work[i] = of_work;
   }
   arena->take<float>(kReadSlack);  // kernels read past the last array
-  if (hand_out && !arena->exhausted()) {
-    buffers->params = params;
-    buffers->norms = norms;
-  }
+  if (!hand_out || arena->exhausted()) return;
+  *weights = own;
+  work->params = param_work;
+  work->norms = norm_work;
 }
 
-void initialise_learnable(const Plan& plan, Buffers* buffers) {
+NormWork* lay_out_group_norms(Arena* arena, const Plan& plan, uint32_t max_rows) {
+  NormWork* const norms = arena->take<NormWork>(plan.ops.n);
+  const bool hand_out = !arena->measuring() && !arena->exhausted();
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    NormWork norm = {};
+    if (plan.ops[i].kind == format::kOpGroupNorm) lay_out_group_norm(arena, plan.ops[i], max_rows, &norm);
+    if (hand_out) norms[i] = norm;
+  }
+  return norms;
+}
+
+void initialise_weights(const Plan& plan, const Weights& weights, const Workspace& work) {
   for (uint32_t i = 0; i < plan.params.n; i++) {
-    ParamBuffers& param = buffers->params[i];
+    ParamWeights& param = weights.params[i];
     const size_t bytes = static_cast<size_t>(param.capacity) * sizeof(float);
-    param.masked = param.skip_gradient = param.rests = false;
     if (param.sparse) {
       build_sparse(plan, i, &param);
-    } else if (param.trainable) {
-      memcpy(param.value, plan.dense_values(i), bytes);
+    } else if (param.own != nullptr) {
+      memcpy(param.own, plan.dense_values(i), bytes);
     }
-    if (param.gradient != nullptr) memset(param.gradient, 0, bytes);
+    if (work.params[i].gradient != nullptr) memset(work.params[i].gradient, 0, bytes);
     if (param.velocity != nullptr) memset(param.velocity, 0, bytes);
   }
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const format::OpRecord& op = plan.ops[i];
-    if (op.kind != format::kOpBatchNorm || (op.flags & format::kOpFlagFrozen) != 0) continue;
+    if (!has_running_statistics(op)) continue;
     const size_t bytes = static_cast<size_t>(plan.tensors[op.output].channels) * sizeof(float);
-    memcpy(buffers->norms[i].running_mean, plan.dense_values(op.params[2]), bytes);
-    memcpy(buffers->norms[i].running_var, plan.dense_values(op.params[3]), bytes);
+    memcpy(weights.norms[i].own_mean, plan.dense_values(op.params[2]), bytes);
+    memcpy(weights.norms[i].own_var, plan.dense_values(op.params[3]), bytes);
   }
-  refresh_statistics(plan, buffers);
+  reset_roles(plan, work);
+  refresh_statistics(plan, weights);
 }
 
-void refresh_statistics(const Plan& plan, Buffers* buffers) {
+void reset_roles(const Plan& plan, const Workspace& work) {
+  for (uint32_t p = 0; p < plan.params.n; p++)
+    work.params[p].role = work.params[p].gradient ? Role::kTrains : Role::kFrozen;
+}
+
+void refresh_statistics(const Plan& plan, const Weights& weights) {
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const format::OpRecord& op = plan.ops[i];
     if (op.kind != format::kOpBatchNorm) continue;
-    const NormBuffers& norm = buffers->norms[i];
+    const NormWeights& norm = weights.norms[i];
     for (uint32_t c = 0; c < plan.tensors[op.output].channels; c++)
       norm.running_rstd[c] = 1.0f / sqrtf(norm.running_var[c] + op.epsilon);
   }

@@ -1,0 +1,75 @@
+// The gradient head: the last layer of the plan, trained with the rest by the loss of a step.
+// Never here: losses, the update.
+#include "runtime/core/weights.h"
+#include "runtime/heads/head.h"
+
+namespace edgecl {
+namespace {
+
+Status check(const Plan&) {
+  return Status();  // every plan makes logits
+}
+
+bool owns(const Plan& plan, uint32_t param) {
+  return param != format::kNone && (param == plan.model->head_weight || param == plan.model->head_bias);
+}
+
+// Without a layer of its own the whole plan is encoder.
+uint32_t first_op(const Plan& plan) {
+  for (uint32_t i = plan.ops.n; i-- > 0;) {
+    if (owns(plan, plan.ops[i].params[0])) return i;
+  }
+  return plan.ops.n;
+}
+
+void score(const HeadMemory&, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe) {
+  forward_ops(net, rows, mode, first_op(net.plan), net.plan.ops.n, probe);
+}
+
+void backward(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe) {
+  backward_records(net, rows, 0, n_records, probe);
+}
+
+Status check_add_class(const Plan& plan) {
+  if (plan.model->head_weight != format::kNone) return Status();
+  return failure(EDGECL_E_UNSUPPORTED,
+                 "expected a bundle with a head whose columns are classes; found none in \"%s\"; export it with a head",
+                 plan.string(plan.model->name));
+}
+
+// The head's column of one class: every stored entry that belongs to it, in values and velocities.
+void zero_column(const format::ParamRecord& record, uint32_t label, ParamWeights* param) {
+  const auto zero = [&](uint64_t i) {
+    param->own[i] = 0.0f;
+    if (param->velocity) param->velocity[i] = 0.0f;
+  };
+  if (param->sparse) {  // rows of the pattern are classes
+    for (int32_t block = 0; block < param->pattern.n_blocks; block++) {
+      const uint32_t* row = param->pattern.row_start + static_cast<int64_t>(block) * param->pattern.rows + label;
+      for (uint32_t k = row[0]; k < row[1]; k++) zero(k);
+    }
+    return;
+  }
+  if (record.rank == 2) {  // linear, [I][O]
+    for (uint64_t i = 0; i < record.dims[0]; i++) zero(i * record.dims[1] + label);
+    return;
+  }
+  const uint64_t per_class = param->n / record.dims[0];  // bias [O], convolution [O][I][kh][kw]
+  for (uint64_t i = 0; i < per_class; i++) zero(label * per_class + i);
+}
+
+void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
+  const uint32_t head[] = {net.plan.model->head_weight, net.plan.model->head_bias};
+  for (const uint32_t p : head) {
+    // A frozen head holds nothing that was learned here; its column is merely never read again.
+    if (p != format::kNone && net.plan.params[p].trainable != 0)
+      zero_column(net.plan.params[p], label, &net.weights.params[p]);
+  }
+}
+
+}  // namespace
+
+const HeadKind kGradientHead = {"gradient", true,    check,           owns,         first_op, nullptr, nullptr, score,
+                                backward,   nullptr, check_add_class, forget_class, nullptr,  nullptr};
+
+}  // namespace edgecl

@@ -1,0 +1,80 @@
+// The head: what makes class scores of an embedding, and learns classes. One kind a file.
+// Never here: encoders, replay, losses; which rows are learned.
+#ifndef EDGECL_RUNTIME_HEADS_HEAD_H_
+#define EDGECL_RUNTIME_HEADS_HEAD_H_
+
+#include <stdint.h>
+
+#include "runtime/core/arena.h"
+#include "runtime/core/executor.h"
+#include "runtime/core/status.h"
+
+namespace edgecl {
+
+class SectionReader;
+class SectionWriter;
+
+// A head's own memory in a session.
+struct HeadMemory {
+  void* own = nullptr;   // what its lay_out took; null when it keeps nothing of its own
+  uint32_t dim = 0;      // floats of an embedding row; 0: the model has no separate head
+  uint32_t columns = 0;  // class capacity of the bundle
+};
+
+// One kind of head. Members that are null have nothing to do.
+struct HeadKind {
+  const char* name;
+  // True: the loss of a step reaches the head through the logits, and its weights are parameters of the plan; its
+  // `backward` is then the first part of the backward pass. False: it learns from embeddings by itself, in commit, and
+  // nothing below it trains.
+  bool by_gradient;
+
+  // E_UNSUPPORTED when the bundle has nothing that this head could work on.
+  Status (*check)(const Plan& plan);
+  // Whether a parameter of the plan is the head's.
+  bool (*owns)(const Plan& plan, uint32_t param);
+  // Ops from here on are the head's; those before are the encoder's.
+  uint32_t (*first_op)(const Plan& plan);
+
+  // Memory beside the plan's, in a region of its own; runs over measuring arenas too.
+  void (*lay_out)(Arena* arena, const Plan& plan, HeadMemory* memory);
+  // As the bundle ships it.
+  void (*reset)(const HeadMemory& memory);
+
+  // Logits tensor from what the encoder pass left (embedding_tensor).
+  void (*score)(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe);
+  // by_gradient: the first n_records of the backward list, from the gradient of the logits to that of the embedding.
+  void (*backward)(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe);
+  // Else: takes n embeddings [n][dim] with labels below `columns`. Cannot fail.
+  void (*learn_rows)(const HeadMemory& memory, const float* embeddings, const int32_t* labels, uint32_t n);
+
+  // E_UNSUPPORTED: columns of this bundle cannot be classes.
+  Status (*check_add_class)(const Plan& plan);
+  // All that the head knows of a class goes.
+  void (*forget_class)(const HeadMemory& memory, const Net& net, uint32_t label);
+
+  // Its section of the state; null: what it knows are parameters of the plan.
+  void (*write_state)(SectionWriter* out, const HeadMemory& memory);
+  Status (*read_state)(SectionReader* in, const HeadMemory& memory, bool apply);
+};
+
+// X(constant, number in bundles, kind): a new head is a line here and a file.
+#define EDGECL_HEADS(X) X(kHeadGradient, 0, kGradientHead)
+
+#define EDGECL_HEAD_COUNT(constant, number, kind) +1
+constexpr uint32_t kHeads = 0 EDGECL_HEADS(EDGECL_HEAD_COUNT);
+#undef EDGECL_HEAD_COUNT
+
+#define EDGECL_HEAD_DECLARATION(constant, number, kind) extern const HeadKind kind;
+#define EDGECL_HEAD_NUMBER(constant, number, kind) constant = number,
+EDGECL_HEADS(EDGECL_HEAD_DECLARATION)
+enum HeadNumber : uint32_t { EDGECL_HEADS(EDGECL_HEAD_NUMBER) };
+#undef EDGECL_HEAD_DECLARATION
+#undef EDGECL_HEAD_NUMBER
+
+// The kind of a number (HeadNumber); null for another number.
+const HeadKind* head_kind(uint32_t number);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_HEADS_HEAD_H_
