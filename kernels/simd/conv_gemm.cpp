@@ -60,10 +60,10 @@ Plan make_plan(const ConvGemm& conv) {
     if (rows > conv.h.out) rows = conv.h.out;
     const int64_t strips = (conv.h.out + rows - 1) / rows;
     p.strip_rows = static_cast<int>((conv.h.out + strips - 1) / strips);
-    if (!p.flat)
-      while (p.strip_columns * lanes > 8 * kVec &&
-             strip_floats(p, p.channel_block, p.strip_rows, p.strip_columns, lanes) > 2 * kPackFloats)
-        p.strip_columns = (p.strip_columns + 1) / 2;
+    // Halved until the strip fits; one column cannot be halved.
+    while (!p.flat && p.strip_columns > 1 && static_cast<int64_t>(p.strip_columns) * lanes > 8 * kVec &&
+           strip_floats(p, p.channel_block, p.strip_rows, p.strip_columns, lanes) > 2 * kPackFloats)
+      p.strip_columns = (p.strip_columns + 1) / 2;
   }
   p.pack_floats = strip_floats(p, conv.channels, p.strip_rows, p.strip_columns, lanes) + kVec;
   p.partial = p.channel_block < conv.channels;

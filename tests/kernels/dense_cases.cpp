@@ -71,6 +71,8 @@ void dense_cases(Tests& tests) {
   // Weight gradients over several reduction blocks: more than 128 chunks of 16 floats.
   conv(tests, rng, conv_problem(16, 3, 5, 13, 3, 1, 1));
   conv(tests, rng, conv_problem(1, 2, 3, 47, 3, 1, 1));
+  // So many batch rows that a strip of one column is still too large for the cache: its size must be taken as it is.
+  conv(tests, rng, conv_problem(201, 24, 2, 3, 7, 1, 3));
   for (int i = 0; i < tests.repeats(200, 2000); i++)
     conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), true));
   for (int batch : {1, 3, 10, 16, 17, 32, 48})
