@@ -22,22 +22,11 @@ Status choose_kernels(const KernelTable** kernels) {
 #endif
   *kernels = kernel_table(wanted);
   if (*kernels) return Status();
-  const char* levels[16];
-  char list[160] = "";
-  const int n = kernel_levels(levels, 16);
-  size_t at = 0;
-  for (int i = 0; i < n && i < 16; i++) {
-    const size_t length = strlen(levels[i]);
-    if (at + length + 3 > sizeof list) break;
-    if (i) list[at++] = ',', list[at++] = ' ';
-    memcpy(list + at, levels[i], length + 1);
-    at += length;
-  }
   return failure(
       EDGECL_E_UNSUPPORTED,
       "expected EDGECL_SIMD to name a level of this build and CPU (%s); found \"%.64s\"; name one of these or "
       "unset it",
-      list, wanted ? wanted : "");
+      kernel_level_list(), wanted ? wanted : "");
 }
 
 bool aligned(const void* memory) {

@@ -56,18 +56,25 @@ Status map_file(const char* path, Mapping* mapping) {
   return status;
 }
 
-Status open_model_file(const char* path, const edgecl_allocator* allocator, edgecl_model** model) {
+Status map_checked(const char* path, edgecl_model** model, Mapping* mapping) {
   EDGECL_RETURN_IF_FAILED(check_pointer(path, "path"));
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  return map_file(path, mapping);
+}
+
+edgecl_status open_model_file(const char* path, const edgecl_allocator* allocator, edgecl_model** model,
+                              edgecl_error* err) {
   Mapping mapping = {nullptr, 0};
-  EDGECL_RETURN_IF_FAILED(map_file(path, &mapping));
-  Status status = open_model_allocated(mapping.bytes, mapping.n, allocator, model);
+  const Status mapped = map_checked(path, model, &mapping);
+  if (!mapped.ok()) return report(mapped, err);
+  const Status status = open_model_allocated(mapping.bytes, mapping.n, allocator, model);
   if (status.ok()) {
     (*model)->unmap = unmap;
-  } else {
-    unmap(mapping.bytes, mapping.n);
+    return EDGECL_OK;
   }
-  return status;
+  report(status, err);  // first: names in the sentence lie in the file
+  unmap(mapping.bytes, mapping.n);
+  return status.code;
 }
 
 }  // namespace
@@ -77,8 +84,7 @@ extern "C" edgecl_status edgecl_model_open_file(const char* path, const edgecl_a
                                                 edgecl_model** model, edgecl_error* err) {
   if (!edgecl::api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const edgecl::FpControl fp;
-  const edgecl::Status status = edgecl::api::open_model_file(path, allocator, model);
-  return status.ok() ? EDGECL_OK : edgecl::report(status, err);
+  return edgecl::api::open_model_file(path, allocator, model, err);
 }
 
 #endif

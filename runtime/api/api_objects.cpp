@@ -39,7 +39,7 @@ void libc_release(void*, void* memory, size_t) {
 
 edgecl_status SessionCall::done(const Status& status) const {
   if (status.ok()) return EDGECL_OK;
-  memcpy(session_->error, status.message, sizeof session_->error);
+  write_message(status, session_->error, sizeof session_->error);
   const Environment& env = session_->session.env;
   constexpr int32_t kWarning = 2;
   if (env.log) env.log(env.hook_user, kWarning, session_->error);

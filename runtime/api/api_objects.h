@@ -64,6 +64,9 @@ class SessionCall {
 // The caller's allocator, or the C library's when there is none (E_ARGUMENT for one with a missing function).
 Status choose_allocator(const edgecl_allocator* allocator, edgecl_allocator* chosen);
 
+// The kernel levels of this build that run on this CPU: "reference, x86-64-v1". Lives as long as the program.
+const char* kernel_level_list();
+
 // Overwrites memory in a way that no compiler leaves out.
 void wipe(void* memory, size_t bytes);
 

@@ -1,12 +1,11 @@
 // Versions, build line, names of status codes.
 // Never here: anything about a model or a session.
-#include <stdio.h>
-
 #include <atomic>
 
 #include "kernels/kernels.h"
+#include "runtime/api/api_objects.h"
 #include "runtime/bundle/bundle_format.h"
-#include "runtime/include/edgecl/edgecl.h"
+#include "runtime/core/text.h"
 #include "runtime/learn/state_format.h"
 
 #define EDGECL_TEXT_OF(x) #x
@@ -26,19 +25,43 @@ constexpr char kCompiler[] = "another compiler";
 
 // Written once, by whichever thread asks first; the others wait for it (it takes microseconds).
 char build_line[256];
+const char* level_list;                     // the end of it
 std::atomic<uint32_t> build_line_state{0};  // 0 not written, 1 being written, 2 ready
 
 void write_build_line() {
+  edgecl::TextWriter out(build_line, sizeof build_line);
+  out.text("edgecl " EDGECL_VERSION_TEXT ", ");
+  out.text(kCompiler);
+  out.text(", bundle format ");
+  out.number(edgecl::format::kVersion);
+  out.text(", state format ");
+  out.number(edgecl::state_format::kVersion);
+  out.text(", kernels ");
+  level_list = build_line + out.length();
   const char* levels[16];
   const int n = edgecl::kernel_levels(levels, 16);
-  int at = snprintf(build_line, sizeof build_line, "edgecl %s, %s, bundle format %u, state format %u, kernels",
-                    EDGECL_VERSION_TEXT, kCompiler, edgecl::format::kVersion, edgecl::state_format::kVersion);
   for (int i = 0; i < n && i < 16; i++) {
-    at += snprintf(build_line + at, sizeof build_line - static_cast<size_t>(at), "%s%s", i ? "," : " ", levels[i]);
+    if (i) out.text(", ");
+    out.text(levels[i]);
+  }
+}
+
+void prepare_build_line() {
+  uint32_t expected = 0;
+  if (build_line_state.compare_exchange_strong(expected, 1)) {
+    write_build_line();
+    build_line_state.store(2);
+  }
+  while (build_line_state.load() != 2) {
   }
 }
 
 }  // namespace
+
+const char* edgecl::api::kernel_level_list() {
+  prepare_build_line();
+  return level_list;
+}
 
 extern "C" {
 
@@ -51,13 +74,7 @@ const char* edgecl_version_string(void) {
 }
 
 const char* edgecl_build_info(void) {
-  uint32_t expected = 0;
-  if (build_line_state.compare_exchange_strong(expected, 1)) {
-    write_build_line();
-    build_line_state.store(2);
-  }
-  while (build_line_state.load() != 2) {
-  }
+  prepare_build_line();
   return build_line;
 }
 

@@ -44,6 +44,12 @@ Plan plan_over(const Parts& parts) {
   return plan;
 }
 
+std::string sentence(const Status& status) {
+  char message[sizeof(edgecl_error::message)];
+  write_message(status, message, sizeof message);
+  return message;
+}
+
 // Everything that lifetimes and counts rely on.
 Status check_before_planning(const Plan& plan, const Parts& parts) {
   const uint32_t counts[] = {plan.tensors.n, plan.ops.n, plan.backward.n, plan.params.n, plan.classes.n};
@@ -138,13 +144,14 @@ Bytes assemble(const Parts& parts) {
   return file;
 }
 
-Status read_back(const Bytes& file) {
+// Empty when the reader accepts the file; else its sentence, whose strings lie in the copy that ends here.
+std::string read_back(const Bytes& file) {
   Bytes room(file.size() + format::kAlignment);
   const size_t skip =
       (format::kAlignment - reinterpret_cast<uintptr_t>(room.data()) % format::kAlignment) % format::kAlignment;
   memcpy(room.data() + skip, file.data(), file.size());
   Plan plan;
-  return read_bundle(room.data() + skip, file.size(), &plan);
+  return sentence(read_bundle(room.data() + skip, file.size(), &plan));
 }
 
 uint32_t index_of(const std::string& name, const std::vector<const char*>& names) {
@@ -194,10 +201,11 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
     parts.model.macs_backward = plan_macs_backward(plan, false);
     parts.model.macs_backward_sparse = plan_macs_backward(plan, true);
     std::vector<uint8_t> file = assemble(parts);
-    status = read_back(file);
-    if (status.ok()) return file;
+    *error = read_back(file);
+    if (error->empty()) return file;
+    return {};
   }
-  *error = status.message;
+  *error = sentence(status);
   return {};
 }
 

@@ -1,5 +1,5 @@
-// The checks behind read_bundle, one function per section, and the wording they share. Internal to runtime/core.
-// Never here: the order of the checks (bundle_reader.cpp).
+// The checks behind read_bundle, one function per section (their wording: `corrupt` in core/status.h). Internal to
+// runtime/core. Never here: the order of the checks (bundle_reader.cpp).
 #ifndef EDGECL_RUNTIME_BUNDLE_VALIDATE_H_
 #define EDGECL_RUNTIME_BUNDLE_VALIDATE_H_
 
@@ -9,14 +9,6 @@
 #include "runtime/core/status.h"
 
 namespace edgecl {
-
-// E_BUNDLE_CORRUPT: "bundle section OPS, record 3, field stride_h: expected ..., found ...; export the model again".
-// record format::kNone: a section of one record.
-#if defined(__GNUC__)
-__attribute__((format(printf, 4, 5), cold))
-#endif
-Status
-corrupt(const char* section, uint32_t record, const char* field, const char* format, ...);
 
 inline unsigned long long u64(uint64_t x) {
   return x;

@@ -1,27 +1,12 @@
-// Checks of the sections around the network (strings, tensors, input, recipe, classes, parity); the wording of errors.
+// Checks of the sections around the network (strings, tensors, input, recipe, classes, parity).
 // Never here: the rules of parameters, operators and the backward list (validate_*.cpp).
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "runtime/bundle/validate.h"
 #include "runtime/core/recipe.h"
+#include "runtime/core/text.h"
 
 namespace edgecl {
-
-Status corrupt(const char* section, uint32_t record, const char* field, const char* format, ...) {
-  char what[320];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(what, sizeof what, format, arguments);
-  va_end(arguments);
-  if (record == format::kNone) {
-    return failure(EDGECL_E_BUNDLE_CORRUPT, "bundle section %s, field %s: %s; export the model again", section, field,
-                   what);
-  }
-  return failure(EDGECL_E_BUNDLE_CORRUPT, "bundle section %s, record %u, field %s: %s; export the model again", section,
-                 record, field, what);
-}
 
 bool is_finite(float x) {
   uint32_t bits;
@@ -42,31 +27,6 @@ bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b) {
 }
 
 namespace {
-
-// Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF) without zero bytes.
-bool valid_utf8(const uint8_t* p, uint32_t n) {
-  uint32_t i = 0;
-  while (i < n) {
-    const uint8_t first = p[i];
-    if (first == 0) return false;
-    if (first < 0x80) {
-      i++;
-      continue;
-    }
-    const uint32_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || length > n - i) return false;
-    for (uint32_t k = 1; k < length; k++) {
-      if ((p[i + k] & 0xc0) != 0x80) return false;
-    }
-    const uint8_t second = p[i + 1];
-    if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
-        (first == 0xf4 && second > 0x8f)) {
-      return false;
-    }
-    i += length;
-  }
-  return true;
-}
 
 struct StringCheck {
   const Plan& plan;

@@ -2,13 +2,13 @@
 // Never here: layouts of particular objects.
 #include "runtime/core/arena.h"
 
-#include <string.h>
+#include "runtime/core/text.h"
 
 namespace edgecl {
 
 void Arena::begin_region(const char* name) {
   for (int i = 0; i < n_regions_; i++) {
-    if (strcmp(regions_[i].name, name) == 0) {
+    if (same_text(regions_[i].name, name)) {
       current_ = i;
       return;
     }
@@ -23,7 +23,7 @@ void Arena::begin_region(const char* name) {
 
 size_t Arena::region_bytes(const char* name) const {
   for (int i = 0; i < n_regions_; i++) {
-    if (strcmp(regions_[i].name, name) == 0) return regions_[i].bytes;
+    if (same_text(regions_[i].name, name)) return regions_[i].bytes;
   }
   return 0;
 }

@@ -1,33 +1,47 @@
-// Status: an edgecl_status with the sentence that explains it, in a fixed buffer (no heap).
+// Status: an edgecl_status with the parts of the sentence that explains it, by value and small.
 // Never here: exceptions, logging, knowledge of what failed.
 #ifndef EDGECL_RUNTIME_CORE_STATUS_H_
 #define EDGECL_RUNTIME_CORE_STATUS_H_
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "runtime/include/edgecl/edgecl.h"
 
 namespace edgecl {
 
-// Result of a fallible function. Success carries an empty message. The message of a failure has three parts: what was
-// expected, what was found, what to do. About 512 bytes: return it by value, but not from loops that run per sample.
+// Result of a fallible function. The sentence of a failure has three parts: what was expected, what was found, what to
+// do. It is put together once, where it leaves the library (write_message, report); until then a Status holds the
+// format and its arguments. So format and strings must outlive the Status: literals, names in the bundle, the caller's
+// own strings. A function that releases what a string lies in writes the sentence first.
 struct Status {
-  edgecl_status code;
-  char message[sizeof(edgecl_error::message)];
+  static constexpr uint32_t kMaxArguments = 6;
+  static constexpr uint32_t kNoRecord = 0xffffffffu;
 
-  Status() : code(EDGECL_OK) { message[0] = '\0'; }
+  edgecl_status code = EDGECL_OK;
+  uint32_t record = kNoRecord;
+  const char* section = nullptr;  // with section and field the sentence begins with the place in the bundle
+  const char* field = nullptr;
+  const char* format = nullptr;
+  uint64_t arguments[kMaxArguments];  // numbers widened, strings as their addresses; only those of the format are set
+
+  Status() {}  // the arguments stay unset: success costs no stores
   bool ok() const { return code == EDGECL_OK; }
 };
+static_assert(sizeof(Status) <= 96, "a status travels by value");
 
-// A failure with a printf-like message, cut at the size of the buffer (never inside a UTF-8 character).
-// Floating-point conversions are not used in our messages: some C libraries allocate for them.
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3), cold))
-#endif
-Status
-failure(edgecl_status code, const char* format, ...);
+// A failure with a sentence. Conversions: %s, %.Ns, %c, %d, %u, %x, the last three also with z, l or ll. At most six.
+__attribute__((format(printf, 2, 3), cold)) Status failure(edgecl_status code, const char* format, ...);
 
-// Copies code and message into the caller's error record, when there is one. Returns the code.
+// E_BUNDLE_CORRUPT: "bundle section OPS, record 3, field stride_h: expected ..., found ...; export the model again".
+// record kNoRecord: a section of one record.
+__attribute__((format(printf, 4, 5), cold)) Status corrupt(const char* section, uint32_t record, const char* field,
+                                                           const char* format, ...);
+
+// The sentence into `buffer`, cut at its end but never inside a UTF-8 character. capacity >= 1. Empty for success.
+void write_message(const Status& status, char* buffer, size_t capacity);
+
+// Puts code and sentence into the caller's error record, when there is one. Returns the code.
 edgecl_status report(const Status& status, edgecl_error* err);
 
 }  // namespace edgecl

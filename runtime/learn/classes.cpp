@@ -2,30 +2,25 @@
 // Never here: weights, exemplars.
 #include "runtime/learn/classes.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "runtime/core/text.h"
 
 namespace edgecl {
 namespace {
 
-// Length of the UTF-8 sequence at p (RFC 3629), 0 when it is malformed, overlong, a surrogate or beyond U+10FFFF.
-size_t utf8_sequence(const uint8_t* p, size_t left) {
-  const uint8_t lead = p[0];
-  if (lead < 0x80) return 1;
-  const size_t n = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || n > left) return 0;
-  for (size_t i = 1; i < n; i++) {
-    if ((p[i] & 0xc0) != 0x80) return 0;
+// The decimal label; where a class already has that name, "1_2", "1_3", ... A free one is found because there are more
+// candidates than classes.
+void default_name(const ClassTable& table, uint32_t label, char name[kMaxClassNameBytes + 1]) {
+  for (uint32_t attempt = 1;; attempt++) {
+    TextWriter out(name, kMaxClassNameBytes + 1);
+    out.number(label);
+    if (attempt > 1) {
+      out.text("_");
+      out.number(attempt);
+    }
+    if (class_find(table, name) < 0) return;
   }
-  if (lead == 0xe0 && p[1] < 0xa0) return 0;
-  if (lead == 0xed && p[1] > 0x9f) return 0;
-  if (lead == 0xf0 && p[1] < 0x90) return 0;
-  if (lead == 0xf4 && p[1] > 0x8f) return 0;
-  return n;
-}
-
-void default_name(uint32_t label, char name[kMaxClassNameBytes + 1]) {
-  snprintf(name, kMaxClassNameBytes + 1, "%u", label);
 }
 
 }  // namespace
@@ -49,18 +44,11 @@ void classes_reset(const Plan& plan, ClassTable* table) {
 }
 
 bool valid_class_name(const uint8_t* bytes, size_t n) {
-  if (n == 0 || n > kMaxClassNameBytes) return false;
-  for (size_t i = 0; i < n;) {
-    const size_t sequence = bytes[i] == 0 ? 0 : utf8_sequence(bytes + i, n - i);
-    if (sequence == 0) return false;
-    i += sequence;
-  }
-  return true;
+  return n > 0 && n <= kMaxClassNameBytes && valid_utf8(bytes, n);
 }
 
 Status check_class_name(const char* name) {
-  size_t n = 0;
-  while (n <= kMaxClassNameBytes && name[n]) n++;
+  const size_t n = text_length(name, kMaxClassNameBytes + 1);
   if (n == 0 || n > kMaxClassNameBytes) {
     return failure(EDGECL_E_ARGUMENT,
                    "expected a class name of 1 to %zu bytes; found %s; give a shorter or non-empty name",
@@ -77,13 +65,8 @@ Status check_class_add(const ClassTable& table, uint32_t label, const char* name
     return failure(EDGECL_E_NOT_FOUND,
                    "expected a label that was never issued; found %u, which was removed; use a new label", label);
   }
-  char decimal[kMaxClassNameBytes + 1];
-  if (name == nullptr) {
-    default_name(label, decimal);
-    name = decimal;
-  } else {
-    EDGECL_RETURN_IF_FAILED(check_class_name(name));
-  }
+  if (name == nullptr) return Status();
+  EDGECL_RETURN_IF_FAILED(check_class_name(name));
   const int32_t other = class_find(table, name);
   if (other >= 0) {
     return failure(EDGECL_E_ARGUMENT,
@@ -97,11 +80,9 @@ void class_add(ClassTable* table, uint32_t label, const char* name) {
   ClassEntry* entry = &table->entries[label];
   memset(entry->name, 0, sizeof entry->name);
   if (name) {
-    size_t n = 0;
-    while (n < kMaxClassNameBytes && name[n]) n++;
-    memcpy(entry->name, name, n);
+    memcpy(entry->name, name, text_length(name, kMaxClassNameBytes));
   } else {
-    default_name(label, entry->name);
+    default_name(*table, label, entry->name);
   }
   entry->samples_seen = 0;
   entry->issued = 1;
@@ -124,7 +105,7 @@ void class_drop(ClassTable* table, uint32_t label) {
 
 int32_t class_find(const ClassTable& table, const char* name) {
   for (uint32_t label = 0; label < table.capacity; label++) {
-    if (table.present[label] && strcmp(table.entries[label].name, name) == 0) return static_cast<int32_t>(label);
+    if (table.present[label] && same_text(table.entries[label].name, name)) return static_cast<int32_t>(label);
   }
   return -1;
 }

@@ -37,8 +37,8 @@ Status check_class_name(const char* name);
 // The same for bytes that came out of a file.
 bool valid_class_name(const uint8_t* bytes, size_t n);
 
-// Whether the label can be issued now under `name` (null: the decimal label): E_NOT_FOUND when it was issued and
-// removed, E_ARGUMENT for a bad name or one in use. Changes nothing.
+// Whether the label can be issued now under `name` (null: a name made from the label): E_NOT_FOUND when it was issued
+// and removed, E_ARGUMENT for a bad name or one in use. Changes nothing.
 Status check_class_add(const ClassTable& table, uint32_t label, const char* name);
 // Issues it. Precondition: check_class_add succeeded.
 void class_add(ClassTable* table, uint32_t label, const char* name);

@@ -2,6 +2,7 @@
 // Never here: checks of a state that comes in (state_import.cpp).
 #include <string.h>
 
+#include "runtime/core/text.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/state.h"
 #include "runtime/learn/state_layout.h"
@@ -117,7 +118,7 @@ uint64_t classes_bytes(const ClassTable& classes) {
   for (uint32_t label = 0; label < classes.capacity; label++) {
     if (!classes.entries[label].issued) continue;
     n_issued++;
-    name_bytes += strlen(classes.entries[label].name);
+    name_bytes += text_length(classes.entries[label].name);
   }
   return classes_bytes(n_issued, name_bytes);
 }
@@ -225,7 +226,7 @@ void write_classes(StateWriter* out, const ClassTable& classes) {
   for (uint32_t label = 0; label < classes.capacity; label++) {
     const ClassEntry& entry = classes.entries[label];
     if (!entry.issued) continue;
-    const size_t name_bytes = strlen(entry.name);
+    const size_t name_bytes = text_length(entry.name);
     out->u32(label);
     out->u32(classes.present[label]);
     out->u64(entry.samples_seen);

@@ -11,6 +11,7 @@
 #include "runtime/core/sha256.h"
 #include "runtime/core/weights.h"
 #include "tests/runtime/core_nets.h"
+#include "tests/runtime/sentence.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
@@ -158,7 +159,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
   if (status.ok()) {
     run_small(plan);
-  } else if (strstr(status.message, "expected") == nullptr || strstr(status.message, "found") == nullptr) {
+  } else if (strstr(edgecl_test::sentence(status).c_str(), "expected") == nullptr ||
+             strstr(edgecl_test::sentence(status).c_str(), "found") == nullptr) {
     abort();
   }
   return 0;

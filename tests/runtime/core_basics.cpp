@@ -10,8 +10,10 @@
 #include "runtime/core/sha256.h"
 #include "runtime/core/status.h"
 #include "tests/runtime/check.h"
+#include "tests/runtime/sentence.h"
 
 using namespace edgecl;
+using edgecl_test::sentence;
 
 static std::string hex(const uint8_t* bytes, size_t n) {
   std::string text;
@@ -160,26 +162,52 @@ TEST(arena_shares_memory_between_uses) {
 
 TEST(status_messages) {
   const Status ok;
-  CHECK(ok.ok() && ok.message[0] == '\0');
+  CHECK(ok.ok() && sentence(ok).empty());
   const Status bad = failure(EDGECL_E_SHAPE, "expected %u, found %s", 3u, "4");
-  CHECK(!bad.ok() && bad.code == EDGECL_E_SHAPE && strcmp(bad.message, "expected 3, found 4") == 0);
-  // A cut never splits a character: two-byte letters at either parity.
-  for (int shift = 0; shift < 2; shift++) {
-    std::string text(static_cast<size_t>(shift), 'x');
-    for (int i = 0; i < 400; i++) text += "\xc3\xa9";
-    const Status cut = failure(EDGECL_E_IO, "%s", text.c_str());
-    const size_t length = strlen(cut.message);
-    CHECK(length >= sizeof cut.message - 2 && length < sizeof cut.message);
-    CHECK((length - static_cast<size_t>(shift)) % 2 == 0);
-  }
+  CHECK(!bad.ok() && bad.code == EDGECL_E_SHAPE && sentence(bad) == "expected 3, found 4");
   edgecl_error err = {};
   err.struct_size = sizeof err;
-  CHECK(report(bad, &err) == EDGECL_E_SHAPE && err.status == EDGECL_E_SHAPE && strcmp(err.message, bad.message) == 0);
+  CHECK(report(bad, &err) == EDGECL_E_SHAPE && err.status == EDGECL_E_SHAPE && sentence(bad) == err.message);
   edgecl_error small = {};
   small.struct_size = 16;
   memset(small.message, 'z', sizeof small.message);
   CHECK(report(bad, &small) == EDGECL_E_SHAPE && strcmp(small.message, "expecte") == 0 && small.message[8] == 'z');
   CHECK(report(bad, nullptr) == EDGECL_E_SHAPE);
+}
+
+TEST(status_conversions) {
+  const Status whole =
+      failure(EDGECL_E_IO, "%d %u %lld %llu %zu %x", INT32_MIN, UINT32_MAX, static_cast<long long>(INT64_MIN),
+              static_cast<unsigned long long>(UINT64_MAX), static_cast<size_t>(0), 0xbeefu);
+  CHECK_MESSAGE(sentence(whole) == "-2147483648 4294967295 -9223372036854775808 18446744073709551615 0 beef", "%s",
+                sentence(whole).c_str());
+  CHECK(sentence(failure(EDGECL_E_IO, "%c|%.3s|%.3s|", 'c', "ab", "abcd")) == "c|ab|abc|");
+  // A limit never splits a character either, and needs no zero behind it.
+  const char unterminated[] = {'a', '\xc3', '\xa9', 'b'};
+  CHECK(sentence(failure(EDGECL_E_IO, "%.2s|", unterminated)) == "a|");
+  CHECK(sentence(failure(EDGECL_E_IO, "%.3s|", unterminated)) == "a\xc3\xa9|");
+  CHECK(sentence(corrupt("OPS", 3, "kind", "expected %u, found %u", 1u, 2u)) ==
+        "bundle section OPS, record 3, field kind: expected 1, found 2; export the model again");
+  CHECK(sentence(corrupt("MODEL", Status::kNoRecord, "name", "expected text")) ==
+        "bundle section MODEL, field name: expected text; export the model again");
+}
+
+TEST(a_cut_sentence_ends_with_a_whole_character) {
+  const std::string letters[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xa2"};
+  for (const std::string& letter : letters) {
+    for (size_t shift = 0; shift < 4; shift++) {
+      std::string text(shift, 'x');
+      while (text.size() < 700) text += letter;
+      const std::string cut = sentence(failure(EDGECL_E_IO, "%s", text.c_str()));
+      const size_t room = sizeof(edgecl_error::message) - 1;
+      CHECK(cut.size() <= room && cut.size() + letter.size() > room);
+      CHECK((cut.size() - shift) % letter.size() == 0 && text.compare(0, cut.size(), cut) == 0);
+    }
+  }
+  // What follows a piece that did not fit is left out too.
+  char small[4];
+  write_message(failure(EDGECL_E_IO, "a%sb", "\xf0\x9f\x90\xa2"), small, sizeof small);
+  CHECK(strcmp(small, "a") == 0);
 }
 
 #if defined(__x86_64__)

@@ -10,6 +10,7 @@
 #include "runtime/core/weights.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
+#include "tests/runtime/sentence.h"
 
 using namespace edgecl;
 using namespace edgecl_test;
@@ -21,7 +22,7 @@ class Runner {
          bool learning = true)
       : bundle_(bytes_of(source)), max_rows_(max_rows) {
     const Status status = read_bundle(bundle_.data(), bundle_.size(), &plan);
-    CHECK_MESSAGE(status.ok(), "%s", status.message);
+    CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
     env.kernels = kernel_table(level);
     env.parallel.n_threads = n_threads;
     env.serial_work = 0;  // every op in parts

@@ -6,6 +6,7 @@
 #include "runtime/core/planner.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
+#include "tests/runtime/sentence.h"
 
 using namespace edgecl;
 using namespace edgecl_test;
@@ -105,7 +106,7 @@ TEST(wrong_offsets_are_found) {
   // The output of the first op on top of its input.
   tensors[plan.ops[0].output].predict_offset = tensors[0].predict_offset;
   const Status overlap = check_offsets(plan);
-  CHECK(!overlap.ok() && strstr(overlap.message, "overlap") != nullptr);
+  CHECK(!overlap.ok() && strstr(sentence(overlap).c_str(), "overlap") != nullptr);
 }
 
 RUN_TESTS()

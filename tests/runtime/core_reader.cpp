@@ -7,6 +7,7 @@
 #include "runtime/core/sha256.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
+#include "tests/runtime/sentence.h"
 
 using namespace edgecl;
 using namespace edgecl_test;
@@ -47,7 +48,7 @@ TEST(writer_and_reader_agree) {
   AlignedBytes bytes(written(source));
   Plan plan;
   const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
-  CHECK_MESSAGE(status.ok(), "%s", status.message);
+  CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
   CHECK(plan.tensors.n == source.tensors.size() && plan.ops.n == source.ops.size() &&
         plan.params.n == source.params.size());
   CHECK(strcmp(plan.string(plan.model->name), "net") == 0 && strcmp(plan.string(plan.ops[0].name), "op0") == 0);
@@ -111,9 +112,9 @@ static const uint64_t kHostile[] = {
 // A message names where: a section or the header, and a field.
 static void check_refusal(const Status& status, const char* what, size_t at) {
   if (status.ok()) return;
-  CHECK_MESSAGE(strstr(status.message, "bundle ") == status.message && strstr(status.message, "expected") != nullptr &&
-                    strstr(status.message, "found") != nullptr,
-                "%s at %zu: %s", what, at, status.message);
+  CHECK_MESSAGE(sentence(status).find("bundle ") == 0 && strstr(sentence(status).c_str(), "expected") != nullptr &&
+                    strstr(sentence(status).c_str(), "found") != nullptr,
+                "%s at %zu: %s", what, at, sentence(status).c_str());
 }
 
 // Every 4- and 8-byte word of all record sections, of the table and of the header takes hostile values; digests are
@@ -172,8 +173,9 @@ static void expect_refusal(const BundleSource& source, uint32_t type, const char
   change(bytes.data() + section(bytes.data(), type)->offset);
   digest_again(bytes.data());
   const Status status = read(&bytes);
-  CHECK_MESSAGE(!status.ok() && strstr(status.message, first) != nullptr && strstr(status.message, second) != nullptr,
-                "wanted '%s' '%s', got: %s", first, second, status.message);
+  CHECK_MESSAGE(!status.ok() && strstr(sentence(status).c_str(), first) != nullptr &&
+                    strstr(sentence(status).c_str(), second) != nullptr,
+                "wanted '%s' '%s', got: %s", first, second, sentence(status).c_str());
 }
 
 TEST(sentences_name_section_and_field) {
@@ -288,7 +290,7 @@ TEST(unknown_sections) {
     digest_again(bytes.data());
     AlignedBytes aligned(bytes);
     const Status status = read(&aligned);
-    CHECK_MESSAGE(optional ? status.ok() : status.code == EDGECL_E_BUNDLE_VERSION, "%s", status.message);
+    CHECK_MESSAGE(optional ? status.ok() : status.code == EDGECL_E_BUNDLE_VERSION, "%s", sentence(status).c_str());
   }
 }
 

@@ -52,7 +52,6 @@ TEST(names_are_checked) {
   CHECK(add(&session, "Tasse \xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80", &label) == EDGECL_OK && label == 1);
   CHECK(add(&session, std::string(63, 'x').c_str(), &label) == EDGECL_E_ARGUMENT);
   CHECK(add(&session, "3", &label) == EDGECL_OK && label == 2);
-  CHECK(add(&session, nullptr, &label) == EDGECL_E_ARGUMENT);  // its decimal name is taken
   int32_t found = -1;
   CHECK(edgecl_class_find(session.session, "3", &found) == EDGECL_OK && found == 2);
   CHECK(edgecl_class_find(session.session, "nothing", &found) == EDGECL_E_NOT_FOUND && found == 2);
@@ -60,6 +59,20 @@ TEST(names_are_checked) {
   info.struct_size = sizeof info;
   CHECK(edgecl_class_describe(session.session, kColumns, &info) == EDGECL_E_NOT_FOUND);
   CHECK(edgecl_class_describe(session.session, -1, &info) == EDGECL_E_NOT_FOUND);
+}
+
+// A name that looks like a label stands in nobody's way: the class of that label gets another one.
+TEST(a_decimal_name_of_another_class_blocks_no_label) {
+  const Model model(mlp());
+  Session session(model, model.config());
+  int32_t label = -1;
+  CHECK(add(&session, "1", &label) == EDGECL_OK && label == 0);
+  Stream stream(model.info, 1);
+  stream.next(4, 1, 2);
+  CHECK_MESSAGE(session.learn(stream.data(), stream.labels) == EDGECL_OK, "%s", edgecl_session_error(session.session));
+  CHECK(strcmp(describe(session, 1).name, "1_2") == 0 && strcmp(describe(session, 2).name, "2") == 0);
+  CHECK(edgecl_class_find(session.session, "1", &label) == EDGECL_OK && label == 0);
+  CHECK(add(&session, nullptr, &label) == EDGECL_OK && label == 3);
 }
 
 TEST(unseen_labels_follow_the_configuration) {
