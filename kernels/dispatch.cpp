@@ -1,7 +1,5 @@
 // The function table of each level, and the choice of the level that this CPU can run.
 // Never here: kernel code, and reading of environment variables (the API layer reads EDGECL_SIMD).
-#include <string.h>
-
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_declarations.h"
 
@@ -45,7 +43,7 @@ const Level kLevels[] = {
 #if defined(EDGECL_HAS_V1)
     {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v1)}, always},
 #elif defined(__x86_64__)
-    // Without a fused multiply-add instruction the C library's fmaf is nearly all of the time, so the scalar form,
+    // Without a fused multiply-add instruction its emulation is nearly all of the time, so the scalar form,
     // built for the baseline, serves as well as a vector one that is half a megabyte larger.
     {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
 #endif
@@ -67,11 +65,16 @@ const Level kLevels[] = {
 };
 constexpr int kLevelCount = static_cast<int>(sizeof kLevels / sizeof kLevels[0]);
 
+bool same_level(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) a++, b++;
+  return *a == *b;
+}
+
 }  // namespace
 
 const KernelTable* kernel_table(const char* level_or_null) {
   for (int i = kLevelCount - 1; i >= 0; i--) {
-    if (level_or_null && strcmp(kLevels[i].table.level, level_or_null) != 0) continue;
+    if (level_or_null && !same_level(kLevels[i].table.level, level_or_null)) continue;
     if (kLevels[i].runs_here()) return &kLevels[i].table;
     if (level_or_null) return nullptr;
   }

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/arithmetic.h"
+
 // Method. Argument reduction after Cody & Waite, Software Manual for the Elementary Functions (1980): x = n ln 2 + r
 // with ln 2 in two parts, the first of 9 bits so that n * kLn2High is exact. The polynomials minimise the largest
 // relative error of the result (Remez exchange, 1934), computed for this file with 40 digits:
@@ -46,12 +48,12 @@ EDGECL_SCALAR_INLINE float bits_float(uint32_t b) {
 EDGECL_SCALAR_INLINE float exp_scalar(float x) {
   if (!(x >= kExpLow)) return x < kExpLow ? 0.0f : x;
   if (x > kExpHigh) return __builtin_inff();
-  const float t = __builtin_fmaf(x, kLog2E, kRoundToInteger);
+  const float t = fused_multiply_add(x, kLog2E, kRoundToInteger);
   const float n = t - kRoundToInteger;
-  const float r = __builtin_fmaf(n, -kLn2Low, __builtin_fmaf(n, -kLn2High, x));
+  const float r = fused_multiply_add(n, -kLn2Low, fused_multiply_add(n, -kLn2High, x));
   float q = kExpCoefficients[0];
-  for (int i = 1; i < 5; i++) q = __builtin_fmaf(q, r, kExpCoefficients[i]);
-  const float e = 1.0f + __builtin_fmaf(r * r, q, r);
+  for (int i = 1; i < 5; i++) q = fused_multiply_add(q, r, kExpCoefficients[i]);
+  const float e = 1.0f + fused_multiply_add(r * r, q, r);
   return bits_float(float_bits(e) + (float_bits(t) << 23));  // the low bits of t are n
 }
 
@@ -63,12 +65,12 @@ EDGECL_SCALAR_INLINE float log_scalar(float x) {
   const float f = bits_float((above & 0x007fffffu) + kSqrtHalfBits) - 1.0f;
   const float e = static_cast<float>(exponent);
   float p = kLogCoefficients[0];
-  for (int i = 1; i < 8; i++) p = __builtin_fmaf(p, f, kLogCoefficients[i]);
+  for (int i = 1; i < 8; i++) p = fused_multiply_add(p, f, kLogCoefficients[i]);
   const float f2 = f * f;
   float y = f2 * f * p;
-  y = __builtin_fmaf(e, kLn2Low, y);
-  y = __builtin_fmaf(-0.5f, f2, y);
-  return __builtin_fmaf(e, kLn2High, f + y);
+  y = fused_multiply_add(e, kLn2Low, y);
+  y = fused_multiply_add(-0.5f, f2, y);
+  return fused_multiply_add(e, kLn2High, f + y);
 }
 
 // 1 / (1 + exp(-x)), each step rounded.

@@ -42,7 +42,7 @@ void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, vo
         return fused(d, d, acc);
       });
       const float variance = squares / n;
-      rstd = 1.0f / __builtin_sqrtf(variance + a.eps);
+      rstd = 1.0f / square_root(variance + a.eps);
       a.batch_mean[c] = mean;
       a.batch_rstd[c] = rstd;
       a.batch_var_unbiased[c] = n > 1.0f ? squares / (n - 1.0f) : variance;

@@ -19,7 +19,7 @@ static inline Share share_of(int64_t n, int part, int n_parts) {
 }
 
 static inline float fused(float a, float b, float c) {
-  return __builtin_fmaf(a, b, c);
+  return fused_multiply_add(a, b, c);
 }
 // A NaN in x gives y, as in the SIMD forms.
 static inline float larger(float x, float y) {

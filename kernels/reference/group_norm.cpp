@@ -34,7 +34,7 @@ void group_norm_forward(const GroupNormForwardArgs& a, int part, int n_parts, vo
           const float d = x[(c * positions + p) * lanes] - mean;
           acc = fused(d, d, acc);
         }
-      const float rstd = 1.0f / __builtin_sqrtf(tree(squares) / n + a.eps);
+      const float rstd = 1.0f / square_root(tree(squares) / n + a.eps);
       a.mean[item * lanes + l] = mean;
       a.rstd[item * lanes + l] = rstd;
       for (int64_t c = 0; c < per_group; c++) {

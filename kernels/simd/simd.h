@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/arithmetic.h"
+
 #if defined(__AVX512F__) || defined(__FMA__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -75,12 +77,12 @@ EDGECL_FMA_FUNCTION vec vfma(vec a, vec b, vec c) {
   return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   vec r;
-  for (int i = 0; i < kVec; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  for (int i = 0; i < kVec; i++) r[i] = fused_multiply_add(a[i], b[i], c[i]);
   return r;
 #endif
 }
 EDGECL_INLINE float sfma(float a, float b, float c) {
-  return __builtin_fmaf(a, b, c);
+  return fused_multiply_add(a, b, c);
 }
 // x > y ? x : y and x < y ? x : y per lane (so NaN in x gives y): the same choice on every level.
 EDGECL_INLINE vec vmax(vec x, vec y) {

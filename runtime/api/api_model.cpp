@@ -1,7 +1,5 @@
 // Opening, verifying and closing of models.
 // Never here: files (api_model_file.cpp), descriptions (api_model_info.cpp).
-#include <stdlib.h>
-
 #include <new>
 
 #include "runtime/api/api_objects.h"
@@ -14,12 +12,7 @@ constexpr size_t kModelBytes = (sizeof(edgecl_model) + kArenaAlignment - 1) / kA
 
 // The level that EDGECL_SIMD names, or the best one of this CPU.
 Status choose_kernels(const KernelTable** kernels) {
-#if __STDC_HOSTED__
-  const char* wanted = getenv("EDGECL_SIMD");
-  if (wanted && wanted[0] == '\0') wanted = nullptr;
-#else
-  const char* wanted = nullptr;
-#endif
+  const char* wanted = wanted_level();
   *kernels = kernel_table(wanted);
   if (*kernels) return Status();
   return failure(

@@ -61,6 +61,10 @@ class SessionCall {
   FpControl fp_;
 };
 
+// The C library's memory, and the level that EDGECL_SIMD names (null: none); runtime/api/api_system.cpp.
+edgecl_allocator system_allocator();
+const char* wanted_level();
+
 // The caller's allocator, or the C library's when there is none (E_ARGUMENT for one with a missing function).
 Status choose_allocator(const edgecl_allocator* allocator, edgecl_allocator* chosen);
 

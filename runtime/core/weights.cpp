@@ -2,9 +2,9 @@
 // Never here: arithmetic of passes and updates.
 #include "runtime/core/weights.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "kernels/arithmetic.h"
 #include "runtime/core/executor_ops.h"
 
 namespace edgecl {
@@ -197,7 +197,7 @@ void refresh_statistics(const Plan& plan, const Weights& weights) {
     if (op.kind != format::kOpBatchNorm) continue;
     const NormWeights& norm = weights.norms[i];
     for (uint32_t c = 0; c < plan.tensors[op.output].channels; c++)
-      norm.running_rstd[c] = 1.0f / sqrtf(norm.running_var[c] + op.epsilon);
+      norm.running_rstd[c] = 1.0f / square_root(norm.running_var[c] + op.epsilon);
   }
 }
 

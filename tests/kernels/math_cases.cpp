@@ -1,8 +1,10 @@
-// exp and log against the double functions of the C library: error in units of the last place, special values.
-// Never here: vector forms (sigmoid and cross-entropy compare them with the scalar forms bit for bit).
+// exp and log, fused multiply-add and square root against the double functions of the C library: error in units of the
+// last place, special values. Never here: vector forms (sigmoid and cross-entropy compare them with the scalar forms
+// bit for bit).
 #include <cmath>
 #include <limits>
 
+#include "kernels/arithmetic.h"
 #include "kernels/exp_log.h"
 #include "tests/kernels/harness.h"
 
@@ -16,9 +18,53 @@ double ulps(float got, double want) {
   return std::fabs(static_cast<double>(got) - want) / std::ldexp(1.0, exponent - 24);
 }
 
+bool same_float(float a, float b) {
+  return float_bits(a) == float_bits(b) || (std::isnan(a) && std::isnan(b));
+}
+
+// The forms without instructions against the C library, which rounds once.
+void arithmetic_cases(Tests& tests) {
+  const uint32_t corners[] = {0,          1,          0x7fffff,   0x800000,   0x800001,   0x3f7fffff, 0x3f800000,
+                              0x3f800001, 0x4b000000, 0x4b800001, 0x7f7fffff, 0x7f800000, 0x7fc00000, 0x33800000};
+  const auto check = [&](uint32_t a, uint32_t b, uint32_t c) {
+    const float x = bits_float(a), y = bits_float(b), z = bits_float(c);
+    if (same_float(fused_by_parts(x, y, z), std::fma(x, y, z))) return;
+    tests.expect(false, text("fused(%08x, %08x, %08x)", a, b, c));
+  };
+  for (uint32_t a : corners) {
+    for (uint32_t b : corners) {
+      for (uint32_t c : corners) {
+        for (uint32_t signs = 0; signs < 8; signs++)
+          check(a | (signs & 1) << 31, b | (signs & 2) << 30, c | (signs & 4) << 29);
+      }
+    }
+  }
+  uint64_t state = 1;
+  const auto random = [&] {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return static_cast<uint32_t>(state >> 32);
+  };
+  for (uint32_t i = 0; i < (tests.options().quick ? 200000u : 3000000u); i++) {
+    const uint32_t a = random(), b = random();
+    check(a, b, random());
+    // Close to -a * b, where most bits cancel, and far below it, where the addend decides ties.
+    const uint32_t product = float_bits(-bits_float(a) * bits_float(b));
+    check(a, b, product + random() % 5 - 2);
+    check(a & 0xfffff000u, b & 0xfffff000u, product - ((20 + random() % 12) << 23));
+  }
+  const auto check_root = [&](uint32_t bits) {
+    if (same_float(root_by_bits(bits_float(bits)), std::sqrt(bits_float(bits)))) return;
+    tests.expect(false, text("root(%08x)", bits));
+  };
+  for (uint64_t bits = 0; bits < (1ull << 32); bits += tests.options().quick ? 4093 : 251)
+    check_root(static_cast<uint32_t>(bits));
+  for (uint32_t bits = 0; bits < 70000; bits++) check_root(bits);
+}
+
 }  // namespace
 
 void math_cases(Tests& tests) {
+  arithmetic_cases(tests);
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const uint32_t step = tests.options().quick ? 1021 : 61;
   double worst_exp = 0, worst_log = 0;

@@ -2,9 +2,9 @@
 // Never here: tensors of other layers than the head.
 #include "runtime/learn/methods/cosine_logits.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "kernels/arithmetic.h"
 #include "runtime/heads/head.h"
 #include "runtime/learn/session.h"
 
@@ -52,7 +52,7 @@ void each_group(const Session& session, int32_t lanes, const Visit& visit) {
 }
 
 void reciprocal_roots(float* x, int32_t n) {
-  for (int32_t i = 0; i < n; i++) x[i] = 1.0f / sqrtf(x[i] + kCosineFloor);
+  for (int32_t i = 0; i < n; i++) x[i] = 1.0f / square_root(x[i] + kCosineFloor);
 }
 
 }  // namespace
