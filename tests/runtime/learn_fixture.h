@@ -55,6 +55,39 @@ inline BundleSource image_net() {
   return source;
 }
 
+// conv - bn - relu - pool (frozen) - conv - bn - relu - gap - linear. `skip`: the frozen stem's output joins above the
+// pool's successor too, so that two tensors cross there.
+inline BundleSource tail_net(bool skip = false, bool follow = false) {
+  NetBuilder net(6);
+  uint32_t x = net.input(2, 6, 6);
+  NetBuilder::ConvOptions frozen;
+  frozen.trainable = false;
+  x = net.conv(x, 4, frozen);
+  x = net.batch_norm(x, edgecl::Activation::kRelu, format::kNone, !follow, false);
+  x = net.pool(x, format::kOpMaxPool, 2, 2, 0);
+  const uint32_t before = x;
+  frozen.density = 0.6f;
+  if (skip) x = net.conv(x, 4, frozen);
+  NetBuilder::ConvOptions trained;
+  trained.density = 0.5f;
+  x = net.conv(x, 4, trained);
+  x = net.batch_norm(x, edgecl::Activation::kRelu, skip ? before : format::kNone);
+  x = net.global_pool(x);
+  net.finish(net.linear(x, kColumns), x);
+  BundleSource source = net.source;
+  source.input_dtype = format::kInputU8;
+  source.input_scale = 1.0f / 255;
+  source.replay_batch = 5;
+  source.replay_capacity = 12;
+  source.alpha = 0.2f;
+  source.beta = 0.5f;
+  source.cosine_scale = 8;
+  source.learning_rate = 0.03f;
+  source.momentum = 0.9f;
+  source.classes.clear();
+  return source;
+}
+
 inline std::vector<uint8_t> encode(const BundleSource& source) {
   std::string error;
   std::vector<uint8_t> bytes = edgecl::write_bundle(source, &error);
