@@ -99,7 +99,7 @@ edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const uint
     EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, &plan));
     if (public_key == nullptr) return Status();
     return failure(EDGECL_E_BUNDLE_SIGNATURE,
-                   "expected a signature by the given key; found none: version 1 of the format does not carry one yet; "
+                   "expected a signature by the given key; found none: this version does not verify signatures yet; "
                    "verify without a key, and protect the file by other means");
   };
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;

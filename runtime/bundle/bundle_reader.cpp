@@ -24,6 +24,7 @@ struct SectionRule {
   uint32_t record_bytes;  // 0: any size
   uint32_t min_records, max_records;
   bool required;
+  bool later = false;  // a name without contents: as an unknown type
 };
 
 // By section type.
@@ -40,7 +41,12 @@ const SectionRule kRules[] = {
     {"RECIPE", sizeof(format::RecipeRecord), 1, 1, true},
     {"CLASSES", sizeof(format::ClassRecord), 0, format::kMaxClasses, true},
     {"PARITY", sizeof(format::ParityRecord), 1, 1, false},
-    {"SIGNATURE", 64, 1, 1, false},
+    {"SIGNATURE", sizeof(format::SignatureRecord), 1, 1, false},
+    {"TAPS", sizeof(format::TapRecord), 1, format::kMaxTapRecords, false},
+    {"STATISTICS", 0, 0, 0, false, true},
+    {"ADAPTORS", 0, 0, 0, false, true},
+    {"CANARY", 0, 0, 0, false, true},
+    {"NOTES", 1, 2, format::kMaxNotesBytes + 1, false},
 };
 constexpr uint32_t kKnownTypes = sizeof kRules / sizeof kRules[0];
 
@@ -56,10 +62,9 @@ Status check_header(const Header& header) {
         "bundle header, field magic: expected the bytes 'ECL1', found others; this is not a bundle, pass a .ecl file");
   }
   if (header.version != format::kVersion) {
-    return failure(
-        EDGECL_E_BUNDLE_VERSION,
-        "bundle header, field version: expected %u, found %u; use a library that reads this version or export again",
-        format::kVersion, header.version);
+    return failure(EDGECL_E_BUNDLE_VERSION, "bundle header, field version: expected %u, found %u; %s", format::kVersion,
+                   header.version,
+                   header.version < format::kVersion ? "export the model again" : "use a newer library");
   }
   if (header.file_bytes > format::kMaxBundleBytes) {
     return failure(EDGECL_E_BUNDLE_CORRUPT,
@@ -81,6 +86,10 @@ const char* section_name(uint32_t type) {
   return type < kKnownTypes ? kRules[type].name : "(unknown)";
 }
 
+bool is_known(uint32_t type) {
+  return type < kKnownTypes && !kRules[type].later;
+}
+
 Status check_section_type(uint32_t i, const SectionRecord& section, uint32_t previous_type) {
   if (section.type == 0 || section.type <= previous_type) {
     return corrupt("table", i, "type", "expected types in ascending order, each once, found %u after %u", section.type,
@@ -91,12 +100,12 @@ Status check_section_type(uint32_t i, const SectionRecord& section, uint32_t pre
   for (uint8_t byte : section.reserved) {
     if (byte != 0) return corrupt("table", i, "reserved", "expected 0, found %u", byte);
   }
-  if (section.type >= kKnownTypes) {
+  if (!is_known(section.type)) {
     if ((section.flags & format::kSectionOptional) != 0) return Status();
     return failure(EDGECL_E_BUNDLE_VERSION,
-                   "bundle section table, record %u: expected a section type up to %u, found the required type %u; use "
-                   "a newer library",
-                   i, kKnownTypes - 1, section.type);
+                   "bundle section table, record %u: expected a section that this library knows, found the required "
+                   "type %u, %s; use a newer library",
+                   i, section.type, section_name(section.type));
   }
   const SectionRule& rule = kRules[section.type];
   if (rule.record_bytes == 0) return Status();
@@ -146,7 +155,7 @@ Status read_table(const uint8_t* bytes, uint64_t n, Section* sections) {
       return corrupt(section_name(section.type), format::kNone, "sha256",
                      "expected the digest of its %llu bytes, found another (damaged file)", u64(section.bytes));
     }
-    if (section.type < kKnownTypes) sections[section.type] = {bytes + begin, section.bytes};
+    if (is_known(section.type)) sections[section.type] = {bytes + begin, section.bytes};
     end = begin + section.bytes;
   }
   if (end != n)
@@ -158,6 +167,23 @@ Status read_table(const uint8_t* bytes, uint64_t n, Section* sections) {
     }
   }
   return Status();
+}
+
+// Names the bundle: what its sections say and which they are, but not where they lie, and nothing of a signature. So
+// signing a bundle changes neither its name nor the states that belong to it.
+void content_digest(const uint8_t* bytes, uint8_t digest[kSha256Bytes]) {
+  const Header& header = *reinterpret_cast<const Header*>(bytes);
+  const SectionRecord* table = reinterpret_cast<const SectionRecord*>(bytes + sizeof(Header));
+  Sha256 sha;
+  sha.update(&header.magic, sizeof header.magic);
+  sha.update(&header.version, sizeof header.version);
+  for (uint32_t i = 0; i < header.n_sections; i++) {
+    if (table[i].type == format::kSectionSignature) continue;
+    format::DigestedSection section = {table[i].type, table[i].flags, table[i].bytes, {}};
+    memcpy(section.sha256, table[i].sha256, sizeof section.sha256);
+    sha.update(&section, sizeof section);
+  }
+  sha.finish(digest);
 }
 
 template <class T>
@@ -188,6 +214,8 @@ Status view_input(const Section& section, const Plan& plan, Plan* out) {
 // The order matters: each check may rely on those before it.
 Status validate(const Plan& plan, const SectionSizes& sizes) {
   EDGECL_RETURN_IF_FAILED(validate_strings(plan, sizes));
+  EDGECL_RETURN_IF_FAILED(validate_reserved(plan));
+  EDGECL_RETURN_IF_FAILED(validate_elements(plan, sizes));
   EDGECL_RETURN_IF_FAILED(validate_params(plan, sizes));
   EDGECL_RETURN_IF_FAILED(validate_ops(plan));
   EDGECL_RETURN_IF_FAILED(validate_model(plan));
@@ -195,6 +223,7 @@ Status validate(const Plan& plan, const SectionSizes& sizes) {
   EDGECL_RETURN_IF_FAILED(validate_recipe(plan));
   EDGECL_RETURN_IF_FAILED(validate_classes(plan));
   EDGECL_RETURN_IF_FAILED(validate_parity(plan));
+  EDGECL_RETURN_IF_FAILED(validate_extras(plan));
   EDGECL_RETURN_IF_FAILED(validate_backward(plan));
   EDGECL_RETURN_IF_FAILED(validate_counts(plan));
   return check_offsets(plan);
@@ -232,8 +261,7 @@ Status read_bundle(const void* bytes, size_t n, Plan* plan) {
   view.n_bytes = n;
   Section sections[kKnownTypes];
   EDGECL_RETURN_IF_FAILED(read_table(view.bytes, n, sections));
-  const uint32_t n_sections = reinterpret_cast<const Header*>(bytes)->n_sections;
-  sha256(bytes, sizeof(Header) + n_sections * sizeof(SectionRecord), view.digest);
+  content_digest(view.bytes, view.digest);
 
   view.strings = reinterpret_cast<const char*>(sections[format::kSectionStrings].data);
   view.model = records<format::ModelRecord>(sections[format::kSectionModel]).data;
@@ -245,7 +273,13 @@ Status read_bundle(const void* bytes, size_t n, Plan* plan) {
   view.recipe = records<format::RecipeRecord>(sections[format::kSectionRecipe]).data;
   view.classes = records<format::ClassRecord>(sections[format::kSectionClasses]);
   view.parity = records<format::ParityRecord>(sections[format::kSectionParity]).data;
-  view.has_signature = sections[format::kSectionSignature].data != nullptr;
+  view.signature = records<format::SignatureRecord>(sections[format::kSectionSignature]).data;
+  view.taps = records<format::TapRecord>(sections[format::kSectionTaps]);
+  const Section& notes = sections[format::kSectionNotes];
+  if (notes.data != nullptr) {
+    EDGECL_RETURN_IF_FAILED(validate_notes(notes.data, notes.bytes));
+    view.notes = reinterpret_cast<const char*>(notes.data);
+  }
   EDGECL_RETURN_IF_FAILED(validate_tensors(view));  // tensor 0 says how large INPUT is
   EDGECL_RETURN_IF_FAILED(view_input(sections[format::kSectionInput], view, &view));
   EDGECL_RETURN_IF_FAILED(

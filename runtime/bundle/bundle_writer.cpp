@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <algorithm>
+
 #include "runtime/bundle/bundle_reader.h"
 #include "runtime/bundle/bundle_writer_encode.h"
 #include "runtime/bundle/bundle_writer_offsets.h"
@@ -89,31 +91,13 @@ uint64_t plan_offsets(const Plan& plan, Mode mode, std::vector<format::TensorRec
   return arena;
 }
 
-Bytes assemble(const Parts& parts) {
-  struct Item {
-    uint32_t type, flags;
-    Bytes bytes;
-  };
-  auto one = [](const auto& record) {
-    Bytes out;
-    append(&out, &record, sizeof record);
-    return out;
-  };
-  std::vector<Item> items = {
-      {format::kSectionStrings, 0, parts.strings.bytes()},
-      {format::kSectionModel, 0, one(parts.model)},
-      {format::kSectionTensors, 0, as_bytes(parts.tensors)},
-      {format::kSectionOps, 0, as_bytes(parts.ops)},
-      {format::kSectionBackward, 0, as_bytes(parts.backward)},
-      {format::kSectionParams, 0, as_bytes(parts.params)},
-      {format::kSectionData, 0, parts.data},
-      {format::kSectionInput, 0, parts.input},
-      {format::kSectionRecipe, 0, one(parts.recipe)},
-      {format::kSectionClasses, 0, as_bytes(parts.classes)},
-  };
-  if (!parts.parity.empty())
-    items.push_back({format::kSectionParity, format::kSectionOptional, as_bytes(parts.parity)});
+struct Item {
+  uint32_t type, flags;
+  Bytes bytes;
+};
 
+// A file of these sections, which have ascending types.
+Bytes assemble(const std::vector<Item>& items) {
   std::vector<format::SectionRecord> table(items.size());
   uint64_t end = sizeof(format::Header) + items.size() * sizeof(format::SectionRecord);
   for (size_t i = 0; i < items.size(); i++) {
@@ -142,6 +126,37 @@ Bytes assemble(const Parts& parts) {
     append(&file, items[i].bytes.data(), items[i].bytes.size());
   }
   return file;
+}
+
+template <class T>
+Bytes one(const T& record) {
+  Bytes out;
+  append(&out, &record, sizeof record);
+  return out;
+}
+
+Bytes assemble(const Parts& parts) {
+  std::vector<Item> items = {
+      {format::kSectionStrings, 0, parts.strings.bytes()},
+      {format::kSectionModel, 0, one(parts.model)},
+      {format::kSectionTensors, 0, as_bytes(parts.tensors)},
+      {format::kSectionOps, 0, as_bytes(parts.ops)},
+      {format::kSectionBackward, 0, as_bytes(parts.backward)},
+      {format::kSectionParams, 0, as_bytes(parts.params)},
+      {format::kSectionData, 0, parts.data},
+      {format::kSectionInput, 0, parts.input},
+      {format::kSectionRecipe, 0, one(parts.recipe)},
+      {format::kSectionClasses, 0, as_bytes(parts.classes)},
+  };
+  const Item optional[] = {
+      {format::kSectionParity, format::kSectionOptional, as_bytes(parts.parity)},
+      {format::kSectionTaps, format::kSectionOptional, as_bytes(parts.taps)},
+      {format::kSectionNotes, format::kSectionOptional, parts.notes},
+  };
+  for (const Item& item : optional) {
+    if (!item.bytes.empty()) items.push_back(item);
+  }
+  return assemble(items);
 }
 
 // Empty when the reader accepts the file; else its sentence, whose strings lie in the copy that ends here.
@@ -207,6 +222,30 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
   }
   *error = sentence(status);
   return {};
+}
+
+std::vector<uint8_t> attach_signature(const std::vector<uint8_t>& bundle, const uint8_t signature[64],
+                                      const uint8_t* key_hint, std::string* error) {
+  const Status status = read_back(bundle);
+  *error = status.message;
+  if (!status.ok()) return {};
+  format::SignatureRecord record = {};
+  record.algorithm = format::kSignatureEd25519;
+  memcpy(record.signature, signature, sizeof record.signature);
+  if (key_hint != nullptr) memcpy(record.key_hint, key_hint, sizeof record.key_hint);
+
+  format::Header header;
+  memcpy(&header, bundle.data(), sizeof header);
+  std::vector<Item> items = {{format::kSectionSignature, format::kSectionOptional, one(record)}};
+  for (uint32_t i = 0; i < header.n_sections; i++) {
+    format::SectionRecord section;
+    memcpy(&section, bundle.data() + sizeof header + i * sizeof section, sizeof section);
+    if (section.type == format::kSectionSignature) continue;
+    const uint8_t* begin = bundle.data() + section.offset;
+    items.push_back({section.type, section.flags, Bytes(begin, begin + section.bytes)});
+  }
+  std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.type < b.type; });
+  return assemble(items);
 }
 
 }  // namespace edgecl

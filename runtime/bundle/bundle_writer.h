@@ -61,6 +61,11 @@ struct SourceParity {
   std::string source;
 };
 
+struct SourceTap {
+  uint32_t tensor = 0;
+  bool pooled = false;
+};
+
 struct BundleSource {
   std::string name, producer;
   std::vector<SourceTensor> tensors;  // tensor 0 is the input
@@ -84,6 +89,13 @@ struct BundleSource {
   uint32_t trainable = 0;  // 0 all, 1 tail, 2 head
   bool latent_replay = false;
   float cosine_scale = 0;
+  uint32_t rate_schedule = format::kRateConstant;
+  float rate_floor = 0;
+  float removal_share = 0;
+  uint32_t removal_stages = 0;  // bit e: after epoch e
+  uint32_t removal_score = 0;
+  uint32_t rehearse_steps = 0, rehearse_interval = 0;
+  std::string preset;
   format::SparsityRecord sparsity = {};
 
   std::vector<std::pair<uint32_t, std::string>> classes;  // (label, name), any order
@@ -91,6 +103,8 @@ struct BundleSource {
   uint32_t logits_tensor = format::kNone, embedding_tensor = format::kNone;
   uint32_t head_weight = format::kNone, head_bias = format::kNone;
   SourceParity parity;
+  std::vector<SourceTap> taps;  // any order
+  std::string notes;            // empty: no section
 };
 
 // Names of the dict to numbers of the format; format::kNone when the name is unknown.
@@ -104,6 +118,12 @@ uint32_t value_from_name(const char* const* names, const std::string& name);
 // runs read_bundle over its own output. Returns the bytes, or an empty vector with the reason in *error (expected /
 // found / what to do; names the record and field).
 std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error);
+
+// The same bundle with a signature (or another one) over its content digest; its digest, and with it the states that
+// belong to it, stay what they are. `key_hint`: 16 bytes that say which key, or null. Empty with the reason in *error
+// when `bundle` is not a sound bundle.
+std::vector<uint8_t> attach_signature(const std::vector<uint8_t>& bundle, const uint8_t signature[64],
+                                      const uint8_t* key_hint, std::string* error);
 
 }  // namespace edgecl
 

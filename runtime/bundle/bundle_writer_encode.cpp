@@ -75,6 +75,7 @@ void encode_tensors(const BundleSource& source, Parts* parts) {
     record.flags = tensor.gradient ? static_cast<uint32_t>(format::kTensorGradient) : 0;
     record.train_offset = record.predict_offset = format::kNoOffset;
     record.alias = tensor.alias;
+    record.scale = 1.0f;
     // An alias of an alias: the format names the tensor that owns the memory.
     if (record.alias < parts->tensors.size() && parts->tensors[record.alias].alias != format::kNone) {
       record.alias = parts->tensors[record.alias].alias;
@@ -134,7 +135,8 @@ void encode_params(const BundleSource& source, Parts* parts) {
     record.trainable = param.trainable ? 1 : 0;
     record.rank = static_cast<uint32_t>(param.dims.size());
     std::copy(param.dims.begin(), param.dims.end(), record.dims);
-    record.density = 1.0f;
+    record.density = record.scale = 1.0f;
+    record.scales = format::kNoOffset;
     parts->data.resize(align_up(parts->data.size()));
     record.offset = parts->data.size();
     if (param.sparse) {
@@ -192,6 +194,14 @@ void encode_rest(const BundleSource& source, Parts* parts) {
   recipe.trainable = source.trainable;
   recipe.latent_replay = source.latent_replay ? 1 : 0;
   recipe.cosine_scale = source.cosine_scale;
+  recipe.rate_schedule = source.rate_schedule;
+  recipe.rate_floor = source.rate_floor;
+  recipe.removal_share = source.removal_share;
+  recipe.removal_stages = source.removal_stages;
+  recipe.removal_score = source.removal_score;
+  recipe.rehearse_steps = source.rehearse_steps;
+  recipe.rehearse_interval = source.rehearse_interval;
+  recipe.preset = parts->strings.add(source.preset);
   recipe.sparsity = source.sparsity;
 
   auto classes = source.classes;
@@ -211,6 +221,12 @@ void encode_rest(const BundleSource& source, Parts* parts) {
     record.source = parts->strings.add(source.parity.source);
     parts->parity.push_back(record);
   }
+  for (const SourceTap& tap : source.taps) {
+    parts->taps.push_back({tap.tensor, tap.pooled ? static_cast<uint32_t>(format::kTapPooled) : 0, {}});
+  }
+  std::sort(parts->taps.begin(), parts->taps.end(),
+            [](const format::TapRecord& a, const format::TapRecord& b) { return a.tensor < b.tensor; });
+  if (!source.notes.empty()) append(&parts->notes, source.notes.c_str(), source.notes.size() + 1);
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ struct Parts {
   format::RecipeRecord recipe = {};
   std::vector<format::ClassRecord> classes;
   std::vector<format::ParityRecord> parity;
+  std::vector<format::TapRecord> taps;
+  Bytes notes;  // with its zero byte, or empty
 };
 
 // Lengths that the records cannot express; everything else is left to the reader's checks. Empty when good.

@@ -40,6 +40,11 @@ Status validate_input(const Plan& plan);
 Status validate_recipe(const Plan& plan);
 Status validate_classes(const Plan& plan);
 Status validate_parity(const Plan& plan);
+Status validate_extras(const Plan& plan);  // SIGNATURE, TAPS
+Status validate_notes(const uint8_t* text, uint64_t bytes);
+Status validate_reserved(const Plan& plan);  // zero words of MODEL, OPS
+// dtype, scale and zero point of tensors and parameters; E_BUNDLE_OP for what this version does not compute with.
+Status validate_elements(const Plan& plan, const SectionSizes& sizes);
 Status validate_backward(const Plan& plan);  // the list is complete, ordered and each gradient is written once
 Status validate_counts(const Plan& plan);    // multiply-adds stored in MODEL
 // Proves, for both modes: every live tensor has an offset (a multiple of 16 floats, inside the arena of the mode), a

@@ -63,6 +63,92 @@ Status validate_strings(const Plan& plan, const SectionSizes& sizes) {
   for (uint32_t i = 0; i < plan.classes.n; i++)
     EDGECL_RETURN_IF_FAILED(check("CLASSES", i, "name", plan.classes[i].name));
   if (plan.parity != nullptr) EDGECL_RETURN_IF_FAILED(check("PARITY", format::kNone, "source", plan.parity->source));
+  return check("RECIPE", format::kNone, "preset", plan.recipe->preset);
+}
+
+Status validate_notes(const uint8_t* text, uint64_t bytes) {
+  if (text[bytes - 1] == 0 && valid_utf8(text, static_cast<uint32_t>(bytes - 1))) return Status();
+  return corrupt("NOTES", format::kNone, "text", "expected UTF-8 that ends with its only zero byte, found other bytes");
+}
+
+Status validate_reserved(const Plan& plan) {
+  if (!all_zero(plan.model->reserved, sizeof plan.model->reserved))
+    return corrupt("MODEL", format::kNone, "reserved", "expected 0, found another number");
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    if (!all_zero(plan.ops[i].reserved, sizeof plan.ops[i].reserved))
+      return corrupt("OPS", i, "reserved", "expected 0, found another number");
+  }
+  return Status();
+}
+
+namespace {
+
+// One tensor or parameter: sound fields first, then whether this version computes with them.
+Status check_elements(const char* section, uint32_t i, const char* name, uint32_t dtype, float scale,
+                      int32_t zero_point) {
+  const int32_t lowest[] = {0, 0, -128, 0}, highest[] = {0, 255, 127, 0};
+  if (dtype >= format::kElementTypes)
+    return corrupt(section, i, "dtype", "expected 0..%u, found %u", format::kElementTypes - 1, dtype);
+  if (!is_finite(scale) || !(scale > 0) || (dtype == format::kElementF32 && scale != 1.0f))
+    return corrupt(section, i, "scale", "expected a finite number above 0, 1 with float32, found another");
+  if (zero_point < lowest[dtype] || zero_point > highest[dtype]) {
+    return corrupt(section, i, "zero_point", "expected %d..%d, found %d", static_cast<int>(lowest[dtype]),
+                   static_cast<int>(highest[dtype]), static_cast<int>(zero_point));
+  }
+  if (dtype == format::kElementF32) return Status();
+  return failure(
+      EDGECL_E_BUNDLE_OP,
+      "bundle section %s, record %u ('%s'), field dtype: expected 0 (float32), found %u; use a newer library", section,
+      i, name, dtype);
+}
+
+}  // namespace
+
+Status validate_elements(const Plan& plan, const SectionSizes& sizes) {
+  for (uint32_t i = 0; i < plan.tensors.n; i++) {
+    const format::TensorRecord& tensor = plan.tensors[i];
+    EDGECL_RETURN_IF_FAILED(
+        check_elements("TENSORS", i, plan.string(tensor.name), tensor.dtype, tensor.scale, tensor.zero_point));
+  }
+  for (uint32_t i = 0; i < plan.params.n; i++) {
+    const format::ParamRecord& param = plan.params[i];
+    if (!all_zero(param.reserved, sizeof param.reserved))
+      return corrupt("PARAMS", i, "reserved", "expected 0, found another number");
+    const bool none = param.scales == format::kNoOffset;
+    if (!none &&
+        (param.dtype == format::kElementF32 || param.scales % format::kAlignment != 0 || param.scales >= sizes.data)) {
+      return corrupt("PARAMS", i, "scales", "expected none, or beside integers a multiple of 64 in DATA, found %llu",
+                     u64(param.scales));
+    }
+    if (param.scale_axis > (none ? 0u : 3u))
+      return corrupt("PARAMS", i, "scale_axis", "expected an axis of dims, 0 without scales, found %u",
+                     param.scale_axis);
+    EDGECL_RETURN_IF_FAILED(
+        check_elements("PARAMS", i, plan.string(param.name), param.dtype, param.scale, param.zero_point));
+  }
+  return Status();
+}
+
+Status validate_extras(const Plan& plan) {
+  const format::SignatureRecord* signature = plan.signature;
+  if (signature != nullptr) {
+    if (signature->algorithm != format::kSignatureEd25519)
+      return corrupt("SIGNATURE", format::kNone, "algorithm", "expected 1, found %u", signature->algorithm);
+    if (!all_zero(signature->reserved, sizeof signature->reserved))
+      return corrupt("SIGNATURE", format::kNone, "reserved", "expected 0, found another number");
+  }
+  for (uint32_t i = 0; i < plan.taps.n; i++) {
+    const format::TapRecord& tap = plan.taps[i];
+    if (tap.tensor >= plan.tensors.n || plan.tensors[tap.tensor].flags != 0)
+      return corrupt("TAPS", i, "tensor", "expected a forward tensor, found %u", tap.tensor);
+    if (i > 0 && tap.tensor <= plan.taps[i - 1].tensor) {
+      return corrupt("TAPS", i, "tensor", "expected ascending tensors, found %u after %u", tap.tensor,
+                     plan.taps[i - 1].tensor);
+    }
+    if (tap.flags > format::kTapPooled) return corrupt("TAPS", i, "flags", "expected 0 or 1, found %u", tap.flags);
+    if (!all_zero(tap.reserved, sizeof tap.reserved))
+      return corrupt("TAPS", i, "reserved", "expected 0, found another number");
+  }
   return Status();
 }
 
@@ -85,7 +171,8 @@ Status validate_tensors(const Plan& plan) {
     }
     if (tensor.flags > format::kTensorGradient)
       return corrupt("TENSORS", i, "flags", "expected 0 or 1, found %u", tensor.flags);
-    if (tensor.reserved != 0) return corrupt("TENSORS", i, "reserved", "expected 0, found %u", tensor.reserved);
+    if (!all_zero(tensor.reserved, sizeof tensor.reserved))
+      return corrupt("TENSORS", i, "reserved", "expected 0, found another number");
     if (tensor.alias == format::kNone) continue;
     if (tensor.alias >= i) return corrupt("TENSORS", i, "alias", "expected an earlier tensor, found %u", tensor.alias);
     const format::TensorRecord& root = plan.tensors[tensor.alias];
@@ -172,6 +259,20 @@ Status validate_recipe(const Plan& plan) {
   EDGECL_RETURN_IF_FAILED(at_most("trainable", recipe.trainable, 0, 2));
   EDGECL_RETURN_IF_FAILED(at_most("latent_replay", recipe.latent_replay, 0, 1));
   EDGECL_RETURN_IF_FAILED(in_range("cosine_scale", recipe.cosine_scale, recipe.cosine_scale >= 0, "of at least 0"));
+  EDGECL_RETURN_IF_FAILED(at_most("rate_schedule", recipe.rate_schedule, 0, format::kRateCosine));
+  EDGECL_RETURN_IF_FAILED(
+      in_range("rate_floor", recipe.rate_floor, recipe.rate_floor >= 0 && recipe.rate_floor <= 1, "in [0, 1]"));
+  EDGECL_RETURN_IF_FAILED(in_range("removal_share", recipe.removal_share,
+                                   recipe.removal_share >= 0 && recipe.removal_share < 1, "in [0, 1)"));
+  if ((recipe.removal_stages & 1) != 0 || (recipe.removal_share > 0 && recipe.removal_stages == 0)) {
+    return corrupt("RECIPE", format::kNone, "removal_stages",
+                   "expected epochs from 1, one at least with a removal_share, found the mask %u",
+                   recipe.removal_stages);
+  }
+  EDGECL_RETURN_IF_FAILED(at_most("removal_score", recipe.removal_score, 0, 1));
+  EDGECL_RETURN_IF_FAILED(at_most("rehearse_steps", recipe.rehearse_steps, 0, format::kMaxRehearseSteps));
+  EDGECL_RETURN_IF_FAILED(at_most("rehearse_interval", recipe.rehearse_interval, recipe.rehearse_steps > 0 ? 1 : 0,
+                                  format::kMaxRehearseInterval));
   for (uint32_t reserved : recipe.reserved) EDGECL_RETURN_IF_FAILED(at_most("reserved", reserved, 0, 0));
   const FieldFault fault = sparsity_fault(recipe.sparsity);
   if (fault.field) {
@@ -208,6 +309,8 @@ Status validate_parity(const Plan& plan) {
   if (plan.parity == nullptr) return Status();
   const format::ParityRecord& parity = *plan.parity;
   if (parity.n_rows == 0) return corrupt("PARITY", format::kNone, "n_rows", "expected at least 1, found 0");
+  if (!all_zero(parity.reserved, sizeof parity.reserved))
+    return corrupt("PARITY", format::kNone, "reserved", "expected 0, found another number");
   const float values[] = {parity.max_abs_difference, parity.mean_abs_difference, parity.max_abs_reference};
   for (float value : values) {
     if (!is_finite(value) || value < 0)

@@ -27,7 +27,7 @@ struct Plan {
   const uint8_t* bytes = nullptr;
   uint64_t n_bytes = 0;
   uint32_t format_version = 0;
-  uint8_t digest[32] = {};  // SHA-256 of header and section table: names the bundle
+  uint8_t digest[32] = {};  // content digest: names the bundle; leaves the signature out
 
   const format::ModelRecord* model = nullptr;
   View<format::TensorRecord> tensors;
@@ -38,9 +38,11 @@ struct Plan {
   const float* input_mean = nullptr;  // [channels of tensor 0], kReadSlack floats of room behind
   const float* input_inv_std = nullptr;
   const format::RecipeRecord* recipe = nullptr;
-  View<format::ClassRecord> classes;             // ascending labels
-  const format::ParityRecord* parity = nullptr;  // null: none
-  bool has_signature = false;
+  View<format::ClassRecord> classes;                   // ascending labels
+  const format::ParityRecord* parity = nullptr;        // null: none
+  View<format::TapRecord> taps;                        // ascending tensors
+  const format::SignatureRecord* signature = nullptr;  // null: none
+  const char* notes = "";                              // zero-terminated UTF-8; empty: none
 
   const uint8_t* data_section = nullptr;
   const char* strings = nullptr;

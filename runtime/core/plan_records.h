@@ -28,6 +28,15 @@ constexpr uint32_t kMaxCrop = 127;         // augment_crop
 constexpr uint32_t kReadSlackBytes = 256;  // zero bytes that end DATA and INPUT: kernels read past their arrays
 constexpr uint64_t kNoOffset = ~0ull;      // "does not live in this mode"
 constexpr uint32_t kNone = 0xffffffffu;    // "no tensor", "no parameter"
+constexpr uint32_t kMaxTapRecords = 64;
+constexpr uint32_t kMaxNotesBytes = 65535;           // of text
+constexpr uint32_t kMaxRehearseSteps = 1u << 20;     // of one rehearsal
+constexpr uint32_t kMaxRehearseInterval = 1u << 24;  // steps between rehearsals
+
+// Of the elements of a tensor or parameter. value = (stored - zero_point) * scale. This version of the runtime computes
+// in float32 alone and refuses the others by name; the records have the room.
+enum ElementType : uint32_t { kElementF32 = 0, kElementU8 = 1, kElementI8 = 2, kElementI32 = 3 };
+constexpr uint32_t kElementTypes = 4;
 
 struct StringRef {
   uint32_t offset, bytes;  // without the zero byte that follows
@@ -46,6 +55,7 @@ struct ModelRecord {
   uint64_t macs_forward_sparse;
   uint64_t macs_backward;  // dX + dW that the backward list does, dense-equivalent
   uint64_t macs_backward_sparse;
+  uint32_t reserved[10];
 };
 
 struct TensorRecord {  // one batch row of it is C*H*W floats
@@ -55,7 +65,10 @@ struct TensorRecord {  // one batch row of it is C*H*W floats
   uint64_t train_offset;    // floats per row; ~0 = does not live in a learn step
   uint64_t predict_offset;  // ~0 = does not live in a predict
   uint32_t alias;           // same memory as this earlier tensor (flatten, reshape), or kNone
-  uint32_t reserved;
+  uint32_t dtype;           // ElementType
+  float scale;              // 1 with float32
+  int32_t zero_point;       // 0 with float32
+  uint32_t reserved[2];
 };
 enum TensorFlags : uint32_t {
   kTensorGradient = 1,  // written by the backward list
@@ -92,6 +105,7 @@ struct OpRecord {
   int32_t groups;
   float epsilon, momentum;  // normalisation; running = (1 - momentum) * running + momentum * batch
   int32_t i[4];
+  uint32_t reserved[6];
 };
 enum OpFlags : uint32_t {
   kOpFlagFrozen = 1,  // batch-norm: uses running statistics also in a learn step
@@ -121,6 +135,12 @@ struct ParamRecord {
   float density;          // nnz / prod(dims)
   uint64_t offset,
       bytes;  // in the DATA section; offset 64-byte aligned, ascending, gap < 64 (zero bytes), covering the section
+  uint32_t dtype;       // ElementType of the values
+  float scale;          // 1 with float32
+  int32_t zero_point;   // 0 with float32
+  uint32_t scale_axis;  // of `scales`; 0 without
+  uint64_t scales;  // offset in DATA of float32 scales, one an index of scale_axis, in place of `scale`; or kNoOffset
+  uint32_t reserved[2];
 };
 
 enum InputDtype : uint32_t { kInputF32 = 0, kInputU8 = 1 };
@@ -169,13 +189,21 @@ struct RecipeRecord {
   uint32_t replay_capacity;
   float alpha, beta;    // DER++: MSE weight, replayed cross-entropy weight
   uint32_t class_mask;  // 1: current cross-entropy only over the classes in the batch (ER-ACE; option of DER++)
-  uint32_t augment_crop, augment_flip;  // pixels of zero padding for random crops; 1 = random horizontal flip
-  uint32_t trainable;                   // informative: 0 all, 1 tail, 2 head
-  uint32_t latent_replay;               // 1: the buffer keeps activations at the border of the frozen part
-  float cosine_scale;                   // UER
-  uint32_t reserved[6];
+  uint32_t augment_crop, augment_flip;         // pixels of zero padding for random crops; 1 = random horizontal flip
+  uint32_t trainable;                          // informative: 0 all, 1 tail, 2 head
+  uint32_t latent_replay;                      // 1: the buffer keeps activations at the border of the frozen part
+  float cosine_scale;                          // UER
+  uint32_t rate_schedule;                      // RateSchedule: the learning rate within a task
+  float rate_floor;                            // share of the rate that a falling schedule ends at
+  float removal_share;                         // of a task's examples, removed in all; 0: none
+  uint32_t removal_stages;                     // bit e: a stage after epoch e of a task (from 1; bit 0 is 0)
+  uint32_t removal_score;                      // 0 misclassified, 1 forgetting
+  uint32_t rehearse_steps, rehearse_interval;  // steps of a rehearsal; learn steps between two; 0: none
+  StringRef preset;                            // what these fields were made from; may be empty
+  uint32_t reserved[8];
   SparsityRecord sparsity;
 };
+enum RateSchedule : uint32_t { kRateConstant = 0, kRateLinear = 1, kRateCosine = 2 };
 
 struct ClassRecord {
   StringRef name;
@@ -187,13 +215,34 @@ struct ParityRecord {  // bundle against source model on the export's calibratio
   uint32_t n_rows;
   float max_abs_difference, mean_abs_difference, max_abs_reference;
   StringRef source;  // "torch 2.13.0" or "onnx reference"
+  uint32_t reserved[2];
 };
 
-static_assert(sizeof(ModelRecord) == 88 && sizeof(TensorRecord) == 48, "records have no padding");
-static_assert(sizeof(OpRecord) == 152 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 64 &&
+// A tensor whose values are copied out of a forward pass.
+struct TapRecord {
+  uint32_t tensor;  // a forward tensor; ascending
+  uint32_t flags;   // kTap*
+  uint32_t reserved[2];
+};
+enum TapFlags : uint32_t {
+  kTapPooled = 1,  // the mean over height and width, [C], in place of all of it
+};
+
+// Over the content digest; nothing here verifies it yet.
+struct SignatureRecord {
+  uint32_t algorithm;  // 1: Ed25519
+  uint32_t reserved[3];
+  uint8_t key_hint[16];  // which key it might be; zero: not said
+  uint8_t signature[64];
+};
+constexpr uint32_t kSignatureEd25519 = 1;
+
+static_assert(sizeof(ModelRecord) == 128 && sizeof(TensorRecord) == 64, "records have no padding");
+static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 96 &&
                   sizeof(InputRecord) == 48,
               "records have no padding");
-static_assert(sizeof(RecipeRecord) == 148 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 24,
+static_assert(sizeof(RecipeRecord) == 192 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&
+                  sizeof(TapRecord) == 16 && sizeof(SignatureRecord) == 96,
               "records have no padding");
 
 }  // namespace edgecl::format

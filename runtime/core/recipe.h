@@ -14,6 +14,8 @@ constexpr const char* kMethodNames[] = {"finetune", "er", "derpp", "er_ace", "ue
 constexpr const char* kStructureNames[] = {"static", "tdm", "set", "rigl", nullptr};
 constexpr const char* kGrowthNames[] = {"random", "gradient", "importance", nullptr};
 constexpr const char* kGradientMaskNames[] = {"all", "dgm", "migu", "hft", nullptr};
+constexpr const char* kRateScheduleNames[] = {"constant", "linear", "cosine", nullptr};
+constexpr const char* kRemovalScoreNames[] = {"misclassified", "forgetting", nullptr};
 constexpr const char* kBoundaryNames[] = {"caller", "drift", nullptr};
 
 // A field of the record that is out of its range, and the range in words; null field: all are good.

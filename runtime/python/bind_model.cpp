@@ -222,6 +222,7 @@ py::dict Model::describe() const {
   d["parity_max_abs"] = i.parity_max_abs;
   d["parity_mean_abs"] = i.parity_mean_abs;
   d["parity_reference_abs"] = i.parity_reference_abs;
+  d["notes"] = i.notes != nullptr ? i.notes : "";
   d["parity_source"] = i.parity_source != nullptr ? i.parity_source : "";
   d["is_signed"] = i.is_signed != 0;
   d["kernel_level"] = edgecl_model_kernel_level(model);

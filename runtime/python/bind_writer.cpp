@@ -333,6 +333,14 @@ void read_recipe(const Record& plan, BundleSource* source) {
                "trainable",
                "latent_replay",
                "cosine_scale",
+               "rate_schedule",
+               "rate_floor",
+               "removal_share",
+               "removal_stages",
+               "removal_score",
+               "rehearse_steps",
+               "rehearse_interval",
+               "preset",
                "structure",
                "growth",
                "structure_interval",
@@ -366,6 +374,19 @@ void read_recipe(const Record& plan, BundleSource* source) {
   source->trainable = trainable == "all" ? 0 : trainable == "tail" ? 1 : 2;
   source->latent_replay = record.boolean_of("latent_replay", false);
   source->cosine_scale = record.number_of("cosine_scale", 0);
+  source->rate_schedule = choice_of(record, "rate_schedule", kRateScheduleNames);
+  source->rate_floor = record.number_of("rate_floor", 0);
+  source->removal_share = record.number_of("removal_share", 0);
+  const std::vector<py::object> stages = record.list_of("removal_stages", true);
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const uint32_t epoch = integer<uint32_t>(stages[i], record.item("removal_stages", i));
+    if (epoch < 1 || epoch > 31) refuse(record.item("removal_stages", i), "an epoch in 1..31", std::to_string(epoch));
+    source->removal_stages |= 1u << epoch;
+  }
+  source->removal_score = choice_of(record, "removal_score", kRemovalScoreNames);
+  source->rehearse_steps = record.unsigned_of("rehearse_steps", 0);
+  source->rehearse_interval = record.unsigned_of("rehearse_interval", 0);
+  if (record.has("preset")) source->preset = record.text_of("preset");
   read_sparsity(record, &source->sparsity);
 }
 
@@ -391,10 +412,19 @@ void read_parity(const Record& plan, BundleSource* source) {
   source->parity.source = record.text_of("source");
 }
 
+void read_taps(const Record& plan, BundleSource* source) {
+  const std::vector<py::object> items = plan.list_of("taps", true);
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Record record(items[i], plan.item("taps", i));
+    record.only({"tensor", "pooled"});
+    source->taps.push_back({record.unsigned_of("tensor"), record.boolean_of("pooled", false)});
+  }
+}
+
 py::bytes write(const py::dict& dict) {
   const Record plan(dict, "");
   plan.only({"name", "producer", "tensors", "ops", "backward", "params", "input", "recipe", "classes", "class_capacity",
-             "logits_tensor", "embedding_tensor", "head_weight", "head_bias", "parity"});
+             "logits_tensor", "embedding_tensor", "head_weight", "head_bias", "parity", "taps", "notes"});
   BundleSource source;
   source.name = plan.text_of("name");
   source.producer = plan.text_of("producer");
@@ -406,6 +436,8 @@ py::bytes write(const py::dict& dict) {
   read_recipe(plan, &source);
   read_classes(plan, &source);
   read_parity(plan, &source);
+  read_taps(plan, &source);
+  if (plan.has("notes")) source.notes = plan.text_of("notes");
   source.class_capacity = plan.unsigned_of("class_capacity");
   source.logits_tensor = plan.unsigned_of("logits_tensor");
   source.embedding_tensor = plan.index_or_none("embedding_tensor");
@@ -421,11 +453,30 @@ py::bytes write(const py::dict& dict) {
   return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+py::bytes sign(const py::bytes& bundle, const py::bytes& signature, const py::bytes& key_hint) {
+  const std::string file = bundle, bytes = signature, hint = key_hint;
+  if (bytes.size() != 64)
+    throw py::value_error("expected a signature of 64 bytes; found " + std::to_string(bytes.size()) + "; sign again");
+  if (!hint.empty() && hint.size() != 16) {
+    throw py::value_error("expected a key hint of 16 bytes or none; found " + std::to_string(hint.size()) +
+                          "; leave it out");
+  }
+  std::string error;
+  const auto* data = reinterpret_cast<const uint8_t*>(file.data());
+  const std::vector<uint8_t> out =
+      attach_signature({data, data + file.size()}, reinterpret_cast<const uint8_t*>(bytes.data()),
+                       hint.empty() ? nullptr : reinterpret_cast<const uint8_t*>(hint.data()), &error);
+  if (out.empty()) throw py::value_error(error);
+  return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+}
+
 }  // namespace
 
 void bind_writer(py::module_& module) {
   module.def("write_bundle", &write, py::arg("plan"),
              "Encodes a plan (see _core.pyi) as bundle bytes. ValueError names what is malformed.");
+  module.def("attach_signature", &sign, py::arg("bundle"), py::arg("signature"), py::arg("key_hint") = py::bytes(),
+             "The bundle with a signature of 64 bytes over its content digest, which stays what it is.");
 }
 
 }  // namespace edgecl::python

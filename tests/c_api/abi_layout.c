@@ -9,7 +9,7 @@
 PIN(error_bytes, sizeof(edgecl_error) == 512);
 PIN(allocator_bytes, sizeof(edgecl_allocator) == 32);
 PIN(hooks_bytes, sizeof(edgecl_hooks) == 40);
-PIN(model_info_bytes, sizeof(edgecl_model_info) == 216);
+PIN(model_info_bytes, sizeof(edgecl_model_info) == 224);
 PIN(layer_info_bytes, sizeof(edgecl_layer_info) == 64);
 PIN(config_bytes, sizeof(edgecl_session_config) == 192);
 PIN(config_seed, offsetof(edgecl_session_config, seed) == 72);

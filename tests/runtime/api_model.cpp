@@ -143,7 +143,7 @@ TEST(peek_and_verify) {
   edgecl_model_info info = {};
   info.struct_size = sizeof info;
   CHECK(edgecl_bundle_peek(bytes.data(), 64, &info, &err) == EDGECL_OK && info.bundle_bytes == source.size() &&
-        info.format_version == 1);
+        info.format_version == 2);
   CHECK(edgecl_bundle_peek(bytes.data(), 10, &info, &err) == EDGECL_E_BUNDLE_CORRUPT);
   CHECK(edgecl_bundle_verify(bytes.data(), bytes.size(), nullptr, &err) == EDGECL_OK);
   const uint8_t key[32] = {1};

@@ -61,14 +61,14 @@ TEST(writer_and_reader_agree) {
     if (from.sparse) CHECK(memcmp(plan.sparse_positions(p), from.positions.data(), from.positions.size() * 4) == 0);
   }
   CHECK(plan.classes.n == 2 && strcmp(plan.string(plan.classes[1].name), "one") == 0);
-  CHECK(!plan.has_signature && plan.format_version == 1);
+  CHECK(plan.signature == nullptr && plan.taps.n == 0 && plan.notes[0] == 0 && plan.format_version == 2);
   // First layer: 4 x 2 x 3 x 3 weights at 36 positions; second 4 x 4 x 9 at 9; head 4 x 3.
   CHECK(plan.model->macs_forward == 72 * 36 + 144 * 9 + 12);
   CHECK(plan.model->macs_forward_sparse == 72 * 36 + source.params[5].values.size() * 9 + 12);
   CHECK(plan.model->macs_backward == 72 * 36 + 2 * 144 * 9 + 2 * 12);  // the first layer has no input gradient
   uint32_t version = 0;
   uint64_t size = 0;
-  CHECK(peek_bundle(bytes.data(), 64, &version, &size).ok() && version == 1 && size == bytes.size());
+  CHECK(peek_bundle(bytes.data(), 64, &version, &size).ok() && version == 2 && size == bytes.size());
 }
 
 TEST(writing_is_deterministic) {
@@ -225,10 +225,188 @@ TEST(sentences_name_section_and_field) {
     memcpy(at, &infinity, 4);
   });
   AlignedBytes newer(written(net));
-  reinterpret_cast<format::Header*>(newer.data())->version = 2;
-  CHECK(read(&newer).code == EDGECL_E_BUNDLE_VERSION);
+  for (const uint32_t version : {1u, 3u}) {
+    reinterpret_cast<format::Header*>(newer.data())->version = version;
+    const Status status = read(&newer);
+    CHECK(status.code == EDGECL_E_BUNDLE_VERSION);
+    CHECK(strstr(status.message, version == 1 ? "export the model again" : "newer library") != nullptr);
+  }
   Plan plan;
   CHECK(read_bundle(newer.data() + 1, newer.size() - 1, &plan).code == EDGECL_E_ARGUMENT);
+}
+
+// Fields whose meaning later versions give, and the numbers of elements that are not float32.
+TEST(elements_and_reserved_words) {
+  const BundleSource net = residual_net();
+  auto op = [](uint8_t* at) { return reinterpret_cast<format::OpRecord*>(at); };
+  auto tensor = [](uint8_t* at) { return reinterpret_cast<format::TensorRecord*>(at) + 1; };
+  auto param = [](uint8_t* at) { return reinterpret_cast<format::ParamRecord*>(at); };
+  auto model = [](uint8_t* at) { return reinterpret_cast<format::ModelRecord*>(at); };
+  expect_refusal(net, format::kSectionOps, "OPS, record 0", "reserved", [&](uint8_t* at) { op(at)->reserved[5] = 1; });
+  expect_refusal(net, format::kSectionModel, "MODEL", "reserved", [&](uint8_t* at) { model(at)->reserved[9] = 1; });
+  const uint32_t tensors = format::kSectionTensors, params = format::kSectionParams;
+  expect_refusal(net, tensors, "TENSORS, record 1", "reserved", [&](uint8_t* at) { tensor(at)->reserved[1] = 1; });
+  expect_refusal(net, tensors, "TENSORS, record 1", "dtype", [&](uint8_t* at) { tensor(at)->dtype = 4; });
+  expect_refusal(net, tensors, "TENSORS, record 1", "scale", [&](uint8_t* at) { tensor(at)->scale = 2; });
+  expect_refusal(net, tensors, "TENSORS, record 1", "zero_point", [&](uint8_t* at) { tensor(at)->zero_point = 1; });
+  expect_refusal(net, tensors, "TENSORS, record 1", "newer library", [&](uint8_t* at) {
+    tensor(at)->dtype = format::kElementI8;
+    tensor(at)->scale = 0.5f;
+    tensor(at)->zero_point = -128;
+  });
+  for (const float bad : {0.0f, -1.0f, __builtin_inff(), __builtin_nanf("")}) {
+    expect_refusal(net, tensors, "TENSORS, record 1", "scale", [&](uint8_t* at) {
+      tensor(at)->dtype = format::kElementI8;
+      tensor(at)->scale = bad;
+    });
+  }
+  const int32_t beyond[][2] = {{1, -1}, {1, 256}, {2, -129}, {2, 128}, {3, 1}};
+  for (const auto& pair : beyond) {
+    expect_refusal(net, params, "PARAMS, record 0", "zero_point", [&](uint8_t* at) {
+      param(at)->dtype = static_cast<uint32_t>(pair[0]);
+      param(at)->zero_point = pair[1];
+    });
+  }
+  expect_refusal(net, params, "PARAMS, record 0", "reserved", [&](uint8_t* at) { param(at)->reserved[0] = 1; });
+  expect_refusal(net, params, "PARAMS, record 0", "scales", [&](uint8_t* at) { param(at)->scales = 0; });
+  expect_refusal(net, params, "PARAMS, record 0", "scale_axis", [&](uint8_t* at) { param(at)->scale_axis = 1; });
+  auto integers = [&](uint64_t scales, uint32_t axis) {
+    return [=](uint8_t* at) {
+      format::ParamRecord* record = reinterpret_cast<format::ParamRecord*>(at);
+      record->dtype = format::kElementI8;
+      record->scales = scales;
+      record->scale_axis = axis;
+    };
+  };
+  expect_refusal(net, params, "PARAMS, record 0", "scales", integers(32, 0));
+  expect_refusal(net, params, "PARAMS, record 0", "scales", integers(1u << 20, 0));
+  expect_refusal(net, params, "PARAMS, record 0", "scale_axis", integers(64, 4));
+  expect_refusal(net, params, "PARAMS, record 0 ('w0')", "newer library", integers(64, 3));
+  AlignedBytes bytes(written(net));
+  integers(format::kNoOffset, 0)(bytes.data() + section(bytes.data(), params)->offset);
+  digest_again(bytes.data());
+  CHECK(read(&bytes).code == EDGECL_E_BUNDLE_OP);
+}
+
+TEST(schedules_of_the_recipe) {
+  BundleSource net = residual_net();
+  net.rate_schedule = format::kRateCosine;
+  net.rate_floor = 0.05f;
+  net.removal_share = 0.3f;
+  net.removal_stages = 0xe;
+  net.removal_score = 1;
+  net.rehearse_steps = 20;
+  net.rehearse_interval = 100;
+  net.preset = "sparcl";
+  AlignedBytes bytes(written(net));
+  Plan plan;
+  CHECK(read_bundle(bytes.data(), bytes.size(), &plan).ok());
+  CHECK(plan.recipe->rate_schedule == 2 && plan.recipe->rate_floor == 0.05f && plan.recipe->removal_share == 0.3f);
+  CHECK(plan.recipe->removal_stages == 0xe && plan.recipe->removal_score == 1);
+  CHECK(plan.recipe->rehearse_steps == 20 && plan.recipe->rehearse_interval == 100);
+  CHECK(strcmp(plan.string(plan.recipe->preset), "sparcl") == 0);
+  auto refused = [&](const char* field, auto change) {
+    expect_refusal(net, format::kSectionRecipe, "RECIPE", field,
+                   [&](uint8_t* at) { change(reinterpret_cast<format::RecipeRecord*>(at)); });
+  };
+  using R = format::RecipeRecord;
+  refused("rate_schedule", [](R* r) { r->rate_schedule = 3; });
+  refused("rate_floor", [](R* r) { r->rate_floor = 1.5f; });
+  refused("removal_share", [](R* r) { r->removal_share = 1; });
+  refused("removal_stages", [](R* r) { r->removal_stages = 0; });
+  refused("removal_stages", [](R* r) { r->removal_stages = 3; });
+  refused("removal_score", [](R* r) { r->removal_score = 2; });
+  refused("rehearse_steps", [](R* r) { r->rehearse_steps = format::kMaxRehearseSteps + 1; });
+  refused("rehearse_interval", [](R* r) { r->rehearse_interval = 0; });
+  refused("rehearse_interval", [](R* r) { r->rehearse_interval = format::kMaxRehearseInterval + 1; });
+  refused("preset", [](R* r) { r->preset.offset = 1u << 30; });
+  refused("reserved", [](R* r) { r->reserved[7] = 1; });
+}
+
+TEST(notes_and_taps) {
+  BundleSource net = residual_net();
+  net.notes = "trained on the line in hall 3\nstraße";
+  net.taps = {{3, true}, {0, false}};
+  AlignedBytes bytes(written(net));
+  Plan plan;
+  const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
+  CHECK_MESSAGE(status.ok(), "%s", status.message);
+  CHECK(net.notes == plan.notes && plan.taps.n == 2);
+  CHECK(plan.taps[0].tensor == 0 && plan.taps[0].flags == 0 && plan.taps[1].tensor == 3 && plan.taps[1].flags == 1);
+  auto tap = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::TapRecord*>(at) + i; };
+  const uint32_t taps = format::kSectionTaps, notes = format::kSectionNotes;
+  expect_refusal(net, taps, "TAPS, record 1", "tensor", [&](uint8_t* at) { tap(at, 1)->tensor = 0; });
+  expect_refusal(net, taps, "TAPS, record 1", "tensor", [&](uint8_t* at) { tap(at, 1)->tensor = 4096; });
+  expect_refusal(net, taps, "TAPS, record 1", "forward tensor",
+                 [&](uint8_t* at) { tap(at, 1)->tensor = plan.backward[0].output_gradient; });
+  expect_refusal(net, taps, "TAPS, record 0", "flags", [&](uint8_t* at) { tap(at, 0)->flags = 2; });
+  expect_refusal(net, taps, "TAPS, record 0", "reserved", [&](uint8_t* at) { tap(at, 0)->reserved[0] = 1; });
+  const size_t end = net.notes.size();
+  expect_refusal(net, notes, "NOTES", "zero byte", [&](uint8_t* at) { at[end] = 'x'; });
+  expect_refusal(net, notes, "NOTES", "zero byte", [&](uint8_t* at) { at[0] = 0; });
+  expect_refusal(net, notes, "NOTES", "UTF-8", [&](uint8_t* at) { at[0] = 0xff; });
+  auto too_long = [&](const BundleSource& source, const char* words) {
+    std::string error;
+    CHECK_MESSAGE(write_bundle(source, &error).empty() && error.find(words) != std::string::npos, "%s", error.c_str());
+  };
+  net.notes.assign(format::kMaxNotesBytes, 'n');
+  CHECK(!written(net).empty());
+  net.notes += 'n';
+  too_long(net, "NOTES");
+  net.notes.clear();
+  net.taps.assign(format::kMaxTapRecords + 1, {0, false});
+  too_long(net, "TAPS");
+}
+
+// A signature changes neither the name of a bundle nor what it says.
+TEST(a_signature_leaves_the_digest_alone) {
+  BundleSource net = residual_net();
+  net.notes = "signed";
+  const std::vector<uint8_t> bare = written(net);
+  uint8_t signature[64], hint[16];
+  memset(signature, 0xa5, sizeof signature);
+  memset(hint, 0x11, sizeof hint);
+  std::string error;
+  const std::vector<uint8_t> signed_bytes = attach_signature(bare, signature, hint, &error);
+  CHECK_MESSAGE(!signed_bytes.empty(), "%s", error.c_str());
+  AlignedBytes before(bare), after(signed_bytes);
+  Plan a, b;
+  CHECK(read_bundle(before.data(), before.size(), &a).ok());
+  const Status status = read_bundle(after.data(), after.size(), &b);
+  CHECK_MESSAGE(status.ok(), "%s", status.message);
+  CHECK(a.signature == nullptr && b.signature != nullptr && strcmp(b.notes, "signed") == 0);
+  CHECK(memcmp(b.signature->signature, signature, 64) == 0 && memcmp(b.signature->key_hint, hint, 16) == 0);
+  CHECK(memcmp(a.digest, b.digest, 32) == 0);
+  // Another signature takes its place; the bytes are those of signing the bare bundle.
+  signature[0] = 0;
+  CHECK(attach_signature(signed_bytes, signature, hint, &error) == attach_signature(bare, signature, hint, &error));
+  // Everything else is in the digest.
+  for (size_t i = 0; i < 3; i++) {
+    BundleSource other = net;
+    if (i == 0) other.notes = "Signed";
+    if (i == 1) other.params[0].values[0] += 1;
+    if (i == 2) other.taps = {{0, false}};
+    AlignedBytes bytes(written(other));
+    Plan c;
+    CHECK(read_bundle(bytes.data(), bytes.size(), &c).ok() && memcmp(a.digest, c.digest, 32) != 0);
+  }
+  for (size_t i = 0; i < signed_bytes.size(); i += 7) {  // damage is found in a signed file as in any other
+    after.data()[i] ^= 0x10;
+    CHECK_MESSAGE(!read(&after).ok(), "a change of byte %zu was accepted", i);
+    after.data()[i] ^= 0x10;
+  }
+  auto signature_of = [&](auto change) {
+    AlignedBytes bytes(signed_bytes);
+    change(reinterpret_cast<format::SignatureRecord*>(bytes.data() +
+                                                      section(bytes.data(), format::kSectionSignature)->offset));
+    digest_again(bytes.data());
+    return read(&bytes);
+  };
+  CHECK(strstr(signature_of([](format::SignatureRecord* r) { r->algorithm = 2; }).message, "SIGNATURE") != nullptr);
+  CHECK(strstr(signature_of([](format::SignatureRecord* r) { r->reserved[0] = 2; }).message, "reserved") != nullptr);
+  std::vector<uint8_t> broken = bare;
+  broken.back() ^= 1;
+  CHECK(attach_signature(broken, signature, nullptr, &error).empty() && !error.empty());
 }
 
 TEST(malformed_sources_are_refused) {
@@ -270,28 +448,33 @@ TEST(unknown_sections) {
   const format::Header* header = reinterpret_cast<const format::Header*>(good.data());
   const uint32_t n = header->n_sections;
   const size_t table_end = sizeof(format::Header) + n * sizeof(format::SectionRecord);
-  for (bool optional : {true, false}) {
-    std::vector<uint8_t> bytes(good.begin(), good.begin() + static_cast<long>(table_end));
-    bytes.resize(table_end + sizeof(format::SectionRecord));
-    bytes.insert(bytes.end(), good.begin() + static_cast<long>(table_end),
-                 good.end());  // the table end was 64-byte aligned: still is
-    bytes.resize((bytes.size() + 63) / 64 * 64);
-    const size_t added = bytes.size();
-    bytes.resize(added + 10, 7);
-    format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes.data() + sizeof(format::Header));
-    for (uint32_t i = 0; i < n; i++) table[i].offset += sizeof(format::SectionRecord);
-    table[n] = {};
-    table[n].type = 99;
-    table[n].flags = optional ? format::kSectionOptional : 0;
-    table[n].offset = added;
-    table[n].bytes = 10;
-    reinterpret_cast<format::Header*>(bytes.data())->n_sections = n + 1;
-    reinterpret_cast<format::Header*>(bytes.data())->file_bytes = bytes.size();
-    digest_again(bytes.data());
-    AlignedBytes aligned(bytes);
-    const Status status = read(&aligned);
-    CHECK_MESSAGE(optional ? status.ok() : status.code == EDGECL_E_BUNDLE_VERSION, "%s", sentence(status).c_str());
-  }
+  for (const uint32_t type : {99u, 14u, 15u, 16u})
+    for (bool optional : {true, false}) {
+      std::vector<uint8_t> bytes(good.begin(), good.begin() + static_cast<long>(table_end));
+      bytes.resize(table_end + sizeof(format::SectionRecord));
+      bytes.insert(bytes.end(), good.begin() + static_cast<long>(table_end),
+                   good.end());  // the table end was 64-byte aligned: still is
+      bytes.resize((bytes.size() + 63) / 64 * 64);
+      const size_t added = bytes.size();
+      bytes.resize(added + 10, 7);
+      format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes.data() + sizeof(format::Header));
+      for (uint32_t i = 0; i < n; i++) table[i].offset += sizeof(format::SectionRecord);
+      table[n] = {};
+      table[n].type = type;
+      table[n].flags = optional ? format::kSectionOptional : 0;
+      table[n].offset = added;
+      table[n].bytes = 10;
+      reinterpret_cast<format::Header*>(bytes.data())->n_sections = n + 1;
+      reinterpret_cast<format::Header*>(bytes.data())->file_bytes = bytes.size();
+      digest_again(bytes.data());
+      AlignedBytes aligned(bytes);
+      const Status status = read(&aligned);
+      CHECK_MESSAGE(optional ? status.ok() : status.code == EDGECL_E_BUNDLE_VERSION, "%s", sentence(status).c_str());
+      if (!optional) CHECK(strstr(sentence(status).c_str(), std::to_string(type).c_str()) != nullptr);
+      bytes.back() ^= 1;  // its digest is checked all the same
+      AlignedBytes damaged(bytes);
+      CHECK(read(&damaged).code != EDGECL_OK);
+    }
 }
 
 TEST(a_large_bundle_opens_fast) {

@@ -99,7 +99,8 @@ inline std::vector<uint8_t> encode(const BundleSource& source) {
 // One model of a source; closes it at the end.
 class Model {
  public:
-  explicit Model(const BundleSource& source) : bytes_(encode(source)) {
+  explicit Model(const BundleSource& source) : Model(encode(source)) {}
+  explicit Model(const std::vector<uint8_t>& bundle) : bytes_(bundle) {
     edgecl_error err = {};
     err.struct_size = sizeof err;
     const edgecl_status status = edgecl_model_open_memory(bytes_.data(), bytes_.size(), nullptr, &model, &err);

@@ -208,6 +208,21 @@ TEST(states_of_other_bundles_and_shapes_do_not_match) {
   CHECK(import(&target, state) == EDGECL_OK && target.digest() == session.digest());
 }
 
+// A signature changes neither the name of a bundle nor the states that belong to it.
+TEST(a_state_moves_between_a_bundle_and_its_signed_copy) {
+  const std::vector<uint8_t> bare = encode(image_net());
+  uint8_t signature[64] = {1, 2, 3};
+  std::string error;
+  const Model model(bare), signed_model(edgecl::attach_signature(bare, signature, nullptr, &error));
+  CHECK(memcmp(model.info.digest, signed_model.info.digest, 32) == 0);
+  CHECK(model.info.is_signed == 0 && signed_model.info.is_signed == 1);
+  Session session(model, config_of(model)), copy(signed_model, config_of(signed_model));
+  Stream stream(model.info, 3);
+  learn(&session, &stream, 3);
+  CHECK(import(&copy, session.state()) == EDGECL_OK && copy.digest() == session.digest());
+  CHECK(import(&session, copy.state()) == EDGECL_OK);
+}
+
 TEST(a_newer_format_is_named) {
   const Model model(mlp());
   Session session(model, config_of(model));

@@ -102,6 +102,7 @@ def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bo
                     ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in recipe.items()),
                 ),
                 ("parity", parity),
+                *([("notes", d["notes"])] if d["notes"] else []),
                 (
                     "session",
                     f"{output.size(d['memory']['arena_bytes'])}; only predicting "

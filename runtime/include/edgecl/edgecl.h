@@ -134,7 +134,7 @@ typedef struct edgecl_model_info {
   const char* name;
   const char* producer;
   uint64_t bundle_bytes;
-  uint8_t digest[32];   /* SHA-256 of the bundle's header and section table: names the bundle */
+  uint8_t digest[32];   /* of the bundle's content: names it; a signature does not change it */
   uint32_t input_dtype; /* EDGECL_F32 or EDGECL_U8 */
   uint32_t input_rank;  /* 1..3, dims of one sample */
   uint32_t input_dims[4];
@@ -151,6 +151,7 @@ typedef struct edgecl_model_info {
   float parity_max_abs, parity_mean_abs, parity_reference_abs; /* against the source model, at export */
   const char* parity_source;
   uint32_t is_signed;
+  const char* notes; /* free text that the bundle carries; empty without */
 } edgecl_model_info;
 
 typedef struct edgecl_layer_info { /* one parameter tensor */
@@ -168,8 +169,8 @@ typedef struct edgecl_layer_info { /* one parameter tensor */
  * Errors: E_BUNDLE_CORRUPT (not a bundle), E_BUNDLE_VERSION. `err` optional. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes,
                                                               edgecl_model_info* info, edgecl_error* err);
-/* Checks structure, every digest and every index; with a key also the Ed25519 signature (version 1 of the format
- * reserves room for one: a key then gives E_BUNDLE_SIGNATURE). O(n_bytes), allocates nothing that a field of the file
+/* Checks structure, every digest and every index; with a key also the Ed25519 signature (this version
+ * does not verify one: a key then gives E_BUNDLE_SIGNATURE). O(n_bytes), allocates nothing that a field of the file
  * sized. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes,
                                                                 const uint8_t public_key[32], edgecl_error* err);

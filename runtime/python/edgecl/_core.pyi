@@ -37,14 +37,23 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
                    "inv_std": array[C]},
       "recipe":   {"method": "finetune" | "er" | "derpp" | "er_ace", "learning_rate", "momentum", "weight_decay",
                    "batch_size", "replay_batch", "replay_capacity", "alpha", "beta", "class_mask", "augment_crop",
-                   "augment_flip", "trainable": "all" | "tail" | "head"},
+                   "augment_flip", "trainable": "all" | "tail" | "head", "rate_schedule": "constant" | "linear" |
+                   "cosine", "rate_floor", "removal_share", "removal_stages": [epoch from 1], "removal_score":
+                   "misclassified" | "forgetting", "rehearse_steps", "rehearse_interval", "preset": str},
       "classes":  [(label, name)], "class_capacity": int,
       "logits_tensor": int, "embedding_tensor": int | None, "head_weight": param | None, "head_bias": param | None,
       "parity":   {"n_rows": int, "max_abs": float, "mean_abs": float, "reference_abs": float, "source": str} | None,
+      # optional
+      "taps":     [{"tensor": int, "pooled": bool}],
+      "notes":    str (at most 65535 bytes of UTF-8),
     }
-    Tensor 0 is the input. Weights as in bundle_format.h (dense linear [I][O]; sparse linear positions over [O][I]).
+    Tensor 0 is the input. Weights as in plan_records.h (dense linear [I][O]; sparse linear positions over [O][I]).
     Raises ValueError on a malformed plan (a key, an index, a shape), naming it.
     """
+
+def attach_signature(bundle: bytes, signature: bytes, key_hint: bytes = b"") -> bytes:
+    """The bundle with a signature (64 bytes) over its content digest, which stays what it is, as do states made from
+    it. key_hint: 16 bytes that say which key."""
 
 def verify_bundle(data: bytes | NDArray[np.uint8], public_key: bytes | None = None) -> None: ...
 
