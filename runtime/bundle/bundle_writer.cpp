@@ -226,9 +226,8 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
 
 std::vector<uint8_t> attach_signature(const std::vector<uint8_t>& bundle, const uint8_t signature[64],
                                       const uint8_t* key_hint, std::string* error) {
-  const Status status = read_back(bundle);
-  *error = status.message;
-  if (!status.ok()) return {};
+  *error = read_back(bundle);
+  if (!error->empty()) return {};
   format::SignatureRecord record = {};
   record.algorithm = format::kSignatureEd25519;
   memcpy(record.signature, signature, sizeof record.signature);

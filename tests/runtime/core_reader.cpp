@@ -229,7 +229,7 @@ TEST(sentences_name_section_and_field) {
     reinterpret_cast<format::Header*>(newer.data())->version = version;
     const Status status = read(&newer);
     CHECK(status.code == EDGECL_E_BUNDLE_VERSION);
-    CHECK(strstr(status.message, version == 1 ? "export the model again" : "newer library") != nullptr);
+    CHECK(strstr(sentence(status).c_str(), version == 1 ? "export the model again" : "newer library") != nullptr);
   }
   Plan plan;
   CHECK(read_bundle(newer.data() + 1, newer.size() - 1, &plan).code == EDGECL_E_ARGUMENT);
@@ -330,7 +330,7 @@ TEST(notes_and_taps) {
   AlignedBytes bytes(written(net));
   Plan plan;
   const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
-  CHECK_MESSAGE(status.ok(), "%s", status.message);
+  CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
   CHECK(net.notes == plan.notes && plan.taps.n == 2);
   CHECK(plan.taps[0].tensor == 0 && plan.taps[0].flags == 0 && plan.taps[1].tensor == 3 && plan.taps[1].flags == 1);
   auto tap = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::TapRecord*>(at) + i; };
@@ -373,7 +373,7 @@ TEST(a_signature_leaves_the_digest_alone) {
   Plan a, b;
   CHECK(read_bundle(before.data(), before.size(), &a).ok());
   const Status status = read_bundle(after.data(), after.size(), &b);
-  CHECK_MESSAGE(status.ok(), "%s", status.message);
+  CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
   CHECK(a.signature == nullptr && b.signature != nullptr && strcmp(b.notes, "signed") == 0);
   CHECK(memcmp(b.signature->signature, signature, 64) == 0 && memcmp(b.signature->key_hint, hint, 16) == 0);
   CHECK(memcmp(a.digest, b.digest, 32) == 0);
@@ -402,8 +402,10 @@ TEST(a_signature_leaves_the_digest_alone) {
     digest_again(bytes.data());
     return read(&bytes);
   };
-  CHECK(strstr(signature_of([](format::SignatureRecord* r) { r->algorithm = 2; }).message, "SIGNATURE") != nullptr);
-  CHECK(strstr(signature_of([](format::SignatureRecord* r) { r->reserved[0] = 2; }).message, "reserved") != nullptr);
+  CHECK(strstr(sentence(signature_of([](format::SignatureRecord* r) { r->algorithm = 2; })).c_str(), "SIGNATURE") !=
+        nullptr);
+  CHECK(strstr(sentence(signature_of([](format::SignatureRecord* r) { r->reserved[0] = 2; })).c_str(), "reserved") !=
+        nullptr);
   std::vector<uint8_t> broken = bare;
   broken.back() ^= 1;
   CHECK(attach_signature(broken, signature, nullptr, &error).empty() && !error.empty());
