@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op
 from edgecl.methods import replay_draws
+from edgecl.parts import missing_part
 
 if TYPE_CHECKING:
     from edgecl.export.options import ExportOptions
@@ -106,7 +107,10 @@ def _predicted(graph: Graph, op: Op, density: float, rows: int, device: Any) -> 
 
 
 def _measured(graph: Graph, op: Op, density: float, rows: int) -> LayerTimes:
-    from edgecl._kernels import TimedLayer
+    try:
+        from edgecl_kernels import TimedLayer
+    except ModuleNotFoundError as error:
+        raise ExportError(f"{missing_part(error.name) or error}; or choose layers as predicted", -5) from error
 
     def layer(share: float | None) -> Any:
         if op.kind == "linear":

@@ -48,9 +48,10 @@ build() {
   nice -n 5 cmake --build --preset "$preset" -j "$JOBS"
 }
 
-# install_package: builds the wheel (again only what changed) and installs it into the virtual environment.
+# install_package: builds the wheel (again only what changed), with the kernels' module, and installs it into the virtual
+# environment.
 install_package() {
   nice -n 5 env CMAKE_BUILD_PARALLEL_LEVEL="$JOBS" "$PYTHON" -m pip install --quiet --no-deps --no-build-isolation \
-    --force-reinstall -C build-dir=build/wheel "$@" "$ROOT"
+    --force-reinstall -C build-dir=build/wheel -C cmake.define.EDGECL_BUILD_KERNELS_MODULE=ON "$@" "$ROOT"
 }
 mkdir -p "$ROOT/build"

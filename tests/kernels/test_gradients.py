@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="PyTorch is the oracle of these tests")
-kernels = pytest.importorskip("edgecl._kernels", reason="edgecl is not built here (pip install .)")
+kernels = pytest.importorskip("edgecl_kernels", reason="edgecl_kernels is not built here (tools/setup)")
 F = torch.nn.functional
 
 Floats = NDArray[np.float32]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from edgecl import errors
 from edgecl.labels import class_name, label_array, label_from_name, label_list
-from edgecl.testing import check_learner
+from edgecl.evaluate.testing import check_learner
 
 BUNDLES: dict[str, dict[str, Any]] = {
     "dense": {},

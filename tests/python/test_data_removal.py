@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from edgecl import errors
 from edgecl.data_removal import RemovalSchedule, TaskRows
-from edgecl.experiment import run_stream, task_order
-from edgecl.stream_types import InputSpec, Stream, Task
+from edgecl.evaluate.experiment import run_stream, task_order
+from edgecl.evaluate.stream_types import InputSpec, Stream, Task
 
 N, BATCH = 64, 4
 

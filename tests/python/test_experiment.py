@@ -1,6 +1,6 @@
 # Running streams: order, batches, evaluation, the document of results.
 # Never here: data sets by name, the command line.
-"""Tests of edgecl.experiment."""
+"""Tests of edgecl.evaluate.experiment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import edgecl
 import numpy as np
 import pytest
-from edgecl import errors, methods, metrics
-from edgecl.experiment import evaluate, run_stream, task_order
+from edgecl import errors, methods
+from edgecl.evaluate import metrics
+from edgecl.evaluate.experiment import evaluate, run_stream, task_order
 from edgecl.rate_schedule import RateSchedule
-from edgecl.stream_types import InputSpec, Stream, Task
+from edgecl.evaluate.stream_types import InputSpec, Stream, Task
 
 
 def _stream(n_classes: int = 4, per_task: int = 2, rows: int = 43, names: tuple[str, ...] | None = None) -> Stream:

@@ -11,8 +11,8 @@ ROOMS = ["export", "devices", "tools"]  # they are edgecl.* only
 HEAVY = ["torch", "onnx", "typer", "rich", "matplotlib", "sklearn", "numba", "PIL", "pandas", "scipy"]
 
 
-def _loaded(code: str) -> list[str]:
-    check = f"{code}\nimport sys\nprint([m for m in {[*HEAVY, *ROOMS]!r} if m in sys.modules])"
+def _loaded(code: str, *parts: str) -> list[str]:
+    check = f"{code}\nimport sys\nprint([m for m in {[*HEAVY, *ROOMS, *parts]!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     return [name.strip("' ") for name in done.stdout.strip().strip("[]").split(",") if name.strip()]
 
@@ -22,8 +22,14 @@ def test_import_edgecl() -> None:
 
 
 def test_device_side_modules() -> None:
-    code = "import edgecl, edgecl.streams, edgecl.experiment, edgecl.metrics, edgecl.testing, edgecl.state_file"
-    assert _loaded(code) == []
+    code = "import edgecl, edgecl.state_file, edgecl.npz, edgecl.data_removal, edgecl.devices"
+    assert _loaded(code, "edgecl.evaluate", "edgecl.export", "edgecl.cli") == []
+
+
+def test_evaluate_loads_what_it_needs_later() -> None:
+    assert _loaded("import edgecl; edgecl.evaluate", "edgecl.evaluate.streams") == []
+    code = "from edgecl.evaluate import experiment, metrics, streams, testing; streams.stream_names()"
+    assert _loaded(code, "edgecl.export", "edgecl.cli") == []
 
 
 def test_export_package_is_lazy() -> None:
@@ -38,6 +44,6 @@ def test_command_line_loads_no_framework() -> None:
 def test_names() -> None:
     code = (
         "import edgecl; assert set(edgecl.__all__) <= set(dir(edgecl)); "
-        "edgecl.__version__; edgecl.build_info(); edgecl.streams.stream_names()"
+        "edgecl.__version__; edgecl.build_info(); edgecl.devices"
     )
     assert _loaded(code) == []

@@ -1,12 +1,13 @@
 # The figures of continual learning against values worked out by hand.
 # Never here: learners.
-"""Tests of edgecl.metrics."""
+"""Tests of edgecl.evaluate.metrics."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgecl import errors, metrics
+from edgecl import errors
+from edgecl.evaluate import metrics
 
 R = [[0.9, 0.0, 0.0], [0.95, 0.8, 0.0], [0.5, 0.6, 0.7]]
 

@@ -134,7 +134,7 @@ def test_linear_against_torch(case: tuple[int, int, int], density: float) -> Non
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("case", CONVOLUTIONS)
 def test_convolution_same_bits_as_kernels(case: Any, density: float) -> None:
-    kernels = pytest.importorskip("edgecl._kernels", reason="the test binding edgecl._kernels is not built")
+    kernels = pytest.importorskip("edgecl_kernels", reason="edgecl_kernels is not built here (tools/setup)")
     c = _conv_case(case, density)
     pattern, windows, mask = c["pattern"], c["window"], c["mask"]
     value = kn.values_of(pattern, c["weight"])
@@ -157,7 +157,7 @@ def test_convolution_same_bits_as_kernels(case: Any, density: float) -> None:
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("case", LINEAR)
 def test_linear_same_bits_as_kernels(case: tuple[int, int, int], density: float) -> None:
-    kernels = pytest.importorskip("edgecl._kernels", reason="the test binding edgecl._kernels is not built")
+    kernels = pytest.importorskip("edgecl_kernels", reason="edgecl_kernels is not built here (tools/setup)")
     c = _linear_case(case, density)
     pattern, mask = c["pattern"], c["mask"]
     value = kn.values_of(pattern, c["weight"])

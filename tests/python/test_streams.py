@@ -1,6 +1,6 @@
 # Streams from real data, from the user's arrays, and what is said when data are missing or damaged.
 # Never here: learning.
-"""Tests of edgecl.streams."""
+"""Tests of edgecl.evaluate.streams."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edgecl import errors
-from edgecl.audio import log_mel
-from edgecl.data_files import data_file, data_folder
-from edgecl.streams import Stream, load_stream, stream_from_npz, stream_names
+from edgecl.evaluate.audio import log_mel
+from edgecl.evaluate.data_files import data_file, data_folder
+from edgecl.evaluate.streams import Stream, load_stream, stream_from_npz, stream_names
 
 FILES = {
     "split-fashion-mnist": "fashion-mnist-train-images-idx3-ubyte.gz",

@@ -8,7 +8,7 @@ Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning
 were), `default` (this project's recipe: a learning rate that falls through each task and is warm again in the next,
 kept weights of the MLP rescaled), `control` (small dense nets of about the same training FLOPs, same recipe), `rules`
 (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods` (other baselines).
-Every row is one `edgecl.experiment.run_stream` a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
+Every row is one `edgecl.evaluate.experiment.run_stream` a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
 CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine as it was: compare them within a
 table. Rows of an earlier run stay in the JSON file until they are run again. Needs the data folder (EDGECL_DATA). Never
 here: step-by-step comparison (parity_trajectory.py).
@@ -153,8 +153,9 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
     """One stream from a fresh model; returns the result document of `edgecl learn`."""
     import edgecl.export as export
     import torch
-    from edgecl import Classifier, experiment, methods, streams
+    from edgecl import Classifier, methods
     from edgecl.cli import models
+    from edgecl.evaluate import experiment, streams
 
     setting = STREAMS[what]
     stream = streams.load_stream(setting["stream"])

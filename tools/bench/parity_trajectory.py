@@ -60,7 +60,7 @@ class Case:
 
 def samples(model: str, n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int32], str]:
     """n raw images and labels, class by class as a stream of two-class tasks would bring them."""
-    from edgecl import streams
+    from edgecl.evaluate import streams
 
     try:
         stream = streams.load_stream(STREAMS[model])

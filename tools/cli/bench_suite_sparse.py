@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from edgecl.cli.bench_suite import Figure, Peer, Settings, make_rows
 from edgecl.cli.bench_turns import Team, Timing, Worker, take_turns, team
 from edgecl.cli.failure import UsageError
 from edgecl.cli.output import ProgressCallback
+from edgecl.errors import UnsupportedError
+from edgecl.parts import missing_part
 
 SPARSITIES = (0.8, 0.9, 0.95)
 BATCHES = ("32",)
@@ -34,6 +37,8 @@ def rows(
     settings: Settings, peak: float | None, update: ProgressCallback, versions: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """All rows, measured as they are asked for; `versions` receives those of the kernels and peers."""
+    if importlib.util.find_spec("edgecl_kernels") is None:
+        raise UnsupportedError(missing_part("edgecl_kernels") or "")
     layers = [parse_layer(name) for name in settings.layers or NAMES]
     batches = [_batch(text) for text in settings.batches or BATCHES]
     sparsities = [s for s in settings.sparsities or SPARSITIES if s > 0]  # the dense kernels take part in every row

@@ -13,7 +13,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from edgecl.errors import ArgumentError, Error
+from edgecl.errors import ArgumentError, Error, UnsupportedError
+from edgecl.parts import missing_part
 
 DONE, NO, USAGE, INPUT, DEVICE, INTERNAL = 0, 1, 2, 3, 4, 70
 INTERRUPTED = 130
@@ -70,6 +71,8 @@ def exit_code(error: BaseException) -> int:
 
 def report(error: BaseException, as_json: bool) -> int:
     """Prints the error (stderr; with --json also one document on stdout) and returns the exit code."""
+    if isinstance(error, ModuleNotFoundError) and (sentence := missing_part(error.name)):
+        error = UnsupportedError(sentence)
     code = exit_code(error)
     if os.environ.get("EDGECL_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)

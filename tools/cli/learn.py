@@ -1,11 +1,11 @@
 # `edgecl learn`: a bundle learns a stream, and what it cost is told.
-# Never here: the loop itself (edgecl.experiment), data sets (edgecl.streams).
+# Never here: the loop itself (edgecl.evaluate.experiment), data sets (edgecl.evaluate.streams).
 """The command `learn`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -14,12 +14,14 @@ from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.cli.models import BUILT_IN
 from edgecl.methods import method_settings
-from edgecl.stream_types import Stream
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from edgecl.evaluate.stream_types import Stream
 
 
 def _stream(name: str | None, data: Path | None, classes_per_task: int | None) -> Stream:
-    from edgecl.streams import load_stream, stream_from_npz, stream_names
+    from edgecl.evaluate.streams import load_stream, stream_from_npz, stream_names
 
     if (name is None) == (data is None):
         raise failure.UsageError(
@@ -180,7 +182,7 @@ def learn(
     "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config", "bundle", "bundle_sha256", ...};
     shares are 0..1.
     """
-    from edgecl.experiment import run_stream
+    from edgecl.evaluate.experiment import run_stream
     from edgecl.rate_schedule import RateSchedule
 
     if method is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -15,9 +15,11 @@ from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.cli.output import ProgressCallback
 from edgecl.errors import UnsupportedError
-from edgecl.stream_types import Stream
 from numpy.typing import NDArray
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from edgecl.evaluate.stream_types import Stream
 
 _KNOWN = 5  # classes 0-4 are trained on the host
 _EPOCHS_HOST = 12
@@ -245,7 +247,7 @@ def quickstart(
     "learn_step_rows"}, "arena_bytes", "bundle_bytes", "train_macs", "train_macs_dense", "parity_max_abs", "plot",
     "bundle", "state", "seconds"}
     """
-    from edgecl.streams import load_stream
+    from edgecl.evaluate.streams import load_stream
 
     begin = time.perf_counter()
     stream = load_stream("digits")

@@ -14,6 +14,7 @@ from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.errors import DataError
 from edgecl.files import write_file_atomic
+from edgecl.npz import read_npz
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -26,8 +27,6 @@ def load_samples(path: Path) -> NDArray[Any]:
     Raises:
         DataError: missing, damaged, or no such array.
     """
-    from edgecl.data_files import read_npz
-
     if path.suffix == ".npz":
         arrays = read_npz(path, ())
         for name in ("x", "x_test"):

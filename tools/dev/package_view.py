@@ -22,9 +22,12 @@ def make_view(folder: Path) -> None:
     table: dict[str, str] = settings["tool"]["scikit-build"]["wheel"]["packages"]
     table["edgecl/kernels_numba"] = "kernels/numba"  # installed by CMake
     package = folder / "edgecl"
+    stub = folder / "edgecl_kernels.pyi"
+    stub.unlink(missing_ok=True)
     package.mkdir(parents=True, exist_ok=True)
     for old in package.iterdir():
         old.unlink()
+    stub.symlink_to(ROOT / "tools/kernels_module/edgecl_kernels.pyi")
     for name, source in table.items():
         room = ROOT / source
         if not room.is_dir():

@@ -7,8 +7,8 @@
     learner.partial_fit(x, y)
     learner.predict(x)
 
-Importing edgecl loads numpy and the extension module only; `edgecl.export` (PyTorch, ONNX) is loaded when it is first
-used.
+Importing edgecl loads numpy and the extension module only. `edgecl.export` (PyTorch, ONNX), `edgecl.evaluate` (streams,
+experiments) and `edgecl.devices` are loaded when they are first used; a device's installation lacks the first two.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ from edgecl._core import DataRemoval, build_info, version
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.classifier import Classifier
 from edgecl.errors import Error
+from edgecl.parts import missing_part
 
 __version__: str = version()
 
 __all__ = ["Bundle", "Classifier", "DataRemoval", "Error", "__version__", "build_info", "errors", "open_bundle"]
 
-_LAZY = ("devices", "experiment", "export", "metrics", "streams", "testing")
+_LAZY = ("devices", "evaluate", "export")
 
 
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
-        return importlib.import_module(f"edgecl.{name}")
+        try:
+            return importlib.import_module(f"edgecl.{name}")
+        except ModuleNotFoundError as error:
+            raise AttributeError(missing_part(error.name) or str(error)) from error
     raise AttributeError(f"module 'edgecl' has no attribute '{name}'")
 
 

@@ -13,7 +13,7 @@ PASSES = {"forward": "forward", "dX": "backward_data", "dW": "backward_weight"}
 
 def prepare(config: dict[str, Any]) -> dict[str, Any]:
     """Cases "SPARSITY PASS", with sparsity 0 for the dense kernels, and their multiply-adds."""
-    from edgecl._kernels import TimedLayer, default_level
+    from edgecl_kernels import TimedLayer, default_level
 
     timers: dict[str, Callable[[int], list[float]]] = {}
     macs = {}

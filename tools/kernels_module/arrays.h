@@ -1,7 +1,7 @@
-// numpy arrays to and from the kernels' memory layout, and the call of one kernel in parts; for kernels_module.cpp.
+// numpy arrays to and from the kernels' memory layout, and the call of one kernel in parts; for module.cpp.
 // Never here: functions of single kernels.
-#ifndef EDGECL_RUNTIME_PYTHON_KERNELS_ARRAYS_H_
-#define EDGECL_RUNTIME_PYTHON_KERNELS_ARRAYS_H_
+#ifndef EDGECL_TOOLS_KERNELS_MODULE_ARRAYS_H_
+#define EDGECL_TOOLS_KERNELS_MODULE_ARRAYS_H_
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -250,4 +250,4 @@ inline int64_t output_width(const Tensor& x, const ConvShape& s) {
 
 }  // namespace edgecl::binding
 
-#endif  // EDGECL_RUNTIME_PYTHON_KERNELS_ARRAYS_H_
+#endif  // EDGECL_TOOLS_KERNELS_MODULE_ARRAYS_H_

@@ -1,12 +1,12 @@
-// edgecl._kernels.TimedLayer: the passes of one layer on prepared memory, timed without a copy from or to Python.
+// edgecl_kernels.TimedLayer: the passes of one layer on prepared memory, timed without a copy from or to Python.
 // Never here: what is compared with what (edgecl.cli.bench_suite_sparse), results of kernels.
-#include "runtime/python/kernels_timing.h"
+#include "tools/kernels_module/timing.h"
 
 #include <chrono>
 #include <cmath>
 #include <random>
 
-#include "runtime/python/kernels_operands.h"
+#include "tools/kernels_module/operands.h"
 #include "runtime/python/thread_pool.h"
 
 namespace edgecl::binding {

@@ -10,12 +10,12 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import DataError, UnsupportedError
+from edgecl.npz import damaged
 
 ENVIRONMENT = "EDGECL_DATA"
 _DEFAULT = Path("..") / "shared" / "data"
@@ -29,7 +29,7 @@ def data_folder() -> Path:
         DataError: there is none.
     """
     given = os.environ.get(ENVIRONMENT)
-    repository = Path(__file__).resolve().parents[min(3, len(Path(__file__).resolve().parents) - 1)]
+    repository = Path(__file__).resolve().parents[2]
     candidates = [Path(given)] if given else [Path.cwd() / _DEFAULT, repository / _DEFAULT]
     for folder in candidates:
         if folder.is_dir():
@@ -64,7 +64,7 @@ def read_idx(prefix: str, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int6
             with gzip.open(path) as stream:
                 arrays.append(np.frombuffer(stream.read(), np.uint8, offset=offset))
         except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
     images, labels = arrays
     if images.size != labels.size * 784 or labels.size == 0:
         raise DataError(
@@ -99,33 +99,5 @@ def read_cifar10() -> tuple[dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]
                     images[k * 1000 : (k + 1) * 1000] = cells.reshape(1000, 3, 32, 32)
                 parts[part] = (images, labels)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     return parts, names
-
-
-def read_npz(path: str | os.PathLike[str], required: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """All arrays of an .npz file; no pickled objects are read.
-
-    Raises:
-        DataError: missing, damaged, or without one of the required arrays.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise DataError(f"expected an .npz file at '{os.fspath(path)}'; found none; check the path") from error
-    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from error
-    missing = [name for name in required if name not in arrays]
-    if missing:
-        raise DataError(
-            f"expected the arrays {', '.join(required)} in '{os.fspath(path)}'; found "
-            f"{', '.join(sorted(arrays)) or 'none'}; "
-            f"add {', '.join(missing)}"
-        )
-    return arrays
-
-
-def _damaged(path: str | os.PathLike[str], error: Exception) -> DataError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"expected a readable data file at '{os.fspath(path)}'; found: {reason}; replace the file")

@@ -1,12 +1,12 @@
 // Operands of kernels that are more than one array: sparse weights, broadcast operands, statistics of groups; for
-// kernels_module.cpp.
+// module.cpp.
 // Never here: functions of single kernels.
-#ifndef EDGECL_RUNTIME_PYTHON_KERNELS_OPERANDS_H_
-#define EDGECL_RUNTIME_PYTHON_KERNELS_OPERANDS_H_
+#ifndef EDGECL_TOOLS_KERNELS_MODULE_OPERANDS_H_
+#define EDGECL_TOOLS_KERNELS_MODULE_OPERANDS_H_
 
 #include <algorithm>
 
-#include "runtime/python/kernels_arrays.h"
+#include "tools/kernels_module/arrays.h"
 
 namespace edgecl::binding {
 
@@ -104,4 +104,4 @@ inline float* statistics_memory(Memory& m, const FloatArray& a, const char* name
 
 }  // namespace edgecl::binding
 
-#endif  // EDGECL_RUNTIME_PYTHON_KERNELS_OPERANDS_H_
+#endif  // EDGECL_TOOLS_KERNELS_MODULE_OPERANDS_H_

@@ -1,9 +1,9 @@
-// The functions of edgecl._kernels for layers with weights: dense and sparse convolutions and linear layers.
-// Never here: other kernels, and their registration (kernels_module.cpp).
-#ifndef EDGECL_RUNTIME_PYTHON_KERNELS_WEIGHTS_H_
-#define EDGECL_RUNTIME_PYTHON_KERNELS_WEIGHTS_H_
+// The functions of edgecl_kernels for layers with weights: dense and sparse convolutions and linear layers.
+// Never here: other kernels, and their registration (module.cpp).
+#ifndef EDGECL_TOOLS_KERNELS_MODULE_WEIGHTS_H_
+#define EDGECL_TOOLS_KERNELS_MODULE_WEIGHTS_H_
 
-#include "runtime/python/kernels_operands.h"
+#include "tools/kernels_module/operands.h"
 
 namespace edgecl::binding {
 
@@ -213,4 +213,4 @@ inline std::pair<FloatArray, FloatArray> sparse_linear_backward_weight(const Flo
 
 }  // namespace edgecl::binding
 
-#endif  // EDGECL_RUNTIME_PYTHON_KERNELS_WEIGHTS_H_
+#endif  // EDGECL_TOOLS_KERNELS_MODULE_WEIGHTS_H_

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.data_files import data_file, read_cifar10, read_idx, read_npz
+from edgecl.evaluate.data_files import data_file, read_cifar10, read_idx
 from edgecl.errors import ArgumentError, DataError, UnsupportedError
-from edgecl.stream_types import InputSpec, Stream, Task
+from edgecl.npz import read_npz
+from edgecl.evaluate.stream_types import InputSpec, Stream, Task
 
 __all__ = ["InputSpec", "Stream", "Task", "load_stream", "stream_from_npz", "stream_names"]
 
@@ -174,7 +175,7 @@ def _load_har_phone_watch() -> Stream:
 
 
 def _load_fsdd_speakers() -> Stream:
-    from edgecl.audio import log_mel
+    from edgecl.evaluate.audio import log_mel
 
     arrays = read_npz(data_file("fsdd.npz"), ("audio", "offsets", "label", "speaker", "speakers", "index"))
     audio, offsets = arrays["audio"], arrays["offsets"]

@@ -1,9 +1,9 @@
-// edgecl._kernels: every kernel as a function of numpy arrays, at a chosen level and number of parts; for tests and
+// edgecl_kernels: every kernel as a function of numpy arrays, at a chosen level and number of parts; for tests and
 // researchers.
 // Never here: sessions, bundles, state (edgecl._core), and arithmetic of its own.
-#include "runtime/python/kernels_operands.h"
-#include "runtime/python/kernels_timing.h"
-#include "runtime/python/kernels_weights.h"
+#include "tools/kernels_module/operands.h"
+#include "tools/kernels_module/timing.h"
+#include "tools/kernels_module/weights.h"
 
 namespace edgecl::binding {
 namespace {
@@ -444,10 +444,10 @@ std::vector<std::string> levels() {
 }  // namespace
 }  // namespace edgecl::binding
 
-PYBIND11_MODULE(_kernels, m) {
+PYBIND11_MODULE(edgecl_kernels, m) {
   using namespace edgecl::binding;
   using namespace py::literals;
-  m.doc() = "Every kernel of edgecl as a function of numpy arrays; signatures and shapes stand in _kernels.pyi.";
+  m.doc() = "Every kernel of edgecl as a function of numpy arrays; signatures and shapes stand in edgecl_kernels.pyi.";
   m.def("levels", &levels);
   m.def("default_level", [] { return std::string(edgecl::kernel_table(nullptr)->level); });
   m.def("all_finite", [](const FloatArray& x) { return edgecl::all_finite(x.data(), x.size()); }, "x"_a);
