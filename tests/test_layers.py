@@ -41,7 +41,14 @@ def test_every_arrow_points_the_right_way(checker: ModuleType) -> None:
         ("runtime/python/edgecl/a.py", "import torch\n"),
         ("runtime/python/edgecl/a.py", "from edgecl.export import x\n"),
         ("runtime/python/edgecl/a.py", "from . import x\n"),
+        ("runtime/python/edgecl/a.py", "from edgecl.evaluate import x\n"),
+        ("runtime/python/edgecl/a.py", "import edgecl_kernels\n"),
+        ("runtime/python/a.cpp", '#include "tools/kernels_module/b.h"\n'),
+        ("tools/kernels_module/a.cpp", '#include "runtime/core/b.h"\n'),
         ("devices/a.py", "from edgecl import cli\n"),
+        ("tools/evaluate/a.py", "import torch\n"),
+        ("tools/evaluate/a.py", "from edgecl.export import x\n"),
+        ("tools/cli/a.py", "from edgecl.evaluate import x\n"),
         ("export/__init__.py", "import torch.nn\n"),
         ("export/a.py", "import tests.b\n"),
         ("tools/cli/a.py", "def f():\n    import tools.dev\n"),
@@ -50,7 +57,7 @@ def test_every_arrow_points_the_right_way(checker: ModuleType) -> None:
 def test_a_planted_violation_is_found(
     checker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str
 ) -> None:
-    for name in ("runtime/core/b.h", "runtime/learn/b.h", "runtime/api/b.h"):
+    for name in ("runtime/core/b.h", "runtime/learn/b.h", "runtime/api/b.h", "tools/kernels_module/b.h"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +76,8 @@ def test_lazy_imports_are_allowed(checker: ModuleType, tmp_path: Path, monkeypat
 
 
 def test_importing_the_package_loads_no_framework_and_no_second_copy() -> None:
-    code = "import sys, json, edgecl, edgecl.export, edgecl.devices; print(json.dumps(sorted(sys.modules)))"
+    rooms = "edgecl, edgecl.export, edgecl.evaluate, edgecl.devices"
+    code = f"import sys, json, {rooms}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
     assert not loaded & {"torch", "onnx", "onnxscript", "sklearn", "numba", "matplotlib", "typer", "rich"}

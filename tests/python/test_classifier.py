@@ -15,8 +15,8 @@ import edgecl
 import numpy as np
 import pytest
 from edgecl import errors
-from edgecl.labels import class_name, label_array, label_from_name, label_list
 from edgecl.evaluate.testing import check_learner
+from edgecl.labels import class_name, label_array, label_from_name, label_list
 
 BUNDLES: dict[str, dict[str, Any]] = {
     "dense": {},

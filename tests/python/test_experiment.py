@@ -14,8 +14,8 @@ import pytest
 from edgecl import errors, methods
 from edgecl.evaluate import metrics
 from edgecl.evaluate.experiment import evaluate, run_stream, task_order
-from edgecl.rate_schedule import RateSchedule
 from edgecl.evaluate.stream_types import InputSpec, Stream, Task
+from edgecl.rate_schedule import RateSchedule
 
 
 def _stream(n_classes: int = 4, per_task: int = 2, rows: int = 43, names: tuple[str, ...] | None = None) -> Stream:

@@ -8,7 +8,7 @@ Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning
 were), `default` (this project's recipe: a learning rate that falls through each task and is warm again in the next,
 kept weights of the MLP rescaled), `control` (small dense nets of about the same training FLOPs, same recipe), `rules`
 (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods` (other baselines).
-Every row is one `edgecl.evaluate.experiment.run_stream` a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
+Every row is one `run_stream` of edgecl.evaluate a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
 CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine as it was: compare them within a
 table. Rows of an earlier run stay in the JSON file until they are run again. Needs the data folder (EDGECL_DATA). Never
 here: step-by-step comparison (parity_trajectory.py).

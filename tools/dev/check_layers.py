@@ -1,5 +1,5 @@
 """Checks which file may include or import which: the arrows kernels <- core <- bundle, state <- heads <- learn
-<- api <- python, runner.
+<- api <- python, runner; evaluate, export and devices stand on the package, the command line on all of them.
 
 Never here: checks of style (ruff, clang-tidy) or of what the code does (tests).
 """
@@ -33,33 +33,42 @@ C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
     "runtime/state": (("runtime/core/", "runtime/state/"), RUNTIME_SYSTEM),
     "runtime/heads": (("kernels/kernels.h", "runtime/core/", "runtime/state/", "runtime/heads/"), RUNTIME_SYSTEM),
     "runtime/learn": (
-        ("kernels/kernels.h", "kernels/arithmetic.h", "kernels/exp_log.h", "runtime/core/", "runtime/state/")
-        + ("runtime/heads/", "runtime/learn/"),
+        (
+            *("kernels/kernels.h", "kernels/arithmetic.h", "kernels/exp_log.h", "runtime/core/", "runtime/state/"),
+            *("runtime/heads/", "runtime/learn/"),
+        ),
         RUNTIME_SYSTEM,
     ),
     "runtime/api": (
-        ("kernels/kernels.h", "runtime/core/", "runtime/bundle/", "runtime/state/", "runtime/heads/", "runtime/learn/")
-        + ("runtime/api/", "runtime/include/"),
+        (
+            *("kernels/kernels.h", "runtime/core/", "runtime/bundle/", "runtime/state/", "runtime/heads/"),
+            *("runtime/learn/", "runtime/api/", "runtime/include/"),
+        ),
         RUNTIME_SYSTEM | FILE_SYSTEM,
     ),
     "runtime/python": (
-        ("runtime/include/", "runtime/core/", "runtime/bundle/", "runtime/python/", "runtime/runner/thread_pool", "kernels/"),
+        ("runtime/include/", "runtime/core/", "runtime/bundle/", "runtime/python/"),
         ANYTHING,
     ),
     "runtime/runner": (("runtime/include/", "runtime/runner/"), ANYTHING),
     "tools": (("runtime/include/", "kernels/kernels.h", "tools/"), ANYTHING),
+    "tools/kernels_module": (("kernels/", "runtime/python/thread_pool", "tools/kernels_module/"), ANYTHING),
     "tests": (("kernels/", "runtime/", "tests/"), ANYTHING),
 }
 
 # Room -> third-party packages that its modules may import when they are loaded, and edgecl modules that they may not.
 DEVICE_PATH = {"numpy"}
+HOST = ("edgecl.export", "edgecl.evaluate", "edgecl.kernels_numba")  # what a device's installation lacks
 PY_RULES: dict[str, tuple[set[str], tuple[str, ...]]] = {
-    "runtime/python": (DEVICE_PATH, ("edgecl.export", "edgecl.cli", "edgecl.devices", "edgecl.kernels_numba")),
-    "devices": (DEVICE_PATH | {"tomli"}, ("edgecl.export", "edgecl.cli", "edgecl.kernels_numba")),
-    "export": (DEVICE_PATH | {"onnx", "torch"}, ("edgecl.cli",)),  # its __init__ loads the modules lazily
-    "export/__init__.py": (DEVICE_PATH, ("edgecl.",)),
-    "tools/cli": (DEVICE_PATH | {"typer", "rich"}, ("edgecl.export", "edgecl.kernels_numba")),
-    "kernels/numba": (DEVICE_PATH | {"numba"}, ("edgecl.export", "edgecl.cli")),
+    "runtime/python": (DEVICE_PATH, (*HOST, "edgecl.cli", "edgecl.devices")),
+    "devices": (DEVICE_PATH | {"tomli"}, (*HOST, "edgecl.cli")),
+    "export": (DEVICE_PATH | {"onnx", "torch"}, ("edgecl.cli", "edgecl.evaluate", "edgecl.kernels_numba")),
+    "export/__init__.py": (DEVICE_PATH, ("edgecl.",)),  # loads the modules lazily
+    "tools/cli": (DEVICE_PATH | {"typer", "rich"}, HOST),  # a device runs some of the commands
+    "tools/cli/start.py": (set(), ("edgecl.cli", *HOST)),
+    "tools/evaluate": (DEVICE_PATH, ("edgecl.cli", "edgecl.devices", "edgecl.export", "edgecl.kernels_numba")),
+    "tools/evaluate/__init__.py": (DEVICE_PATH, ("edgecl.",)),
+    "kernels/numba": (DEVICE_PATH | {"numba"}, ("edgecl.export", "edgecl.cli", "edgecl.evaluate")),
 }
 NEVER_IMPORTED = {"tests", "tools", "export", "devices", "runtime", "kernels"}  # our rooms are named edgecl.* only
 

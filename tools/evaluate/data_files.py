@@ -12,10 +12,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
 from edgecl.errors import DataError, UnsupportedError
 from edgecl.npz import damaged
+from numpy.typing import NDArray
 
 ENVIRONMENT = "EDGECL_DATA"
 _DEFAULT = Path("..") / "shared" / "data"

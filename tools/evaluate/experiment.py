@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from edgecl.evaluate import metrics
 from edgecl._core import version
 from edgecl.classifier import Classifier
 from edgecl.data_removal import RemovalSchedule, TaskRows
 from edgecl.errors import ArgumentError, CapacityError
-from edgecl.rate_schedule import RateSchedule
+from edgecl.evaluate import metrics
 from edgecl.evaluate.stream_types import Stream, Task
+from edgecl.rate_schedule import RateSchedule
+from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
 

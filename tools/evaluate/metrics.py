@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-
 from edgecl.errors import ShapeError
+from numpy.typing import NDArray
 
 Matrix = Sequence[Sequence[float]] | NDArray[np.floating]
 

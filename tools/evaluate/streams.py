@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from edgecl.evaluate.data_files import data_file, read_cifar10, read_idx
 from edgecl.errors import ArgumentError, DataError, UnsupportedError
-from edgecl.npz import read_npz
+from edgecl.evaluate.data_files import data_file, read_cifar10, read_idx
 from edgecl.evaluate.stream_types import InputSpec, Stream, Task
+from edgecl.npz import read_npz
+from numpy.typing import NDArray
 
 __all__ = ["InputSpec", "Stream", "Task", "load_stream", "stream_from_npz", "stream_names"]
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from edgecl import errors
 from edgecl.classifier import Classifier
+from numpy.typing import NDArray
 
 Make = Callable[[], Classifier]
 
