@@ -5,7 +5,6 @@ Never here: the matrix itself (tools/dev/same_bits.py; run it without --quick fo
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -26,7 +25,9 @@ def test_one_hash_over_every_axis(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = json.loads(out.read_text())["rows"]
+    from edgecl.cli.results import read_table
+
+    rows = read_table(out)["rows"]
     ran = [row for row in rows if "mlp" in row]
     assert {row["threads"] for row in ran} >= {1, 2, 4}
     for name in ("mlp", "conv", "resnet", "resnet sparse"):

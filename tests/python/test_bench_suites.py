@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from edgecl.cli.bench_layers import NAMES, parse_layer, write_layer_onnx
+from edgecl.cli.bench_suite import KEPT, compact
 from edgecl.cli.bench_turns import Worker, take_turns, team
 from edgecl.cli.failure import UsageError
 from edgecl.cli.main import app
+from edgecl.cli.results import read_table
 from typer.testing import CliRunner
 
 kernels = pytest.importorskip("edgecl_kernels", reason="edgecl_kernels is not built here (tools/setup)")
@@ -55,7 +57,13 @@ def _check_rows(rows: list[dict[str, Any]]) -> None:
 def test_layers_alone(tmp_path: Path) -> None:
     out = tmp_path / "kept" / "sparse.json"
     found = _document("--suite", "sparse", "--layer", "8x6x6,4-8x6x6s2,linear-16x8", "--batch", "3", "--out", out)
-    assert json.loads(out.read_text()) == found
+    kept = read_table(out)
+    assert {key: kept[key] for key in ("suite", "date", "measured_on", "rounds")} == {
+        key: found[key] for key in ("suite", "date", "measured_on", "rounds")
+    }
+    assert len(kept["rows"]) == len(found["rows"]) and kept["rows"][0]["batch"] == "3"
+    for row, whole in zip(kept["rows"], found["rows"], strict=True):
+        assert all(row[key] == pytest.approx(whole[key], rel=1e-4) for key in KEPT if key in row)
     assert found["suite"] == "sparse" and found["date"] in found["measured_on"] and len(found["load_average"]) == 2
     rows = found["rows"]
     _check_rows(rows)
@@ -87,6 +95,10 @@ def test_layers_beside_peers() -> None:
     else:
         assert all((row["peer_ms"] is None) == (row["pass"] in ("dX", "dW")) for row in by_peer["sparseprop"])
     assert {"edgecl", "torch"} <= set(found["versions"])
+    kept = compact(found)
+    assert len(kept["rows"]) == 2 * 4 and len(kept["notes"]["onnxruntime"]) == 1
+    first = next(row for row in rows if row["peer"] == "torch")
+    assert kept["rows"][0]["torch_ms"] == first["peer_ms"] and kept["rows"][0]["torch_ratio"] == first["ratio"]
 
 
 @pytest.mark.slow
@@ -109,6 +121,14 @@ def test_a_missing_interpreter_is_a_note() -> None:
     rows = _document("--suite", "steps", *arguments, "--ort-python", "/nowhere/python")["rows"]
     assert [row["peer_ms"] for row in rows] == [None] and "/nowhere/python" in rows[0]["note"]
     assert rows[0]["ratio_to_best_dense_peer"] is None
+
+
+def test_without_the_kernels_module_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = _call("--suite", "sparse", "--layer", "linear-8x8")
+    assert result.exit_code == 2 and len(result.stderr.split("error:")) == 2
+    assert "expected the module edgecl_kernels; found none" in result.stderr
+    assert "EDGECL_BUILD_KERNELS_MODULE=ON" in result.stderr
 
 
 def test_tables_say_where_and_when() -> None:

@@ -17,7 +17,6 @@ here: step-by-step comparison (parity_trajectory.py).
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import platform
 import sys
@@ -245,13 +244,14 @@ def main() -> int:
 
 
 def _write(options: argparse.Namespace, found: list[dict[str, Any]]) -> None:
+    from edgecl.cli.results import read_table, write_table
     from edgecl.devices.machine import this_machine
 
     def key(row: dict[str, Any]) -> tuple[str, str, float]:
         return row["group"], row["method"], row["density"]
 
     settings = {"what": options.what, "epochs": options.epochs}
-    earlier = json.loads(options.json.read_text()) if options.json.exists() else dict(settings, rows=[])
+    earlier = read_table(options.json) if options.json.exists() else dict(settings, rows=[])
     if {name: earlier[name] for name in settings} != settings:
         raise SystemExit(f"{options.json} holds other settings than {settings}; name another file")
     new = {key(row) for row in found}
@@ -260,7 +260,7 @@ def _write(options: argparse.Namespace, found: list[dict[str, Any]]) -> None:
         "machine": f"{platform.machine()}: {', '.join(this_machine().cpu_parts)}",
         "rows": [row for row in earlier["rows"] if key(row) not in new] + found,
     }
-    options.json.write_text(json.dumps(document, indent=1) + "\n")
+    write_table(options.json, document)
 
 
 if __name__ == "__main__":

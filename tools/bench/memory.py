@@ -76,6 +76,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (BUILD / "runtime/runner/edgecl_run").exists():
         sys.exit(f"expected edgecl_run in {BUILD}, found none; run cmake --build --preset host, or set EDGECL_BUILD")
+    from edgecl.cli.results import write_table
+
     sys.path.insert(0, str(ROOT / "tools/dev"))
     from size_report import stripped_bytes
 
@@ -102,9 +104,8 @@ def main() -> None:
         )
     print("\nstripped: " + ", ".join(f"{name} {size / 1024:.0f} KiB" for name, size in sizes.items()))
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         document = {"date": str(date.today()), "machine": platform.machine(), "stripped_bytes": sizes}
-        arguments.out.write_text(json.dumps(document | {"rows": rows}, indent=1) + "\n")
+        write_table(arguments.out, document | {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ else seeded random images of the same shapes. Never here: accuracy (parity_stati
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -197,9 +196,9 @@ def main() -> int:
         )
         rows.append(case)
     if options.json:
-        options.json.write_text(
-            json.dumps({"tolerance": TOLERANCE, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
-        )
+        from edgecl.cli.results import write_table
+
+        write_table(options.json, {"tolerance": TOLERANCE, "rows": [asdict(row) for row in rows]})
     return int(not all(row.passed for row in rows))
 
 

@@ -10,7 +10,6 @@ moment of the machine hits all of them alike. A row's figure is the median over 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from typing import Any
 
 from edgecl.cli.bench_networks import INPUT_SHAPE, TRAINED, build, multiply_adds, write_bundle, write_onnx
 from edgecl.cli.bench_turns import Timing, Worker, WorkerFailed, take_turns, team
+from edgecl.cli.results import write_table
 from rich.progress import Progress
 
 SPARSE_DENSITY = 0.1
@@ -128,6 +128,21 @@ def as_record(row: Row, peak_flops: float | None) -> dict[str, Any]:
     }
 
 
+def as_table(records: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The records as rows of the file of results: one a contender, with its ratio to the best peer or its failure."""
+    speed = ("ms", "low_ms", "high_ms", "gflops_as_if_dense", "percent_of_peak")
+    kept = (*speed, "cpu", "start_to_first_step_s", "peak_rss_mib")
+    for record in records:
+        place = {key: record[key] for key in ("network", "what", "batch")}
+        peers = [c["ms"] for label, c in record["contenders"].items() if not label.startswith("edgecl")]
+        for label, c in record["contenders"].items():
+            version = c.get("version") or c.get("level")
+            row = place | {"contender": label, "version": version, **{key: c[key] for key in kept}}
+            yield row | {"times_the_best_peer": min(peers) / c["ms"] if peers else None}
+        for label, why in record["failed"].items():
+            yield place | {"contender": label, "note": why}
+
+
 def markdown(records: list[dict[str, Any]]) -> Iterator[str]:
     """The table: ms, spread over rounds, share of peak, times faster than the best peer, CPU seconds per second.
 
@@ -185,14 +200,13 @@ def main() -> None:
     )
     print(f"FMA peak of one core {peak / 1e9:.0f} GFLOP/s" if peak else "peak not measured (no C compiler)")
     if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         document = {
             "date": str(date.today()),
             "machine": vars(machine),
             "peak_flops": peak,
             "threads": arguments.threads,
         }
-        arguments.out.write_text(json.dumps(document | {"rows": records}, indent=1) + "\n")
+        write_table(arguments.out, document | {"rows": list(as_table(records))})
 
 
 if __name__ == "__main__":

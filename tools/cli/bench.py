@@ -145,7 +145,9 @@ def bench(
     ort_python: str | None = typer.Option(
         None, "--ort-python", help="Suites: interpreter with onnxruntime-training (its own environment)."
     ),
-    out: Path | None = typer.Option(None, "--out", help="Suites: also write the JSON document to this file."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Suites: also keep the figures in this file, one line a place."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Time predict and learn on a device: measured if this machine is that device, predicted with a range if not.

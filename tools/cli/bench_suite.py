@@ -8,13 +8,13 @@ edgecl bench --suite steps --against torch,onnxruntime --threads 1,2 --ort-pytho
     --out tools/bench/results/steps.json
 
 PYTHON has onnxruntime-training, which needs an environment of its own. All contenders of a row take turns in rounds; a
-figure is that of the quietest round. With one thread it is processor time: other work on the machine makes calls wait,
-and long calls more often than short ones, which would flatter the faster side. With more threads it is wall time.
+figure is that of the quietest round, and the median of the rounds stands beside it. With one thread it is processor
+time: other work on the machine makes calls wait, and long calls more often than short ones, which would flatter the
+faster side. With more threads it is wall time.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,11 +24,16 @@ from typing import Any
 
 from edgecl.cli import output
 from edgecl.cli.bench_turns import Timing
+from edgecl.cli.results import write_table
 from rich.console import Console
 
 SUITES = {"sparse": ("torch", "onnxruntime", "sparseprop"), "steps": ("torch", "onnxruntime")}
 BUSY = 0.9  # share of its processors below which a contender had to wait
 DENSE_PEERS = ("torch", "onnxruntime")
+KEPT = (  # of our own figures, in the files of results
+    *("ours_ms", "ours_median_ms", "percent_of_peak", "macs", "ours_dense_ms"),
+    *("ratio_to_own_dense", "counted_ratio_to_own_dense", "ratio_to_best_dense_peer"),
+)
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,28 @@ def make_rows(
         yield row | row_of_peer
 
 
+def compact(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as it is kept: one row a place with all peers in it, "PEER_ms" and so on; each note once."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    notes: dict[str, list[str]] = {}
+    for row in document["rows"]:
+        place = {
+            "layer": row["layer"],
+            "batch": row["batch_text"],
+            "threads": row["threads"],
+            "pass": row["pass"],
+            "sparsity": row["sparsity"],
+        }
+        kept = rows.setdefault(tuple(place.values()), place | {key: row[key] for key in KEPT})
+        peer = row["peer"]
+        if peer is not None:
+            kept |= {f"{peer}_{key}": row.get(f"peer_{key}") for key in ("ms", "median_ms", "variant")}
+            kept[f"{peer}_ratio"] = row["ratio"]
+        if row.get("note") and row["note"] not in notes.setdefault(peer, []):
+            notes[peer].append(row["note"])
+    return document | {"notes": notes, "rows": list(rows.values())}
+
+
 def _cell(row: dict[str, Any] | None) -> str:
     if row is None or row["peer_ms"] is None:
         return "n/a"
@@ -206,6 +233,5 @@ def run_suite(suite: str, settings: Settings, out: Path | None, as_json: bool) -
         "rows": rows,
     }
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(output.plain(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_table(out, compact(document))
     output.emit(document, as_json, lambda console: _tables(console, document))

@@ -76,6 +76,8 @@ def main() -> int:
     parser.add_argument("--network", default="resnet18-nf20")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    from edgecl.cli.results import write_table
+
     runner = arguments.build / "runtime/runner/edgecl_run"
     if not runner.exists():
         sys.exit(f"expected {runner}; found none; build it: cmake --preset aarch64 && cmake --build --preset aarch64")
@@ -90,7 +92,7 @@ def main() -> int:
         "rows": rows,
         "sparse_instructions_of_dense": round(sparse / dense, 4),
     }
-    arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_table(arguments.out, report)
     for row in rows:
         print("  ".join(f"{key} {value:,}" for key, value in row.items()))
     print(f"sparse / dense instructions: {sparse / dense:.3f} (at most {LARGEST_SHARE})")

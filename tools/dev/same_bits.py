@@ -202,7 +202,9 @@ def main() -> int:
     ran = sum("mlp" in row for row in rows)
     print(f"{ran} combinations: " + ("one hash each: same bits" if same else "THE STATES DIFFER"))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"steps": STEPS, "same": same, "rows": rows}, indent=1) + "\n")
+        from edgecl.cli.results import write_table
+
+        write_table(arguments.json, {"steps": STEPS, "same": same, "rows": rows})
     return 0 if same else 1
 
 
