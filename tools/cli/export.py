@@ -11,6 +11,7 @@ from typing import Any, Literal
 import typer
 from edgecl.cli import failure, output
 from edgecl.errors import UnsupportedError
+from edgecl.parts import missing_part
 from rich.console import Console
 
 
@@ -221,6 +222,8 @@ def export(
                 )
             result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
     except ImportError as error:
+        if missing_part(error.name):
+            raise
         raise UnsupportedError(
             f"expected the packages that export needs; found none of one ({error}); pip install 'edgecl[export]'"
         ) from error

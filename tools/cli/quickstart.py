@@ -15,6 +15,7 @@ from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.cli.output import ProgressCallback
 from edgecl.errors import UnsupportedError
+from edgecl.parts import missing_part
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -260,6 +261,8 @@ def quickstart(
             module = _train_on_host(stream, seed, progress)
             report = _export(module, stream, bundle)
         except ImportError as error:
+            if missing_part(error.name):
+                raise
             raise UnsupportedError(
                 f"expected PyTorch and onnx; found none of one ({error}); pip install 'edgecl[export]'"
             ) from error
