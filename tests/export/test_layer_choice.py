@@ -2,6 +2,7 @@
 # Never here: whether a prediction is good (tests/devices).
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -69,12 +70,19 @@ def test_the_cost_model_prefers_sparse_where_little_is_left() -> None:
 
 def test_measured_times_are_of_this_layer() -> None:
     """Shapes of strided convolutions and of linear layers fit the kernels; a frozen layer is timed too."""
+    pytest.importorskip("edgecl_kernels", reason="edgecl_kernels is not built here (tools/setup)")
     report = from_torch(
         MODULE, EXAMPLE, density=0.5, layer_choice="measured", trainable=["3", "5"], recipe=Recipe(batch_size=2)
     )
     names = {note.split(" ")[0] for note in report.notes if "stays dense" in note}
     assert names == {name for name in SPARSE if stored(report)[name] == 1.0}
     assert report.parity.max_abs < 1e-4
+
+
+def test_without_the_kernels_module_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "edgecl_kernels", None)
+    with pytest.raises(ExportError, match=r"expected the module edgecl_kernels; found none .* as predicted$"):
+        from_torch(MODULE, EXAMPLE, density=0.5, layer_choice="measured")
 
 
 @pytest.mark.parametrize(("method", "rows"), [("finetune", 7), ("er", 10), ("uer", 10), ("fpf", 7), ("derpp", 13)])
