@@ -6,8 +6,8 @@
 #include <cmath>
 #include <random>
 
-#include "tools/kernels_module/operands.h"
 #include "runtime/python/thread_pool.h"
+#include "tools/kernels_module/operands.h"
 
 namespace edgecl::binding {
 namespace {
