@@ -189,10 +189,6 @@ uint32_t activation_from_name(const std::string& name) {
   return index_of(name, {"none", "relu", "clip", "hard_swish", "sigmoid", "hard_sigmoid"});
 }
 
-uint32_t method_from_name(const std::string& name) {
-  return value_from_name(kMethodNames, name);
-}
-
 uint32_t value_from_name(const char* const* names, const std::string& name) {
   for (uint32_t i = 0; names[i] != nullptr; i++) {
     if (name == names[i]) return i;

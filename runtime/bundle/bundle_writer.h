@@ -66,7 +66,10 @@ struct SourceTap {
   bool pooled = false;
 };
 
-struct BundleSource {
+// The recipe's fields are those of its record; all zero but a batch_size of 1.
+struct BundleSource : format::RecipeRecord {
+  BundleSource() : format::RecipeRecord{} { batch_size = 1; }
+
   std::string name, producer;
   std::vector<SourceTensor> tensors;  // tensor 0 is the input
   std::vector<SourceOp> ops;
@@ -79,24 +82,7 @@ struct BundleSource {
   float input_scale = 1;
   std::vector<float> input_mean, input_inv_std;  // [channels of tensor 0]
 
-  uint32_t method = format::kMethodFinetune;  // method_from_name below
-  float learning_rate = 0, momentum = 0, weight_decay = 0;
-  uint32_t batch_size = 1, replay_batch = 0, replay_capacity = 0;
-  float alpha = 0, beta = 0;
-  bool class_mask = false;
-  uint32_t augment_crop = 0;
-  bool augment_flip = false;
-  uint32_t trainable = 0;  // 0 all, 1 tail, 2 head
-  bool latent_replay = false;
-  float cosine_scale = 0;
-  uint32_t rate_schedule = format::kRateConstant;
-  float rate_floor = 0;
-  float removal_share = 0;
-  uint32_t removal_stages = 0;  // bit e: after epoch e
-  uint32_t removal_score = 0;
-  uint32_t rehearse_steps = 0, rehearse_interval = 0;
-  std::string preset;
-  format::SparsityRecord sparsity = {};
+  std::string preset_name;  // RecipeRecord::preset; may be empty
 
   std::vector<std::pair<uint32_t, std::string>> classes;  // (label, name), any order
   uint32_t class_capacity = 0;
@@ -110,8 +96,7 @@ struct BundleSource {
 // Names of the dict to numbers of the format; format::kNone when the name is unknown.
 uint32_t op_kind_from_name(const std::string& name);     // "conv", "linear", ...
 uint32_t activation_from_name(const std::string& name);  // "none", "relu", ...
-uint32_t method_from_name(const std::string& name);      // "finetune", "er", ...: bundle_recipe.h
-// Place of a name in one of the lists of bundle_recipe.h.
+// Place of a name in one of the lists of core/recipe.h.
 uint32_t value_from_name(const char* const* names, const std::string& name);
 
 // Encodes the plan: assigns arena offsets for both modes, counts multiply-adds, lays out and digests the sections, then

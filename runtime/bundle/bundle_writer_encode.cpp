@@ -178,31 +178,8 @@ void encode_rest(const BundleSource& source, Parts* parts) {
   model.head_weight = source.head_weight;
   model.head_bias = source.head_bias;
 
-  format::RecipeRecord& recipe = parts->recipe;
-  recipe.method = source.method;
-  recipe.learning_rate = source.learning_rate;
-  recipe.momentum = source.momentum;
-  recipe.weight_decay = source.weight_decay;
-  recipe.batch_size = source.batch_size;
-  recipe.replay_batch = source.replay_batch;
-  recipe.replay_capacity = source.replay_capacity;
-  recipe.alpha = source.alpha;
-  recipe.beta = source.beta;
-  recipe.class_mask = source.class_mask ? 1 : 0;
-  recipe.augment_crop = source.augment_crop;
-  recipe.augment_flip = source.augment_flip ? 1 : 0;
-  recipe.trainable = source.trainable;
-  recipe.latent_replay = source.latent_replay ? 1 : 0;
-  recipe.cosine_scale = source.cosine_scale;
-  recipe.rate_schedule = source.rate_schedule;
-  recipe.rate_floor = source.rate_floor;
-  recipe.removal_share = source.removal_share;
-  recipe.removal_stages = source.removal_stages;
-  recipe.removal_score = source.removal_score;
-  recipe.rehearse_steps = source.rehearse_steps;
-  recipe.rehearse_interval = source.rehearse_interval;
-  recipe.preset = parts->strings.add(source.preset);
-  recipe.sparsity = source.sparsity;
+  parts->recipe = source;
+  parts->recipe.preset = parts->strings.add(source.preset_name);
 
   auto classes = source.classes;
   std::sort(classes.begin(), classes.end());

@@ -235,49 +235,16 @@ Status validate_input(const Plan& plan) {
 
 Status validate_recipe(const Plan& plan) {
   const format::RecipeRecord& recipe = *plan.recipe;
-  auto at_most = [](const char* field, uint32_t value, uint32_t low, uint32_t high) {
-    if (value >= low && value <= high) return Status();
-    return corrupt("RECIPE", format::kNone, field, "expected %u..%u, found %u", low, high, value);
-  };
-  auto in_range = [](const char* field, float value, bool good, const char* range) {
-    if (is_finite(value) && good) return Status();
-    return corrupt("RECIPE", format::kNone, field, "expected a finite number %s, found another", range);
-  };
-  EDGECL_RETURN_IF_FAILED(at_most("method", recipe.method, 0, format::kMethods - 1));
-  EDGECL_RETURN_IF_FAILED(in_range("learning_rate", recipe.learning_rate, recipe.learning_rate > 0, "above 0"));
-  EDGECL_RETURN_IF_FAILED(
-      in_range("momentum", recipe.momentum, recipe.momentum >= 0 && recipe.momentum < 1, "in [0, 1)"));
-  EDGECL_RETURN_IF_FAILED(in_range("weight_decay", recipe.weight_decay, recipe.weight_decay >= 0, "of at least 0"));
-  EDGECL_RETURN_IF_FAILED(at_most("batch_size", recipe.batch_size, 1, format::kMaxRows));
-  EDGECL_RETURN_IF_FAILED(at_most("replay_batch", recipe.replay_batch, 0, format::kMaxRows));
-  EDGECL_RETURN_IF_FAILED(at_most("replay_capacity", recipe.replay_capacity, 0, format::kMaxReplayCapacity));
-  EDGECL_RETURN_IF_FAILED(in_range("alpha", recipe.alpha, recipe.alpha >= 0, "of at least 0"));
-  EDGECL_RETURN_IF_FAILED(in_range("beta", recipe.beta, recipe.beta >= 0, "of at least 0"));
-  EDGECL_RETURN_IF_FAILED(at_most("class_mask", recipe.class_mask, 0, 1));
-  EDGECL_RETURN_IF_FAILED(at_most("augment_crop", recipe.augment_crop, 0, format::kMaxCrop));
-  EDGECL_RETURN_IF_FAILED(at_most("augment_flip", recipe.augment_flip, 0, 1));
-  EDGECL_RETURN_IF_FAILED(at_most("trainable", recipe.trainable, 0, 2));
-  EDGECL_RETURN_IF_FAILED(at_most("latent_replay", recipe.latent_replay, 0, 1));
-  EDGECL_RETURN_IF_FAILED(in_range("cosine_scale", recipe.cosine_scale, recipe.cosine_scale >= 0, "of at least 0"));
-  EDGECL_RETURN_IF_FAILED(at_most("rate_schedule", recipe.rate_schedule, 0, format::kRateCosine));
-  EDGECL_RETURN_IF_FAILED(
-      in_range("rate_floor", recipe.rate_floor, recipe.rate_floor >= 0 && recipe.rate_floor <= 1, "in [0, 1]"));
-  EDGECL_RETURN_IF_FAILED(in_range("removal_share", recipe.removal_share,
-                                   recipe.removal_share >= 0 && recipe.removal_share < 1, "in [0, 1)"));
-  if ((recipe.removal_stages & 1) != 0 || (recipe.removal_share > 0 && recipe.removal_stages == 0)) {
-    return corrupt("RECIPE", format::kNone, "removal_stages",
-                   "expected epochs from 1, one at least with a removal_share, found the mask %u",
-                   recipe.removal_stages);
+  Status status = check_recipe(recipe);
+  if (!status.ok()) {
+    status.code = EDGECL_E_BUNDLE_CORRUPT;
+    status.section = "RECIPE";
+    return status;
   }
-  EDGECL_RETURN_IF_FAILED(at_most("removal_score", recipe.removal_score, 0, 1));
-  EDGECL_RETURN_IF_FAILED(at_most("rehearse_steps", recipe.rehearse_steps, 0, format::kMaxRehearseSteps));
-  EDGECL_RETURN_IF_FAILED(at_most("rehearse_interval", recipe.rehearse_interval, recipe.rehearse_steps > 0 ? 1 : 0,
-                                  format::kMaxRehearseInterval));
-  for (uint32_t reserved : recipe.reserved) EDGECL_RETURN_IF_FAILED(at_most("reserved", reserved, 0, 0));
-  const FieldFault fault = sparsity_fault(recipe.sparsity);
-  if (fault.field) {
-    return corrupt("RECIPE", format::kNone, fault.field, "expected a value %s, found another", fault.expected);
-  }
+  if (recipe.trainable >= sizeof kTrainableNames / sizeof kTrainableNames[0] - 1)
+    return corrupt("RECIPE", format::kNone, "trainable", "expected 0..2, found %u", recipe.trainable);
+  if (!all_zero(recipe.reserved, sizeof recipe.reserved))
+    return corrupt("RECIPE", format::kNone, "reserved", "expected zeros, found others");
   return Status();
 }
 

@@ -154,56 +154,49 @@ struct InputRecord {
 };
 
 enum Method : uint32_t {
-  kMethodFinetune = 0,
-  kMethodEr = 1,
-  kMethodDerpp = 2,
-  kMethodErAce = 3,
-  kMethodUer = 4,
-  kMethodFpf = 5
+#define METHOD(constant, number, name, rule) constant = number,
+#include "runtime/core/methods.def"
+#undef METHOD
 };
-constexpr uint32_t kMethods = 6;
 
 enum Structure : uint32_t { kStructureStatic = 0, kStructureTdm = 1, kStructureSet = 2, kStructureRigl = 3 };
 enum Growth : uint32_t { kGrowthRandom = 0, kGrowthGradient = 1, kGrowthImportance = 2 };
 enum GradientMask : uint32_t { kGradientAll = 0, kGradientDgm = 1, kGradientMigu = 2, kGradientHft = 3 };
 enum Boundary : uint32_t { kBoundaryCaller = 0, kBoundaryDrift = 1 };
 
-// How the structure of the sparse layers moves and which weights get a gradient (edgecl.h explains each field). All
-// zero: static structure, all gradients, boundaries by the caller.
-struct SparsityRecord {
-  uint32_t structure, growth;
-  uint32_t interval, updates;                   // steps between structure updates; exchanges per task
-  float inter, intra;                           // shares: extra weights at a task's start; exchanged in an update
-  float importance_current, importance_replay;  // |weight| + a * |gradient, current rows| + b * |gradient, replayed|
-  uint32_t gradient_mask, gradient_interval;
-  float gradient_keep;
-  uint32_t boundary;
-  float drift_delta, drift_threshold;
-  uint32_t reserved[2];
-};
-
-struct RecipeRecord {
-  uint32_t method;
-  float learning_rate, momentum, weight_decay;
-  uint32_t batch_size, replay_batch;  // rows per step: current; per replay draw (DER++ draws twice)
-  uint32_t replay_capacity;
-  float alpha, beta;    // DER++: MSE weight, replayed cross-entropy weight
-  uint32_t class_mask;  // 1: current cross-entropy only over the classes in the batch (ER-ACE; option of DER++)
-  uint32_t augment_crop, augment_flip;         // pixels of zero padding for random crops; 1 = random horizontal flip
-  uint32_t trainable;                          // informative: 0 all, 1 tail, 2 head
-  uint32_t latent_replay;                      // 1: the buffer keeps activations at the border of the frozen part
-  float cosine_scale;                          // UER
-  uint32_t rate_schedule;                      // RateSchedule: the learning rate within a task
-  float rate_floor;                            // share of the rate that a falling schedule ends at
-  float removal_share;                         // of a task's examples, removed in all; 0: none
-  uint32_t removal_stages;                     // bit e: a stage after epoch e of a task (from 1; bit 0 is 0)
-  uint32_t removal_score;                      // 0 misclassified, 1 forgetting
-  uint32_t rehearse_steps, rehearse_interval;  // steps of a rehearsal; learn steps between two; 0: none
-  StringRef preset;                            // what these fields were made from; may be empty
-  uint32_t reserved[8];
-  SparsityRecord sparsity;
-};
 enum RateSchedule : uint32_t { kRateConstant = 0, kRateLinear = 1, kRateCosine = 2 };
+enum RemovalScore : uint32_t { kRemovalMisclassified = 0, kRemovalForgetting = 1 };
+
+#define RECIPE_COUNTED(...) +1
+#define CHOICE RECIPE_COUNTED
+#define FLAG RECIPE_COUNTED
+#define COUNT RECIPE_COUNTED
+#define NUMBER RECIPE_COUNTED
+constexpr uint32_t kRecipeFields = 0
+#include "runtime/core/recipe_fields.def"
+    ;
+#undef CHOICE
+#undef FLAG
+#undef COUNT
+#undef NUMBER
+#undef RECIPE_COUNTED
+constexpr uint32_t kRecipeWords = 64;
+
+// How a session learns unless it is told otherwise: a word for each line of recipe_fields.def, then room for more.
+struct RecipeRecord {
+#define CHOICE(name, names) uint32_t name;
+#define FLAG(name) uint32_t name;
+#define COUNT(name, low, high) uint32_t name;
+#define NUMBER(name, low, high, range) float name;
+#include "runtime/core/recipe_fields.def"
+#undef CHOICE
+#undef FLAG
+#undef COUNT
+#undef NUMBER
+  uint32_t reserved[kRecipeWords - 3 - kRecipeFields];
+  uint32_t trainable;  // informative: 0 all, 1 tail, 2 head
+  StringRef preset;    // informative: what these fields were made from; may be empty
+};
 
 struct ClassRecord {
   StringRef name;
@@ -241,7 +234,7 @@ static_assert(sizeof(ModelRecord) == 128 && sizeof(TensorRecord) == 64, "records
 static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 96 &&
                   sizeof(InputRecord) == 48,
               "records have no padding");
-static_assert(sizeof(RecipeRecord) == 192 && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&
+static_assert(sizeof(RecipeRecord) == 4 * kRecipeWords && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&
                   sizeof(TapRecord) == 16 && sizeof(SignatureRecord) == 96,
               "records have no padding");
 

@@ -1,37 +1,90 @@
-// Ranges of the sparsity fields of a recipe.
+// The table of a recipe's fields, made from recipe_fields.def, and the check of a recipe.
 // Never here: checks that need a plan (runtime/learn/config.cpp).
 #include "runtime/core/recipe.h"
+
+#include <float.h>
+#include <string.h>
+
+#include "runtime/core/text.h"
 
 namespace edgecl {
 namespace {
 
-bool within(float x, float low, float high) {
-  return x >= low && x <= high;  // false for NaN
+constexpr float kSmallestFloat = FLT_MIN, kLargestFloat = FLT_MAX, kBelowOne = 1.0f - FLT_EPSILON / 2;
+
+template <size_t N>
+constexpr uint32_t last_value(const char* const (&)[N]) {
+  return N - 2;  // the list ends with null
+}
+
+constexpr RecipeField kFields[] = {
+#define CHOICE(name, names) {#name, RecipeField::kChoice, 0, last_value(names), 0, 0, nullptr, names},
+#define FLAG(name) {#name, RecipeField::kFlag, 0, 1, 0, 0, nullptr, nullptr},
+#define COUNT(name, low, high) {#name, RecipeField::kCount, low, high, 0, 0, nullptr, nullptr},
+#define NUMBER(name, least, most, range) {#name, RecipeField::kNumber, 0, 0, least, most, range, nullptr},
+#include "runtime/core/recipe_fields.def"
+#undef CHOICE
+#undef FLAG
+#undef COUNT
+#undef NUMBER
+};
+
+Status at_field(const char* field, Status status) {
+  status.field = field;
+  return status;
+}
+
+Status needs(const char* field, const char* expected, const char* because) {
+  return at_field(field, failure(EDGECL_E_ARGUMENT, "expected %s %s with %s; found another value; set one", field,
+                                 expected, because));
 }
 
 }  // namespace
 
-FieldFault sparsity_fault(const format::SparsityRecord& s) {
-  constexpr float kMost = 1e9f;
-  const bool moves = s.structure != format::kStructureStatic, masks = s.gradient_mask != format::kGradientAll;
-  if (s.structure > format::kStructureRigl) return {"structure", "0..3"};
-  if (s.growth > format::kGrowthImportance) return {"growth", "0..2"};
-  if (moves && s.interval == 0) return {"structure_interval", "at least 1"};
-  if (!within(s.inter, 0, 0.5f)) return {"structure_inter", "in 0..0.5"};
-  if (!within(s.intra, 0, 1.0f)) return {"structure_intra", "in 0..1"};
-  if (!within(s.importance_current, 0, kMost)) return {"importance_current", "in 0..1e9"};
-  if (!within(s.importance_replay, 0, kMost)) return {"importance_replay", "in 0..1e9"};
-  if (s.gradient_mask > format::kGradientHft) return {"gradient_mask", "0..3"};
-  if (masks && s.gradient_interval == 0) return {"gradient_interval", "at least 1"};
-  if (masks && !(within(s.gradient_keep, 0, 1.0f) && s.gradient_keep > 0)) return {"gradient_keep", "in (0, 1]"};
-  if (s.boundary > format::kBoundaryDrift) return {"boundary", "0..1"};
-  if (!within(s.drift_delta, 0, kMost)) return {"drift_delta", "in 0..1e9"};
-  if (!within(s.drift_threshold, 0, kMost) || (s.boundary == format::kBoundaryDrift && !(s.drift_threshold > 0)))
-    return {"drift_threshold", "above 0, at most 1e9"};
-  for (const uint32_t reserved : s.reserved) {
-    if (reserved != 0) return {"reserved", "0"};
+const RecipeField* recipe_fields() {
+  return kFields;
+}
+
+const RecipeField* recipe_field(const char* name) {
+  for (const RecipeField& field : kFields) {
+    if (same_text(field.name, name)) return &field;
   }
-  return {nullptr, nullptr};
+  return nullptr;
+}
+
+Status check_recipe(const format::RecipeRecord& recipe) {
+  const uint8_t* words = reinterpret_cast<const uint8_t*>(&recipe);
+  for (const RecipeField& field : kFields) {
+    uint32_t value;
+    float number;
+    memcpy(&value, words, sizeof value);
+    memcpy(&number, words, sizeof number);
+    words += sizeof value;
+    if (field.kind == RecipeField::kNumber) {
+      if (number >= field.least && number <= field.most) continue;  // false for NaN
+      return at_field(field.name,
+                      failure(EDGECL_E_ARGUMENT, "expected %s %s; found a value outside it; set it within the range",
+                              field.name, field.range));
+    }
+    if (value >= field.low && value <= field.high) continue;
+    return at_field(field.name, failure(EDGECL_E_ARGUMENT, "expected %s in %u..%u; found %u; set it within the range",
+                                        field.name, field.low, field.high, value));
+  }
+  const format::RecipeRecord& r = recipe;
+  if (r.structure != format::kStructureStatic && r.structure_interval == 0)
+    return needs("structure_interval", "of at least 1", "a structure that moves");
+  if (r.gradient_mask != format::kGradientAll && r.gradient_interval == 0)
+    return needs("gradient_interval", "of at least 1", "a gradient_mask");
+  if (r.gradient_mask != format::kGradientAll && !(r.gradient_keep > 0))
+    return needs("gradient_keep", "above 0", "a gradient_mask");
+  if (r.boundary == format::kBoundaryDrift && !(r.drift_threshold > 0))
+    return needs("drift_threshold", "above 0", "boundary = drift");
+  if ((r.removal_stages & 1) != 0) return needs("removal_stages", "with bit 0 clear", "epochs that count from 1");
+  if (r.removal_share > 0 && r.removal_stages == 0)
+    return needs("removal_stages", "of one epoch at least", "a removal_share");
+  if (r.rehearse_steps > 0 && r.rehearse_interval == 0)
+    return needs("rehearse_interval", "of at least 1", "rehearse_steps");
+  return Status();
 }
 
 }  // namespace edgecl

@@ -1,4 +1,4 @@
-// Names of the choices of a recipe, and the ranges of its sparsity fields: what bundles and sessions agree on.
+// Names of the choices of a recipe, and the ranges of its fields: what bundles, sessions and their callers agree on.
 // Never here: what a choice does (runtime/learn).
 #ifndef EDGECL_RUNTIME_CORE_RECIPE_H_
 #define EDGECL_RUNTIME_CORE_RECIPE_H_
@@ -6,24 +6,42 @@
 #include <stdint.h>
 
 #include "runtime/core/plan_records.h"
+#include "runtime/core/status.h"
 
 namespace edgecl {
 
 // By value, ending with null.
-constexpr const char* kMethodNames[] = {"finetune", "er", "derpp", "er_ace", "uer", "fpf", nullptr};
+#define METHOD(constant, number, name, rule) name,
+constexpr const char* kMethodNames[] = {
+#include "runtime/core/methods.def"
+    nullptr};
+#undef METHOD
+constexpr const char* kHeadNames[] = {"gradient", nullptr};  // heads/head.h
 constexpr const char* kStructureNames[] = {"static", "tdm", "set", "rigl", nullptr};
 constexpr const char* kGrowthNames[] = {"random", "gradient", "importance", nullptr};
 constexpr const char* kGradientMaskNames[] = {"all", "dgm", "migu", "hft", nullptr};
+constexpr const char* kBoundaryNames[] = {"caller", "drift", nullptr};
 constexpr const char* kRateScheduleNames[] = {"constant", "linear", "cosine", nullptr};
 constexpr const char* kRemovalScoreNames[] = {"misclassified", "forgetting", nullptr};
-constexpr const char* kBoundaryNames[] = {"caller", "drift", nullptr};
+constexpr const char* kTrainableNames[] = {"all", "tail", "head", nullptr};
 
-// A field of the record that is out of its range, and the range in words; null field: all are good.
-struct FieldFault {
-  const char* field;
-  const char* expected;
+// One field of a recipe: word i of RecipeRecord is field i.
+struct RecipeField {
+  enum Kind : uint32_t { kChoice, kFlag, kCount, kNumber };
+  const char* name;
+  Kind kind;
+  uint32_t low, high;         // kCount; also of kFlag and kChoice
+  float least, most;          // kNumber
+  const char* range;          // kNumber, in words
+  const char* const* values;  // kChoice: names by value
 };
-FieldFault sparsity_fault(const format::SparsityRecord& sparsity);
+// By word; kRecipeFields of them.
+const RecipeField* recipe_fields();
+// The field of that name, or null.
+const RecipeField* recipe_field(const char* name);
+
+// E_ARGUMENT for a field out of its range or in conflict with another; the sentence and Status::field name it.
+Status check_recipe(const format::RecipeRecord& recipe);
 
 }  // namespace edgecl
 

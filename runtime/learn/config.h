@@ -12,27 +12,15 @@ namespace edgecl {
 
 constexpr uint32_t kMaxThreads = 64;  // limits that bundles share stand in plan_records.h
 
-// The fields of edgecl_session_config, where each is explained.
-struct SessionConfig {
+// The recipe in force, and what belongs to this session alone (edgecl_session_config explains each field).
+struct SessionConfig : format::RecipeRecord {
   uint32_t max_batch;
   uint32_t n_threads;
   uint32_t max_classes;
-  uint32_t method;  // format::Method
-  uint32_t replay_capacity;
-  uint32_t replay_batch;
-  bool class_mask;
-  uint32_t augment_crop;
-  bool augment_flip;
   bool predict_only;
   bool add_unseen_labels;
-  float learning_rate, momentum, weight_decay;
-  float alpha, beta;
-  uint64_t seed;
-  bool latent_replay;
-  float cosine_scale;
-  format::SparsityRecord sparsity;
-  uint32_t head;          // HeadNumber
   bool separate_predict;  // predictions have activations of their own, and may come between the stages of a step
+  uint64_t seed;
 };
 
 // The recipe that the bundle ships; one thread, seed 0, every class column usable. A bundle that trains nothing gets

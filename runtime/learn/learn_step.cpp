@@ -191,12 +191,12 @@ void count_step(Session* session) {
 // The end of a step for structures and tasks; its time is told apart, since it is paid in few steps only.
 bool move_structure(Session* session, float current_loss) {
   const SessionConfig& config = session->config;
-  const format::SparsityRecord& sparsity = config.sparsity;
+  const format::RecipeRecord& recipe = config;
   const uint64_t begin_us = session->env.time_us();
   bool changed = structure_after_step(session);
   if (changed) session->counters.mask_stale = 1;
-  if (sparsity.boundary == format::kBoundaryDrift &&
-      drift_alarm(&session->counters.drift, current_loss, sparsity.drift_delta, sparsity.drift_threshold)) {
+  if (recipe.boundary == format::kBoundaryDrift &&
+      drift_alarm(&session->counters.drift, current_loss, recipe.drift_delta, recipe.drift_threshold)) {
     begin_task(session);
     changed = changed || structure_rule(config) != nullptr;
   }

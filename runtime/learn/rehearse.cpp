@@ -100,9 +100,9 @@ Status check_request(const Session& session, uint32_t n_steps) {
                    "with a buffer",
                    session.config.predict_only ? "predict_only = 1" : "no buffer");
   }
-  if (n_steps <= kMaxRehearseSteps) return Status();
+  if (n_steps <= format::kMaxRehearseSteps) return Status();
   return failure(EDGECL_E_ARGUMENT, "expected at most %u rehearsal steps; found %u; call several times",
-                 kMaxRehearseSteps, n_steps);
+                 format::kMaxRehearseSteps, n_steps);
 }
 
 }  // namespace

@@ -14,9 +14,6 @@ struct RehearseReport {
   float mean_loss;  // of the steps done; 0 without one
 };
 
-// Most steps of one call: a slip of the caller's arithmetic should not keep a device busy for ever.
-constexpr uint32_t kMaxRehearseSteps = 1u << 20;
-
 // n steps of the mean cross-entropy (classes present) of at most replay_batch rows of the buffer, drawn afresh and
 // augmented as in learn steps; they update head and scales and shifts of normalisations, by the session's SGD (learning
 // rate, momentum, weight decay). All other parameters, their velocities and gradient masks stay as they are, and no

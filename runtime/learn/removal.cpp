@@ -15,7 +15,7 @@ constexpr uint16_t kMost = 65535;
 
 uint32_t score_of(const Removal& removal, const RemovalRecord& r) {
   if (r.shown == 0) return kMost;
-  if (removal.score == kRemovalForgetting && (r.flags & kRemovalEverCorrect) == 0) return kMost;
+  if (removal.score == format::kRemovalForgetting && (r.flags & kRemovalEverCorrect) == 0) return kMost;
   return r.wrong_or_forgotten;
 }
 
@@ -42,7 +42,7 @@ void record_one(const Removal& removal, RemovalRecord* r, bool correct, float lo
   r->shown++;
   r->loss_sum += loss;
   const bool forgotten = !correct && (r->flags & kRemovalWasCorrect) != 0;
-  const bool counts = removal.score == kRemovalForgetting ? forgotten : !correct;
+  const bool counts = removal.score == format::kRemovalForgetting ? forgotten : !correct;
   r->wrong_or_forgotten = static_cast<uint16_t>(r->wrong_or_forgotten + counts);
   r->flags = static_cast<uint8_t>(correct ? r->flags | kRemovalWasCorrect | kRemovalEverCorrect
                                           : r->flags & ~kRemovalWasCorrect);
@@ -59,7 +59,7 @@ Status removal_init(void* memory, uint32_t n, uint32_t score, Removal** removal)
     return failure(EDGECL_E_ARGUMENT, "expected n_examples in 1..%u; found %u; pass the number of examples of a task",
                    kMaxRemovalExamples, n);
   }
-  if (score >= kRemovalScores) {
+  if (score > format::kRemovalForgetting) {
     return failure(EDGECL_E_ARGUMENT, "expected a score of 0 (misclassified) or 1 (forgetting); found %u; choose one",
                    score);
   }

@@ -6,12 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/core/plan_records.h"
 #include "runtime/core/status.h"
 
 namespace edgecl {
 
-enum RemovalScore : uint32_t { kRemovalMisclassified = 0, kRemovalForgetting = 1 };
-constexpr uint32_t kRemovalScores = 2;
 constexpr uint32_t kMaxRemovalExamples = 1u << 28;
 
 // Of one example, since the last stage.

@@ -40,7 +40,7 @@ void lay_out_step(Arena* arena, const Plan& plan, const SessionConfig& config, S
   if (border.op != 0)
     memory.latents = arena->take<float>(config.max_batch * tensor_row_floats(plan.tensors[border.tensor]));
   if (learning && config.method == format::kMethodUer) memory.cosine = lay_out_cosine(arena, config.max_batch, columns);
-  if (learning && config.sparsity.gradient_mask == format::kGradientMigu) {
+  if (learning && config.gradient_mask == format::kGradientMigu) {
     uint32_t most = 0;
     for (const format::ParamRecord& param : plan.params) {
       if (param.storage == format::kStorageSparse && param.dims[0] > most) most = param.dims[0];

@@ -29,42 +29,39 @@ py::list class_names(const uint8_t* bytes) {
 }
 
 py::dict recipe_dict(const uint8_t* bytes) {
-  static const char* const kTrainable[] = {"all", "tail", "head"};
   uint64_t n_bytes = 0;
   const auto* recipe =
       reinterpret_cast<const format::RecipeRecord*>(bundle_section(bytes, format::kSectionRecipe, &n_bytes));
   py::dict result;
   if (recipe == nullptr) return result;
-  result["method"] = name_of(kMethodNames, recipe->method);
-  result["learning_rate"] = recipe->learning_rate;
-  result["momentum"] = recipe->momentum;
-  result["weight_decay"] = recipe->weight_decay;
-  result["batch_size"] = recipe->batch_size;
-  result["replay_batch"] = recipe->replay_batch;
-  result["replay_capacity"] = recipe->replay_capacity;
-  result["alpha"] = recipe->alpha;
-  result["beta"] = recipe->beta;
-  result["class_mask"] = recipe->class_mask != 0;
-  result["augment_crop"] = recipe->augment_crop;
-  result["augment_flip"] = recipe->augment_flip != 0;
-  result["trainable"] = recipe->trainable < 3 ? kTrainable[recipe->trainable] : "all";
-  result["latent_replay"] = recipe->latent_replay != 0;
-  result["cosine_scale"] = recipe->cosine_scale;
-  const format::SparsityRecord& sparsity = recipe->sparsity;
-  result["structure"] = name_of(kStructureNames, sparsity.structure);
-  result["growth"] = name_of(kGrowthNames, sparsity.growth);
-  result["structure_interval"] = sparsity.interval;
-  result["structure_updates"] = sparsity.updates;
-  result["structure_inter"] = sparsity.inter;
-  result["structure_intra"] = sparsity.intra;
-  result["importance_current"] = sparsity.importance_current;
-  result["importance_replay"] = sparsity.importance_replay;
-  result["gradient_mask"] = name_of(kGradientMaskNames, sparsity.gradient_mask);
-  result["gradient_interval"] = sparsity.gradient_interval;
-  result["gradient_keep"] = sparsity.gradient_keep;
-  result["boundary"] = name_of(kBoundaryNames, sparsity.boundary);
-  result["drift_delta"] = sparsity.drift_delta;
-  result["drift_threshold"] = sparsity.drift_threshold;
+  const auto* words = reinterpret_cast<const uint8_t*>(recipe);
+  for (uint32_t i = 0; i < format::kRecipeFields; ++i, words += sizeof(uint32_t)) {
+    const RecipeField& field = recipe_fields()[i];
+    uint32_t value;
+    float number;
+    std::memcpy(&value, words, sizeof value);
+    std::memcpy(&number, words, sizeof number);
+    switch (field.kind) {
+      case RecipeField::kChoice:
+        result[field.name] = name_of(field.values, value);
+        break;
+      case RecipeField::kFlag:
+        result[field.name] = value != 0;
+        break;
+      case RecipeField::kCount:
+        result[field.name] = value;
+        break;
+      case RecipeField::kNumber:
+        result[field.name] = number;
+        break;
+    }
+  }
+  result["trainable"] = name_of(kTrainableNames, recipe->trainable);
+  py::list epochs;
+  for (uint32_t epoch = 1; epoch < 32; ++epoch) {
+    if ((recipe->removal_stages >> epoch & 1) != 0) epochs.append(epoch);
+  }
+  result["removal_stages"] = epochs;
   return result;
 }
 

@@ -77,7 +77,7 @@ class Record {
     dict_ = py::reinterpret_borrow<py::dict>(value);
   }
 
-  void only(std::initializer_list<const char*> known) const {
+  void only(const std::vector<const char*>& known) const {
     for (const auto& item : dict_) {
       const std::string key = py::cast<std::string>(py::str(item.first));
       bool found = false;
@@ -299,95 +299,38 @@ uint32_t choice_of(const Record& record, const char* key, const char* const* nam
   refuse("recipe." + std::string(key), "one of " + known, "'" + name + "'");
 }
 
-void read_sparsity(const Record& record, format::SparsityRecord* sparsity) {
-  sparsity->structure = choice_of(record, "structure", kStructureNames);
-  sparsity->growth = choice_of(record, "growth", kGrowthNames);
-  sparsity->interval = record.unsigned_of("structure_interval", 0);
-  sparsity->updates = record.unsigned_of("structure_updates", 0);
-  sparsity->inter = record.number_of("structure_inter", 0);
-  sparsity->intra = record.number_of("structure_intra", 0);
-  sparsity->importance_current = record.number_of("importance_current", 0);
-  sparsity->importance_replay = record.number_of("importance_replay", 0);
-  sparsity->gradient_mask = choice_of(record, "gradient_mask", kGradientMaskNames);
-  sparsity->gradient_interval = record.unsigned_of("gradient_interval", 0);
-  sparsity->gradient_keep = record.number_of("gradient_keep", 0);
-  sparsity->boundary = choice_of(record, "boundary", kBoundaryNames);
-  sparsity->drift_delta = record.number_of("drift_delta", 0);
-  sparsity->drift_threshold = record.number_of("drift_threshold", 0);
-}
-
+// Words of the recipe by name, each as its field says; removal_stages is a list of epochs.
 void read_recipe(const Record& plan, BundleSource* source) {
   const Record record(plan.get("recipe"), "recipe");
-  record.only({"method",
-               "learning_rate",
-               "momentum",
-               "weight_decay",
-               "batch_size",
-               "replay_batch",
-               "replay_capacity",
-               "alpha",
-               "beta",
-               "class_mask",
-               "augment_crop",
-               "augment_flip",
-               "trainable",
-               "latent_replay",
-               "cosine_scale",
-               "rate_schedule",
-               "rate_floor",
-               "removal_share",
-               "removal_stages",
-               "removal_score",
-               "rehearse_steps",
-               "rehearse_interval",
-               "preset",
-               "structure",
-               "growth",
-               "structure_interval",
-               "structure_updates",
-               "structure_inter",
-               "structure_intra",
-               "importance_current",
-               "importance_replay",
-               "gradient_mask",
-               "gradient_interval",
-               "gradient_keep",
-               "boundary",
-               "drift_delta",
-               "drift_threshold"});
-  source->method = choice_of(record, "method", kMethodNames);
-  source->learning_rate = record.number_of("learning_rate");
-  source->momentum = record.number_of("momentum", 0);
-  source->weight_decay = record.number_of("weight_decay", 0);
-  source->batch_size = record.unsigned_of("batch_size");
-  source->replay_batch = record.unsigned_of("replay_batch", 0);
-  source->replay_capacity = record.unsigned_of("replay_capacity", 0);
-  source->alpha = record.number_of("alpha", 0);
-  source->beta = record.number_of("beta", 0);
-  source->class_mask = record.boolean_of("class_mask", false);
-  source->augment_crop = record.unsigned_of("augment_crop", 0);
-  source->augment_flip = record.boolean_of("augment_flip", false);
-  const std::string trainable = record.has("trainable") ? record.text_of("trainable") : "all";
-  if (trainable != "all" && trainable != "tail" && trainable != "head") {
-    refuse("recipe.trainable", "'all', 'tail' or 'head'", "'" + trainable + "'");
+  std::vector<const char*> known = {"trainable", "preset"};
+  auto* words = reinterpret_cast<uint8_t*>(static_cast<format::RecipeRecord*>(source));
+  for (uint32_t i = 0; i < format::kRecipeFields; ++i, words += sizeof(uint32_t)) {
+    const RecipeField& field = recipe_fields()[i];
+    known.push_back(field.name);
+    if (std::string(field.name) == "removal_stages" || !record.has(field.name)) continue;
+    uint32_t value = 0;
+    if (field.kind == RecipeField::kNumber) {
+      const float number = record.number_of(field.name);
+      std::memcpy(&value, &number, sizeof value);
+    } else if (field.kind == RecipeField::kChoice) {
+      value = choice_of(record, field.name, field.values);
+    } else if (field.kind == RecipeField::kFlag) {
+      value = record.boolean_of(field.name, false) ? 1 : 0;
+    } else {
+      value = record.unsigned_of(field.name);
+    }
+    std::memcpy(words, &value, sizeof value);
   }
-  source->trainable = trainable == "all" ? 0 : trainable == "tail" ? 1 : 2;
-  source->latent_replay = record.boolean_of("latent_replay", false);
-  source->cosine_scale = record.number_of("cosine_scale", 0);
-  source->rate_schedule = choice_of(record, "rate_schedule", kRateScheduleNames);
-  source->rate_floor = record.number_of("rate_floor", 0);
-  source->removal_share = record.number_of("removal_share", 0);
+  record.only(known);
+  for (const char* const key : {"learning_rate", "batch_size"}) record.get(key);  // no recipe without them
+  source->trainable = choice_of(record, "trainable", kTrainableNames);
   const std::vector<py::object> stages = record.list_of("removal_stages", true);
   for (size_t i = 0; i < stages.size(); ++i) {
     const uint32_t epoch = integer<uint32_t>(stages[i], record.item("removal_stages", i));
     if (epoch < 1 || epoch > 31) refuse(record.item("removal_stages", i), "an epoch in 1..31", std::to_string(epoch));
     source->removal_stages |= 1u << epoch;
   }
-  source->removal_score = choice_of(record, "removal_score", kRemovalScoreNames);
-  source->rehearse_steps = record.unsigned_of("rehearse_steps", 0);
-  source->rehearse_interval = record.unsigned_of("rehearse_interval", 0);
-  if (record.has("preset")) source->preset = record.text_of("preset");
-  read_sparsity(record, &source->sparsity);
+  if (record.has("preset")) source->preset_name = record.text_of("preset");
 }
 
 void read_classes(const Record& plan, BundleSource* source) {

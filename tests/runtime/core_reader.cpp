@@ -297,7 +297,7 @@ TEST(schedules_of_the_recipe) {
   net.removal_score = 1;
   net.rehearse_steps = 20;
   net.rehearse_interval = 100;
-  net.preset = "sparcl";
+  net.preset_name = "sparcl";
   AlignedBytes bytes(written(net));
   Plan plan;
   CHECK(read_bundle(bytes.data(), bytes.size(), &plan).ok());

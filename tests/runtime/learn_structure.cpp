@@ -30,17 +30,17 @@ BundleSource roomy(BundleSource source, uint32_t structure, uint32_t growth, uin
     }
   }
   source.momentum = 0.5f;
-  source.sparsity.structure = structure;
-  source.sparsity.growth = growth;
-  source.sparsity.interval = 3;
-  source.sparsity.updates = 2;
-  source.sparsity.inter = structure == EDGECL_STRUCTURE_TDM ? 0.1f : 0.0f;
-  source.sparsity.intra = structure == EDGECL_STRUCTURE_TDM ? 0.1f : 0.4f;
-  source.sparsity.importance_current = 0.5f;
-  source.sparsity.importance_replay = 0.25f;
-  source.sparsity.gradient_mask = gradient_mask;
-  source.sparsity.gradient_interval = 4;
-  source.sparsity.gradient_keep = 0.5f;
+  source.structure = structure;
+  source.growth = growth;
+  source.structure_interval = 3;
+  source.structure_updates = 2;
+  source.structure_inter = structure == EDGECL_STRUCTURE_TDM ? 0.1f : 0.0f;
+  source.structure_intra = structure == EDGECL_STRUCTURE_TDM ? 0.1f : 0.4f;
+  source.importance_current = 0.5f;
+  source.importance_replay = 0.25f;
+  source.gradient_mask = gradient_mask;
+  source.gradient_interval = 4;
+  source.gradient_keep = 0.5f;
   return source;
 }
 
@@ -184,7 +184,6 @@ TEST(configurations_that_do_not_fit_are_told) {
   refused(good, [](S* s) { s->gradient_mask = 9; }, EDGECL_E_ARGUMENT, "gradient_mask");
   refused(good, [](S* s) { s->gradient_keep = 0; }, EDGECL_E_ARGUMENT, "gradient_keep");
   refused(good, [](S* s) { s->boundary = 1; }, EDGECL_E_ARGUMENT, "drift_threshold");
-  refused(good, [](S* s) { s->reserved[1] = 1; }, EDGECL_E_ARGUMENT, "reserved");
   refused(good, [](S* s) { s->structure_inter = 0.4f; }, EDGECL_E_CAPACITY, "nnz_capacity");
   refused(mlp(), [](S* s) { s->structure = 2, s->structure_interval = 1; }, EDGECL_E_UNSUPPORTED, "sparse layers");
   refused(

@@ -2,46 +2,17 @@
 // Never here: what one method does (method_<name>.cpp).
 #include "runtime/learn/methods/method.h"
 
-#include <float.h>
-
-#include "runtime/learn/methods/cosine_logits.h"
-
 namespace edgecl {
-namespace {
-
-constexpr float kLargestCosineScale = 1e6f;
-
-}  // namespace
-
 const Method& method_of(const SessionConfig& config) {
   switch (config.method) {
-    case format::kMethodEr:
-      return kEr;
-    case format::kMethodDerpp:
-      return kDerpp;
-    case format::kMethodErAce:
-      return kErAce;
-    case format::kMethodUer:
-      return kUer;
-    case format::kMethodFpf:
-      return kFpf;
+#define METHOD(constant, number, name, rule) \
+  case format::constant:                     \
+    return rule;
+#include "runtime/core/methods.def"
+#undef METHOD
     default:
       return kFinetune;
   }
-}
-
-Status check_method(const Plan& plan, const SessionConfig& config) {
-  if (config.method == format::kMethodFpf && config_draw_rows(config) == 0) {
-    return failure(EDGECL_E_ARGUMENT,
-                   "expected replay_capacity and replay_batch of at least 1 for the method fpf; found %u and %u; set "
-                   "both, or choose finetune",
-                   config.replay_capacity, config.replay_batch);
-  }
-  if (config.method != format::kMethodUer) return Status();
-  EDGECL_RETURN_IF_FAILED(check_cosine_head(plan));
-  if (config.cosine_scale >= FLT_MIN && config.cosine_scale <= kLargestCosineScale) return Status();
-  return failure(EDGECL_E_ARGUMENT,
-                 "expected cosine_scale in (0, 1e6] for the method uer; found a value outside it; set one such as 10");
 }
 
 uint32_t config_draw_rows(const SessionConfig& config) {

@@ -50,17 +50,13 @@ struct Method {
   void (*losses)(const SessionConfig& config, const StepRows& rows, LossTerms* terms);
   // Called after each backward record of a step; null: nothing to add.
   void (*after_backward)(Session* session, const format::BackwardRecord& record) = nullptr;
+  // What it asks of the bundle and of its own settings; null: nothing. Errors: E_ARGUMENT, E_UNSUPPORTED.
+  Status (*check)(const Plan& plan, const SessionConfig& config) = nullptr;
 };
 
-extern const Method kFinetune;  // method_finetune.cpp
-extern const Method kEr;        // method_er.cpp
-extern const Method kErAce;     // method_er_ace.cpp
-extern const Method kDerpp;     // method_derpp.cpp
-extern const Method kUer;       // method_uer.cpp
-extern const Method kFpf;       // method_fpf.cpp
-
-// What a method asks of the bundle and of its own settings. Errors: E_ARGUMENT, E_UNSUPPORTED.
-Status check_method(const Plan& plan, const SessionConfig& config);
+#define METHOD(constant, number, name, rule) extern const Method rule;
+#include "runtime/core/methods.def"
+#undef METHOD
 
 // By format::Method, which check_config proved to be one.
 const Method& method_of(const SessionConfig& config);

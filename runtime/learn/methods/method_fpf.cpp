@@ -19,8 +19,16 @@ void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms)
   terms->add({LossKind::kCrossEntropy, kSegmentCurrent, scope, 1.0f / static_cast<float>(rows.n[kSegmentCurrent])});
 }
 
+Status check(const Plan&, const SessionConfig& config) {
+  if (config_draw_rows(config) > 0) return Status();
+  return failure(EDGECL_E_ARGUMENT,
+                 "expected replay_capacity and replay_batch of at least 1 for the method fpf; found %u and %u; set "
+                 "both, or choose finetune",
+                 config.replay_capacity, config.replay_batch);
+}
+
 }  // namespace
 
-const Method kFpf = {n_draws, stores_logits, losses};
+const Method kFpf = {n_draws, stores_logits, losses, nullptr, check};
 
 }  // namespace edgecl

@@ -28,8 +28,15 @@ void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms)
     terms->add({LossKind::kCrossEntropy, kSegmentDraw1, ClassScope::kPresent, 1.0f / static_cast<float>(replayed)});
 }
 
+Status check(const Plan& plan, const SessionConfig& config) {
+  EDGECL_RETURN_IF_FAILED(check_cosine_head(plan));
+  if (config.cosine_scale > 0) return Status();
+  return failure(EDGECL_E_ARGUMENT,
+                 "expected cosine_scale in (0, 1e6] for the method uer; found a value outside it; set one such as 10");
+}
+
 }  // namespace
 
-const Method kUer = {n_draws, stores_logits, losses, add_norm_gradients};
+const Method kUer = {n_draws, stores_logits, losses, add_norm_gradients, check};
 
 }  // namespace edgecl

@@ -9,7 +9,7 @@ namespace edgecl {
 
 const GradientPolicy* gradient_policy(const SessionConfig& config) {
   if (config.predict_only) return nullptr;
-  switch (config.sparsity.gradient_mask) {
+  switch (config.gradient_mask) {
     case format::kGradientDgm:
       return &kDgm;
     case format::kGradientMigu:

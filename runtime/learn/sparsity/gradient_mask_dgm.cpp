@@ -13,8 +13,7 @@ namespace {
 
 // The step under way computes all gradients and chooses anew.
 bool refreshes(const Session& session) {
-  return session.counters.mask_stale != 0 ||
-         session.counters.steps_in_task % session.config.sparsity.gradient_interval == 0;
+  return session.counters.mask_stale != 0 || session.counters.steps_in_task % session.config.gradient_interval == 0;
 }
 
 void begin_step(Session* session) {
@@ -30,7 +29,7 @@ void commit(Session* session) {
     ParamWeights& param = session->weights.params[p];
     float* gradient = session->learn.params[p].gradient;
     const uint32_t n = static_cast<uint32_t>(param.n);
-    const uint32_t chosen = share_of(session->config.sparsity.gradient_keep, n);
+    const uint32_t chosen = share_of(session->config.gradient_keep, n);
     param.n_selected = chosen > 0 ? chosen : 1;
     mark_largest(gradient, n, static_cast<uint32_t>(param.n_selected), param.selection);
     for (uint32_t k = 0; k < n; k++) {  // by bits: a branch would be guessed wrong too often

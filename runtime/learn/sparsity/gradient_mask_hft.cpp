@@ -30,7 +30,7 @@ void begin_step(Session* session) {
   const HeadKind& head = *session->head;
   uint32_t left = 0;
   for (uint32_t op = 0; op < plan.ops.n; op++) left += may_rest(plan, head, op);
-  uint32_t needed = share_of(session->config.sparsity.gradient_keep, left);
+  uint32_t needed = share_of(session->config.gradient_keep, left);
   RandomStream random = step_stream(session->counters.seed, Purpose::kTensors, session->counters.tasks);
   for (uint32_t op = 0; op < plan.ops.n; op++) {
     if (!may_rest(plan, head, op)) continue;

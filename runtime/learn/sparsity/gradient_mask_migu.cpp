@@ -52,7 +52,7 @@ void after_forward(void* user, uint32_t op) {
     const Tensor y =
         plan_tensor(session->learning(), session->plan->ops[op].output, session->step.n_rows, Mode::kLearn);
     const uint32_t rows = static_cast<uint32_t>(param.pattern.rows);
-    const uint32_t most = share_of(session->config.sparsity.gradient_keep, rows);
+    const uint32_t most = share_of(session->config.gradient_keep, rows);
     for (uint32_t row = 0; row < rows; row++)
       session->step.row_scores[row] = row_magnitude(y, static_cast<int32_t>(row));
     mark_largest(session->step.row_scores, rows, most > 0 ? most : 1, session->step.row_chosen);

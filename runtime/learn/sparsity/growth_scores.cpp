@@ -133,7 +133,7 @@ uint32_t collect(const SparsePattern& layer, const SparsePattern& piece, uint32_
 void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, const Tensor& dy,
                      const Tensor& current) {
   GrowthScratch& scratch = session->structure.scores;
-  const format::SparsityRecord& sparsity = session->config.sparsity;
+  const format::RecipeRecord& recipe = session->config;
   const SparsePattern& pattern = session->weights.params[layer->param].pattern;
   const uint32_t rows = static_cast<uint32_t>(pattern.rows), step = piece_rows(pattern);
   const bool split = growth_of(session->config) == format::kGrowthImportance;
@@ -146,7 +146,7 @@ void find_candidates(Session* session, StructureLayer* layer, const Tensor& x, c
     const SparsePattern piece = full_rows(pattern, first, last, &view);
     weight_gradient(*session, layer->op, x, dy, piece, nullptr, view.gradient);
     if (split) weight_gradient(*session, layer->op, x, current, piece, nullptr, view.current);
-    n = collect(pattern, piece, first, last, sparsity.importance_current, sparsity.importance_replay, wanted, n, &view);
+    n = collect(pattern, piece, first, last, recipe.importance_current, recipe.importance_replay, wanted, n, &view);
   }
   layer->growth.n = cut_back(&view, n, wanted);
   if (layer->growth.n > 0) memcpy(layer->growth.keys, view.keys, layer->growth.n * sizeof(uint32_t));
@@ -166,8 +166,7 @@ void lay_out_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& 
     StructureLayer layer = {};
     layer.size = static_cast<uint32_t>(param_size(param));
     layer.target = param.nnz;
-    const uint64_t own_candidates =
-        param.nnz - structure_rule(config)->exchange(config.sparsity, 1, layer, param.nnz).keep;
+    const uint64_t own_candidates = param.nnz - structure_rule(config)->exchange(config, 1, layer, param.nnz).keep;
     if (own_units > units) units = own_units;
     if (piece_entries(shape) > entries) entries = piece_entries(shape);
     if (own_output > output) output = own_output;

@@ -20,16 +20,16 @@ bool is_dynamic(const format::ParamRecord& param) {
 }
 
 // Which update of the task follows the s-th step; 0: none.
-uint32_t update_after(const format::SparsityRecord& sparsity, uint64_t steps) {
-  if (steps == 0 || steps % sparsity.interval != 0) return 0;
-  const uint64_t update = steps / sparsity.interval;
-  return update <= sparsity.updates + 1ull ? static_cast<uint32_t>(update) : 0;
+uint32_t update_after(const format::RecipeRecord& recipe, uint64_t steps) {
+  if (steps == 0 || steps % recipe.structure_interval != 0) return 0;
+  const uint64_t update = steps / recipe.structure_interval;
+  return update <= recipe.structure_updates + 1ull ? static_cast<uint32_t>(update) : 0;
 }
 
 // Writes |w| + a |g| (or |w| + a |g current| + b |g replayed|) over the gradient, which nobody needs any more.
 void write_importance(const SessionConfig& config, const StructureRule& rule, const ParamWeights& param, float* g,
                       const float* current) {
-  const float a = config.sparsity.importance_current, b = config.sparsity.importance_replay;
+  const float a = config.importance_current, b = config.importance_replay;
   const float* value = param.value;
   if (!rule.importance_reads_gradient) {
     for (uint64_t k = 0; k < param.n; k++) g[k] = fabsf(value[k]);
@@ -104,23 +104,24 @@ void prune(Session* session, const StructureLayer& layer, uint32_t keep, const f
 
 }  // namespace
 
-Exchange replace_share(const format::SparsityRecord& s, uint32_t update, const StructureLayer&, uint32_t n) {
-  if (update > s.updates) return {n, n};
-  const uint64_t whole = share_of(s.intra, n);
-  const uint32_t replaced = static_cast<uint32_t>(whole * (s.updates + 1 - update) / (s.updates + 1));
+Exchange replace_share(const format::RecipeRecord& s, uint32_t update, const StructureLayer&, uint32_t n) {
+  if (update > s.structure_updates) return {n, n};
+  const uint64_t whole = share_of(s.structure_intra, n);
+  const uint32_t replaced =
+      static_cast<uint32_t>(whole * (s.structure_updates + 1 - update) / (s.structure_updates + 1));
   return {n > replaced ? n - replaced : 1, n};
 }
 
-uint32_t keep_structure(const format::SparsityRecord&, const StructureLayer&, uint32_t n) {
+uint32_t keep_structure(const format::RecipeRecord&, const StructureLayer&, uint32_t n) {
   return n;
 }
 
-uint64_t keep_target(const format::SparsityRecord&, uint64_t, uint64_t target) {
+uint64_t keep_target(const format::RecipeRecord&, uint64_t, uint64_t target) {
   return target;
 }
 
 const StructureRule* structure_rule(const SessionConfig& config) {
-  switch (config.predict_only ? format::kStructureStatic : config.sparsity.structure) {
+  switch (config.predict_only ? format::kStructureStatic : config.structure) {
     case format::kStructureTdm:
       return &kTdm;
     case format::kStructureSet:
@@ -133,16 +134,15 @@ const StructureRule* structure_rule(const SessionConfig& config) {
 }
 
 uint32_t growth_of(const SessionConfig& config) {
-  if (config.sparsity.structure == format::kStructureSet) return format::kGrowthRandom;
-  if (config.sparsity.structure == format::kStructureRigl) return format::kGrowthGradient;
-  return config.sparsity.growth;
+  if (config.structure == format::kStructureSet) return format::kGrowthRandom;
+  if (config.structure == format::kStructureRigl) return format::kGrowthGradient;
+  return config.growth;
 }
 
 bool splits_importance(const SessionConfig& config) {
   const StructureRule* rule = structure_rule(config);
   return rule && rule->importance_reads_gradient &&
-         (config.sparsity.importance_current != config.sparsity.importance_replay ||
-          growth_of(config) == format::kGrowthImportance);
+         (config.importance_current != config.importance_replay || growth_of(config) == format::kGrowthImportance);
 }
 
 uint32_t share_of(float share, uint64_t size) {
@@ -152,20 +152,15 @@ uint32_t share_of(float share, uint64_t size) {
 }
 
 Status check_structure(const Plan& plan, const SessionConfig& config) {
-  const FieldFault fault = sparsity_fault(config.sparsity);
-  if (fault.field) {
-    return failure(EDGECL_E_ARGUMENT, "expected %s %s; found another value; set it within the range", fault.field,
-                   fault.expected);
-  }
   const StructureRule* rule = structure_rule(config);
   const bool masks_entries =
-      config.sparsity.gradient_mask == format::kGradientDgm || config.sparsity.gradient_mask == format::kGradientMigu;
+      config.gradient_mask == format::kGradientDgm || config.gradient_mask == format::kGradientMigu;
   if (rule == nullptr && !masks_entries) return Status();
   uint32_t n_layers = 0;
   for (const format::ParamRecord& param : plan.params) {
     if (!is_dynamic(param)) continue;
     n_layers++;
-    const uint64_t most = rule ? rule->most(config.sparsity, param_size(param), param.nnz) : 0;
+    const uint64_t most = rule ? rule->most(config, param_size(param), param.nnz) : 0;
     if (most > param.nnz_capacity) {
       return failure(EDGECL_E_CAPACITY,
                      "expected room for %llu weights in \"%s\"; found nnz_capacity %u; export the bundle with a recipe "
@@ -182,7 +177,7 @@ Status check_structure(const Plan& plan, const SessionConfig& config) {
 
 void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory) {
   const StructureRule* rule = structure_rule(config);
-  if (rule == nullptr && config.sparsity.gradient_mask == format::kGradientAll) return;
+  if (rule == nullptr && config.gradient_mask == format::kGradientAll) return;
   arena->begin_region("structure");
   uint32_t n_layers = 0;
   uint64_t capacity = 0, words = 0;
@@ -210,7 +205,7 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
     layer.target = plan.params[p].nnz;
     if (rule && growth_of(config) != format::kGrowthRandom) {
       layer.growth.capacity =
-          layer.target - rule->exchange(config.sparsity, 1, layer, layer.target).keep;  // the first exchange is largest
+          layer.target - rule->exchange(config, 1, layer, layer.target).keep;  // the first exchange is largest
       layer.growth.keys = arena->take<uint32_t>(layer.growth.capacity);
     }
     if (splits_importance(config)) layer.current_gradient = arena->take<float>(plan.params[p].nnz_capacity);
@@ -238,10 +233,9 @@ void structure_begin_task(Session* session) {
     ParamWeights& param = session->weights.params[layer.param];
     // A task that ended early left more than the target; by magnitude, as no gradient is at hand.
     const uint32_t n = static_cast<uint32_t>(param.n);
-    const uint32_t settled =
-        rule->exchange(session->config.sparsity, session->config.sparsity.updates + 1, layer, n).total;
+    const uint32_t settled = rule->exchange(session->config, session->config.structure_updates + 1, layer, n).total;
     prune(session, layer, settled, param.value);
-    grow(session, layer, rule->task_start(session->config.sparsity, layer, static_cast<uint32_t>(param.n)), false);
+    grow(session, layer, rule->task_start(session->config, layer, static_cast<uint32_t>(param.n)), false);
     rebuild_transposed(&param);
   }
   session->counters.structure_updates++;
@@ -249,14 +243,14 @@ void structure_begin_task(Session* session) {
 
 bool structure_due(const Session& session) {
   return structure_rule(session.config) != nullptr &&
-         update_after(session.config.sparsity, session.counters.steps_in_task + 1) != 0;
+         update_after(session.config, session.counters.steps_in_task + 1) != 0;
 }
 
 uint32_t structure_growth(const Session& session, const StructureLayer& layer) {
-  const format::SparsityRecord& sparsity = session.config.sparsity;
+  const format::RecipeRecord& recipe = session.config;
   const uint32_t n = static_cast<uint32_t>(session.weights.params[layer.param].n);
-  const uint32_t update = update_after(sparsity, session.counters.steps_in_task + 1);
-  const Exchange exchange = structure_rule(session.config)->exchange(sparsity, update, layer, n);
+  const uint32_t update = update_after(recipe, session.counters.steps_in_task + 1);
+  const Exchange exchange = structure_rule(session.config)->exchange(recipe, update, layer, n);
   const uint32_t kept = exchange.keep < n ? exchange.keep : n;
   return exchange.total > kept ? exchange.total - kept : 0;
 }
@@ -264,8 +258,8 @@ uint32_t structure_growth(const Session& session, const StructureLayer& layer) {
 bool structure_after_step(Session* session) {
   const StructureRule* rule = structure_rule(session->config);
   if (rule == nullptr) return false;
-  const format::SparsityRecord& sparsity = session->config.sparsity;
-  const uint32_t update = update_after(sparsity, session->counters.steps_in_task);
+  const format::RecipeRecord& recipe = session->config;
+  const uint32_t update = update_after(recipe, session->counters.steps_in_task);
   if (update == 0) return false;
   const bool by_score = growth_of(session->config) != format::kGrowthRandom;
   bool changed = false;
@@ -273,7 +267,7 @@ bool structure_after_step(Session* session) {
     const StructureLayer& layer = session->structure.layers[i];
     ParamWeights& param = session->weights.params[layer.param];
     const uint32_t n = static_cast<uint32_t>(param.n);
-    const Exchange exchange = rule->exchange(sparsity, update, layer, n);
+    const Exchange exchange = rule->exchange(recipe, update, layer, n);
     if (exchange.keep >= n && exchange.total <= n) continue;
     changed = true;
     float* const gradient = session->learn.params[layer.param].gradient;

@@ -39,17 +39,17 @@ struct Exchange {
 // One rule; each in a file of its own.
 struct StructureRule {
   // Update u = 1..updates + 1 of a task for a layer that holds n weights; the last one settles the structure.
-  Exchange (*exchange)(const format::SparsityRecord& s, uint32_t update, const StructureLayer& layer, uint32_t n);
+  Exchange (*exchange)(const format::RecipeRecord& s, uint32_t update, const StructureLayer& layer, uint32_t n);
   // Weights at a task's start, for a layer that was settled at n.
-  uint32_t (*task_start)(const format::SparsityRecord& s, const StructureLayer& layer, uint32_t n);
+  uint32_t (*task_start)(const format::RecipeRecord& s, const StructureLayer& layer, uint32_t n);
   // Most weights that a layer may come to hold.
-  uint64_t (*most)(const format::SparsityRecord& s, uint64_t size, uint64_t target);
+  uint64_t (*most)(const format::RecipeRecord& s, uint64_t size, uint64_t target);
   bool importance_reads_gradient;
 };
 // Pieces that SET and RigL share: a falling share of the stored weights is replaced, a task's start changes nothing.
-Exchange replace_share(const format::SparsityRecord& s, uint32_t update, const StructureLayer& layer, uint32_t n);
-uint32_t keep_structure(const format::SparsityRecord& s, const StructureLayer& layer, uint32_t n);
-uint64_t keep_target(const format::SparsityRecord& s, uint64_t size, uint64_t target);
+Exchange replace_share(const format::RecipeRecord& s, uint32_t update, const StructureLayer& layer, uint32_t n);
+uint32_t keep_structure(const format::RecipeRecord& s, const StructureLayer& layer, uint32_t n);
+uint64_t keep_target(const format::RecipeRecord& s, uint64_t size, uint64_t target);
 
 extern const StructureRule kTdm;   // structure_tdm.cpp
 extern const StructureRule kSet;   // structure_set.cpp

@@ -8,18 +8,18 @@
 namespace edgecl {
 namespace {
 
-Exchange exchange(const format::SparsityRecord& s, uint32_t update, const StructureLayer& layer, uint32_t) {
-  if (update > s.updates) return {layer.target, layer.target};
-  const uint32_t fewer = share_of(s.intra, layer.size);
+Exchange exchange(const format::RecipeRecord& s, uint32_t update, const StructureLayer& layer, uint32_t) {
+  if (update > s.structure_updates) return {layer.target, layer.target};
+  const uint32_t fewer = share_of(s.structure_intra, layer.size);
   return {layer.target > fewer ? layer.target - fewer : 1, layer.target};
 }
 
-uint32_t task_start(const format::SparsityRecord& s, const StructureLayer& layer, uint32_t) {
-  return layer.target + share_of(s.inter, layer.size);
+uint32_t task_start(const format::RecipeRecord& s, const StructureLayer& layer, uint32_t) {
+  return layer.target + share_of(s.structure_inter, layer.size);
 }
 
-uint64_t most(const format::SparsityRecord& s, uint64_t size, uint64_t target) {
-  return target + share_of(s.inter, size);
+uint64_t most(const format::RecipeRecord& s, uint64_t size, uint64_t target) {
+  return target + share_of(s.structure_inter, size);
 }
 
 }  // namespace
