@@ -86,7 +86,7 @@ edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
   edgecl_op_info info;
   memset(&info, 0, sizeof info);
   info.name = plan.string(op.name);
-  info.kind = op_kind_name(op.kind);
+  info.kind = op_shown_kind(plan, index);
   info.macs_forward = op_macs_forward(plan, index, true);
   info.macs_backward = op_macs_backward(plan, index, true);
   for (const uint32_t p : op.params) {

@@ -179,7 +179,7 @@ uint32_t index_of(const std::string& name, const std::vector<const char*>& names
 }  // namespace
 
 uint32_t op_kind_from_name(const std::string& name) {
-  for (uint32_t kind = format::kOpConv; kind <= format::kOpReshape; kind++) {
+  for (uint32_t kind = 1; kind <= format::kOpKinds; kind++) {
     if (name == op_kind_name(kind)) return kind;
   }
   return format::kNone;

@@ -1,29 +1,15 @@
 // The checks behind read_bundle, one function per section (their wording: `corrupt` in core/status.h). Internal to
-// runtime/core. Never here: the order of the checks (bundle_reader.cpp).
+// runtime/bundle. Never here: the order of the checks (bundle_reader.cpp).
 #ifndef EDGECL_RUNTIME_BUNDLE_VALIDATE_H_
 #define EDGECL_RUNTIME_BUNDLE_VALIDATE_H_
 
 #include <stdint.h>
 
+#include "runtime/core/check.h"
 #include "runtime/core/plan.h"
 #include "runtime/core/status.h"
 
 namespace edgecl {
-
-inline unsigned long long u64(uint64_t x) {
-  return x;
-}  // for %llu
-
-// a * b and a + b, or ~0 when the result needs more than 64 bits. Everything that is computed from fields of the file
-// goes through these unless a limit that was checked before makes overflow impossible.
-inline uint64_t checked_mul(uint64_t a, uint64_t b) {
-  uint64_t result;
-  return __builtin_mul_overflow(a, b, &result) ? ~0ull : result;
-}
-inline uint64_t checked_add(uint64_t a, uint64_t b) {
-  uint64_t result;
-  return __builtin_add_overflow(a, b, &result) ? ~0ull : result;
-}
 
 // Facts of the bundle that are not in the Plan.
 struct SectionSizes {
@@ -54,8 +40,6 @@ Status check_offsets(const Plan& plan);
 
 bool is_finite(float x);
 bool all_zero(const void* bytes, uint64_t n);
-bool param_is_vector(const format::ParamRecord& param, uint32_t n);  // dense [n]
-bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b);
 
 }  // namespace edgecl
 

@@ -1,6 +1,7 @@
 // The backward list is exactly what the trainable parameters need, in a good order; the model's tensors and counts fit.
 // Never here: rules of single operators.
 #include "runtime/bundle/validate.h"
+#include "runtime/core/ops/op_rule.h"
 #include "runtime/core/planner.h"
 
 namespace edgecl {
@@ -107,10 +108,8 @@ Status check_input_gradient(const Plan& plan, uint32_t k, uint32_t i, BackwardSt
     return corrupt("BACKWARD", k, "accumulate", "expected a sum to add to in tensor %u, found none written yet",
                    gradient);
   }
-  // Reshape and activation may turn the output gradient into the input gradient in place; nothing else may share
-  // memory.
-  const bool in_place =
-      owner == record.output_gradient && (op.kind == format::kOpReshape || op.kind == format::kOpActivation);
+  // Some kinds may turn the output gradient into the input gradient in place; nothing else may share memory.
+  const bool in_place = owner == record.output_gradient && op_rule(op.kind)->gradient_in_place;
   if (owner != kUnset && !in_place) {
     return corrupt("BACKWARD", k, "accumulate",
                    "expected the first write to the memory of tensor %u, found it in use (by tensor %u)", gradient,
@@ -188,8 +187,7 @@ Status check_head(const Plan& plan) {
   if (model.head_weight == format::kNone && model.head_bias == format::kNone) return Status();
   const uint32_t logits_root = alias_root(plan, model.logits_tensor);
   for (const OpRecord& op : plan.ops) {
-    const bool layer = op.kind == format::kOpConv || op.kind == format::kOpLinear;
-    if (!layer || alias_root(plan, op.output) != logits_root) continue;
+    if (!op_rule(op.kind)->layer || alias_root(plan, op.output) != logits_root) continue;
     if (plan.tensors[op.output].channels != model.class_capacity) continue;
     if (model.head_weight == op.params[0] && (model.head_bias == op.params[1] || model.head_bias == format::kNone))
       return Status();

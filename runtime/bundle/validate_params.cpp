@@ -4,10 +4,6 @@
 
 namespace edgecl {
 
-bool param_is_vector(const format::ParamRecord& param, uint32_t n) {
-  return param.storage == format::kStorageDense && param.rank == 1 && param.dims[0] == n;
-}
-
 namespace {
 
 Status check_param_shape(const Plan& plan, uint32_t i) {

@@ -22,10 +22,6 @@ bool all_zero(const void* bytes, uint64_t n) {
   return true;
 }
 
-bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b) {
-  return a.channels == b.channels && a.height == b.height && a.width == b.width;
-}
-
 namespace {
 
 struct StringCheck {

@@ -51,36 +51,6 @@ SparsePattern transposed_pattern_shape(const format::ParamRecord& param) {
   return pattern;
 }
 
-BroadcastOperand broadcast_operand(const Pass& pass, const format::OpRecord& op) {
-  const format::TensorRecord& a = pass.net.plan.tensors[op.inputs[0]];
-  const BatchLayout layout = batch_layout(pass.rows);
-  uint32_t dims[3];
-  BroadcastOperand b;
-  int64_t lanes = 1, groups = 1;
-  if (op.n_inputs == 1) {
-    for (int i = 0; i < 3; i++) dims[i] = pass.net.plan.params[op.params[0]].dims[i];
-    b.data = pass.value(op.params[0]);
-  } else {
-    const Tensor view = pass.tensor(op.inputs[1]);
-    dims[0] = static_cast<uint32_t>(view.channels);
-    dims[1] = static_cast<uint32_t>(view.height);
-    dims[2] = static_cast<uint32_t>(view.width);
-    b.data = view.data;
-    lanes = layout.lanes;
-    groups = layout.groups;
-  }
-  // A dim of 1 beside a longer one is repeated (stride 0); equal dims keep their dense stride, so that "same shape" is
-  // visible.
-  b.stride_l = op.n_inputs == 1 ? 0 : 1;
-  b.stride_w = dims[2] == 1 && a.width != 1 ? 0 : lanes;
-  b.stride_h = dims[1] == 1 && a.height != 1 ? 0 : lanes * dims[2];
-  b.stride_c = dims[0] == 1 && a.channels != 1 ? 0 : lanes * dims[2] * dims[1];
-  const int64_t per_group = lanes * dims[2] * dims[1] * dims[0];
-  b.stride_g = op.n_inputs == 1 ? 0 : per_group;
-  b.size = per_group * groups;
-  return b;
-}
-
 namespace {
 
 // Times one op when the profiler is on.

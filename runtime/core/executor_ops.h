@@ -5,7 +5,14 @@
 
 #include "runtime/core/executor.h"
 
+// Called from every operator's file: inlined, these bodies would be kilobytes of the library.
+#define EDGECL_ONE_COPY __attribute__((noinline))
+
 namespace edgecl {
+
+// The patterns of a sparse parameter without arrays: shape and blocks, and nnz at capacity.
+SparsePattern pattern_shape(const format::ParamRecord& param);
+SparsePattern transposed_pattern_shape(const format::ParamRecord& param);
 
 // What a visit runs over. Without weights only shapes count (the scratch measure); every pointer is then `unmapped()`,
 // which is valid to compare with null and never read. Operators ask for everything through these functions.
@@ -23,12 +30,12 @@ struct Pass {
   const Plan& plan() const { return net.plan; }
   const format::OpRecord& op(uint32_t i) const { return net.plan.ops[i]; }
 
-  Tensor tensor(uint32_t t) const {
+  EDGECL_ONE_COPY Tensor tensor(uint32_t t) const {
     Tensor view = plan_tensor(net, t, rows, mode);
     if (measuring()) view.data = unmapped();
     return view;
   }
-  Tensor tensor_or_null(uint32_t t, uint32_t shape_of) const {
+  EDGECL_ONE_COPY Tensor tensor_or_null(uint32_t t, uint32_t shape_of) const {
     Tensor view = tensor(shape_of);
     view.data = t == format::kNone ? nullptr : tensor(t).data;
     return view;
@@ -38,53 +45,39 @@ struct Pass {
     return measuring() ? unmapped() : net.weights.params[p].value;
   }
   // Of params[slot] of the record's op, when it takes part in the pass.
-  float* gradient(const format::BackwardRecord& record, uint32_t slot) const {
+  EDGECL_ONE_COPY float* gradient(const format::BackwardRecord& record, uint32_t slot) const {
     if ((record.train_params >> slot & 1) == 0) return nullptr;
     if (measuring()) return unmapped();
     const ParamWork& param = net.work.params[op(record.op).params[slot]];
     return param.role == Role::kRests ? nullptr : param.gradient;
   }
   // Which entries of a sparse weight get a gradient; null: all.
-  const uint8_t* selected(uint32_t p) const {
+  EDGECL_ONE_COPY const uint8_t* selected(uint32_t p) const {
     static const uint8_t nothing = 0;
     if (measuring()) return masked ? &nothing : nullptr;
     return net.work.params[p].role == Role::kSelected ? net.weights.params[p].selection : nullptr;
   }
   bool skips_gradient(uint32_t p) const { return !measuring() && net.work.params[p].role == Role::kZero; }
   bool is_sparse(uint32_t p) const { return net.plan.params[p].storage == format::kStorageSparse; }
-  SparsePattern pattern(uint32_t p) const;
-  SparsePattern transposed(uint32_t p) const;
+  EDGECL_ONE_COPY SparsePattern pattern(uint32_t p) const {
+    return measuring() ? pattern_shape(net.plan.params[p]) : net.weights.params[p].pattern;
+  }
+  EDGECL_ONE_COPY SparsePattern transposed(uint32_t p) const {
+    return measuring() ? transposed_pattern_shape(net.plan.params[p]) : net.weights.params[p].transposed;
+  }
   const float* transposed_value(uint32_t p) const {
     return measuring() ? unmapped() : net.work.params[p].transposed_value;
   }
   // Statistics of op i: those that last, and those of the batch.
-  NormWeights running(uint32_t i) const {
+  EDGECL_ONE_COPY NormWeights running(uint32_t i) const {
     if (!measuring()) return net.weights.norms[i];
     return {unmapped(), unmapped(), nullptr, nullptr, unmapped()};
   }
-  NormWork batch(uint32_t i) const {
+  EDGECL_ONE_COPY NormWork batch(uint32_t i) const {
     if (!measuring()) return net.work.norms[i];
     return {unmapped(), unmapped(), unmapped()};
   }
 };
-
-// The patterns of a sparse parameter without arrays: shape and blocks, and nnz at capacity.
-SparsePattern pattern_shape(const format::ParamRecord& param);
-SparsePattern transposed_pattern_shape(const format::ParamRecord& param);
-
-// The second operand of an add or mul, as the kernels see it.
-struct BroadcastOperand {
-  const float* data;
-  int64_t size, stride_g, stride_c, stride_h, stride_w, stride_l;
-};
-BroadcastOperand broadcast_operand(const Pass& pass, const format::OpRecord& op);
-
-inline SparsePattern Pass::pattern(uint32_t p) const {
-  return measuring() ? pattern_shape(net.plan.params[p]) : net.weights.params[p].pattern;
-}
-inline SparsePattern Pass::transposed(uint32_t p) const {
-  return measuring() ? transposed_pattern_shape(net.plan.params[p]) : net.weights.params[p].transposed;
-}
 
 // One kernel call of an op, whatever its kernel: the two visits exist once, not once for each thing done with a call.
 struct KernelCall {

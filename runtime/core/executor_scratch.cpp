@@ -3,6 +3,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/core/executor.h"
 #include "runtime/core/executor_ops.h"
+#include "runtime/core/ops/op_rule.h"
 
 namespace edgecl {
 namespace {
@@ -55,8 +56,7 @@ size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, ui
     if (!learning) continue;
     const Pass learn = {shapes_only, rows, Mode::kLearn, masked};
     for (uint32_t i = 0; i < plan.ops.n; i++) {
-      if (plan.ops[i].kind == format::kOpBatchNorm)
-        visit_forward(learn, i, visitor);  // the only kernel that depends on the mode
+      if (op_rule(plan.ops[i].kind)->follows_batch) visit_forward(learn, i, visitor);  // what depends on the mode
     }
     for (const format::BackwardRecord& record : plan.backward) visit_backward(learn, record, visitor);
   }

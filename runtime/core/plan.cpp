@@ -2,6 +2,8 @@
 // Never here: checks, execution.
 #include "runtime/core/plan.h"
 
+#include "runtime/core/ops/op_rule.h"
+
 namespace edgecl {
 
 const format::BackwardRecord* Plan::backward_of(uint32_t op) const {
@@ -51,44 +53,24 @@ ActivationSpec op_activation(const format::OpRecord& op) {
   return {static_cast<Activation>(op.activation), op.activation_lo, op.activation_hi};
 }
 
-const char* op_kind_name(uint32_t kind) {
-  switch (kind) {
-    case format::kOpConv:
-      return "conv";
-    case format::kOpLinear:
-      return "linear";
-    case format::kOpBatchNorm:
-      return "batch_norm";
-    case format::kOpGroupNorm:
-      return "group_norm";
-    case format::kOpActivation:
-      return "activation";
-    case format::kOpMaxPool:
-      return "max_pool";
-    case format::kOpAveragePool:
-      return "average_pool";
-    case format::kOpGlobalAveragePool:
-      return "global_average_pool";
-    case format::kOpAdd:
-      return "add";
-    case format::kOpMul:
-      return "mul";
-    case format::kOpConcat:
-      return "concat";
-    case format::kOpReshape:
-      return "reshape";
-    default:
-      return "?";
-  }
+const char* op_shown_kind(const Plan& plan, uint32_t index) {
+  const format::OpRecord& op = plan.ops[index];
+  const OpRule& rule = *op_rule(op.kind);
+  return rule.shown_kind != nullptr ? rule.shown_kind(plan, op) : op_kind_name(op.kind);
+}
+
+bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b) {
+  return a.channels == b.channels && a.height == b.height && a.width == b.width;
+}
+
+bool param_is_vector(const format::ParamRecord& param, uint32_t n) {
+  return param.storage == format::kStorageDense && param.rank == 1 && param.dims[0] == n;
 }
 
 uint64_t op_macs_forward(const Plan& plan, uint32_t index, bool sparse) {
   const format::OpRecord& op = plan.ops[index];
-  if (op.kind != format::kOpConv && op.kind != format::kOpLinear) return 0;
-  const format::ParamRecord& weight = plan.params[op.params[0]];
-  const format::TensorRecord& y = plan.tensors[op.output];
-  // Each weight (of a grouped convolution too) meets every output position once.
-  return (sparse ? param_stored(weight) : param_size(weight)) * y.height * y.width;
+  const OpRule& rule = *op_rule(op.kind);
+  return rule.macs != nullptr ? rule.macs(plan, op, sparse) : 0;
 }
 
 uint64_t op_macs_backward(const Plan& plan, uint32_t index, bool sparse) {

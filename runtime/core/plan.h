@@ -78,8 +78,12 @@ uint64_t tensor_row_floats(const format::TensorRecord& tensor);
 // Attributes of an op as the kernels take them.
 ConvShape op_conv_shape(const format::OpRecord& op);
 ActivationSpec op_activation(const format::OpRecord& op);
-// "conv", "linear", ...; "?" for a kind that is not in the format.
+// "conv", "linear", ... of ops/ops.def; "?" for a kind that is not in the list.
 const char* op_kind_name(uint32_t kind);
+// The same as reports and cost models tell kinds apart: a convolution with one channel a group is "depthwise".
+const char* op_shown_kind(const Plan& plan, uint32_t op);
+bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b);
+bool param_is_vector(const format::ParamRecord& param, uint32_t n);  // dense [n]
 
 // Multiply-adds per batch row, forward: convolutions and linear layers only (what the field counts); as if dense, or
 // with stored entries.

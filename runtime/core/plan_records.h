@@ -74,21 +74,15 @@ enum TensorFlags : uint32_t {
   kTensorGradient = 1,  // written by the backward list
 };
 
+// kOpConv = 1, ...: the list of operators, with inputs and params of each.
 enum OpKind : uint32_t {
-  kOpConv = 1,        // inputs x; params weight, bias
-  kOpLinear = 2,      // inputs x; params weight, bias
-  kOpBatchNorm = 3,   // inputs x[, residual]; params gamma, beta, running mean, running variance
-  kOpGroupNorm = 4,   // inputs x; params gamma, beta; i[0] = groups
-  kOpActivation = 5,  // inputs x
-  kOpMaxPool = 6,
-  kOpAveragePool = 7,  // i[0] = count_include_pad
-  kOpGlobalAveragePool = 8,
-  kOpAdd = 9,       // inputs a, b (b: same shape or broadcast over H, W or C); or input a, param constant (rank 3
-                    // [C|1][H|1][W|1])
-  kOpMul = 10,      // the same
-  kOpConcat = 11,   // up to 8 inputs, channels
-  kOpReshape = 12,  // output aliases the input (flatten)
+#define EDGECL_OP(constant, number, name) constant = number,
+#include "runtime/core/ops/ops.def"
 };
+constexpr uint32_t kOpKinds = 0  // kinds are 1..kOpKinds
+#define EDGECL_OP(constant, number, name) +1
+#include "runtime/core/ops/ops.def"
+    ;
 // activation: edgecl::Activation of kernels.h.
 struct OpRecord {
   StringRef name;  // of the source node

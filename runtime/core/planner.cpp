@@ -2,6 +2,8 @@
 // Never here: arena offsets (the writer assigns them, validate_offsets.cpp proves them).
 #include "runtime/core/planner.h"
 
+#include "runtime/core/ops/op_rule.h"
+
 namespace edgecl {
 
 uint64_t tensor_arena_floats(const format::TensorRecord& tensor) {
@@ -10,33 +12,15 @@ uint64_t tensor_arena_floats(const format::TensorRecord& tensor) {
 
 uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, uint32_t tensors[9]) {
   const format::OpRecord& op = plan.ops[record.op];
-  const Activation activation = static_cast<Activation>(op.activation);
+  const OpRule& rule = *op_rule(op.kind);
+  uint32_t reads = rule.backward_reads != nullptr ? rule.backward_reads(op, record) : 0;
+  if (rule.activation == OpActivation::kFused && static_cast<Activation>(op.activation) != Activation::kNone)
+    reads |= kReadsOutput;
   uint32_t n = 0;
-  bool reads_output = activation != Activation::kNone;
-  switch (op.kind) {
-    case format::kOpConv:
-    case format::kOpLinear:
-      if ((record.train_params & 1) != 0) tensors[n++] = op.inputs[0];
-      break;
-    case format::kOpBatchNorm:
-    case format::kOpGroupNorm:
-      tensors[n++] = op.inputs[0];
-      break;
-    case format::kOpActivation:
-      reads_output = activation != Activation::kHardSwish;
-      if (!reads_output) tensors[n++] = op.inputs[0];
-      break;
-    case format::kOpMaxPool:
-      tensors[n++] = op.inputs[0];
-      reads_output = true;
-      break;
-    case format::kOpMul:
-      for (uint32_t i = 0; i < op.n_inputs; i++) tensors[n++] = op.inputs[i];
-      break;
-    default:
-      break;
+  for (uint32_t i = 0; i < op.n_inputs; i++) {
+    if ((reads >> i & 1) != 0) tensors[n++] = op.inputs[i];
   }
-  if (reads_output) tensors[n++] = op.output;
+  if ((reads & kReadsOutput) != 0) tensors[n++] = op.output;
   return n;
 }
 

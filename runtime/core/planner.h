@@ -30,9 +30,8 @@ inline uint32_t alias_root(const Plan& plan, uint32_t tensor) {
   return alias == format::kNone ? tensor : alias;
 }
 
-// Forward tensors that the backward pass of a record reads, at most 9; returns how many. A weight gradient reads the
-// layer's input; normalisations read their input; fused activations the output; activations the output (hard swish: the
-// input); max pooling both; a product both factors; sums, averages, concatenations and reshapes nothing.
+// Forward tensors that the backward pass of a record reads, at most 9; returns how many. The rule of its kind says
+// which (ops/op_rule.h).
 uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, uint32_t tensors[9]);
 
 // Fills lifetimes[n_tensors] for a mode. A tensor and its aliases share one lifetime, from the first write to the last

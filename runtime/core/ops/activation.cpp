@@ -1,0 +1,48 @@
+// An elementwise function as an operator of its own.
+// Never here: activations fused into other operators (their rules; executor_ops.cpp).
+#include "runtime/core/ops/op_calls.h"
+#include "runtime/core/ops/op_check.h"
+#include "runtime/core/ops/op_rule.h"
+
+namespace edgecl {
+namespace {
+
+Status check(const OpCheck& c) {
+  return c.same_shape_as_input();
+}
+
+void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
+  const format::OpRecord& op = pass.op(index);
+  const Tensor x = pass.tensor(op.inputs[0]);
+  emit<call::activation_forward>(visitor, {x.data, pass.tensor(op.output).data, x.size(), op_activation(op)});
+}
+
+void backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
+  const format::OpRecord& op = pass.op(record.op);
+  const Tensor dy = pass.tensor(record.output_gradient);
+  emit<call::activation_backward>(visitor, {pass.tensor(op.inputs[0]).data, pass.tensor(op.output).data, dy.data,
+                                            pass.tensor_or_null(record.input_gradient[0], op.inputs[0]).data, dy.size(),
+                                            (record.accumulate & 1) != 0, op_activation(op)});
+}
+
+uint32_t backward_reads(const format::OpRecord& op, const format::BackwardRecord&) {
+  return static_cast<Activation>(op.activation) == Activation::kHardSwish ? 1 : kReadsOutput;
+}
+
+constexpr OpRule rule() {
+  OpRule rule;
+  rule.activation = OpActivation::kOwn;
+  rule.undoes_activation = true;
+  rule.gradient_in_place = true;
+  rule.check = check;
+  rule.forward = forward;
+  rule.backward = backward;
+  rule.backward_reads = backward_reads;
+  return rule;
+}
+
+}  // namespace
+
+const OpRule ops::activation = rule();
+
+}  // namespace edgecl

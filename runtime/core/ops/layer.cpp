@@ -1,0 +1,29 @@
+// Checks and counts of layers.
+// Never here: shapes and attributes of one kind of layer.
+#include "runtime/core/ops/layer.h"
+
+namespace edgecl {
+
+Status check_layer(const OpCheck& c) {
+  if (c.has_param(1)) {
+    EDGECL_RETURN_IF_FAILED(c.vector_param(1, c.y().channels));
+    if (c.param(1).trainable != 0 && c.param(0).trainable == 0) {
+      return corrupt("OPS", c.index, "params", "expected a frozen bias beside a frozen weight, found a trainable one");
+    }
+  }
+  const uint64_t macs = checked_mul(param_size(c.param(0)), checked_mul(c.y().height, c.y().width));
+  if (macs <= format::kMaxOpMacs) return Status();
+  return corrupt("OPS", c.index, "output", "expected at most 2^48 multiply-adds per row, found more");
+}
+
+uint64_t layer_macs(const Plan& plan, const format::OpRecord& op, bool sparse) {
+  const format::ParamRecord& weight = plan.params[op.params[0]];
+  const format::TensorRecord& y = plan.tensors[op.output];
+  return (sparse ? param_stored(weight) : param_size(weight)) * y.height * y.width;
+}
+
+uint32_t layer_reads(const format::OpRecord&, const format::BackwardRecord& record) {
+  return record.train_params & 1;
+}
+
+}  // namespace edgecl
