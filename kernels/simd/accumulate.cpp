@@ -1,5 +1,6 @@
 // y += x or y = x over flat memory.
 // Never here: broadcasting (binary.cpp).
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {

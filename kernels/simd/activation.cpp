@@ -1,5 +1,6 @@
 // Pointwise activations and their gradients over flat memory.
 // Never here: activations fused into other kernels (pointwise.h holds those).
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/math.h"
 #include "kernels/simd/pointwise.h"
 

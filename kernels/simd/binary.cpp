@@ -1,5 +1,6 @@
 // Addition and multiplication with a broadcast second operand, and their gradients.
 // Never here: broadcasting of the first operand (the exporter swaps the operands).
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {

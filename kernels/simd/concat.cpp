@@ -1,5 +1,6 @@
 // Concatenation along channels and its gradient: copies of whole planes.
 // Never here: concatenation along other axes (the exporter rewrites it).
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {

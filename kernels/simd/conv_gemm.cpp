@@ -1,5 +1,6 @@
 // Packs strips of the source into cache-sized scratch and runs the register tile over them, for any stride, dilation
 // and border. Never here: the translation of a layer's arguments, weight gradients.
+// Built for size (-Os): it cuts the work of the register tile.
 #include "kernels/simd/conv_gemm.h"
 
 #include "kernels/simd/gemm_tile.h"

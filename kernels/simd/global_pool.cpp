@@ -1,5 +1,6 @@
 // Global average pooling and its gradient.
 // Never here: pooling over windows (pool.cpp).
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {

@@ -3,6 +3,7 @@
 //
 // The 16 virtual lanes of a row are its positions modulo 16, so the lanes of all L rows of a group are 16 * L
 // consecutive floats (a `period`): a plane is folded into them period by period with full vectors, whatever L is.
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {

@@ -1,5 +1,6 @@
 // Linear layer, input gradient.
 // Never here: the forward pass, weight gradients.
+// Built for size (-Os): a few per cent of a step at most.
 #include "kernels/kernel_declarations.h"
 #include "kernels/simd/linear_tiles.h"
 #include "kernels/simd/transpose.h"

@@ -2,6 +2,7 @@
 // over whole input rows, then across the columns; so every combination runs over contiguous floats, whatever the number
 // of lanes.
 // Never here: global pooling (global_pool.cpp).
+// Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
