@@ -22,6 +22,14 @@ Status choose_kernels(const KernelTable** kernels) {
       kernel_level_list(), wanted ? wanted : "");
 }
 
+// The object, and behind it the scratch memory of the checks.
+Status model_bytes(const void* bytes, size_t n_bytes, size_t* total) {
+  size_t scratch = 0;
+  EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch));
+  *total = kModelBytes + scratch;
+  return Status();
+}
+
 bool aligned(const void* memory) {
   return reinterpret_cast<uintptr_t>(memory) % kArenaAlignment == 0;
 }
@@ -34,18 +42,21 @@ Status open_model(const void* bytes, size_t n_bytes, void* memory, size_t memory
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   if (!aligned(memory))
     return failure(EDGECL_E_ARGUMENT, "expected memory aligned to 64 bytes; found it otherwise; align it");
-  if (memory_bytes < kModelBytes) {
+  size_t needed = 0;
+  EDGECL_RETURN_IF_FAILED(model_bytes(bytes, n_bytes, &needed));
+  if (memory_bytes < needed) {
     return failure(EDGECL_E_ARENA_TOO_SMALL, "expected %zu bytes for the model; found %zu; ask edgecl_model_size",
-                   kModelBytes, memory_bytes);
+                   needed, memory_bytes);
   }
   const KernelTable* kernels = nullptr;
   EDGECL_RETURN_IF_FAILED(choose_kernels(&kernels));
   Plan plan;
-  EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, &plan));
+  EDGECL_RETURN_IF_FAILED(
+      read_bundle(bytes, n_bytes, static_cast<uint8_t*>(memory) + kModelBytes, needed - kModelBytes, &plan));
   edgecl_model* object = new (memory) edgecl_model{};
   object->plan = plan;
   object->kernels = kernels;
-  object->object_bytes = kModelBytes;
+  object->object_bytes = needed;
   *model = object;
   return Status();
 }
@@ -55,15 +66,17 @@ Status open_model_allocated(const void* bytes, size_t n_bytes, const edgecl_allo
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   edgecl_allocator chosen;
   EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
-  void* memory = chosen.allocate(chosen.user, kModelBytes, kArenaAlignment);
+  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
+  size_t needed = 0;
+  EDGECL_RETURN_IF_FAILED(model_bytes(bytes, n_bytes, &needed));
+  void* memory = chosen.allocate(chosen.user, needed, kArenaAlignment);
   if (memory == nullptr) {
-    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory",
-                   kModelBytes);
+    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory", needed);
   }
   edgecl_model* object = nullptr;
-  Status status = open_model(bytes, n_bytes, memory, kModelBytes, &object);
+  Status status = open_model(bytes, n_bytes, memory, needed, &object);
   if (!status.ok()) {
-    chosen.release(chosen.user, memory, kModelBytes);
+    chosen.release(chosen.user, memory, needed);
     return status;
   }
   object->allocator = chosen;
@@ -95,8 +108,19 @@ edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes, edgecl_model
 edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const uint8_t public_key[32], edgecl_error* err) {
   const auto verify = [&]() -> Status {
     EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
+    edgecl_allocator allocator;
+    EDGECL_RETURN_IF_FAILED(api::choose_allocator(nullptr, &allocator));
+    size_t scratch_bytes = 0;
+    EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch_bytes));
+    void* scratch = allocator.allocate(allocator.user, scratch_bytes, kArenaAlignment);
+    if (scratch == nullptr) {
+      return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory",
+                     scratch_bytes);
+    }
     Plan plan;
-    EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, &plan));
+    const Status read = read_bundle(bytes, n_bytes, scratch, scratch_bytes, &plan);
+    allocator.release(allocator.user, scratch, scratch_bytes);
+    EDGECL_RETURN_IF_FAILED(read);
     if (public_key == nullptr) return Status();
     return failure(EDGECL_E_BUNDLE_SIGNATURE,
                    "expected a signature by the given key; found none: this version does not verify signatures yet; "
@@ -112,11 +136,7 @@ edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, size_t* model
   const auto measure = [&]() -> Status {
     EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
     EDGECL_RETURN_IF_FAILED(api::check_pointer(model_bytes, "model_bytes"));
-    uint32_t version;
-    uint64_t file_bytes;
-    EDGECL_RETURN_IF_FAILED(peek_bundle(bytes, n_bytes, &version, &file_bytes));
-    *model_bytes = api::kModelBytes;
-    return Status();
+    return api::model_bytes(bytes, n_bytes, model_bytes);
   };
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const Status status = measure();

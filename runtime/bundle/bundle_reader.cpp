@@ -6,6 +6,7 @@
 
 #include "runtime/bundle/bundle_format.h"
 #include "runtime/bundle/validate.h"
+#include "runtime/core/arena.h"
 #include "runtime/core/planner.h"
 #include "runtime/core/sha256.h"
 
@@ -212,21 +213,22 @@ Status view_input(const Section& section, const Plan& plan, Plan* out) {
 }
 
 // The order matters: each check may rely on those before it.
-Status validate(const Plan& plan, const SectionSizes& sizes) {
+Status validate(const Plan& plan, const SectionSizes& sizes, const CheckScratch& scratch) {
   EDGECL_RETURN_IF_FAILED(validate_strings(plan, sizes));
   EDGECL_RETURN_IF_FAILED(validate_reserved(plan));
   EDGECL_RETURN_IF_FAILED(validate_elements(plan, sizes));
   EDGECL_RETURN_IF_FAILED(validate_params(plan, sizes));
-  EDGECL_RETURN_IF_FAILED(validate_ops(plan));
+  EDGECL_RETURN_IF_FAILED(validate_ops(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_model(plan));
+  EDGECL_RETURN_IF_FAILED(validate_extras(plan));
+  EDGECL_RETURN_IF_FAILED(validate_use(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_input(plan));
   EDGECL_RETURN_IF_FAILED(validate_recipe(plan));
   EDGECL_RETURN_IF_FAILED(validate_classes(plan));
   EDGECL_RETURN_IF_FAILED(validate_parity(plan));
-  EDGECL_RETURN_IF_FAILED(validate_extras(plan));
-  EDGECL_RETURN_IF_FAILED(validate_backward(plan));
+  EDGECL_RETURN_IF_FAILED(validate_backward(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_counts(plan));
-  return check_offsets(plan);
+  return check_offsets(plan, scratch);
 }
 
 }  // namespace
@@ -244,7 +246,36 @@ Status peek_bundle(const void* bytes, size_t n, uint32_t* format_version, uint64
   return Status();
 }
 
-Status read_bundle(const void* bytes, size_t n, Plan* plan) {
+Status bundle_scratch_bytes(const void* bytes, size_t n, size_t* scratch_bytes) {
+  uint32_t version = 0;
+  uint64_t file_bytes = 0;
+  EDGECL_RETURN_IF_FAILED(peek_bundle(bytes, n, &version, &file_bytes));
+  Header header;
+  memcpy(&header, bytes, sizeof header);
+  const uint32_t n_sections = header.n_sections;
+  if (n_sections * sizeof(SectionRecord) > n - sizeof(Header)) {
+    return corrupt("header", format::kNone, "n_sections",
+                   "expected a table inside the %llu bytes given, found %u sections", u64(n), n_sections);
+  }
+  // Nothing is proven yet: counts above their limits are refused by read_bundle, here they only must not grow a block.
+  auto count = [&](uint32_t type) -> uint32_t {
+    const uint8_t* table = static_cast<const uint8_t*>(bytes) + sizeof(Header);
+    for (uint32_t i = 0; i < n_sections; i++) {
+      SectionRecord section;
+      memcpy(&section, table + i * sizeof section, sizeof section);
+      if (section.type != type) continue;
+      const uint64_t records = section.bytes / kRules[type].record_bytes;
+      return records < kRules[type].max_records ? static_cast<uint32_t>(records) : kRules[type].max_records;
+    }
+    return 0;
+  };
+  Arena measuring;
+  take_check_scratch(&measuring, count(format::kSectionTensors), count(format::kSectionParams));
+  *scratch_bytes = measuring.used() > 0 ? measuring.used() : kArenaAlignment;
+  return Status();
+}
+
+Status read_bundle(const void* bytes, size_t n, void* scratch, size_t scratch_bytes, Plan* plan) {
   if (reinterpret_cast<uintptr_t>(bytes) % format::kAlignment != 0) {
     return failure(
         EDGECL_E_ARGUMENT,
@@ -282,8 +313,17 @@ Status read_bundle(const void* bytes, size_t n, Plan* plan) {
   }
   EDGECL_RETURN_IF_FAILED(validate_tensors(view));  // tensor 0 says how large INPUT is
   EDGECL_RETURN_IF_FAILED(view_input(sections[format::kSectionInput], view, &view));
+  Arena arena(scratch, scratch_bytes);
+  const CheckScratch checks = take_check_scratch(&arena, view.tensors.n, view.params.n);
+  if (arena.measuring() || arena.exhausted()) {
+    return failure(EDGECL_E_ARENA_TOO_SMALL,
+                   "expected more scratch memory for the checks; found %zu bytes; take as much "
+                   "as bundle_scratch_bytes says",
+                   scratch_bytes);
+  }
   EDGECL_RETURN_IF_FAILED(
-      validate(view, {sections[format::kSectionStrings].bytes, sections[format::kSectionData].bytes}));
+      validate(view, {sections[format::kSectionStrings].bytes, sections[format::kSectionData].bytes}, checks));
+  find_border(&view, checks.lifetimes);
   *plan = view;
   return Status();
 }

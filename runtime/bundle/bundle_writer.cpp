@@ -40,6 +40,7 @@ Plan plan_over(const Parts& parts) {
   plan.backward = view_of(parts.backward);
   plan.params = view_of(parts.params);
   plan.classes = view_of(parts.classes);
+  plan.taps = view_of(parts.taps);
   plan.recipe = &parts.recipe;
   plan.data_section = parts.data.data();
   plan.strings = reinterpret_cast<const char*>(parts.strings.bytes().data());
@@ -53,7 +54,7 @@ std::string sentence(const Status& status) {
 }
 
 // Everything that lifetimes and counts rely on.
-Status check_before_planning(const Plan& plan, const Parts& parts) {
+Status check_before_planning(const Plan& plan, const Parts& parts, const CheckScratch& scratch) {
   const uint32_t counts[] = {plan.tensors.n, plan.ops.n, plan.backward.n, plan.params.n, plan.classes.n};
   const uint32_t limits[] = {format::kMaxTensors, format::kMaxOps, format::kMaxOps, format::kMaxParams,
                              format::kMaxClasses};
@@ -65,9 +66,10 @@ Status check_before_planning(const Plan& plan, const Parts& parts) {
   EDGECL_RETURN_IF_FAILED(validate_strings(plan, {parts.strings.bytes().size(), parts.data.size()}));
   EDGECL_RETURN_IF_FAILED(validate_tensors(plan));
   EDGECL_RETURN_IF_FAILED(validate_params(plan, {parts.strings.bytes().size(), parts.data.size()}));
-  EDGECL_RETURN_IF_FAILED(validate_ops(plan));
+  EDGECL_RETURN_IF_FAILED(validate_ops(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_model(plan));
-  return validate_backward(plan);
+  EDGECL_RETURN_IF_FAILED(validate_use(plan, scratch));
+  return validate_backward(plan, scratch);
 }
 
 uint64_t plan_offsets(const Plan& plan, Mode mode, std::vector<format::TensorRecord>* tensors) {
@@ -159,14 +161,31 @@ Bytes assemble(const Parts& parts) {
   return assemble(items);
 }
 
+// Aligned memory for the checks.
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes) : room_(bytes + format::kAlignment) {}
+  uint8_t* data() {
+    const uintptr_t past = reinterpret_cast<uintptr_t>(room_.data()) % format::kAlignment;
+    return room_.data() + (format::kAlignment - past) % format::kAlignment;
+  }
+
+ private:
+  Bytes room_;
+};
+
 // Empty when the reader accepts the file; else its sentence, whose strings lie in the copy that ends here.
 std::string read_back(const Bytes& file) {
   Bytes room(file.size() + format::kAlignment);
   const size_t skip =
       (format::kAlignment - reinterpret_cast<uintptr_t>(room.data()) % format::kAlignment) % format::kAlignment;
   memcpy(room.data() + skip, file.data(), file.size());
+  size_t scratch_bytes = 0;
+  const Status measured = bundle_scratch_bytes(file.data(), file.size(), &scratch_bytes);
+  if (!measured.ok()) return sentence(measured);
+  Scratch scratch(scratch_bytes);
   Plan plan;
-  return sentence(read_bundle(room.data() + skip, file.size(), &plan));
+  return sentence(read_bundle(room.data() + skip, file.size(), scratch.data(), scratch_bytes, &plan));
 }
 
 uint32_t index_of(const std::string& name, const std::vector<const char*>& names) {
@@ -203,7 +222,11 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
   encode_parts(source, &parts);
 
   const Plan plan = plan_over(parts);
-  Status status = check_before_planning(plan, parts);
+  Arena measuring;
+  take_check_scratch(&measuring, plan.tensors.n, plan.params.n);
+  Scratch scratch(measuring.used());
+  Arena arena(scratch.data(), measuring.used());
+  Status status = check_before_planning(plan, parts, take_check_scratch(&arena, plan.tensors.n, plan.params.n));
   if (status.ok()) {
     parts.model.train_floats_per_row = plan_offsets(plan, Mode::kLearn, &parts.tensors);
     parts.model.predict_floats_per_row = plan_offsets(plan, Mode::kPredict, &parts.tensors);

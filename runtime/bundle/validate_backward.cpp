@@ -1,5 +1,7 @@
 // The backward list is exactly what the trainable parameters need, in a good order; the model's tensors and counts fit.
 // Never here: rules of single operators.
+#include <string.h>
+
 #include "runtime/bundle/validate.h"
 #include "runtime/core/ops/op_rule.h"
 #include "runtime/core/planner.h"
@@ -12,40 +14,34 @@ using format::OpRecord;
 
 constexpr uint16_t kUnset = 0xffff;  // tensors are below 4096
 
-// What the checks learn about tensors on the way.
-struct BackwardState {
-  bool needs_gradient[format::kMaxTensors];   // forward: some trainable parameter lies before it
-  bool reaches_loss[format::kMaxTensors];     // forward: the logits depend on it
-  uint16_t forward_of[format::kMaxTensors];   // gradient tensor -> the forward tensor it belongs to
-  uint16_t gradient_of[format::kMaxTensors];  // forward tensor -> its gradient tensor
-  uint16_t owner[format::kMaxTensors];  // memory of a gradient tensor (its root) -> the one whose value is there now
-  bool consumed[format::kMaxTensors];   // gradient tensor: its op's record has run
-  uint8_t param_gradients[format::kMaxParams];
-};
+// Marks of a tensor.
+constexpr uint8_t kNeedsGradient = 1;  // forward: some trainable parameter lies before it
+constexpr uint8_t kReachesLoss = 2;    // forward: the logits depend on it
+constexpr uint8_t kConsumed = 4;       // gradient tensor: its op's record has run
 
 bool trains(const Plan& plan, const OpRecord& op, uint32_t slot) {
   return op.params[slot] != format::kNone && plan.params[op.params[slot]].trainable != 0;
 }
 
-void find_needs(const Plan& plan, BackwardState* state) {
+void find_needs(const Plan& plan, const CheckScratch& state) {
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const OpRecord& op = plan.ops[i];
-    bool needed = false;
-    for (uint32_t k = 0; k < op.n_inputs; k++) needed = needed || state->needs_gradient[op.inputs[k]];
-    for (uint32_t slot = 0; slot < 4; slot++) needed = needed || trains(plan, op, slot);
-    state->needs_gradient[op.output] = needed;
+    uint32_t needed = 0;
+    for (uint32_t k = 0; k < op.n_inputs; k++) needed |= state.marks[op.inputs[k]] & kNeedsGradient;
+    for (uint32_t slot = 0; slot < 4; slot++) needed |= trains(plan, op, slot) ? kNeedsGradient : 0;
+    state.marks[op.output] = static_cast<uint8_t>(needed);
   }
-  state->reaches_loss[plan.model->logits_tensor] = true;
+  state.marks[plan.model->logits_tensor] |= kReachesLoss;
   for (uint32_t i = plan.ops.n; i-- > 0;) {
     const OpRecord& op = plan.ops[i];
-    if (!state->reaches_loss[op.output]) continue;
-    for (uint32_t k = 0; k < op.n_inputs; k++) state->reaches_loss[op.inputs[k]] = true;
+    if ((state.marks[op.output] & kReachesLoss) == 0) continue;
+    for (uint32_t k = 0; k < op.n_inputs; k++) state.marks[op.inputs[k]] |= kReachesLoss;
   }
 }
 
 // `gradient` is a gradient tensor of the shape of `forward`, and these two belong to each other only.
 Status pair_up(const Plan& plan, uint32_t record, const char* field, uint32_t gradient, uint32_t forward,
-               BackwardState* state) {
+               const CheckScratch& state) {
   if (gradient >= plan.tensors.n || plan.tensors[gradient].flags != format::kTensorGradient) {
     return corrupt("BACKWARD", record, field, "expected a gradient tensor below %u, found %u", plan.tensors.n,
                    gradient);
@@ -54,36 +50,36 @@ Status pair_up(const Plan& plan, uint32_t record, const char* field, uint32_t gr
     return corrupt("BACKWARD", record, field, "expected the shape of tensor %u, found another in tensor %u", forward,
                    gradient);
   }
-  if (state->forward_of[gradient] == kUnset && state->gradient_of[forward] == kUnset) {
-    state->forward_of[gradient] = static_cast<uint16_t>(forward);
-    state->gradient_of[forward] = static_cast<uint16_t>(gradient);
+  if (state.forward_of[gradient] == kUnset && state.gradient_of[forward] == kUnset) {
+    state.forward_of[gradient] = static_cast<uint16_t>(forward);
+    state.gradient_of[forward] = static_cast<uint16_t>(gradient);
   }
-  if (state->forward_of[gradient] != forward || state->gradient_of[forward] != gradient) {
+  if (state.forward_of[gradient] != forward || state.gradient_of[forward] != gradient) {
     return corrupt("BACKWARD", record, field, "expected one gradient tensor for tensor %u, found a second one (%u)",
                    forward, gradient);
   }
   return Status();
 }
 
-Status check_output_gradient(const Plan& plan, uint32_t k, BackwardState* state) {
+Status check_output_gradient(const Plan& plan, uint32_t k, const CheckScratch& state) {
   const BackwardRecord& record = plan.backward[k];
   const uint32_t gradient = record.output_gradient;
   EDGECL_RETURN_IF_FAILED(pair_up(plan, k, "output_gradient", gradient, plan.ops[record.op].output, state));
-  if (k == 0) state->owner[alias_root(plan, gradient)] = static_cast<uint16_t>(gradient);  // the loss wrote it
-  if (state->owner[alias_root(plan, gradient)] != gradient) {
+  if (k == 0) state.owner[alias_root(plan, gradient)] = static_cast<uint16_t>(gradient);  // the loss wrote it
+  if (state.owner[alias_root(plan, gradient)] != gradient) {
     return corrupt("BACKWARD", k, "output_gradient",
                    "expected a gradient that an earlier record wrote, found tensor %u", gradient);
   }
-  state->consumed[gradient] = true;
+  state.marks[gradient] |= kConsumed;
   return Status();
 }
 
-Status check_input_gradient(const Plan& plan, uint32_t k, uint32_t i, BackwardState* state) {
+Status check_input_gradient(const Plan& plan, uint32_t k, uint32_t i, const CheckScratch& state) {
   const BackwardRecord& record = plan.backward[k];
   const OpRecord& op = plan.ops[record.op];
   const uint32_t gradient = record.input_gradient[i];
   const bool accumulate = (record.accumulate >> i & 1) != 0;
-  const bool wanted = i < op.n_inputs && state->needs_gradient[op.inputs[i]];
+  const bool wanted = i < op.n_inputs && (state.marks[op.inputs[i]] & kNeedsGradient) != 0;
   if (!wanted) {
     if (gradient == format::kNone && !accumulate) return Status();
     return corrupt("BACKWARD", k, "input_gradient", "expected none for input %u (nothing before it trains), found %u",
@@ -98,11 +94,11 @@ Status check_input_gradient(const Plan& plan, uint32_t k, uint32_t i, BackwardSt
                      gradient);
     }
   }
-  if (state->consumed[gradient]) {
+  if ((state.marks[gradient] & kConsumed) != 0) {
     return corrupt("BACKWARD", k, "input_gradient",
                    "expected a gradient that is still being summed, found tensor %u, which was used already", gradient);
   }
-  uint16_t& owner = state->owner[alias_root(plan, gradient)];
+  uint16_t& owner = state.owner[alias_root(plan, gradient)];
   if (accumulate) {
     if (owner == gradient) return Status();
     return corrupt("BACKWARD", k, "accumulate", "expected a sum to add to in tensor %u, found none written yet",
@@ -119,7 +115,7 @@ Status check_input_gradient(const Plan& plan, uint32_t k, uint32_t i, BackwardSt
   return Status();
 }
 
-Status check_train_params(const Plan& plan, uint32_t k, BackwardState* state) {
+Status check_train_params(const Plan& plan, uint32_t k, const CheckScratch& state) {
   const BackwardRecord& record = plan.backward[k];
   const OpRecord& op = plan.ops[record.op];
   if (record.train_params > 15)
@@ -131,7 +127,7 @@ Status check_train_params(const Plan& plan, uint32_t k, BackwardState* state) {
                      slot, slot, found ? 1 : 0);
     }
     if (!found) continue;
-    uint8_t& count = state->param_gradients[op.params[slot]];
+    uint8_t& count = state.uses[op.params[slot]];
     if (count != 0)
       return corrupt("BACKWARD", k, "train_params", "expected one gradient for parameter %u, found a second",
                      op.params[slot]);
@@ -142,38 +138,38 @@ Status check_train_params(const Plan& plan, uint32_t k, BackwardState* state) {
 
 }  // namespace
 
-Status validate_backward(const Plan& plan) {
-  BackwardState state = {};
-  for (uint32_t t = 0; t < format::kMaxTensors; t++)
-    state.forward_of[t] = state.gradient_of[t] = state.owner[t] = kUnset;
-  find_needs(plan, &state);
+Status validate_backward(const Plan& plan, const CheckScratch& state) {
+  memset(state.marks, 0, plan.tensors.n);
+  memset(state.uses, 0, plan.params.n);
+  for (uint32_t t = 0; t < plan.tensors.n; t++) state.forward_of[t] = state.gradient_of[t] = state.owner[t] = kUnset;
+  find_needs(plan, state);
 
   uint32_t k = 0;
   for (uint32_t i = plan.ops.n; i-- > 0;) {
     const uint32_t output = plan.ops[i].output;
-    if (!state.needs_gradient[output] || !state.reaches_loss[output]) continue;
+    if ((state.marks[output] & (kNeedsGradient | kReachesLoss)) != (kNeedsGradient | kReachesLoss)) continue;
     if (k == plan.backward.n || plan.backward[k].op != i) {
       return corrupt(
           "BACKWARD", k, "op",
           "expected op %u (in descending order, each op between a trainable parameter and the logits), found %s", i,
           k == plan.backward.n ? "the end of the list" : "another");
     }
-    EDGECL_RETURN_IF_FAILED(check_output_gradient(plan, k, &state));
-    for (uint32_t input = 0; input < 8; input++) EDGECL_RETURN_IF_FAILED(check_input_gradient(plan, k, input, &state));
+    EDGECL_RETURN_IF_FAILED(check_output_gradient(plan, k, state));
+    for (uint32_t input = 0; input < 8; input++) EDGECL_RETURN_IF_FAILED(check_input_gradient(plan, k, input, state));
     if (plan.backward[k].accumulate > 255)
       return corrupt("BACKWARD", k, "accumulate", "expected bits 0..7, found %u", plan.backward[k].accumulate);
-    EDGECL_RETURN_IF_FAILED(check_train_params(plan, k, &state));
+    EDGECL_RETURN_IF_FAILED(check_train_params(plan, k, state));
     k++;
   }
   if (k != plan.backward.n) return corrupt("BACKWARD", k, "op", "expected %u records, found %u", k, plan.backward.n);
 
   for (uint32_t t = 0; t < plan.tensors.n; t++) {
-    if (plan.tensors[t].flags == format::kTensorGradient && !state.consumed[t]) {
+    if (plan.tensors[t].flags == format::kTensorGradient && (state.marks[t] & kConsumed) == 0) {
       return corrupt("TENSORS", t, "flags", "expected a gradient that a backward record uses, found none that does");
     }
   }
   for (uint32_t p = 0; p < plan.params.n; p++) {
-    if (plan.params[p].trainable != 0 && state.param_gradients[p] == 0) {
+    if (plan.params[p].trainable != 0 && state.uses[p] == 0) {
       return corrupt("PARAMS", p, "trainable", "expected 0 for a parameter that gets no gradient, found 1");
     }
   }

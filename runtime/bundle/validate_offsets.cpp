@@ -54,10 +54,9 @@ Status check_mode(const Plan& plan, Mode mode, Lifetime* lifetimes) {
 
 }  // namespace
 
-Status check_offsets(const Plan& plan) {
-  Lifetime lifetimes[format::kMaxTensors];
-  EDGECL_RETURN_IF_FAILED(check_mode(plan, Mode::kPredict, lifetimes));
-  return check_mode(plan, Mode::kLearn, lifetimes);
+Status check_offsets(const Plan& plan, const CheckScratch& scratch) {
+  EDGECL_RETURN_IF_FAILED(check_mode(plan, Mode::kPredict, scratch.lifetimes));
+  return check_mode(plan, Mode::kLearn, scratch.lifetimes);
 }
 
 }  // namespace edgecl

@@ -1,5 +1,7 @@
 // What all operators have in common: indices, order, counts; then the check of each kind.
 // Never here: shapes and attributes of a kind (runtime/core/ops), checks of the backward list.
+#include <string.h>
+
 #include "runtime/bundle/validate.h"
 #include "runtime/core/ops/op_check.h"
 #include "runtime/core/ops/op_rule.h"
@@ -25,7 +27,7 @@ Status check_counts(const OpCheck& c, const OpRule& rule) {
 }
 
 // Indices and order: every input was written before, every tensor is written once, empty slots are empty.
-Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, bool* written) {
+Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, uint8_t* written) {
   const OpRecord& op = plan.ops[i];
   if (op.n_inputs < 1 || op.n_inputs > 8) return corrupt("OPS", i, "n_inputs", "expected 1..8, found %u", op.n_inputs);
   for (uint32_t k = 0; k < 8; k++) {
@@ -64,15 +66,16 @@ Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, bool* wri
   if (!(lo - lo == 0) || !(hi - hi == 0) || !ordered) {
     return corrupt("OPS", i, "activation_lo", "expected finite bounds, the lower one first, found others");
   }
-  written[op.output] = true;
+  written[op.output] = 1;
   return Status();
 }
 
 }  // namespace
 
-Status validate_ops(const Plan& plan) {
-  bool written[format::kMaxTensors] = {};
-  written[0] = true;
+Status validate_ops(const Plan& plan, const CheckScratch& scratch) {
+  uint8_t* written = scratch.marks;
+  memset(written, 0, plan.tensors.n);
+  written[0] = 1;
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const OpRule* rule = op_rule(plan.ops[i].kind);
     if (rule == nullptr) {

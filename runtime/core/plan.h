@@ -43,6 +43,10 @@ struct Plan {
   View<format::TapRecord> taps;                        // ascending tensors
   const format::SignatureRecord* signature = nullptr;  // null: none
   const char* notes = "";                              // zero-terminated UTF-8; empty: none
+  // All ops before border_op are frozen (no parameter trains, every batch norm uses running statistics), and all that
+  // later ops read of them, or of the input, is border_tensor. The last such place; border_op 0: there is none behind
+  // the input.
+  uint32_t border_op = 0, border_tensor = 0;
 
   const uint8_t* data_section = nullptr;
   const char* strings = nullptr;

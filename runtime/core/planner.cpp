@@ -1,4 +1,4 @@
-// Lifetimes of tensors.
+// Lifetimes of tensors, and the border that follows from them.
 // Never here: arena offsets (the writer assigns them, validate_offsets.cpp proves them).
 #include "runtime/core/planner.h"
 
@@ -65,6 +65,39 @@ void tensor_lifetimes(const Plan& plan, Mode mode, Lifetime* lifetimes) {
   for (uint32_t t = 0; t < plan.tensors.n; t++) {
     const uint32_t alias = plan.tensors[t].alias;
     if (alias != format::kNone) lifetimes[t] = lifetimes[alias];  // earlier, so it already has its root's
+  }
+}
+
+namespace {
+
+bool moves(const Plan& plan, const format::OpRecord& op) {
+  if (op_rule(op.kind)->follows_batch && (op.flags & format::kOpFlagFrozen) == 0) return true;
+  for (const uint32_t p : op.params) {
+    if (p != format::kNone && plan.params[p].trainable != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void find_border(Plan* plan, Lifetime* lifetimes) {
+  uint32_t op = 0;
+  while (op < plan->ops.n && !moves(*plan, plan->ops[op])) op++;
+  tensor_lifetimes(*plan, Mode::kPredict, lifetimes);
+  plan->border_op = plan->border_tensor = 0;
+  for (; op > 0; op--) {
+    // Written by op - 1 (step op) or before, used by op (step op + 1) or later.
+    uint32_t n = 0, last = 0;
+    for (uint32_t t = 0; t < plan->tensors.n; t++) {
+      if (plan->tensors[t].alias != format::kNone || !lifetimes[t].lives()) continue;
+      if (lifetimes[t].first > op || lifetimes[t].last <= op) continue;
+      n++;
+      last = t;
+    }
+    if (n != 1 || last == alias_root(*plan, plan->model->input_tensor)) continue;
+    plan->border_op = op;
+    plan->border_tensor = last;
+    return;
   }
 }
 

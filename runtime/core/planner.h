@@ -1,4 +1,4 @@
-// When each tensor of a plan is alive.
+// When each tensor of a plan is alive, and where its frozen part ends.
 // Never here: arena offsets (the writer assigns them, runtime/bundle proves them), memory.
 #ifndef EDGECL_RUNTIME_CORE_PLANNER_H_
 #define EDGECL_RUNTIME_CORE_PLANNER_H_
@@ -37,6 +37,9 @@ uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, 
 // Fills lifetimes[n_tensors] for a mode. A tensor and its aliases share one lifetime, from the first write to the last
 // use of any of them. Needs indices, order and aliases of the plan to be good; does not look at offsets.
 void tensor_lifetimes(const Plan& plan, Mode mode, Lifetime* lifetimes);
+
+// Writes plan->border_op and border_tensor. `lifetimes` is scratch, [n_tensors]. O(ops * tensors).
+void find_border(Plan* plan, Lifetime* lifetimes);
 
 }  // namespace edgecl
 

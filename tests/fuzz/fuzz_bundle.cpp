@@ -156,7 +156,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   edgecl_test::AlignedBytes bytes(std::vector<uint8_t>(data, data + size));
   Plan plan;
-  const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
+  const Status status = read_plan(&bytes, &plan);
   if (status.ok()) {
     run_small(plan);
   } else if (strstr(edgecl_test::sentence(status).c_str(), "expected") == nullptr ||

@@ -21,7 +21,7 @@ class Runner {
   Runner(const BundleSource& source, uint32_t max_rows, const char* level = nullptr, uint32_t n_threads = 1,
          bool learning = true)
       : bundle_(bytes_of(source)), max_rows_(max_rows) {
-    const Status status = read_bundle(bundle_.data(), bundle_.size(), &plan);
+    const Status status = read_plan(&bundle_, &plan);
     CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
     env.kernels = kernel_table(level);
     env.parallel.n_threads = n_threads;

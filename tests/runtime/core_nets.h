@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "runtime/bundle/bundle_reader.h"
 #include "runtime/bundle/bundle_writer.h"
 #include "runtime/core/rng.h"
 
@@ -39,6 +40,14 @@ class AlignedBytes {
   void* memory_;
   size_t size_;
 };
+
+// read_bundle with scratch memory of exactly the size that it asks for.
+inline edgecl::Status read_plan(AlignedBytes* bytes, edgecl::Plan* plan) {
+  size_t scratch_bytes = 0;
+  EDGECL_RETURN_IF_FAILED(edgecl::bundle_scratch_bytes(bytes->data(), bytes->size(), &scratch_bytes));
+  AlignedBytes scratch(scratch_bytes);
+  return edgecl::read_bundle(bytes->data(), bytes->size(), scratch.data(), scratch_bytes, plan);
+}
 
 // Builds a source op by op; each function returns the index of the tensor it made.
 class NetBuilder {

@@ -63,7 +63,7 @@ TEST(offsets_of_random_networks) {
     AlignedBytes bundle(write_bundle(random_net(seed), &error));
     CHECK_MESSAGE(error.empty(), "seed %llu: %s", static_cast<unsigned long long>(seed), error.c_str());
     Plan plan;
-    if (!read_bundle(bundle.data(), bundle.size(), &plan).ok()) continue;
+    if (!read_plan(&bundle, &plan).ok()) continue;
     for (Mode mode : {Mode::kPredict, Mode::kLearn}) {
       check_no_overlap(plan, mode);
       std::vector<Lifetime> lifetimes(plan.tensors.n);
@@ -86,26 +86,29 @@ TEST(wrong_offsets_are_found) {
   std::string error;
   AlignedBytes bundle(write_bundle(residual_net(), &error));
   Plan plan;
-  CHECK(read_bundle(bundle.data(), bundle.size(), &plan).ok());
+  CHECK(read_plan(&bundle, &plan).ok());
   std::vector<format::TensorRecord> tensors(plan.tensors.begin(), plan.tensors.end());
   plan.tensors.data = tensors.data();
-  CHECK(check_offsets(plan).ok());
+  std::vector<Lifetime> lifetimes(plan.tensors.n);
+  CheckScratch scratch = {};
+  scratch.lifetimes = lifetimes.data();
+  CHECK(check_offsets(plan, scratch).ok());
   for (uint32_t t = 0; t < plan.tensors.n; t++) {
     const format::TensorRecord good = tensors[t];
     tensors[t].train_offset += 1;
-    CHECK(!check_offsets(plan).ok());
+    CHECK(!check_offsets(plan, scratch).ok());
     tensors[t].train_offset = plan.model->train_floats_per_row;
-    CHECK(!check_offsets(plan).ok());
+    CHECK(!check_offsets(plan, scratch).ok());
     tensors[t].train_offset = format::kNoOffset;
-    CHECK(!check_offsets(plan).ok());
+    CHECK(!check_offsets(plan, scratch).ok());
     tensors[t] = good;
     tensors[t].predict_offset = good.predict_offset == format::kNoOffset ? 0 : format::kNoOffset;
-    CHECK(!check_offsets(plan).ok());
+    CHECK(!check_offsets(plan, scratch).ok());
     tensors[t] = good;
   }
   // The output of the first op on top of its input.
   tensors[plan.ops[0].output].predict_offset = tensors[0].predict_offset;
-  const Status overlap = check_offsets(plan);
+  const Status overlap = check_offsets(plan, scratch);
   CHECK(!overlap.ok() && strstr(sentence(overlap).c_str(), "overlap") != nullptr);
 }
 

@@ -21,7 +21,7 @@ static std::vector<uint8_t> written(const BundleSource& source) {
 
 static Status read(AlignedBytes* bytes) {
   Plan plan;
-  return read_bundle(bytes->data(), bytes->size(), &plan);
+  return read_plan(bytes, &plan);
 }
 
 // Digests of all sections and of the table after a change: what an attacker does.
@@ -47,7 +47,7 @@ TEST(writer_and_reader_agree) {
   source.parity.source = "a reference";
   AlignedBytes bytes(written(source));
   Plan plan;
-  const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
+  const Status status = read_plan(&bytes, &plan);
   CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
   CHECK(plan.tensors.n == source.tensors.size() && plan.ops.n == source.ops.size() &&
         plan.params.n == source.params.size());
@@ -232,7 +232,7 @@ TEST(sentences_name_section_and_field) {
     CHECK(strstr(sentence(status).c_str(), version == 1 ? "export the model again" : "newer library") != nullptr);
   }
   Plan plan;
-  CHECK(read_bundle(newer.data() + 1, newer.size() - 1, &plan).code == EDGECL_E_ARGUMENT);
+  CHECK(read_bundle(newer.data() + 1, newer.size() - 1, nullptr, 0, &plan).code == EDGECL_E_ARGUMENT);
 }
 
 // Fields whose meaning later versions give, and the numbers of elements that are not float32.
@@ -300,7 +300,7 @@ TEST(schedules_of_the_recipe) {
   net.preset_name = "sparcl";
   AlignedBytes bytes(written(net));
   Plan plan;
-  CHECK(read_bundle(bytes.data(), bytes.size(), &plan).ok());
+  CHECK(read_plan(&bytes, &plan).ok());
   CHECK(plan.recipe->rate_schedule == 2 && plan.recipe->rate_floor == 0.05f && plan.recipe->removal_share == 0.3f);
   CHECK(plan.recipe->removal_stages == 0xe && plan.recipe->removal_score == 1);
   CHECK(plan.recipe->rehearse_steps == 20 && plan.recipe->rehearse_interval == 100);
@@ -329,7 +329,7 @@ TEST(notes_and_taps) {
   net.taps = {{3, true}, {0, false}};
   AlignedBytes bytes(written(net));
   Plan plan;
-  const Status status = read_bundle(bytes.data(), bytes.size(), &plan);
+  const Status status = read_plan(&bytes, &plan);
   CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
   CHECK(net.notes == plan.notes && plan.taps.n == 2);
   CHECK(plan.taps[0].tensor == 0 && plan.taps[0].flags == 0 && plan.taps[1].tensor == 3 && plan.taps[1].flags == 1);
@@ -371,8 +371,8 @@ TEST(a_signature_leaves_the_digest_alone) {
   CHECK_MESSAGE(!signed_bytes.empty(), "%s", error.c_str());
   AlignedBytes before(bare), after(signed_bytes);
   Plan a, b;
-  CHECK(read_bundle(before.data(), before.size(), &a).ok());
-  const Status status = read_bundle(after.data(), after.size(), &b);
+  CHECK(read_plan(&before, &a).ok());
+  const Status status = read_plan(&after, &b);
   CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
   CHECK(a.signature == nullptr && b.signature != nullptr && strcmp(b.notes, "signed") == 0);
   CHECK(memcmp(b.signature->signature, signature, 64) == 0 && memcmp(b.signature->key_hint, hint, 16) == 0);
@@ -388,7 +388,7 @@ TEST(a_signature_leaves_the_digest_alone) {
     if (i == 2) other.taps = {{0, false}};
     AlignedBytes bytes(written(other));
     Plan c;
-    CHECK(read_bundle(bytes.data(), bytes.size(), &c).ok() && memcmp(a.digest, c.digest, 32) != 0);
+    CHECK(read_plan(&bytes, &c).ok() && memcmp(a.digest, c.digest, 32) != 0);
   }
   for (size_t i = 0; i < signed_bytes.size(); i += 7) {  // damage is found in a signed file as in any other
     after.data()[i] ^= 0x10;
@@ -442,6 +442,67 @@ TEST(malformed_sources_are_refused) {
   source.ops[0].inputs.assign(9, 0);
   refused(source, "inputs");
   refused(BundleSource(), "expected");
+}
+
+// An op beside residual_net's that reads the sparse, trainable weight of its second convolution once more.
+static BundleSource with_second_reader() {
+  BundleSource source = residual_net();
+  SourceTensor output = source.tensors[source.ops[3].output];
+  source.tensors.push_back(output);
+  SourceOp twin = source.ops[3];
+  twin.name = "twin";
+  twin.output = static_cast<uint32_t>(source.tensors.size() - 1);
+  source.ops.push_back(twin);
+  return source;
+}
+
+// Structures that move count parameters and lay out ops: both are the same only when nothing idles and nothing that
+// trains is shared.
+TEST(what_nothing_needs_is_refused) {
+  auto refused = [](const BundleSource& source, const char* first, const char* second) {
+    std::string error;
+    CHECK_MESSAGE(write_bundle(source, &error).empty() && error.find(first) != std::string::npos &&
+                      error.find(second) != std::string::npos,
+                  "wanted '%s' '%s', got: %s", first, second, error.c_str());
+  };
+  BundleSource source = with_second_reader();
+  CHECK(source.params[source.ops[3].params[0]].sparse && source.params[source.ops[3].params[0]].trainable);
+  refused(source, "OPS, record 7", "'twin'");
+  source.embedding_tensor = source.ops.back().output;  // needed, but its weight would learn in two places
+  refused(source, "OPS, record 3", "trainable parameter of one operator");
+  source.ops.back().params[0] = static_cast<uint32_t>(source.params.size());  // with a frozen weight of its own
+  source.params.push_back(source.params[source.ops[3].params[0]]);
+  source.params.back().trainable = false;
+  std::string error;
+  CHECK_MESSAGE(!write_bundle(source, &error).empty(), "%s", error.c_str());
+  source.embedding_tensor = format::kNone;
+  refused(source, "OPS, record 7", "'twin'");
+  source.taps = {{source.ops.back().output, false}};
+  CHECK_MESSAGE(!write_bundle(source, &error).empty(), "%s", error.c_str());
+  source.taps.clear();
+  source.ops.pop_back();
+  source.tensors.pop_back();
+  source.params.back().name = "spare";
+  refused(source, "PARAMS", "'spare'");
+}
+
+// The checks write nothing outside the scratch memory that they ask for, and refuse less of it.
+TEST(checks_keep_to_their_scratch_memory) {
+  AlignedBytes bytes(written(all_kinds_net()));
+  size_t needed = 0;
+  CHECK(bundle_scratch_bytes(bytes.data(), bytes.size(), &needed).ok());
+  std::vector<uint8_t> room(needed + 128, 0xa5);
+  uint8_t* scratch = room.data() + (64 - reinterpret_cast<uintptr_t>(room.data()) % 64) % 64;
+  Plan plan;
+  CHECK(read_bundle(bytes.data(), bytes.size(), scratch, needed, &plan).ok());
+  for (uint8_t* p = scratch + needed; p < room.data() + room.size(); p++) CHECK(*p == 0xa5);
+  CHECK(needed < 4096);
+  CHECK(read_bundle(bytes.data(), bytes.size(), scratch, needed - 64, &plan).code == EDGECL_E_ARENA_TOO_SMALL);
+  CHECK(read_bundle(bytes.data(), bytes.size(), nullptr, 0, &plan).code == EDGECL_E_ARENA_TOO_SMALL);
+  // A table that claims any number of records asks for no more than the limits allow.
+  for (uint32_t type : {format::kSectionTensors, format::kSectionParams}) section(bytes.data(), type)->bytes = ~0ull;
+  CHECK(bundle_scratch_bytes(bytes.data(), bytes.size(), &needed).ok() && needed < 64 * 1024);
+  CHECK(!bundle_scratch_bytes(bytes.data(), 64, &needed).ok());
 }
 
 // A section that this version does not know: skipped when optional, refused when required.

@@ -51,7 +51,7 @@ edgecl::Border border_of(const BundleSource& source) {
   const std::vector<uint8_t> bytes = encode(source);
   AlignedBytes aligned(bytes);
   edgecl::Plan plan;
-  CHECK(edgecl::read_bundle(aligned.data(), aligned.size(), &plan).ok());
+  CHECK(read_plan(&aligned, &plan).ok());
   return edgecl::find_border(plan);
 }
 

@@ -1,43 +1,12 @@
-// The search for the border, and the step across it.
+// Latent exemplars, and the step across the border.
 // Never here: backward passes (they end above the border by themselves).
 #include "runtime/learn/replay/latent_replay.h"
 
 #include "runtime/core/encoder.h"
-#include "runtime/core/planner.h"
 #include "runtime/learn/batch.h"
 #include "runtime/learn/magnitude.h"
 
 namespace edgecl {
-namespace {
-
-bool moves(const Plan& plan, const format::OpRecord& op) {
-  if (op.kind == format::kOpBatchNorm && (op.flags & format::kOpFlagFrozen) == 0) return true;
-  for (const uint32_t p : op.params) {
-    if (p != format::kNone && plan.params[p].trainable != 0) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
-Border find_border(const Plan& plan) {
-  uint32_t op = 0;
-  while (op < plan.ops.n && !moves(plan, plan.ops[op])) op++;
-  Lifetime lifetimes[format::kMaxTensors];
-  tensor_lifetimes(plan, Mode::kPredict, lifetimes);
-  for (; op > 0; op--) {
-    // Written by op - 1 (step op) or before, used by op (step op + 1) or later.
-    uint32_t n = 0, last = 0;
-    for (uint32_t t = 0; t < plan.tensors.n; t++) {
-      if (plan.tensors[t].alias != format::kNone || !lifetimes[t].lives()) continue;
-      if (lifetimes[t].first > op || lifetimes[t].last <= op) continue;
-      n++;
-      last = t;
-    }
-    if (n == 1 && last != alias_root(plan, plan.model->input_tensor)) return {op, last};
-  }
-  return Border();
-}
 
 Border config_border(const Plan& plan, const SessionConfig& config) {
   return config.latent_replay && !config.predict_only ? find_border(plan) : Border();

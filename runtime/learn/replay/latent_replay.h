@@ -15,13 +15,13 @@ namespace edgecl {
 
 struct Session;
 
-// All ops before `op` are frozen (no parameter trains, every batch norm uses running statistics), and all that later
-// ops read of them, or of the input, is `tensor`. op 0: there is no such place behind the input.
+// Where the frozen part ends, as the plan says (Plan::border_op). op 0: there is no such place behind the input.
 struct Border {
   uint32_t op = 0, tensor = 0;
 };
-// The last one. O(ops * tensors).
-Border find_border(const Plan& plan);
+inline Border find_border(const Plan& plan) {
+  return {plan.border_op, plan.border_tensor};
+}
 // Of a session with this configuration: none unless it learns with latent_replay.
 Border config_border(const Plan& plan, const SessionConfig& config);
 

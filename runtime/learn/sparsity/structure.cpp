@@ -179,10 +179,16 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
   const StructureRule* rule = structure_rule(config);
   if (rule == nullptr && config.gradient_mask == format::kGradientAll) return;
   arena->begin_region("structure");
+  // One loop says which layers there are; the one below meets the same.
+  auto dynamic_param = [&](const format::OpRecord& op) {
+    const bool layer = op.kind == format::kOpConv || op.kind == format::kOpLinear;
+    return layer && is_dynamic(plan.params[op.params[0]]) ? op.params[0] : format::kNone;
+  };
   uint32_t n_layers = 0;
   uint64_t capacity = 0, words = 0;
-  for (const format::ParamRecord& param : plan.params) {
-    if (!is_dynamic(param)) continue;
+  for (const format::OpRecord& op : plan.ops) {
+    if (dynamic_param(op) == format::kNone) continue;
+    const format::ParamRecord& param = plan.params[dynamic_param(op)];
     n_layers++;
     const uint64_t own = position_words(pattern_shape(param));
     if (param.nnz_capacity > capacity) capacity = param.nnz_capacity;
@@ -194,10 +200,8 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
   const bool hand_out = !arena->measuring() && !arena->exhausted();
   uint32_t at = 0;
   for (uint32_t op = 0; op < plan.ops.n; op++) {
-    const uint32_t kind = plan.ops[op].kind;
-    if (kind != format::kOpConv && kind != format::kOpLinear) continue;
-    const uint32_t p = plan.ops[op].params[0];
-    if (!is_dynamic(plan.params[p])) continue;
+    const uint32_t p = dynamic_param(plan.ops[op]);
+    if (p == format::kNone) continue;
     StructureLayer layer = {};
     layer.param = p;
     layer.op = op;
