@@ -13,9 +13,9 @@ uint64_t tensor_arena_floats(const format::TensorRecord& tensor) {
 uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, uint32_t tensors[9]) {
   const format::OpRecord& op = plan.ops[record.op];
   const OpRule& rule = *op_rule(op.kind);
-  uint32_t reads = rule.backward_reads != nullptr ? rule.backward_reads(op, record) : 0;
-  if (rule.activation == OpActivation::kFused && static_cast<Activation>(op.activation) != Activation::kNone)
-    reads |= kReadsOutput;
+  uint32_t reads = rule.layer && (record.train_params & 1) == 0 ? 0 : rule.backward_reads;
+  const Activation activation = static_cast<Activation>(op.activation);
+  if (activation != Activation::kNone) reads |= activation == Activation::kHardSwish ? 1u : kReadsOutput;
   uint32_t n = 0;
   for (uint32_t i = 0; i < op.n_inputs; i++) {
     if ((reads >> i & 1) != 0) tensors[n++] = op.inputs[i];

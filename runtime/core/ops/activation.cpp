@@ -25,10 +25,6 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
                                             (record.accumulate & 1) != 0, op_activation(op)});
 }
 
-uint32_t backward_reads(const format::OpRecord& op, const format::BackwardRecord&) {
-  return static_cast<Activation>(op.activation) == Activation::kHardSwish ? 1 : kReadsOutput;
-}
-
 constexpr OpRule rule() {
   OpRule rule;
   rule.activation = OpActivation::kOwn;
@@ -37,7 +33,6 @@ constexpr OpRule rule() {
   rule.check = check;
   rule.forward = forward;
   rule.backward = backward;
-  rule.backward_reads = backward_reads;
   return rule;
 }
 

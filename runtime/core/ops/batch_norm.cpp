@@ -53,6 +53,8 @@ void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
 
 void backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
   const format::OpRecord& op = pass.op(record.op);
+  const NormWeights running = pass.running(record.op);
+  const NormWork batch = pass.batch(record.op);
   BatchNormBackwardArgs args = {};
   args.x = pass.tensor(op.inputs[0]);
   args.y = pass.tensor(op.output);
@@ -61,8 +63,8 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
   args.gamma = pass.value(op.params[0]);
   args.beta = op.n_inputs == 1 ? pass.value(op.params[1]) : nullptr;
   args.frozen = (op.flags & format::kOpFlagFrozen) != 0;
-  args.mean = args.frozen ? pass.running(record.op).running_mean : pass.batch(record.op).batch_mean;
-  args.rstd = args.frozen ? pass.running(record.op).running_rstd : pass.batch(record.op).batch_rstd;
+  args.mean = args.frozen ? running.running_mean : batch.batch_mean;
+  args.rstd = args.frozen ? running.running_rstd : batch.batch_rstd;
   args.dgamma = pass.gradient(record, 0);
   args.dbeta = pass.gradient(record, 1);
   args.accumulate_dx = (record.accumulate & 1) != 0;
@@ -71,10 +73,6 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
   args.accumulate_residual = (record.accumulate & 2) != 0;
   args.activation = op_activation(op);
   emit<call::batch_norm_backward>(visitor, args);
-}
-
-uint32_t backward_reads(const format::OpRecord&, const format::BackwardRecord&) {
-  return 1;
 }
 
 constexpr OpRule rule() {
@@ -87,7 +85,7 @@ constexpr OpRule rule() {
   rule.check = check;
   rule.forward = forward;
   rule.backward = backward;
-  rule.backward_reads = backward_reads;
+  rule.backward_reads = 1;
   return rule;
 }
 

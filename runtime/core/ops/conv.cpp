@@ -6,19 +6,6 @@
 namespace edgecl {
 namespace {
 
-struct Conv {
-  using Forward = call::conv_forward;
-  using BackwardData = call::conv_backward_data;
-  using BackwardWeight = call::conv_backward_weight;
-  using SparseForward = call::sparse_conv_forward;
-  using SparseBackwardData = call::sparse_conv_backward_data;
-  using SparseBackwardWeight = call::sparse_conv_backward_weight;
-  template <class Args>
-  static void attributes(const format::OpRecord& op, Args* args) {
-    args->shape = op_conv_shape(op);
-  }
-};
-
 Status check(const OpCheck& c) {
   EDGECL_RETURN_IF_FAILED(check_window(c));
   const format::OpRecord& op = c.op;
@@ -47,6 +34,32 @@ Status check(const OpCheck& c) {
   return check_layer(c);
 }
 
+void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
+  const LayerForward l(pass, index);
+  if (l.sparse) {
+    emit<call::sparse_conv_forward>(
+        visitor, {l.x, l.y, pass.pattern(l.param), l.weight, l.bias, op_conv_shape(l.op), l.activation});
+  } else {
+    emit<call::conv_forward>(visitor, {l.x, l.y, l.weight, l.bias, op_conv_shape(l.op), l.activation});
+  }
+}
+
+void backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
+  const LayerBackward l(pass, record);
+  if (l.dx.data != nullptr && l.sparse) {
+    emit<call::sparse_conv_backward_data>(visitor, {l.dy, l.dx, pass.transposed(l.param),
+                                                    pass.transposed_value(l.param), op_conv_shape(l.op), l.accumulate});
+  } else if (l.dx.data != nullptr) {
+    emit<call::conv_backward_data>(visitor, {l.dy, l.dx, l.weight, op_conv_shape(l.op), l.accumulate});
+  }
+  if (l.dweight != nullptr && l.sparse) {
+    emit<call::sparse_conv_backward_weight>(
+        visitor, {l.x, l.dy, pass.pattern(l.param), pass.selected(l.param), l.dweight, l.dbias, op_conv_shape(l.op)});
+  } else if (l.dweight != nullptr) {
+    emit<call::conv_backward_weight>(visitor, {l.x, l.dy, l.dweight, l.dbias, op_conv_shape(l.op)});
+  }
+}
+
 // One weight serves one output, so its cost is another.
 const char* shown_kind(const Plan& plan, const format::OpRecord& op) {
   const bool depthwise = op.groups > 1 && static_cast<uint32_t>(op.groups) == plan.tensors[op.inputs[0]].channels;
@@ -54,8 +67,10 @@ const char* shown_kind(const Plan& plan, const format::OpRecord& op) {
 }
 
 constexpr OpRule rule() {
-  OpRule rule = layer_rule<Conv>();
+  OpRule rule = layer_rule();
   rule.check = check;
+  rule.forward = forward;
+  rule.backward = backward;
   rule.shown_kind = shown_kind;
   return rule;
 }

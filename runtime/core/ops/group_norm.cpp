@@ -33,10 +33,6 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
                 (record.accumulate & 1) != 0, op_activation(op)});
 }
 
-uint32_t backward_reads(const format::OpRecord&, const format::BackwardRecord&) {
-  return 1;
-}
-
 constexpr OpRule rule() {
   OpRule rule;
   rule.max_params = 2;
@@ -45,7 +41,7 @@ constexpr OpRule rule() {
   rule.check = check;
   rule.forward = forward;
   rule.backward = backward;
-  rule.backward_reads = backward_reads;
+  rule.backward_reads = 1;
   return rule;
 }
 

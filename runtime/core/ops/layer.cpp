@@ -1,5 +1,5 @@
-// Checks and counts of layers.
-// Never here: shapes and attributes of one kind of layer.
+// Checks, counts and operands of layers.
+// Never here: kernels, shapes and attributes of one kind of layer.
 #include "runtime/core/ops/layer.h"
 
 namespace edgecl {
@@ -22,8 +22,26 @@ uint64_t layer_macs(const Plan& plan, const format::OpRecord& op, bool sparse) {
   return (sparse ? param_stored(weight) : param_size(weight)) * y.height * y.width;
 }
 
-uint32_t layer_reads(const format::OpRecord&, const format::BackwardRecord& record) {
-  return record.train_params & 1;
-}
+LayerForward::LayerForward(const Pass& pass, uint32_t index)
+    : op(pass.op(index)),
+      param(op.params[0]),
+      sparse(pass.is_sparse(param)),
+      x(pass.tensor(op.inputs[0])),
+      y(pass.tensor(op.output)),
+      weight(pass.value(param)),
+      bias(pass.value(op.params[1])),
+      activation(op_activation(op)) {}
+
+LayerBackward::LayerBackward(const Pass& pass, const format::BackwardRecord& record)
+    : op(pass.op(record.op)),
+      param(op.params[0]),
+      sparse(pass.is_sparse(param)),
+      x(pass.tensor(op.inputs[0])),
+      dy(pass.tensor(record.output_gradient)),
+      dx(pass.tensor_or_null(record.input_gradient[0], op.inputs[0])),
+      weight(pass.value(param)),
+      dweight(pass.skips_gradient(param) ? nullptr : pass.gradient(record, 0)),
+      dbias(pass.gradient(record, 1)),
+      accumulate((record.accumulate & 1) != 0) {}
 
 }  // namespace edgecl

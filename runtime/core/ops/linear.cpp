@@ -5,17 +5,6 @@
 namespace edgecl {
 namespace {
 
-struct Linear {
-  using Forward = call::linear_forward;
-  using BackwardData = call::linear_backward_data;
-  using BackwardWeight = call::linear_backward_weight;
-  using SparseForward = call::sparse_linear_forward;
-  using SparseBackwardData = call::sparse_linear_backward_data;
-  using SparseBackwardWeight = call::sparse_linear_backward_weight;
-  template <class Args>
-  static void attributes(const format::OpRecord&, Args*) {}
-};
-
 Status check(const OpCheck& c) {
   if (c.x().height != 1 || c.x().width != 1) {
     return corrupt("OPS", c.index, "inputs", "expected a tensor of height and width 1 (reshape first), found %u x %u",
@@ -33,9 +22,36 @@ Status check(const OpCheck& c) {
   return check_layer(c);
 }
 
+void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
+  const LayerForward l(pass, index);
+  if (l.sparse) {
+    emit<call::sparse_linear_forward>(visitor, {l.x, l.y, pass.pattern(l.param), l.weight, l.bias, l.activation});
+  } else {
+    emit<call::linear_forward>(visitor, {l.x, l.y, l.weight, l.bias, l.activation});
+  }
+}
+
+void backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
+  const LayerBackward l(pass, record);
+  if (l.dx.data != nullptr && l.sparse) {
+    emit<call::sparse_linear_backward_data>(
+        visitor, {l.dy, l.dx, pass.transposed(l.param), pass.transposed_value(l.param), l.accumulate});
+  } else if (l.dx.data != nullptr) {
+    emit<call::linear_backward_data>(visitor, {l.dy, l.dx, l.weight, l.accumulate});
+  }
+  if (l.dweight != nullptr && l.sparse) {
+    emit<call::sparse_linear_backward_weight>(
+        visitor, {l.x, l.dy, pass.pattern(l.param), pass.selected(l.param), l.dweight, l.dbias});
+  } else if (l.dweight != nullptr) {
+    emit<call::linear_backward_weight>(visitor, {l.x, l.dy, l.dweight, l.dbias});
+  }
+}
+
 constexpr OpRule rule() {
-  OpRule rule = layer_rule<Linear>();
+  OpRule rule = layer_rule();
   rule.check = check;
+  rule.forward = forward;
+  rule.backward = backward;
   return rule;
 }
 

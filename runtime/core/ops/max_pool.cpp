@@ -20,17 +20,12 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
                                  (record.accumulate & 1) != 0});
 }
 
-// The maximum is found again.
-uint32_t backward_reads(const format::OpRecord&, const format::BackwardRecord&) {
-  return 1 | kReadsOutput;
-}
-
 constexpr OpRule rule() {
   OpRule rule;
   rule.check = check_pool;
   rule.forward = forward;
   rule.backward = backward;
-  rule.backward_reads = backward_reads;
+  rule.backward_reads = 1 | kReadsOutput;  // the maximum is found again
   return rule;
 }
 

@@ -32,15 +32,15 @@ struct OpRule {
   bool aliases_input = false;  // the output is the memory of the input
   bool follows_batch = false;  // unless the record is frozen, a learn step runs on other statistics than a predict
   bool layer = false;          // weight in params[0], bias or none in params[1]; may be sparse; may be the head
+  // Forward tensors that the backward kernels read: bit i is input i (of a layer: only where its weight trains);
+  // kReadsOutput. What an activation reads comes by itself.
+  uint32_t backward_reads = 0;
 
   // Shapes, parameters and attributes. Indices, counts and `activation` were checked before.
   Status (*check)(const OpCheck& c) = nullptr;
   // Names the kernels of a pass; null: the pass has none.
   void (*forward)(const Pass& pass, uint32_t index, const KernelVisitor& visitor) = nullptr;
   void (*backward)(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) = nullptr;
-  // Forward tensors that the backward kernels read: bit i is input i; kReadsOutput. A fused activation adds the output
-  // by itself. Null: none.
-  uint32_t (*backward_reads)(const format::OpRecord& op, const format::BackwardRecord& record) = nullptr;
   // Multiply-adds of one row, forward, as if dense or with the stored entries. Null: none that are counted.
   uint64_t (*macs)(const Plan& plan, const format::OpRecord& op, bool sparse) = nullptr;
   // The kind as reports and cost models tell it apart. Null: the name of the list.
