@@ -137,7 +137,7 @@ void begin_draw(Session* session) {
 void draw_row_augmentation(Session* session, RandomStream random) {
   StepMemory& step = session->step;
   if (step.crop_y == nullptr) return;
-  const Augment augment = {session->config.augment_crop, session->config.augment_flip};
+  const Augment augment = {session->config.augment_crop, session->config.augment_flip != 0};
   draw_augmentation(augment, session->plan->tensors[0].height, step.n_rows, &random, step.crop_y, step.crop_x,
                     step.flip);
 }
