@@ -31,7 +31,12 @@ class FpControl {
     uint32_t word;
     __asm__ volatile("vmrs %0, fpscr" : "=r"(word));
     saved_ = word;
-    __asm__ volatile("vmsr fpscr, %0" : : "r"(0));
+#if __ARM_ARCH_PROFILE == 'M'
+    word &= 0x70000u;  // LTPSIZE of Armv8.1-M: hardware loops fault unless it stays 4; zero on older cores
+#else
+    word = 0;
+#endif
+    __asm__ volatile("vmsr fpscr, %0" : : "r"(word));
   }
   ~FpControl() { __asm__ volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(saved_))); }
 #else

@@ -1,15 +1,19 @@
-# What `cmake --install` puts down: the C header, one shared and one self-contained static library, the files with which
-# CMake and pkg-config find them, the device runner. Never here: anything of the Python wheel.
+# What `cmake --install` puts down: the C header, one self-contained static library, the shared library and the device
+# runner where there are any, the files with which CMake and pkg-config find them. Never here: anything of the Python wheel.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-if(NOT TARGET edgecl_static OR NOT TARGET edgecl_shared)
+if(NOT TARGET edgecl_static)
   return()  # a part of the tree
 endif()
 
 set_target_properties(edgecl_static PROPERTIES EXPORT_NAME static)
-set_target_properties(edgecl_shared PROPERTIES EXPORT_NAME edgecl)
-install(TARGETS edgecl_static edgecl_shared EXPORT edgeclTargets COMPONENT library
+set(_libraries edgecl_static)
+if(TARGET edgecl_shared)
+  set_target_properties(edgecl_shared PROPERTIES EXPORT_NAME edgecl)
+  list(APPEND _libraries edgecl_shared)
+endif()
+install(TARGETS ${_libraries} EXPORT edgeclTargets COMPONENT library
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/runtime/include/edgecl/edgecl.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/edgecl COMPONENT library)
