@@ -13,13 +13,15 @@ int64_t b_offset(const Args& a, const int64_t i[5]) {
 // Visits the elements (g, c, h, w, l) of t in row-major order, those of one plane range only.
 template <class Visit>
 void for_elements(const Tensor& t, int64_t plane_begin, int64_t plane_end, Visit visit) {
-  for (int64_t gc = plane_begin; gc < plane_end; gc++)
+  for (int64_t gc = plane_begin; gc < plane_end; gc++) {
+    const int64_t g = gc / t.channels, c = gc % t.channels;  // 64-bit divisions are slow calls on 32-bit cores
     for (int64_t h = 0; h < t.height; h++)
       for (int64_t w = 0; w < t.width; w++)
         for (int64_t l = 0; l < t.lanes; l++) {
-          const int64_t index[5] = {gc / t.channels, gc % t.channels, h, w, l};
-          visit(offset_of(t, index[0], index[1], h, w, l), index);
+          const int64_t index[5] = {g, c, h, w, l};
+          visit(offset_of(t, g, c, h, w, l), index);
         }
+  }
 }
 
 }  // namespace
