@@ -50,6 +50,19 @@ static void fault(void) {
   leave(kRunTimeError);
 }
 
-__attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
-    (void (*)(void))board_stack_top, board_start, fault, fault, fault, fault, fault, fault, 0, 0, 0, fault, fault, 0,
-    fault, fault};
+__attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {(void (*)(void))board_stack_top,
+                                                                                     board_start,
+                                                                                     fault,
+                                                                                     fault,
+                                                                                     fault,
+                                                                                     fault,
+                                                                                     fault,
+                                                                                     fault,
+                                                                                     0,
+                                                                                     0,
+                                                                                     0,
+                                                                                     fault,
+                                                                                     fault,
+                                                                                     0,
+                                                                                     fault,
+                                                                                     fault};

@@ -28,6 +28,7 @@ BUILDS = HOST_BUILD.parent
 STEPS = {"mlp": 500, "conv": 50, "resnet": 2, "resnet sparse": 2}
 X86_LEVELS = ("x86-64-v1", "x86-64-v3", "x86-64-v4")
 TOOLCHAIN = ROOT / "devices/toolchains/aarch64-linux-gnu.cmake"
+TOOLCHAIN_32 = ROOT / "devices/toolchains/arm-linux-gnueabihf.cmake"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def builds(quick: bool) -> list[Build]:
     arm = (f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN}",)
     arm_needs = ("aarch64-linux-gnu-g++", "qemu-aarch64")
     emulator = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a72")
-    host, cross = HOST_BUILD, BUILDS / "aarch64"
+    arm_32 = (f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN_32}",)
+    arm_32_needs = ("arm-linux-gnueabihf-g++", "qemu-arm")
+    emulator_32 = ("qemu-arm", "-L", "/usr/arm-linux-gnueabihf", "-cpu", "cortex-a7")
+    host, cross, cross_32 = HOST_BUILD, BUILDS / "aarch64", BUILDS / "armhf"
     three = (1, 2, 4)
     if quick:
         return [
@@ -81,6 +85,9 @@ def builds(quick: bool) -> list[Build]:
         Build("clang -O1", (*with_clang, *optimised("-O1")), X86_LEVELS, three, (clang(),)),
         Build("aarch64 gcc -O3", arm, ("neon",), three, arm_needs, emulator, folder=cross),
         Build("aarch64 gcc -O1", (*arm, *optimised("-O1")), ("neon",), three, arm_needs, emulator),
+        Build(
+            "armhf gcc -O3", arm_32, ("reference",), (1,), arm_32_needs, emulator_32, folder=cross_32, resnet_levels=()
+        ),
     ]
 
 
