@@ -33,6 +33,7 @@ COMPLETE_OBJECT = re.compile(
 
 # Hooks of the caller: their stack is the caller's business.
 CALLERS_OWN = {"allocate", "release", "unmap", "log", "now_us", "runs_here"}
+# Pointers inside the SIMD kernels hold loops of the same file or level: Stack.inner_loops.
 # Name a function pointer is called by -> regex over the names of what it may hold. None: the body of a parallel_for
 # made in the same file; kernels take their arguments by reference.
 KERNEL = r"edgecl::(reference|v1|v3|v4|neon)::\w+\(const edgecl::\w+&"
@@ -138,7 +139,7 @@ def read_graph(folder: Path) -> dict[str, Function]:
                 lines = match[2].split("\\n")
                 if frame := FRAME.search(match[2]):
                     place = tidy_place(folder, lines[1])
-                    functions[match[1]] = Function(lines[0], place, int(frame[1]), frame[2], file.name)
+                    functions[match[1]] = Function(lines[0], place, int(frame[1]), frame[2], str(file))
             elif match := EDGE.match(line):
                 edges.append((match[1], match[2], match[3] or ""))
     for source, called, place in edges:
@@ -197,24 +198,39 @@ class Stack:
     def targets(self, function: Function, site: str) -> list[str]:
         """Titles of what the pointer called at `site` may hold."""
         name = called_name(site)
-        if name in CALLERS_OWN:
+        if site.startswith("kernels/simd/"):
+            key = ("", function.unit)
+            if key not in self.resolved:
+                self.resolved[key] = self.inner_loops(function.unit)
+        elif name in CALLERS_OWN:
             return []
-        rule = KERNEL if scratch(name) else CALLED_BY_NAME.get(name, "")
-        key = (name, function.unit if rule is None else "")
-        if key not in self.resolved:
-            if rule is None:
-                found = [
-                    t for t, f in self.by_pointer.items() if f.unit == function.unit and "Parallel::run<" in f.name
-                ]
-            else:
-                found = [t for t, f in self.by_pointer.items() if rule and re.search(rule, f.name)]
-            if not found:
-                self.faults.append(
-                    f"{site}: expected a rule for calls through '{name}'; found none that names a function; "
-                    "add it to CALLED_BY_NAME"
-                )
-            self.resolved[key] = found
+        else:
+            rule = KERNEL if scratch(name) else CALLED_BY_NAME.get(name, "")
+            key = (name, function.unit if rule is None else "")
+            if key not in self.resolved:
+                self.resolved[key] = self.by_rule(rule, function.unit)
+        if not self.resolved[key]:
+            self.faults.append(
+                f"{site}: expected a rule for calls through '{name}'; found none that names a function; "
+                "add it to CALLED_BY_NAME"
+            )
         return self.resolved[key]
+
+    def by_rule(self, rule: str | None, unit: str) -> list[str]:
+        """What a rule of CALLED_BY_NAME names."""
+        if rule is None:
+            return [t for t, f in self.by_pointer.items() if f.unit == unit and "Parallel::run<" in f.name]
+        return [t for t, f in self.by_pointer.items() if rule and re.search(rule, f.name)]
+
+    def inner_loops(self, unit: str) -> list[str]:
+        """What a SIMD kernel calls through a pointer: a loop of its own file, else one of another file of its level."""
+        loops = {
+            t: f
+            for t, f in self.by_pointer.items()
+            if not re.search(KERNEL, f.name) and f.place.startswith("kernels/simd/")
+        }
+        own = [t for t, f in loops.items() if f.unit == unit]
+        return own or [t for t, f in loops.items() if os.path.dirname(f.unit) == os.path.dirname(unit)]
 
     def path_bytes(self, title: str) -> int:
         """Bytes of the worst path that begins at `title`."""
