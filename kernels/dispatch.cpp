@@ -2,6 +2,7 @@
 // Never here: kernel code, and reading of environment variables (the API layer reads EDGECL_SIMD).
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_declarations.h"
+#include "kernels/plan/vector_shape.h"
 
 // Which levels a build has is CMake's decision: it defines EDGECL_HAS_V1, _V3, _V4, _NEON beside the objects it
 // compiles.
@@ -22,6 +23,8 @@ EDGECL_DECLARE_KERNELS(neon)
 namespace edgecl {
 namespace {
 
+using namespace plan;
+
 bool always() {
   return true;
 }
@@ -31,36 +34,43 @@ struct Level {
   bool (*runs_here)();
 };
 
-#define EDGECL_ENTRY_reference(name, Args) reference::name, reference::name##_scratch_bytes,
-#define EDGECL_ENTRY_v1(name, Args) v1::name, v1::name##_scratch_bytes,
-#define EDGECL_ENTRY_v3(name, Args) v3::name, v3::name##_scratch_bytes,
-#define EDGECL_ENTRY_v4(name, Args) v4::name, v4::name##_scratch_bytes,
-#define EDGECL_ENTRY_neon(name, Args) neon::name, neon::name##_scratch_bytes,
+#define EDGECL_ENTRY_reference(name, Args) reference::name,
+#define EDGECL_ENTRY_v1(name, Args) v1::name,
+#define EDGECL_ENTRY_v3(name, Args) v3::name,
+#define EDGECL_ENTRY_v4(name, Args) v4::name,
+#define EDGECL_ENTRY_neon(name, Args) neon::name,
+
+// Levels of other machines, and of this one where a build leaves them out, as a standard build has them.
+const ScratchTable kElsewhere[] = {{"x86-64-v1", kShapeReference, kShapeReference},
+                                   {"x86-64-v3", kShapeV3, kShapeV3},
+                                   {"x86-64-v4", kShapeV4, kShapeV3},
+                                   {"neon", kShapeNeon, kShapeNeon}};
 
 // Best last.
 const Level kLevels[] = {
-    {{"reference", EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
+    {{{"reference", kShapeReference, kShapeReference}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
 #if defined(EDGECL_HAS_V1)
-    {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v1)}, always},
+    {{{"x86-64-v1", kShapeV1, kShapeV1}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_v1)}, always},
 #elif defined(__x86_64__)
     // Without a fused multiply-add instruction its emulation is nearly all of the time, so the scalar form,
     // built for the baseline, serves as well as a vector one that is half a megabyte larger.
-    {{"x86-64-v1", EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
+    {{{"x86-64-v1", kShapeReference, kShapeReference}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
 #endif
 #if defined(EDGECL_HAS_V3)
-    {{"x86-64-v3", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v3)}, cpu_has_x86_v3},
+    {{{"x86-64-v3", kShapeV3, kShapeV3}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_v3)}, cpu_has_x86_v3},
 #endif
 #if defined(EDGECL_HAS_V4)
 #if defined(EDGECL_HAS_V3)
     // Longer registers do not help what waits for memory, and a second form of it is a sixth of the library.
-    {{"x86-64-v4", EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_v4) EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_v3)},
+    {{{"x86-64-v4", kShapeV4, kShapeV3},
+      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_v4) EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_v3)},
      cpu_has_x86_v4},
 #else
-    {{"x86-64-v4", EDGECL_KERNEL_LIST(EDGECL_ENTRY_v4)}, cpu_has_x86_v4},
+    {{{"x86-64-v4", kShapeV4, kShapeV4}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_v4)}, cpu_has_x86_v4},
 #endif
 #endif
 #if defined(EDGECL_HAS_NEON)
-    {{"neon", EDGECL_KERNEL_LIST(EDGECL_ENTRY_neon)}, always},
+    {{{"neon", kShapeNeon, kShapeNeon}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_neon)}, always},
 #endif
 };
 constexpr int kLevelCount = static_cast<int>(sizeof kLevels / sizeof kLevels[0]);
@@ -78,6 +88,14 @@ const KernelTable* kernel_table(const char* level_or_null) {
     if (kLevels[i].runs_here()) return &kLevels[i].table;
     if (level_or_null) return nullptr;
   }
+  return nullptr;
+}
+
+const ScratchTable* scratch_table(const char* level) {
+  for (const Level& own : kLevels)
+    if (same_level(own.table.level, level)) return &own.table;
+  for (const ScratchTable& other : kElsewhere)
+    if (same_level(other.level, level)) return &other;
   return nullptr;
 }
 

@@ -1,13 +1,11 @@
-// Declares every kernel of EDGECL_KERNEL_LIST, and its scratch size function, in one namespace of a level.
+// Declares every kernel of EDGECL_KERNEL_LIST in one namespace of a level.
 // Never here: definitions, and anything that only one kernel needs.
 #ifndef EDGECL_KERNELS_KERNEL_DECLARATIONS_H_
 #define EDGECL_KERNELS_KERNEL_DECLARATIONS_H_
 
 #include "kernels/kernels.h"
 
-#define EDGECL_DECLARE_KERNEL(name, Args)                            \
-  void name(const Args& args, int part, int n_parts, void* scratch); \
-  size_t name##_scratch_bytes(const Args& args);
+#define EDGECL_DECLARE_KERNEL(name, Args) void name(const Args& args, int part, int n_parts, void* scratch);
 
 // Declares all kernels in edgecl::<level>; a kernel file opens with it, so that a definition that strays from the list
 // does not compile unnoticed.

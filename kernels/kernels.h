@@ -392,11 +392,33 @@ struct SgdArgs {
 #define EDGECL_KERNEL_LIST(X) \
   EDGECL_TILED_KERNEL_LIST(X) \
   EDGECL_STREAMED_KERNEL_LIST(X)
-struct KernelTable {
-  const char* level;  // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"
-#define EDGECL_KERNEL_FIELD(name, Args)                                 \
-  void (*name)(const Args& args, int part, int n_parts, void* scratch); \
-  size_t (*name##_scratch_bytes)(const Args& args);
+
+// What the plans of a level's kernels, and so their scratch memory, depend on (kernels/plan/vector_shape.h).
+struct VectorShape {
+  int32_t floats;                    // of a native vector; 1: the scalar reference
+  int32_t sparse_tile, sparse_rows;  // accumulators of a sparse tile and its rows
+};
+
+// Scratch memory of a level's kernels, on any machine: shapes in, bytes out. Pointers in the arguments are compared
+// with null at most.
+struct ScratchTable {
+  const char* level;            // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"
+  VectorShape tiled, streamed;  // of the kernels of each list
+#define EDGECL_SCRATCH_FIELD(name, Args) size_t name##_scratch_bytes(const Args& args) const;
+  EDGECL_KERNEL_LIST(EDGECL_SCRATCH_FIELD)
+#undef EDGECL_SCRATCH_FIELD
+};
+// The named level as a standard build for its machine has it (as this build has it, where it does); null for a name
+// that is none.
+const ScratchTable* scratch_table(const char* level);
+
+// The numbers of batch rows to ask a ScratchTable about: the most that a kernel needs for any number of rows up to
+// max_rows is the most that it needs for one of these. Ascending from next_row_count(0, max_rows) on; 0: no more.
+// Every number up to 160, then eight from one power of two to the next.
+uint32_t next_row_count(uint32_t rows, uint32_t max_rows);
+
+struct KernelTable : ScratchTable {
+#define EDGECL_KERNEL_FIELD(name, Args) void (*name)(const Args& args, int part, int n_parts, void* scratch);
   EDGECL_KERNEL_LIST(EDGECL_KERNEL_FIELD)
 #undef EDGECL_KERNEL_FIELD
 };

@@ -4,10 +4,6 @@
 
 namespace edgecl::reference {
 
-size_t accumulate_scratch_bytes(const AccumulateArgs&) {
-  return 0;
-}
-
 void accumulate(const AccumulateArgs& a, int part, int n_parts, void*) {
   const Share s = share_of(a.n, part, n_parts);
   for (int64_t i = s.begin; i < s.end; i++) a.y[i] = a.accumulate ? a.y[i] + a.x[i] : a.x[i];

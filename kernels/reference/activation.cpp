@@ -27,17 +27,9 @@ float gradient(const ActivationBackwardArgs& a, int64_t i) {
 
 }  // namespace
 
-size_t activation_forward_scratch_bytes(const ActivationForwardArgs&) {
-  return 0;
-}
-
 void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, void*) {
   const Share s = share_of(a.n, part, n_parts);
   for (int64_t i = s.begin; i < s.end; i++) a.y[i] = activate(a.activation, a.x[i]);
-}
-
-size_t activation_backward_scratch_bytes(const ActivationBackwardArgs&) {
-  return 0;
 }
 
 void activation_backward(const ActivationBackwardArgs& a, int part, int n_parts, void*) {

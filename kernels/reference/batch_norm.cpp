@@ -21,10 +21,6 @@ float reduce_channel(const Tensor& t, int64_t c, Add add) {
 
 }  // namespace
 
-size_t batch_norm_forward_scratch_bytes(const BatchNormForwardArgs&) {
-  return 0;
-}
-
 void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, void*) {
   const float* x = a.x.data;
   const int64_t plane = a.x.plane();
@@ -56,10 +52,6 @@ void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, vo
         a.y.data[i] = activate(a.activation, z);
       }
   }
-}
-
-size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) {
-  return 0;
 }
 
 // With dz = dy through the activation, xhat = (x - mean) * rstd and n values a channel (Ioffe & Szegedy 2015, section

@@ -26,20 +26,12 @@ void for_elements(const Tensor& t, int64_t plane_begin, int64_t plane_end, Visit
 
 }  // namespace
 
-size_t binary_forward_scratch_bytes(const BinaryArgs&) {
-  return 0;
-}
-
 void binary_forward(const BinaryArgs& a, int part, int n_parts, void*) {
   const Share planes = share_of(static_cast<int64_t>(a.a.groups) * a.a.channels, part, n_parts);
   for_elements(a.a, planes.begin, planes.end, [&](int64_t i, const int64_t* index) {
     const float b = a.b[b_offset(a, index)];
     a.y.data[i] = activate(a.activation, a.op == BinaryOp::kAdd ? a.a.data[i] + b : a.a.data[i] * b);
   });
-}
-
-size_t binary_backward_scratch_bytes(const BinaryBackwardArgs&) {
-  return 0;
 }
 
 void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void*) {

@@ -5,10 +5,6 @@
 namespace edgecl::reference {
 
 // Work is split by the channels of the concatenated tensor.
-size_t concat_forward_scratch_bytes(const ConcatArgs&) {
-  return 0;
-}
-
 void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
   const int64_t plane = a.y.plane();
   const Share channels = share_of(a.y.channels, part, n_parts);
@@ -21,10 +17,6 @@ void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
           a.y.data[(g * a.y.channels + first + c) * plane + i] =
               a.inputs[k].data[(g * a.inputs[k].channels + c) * plane + i];
     }
-}
-
-size_t concat_backward_scratch_bytes(const ConcatBackwardArgs&) {
-  return 0;
 }
 
 void concat_backward(const ConcatBackwardArgs& a, int part, int n_parts, void*) {

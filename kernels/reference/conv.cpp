@@ -85,10 +85,6 @@ void conv_forward(const ConvForwardArgs& a, int part, int n_parts, void*) {
     a.y.data[i] = activate(a.activation, acc);
   }
 }
-size_t conv_forward_scratch_bytes(const ConvForwardArgs&) {
-  return 0;
-}
-
 // A tap takes part where it meets this input position at some (possibly border) output position: where the stride
 // divides.
 void conv_backward_data(const ConvBackwardDataArgs& a, int part, int n_parts, void*) {
@@ -111,10 +107,6 @@ void conv_backward_data(const ConvBackwardDataArgs& a, int part, int n_parts, vo
     a.dx.data[i] = a.accumulate ? a.dx.data[i] + acc : acc;
   }
 }
-size_t conv_backward_data_scratch_bytes(const ConvBackwardDataArgs&) {
-  return 0;
-}
-
 void conv_backward_weight(const ConvBackwardWeightArgs& a, int part, int n_parts, void*) {
   const ConvShape& s = a.shape;
   const int64_t in_channels = a.x.channels / s.groups, out_channels = a.dy.channels / s.groups;
@@ -130,8 +122,4 @@ void conv_backward_weight(const ConvBackwardWeightArgs& a, int part, int n_parts
   const Share biases = share_of(a.dy.channels, part, n_parts);
   for (int64_t o = biases.begin; o < biases.end; o++) a.dbias[o] = bias_gradient(a.dy, o);
 }
-size_t conv_backward_weight_scratch_bytes(const ConvBackwardWeightArgs&) {
-  return 0;
-}
-
 }  // namespace edgecl::reference

@@ -4,10 +4,6 @@
 
 namespace edgecl::reference {
 
-size_t global_average_pool_forward_scratch_bytes(const GlobalPoolArgs&) {
-  return 0;
-}
-
 void global_average_pool_forward(const GlobalPoolArgs& a, int part, int n_parts, void*) {
   const int64_t positions = static_cast<int64_t>(a.x.height) * a.x.width, lanes = a.x.lanes;
   const Share planes = share_of(static_cast<int64_t>(a.x.groups) * a.x.channels, part, n_parts);
@@ -17,10 +13,6 @@ void global_average_pool_forward(const GlobalPoolArgs& a, int part, int n_parts,
       for (int64_t p = 0; p < positions; p++) sum = sum + a.x.data[(gc * positions + p) * lanes + l];
       a.y.data[gc * lanes + l] = sum / static_cast<float>(positions);
     }
-}
-
-size_t global_average_pool_backward_scratch_bytes(const GlobalPoolBackwardArgs&) {
-  return 0;
 }
 
 void global_average_pool_backward(const GlobalPoolBackwardArgs& a, int part, int n_parts, void*) {

@@ -7,10 +7,6 @@ namespace edgecl::reference {
 // Per (row, channel) sums run over the positions p = h * W + w: position p goes to virtual lane p % 16, then the tree.
 // Per (row, group of channels) sums go on in the same 16 lanes over the group's channels, in order, before the tree.
 
-size_t group_norm_forward_scratch_bytes(const GroupNormForwardArgs&) {
-  return 0;
-}
-
 void group_norm_forward(const GroupNormForwardArgs& a, int part, int n_parts, void*) {
   const int64_t lanes = a.x.lanes, positions = static_cast<int64_t>(a.x.height) * a.x.width,
                 per_group = a.x.channels / a.n_groups;
@@ -47,10 +43,6 @@ void group_norm_forward(const GroupNormForwardArgs& a, int part, int n_parts, vo
       }
     }
   }
-}
-
-size_t group_norm_backward_scratch_bytes(const GroupNormBackwardArgs& a) {
-  return static_cast<size_t>(a.dy.rows()) * 2 * sizeof(float);
 }
 
 // Wu & He 2018, differentiated. With S0 = sum over positions of dz and S1 = sum of dz * (x - mean) per (row, channel):

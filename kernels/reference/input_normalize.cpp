@@ -18,10 +18,6 @@ float raw_value(const InputArgs& a, int64_t row, int64_t c, int64_t h, int64_t w
 
 }  // namespace
 
-size_t input_normalize_scratch_bytes(const InputArgs&) {
-  return 0;
-}
-
 void input_normalize(const InputArgs& a, int part, int n_parts, void*) {
   const Share planes = share_of(static_cast<int64_t>(a.y.groups) * a.y.channels, part, n_parts);
   for (int64_t gc = planes.begin; gc < planes.end; gc++) {

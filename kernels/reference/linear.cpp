@@ -22,10 +22,6 @@ void linear_forward(const LinearForwardArgs& a, int part, int n_parts, void*) {
     *at(a.y, row, o) = activate(a.activation, acc);
   }
 }
-size_t linear_forward_scratch_bytes(const LinearForwardArgs&) {
-  return 0;
-}
-
 void linear_backward_data(const LinearBackwardDataArgs& a, int part, int n_parts, void*) {
   const int64_t outputs = a.dy.channels;
   const Share mine = share_of(static_cast<int64_t>(a.dx.channels) * a.dx.rows(), part, n_parts);
@@ -37,10 +33,6 @@ void linear_backward_data(const LinearBackwardDataArgs& a, int part, int n_parts
     *dx = a.accumulate ? *dx + acc : acc;
   }
 }
-size_t linear_backward_data_scratch_bytes(const LinearBackwardDataArgs&) {
-  return 0;
-}
-
 void linear_backward_weight(const LinearBackwardWeightArgs& a, int part, int n_parts, void*) {
   const int64_t outputs = a.dy.channels;
   const Share mine = share_of(outputs * a.x.channels, part, n_parts);
@@ -58,8 +50,4 @@ void linear_backward_weight(const LinearBackwardWeightArgs& a, int part, int n_p
     a.dbias[o] = acc;
   }
 }
-size_t linear_backward_weight_scratch_bytes(const LinearBackwardWeightArgs&) {
-  return 0;
-}
-
 }  // namespace edgecl::reference

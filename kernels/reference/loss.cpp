@@ -12,10 +12,6 @@ int64_t logit_offset(const Tensor& t, int64_t row, int64_t c) {
 }  // namespace
 
 // Both losses split their rows: part p computes its share of [row_begin, row_end).
-size_t cross_entropy_scratch_bytes(const CrossEntropyArgs&) {
-  return 0;
-}
-
 void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
   const Share rows = share_of(a.row_end - a.row_begin, part, n_parts);
   for (int64_t row = a.row_begin + rows.begin; row < a.row_begin + rows.end; row++) {
@@ -34,10 +30,6 @@ void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
       d = !a.allowed[c] ? 0.0f : a.weight * (c == a.labels[row] ? softmax - 1.0f : softmax);
     }
   }
-}
-
-size_t logits_mse_scratch_bytes(const LogitsMseArgs&) {
-  return 0;
 }
 
 void logits_mse(const LogitsMseArgs& a, int part, int n_parts, void*) {

@@ -114,19 +114,6 @@ void backward(const PoolBackwardArgs& a, int part, int n_parts, Contribution con
 
 }  // namespace
 
-size_t max_pool_forward_scratch_bytes(const PoolArgs&) {
-  return 0;
-}
-size_t max_pool_backward_scratch_bytes(const PoolBackwardArgs&) {
-  return 0;
-}
-size_t average_pool_forward_scratch_bytes(const PoolArgs&) {
-  return 0;
-}
-size_t average_pool_backward_scratch_bytes(const PoolBackwardArgs&) {
-  return 0;
-}
-
 void max_pool_forward(const PoolArgs& a, int part, int n_parts, void*) {
   forward(a, part, n_parts, [](const Window& v, const float* plane, int64_t l) { return window_max(v, plane, l); });
 }

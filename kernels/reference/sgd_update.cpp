@@ -4,10 +4,6 @@
 
 namespace edgecl::reference {
 
-size_t sgd_update_scratch_bytes(const SgdArgs&) {
-  return 0;
-}
-
 void sgd_update(const SgdArgs& a, int part, int n_parts, void*) {
   const Share s = share_of(a.n, part, n_parts);
   for (int64_t i = s.begin; i < s.end; i++) {

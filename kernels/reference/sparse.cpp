@@ -43,10 +43,6 @@ int64_t float_of_tiles(const Tensor& dy, int64_t f) {
 
 }  // namespace
 
-size_t sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs&) {
-  return 0;
-}
-
 void sparse_conv_forward(const SparseConvForwardArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.pattern;
   const Share s = share_of(static_cast<int64_t>(a.y.groups) * p.rows, part, n_parts);
@@ -66,10 +62,6 @@ void sparse_conv_forward(const SparseConvForwardArgs& a, int part, int n_parts, 
       y[f] = activate(a.activation, acc);
     }
   }
-}
-
-size_t sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs&) {
-  return 0;
 }
 
 // A tap whose output row or column would lie between two strides takes no part in the chain; one beyond the border
@@ -94,10 +86,6 @@ void sparse_conv_backward_data(const SparseConvBackwardDataArgs& a, int part, in
       dx[f] = a.accumulate ? dx[f] + acc : acc;
     }
   }
-}
-
-size_t sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs&) {
-  return 0;
 }
 
 void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part, int n_parts, void*) {
@@ -130,10 +118,6 @@ void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part
   }
 }
 
-size_t sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs&) {
-  return 0;
-}
-
 void sparse_linear_forward(const SparseLinearForwardArgs& a, int part, int n_parts, void*) {
   const SparsePattern& p = a.pattern;
   const Share s = share_of(static_cast<int64_t>(a.y.groups) * p.rows, part, n_parts);
@@ -147,10 +131,6 @@ void sparse_linear_forward(const SparseLinearForwardArgs& a, int part, int n_par
       a.y.data[u * a.y.lanes + l] = activate(a.activation, acc);
     }
   }
-}
-
-size_t sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs&) {
-  return 0;
 }
 
 void sparse_linear_backward_data(const SparseLinearBackwardDataArgs& a, int part, int n_parts, void*) {
@@ -167,10 +147,6 @@ void sparse_linear_backward_data(const SparseLinearBackwardDataArgs& a, int part
       *dx = a.accumulate ? *dx + acc : acc;
     }
   }
-}
-
-size_t sparse_linear_backward_weight_scratch_bytes(const SparseLinearBackwardWeightArgs&) {
-  return 0;
 }
 
 void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int part, int n_parts, void*) {

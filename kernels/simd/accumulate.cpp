@@ -5,10 +5,6 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-size_t accumulate_scratch_bytes(const AccumulateArgs&) {
-  return 0;
-}
-
 void accumulate(const AccumulateArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;
   flat_share(a.n, part, n_parts, &begin, &end);

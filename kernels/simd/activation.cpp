@@ -38,10 +38,6 @@ EDGECL_INLINE void with_activation(Activation kind, F f) {
 
 }  // namespace
 
-size_t activation_forward_scratch_bytes(const ActivationForwardArgs&) {
-  return 0;
-}
-
 void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;
   flat_share(a.n, part, n_parts, &begin, &end);
@@ -51,10 +47,6 @@ void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, v
     store_flat(a.y, begin, end,
                [&](int64_t i) EDGECL_INLINE_LAMBDA { return value<decltype(tag)::kind>(vload(x + i), lo, hi); });
   });
-}
-
-size_t activation_backward_scratch_bytes(const ActivationBackwardArgs&) {
-  return 0;
 }
 
 void activation_backward(const ActivationBackwardArgs& a, int part, int n_parts, void*) {

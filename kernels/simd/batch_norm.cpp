@@ -204,10 +204,6 @@ EDGECL_INLINE Side side_at(int64_t c, int64_t end) {
 
 }  // namespace
 
-size_t batch_norm_forward_scratch_bytes(const BatchNormForwardArgs&) {
-  return 0;
-}
-
 void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;
   share(a.x.channels, part, n_parts, &begin, &end);
@@ -224,10 +220,6 @@ void batch_norm_forward(const BatchNormForwardArgs& a, int part, int n_parts, vo
     for (int j = 0; j < side.count; j++)
       normalise(a, c + j, a.mean ? a.mean[c + j] : mean[j], a.mean ? a.rstd[c + j] : rstd[j]);
   }
-}
-
-size_t batch_norm_backward_scratch_bytes(const BatchNormBackwardArgs&) {
-  return 0;
 }
 
 // The formula stands beside the scalar reference (kernels/reference/batch_norm.cpp).

@@ -96,10 +96,6 @@ void backward_run(const Run& r) {
   });
 }
 
-EDGECL_INLINE size_t row_bytes(const Tensor& t) {
-  return (static_cast<size_t>(t.width) * t.lanes + kVirtualLanes) * sizeof(float);
-}
-
 // The gradient of b: elements that b shares with a are kept, the others are summed. `run` is the contiguous tail of
 // kept axes, `kept` and `summed` are the others, each merged where neighbours lie together in memory.
 struct Reduction {
@@ -206,10 +202,6 @@ EDGECL_INLINE void gradient_of_b(const BinaryBackwardArgs& a, const Reduction& r
 
 }  // namespace
 
-size_t binary_forward_scratch_bytes(const BinaryArgs& a) {
-  return row_bytes(a.a);
-}
-
 void binary_forward(const BinaryArgs& a, int part, int n_parts, void* scratch) {
   Axis axes[5];
   axes_of(a, a.a, axes);
@@ -219,10 +211,6 @@ void binary_forward(const BinaryArgs& a, int part, int n_parts, void* scratch) {
   for_planes(axes, a.a.data, a.b, static_cast<float*>(scratch), a.y.data, clip ? a.activation.lo : 0.0f,
              clip ? a.activation.hi : __builtin_inff(), part, n_parts,
              kLoops[a.op == BinaryOp::kMul][a.activation.kind != Activation::kNone]);
-}
-
-size_t binary_backward_scratch_bytes(const BinaryBackwardArgs& a) {
-  return row_bytes(a.dy);
 }
 
 void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void* scratch) {

@@ -14,10 +14,6 @@ EDGECL_INLINE void clip_to_share(int64_t first, int64_t channels, int64_t* begin
 
 }  // namespace
 
-size_t concat_forward_scratch_bytes(const ConcatArgs&) {
-  return 0;
-}
-
 void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
   const int64_t plane = a.y.plane();
   int64_t first = 0;
@@ -31,10 +27,6 @@ void concat_forward(const ConcatArgs& a, int part, int n_parts, void*) {
       memcpy(a.y.data + (g * a.y.channels + first + begin) * plane, x.data + (g * x.channels + begin) * plane,
              static_cast<size_t>((end - begin) * plane) * sizeof(float));
   }
-}
-
-size_t concat_backward_scratch_bytes(const ConcatBackwardArgs&) {
-  return 0;
 }
 
 void concat_backward(const ConcatBackwardArgs& a, int part, int n_parts, void*) {

@@ -10,70 +10,14 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-constexpr int64_t kPackFloats =
-    EDGECL_VECTOR_BYTES == 16 ? 32 * 1024 : 96 * 1024;  // packed input channels of one block of chunks
-
-struct Plan {
-  Axis h, w;
-  int64_t row_floats, plane_floats, plane_chunks, chunks;
-  bool few;           // few output positions in all: gradients in the lanes
-  bool flat;          // no halo: each tap column has its own copy, so that chunks may run over row ends
-  int segments;       // planes that a block of chunks can touch
-  PackLayout layout;  // of one segment
-  int channels;       // input channels packed at once
-  int64_t taps, n_runs, n_columns, packed_floats, lane_floats, chunk_floats;
-};
-
-Plan make_plan(const ConvBackwardWeightArgs& a) {
-  const ConvShape& s = a.shape;
-  Plan p;
-  p.h = forward_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dy.height);
-  p.w = forward_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dy.width);
-  p.taps = static_cast<int64_t>(s.kernel_h) * s.kernel_w;
-  p.row_floats = static_cast<int64_t>(a.dy.width) * a.dy.lanes;
-  p.plane_floats = a.dy.plane();
-  p.plane_chunks = (p.plane_floats + 15) / 16;
-  p.chunks = p.plane_chunks * a.dy.groups;
-  p.few = a.dy.groups == 1 && p.chunks <= kFewChunks;
-  p.flat = p.few || p.row_floats % 16 != 0 || p.row_floats < 64;
-  if (p.flat) separate_phases(&p.w);
-  int64_t rows = a.dy.height, segments = a.dy.groups;
-  if (p.plane_chunks >= kGradientChunks) {
-    const int64_t touched = (kGradientChunks * 16 + p.row_floats - 1) / p.row_floats + 1;
-    rows = touched < rows ? touched : rows;
-    segments = segments < 2 ? segments : 2;
-  } else {
-    const int64_t touched = kGradientChunks / p.plane_chunks + 2;
-    segments = touched < segments ? touched : segments;
-  }
-  p.segments = static_cast<int>(segments);
-  p.layout = pack_layout(p.h, p.w, static_cast<int>(rows), a.dy.width, a.dy.lanes);
-  const int64_t channels = a.x.channels / s.groups,
-                fit = kPackFloats / (p.layout.channel * segments + (p.few ? p.taps * p.plane_floats : 0));
-  const int64_t blocks = fit < 1 ? channels : (channels + fit - 1) / fit;
-  p.channels = static_cast<int>((channels + blocks - 1) / blocks);
-  p.n_runs = segments * (p.flat ? 2 : rows);
-  p.n_columns = round_up(p.channels * p.taps + kMaxWeightColumns, kVec);
-  p.packed_floats = round_up(p.layout.channel * p.segments * p.channels + kVec, 16);
-  p.chunk_floats = p.few ? 0 : (p.chunks < kGradientChunks ? p.chunks : kGradientChunks) * 16 * kMaxWeightRows;
-  p.lane_floats = p.few ? round_up(p.channels * p.taps, kVec) * p.plane_floats : 0;
-  return p;
-}
-
 struct Scratch {
   ChunkRun* runs;
   int64_t* columns;
   float *packed, *lanes, *chunks;  // `lanes` or `chunks`, never both
 };
-int64_t run_floats(const Plan& p) {
-  return round_up(p.n_runs * static_cast<int64_t>(sizeof(ChunkRun) / sizeof(float)), 16);
-}
-int64_t column_floats(const Plan& p) {
-  return round_up(p.n_columns * static_cast<int64_t>(sizeof(int64_t) / sizeof(float)), 16);
-}
-Scratch cut_scratch(const Plan& p, void* memory) {
-  float* columns = static_cast<float*>(memory) + run_floats(p);
-  float* packed = columns + column_floats(p);
+Scratch cut_scratch(const ConvWeightPlan& p, void* memory) {
+  float* columns = static_cast<float*>(memory) + p.run_floats;
+  float* packed = columns + p.column_floats;
   return {static_cast<ChunkRun*>(memory), reinterpret_cast<int64_t*>(columns), packed, packed + p.packed_floats,
           packed + p.packed_floats};
 }
@@ -81,7 +25,7 @@ Scratch cut_scratch(const Plan& p, void* memory) {
 // Fills the runs of chunks [begin, end) and returns how many; on_segment(i, g, row) is told that segment i of the
 // packed strip holds batch group g from output row `row` on.
 template <typename OnSegment>
-int list_runs(const Plan& p, const ConvBackwardWeightArgs& a, int64_t begin, int64_t end, ChunkRun* runs,
+int list_runs(const ConvWeightPlan& p, const ConvBackwardWeightArgs& a, int64_t begin, int64_t end, ChunkRun* runs,
               OnSegment on_segment) {
   int n = 0, index = 0;
   for (int64_t at = begin; at < end; index++) {
@@ -116,8 +60,8 @@ void store_sums(const float* sums, int rows, int columns, int row_sums, bool fir
 }
 
 // Weight gradient of output channels [out_begin, out_end) and input channels [in_begin, in_end) of one group.
-void group_gradient(const ConvBackwardWeightArgs& a, const Plan& p, const Scratch& s, int group, int64_t out_begin,
-                    int64_t out_end, int64_t in_begin, int64_t in_end) {
+void group_gradient(const ConvBackwardWeightArgs& a, const ConvWeightPlan& p, const Scratch& s, int group,
+                    int64_t out_begin, int64_t out_end, int64_t in_begin, int64_t in_end) {
   const int64_t in_channels = a.x.channels / a.shape.groups, out_channels = a.dy.channels / a.shape.groups;
   const int64_t dweight_row = in_channels * p.taps, first_out = group * out_channels;
   alignas(64) float sums[kMaxWeightSums];
@@ -171,7 +115,7 @@ void group_gradient(const ConvBackwardWeightArgs& a, const Plan& p, const Scratc
   }
 }
 
-float bias_gradient(const ConvBackwardWeightArgs& a, const Plan& p, int64_t o) {
+float bias_gradient(const ConvBackwardWeightArgs& a, const ConvWeightPlan& p, int64_t o) {
   float total = 0.0f;
   vec16 lanes = zero16();
   int64_t number = 0;
@@ -198,14 +142,8 @@ float bias_gradient(const ConvBackwardWeightArgs& a, const Plan& p, int64_t o) {
 
 }  // namespace
 
-size_t conv_backward_weight_scratch_bytes(const ConvBackwardWeightArgs& a) {
-  const Plan p = make_plan(a);
-  return static_cast<size_t>(run_floats(p) + column_floats(p) + p.packed_floats + p.lane_floats + p.chunk_floats) *
-         sizeof(float);
-}
-
 void conv_backward_weight(const ConvBackwardWeightArgs& a, int part, int n_parts, void* memory) {
-  const Plan p = make_plan(a);
+  const ConvWeightPlan p = plan_conv_weight(kShape, a);
   const Scratch s = cut_scratch(p, memory);
   const int64_t in_channels = a.x.channels / a.shape.groups, out_channels = a.dy.channels / a.shape.groups;
   int64_t out_begin = 0, out_end = a.dy.channels, in_begin = 0, in_end = in_channels;

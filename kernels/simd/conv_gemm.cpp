@@ -3,85 +3,11 @@
 // Built for size (-Os): it cuts the work of the register tile.
 #include "kernels/simd/conv_gemm.h"
 
+#include "kernels/simd/conv_pack.h"
 #include "kernels/simd/gemm_tile.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
-
-constexpr int64_t kPackFloats =
-    EDGECL_VECTOR_BYTES == 16 ? 48 * 1024 : 96 * 1024;  // a strip's channel block: inside the second-level cache
-constexpr int64_t kWeightFloats = 4096;                 // weights of a row block: half of a first-level cache
-constexpr int64_t kMaxGroupBlocks = 6;
-constexpr int64_t kGatherFloats = 40 * 1024;
-
-// How one call is cut: strips of output rows and columns, and the way a strip is packed.
-struct Plan {
-  Axis h, w;
-  bool direct;  // 1x1, stride 1, no border: the source itself is the packed strip
-  bool flat;    // rows of a strip follow each other without a gap, so vectors may run over row ends
-  bool staged;  // results go through a compact buffer, because output positions are `out_step` apart
-  int strip_rows, strip_columns;
-  int channel_block;
-  bool partial;         // channels come in blocks, so sums wait in the compact buffer
-  bool gather_weights;  // weights of a row group are copied together: in memory they are scattered over as many pages
-                        // as channels
-  int group_blocks;  // row blocks that meet a channel block in turn, so that it is still near when the next one needs
-                     // it
-  int64_t pack_floats, stage_floats, weight_floats, n_taps;
-};
-
-int64_t strip_floats(const Plan& p, int channels, int rows, int columns, int lanes) {
-  return p.direct || p.n_taps == 0 ? 0 : pack_layout(p.h, p.w, rows, columns, lanes).channel * channels;
-}
-
-Plan make_plan(const ConvGemm& conv) {
-  Plan p;
-  p.h = conv.h;
-  p.w = conv.w;
-  const int lanes = conv.source.lanes;
-  p.n_taps = static_cast<int64_t>(conv.h.count) * conv.w.count;
-  p.staged = conv.h.out_step != 1 || conv.w.out_step != 1;
-  p.direct = p.n_taps == 1 && conv.h.step == 1 && conv.w.step == 1 && conv.h.start == 0 && conv.w.start == 0 &&
-             conv.h.out == conv.source.height && conv.w.out == conv.source.width;
-  p.strip_rows = conv.h.out;
-  p.strip_columns = conv.w.out;
-  const int64_t taps = p.n_taps > 0 ? p.n_taps : 1;
-  p.channel_block = static_cast<int>(kWeightFloats / (kMaxTileRows * taps));
-  if (p.channel_block < 16) p.channel_block = 16;
-  if (p.channel_block * 3 / 2 >= conv.channels) p.channel_block = conv.channels;
-  const int64_t row_floats = static_cast<int64_t>(conv.w.out) * lanes, row_vectors = vectors_of(row_floats);
-  // A halo shared by the taps of a row costs nothing when rows fill vectors; else give each tap column its own copy and
-  // run on over row ends.
-  p.flat = p.direct || (conv.h.out > 1 && (row_vectors < 3 || row_floats * 20 < row_vectors * kVec * 19));
-  if (p.flat) separate_phases(&p.w);
-  if (!p.direct && p.n_taps > 0) {
-    const int64_t one = strip_floats(p, p.channel_block, 1, p.strip_columns, lanes);
-    const int64_t each = strip_floats(p, p.channel_block, 2, p.strip_columns, lanes) - one;
-    int64_t rows = one > kPackFloats ? 1 : 1 + (kPackFloats - one) / (each > 0 ? each : 1);
-    if (rows > conv.h.out) rows = conv.h.out;
-    const int64_t strips = (conv.h.out + rows - 1) / rows;
-    p.strip_rows = static_cast<int>((conv.h.out + strips - 1) / strips);
-    // Halved until the strip fits; one column cannot be halved.
-    while (!p.flat && p.strip_columns > 1 && static_cast<int64_t>(p.strip_columns) * lanes > 8 * kVec &&
-           strip_floats(p, p.channel_block, p.strip_rows, p.strip_columns, lanes) > 2 * kPackFloats)
-      p.strip_columns = (p.strip_columns + 1) / 2;
-  }
-  p.pack_floats = strip_floats(p, conv.channels, p.strip_rows, p.strip_columns, lanes) + kVec;
-  p.partial = p.channel_block < conv.channels;
-  const int64_t blocks = kGatherFloats / (p.channel_block * taps * kMaxTileRows);
-  p.group_blocks = static_cast<int>(blocks < 1 ? 1 : blocks < kMaxGroupBlocks ? blocks : kMaxGroupBlocks);
-  p.gather_weights = conv.weight_row < conv.weight_channel && p.n_taps > 0 &&
-                     static_cast<int64_t>(p.strip_rows) * p.strip_columns * lanes >= 8 * kVec;
-  p.weight_floats =
-      p.gather_weights ? round_up((p.channel_block * conv.weight_row * kMaxTileRows + kVec) * p.group_blocks, 16) : 0;
-  p.stage_floats = 0;
-  if (p.staged || p.partial) {
-    const int64_t floats = p.flat ? round_up(p.strip_rows * row_floats, kVec)
-                                  : p.strip_rows * round_up(static_cast<int64_t>(p.strip_columns) * lanes, kVec);
-    p.stage_floats = kMaxTileRows * (p.partial ? p.group_blocks : 1) * floats;
-  }
-  return p;
-}
 
 // A strip: output rows [row, row + rows) and columns [column, column + columns) of batch group g and channel group
 // `group`.
@@ -98,12 +24,11 @@ struct Scratch {
   float *packed, *weight, *stage;
 };
 
-Scratch cut_scratch(const Plan& p, void* scratch) {
+Scratch cut_scratch(const GemmPlan& p, void* scratch) {
   Scratch s;
   s.taps = static_cast<TapOffset*>(scratch);
-  s.packed =
-      static_cast<float*>(scratch) + round_up(p.n_taps * static_cast<int64_t>(sizeof(TapOffset) / sizeof(float)), 16);
-  s.weight = s.packed + round_up(p.pack_floats, 16);
+  s.packed = static_cast<float*>(scratch) + p.tap_floats;
+  s.weight = s.packed + p.pack_floats;
   s.stage = s.weight + p.weight_floats;
   return s;
 }
@@ -153,7 +78,7 @@ struct Step {
   int first_block, last_block, channel, channels;
 };
 
-void run_step(const ConvGemm& conv, const Plan& p, const Scratch& scratch, const Strip& s, int64_t begin,
+void run_step(const ConvGemm& conv, const GemmPlan& p, const Scratch& scratch, const Strip& s, int64_t begin,
               int64_t n_rows, const TileGrid& grid, const Step& step) {
   const int64_t vectors = vectors_of(s.floats), stage_segment = vectors * kVec, stage_row = stage_segment * s.segments;
   const int64_t channel0 = static_cast<int64_t>(s.g) * conv.out.channels + static_cast<int64_t>(s.group) * conv.rows;
@@ -208,7 +133,7 @@ void run_step(const ConvGemm& conv, const Plan& p, const Scratch& scratch, const
 }
 
 // Output rows [begin, end) of one strip's group of channels.
-void run_strip(const ConvGemm& conv, const Plan& p, const Scratch& scratch, const Strip& s, int64_t begin,
+void run_strip(const ConvGemm& conv, const GemmPlan& p, const Scratch& scratch, const Strip& s, int64_t begin,
                int64_t end) {
   const TileGrid grid = tile_grid(end - begin, vectors_of(s.floats));
   for (int first = 0; first < grid.row_blocks; first += p.group_blocks) {
@@ -221,7 +146,7 @@ void run_strip(const ConvGemm& conv, const Plan& p, const Scratch& scratch, cons
 }
 
 // Packs the channels of a strip, or points at the source where that is laid out right already.
-void prepare_strip(const ConvGemm& conv, const Plan& p, const Scratch& scratch, Strip* s) {
+void prepare_strip(const ConvGemm& conv, const GemmPlan& p, const Scratch& scratch, Strip* s) {
   const int lanes = conv.source.lanes;
   const float* source = conv.source.data + (static_cast<int64_t>(s->g) * conv.source.channels +
                                             static_cast<int64_t>(s->group) * conv.channels) *
@@ -254,16 +179,9 @@ void prepare_strip(const ConvGemm& conv, const Plan& p, const Scratch& scratch, 
 
 }  // namespace
 
-size_t conv_gemm_scratch_bytes(const ConvGemm& conv) {
-  if (conv.h.out <= 0 || conv.w.out <= 0) return 0;
-  const Plan p = make_plan(conv);
-  const int64_t taps = round_up(p.n_taps * static_cast<int64_t>(sizeof(TapOffset) / sizeof(float)), 16);
-  return static_cast<size_t>(taps + round_up(p.pack_floats, 16) + p.weight_floats + p.stage_floats) * sizeof(float);
-}
-
 void conv_gemm(const ConvGemm& conv, int part, int n_parts, void* memory) {
   if (conv.h.out <= 0 || conv.w.out <= 0) return;
-  const Plan p = make_plan(conv);
+  const GemmPlan p = plan_gemm(kShape, conv);
   const Scratch scratch = cut_scratch(p, memory);
   // Many output channels: each part takes some of them, so that weights are read once in all. Else each part takes
   // output rows.

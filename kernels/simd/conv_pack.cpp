@@ -5,15 +5,6 @@
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-int gcd(int a, int b) {
-  while (b) {
-    const int r = a % b;
-    a = b;
-    b = r;
-  }
-  return a;
-}
-
 // Whole vectors: may read and write up to kVec - 1 floats too many.
 EDGECL_INLINE void copy_over(float* to, const float* from, int64_t n) {
   int64_t i = 0;
@@ -51,53 +42,6 @@ void copy_strided(float* to, const float* from, int positions, int step, int lan
 }
 
 }  // namespace
-
-Axis forward_axis(int kernel, int stride, int dilation, int pad, int out) {
-  Axis a = {kernel, 0, 1, -pad, dilation, stride, out, 0, 1, 1};
-  share_phases(&a);
-  return a;
-}
-
-Axis gradient_axis(int kernel, int stride, int dilation, int pad, int in, int phase) {
-  int first = 0;
-  while (first < kernel && (phase + pad - first * dilation) % stride != 0) first++;
-  const int tap_step = stride / gcd(stride, dilation);
-  Axis a;
-  a.count = first < kernel ? (kernel - 1 - first) / tap_step + 1 : 0;
-  a.tap_first = first;
-  a.tap_step = tap_step;
-  a.start = first < kernel ? (phase + pad - first * dilation) / stride : 0;
-  a.delta = -(tap_step * dilation) / stride;
-  a.step = 1;
-  a.out = in > phase ? (in - phase + stride - 1) / stride : 0;
-  a.out_first = phase;
-  a.out_step = stride;
-  a.classes = 1;
-  return a;
-}
-
-void share_phases(Axis* a) {
-  const int phases = a->step / gcd(a->step, a->delta < 0 ? -a->delta : a->delta);
-  a->classes = phases < a->count ? phases : a->count;
-  if (a->classes < 1) a->classes = 1;
-}
-
-void separate_phases(Axis* a) {
-  a->classes = a->count > 1 ? a->count : 1;
-}
-
-PackLayout pack_layout(const Axis& h, const Axis& w, int rows, int columns, int lanes) {
-  PackLayout p;
-  p.rows = rows;
-  p.columns = columns;
-  p.class_rows = rows + h.max_shift();
-  p.pitch = static_cast<int64_t>(columns + w.max_shift()) * lanes;
-  p.column_class = p.pitch * p.class_rows * h.classes;
-  p.channel = round_up(p.column_class * w.classes, 16);
-  // Channels a multiple of 4 KB apart would fall into the same cache sets.
-  if (p.channel % 1024 == 0) p.channel += 16;
-  return p;
-}
 
 void pack_plane(const PackLayout& p, const Axis& h, const Axis& w, const float* plane, int height, int width, int lanes,
                 int row, int column, float* packed) {

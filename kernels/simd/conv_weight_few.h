@@ -8,9 +8,6 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-// At most this many chunks in all; above, the sums over lanes no longer dominate and positions lie better in the lanes.
-constexpr int kFewChunks = 8;
-
 // X with columns in the lanes: [column vector][position][kVec]. offsets[c] is column c's place in `packed`, positions
 // follow each other; offsets needs room for whole vectors (the last is repeated).
 void columns_to_lanes(const float* packed, int64_t* offsets, int64_t columns, int64_t positions, float* lanes);

@@ -3,25 +3,16 @@
 #ifndef EDGECL_KERNELS_SIMD_CONV_WEIGHT_TILE_H_
 #define EDGECL_KERNELS_SIMD_CONV_WEIGHT_TILE_H_
 
-#include "kernels/kernels.h"
+#include "kernels/plan/conv_weight_plan.h"
 #include "kernels/simd/simd.h"
 
 namespace edgecl::EDGECL_LEVEL {
 
-constexpr int kMaxWeightRows = 4;
-constexpr int kMaxWeightColumns = 9;
 constexpr int kWeightAccumulators = EDGECL_VECTOR_BYTES == 64 ? 27 : EDGECL_VECTOR_BYTES == 32 ? 12 : 24;
 constexpr int kMaxWeightSums = 32;  // rows * columns of a tile, rounded up to whole vectors
 // There are tiles of 1, 2, 3, 4, 6 and 9 columns. Fewer columns that are left over take the next tile, with any valid
 // offsets in place of the columns that are missing.
 constexpr int kWeightColumns[kMaxWeightColumns + 1] = {0, 1, 2, 3, 4, 6, 6, 9, 9, 9};
-
-// `chunks` successive chunks of 16 floats; `valid` < 16 only in a run of one short chunk, whose other lanes are left
-// alone and which no run follows.
-struct ChunkRun {
-  int64_t x, dy;  // floats from a column's base; from a row's base in the tensor dY
-  int32_t chunks, valid;
-};
 
 struct WeightTileArgs {
   const float* x;

@@ -3,13 +3,13 @@
 // Built for size (-Os): a few per cent of a step at most.
 #include "kernels/simd/depthwise.h"
 
+#include "kernels/simd/conv_pack.h"
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-constexpr int64_t kStripFloats = 5 * 1024;  // of a packed channel: two thirds of a first-level cache
-constexpr int kTileRows = 8;                // of one vector; of two vectors half as many
+constexpr int kTileRows = kDepthwiseTileRows;
 
 struct Whole {  // the native vector
   typedef vec Type;
@@ -123,32 +123,10 @@ Strip choose(int kernel, int stride) {
   return stride == 1 ? strip<Whole, 5, 1> : strip<Whole, 5, 2>;
 }
 
-int strip_rows(const ConvGemm& conv) {
-  const int64_t one = pack_layout(conv.h, conv.w, 1, conv.w.out, conv.source.lanes).channel;
-  const int64_t each =
-      static_cast<int64_t>(conv.w.out + conv.w.max_shift()) * conv.source.lanes * conv.h.classes * conv.w.classes;
-  int64_t rows = one >= kStripFloats ? kTileRows : (kStripFloats - one) / each + 1;
-  rows = round_up(rows, kTileRows);
-  return static_cast<int>(rows < conv.h.out ? rows : round_up(conv.h.out, kTileRows));
-}
-
 }  // namespace
 
-bool depthwise_suits(const ConvGemm& conv) {
-  const Axis &h = conv.h, &w = conv.w;
-  return conv.channels == 1 && h.count == w.count && (h.count == 3 || h.count == 5) && conv.kernel_w == w.count &&
-         h.delta == w.delta && (h.delta == 1 || h.delta == -1) && h.step == w.step && h.out_step == 1 &&
-         w.out_step == 1 && (h.step == 1 || (h.step == 2 && h.delta == 1)) && !conv.accumulate;
-}
-
-size_t depthwise_scratch_bytes(const ConvGemm& conv) {
-  return static_cast<size_t>(pack_layout(conv.h, conv.w, strip_rows(conv), conv.w.out, conv.source.lanes).channel +
-                             4 * kVec) *
-         sizeof(float);
-}
-
 void depthwise(const ConvGemm& conv, int part, int n_parts, void* scratch) {
-  const int lanes = conv.source.lanes, most = strip_rows(conv);
+  const int lanes = conv.source.lanes, most = depthwise_strip_rows(conv);
   const PackLayout layout = pack_layout(conv.h, conv.w, most, conv.w.out, lanes);
   float* packed = static_cast<float*>(scratch);
   StripArgs a;

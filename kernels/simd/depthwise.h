@@ -7,12 +7,8 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-// True for one input channel a group, 3x3 or 5x5 taps, no dilation, stride 1 or 2 on both axes; as an input gradient
-// also stride 1 only.
-bool depthwise_suits(const ConvGemm& conv);
 // As conv_gemm; needs depthwise_suits.
 void depthwise(const ConvGemm& conv, int part, int n_parts, void* scratch);
-size_t depthwise_scratch_bytes(const ConvGemm& conv);
 
 }  // namespace edgecl::EDGECL_LEVEL
 

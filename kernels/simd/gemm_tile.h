@@ -3,12 +3,11 @@
 #ifndef EDGECL_KERNELS_SIMD_GEMM_TILE_H_
 #define EDGECL_KERNELS_SIMD_GEMM_TILE_H_
 
-#include "kernels/kernels.h"
+#include "kernels/plan/conv_plan.h"
 #include "kernels/simd/simd.h"
 
 namespace edgecl::EDGECL_LEVEL {
 
-constexpr int kMaxTileRows = 8;
 constexpr int kMaxTileVectors = 12;
 // Accumulators, the vectors of one step and one broadcast must stay in registers; a single row may read its vectors
 // from memory. Every tile is about a kilobyte of code, so there is none whose multiply-adds are hidden no better than
@@ -19,10 +18,6 @@ constexpr bool tile_fits(int rows, int vectors) {
          (rows > 1 || vectors <= 8) && (rows > 3 || rows * vectors <= 12) && rows != 7 &&
          (rows != 6 || kRegisters == 16);
 }
-
-struct TapOffset {
-  int64_t vectors, scalars;  // floats from a channel's first vector / first scalar
-};
 
 // out[r][p] = chain over (channel, tap) of fma(scalars[r * scalar_row + channel * scalar_channel + tap.scalars],
 //                                              vectors[channel * vector_channel + tap.vectors + p], acc), p < floats of

@@ -19,10 +19,6 @@ EDGECL_INLINE void one_lane_means(const GlobalPoolArgs& a, int64_t gc, int64_t p
 
 }  // namespace
 
-size_t global_average_pool_forward_scratch_bytes(const GlobalPoolArgs&) {
-  return 0;
-}
-
 void global_average_pool_forward(const GlobalPoolArgs& a, int part, int n_parts, void*) {
   const int64_t positions = static_cast<int64_t>(a.x.height) * a.x.width, lanes = a.x.lanes;
   int64_t gc, end;
@@ -41,10 +37,6 @@ void global_average_pool_forward(const GlobalPoolArgs& a, int part, int n_parts,
       return sum / count;
     });
   }
-}
-
-size_t global_average_pool_backward_scratch_bytes(const GlobalPoolBackwardArgs&) {
-  return 0;
 }
 
 void global_average_pool_backward(const GlobalPoolBackwardArgs& a, int part, int n_parts, void*) {

@@ -4,14 +4,11 @@
 // The 16 virtual lanes of a row are its positions modulo 16, so the lanes of all L rows of a group are 16 * L
 // consecutive floats (a `period`): a plane is folded into them period by period with full vectors, whatever L is.
 // Built for size (-Os): waits for memory.
+#include "kernels/plan/streamed_plan.h"
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
-
-EDGECL_INLINE int64_t padded(int64_t n) {
-  return (n + 31) / 16 * 16;
-}
 
 // Cuts a plane into periods: body(offset in the plane, offset in the period, store).
 template <class Body>
@@ -44,17 +41,13 @@ EDGECL_INLINE int64_t coefficient_period(int64_t lanes) {
 
 }  // namespace
 
-size_t group_norm_forward_scratch_bytes(const GroupNormForwardArgs& a) {
-  return static_cast<size_t>(3 * padded(kVirtualLanes * a.x.lanes)) * sizeof(float);
-}
-
 void group_norm_forward(const GroupNormForwardArgs& a, int part, int n_parts, void* scratch) {
   const int64_t lanes = a.x.lanes, plane = a.x.plane(), per_group = a.x.channels / a.n_groups;
   const int64_t sum_period = kVirtualLanes * lanes, period = coefficient_period(lanes);
   const float n = static_cast<float>(per_group * a.x.height * a.x.width);
   float* sum = static_cast<float*>(scratch);
-  float* scale = sum + padded(sum_period);
-  float* shift = scale + padded(sum_period);
+  float* scale = sum + with_slack(sum_period);
+  float* shift = scale + with_slack(sum_period);
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   int64_t begin, end;
   share(static_cast<int64_t>(a.n_groups) * a.x.groups, part, n_parts, &begin, &end);
@@ -114,16 +107,11 @@ struct GradientScratch {
   float *scale, *slope, *shift;  // one period each: coefficients of dx
 };
 
-EDGECL_INLINE int64_t lay_out(const GroupNormBackwardArgs& a, float* base, GradientScratch* s) {
-  const int64_t rows = a.dy.rows(), period = padded(kVirtualLanes * static_cast<int64_t>(a.dy.lanes));
+EDGECL_INLINE void lay_out(const GroupNormBackwardArgs& a, float* base, GradientScratch* s) {
+  const GroupNormGradientPieces p = group_norm_gradient_pieces(a);
   float** const fields[] = {&s->t0, &s->t1, &s->sum0, &s->sum1, &s->centre, &s->scale, &s->slope, &s->shift};
-  const int64_t sizes[] = {padded(rows), padded(rows), period, period, a.dy.groups * period, period, period, period};
-  int64_t used = 0;
-  for (int i = 0; i < 8; i++) {
-    if (base) *fields[i] = base + used;
-    used += sizes[i];
-  }
-  return used;
+  const int64_t sizes[] = {p.rows, p.rows, p.period, p.period, p.centre, p.period, p.period, p.period};
+  for (int i = 0; i < 8; base += sizes[i++]) *fields[i] = base;
 }
 
 // Adds up S0 and S1 of channel c for every row; formulas beside the scalar reference.
@@ -139,7 +127,7 @@ __attribute__((noinline)) void channel_sums(const GroupNormBackwardArgs& a, cons
     const int64_t base = (g * a.dy.channels + c) * plane;
     const float *x = a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base,
                 *dy = a.dy.data + base;
-    const float* centre = s.centre + g * padded(period);
+    const float* centre = s.centre + g * with_slack(period);
     clear(sum0, period);
     clear(sum1, period);
     for_periods(plane, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
@@ -183,7 +171,7 @@ __attribute__((noinline)) void input_gradient(const GroupNormBackwardArgs& a, co
     const int64_t base = (g * a.dy.channels + c) * plane;
     const float *x = a.x.data + base, *y = kKind == Activation::kNone ? nullptr : a.y.data + base,
                 *dy = a.dy.data + base;
-    const float* centre = s.centre + g * padded(kVirtualLanes * lanes);
+    const float* centre = s.centre + g * with_slack(kVirtualLanes * lanes);
     float* dx = a.dx.data + base;
     for_periods(plane, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
       const vec dz =
@@ -196,11 +184,6 @@ __attribute__((noinline)) void input_gradient(const GroupNormBackwardArgs& a, co
 }
 
 }  // namespace
-
-size_t group_norm_backward_scratch_bytes(const GroupNormBackwardArgs& a) {
-  GradientScratch unused;
-  return static_cast<size_t>(lay_out(a, nullptr, &unused)) * sizeof(float);
-}
 
 void group_norm_backward(const GroupNormBackwardArgs& a, int part, int n_parts, void* scratch) {
   GradientScratch s;
@@ -219,8 +202,8 @@ void group_norm_backward(const GroupNormBackwardArgs& a, int part, int n_parts, 
   for (int64_t k = begin; k < end; k++) {
     const float *mean = a.mean + k * rows, *rstd = a.rstd + k * rows;
     for (int64_t g = 0; g < a.dy.groups; g++) {
-      memcpy(s.centre + g * padded(period), mean + g * lanes, static_cast<size_t>(lanes) * sizeof(float));
-      repeat(s.centre + g * padded(period), lanes, period);
+      memcpy(s.centre + g * with_slack(period), mean + g * lanes, static_cast<size_t>(lanes) * sizeof(float));
+      repeat(s.centre + g * with_slack(period), lanes, period);
     }
     clear(s.t0, rows);
     clear(s.t1, rows);

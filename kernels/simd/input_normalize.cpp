@@ -3,13 +3,14 @@
 // possible results of a channel, which are the same three rounded steps.
 // Never here: the choice of crops and flips (the caller's random generator makes it).
 // Built for size (-Os): a few per cent of a step at most.
+#include "kernels/plan/streamed_plan.h"
 #include "kernels/simd/pointwise.h"
 #include "kernels/simd/transpose.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-constexpr int kTable = 256;
+constexpr int kTable = kInputTable;
 constexpr int64_t kAhead = 64;  // raw numbers of a row that are asked for ahead: more rows than a CPU follows by itself
 
 EDGECL_INLINE float normalised(const InputArgs& a, int64_t c, float raw) {
@@ -119,10 +120,6 @@ void fill_rows(const InputArgs& a, int part, int n_parts) {
 }
 
 }  // namespace
-
-size_t input_normalize_scratch_bytes(const InputArgs& a) {
-  return a.is_u8 ? kTable * sizeof(float) : 0;
-}
 
 void input_normalize(const InputArgs& a, int part, int n_parts, void* scratch) {
   const int64_t lanes = a.y.lanes, width = a.y.width, height = a.y.height;

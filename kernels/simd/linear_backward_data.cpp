@@ -2,6 +2,7 @@
 // Never here: the forward pass, weight gradients.
 // Built for size (-Os): a few per cent of a step at most.
 #include "kernels/kernel_declarations.h"
+#include "kernels/plan/linear_plan.h"
 #include "kernels/simd/linear_tiles.h"
 #include "kernels/simd/transpose.h"
 
@@ -11,15 +12,6 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr TapOffset kOneTap = {0, 0};
-constexpr int kTransposeCost = 40;     // percent
-constexpr int kFewOutputs = 16;        // transposing weights of fewer is slow: then it pays only for very small batches
-constexpr int64_t kInputBlock = 64;    // inputs whose weights are transposed at once
-constexpr int64_t kOutputBlock = 512;  // outputs of these
-
-bool by_batch(const LinearBackwardDataArgs& a) {
-  if (a.dy.channels < kFewOutputs && a.dx.lanes >= 8) return true;
-  return batch_in_lanes(a.dx.lanes, a.dx.channels, kTransposeCost);
-}
 
 // dX of inputs [begin, end), at most kInputBlock, with the inputs in the lanes: weights are transposed block by block,
 // sums of a block of outputs are carried on in `sums`.
@@ -55,10 +47,6 @@ void transposed_block(const LinearBackwardDataArgs& a, int64_t g, int64_t begin,
 
 }  // namespace
 
-size_t linear_backward_data_scratch_bytes(const LinearBackwardDataArgs& a) {
-  return by_batch(a) ? 0 : static_cast<size_t>(kInputBlock * (kOutputBlock + a.dx.lanes)) * sizeof(float);
-}
-
 void linear_backward_data(const LinearBackwardDataArgs& a, int part, int n_parts, void* scratch) {
   const int64_t inputs = a.dx.channels, outputs = a.dy.channels, lanes = a.dx.lanes;
   int64_t begin, end;
@@ -67,7 +55,7 @@ void linear_backward_data(const LinearBackwardDataArgs& a, int part, int n_parts
   end = end * kVec < inputs ? end * kVec : inputs;
   if (begin >= end) return;
   for (int64_t g = 0; g < a.dx.groups; g++) {
-    if (!by_batch(a)) {
+    if (!backward_by_batch(kShape, a)) {
       for (int64_t i = begin; i < end; i += kInputBlock)
         transposed_block(a, g, i, i + kInputBlock < end ? i + kInputBlock : end, static_cast<float*>(scratch));
       continue;

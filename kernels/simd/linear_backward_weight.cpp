@@ -1,6 +1,7 @@
 // Linear layer, weight and bias gradient: outputs in the lanes, one chain over the batch rows.
 // Never here: the forward pass, input gradients.
 #include "kernels/kernel_declarations.h"
+#include "kernels/plan/linear_plan.h"
 #include "kernels/simd/linear_tiles.h"
 #include "kernels/simd/transpose.h"
 
@@ -8,17 +9,6 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
-
-// Scratch: one tap per lane, then dY as [row][output], rows `pitch` floats apart.
-int64_t tap_floats(const LinearBackwardWeightArgs& a) {
-  return (a.x.lanes * static_cast<int64_t>(sizeof(TapOffset) / sizeof(float)) + 15) / 16 * 16;
-}
-int64_t row_pitch(const LinearBackwardWeightArgs& a) {
-  return vectors_of(a.dy.channels) * kVec;
-}
-bool needs_transpose(const LinearBackwardWeightArgs& a) {
-  return a.x.lanes > 1;
-}
 
 void bias_gradient(const float* rows, int64_t n_rows, int64_t pitch, int64_t begin, int64_t end, float* dbias) {
   for (int64_t o = begin; o < end; o += kVec) {
@@ -30,19 +20,14 @@ void bias_gradient(const float* rows, int64_t n_rows, int64_t pitch, int64_t beg
 
 }  // namespace
 
-size_t linear_backward_weight_scratch_bytes(const LinearBackwardWeightArgs& a) {
-  const int64_t rows = needs_transpose(a) ? a.dy.rows() * row_pitch(a) + kVec : 0;
-  return static_cast<size_t>(tap_floats(a) + rows) * sizeof(float);
-}
-
 void linear_backward_weight(const LinearBackwardWeightArgs& a, int part, int n_parts, void* scratch) {
   const int64_t inputs = a.x.channels, outputs = a.dy.channels, lanes = a.x.lanes;
   // Batch 1 needs no transpose, and each group's rows then lie `outputs` apart.
-  const int64_t pitch = needs_transpose(a) ? row_pitch(a) : outputs;
+  const int64_t pitch = linear_needs_transpose(a) ? linear_row_pitch(kShape, a) : outputs;
   TapOffset* taps = static_cast<TapOffset*>(scratch);
   const float* rows = a.dy.data;
-  if (needs_transpose(a)) {
-    float* transposed = static_cast<float*>(scratch) + tap_floats(a);
+  if (linear_needs_transpose(a)) {
+    float* transposed = static_cast<float*>(scratch) + linear_tap_floats(a);
     for (int64_t g = 0; g < a.dy.groups; g++)
       transpose(a.dy.data + g * outputs * lanes, lanes, outputs, lanes, transposed + g * lanes * pitch, pitch);
     rows = transposed;

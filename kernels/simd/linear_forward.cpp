@@ -1,6 +1,7 @@
 // Linear layer, forward pass.
 // Never here: gradients.
 #include "kernels/kernel_declarations.h"
+#include "kernels/plan/linear_plan.h"
 #include "kernels/simd/linear_tiles.h"
 #include "kernels/simd/transpose.h"
 
@@ -10,18 +11,7 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr TapOffset kOneTap = {0, 0};
-constexpr int kTransposeCost = 10;  // percent
-
-bool by_batch(const LinearForwardArgs& a) {
-  return batch_in_lanes(a.x.lanes, a.y.channels, a.x.lanes == 1 ? 0 : kTransposeCost);
-}
-
 }  // namespace
-
-size_t linear_forward_scratch_bytes(const LinearForwardArgs& a) {
-  if (by_batch(a) || a.x.lanes == 1) return 0;
-  return static_cast<size_t>(a.x.lanes) * vectors_of(a.y.channels) * kVec * sizeof(float);
-}
 
 void linear_forward(const LinearForwardArgs& a, int part, int n_parts, void* scratch) {
   const int64_t inputs = a.x.channels, outputs = a.y.channels, lanes = a.x.lanes;
@@ -38,7 +28,7 @@ void linear_forward(const LinearForwardArgs& a, int part, int n_parts, void* scr
   for (int64_t g = 0; g < a.x.groups; g++) {
     const float* x = a.x.data + g * inputs * lanes;
     float* y = a.y.data + (g * outputs + begin) * lanes;
-    if (by_batch(a)) {
+    if (forward_by_batch(kShape, a)) {
       t.vectors = x;
       t.vector_channel = lanes;
       t.scalars = a.weight + begin;

@@ -1,4 +1,4 @@
-// The tile loop that the three linear kernels share, and the choice of what lies in the lanes.
+// The tile loop that the three linear kernels share.
 // Never here: layouts of one kernel alone.
 #ifndef EDGECL_KERNELS_SIMD_LINEAR_TILES_H_
 #define EDGECL_KERNELS_SIMD_LINEAR_TILES_H_
@@ -30,14 +30,6 @@ EDGECL_INLINE void run_tiles(GemmTileArgs t, int64_t rows, int64_t floats) {
       gemm_tile(m, n)(t);
     }
   }
-}
-
-// True when batch rows rather than features should lie in the vector lanes: `extra` percent is what the other way costs
-// on top.
-EDGECL_INLINE bool batch_in_lanes(int64_t lanes, int64_t features, int64_t extra) {
-  const int64_t by_batch = vectors_of(lanes) * kVec * features * 100,
-                by_feature = vectors_of(features) * kVec * lanes * (100 + extra);
-  return by_batch < by_feature;
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

@@ -40,10 +40,6 @@ EDGECL_INLINE vec gather_rows(const Rows& r, Value value) {
 
 }  // namespace
 
-size_t cross_entropy_scratch_bytes(const CrossEntropyArgs&) {
-  return 0;
-}
-
 void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
   const int64_t classes = a.logits.channels, lanes = a.logits.lanes;
   const float* logits = a.logits.data;
@@ -75,10 +71,6 @@ void cross_entropy(const CrossEntropyArgs& a, int part, int n_parts, void*) {
       vstore_n(d + c * lanes, weight * (label == static_cast<int32_t>(c) ? softmax - 1.0f : softmax), r.count);
     }
   });
-}
-
-size_t logits_mse_scratch_bytes(const LogitsMseArgs&) {
-  return 0;
 }
 
 void logits_mse(const LogitsMseArgs& a, int part, int n_parts, void*) {

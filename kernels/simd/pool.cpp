@@ -3,14 +3,11 @@
 // of lanes.
 // Never here: global pooling (global_pool.cpp).
 // Built for size (-Os): waits for memory.
+#include "kernels/plan/streamed_plan.h"
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
-
-EDGECL_INLINE int64_t padded(int64_t n) {
-  return (n + 31) / 16 * 16;
-}
 
 // Taps of one window along one axis that lie inside the input: [begin, end); tap k lies at position start + k *
 // dilation.
@@ -72,17 +69,12 @@ EDGECL_INLINE float window_cells(const ConvShape& s, const Tensor& x, const Taps
   return static_cast<float>(count > 0 ? count : 1);
 }
 
-EDGECL_INLINE size_t forward_bytes(const PoolArgs& a) {
-  const int64_t lanes = a.x.lanes;
-  return static_cast<size_t>(padded(a.x.width * lanes) + padded(a.y.width * lanes)) * sizeof(float);
-}
-
 template <class Op, bool kAverage>
 EDGECL_INLINE void forward(const PoolArgs& a, int part, int n_parts, float* scratch) {
   const ConvShape s = a.shape;
   const int64_t lanes = a.x.lanes, in_row = a.x.width * lanes, out_row = a.y.width * lanes;
   float* column = scratch;  // one input row: the windows' columns, combined down their rows
-  float* out = scratch + padded(in_row);
+  float* out = scratch + with_slack(in_row);
   int64_t begin, end;
   share(static_cast<int64_t>(a.x.groups) * a.x.channels, part, n_parts, &begin, &end);
   for (int64_t gc = begin; gc < end; gc++)
@@ -109,11 +101,6 @@ EDGECL_INLINE void forward(const PoolArgs& a, int part, int n_parts, float* scra
       }
       memcpy(a.y.data + (gc * a.y.height + oh) * out_row, out, static_cast<size_t>(out_row) * sizeof(float));
     }
-}
-
-EDGECL_INLINE size_t backward_bytes(const PoolBackwardArgs& a) {
-  return static_cast<size_t>(padded(a.dy.plane()) + padded(a.dx.width * static_cast<int64_t>(a.dx.lanes))) *
-         sizeof(float);
 }
 
 // dx of every cell of one plane: a chain over the windows that cover it, output positions ascending. term(offset in the
@@ -147,19 +134,6 @@ EDGECL_INLINE void gather_plane(const PoolBackwardArgs& a, int64_t gc, float* ro
 
 }  // namespace
 
-size_t max_pool_forward_scratch_bytes(const PoolArgs& a) {
-  return forward_bytes(a);
-}
-size_t average_pool_forward_scratch_bytes(const PoolArgs& a) {
-  return forward_bytes(a);
-}
-size_t max_pool_backward_scratch_bytes(const PoolBackwardArgs& a) {
-  return backward_bytes(a);
-}
-size_t average_pool_backward_scratch_bytes(const PoolBackwardArgs& a) {
-  return backward_bytes(a);
-}
-
 void max_pool_forward(const PoolArgs& a, int part, int n_parts, void* scratch) {
   forward<Max, false>(a, part, n_parts, static_cast<float*>(scratch));
 }
@@ -173,7 +147,7 @@ void max_pool_backward(const PoolBackwardArgs& a, int part, int n_parts, void* s
   const int64_t lanes = a.dx.lanes, in_row = a.dx.width * lanes;
   float* chosen =
       static_cast<float*>(scratch);  // per output: the tap (as int32 bits) of the window's first maximum, row-major
-  float* row = chosen + padded(a.dy.plane());
+  float* row = chosen + with_slack(a.dy.plane());
   int64_t begin, end;
   share(static_cast<int64_t>(a.dx.groups) * a.dx.channels, part, n_parts, &begin, &end);
   for (int64_t gc = begin; gc < end; gc++) {
@@ -207,7 +181,7 @@ void average_pool_backward(const PoolBackwardArgs& a, int part, int n_parts, voi
   const ConvShape s = a.shape;
   const int64_t lanes = a.dx.lanes;
   float* quotient = static_cast<float*>(scratch);  // dy / count
-  float* row = quotient + padded(a.dy.plane());
+  float* row = quotient + with_slack(a.dy.plane());
   int64_t begin, end;
   share(static_cast<int64_t>(a.dx.groups) * a.dx.channels, part, n_parts, &begin, &end);
   for (int64_t gc = begin; gc < end; gc++) {

@@ -4,10 +4,6 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-size_t sgd_update_scratch_bytes(const SgdArgs&) {
-  return 0;
-}
-
 void sgd_update(const SgdArgs& a, int part, int n_parts, void*) {
   int64_t begin, end;
   flat_share(a.n, part, n_parts, &begin, &end);

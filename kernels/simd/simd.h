@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kernels/arithmetic.h"
+#include "kernels/plan/vector_shape.h"
 
 #if defined(__AVX512F__) || defined(__FMA__)
 #include <immintrin.h>
@@ -39,8 +40,19 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
-constexpr int kVec = EDGECL_VECTOR_BYTES / 4;  // floats of a native vector
-constexpr int kParts = 16 / kVec;              // native vectors of the 16 virtual lanes
+using namespace plan;
+#if defined(__AVX512F__)
+constexpr VectorShape kShape = kShapeV4;
+#elif defined(__AVX2__)
+constexpr VectorShape kShape = kShapeV3;
+#elif defined(__aarch64__)
+constexpr VectorShape kShape = kShapeNeon;
+#else
+constexpr VectorShape kShape = kShapeV1;
+#endif
+constexpr int kVec = kShape.floats;  // floats of a native vector
+static_assert(kVec * 4 == EDGECL_VECTOR_BYTES, "plans are made for this vector");
+constexpr int kParts = 16 / kVec;  // native vectors of the 16 virtual lanes
 
 typedef float vec __attribute__((vector_size(EDGECL_VECTOR_BYTES), may_alias));
 typedef int32_t ivec __attribute__((vector_size(EDGECL_VECTOR_BYTES), may_alias));

@@ -5,7 +5,7 @@
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_pack.h"
 #include "kernels/simd/sparse_phase.h"
-#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_registers.h"
 #include "kernels/simd/sparse_split.h"
 #include "kernels/simd/sparse_tile.h"
 
@@ -39,22 +39,14 @@ struct GatherScratch {
   SourceRow* ahead;  // [kRowsAhead]
 };
 
-GatherScratch take_scratch(const Gather& g, const GatherPlan& plan, ScratchCursor* cursor) {
-  const SparsePattern& p = g.pattern;
-  const bool split = plan.form == GatherForm::kSplit;
-  const int64_t channel = split ? split_layout(g.h, g.w, kSplitSide).channel
-                                : pack_layout(g.h, g.w, plan.region_rows, plan.region_columns, plan.lanes).channel;
-  const int64_t group = static_cast<int64_t>(plan.group_blocks) * p.channel_block;
-  const int64_t offsets = static_cast<int64_t>(p.channel_block) * p.taps;
+GatherScratch take_scratch(const GatherPlan& plan, ScratchCursor* cursor) {
   GatherScratch s;
-  s.offset = cursor->take<int32_t>(offsets);
-  s.rest = cursor->take<int32_t>(split ? offsets : 0);
-  s.packed =
-      cursor->take<float>((plan.pack_all || group > p.channels ? p.channels : group) * channel + kTileFloatsMost);
-  const int64_t spills = plan.form == GatherForm::kPixels ? kParts : 1;
-  s.spill = cursor->take<float>(plan.group_blocks < p.n_blocks ? spills * p.rows * kTileFloatsMost : 0);
-  s.partial = cursor->take<float>(kTileFloatsMost);
-  s.ahead = cursor->take<SourceRow>(kRowsAhead);
+  s.offset = cursor->take<int32_t>(plan.offsets);
+  s.rest = cursor->take<int32_t>(plan.rest_offsets);
+  s.packed = cursor->take<float>(plan.packed);
+  s.spill = cursor->take<float>(plan.spill);
+  s.partial = cursor->take<float>(plan.partial);
+  s.ahead = cursor->take<SourceRow>(plan.ahead);
   return s;
 }
 
@@ -432,11 +424,10 @@ Gather forward_gather(const SparseConvForwardArgs& a) {
   return g;
 }
 
-Gather backward_gather(const SparseConvBackwardDataArgs& a, int phase_h, int phase_w) {
-  const ConvShape& s = a.shape;
+Gather backward_gather(const SparseConvBackwardDataArgs& a, const Axis& h, const Axis& w) {
   Gather g;
-  g.h = gradient_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dx.height, phase_h);
-  g.w = gradient_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dx.width, phase_w);
+  g.h = h;
+  g.w = w;
   g.source = a.dy;
   g.target = a.dx;
   g.pattern = a.transposed;
@@ -444,68 +435,55 @@ Gather backward_gather(const SparseConvBackwardDataArgs& a, int phase_h, int pha
   g.bias = nullptr;
   g.activation = {Activation::kNone, 0.0f, 0.0f};
   g.accumulate = a.accumulate;
-  g.kernel_w = s.kernel_w;
+  g.kernel_w = a.shape.kernel_w;
   g.numbered = false;
   return g;
 }
 
 GatherPlan plan_of(Gather* g) {
-  return plan_gather(g->h, &g->w, g->source.lanes, g->pattern.channels, g->pattern.channel_block);
+  return plan_gather(kShape, g->h, &g->w, g->source.lanes, g->pattern);
+}
+
+// One phase of the input gradient; `phases`: there are others.
+void run_phase(const SparseConvBackwardDataArgs& a, const Axis& h, const Axis& w, bool phases, int part, int n_parts,
+               void* scratch) {
+  Gather g = backward_gather(a, h, w);
+  if (phases) g.pattern = phase_shape(a.transposed, g.h, g.w);
+  const GatherPlan plan = plan_of(&g);
+  ScratchCursor cursor = {static_cast<char*>(scratch), 0};
+  const GatherScratch s = take_scratch(plan, &cursor);
+  if (phases) {
+    const PhaseEntries e = take_phase_entries(a.transposed, &cursor);
+    select_phase(a.transposed, a.value, g.h, g.w, g.kernel_w, e, &g.pattern);
+    g.value = e.value;
+    g.numbered = true;
+  }
+  run_gather(g, plan, s, part, n_parts);
 }
 
 }  // namespace
-
-size_t sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs& a) {
-  Gather g = forward_gather(a);
-  const GatherPlan plan = plan_of(&g);
-  ScratchCursor cursor = {nullptr, 0};
-  take_scratch(g, plan, &cursor);
-  return cursor.used;
-}
 
 void sparse_conv_forward(const SparseConvForwardArgs& a, int part, int n_parts, void* scratch) {
   Gather g = forward_gather(a);
   const GatherPlan plan = plan_of(&g);
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
-  const GatherScratch s = take_scratch(g, plan, &cursor);
+  const GatherScratch s = take_scratch(plan, &cursor);
   run_gather(g, plan, s, part, n_parts);
 }
 
-size_t sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs& a) {
-  const bool phases = a.shape.stride_h * a.shape.stride_w > 1;
-  size_t most = 0;
-  for (int ph = 0; ph < a.shape.stride_h; ph++)
-    for (int pw = 0; pw < a.shape.stride_w; pw++) {
-      Gather g = backward_gather(a, ph, pw);
-      if (g.h.out <= 0 || g.w.out <= 0) continue;
-      if (phases) g.pattern = phase_shape(a.transposed, g.h, g.w);
-      const GatherPlan plan = plan_of(&g);
-      ScratchCursor cursor = {nullptr, 0};
-      take_scratch(g, plan, &cursor);
-      if (phases) take_phase_entries(a.transposed, &cursor);
-      if (cursor.used > most) most = cursor.used;
-    }
-  return most;
-}
-
 void sparse_conv_backward_data(const SparseConvBackwardDataArgs& a, int part, int n_parts, void* scratch) {
-  const bool phases = a.shape.stride_h * a.shape.stride_w > 1;
-  for (int ph = 0; ph < a.shape.stride_h; ph++)
-    for (int pw = 0; pw < a.shape.stride_w; pw++) {
-      Gather g = backward_gather(a, ph, pw);
-      if (g.h.out <= 0 || g.w.out <= 0) continue;
-      if (phases) g.pattern = phase_shape(a.transposed, g.h, g.w);
-      const GatherPlan plan = plan_of(&g);
-      ScratchCursor cursor = {static_cast<char*>(scratch), 0};
-      const GatherScratch s = take_scratch(g, plan, &cursor);
-      if (phases) {
-        const PhaseEntries e = take_phase_entries(a.transposed, &cursor);
-        select_phase(a.transposed, a.value, g.h, g.w, g.kernel_w, e, &g.pattern);
-        g.value = e.value;
-        g.numbered = true;
-      }
-      run_gather(g, plan, s, part, n_parts);
+  const ConvShape& s = a.shape;
+  const bool phases = s.stride_h > 1 || s.stride_w > 1;
+  // Phases beyond the size of dX have no positions.
+  const int down = s.stride_h < a.dx.height ? s.stride_h : a.dx.height;
+  const int across = s.stride_w < a.dx.width ? s.stride_w : a.dx.width;
+  for (int i = 0; i < down; i++) {
+    const Axis h = gradient_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dx.height, i);
+    for (int j = 0; j < across; j++) {
+      const Axis w = gradient_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dx.width, j);
+      run_phase(a, h, w, phases, part, n_parts, scratch);
     }
+  }
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

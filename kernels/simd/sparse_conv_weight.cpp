@@ -1,10 +1,10 @@
 // Sparse convolution, weight gradient: dY tiles in registers times the packed source, at stored entries only.
 // Never here: forward and input gradient, gradients of weights that are not stored.
 #include "kernels/kernel_declarations.h"
-#include "kernels/simd/conv_pack.h"
+#include "kernels/plan/sparse_gradient_plan.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_pack.h"
-#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_registers.h"
 #include "kernels/simd/sparse_select.h"
 #include "kernels/simd/sparse_split.h"
 #include "kernels/simd/tree.h"
@@ -13,76 +13,6 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
-
-constexpr int kBlockFloats = kSparseGradientChunks * kVirtualLanes;
-constexpr int kTogether = 4;                 // entries whose chains run side by side, to hide the latency of an fma
-constexpr int64_t kBandFloats = 192 * 1024;  // what a packed band and its dY should keep to
-constexpr int kHeld = kVirtualLanes + kTogether;
-constexpr int kSide = kSparseGradientTile;
-static_assert(kSparseGradientChunks == kSide * kSide && kSide == kSplitSide, "a block of 16 lanes is a tile");
-
-enum class GradientForm : uint8_t {
-  kTiles,  // a block of the contract is a tile of 4 x 4 positions
-  kFlat,   // a block is a run of the flattened plane; every tap column has its own packed copy
-  kBlocks  // blocks run from one group's plane into the next: every tap of every block is packed for itself
-};
-
-struct GradientPlan {
-  GradientForm form;
-  Axis h, w;
-  PackLayout layout;
-  SplitLayout split;  // kTiles of 20 lanes
-  int block_floats;
-  int region_blocks;  // blocks of the contract that are packed together
-  int group_blocks;   // channel blocks that are packed together
-};
-
-GradientPlan plan_gradient(const SparseConvBackwardWeightArgs& a) {
-  const ConvShape& s = a.shape;
-  const SparsePattern& p = a.pattern;
-  const int64_t row_floats = static_cast<int64_t>(a.dy.width) * a.dy.lanes;
-  const int64_t plane_blocks = (a.dy.plane() + kBlockFloats - 1) / kBlockFloats;
-  GradientPlan plan = {};
-  plan.h = forward_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dy.height);
-  plan.w = forward_axis(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dy.width);
-  plan.block_floats = kBlockFloats;
-  plan.region_blocks = 1;
-  if (sparse_gradient_tiles(a.dy)) {
-    plan.form = GradientForm::kTiles;
-    plan.block_floats = kSide * kSide * a.dy.lanes;
-    for (plan.region_blocks = a.dy.width / kSide;; plan.region_blocks /= 2) {
-      const int columns = plan.region_blocks * kSide;
-      plan.layout = pack_layout(plan.h, plan.w, kSide, columns, 16);
-      if (a.dy.lanes == kSplitLanes) {
-        plan.split = split_layout(plan.h, plan.w, columns);
-        plan.layout.channel = plan.split.channel;
-      }
-      const int64_t floats =
-          plan.layout.channel * p.channel_block + static_cast<int64_t>(plan.region_blocks) * p.rows * plan.block_floats;
-      if (plan.region_blocks % 2 != 0 || floats <= kBandFloats) break;
-    }
-  } else if (a.dy.groups > 1 && a.dy.plane() % kBlockFloats != 0) {
-    plan.form = GradientForm::kBlocks;
-    plan.layout.channel = static_cast<int64_t>(p.taps) * kBlockFloats;
-  } else {
-    plan.form = GradientForm::kFlat;
-    separate_phases(&plan.w);
-    // The fewest packed floats per block that the cache has room for; regions of whole rows do best.
-    for (int64_t blocks = 1; blocks <= 64 && blocks <= plane_blocks; blocks++) {
-      const int64_t floats = blocks * kBlockFloats, spare = floats % row_floats == 0 ? 0 : row_floats - 2;
-      const PackLayout layout =
-          pack_layout(plan.h, plan.w, limit((floats + spare) / row_floats + (spare ? 1 : 0), 1, a.dy.height),
-                      a.dy.width, a.dy.lanes);
-      if (blocks > 1 && layout.channel * p.channel_block > kSecondCacheFloats + kSecondCacheFloats / 2) break;
-      if (blocks > 1 && layout.channel * plan.region_blocks >= plan.layout.channel * blocks) continue;
-      plan.region_blocks = static_cast<int>(blocks);
-      plan.layout = layout;
-    }
-  }
-  plan.group_blocks =
-      limit(kFirstCacheFloats / (plan.layout.channel / plan.region_blocks * p.channel_block), 1, p.n_blocks);
-  return plan;
-}
 
 struct GradientScratch {
   int32_t* offset;  // [channel_block * taps]
@@ -93,19 +23,14 @@ struct GradientScratch {
   float* gathered;   // kTiles, kBlocks: dY of one block, [rows][block_floats]
 };
 
-GradientScratch take_scratch(const SparseConvBackwardWeightArgs& a, const GradientPlan& plan, ScratchCursor* cursor) {
+GradientScratch take_scratch(const GradientPlan& plan, ScratchCursor* cursor) {
   GradientScratch s;
-  const int64_t offsets = static_cast<int64_t>(a.pattern.channel_block) * a.pattern.taps;
-  s.offset = cursor->take<int32_t>(offsets);
-  s.rest = cursor->take<int32_t>(plan.block_floats > kBlockFloats ? offsets : 0);
-  s.packed = cursor->take<float>(
-      static_cast<int64_t>(plan.group_blocks) * a.pattern.channel_block * plan.layout.channel + kBlockFloats);
-  s.ahead = cursor->take<SourceRow>(kRowsAhead);
-  s.held = cursor->take<float>(kHeld * kVirtualLanes);
-  s.gathered = cursor->take<float>(plan.form == GradientForm::kFlat
-                                       ? 0
-                                       : plan.region_blocks * static_cast<int64_t>(a.pattern.rows) * plan.block_floats +
-                                             kBlockFloats);
+  s.offset = cursor->take<int32_t>(plan.offsets);
+  s.rest = cursor->take<int32_t>(plan.rest_offsets);
+  s.packed = cursor->take<float>(plan.packed);
+  s.ahead = cursor->take<SourceRow>(plan.ahead);
+  s.held = cursor->take<float>(plan.held);
+  s.gathered = cursor->take<float>(plan.gathered);
   return s;
 }
 
@@ -550,13 +475,6 @@ __attribute__((noinline)) float bias_gradient(const Tensor& dy, int64_t row) {
 
 }  // namespace
 
-size_t sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs& a) {
-  ScratchCursor cursor = {nullptr, 0};
-  take_scratch(a, plan_gradient(a), &cursor);
-  take_entries(a.pattern, a.selected, a.dvalue, &cursor);
-  return cursor.used;
-}
-
 void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part, int n_parts, void* scratch) {
   if (a.dbias) {
     int64_t begin, end;
@@ -565,7 +483,7 @@ void sparse_conv_backward_weight(const SparseConvBackwardWeightArgs& a, int part
   }
   const GradientPlan plan = plan_gradient(a);
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
-  const GradientScratch s = take_scratch(a, plan, &cursor);
+  const GradientScratch s = take_scratch(plan, &cursor);
   SelectedEntries entries = take_entries(a.pattern, a.selected, a.dvalue, &cursor);
   select_entries(a.pattern, a.selected, part, n_parts, &entries);
   if (entries.row_start[entries.unit_begin] != entries.row_start[entries.unit_end])

@@ -1,9 +1,10 @@
 // Sparse linear layer, forward and input gradient: the batch in the lanes, an output row kept in registers.
 // Never here: the weight gradient, convolutions.
 #include "kernels/kernel_declarations.h"
+#include "kernels/plan/sparse_linear_plan.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_linear_pad.h"
-#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_registers.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
@@ -15,7 +16,6 @@ constexpr int kRegisterVectors = 16;  // accumulators of rows side by side, besi
 #else
 constexpr int kRegisterVectors = 8;
 #endif
-constexpr int kMaxVectors = 4;   // vectors of the batch that one pass over the entries takes
 constexpr int kMaxTogether = 4;  // rows side by side
 
 // target[row] = chain over the row's entries of value * source[channel], for every batch lane.
@@ -41,38 +41,19 @@ struct ScalarLane {
   static constexpr bool kLanesOfFour = false;
 };
 
-// How the batch is cut into passes over the entries: `whole` vectors, kMaxVectors a pass, or one and a half.
-struct BatchCut {
-  int64_t whole;
-  bool half;  // batch rows behind the last whole vector, half a vector at most
-};
-BatchCut cut_batch(const Tensor& t) {
-  if (t.rows() == 1) return {1, false};
-  const bool half = HalfLane::kFloats < kVec && t.groups == 1 && t.lanes % kVec > 0 &&
-                    t.lanes <= kVec + HalfLane::kFloats && t.lanes % kVec <= HalfLane::kFloats;
-  return {half ? t.lanes / kVec : batch_vectors<WholeLane>(t), half};
-}
-// Whether one pass takes the source as it lies.
-bool direct(const LinearGather& g, const BatchCut& cut) {
-  if (g.source.rows() == 1) return true;
-  return cut.half ? g.source.lanes == HalfLane::kFloats : cut.whole <= kMaxVectors && lies_padded<WholeLane>(g.source);
-}
-
 struct LinearScratch {
   float *whole, *half;          // [channel of a block][vectors of a pass]; null where the source lies so
   float *chains, *chains_half;  // [rows][vectors of a pass]: the outputs on their way
 };
 
-LinearScratch take_scratch(const LinearGather& g, const BatchCut& cut, ScratchCursor* cursor) {
+LinearScratch take_scratch(const LinearGatherPlan& cut, ScratchCursor* cursor) {
   LinearScratch s = {};
-  const int64_t whole = (cut.whole < kMaxVectors ? cut.whole : kMaxVectors) * kVec,
-                half = cut.half ? HalfLane::kFloats : 0;
-  if (!direct(g, cut)) {
-    s.whole = cursor->take<float>(g.pattern.channel_block * whole);
-    s.half = cursor->take<float>(g.pattern.channel_block * half);
+  if (!cut.direct) {
+    s.whole = cursor->take<float>(cut.padded_whole);
+    s.half = cursor->take<float>(cut.padded_half);
   }
-  s.chains = cursor->take<float>(g.pattern.rows * whole);
-  s.chains_half = cursor->take<float>(g.pattern.rows * half);
+  s.chains = cursor->take<float>(cut.chains);
+  s.chains_half = cursor->take<float>(cut.chains_half);
   return s;
 }
 
@@ -196,7 +177,7 @@ void finish_chains(const LinearGather& g, int64_t row, int64_t end, int64_t firs
   }
 }
 
-void run_block(const LinearGather& g, const BlockPass& pass, const BatchCut& cut, int64_t count, int64_t begin,
+void run_block(const LinearGather& g, const BlockPass& pass, const LinearGatherPlan& cut, int64_t count, int64_t begin,
                int64_t end) {
   if (g.source.rows() == 1) return gather_rows<ScalarLane, 1, 0>(g, pass, begin, end);
   if (HalfLane::kFloats < kVec && cut.half)
@@ -219,9 +200,9 @@ void run_linear(const LinearGather& g, int part, int n_parts, void* scratch) {
   int64_t begin, end;
   share(p.rows, part, n_parts, &begin, &end);
   if (begin == end) return;
-  const BatchCut cut = cut_batch(g.source);
+  const LinearGatherPlan cut = plan_linear_gather(kShape, g.source, g.pattern);
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
-  const LinearScratch s = take_scratch(g, cut, &cursor);
+  const LinearScratch s = take_scratch(cut, &cursor);
   const bool scalar = g.source.rows() == 1;
   for (int64_t first = 0; first < cut.whole + cut.half; first += kMaxVectors) {
     const int64_t left = cut.whole - first, count = left < kMaxVectors ? left : kMaxVectors;
@@ -254,22 +235,10 @@ LinearGather forward_gather(const SparseLinearForwardArgs& a) {
 LinearGather backward_gather(const SparseLinearBackwardDataArgs& a) {
   return {a.dy, a.dx, a.transposed, a.value, nullptr, {Activation::kNone, 0.0f, 0.0f}, a.accumulate};
 }
-size_t scratch_of(const LinearGather& g) {
-  ScratchCursor cursor = {nullptr, 0};
-  take_scratch(g, cut_batch(g.source), &cursor);
-  return cursor.used;
-}
-
 }  // namespace
 
-size_t sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs& a) {
-  return scratch_of(forward_gather(a));
-}
 void sparse_linear_forward(const SparseLinearForwardArgs& a, int part, int n_parts, void* scratch) {
   run_linear(forward_gather(a), part, n_parts, scratch);
-}
-size_t sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs& a) {
-  return scratch_of(backward_gather(a));
 }
 void sparse_linear_backward_data(const SparseLinearBackwardDataArgs& a, int part, int n_parts, void* scratch) {
   run_linear(backward_gather(a), part, n_parts, scratch);

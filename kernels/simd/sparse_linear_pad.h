@@ -61,16 +61,6 @@ template <class Lane>
 EDGECL_INLINE int64_t lane_vectors(const Tensor& t) {
   return (t.lanes + Lane::kFloats - 1) / Lane::kFloats;
 }
-// Vectors of one channel of the batch.
-template <class Lane>
-EDGECL_INLINE int64_t batch_vectors(const Tensor& t) {
-  return t.groups * lane_vectors<Lane>(t);
-}
-// Whether the tensor as it lies is [channel][batch_vectors][Lane::kFloats].
-template <class Lane>
-EDGECL_INLINE bool lies_padded(const Tensor& t) {
-  return t.groups == 1 && t.lanes % Lane::kFloats == 0;
-}
 // Writes the vectors of channels [begin, end) that start at lanes first, first + kFloats, .. (n of them; lanes of all
 // groups numbered through, each group in whole vectors) as [channel][n][kFloats].
 template <class Lane>

@@ -1,10 +1,11 @@
 // Sparse linear layer, weight gradient: the batch in the virtual lanes, a vector of stored entries summed at once.
 // Never here: forward and input gradient, gradients of weights that are not stored.
 #include "kernels/kernel_declarations.h"
+#include "kernels/plan/sparse_linear_plan.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_linear_entries.h"
 #include "kernels/simd/sparse_linear_pad.h"
-#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_registers.h"
 
 EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
@@ -23,12 +24,11 @@ struct LinearWeight {
 struct LinearWeightScratch {
   float *dy, *x;  // null where the tensor lies as the kernel wants it
 };
-LinearWeightScratch take_scratch(const SparseLinearBackwardWeightArgs& a, ScratchCursor* cursor) {
+LinearWeightScratch take_scratch(const LinearGradientPlan& plan, ScratchCursor* cursor) {
   LinearWeightScratch s = {};
-  if (lies_padded<HalfLane>(a.x) || a.x.rows() == 1) return s;
-  const int64_t pitch = batch_vectors<HalfLane>(a.x) * kSum;
-  s.dy = cursor->take<float>(pitch * a.dy.channels);
-  s.x = cursor->take<float>(pitch * a.pattern.channel_block);
+  if (plan.as_it_lies) return s;
+  s.dy = cursor->take<float>(plan.dy);
+  s.x = cursor->take<float>(plan.x);
   return s;
 }
 
@@ -190,18 +190,12 @@ void bias_gradient(const LinearWeight& w, int64_t begin, int64_t end, float* dbi
 
 }  // namespace
 
-size_t sparse_linear_backward_weight_scratch_bytes(const SparseLinearBackwardWeightArgs& a) {
-  ScratchCursor cursor = {nullptr, 0};
-  take_scratch(a, &cursor);
-  return cursor.used;
-}
-
 void sparse_linear_backward_weight(const SparseLinearBackwardWeightArgs& a, int part, int n_parts, void* scratch) {
   const SparsePattern& p = a.pattern;
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
-  const LinearWeightScratch s = take_scratch(a, &cursor);
-  LinearWeight w = {a, batch_vectors<HalfLane>(a.x), a.x.rows() == 1 ? 1 : batch_vectors<HalfLane>(a.x) * kSum,
-                    a.dy.data, s.x};
+  const LinearGradientPlan plan = plan_linear_gradient(kShape, a);
+  const LinearWeightScratch s = take_scratch(plan, &cursor);
+  LinearWeight w = {a, plan.vectors, plan.pitch, a.dy.data, s.x};
   int64_t begin, end;
   if (s.dy) {
     pad_channels<HalfLane>(a.dy, 0, a.dy.channels, 0, w.vectors, s.dy);

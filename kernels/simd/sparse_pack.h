@@ -3,8 +3,7 @@
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_PACK_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_PACK_H_
 
-#include "kernels/kernels.h"
-#include "kernels/simd/conv_pack.h"
+#include "kernels/plan/sparse_gather_plan.h"
 #include "kernels/simd/simd.h"
 
 namespace edgecl::EDGECL_LEVEL {
@@ -15,12 +14,6 @@ void pack_channels(const PackLayout& layout, const Axis& h, const Axis& w, const
                    const float* source, int row, int column, int64_t begin, int64_t end, bool sixteen, bool asked,
                    float* packed);
 
-constexpr int kRowsAhead = 64;
-
-// Cells of a source row that pack_plane16 reads: the first one, floats from the plane's start, and how many.
-struct SourceRow {
-  int32_t first, cells;
-};
 // The rows of a plane; of a larger region the rest is left to the hardware. Returns how many.
 int source_rows(const PackLayout& layout, const Axis& h, const Axis& w, const Tensor& source_shape, int row, int column,
                 SourceRow* rows);

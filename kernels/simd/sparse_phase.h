@@ -3,46 +3,10 @@
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_PHASE_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_PHASE_H_
 
-#include "kernels/kernels.h"
-#include "kernels/simd/conv_pack.h"
+#include "kernels/plan/sparse_gather_plan.h"
 #include "kernels/simd/simd.h"
-#include "kernels/simd/sparse_plan.h"
 
 namespace edgecl::EDGECL_LEVEL {
-
-// The phase's entries, in the same order; taps are numbered as its axes count them. A phase has a ninth to four ninths
-// of a 3x3 kernel's taps, so that channel blocks are merged: a row then has enough entries in one to be worth a pass.
-struct PhaseEntries {
-  uint32_t* row_start;
-  uint16_t* index;
-  float* value;
-  int32_t* place;  // [channel_block * taps of the whole] index among the phase's taps, or -1
-};
-static inline PhaseEntries take_phase_entries(const SparsePattern& whole, ScratchCursor* cursor) {
-  PhaseEntries e;
-  e.row_start = cursor->take<uint32_t>(static_cast<int64_t>(whole.n_blocks) * whole.rows + 1);
-  e.index = cursor->take<uint16_t>(whole.nnz + 1ll);
-  e.value = cursor->take<float>(whole.nnz + 1ll);
-  e.place = cursor->take<int32_t>(static_cast<int64_t>(whole.channel_block) * whole.taps);
-  return e;
-}
-
-// Blocks and taps of the phase's pattern; the entries follow in select_phase.
-static inline SparsePattern phase_shape(const SparsePattern& whole, const Axis& h, const Axis& w) {
-  const int taps = h.count * w.count;
-  int merge = whole.n_blocks;
-  if (taps > 0) {
-    // The merged block may be a few times the first cache: less than that is lost by a pass for a few entries.
-    const int64_t near = 3 * kFirstCacheFloats / (tile_floats(h, w, 4, 4, 16) * whole.channel_block);
-    const int64_t most = 65536 / (static_cast<int64_t>(whole.channel_block) * whole.taps);
-    merge = limit(limit(near, 1, whole.taps / taps), 1, most < whole.n_blocks ? most : whole.n_blocks);
-  }
-  SparsePattern p = whole;
-  p.channel_block *= merge;
-  p.n_blocks = (whole.n_blocks + merge - 1) / merge;
-  p.taps = taps;
-  return p;
-}
 
 // Copies the entries that take part, renumbered, and returns how many. Each is written and kept by the step: there is
 // no branch to mispredict. Not inlined: the loop needs its registers.

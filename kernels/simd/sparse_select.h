@@ -3,9 +3,8 @@
 #ifndef EDGECL_KERNELS_SIMD_SPARSE_SELECT_H_
 #define EDGECL_KERNELS_SIMD_SPARSE_SELECT_H_
 
-#include "kernels/kernels.h"
+#include "kernels/plan/sparse_gradient_plan.h"
 #include "kernels/simd/simd.h"
-#include "kernels/simd/sparse_plan.h"
 
 namespace edgecl::EDGECL_LEVEL {
 
@@ -14,31 +13,6 @@ template <int kValue>
 struct Count {
   static constexpr int value = kValue;
 };
-
-// Entries of the units (channel block, row) [unit_begin, unit_end). Without a selection these are the pattern's own
-// arrays and the gradient's; with one they are compact copies, numbered from 0, of which only the part's own units are
-// filled.
-struct SelectedEntries {
-  uint32_t* owned_start;
-  uint16_t* owned_index;
-  const uint32_t* row_start;
-  const uint16_t* index;
-  float* total;
-  int64_t unit_begin, unit_end;
-};
-
-static inline SelectedEntries take_entries(const SparsePattern& p, const uint8_t* selected, float* dvalue,
-                                           ScratchCursor* cursor) {
-  SelectedEntries e = {};
-  e.row_start = p.row_start;
-  e.index = p.index;
-  e.total = dvalue;
-  if (!selected) return e;
-  e.row_start = e.owned_start = cursor->take<uint32_t>(static_cast<int64_t>(p.n_blocks) * p.rows + 1);
-  e.index = e.owned_index = cursor->take<uint16_t>(p.nnz + 1ll);
-  e.total = cursor->take<float>(p.nnz + 1ll);
-  return e;
-}
 
 // Chooses the part's units, so that parts have about the same number of entries to compute, and fills the compact
 // copies.

@@ -8,30 +8,12 @@
 #include "kernels/simd/conv_pack.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_pack.h"
-#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_registers.h"
 #include "kernels/simd/sparse_tile.h"
 
 namespace edgecl::EDGECL_LEVEL {
 
-constexpr int kSplitLanes = 20, kSplitRest = kSplitLanes - 16, kSplitSide = 4;  // tile: 4 x 4 positions
 static_assert(kSplitSide * (kSplitSide + 1) <= kSparseTileMost || kVec < 16, "spill and partial tiles have room");
-
-// A packed channel: 16 lanes of the positions as pack_plane16 lays them out, then the rest with a copy for each tap
-// column.
-struct SplitLayout {
-  PackLayout main, rest;
-  Axis rest_w;
-  int64_t channel;  // floats between channels
-};
-static inline SplitLayout split_layout(const Axis& h, const Axis& w, int columns) {
-  SplitLayout s;
-  s.rest_w = w;
-  separate_phases(&s.rest_w);
-  s.main = pack_layout(h, w, kSplitSide, columns, 16);
-  s.rest = pack_layout(h, s.rest_w, kSplitSide, columns, kSplitRest);
-  s.channel = s.main.channel + s.rest.channel;
-  return s;
-}
 
 // offset as fill_offsets, of the 16 lanes; rest likewise, of the other four.
 static inline void fill_split_offsets(const SplitLayout& s, const Axis& h, const Axis& w, int kernel_w, int taps,

@@ -6,7 +6,7 @@
 #include "kernels/kernels.h"
 #include "kernels/simd/simd.h"
 #include "kernels/simd/sparse_pack.h"
-#include "kernels/simd/sparse_plan.h"
+#include "kernels/simd/sparse_registers.h"
 
 namespace edgecl::EDGECL_LEVEL {
 

@@ -73,6 +73,14 @@ void dense_cases(Tests& tests) {
   conv(tests, rng, conv_problem(1, 2, 3, 47, 3, 1, 1));
   // So many batch rows that a strip of one column is still too large for the cache: its size must be taken as it is.
   conv(tests, rng, conv_problem(201, 24, 2, 3, 7, 1, 3));
+  // So many rows that plans are those of a class of batches.
+  for (int batch : {161, 190, 201, 257, 300, 176, 208, 272})
+    for (int i = 0; i < tests.repeats(3, 12); i++) {
+      ConvProblem p = random_conv(rng, 4000, true);
+      p.batch = batch;
+      conv(tests, rng, p);
+      linear(tests, rng, batch, rng.pick({1, 20, 64}), rng.pick({2, 10, 33}));
+    }
   for (int i = 0; i < tests.repeats(200, 2000); i++)
     conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), true));
   for (int batch : {1, 3, 10, 16, 17, 32, 48})

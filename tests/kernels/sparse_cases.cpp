@@ -229,7 +229,14 @@ void sparse_cases(Tests& tests) {
              rng.pick({0.0, 0.05, 0.2, 0.5, 1.0}));
   // Weight gradients over several reduction blocks: more than 16 chunks of 16 rows, in one group and in many; and more
   // entries of a row than are looked up at once.
-  for (int batch : {257, 272, 530}) linear(tests, rng, batch, 37, 11, 0.3);
+  // So many rows that plans are those of a class of batches.
+  for (int batch : {161, 190, 201, 257, 300, 176, 208, 272})
+    for (int i = 0; i < tests.repeats(3, 12); i++) {
+      ConvProblem p = random_conv(rng, 4000, false);
+      p.batch = batch;
+      conv(tests, rng, p, rng.pick({0.02, 0.1, 0.6}));
+    }
+  for (int batch : {161, 192, 257, 272, 530}) linear(tests, rng, batch, 37, 11, 0.3);
   for (int batch : {1, 7, 16, 32}) linear(tests, rng, batch, 1400, 3, 0.9);
 }
 

@@ -215,7 +215,7 @@ class Attributes {
 
   // Runs the kernel in n_parts parts, one after the other.
   template <class Args>
-  void run(size_t (*KernelTable::*bytes)(const Args&), void (*KernelTable::*kernel)(const Args&, int, int, void*),
+  void run(size_t (ScratchTable::*bytes)(const Args&) const, void (*KernelTable::*kernel)(const Args&, int, int, void*),
            const Args& args) {
     const KernelTable* t = table();
     const int n_parts = take("n_parts", 1);

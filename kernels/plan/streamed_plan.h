@@ -1,0 +1,30 @@
+// Scratch memory of the kernels that wait for memory: what they hold of a row or of a plane.
+// Never here: the kernels.
+#ifndef EDGECL_KERNELS_PLAN_STREAMED_PLAN_H_
+#define EDGECL_KERNELS_PLAN_STREAMED_PLAN_H_
+
+#include "kernels/plan/vector_shape.h"
+
+namespace edgecl::plan {
+
+constexpr int kInputTable = 256;  // results of a raw uint8 channel
+
+// n floats and room for a whole vector behind them.
+EDGECL_ALWAYS_INLINE inline int64_t with_slack(int64_t n) {
+  return (n + 31) / 16 * 16;
+}
+
+// Group normalisation's backward pass, in floats: two sums a row, two of a period, the means of each group of rows
+// repeated, three of a period. A period is the 16 virtual lanes of each lane of a group.
+struct GroupNormGradientPieces {
+  int64_t rows, period, centre;
+  EDGECL_ALWAYS_INLINE int64_t floats() const { return 2 * rows + 5 * period + centre; }
+};
+EDGECL_ALWAYS_INLINE inline GroupNormGradientPieces group_norm_gradient_pieces(const GroupNormBackwardArgs& a) {
+  const int64_t period = with_slack(kVirtualLanes * static_cast<int64_t>(a.dy.lanes));
+  return {with_slack(a.dy.rows()), period, a.dy.groups * period};
+}
+
+}  // namespace edgecl::plan
+
+#endif  // EDGECL_KERNELS_PLAN_STREAMED_PLAN_H_
