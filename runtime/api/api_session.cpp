@@ -3,7 +3,7 @@
 #include <new>
 
 #include "runtime/api/api_objects.h"
-#include "runtime/learn/state.h"
+#include "runtime/learn/session_state.h"
 
 namespace edgecl::api {
 namespace {

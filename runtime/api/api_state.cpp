@@ -1,7 +1,7 @@
 // Size, export, import and digest of a session's state.
-// Never here: the format (runtime/learn/state_format.h).
+// Never here: the format (runtime/state).
 #include "runtime/api/api_objects.h"
-#include "runtime/learn/state.h"
+#include "runtime/learn/session_state.h"
 
 namespace edgecl::api {
 namespace {

@@ -6,7 +6,7 @@
 #include "runtime/api/api_objects.h"
 #include "runtime/bundle/bundle_format.h"
 #include "runtime/core/text.h"
-#include "runtime/learn/state_format.h"
+#include "runtime/state/state_file.h"
 
 #define EDGECL_TEXT_OF(x) #x
 #define EDGECL_TEXT(x) EDGECL_TEXT_OF(x)
@@ -35,7 +35,7 @@ void write_build_line() {
   out.text(", bundle format ");
   out.number(edgecl::format::kVersion);
   out.text(", state format ");
-  out.number(edgecl::state_format::kVersion);
+  out.number(edgecl::kStateVersion);
   out.text(", kernels ");
   level_list = build_line + out.length();
   const char* levels[16];
@@ -83,7 +83,7 @@ uint32_t edgecl_bundle_format_version(void) {
 }
 
 uint32_t edgecl_state_format_version(void) {
-  return edgecl::state_format::kVersion;
+  return edgecl::kStateVersion;
 }
 
 const char* edgecl_status_name(edgecl_status status) {

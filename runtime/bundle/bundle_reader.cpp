@@ -21,7 +21,7 @@ using format::Header;
 using format::SectionRecord;
 
 struct SectionRule {
-  const char* name;
+  char name[12];          // in place: a pointer would be relocated in a shared library
   uint32_t record_bytes;  // 0: any size
   uint32_t min_records, max_records;
   bool required;

@@ -70,6 +70,6 @@ void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
 }  // namespace
 
 const HeadKind kGradientHead = {"gradient", true,    check,           owns,         first_op, nullptr, nullptr, score,
-                                backward,   nullptr, check_add_class, forget_class, nullptr,  nullptr};
+                                backward,   nullptr, check_add_class, forget_class, nullptr,  nullptr, nullptr};
 
 }  // namespace edgecl

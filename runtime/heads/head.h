@@ -53,7 +53,9 @@ struct HeadKind {
   // All that the head knows of a class goes.
   void (*forget_class)(const HeadMemory& memory, const Net& net, uint32_t label);
 
-  // Its section of the state; null: what it knows are parameters of the plan.
+  // Its section of the state, HEAD, and the bytes of it; null: what it knows are parameters of the plan. read_state
+  // gets the section twice: with apply false it checks everything and stores nothing.
+  uint64_t (*state_bytes)(const Plan& plan);
   void (*write_state)(SectionWriter* out, const HeadMemory& memory);
   Status (*read_state)(SectionReader* in, const HeadMemory& memory, bool apply);
 };

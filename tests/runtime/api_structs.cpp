@@ -133,7 +133,7 @@ TEST(every_status_has_its_name) {
   CHECK(edgecl_status_name(12345) != nullptr);
   CHECK(edgecl_version_number() == EDGECL_VERSION_NUMBER && strcmp(edgecl_version_string(), "0.1.0") == 0);
   CHECK(strstr(edgecl_build_info(), "reference") && strstr(edgecl_build_info(), edgecl_version_string()));
-  CHECK(edgecl_bundle_format_version() == 2 && edgecl_state_format_version() == 1);
+  CHECK(edgecl_bundle_format_version() == 2 && edgecl_state_format_version() == 2);
 }
 
 RUN_TESTS()

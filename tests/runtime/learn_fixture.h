@@ -211,7 +211,7 @@ class Stream {
   edgecl::RandomStream random_;
 };
 
-// What an exported state says, read by the layout of state_format.h without the library's code.
+// What an exported state says, read by the layout of runtime/state/FORMAT.md without the library's code.
 struct DecodedState {
   struct Param {
     uint32_t index = 0, storage = 0;
@@ -234,22 +234,19 @@ struct DecodedState {
 
 class StateDecoder {
  public:
-  explicit StateDecoder(const std::vector<uint8_t>& bytes) : p_(bytes.data()), end_(bytes.data() + bytes.size() - 32) {}
+  explicit StateDecoder(const std::vector<uint8_t>& bytes) : bytes_(bytes.data()) {}
   DecodedState decode() {
     DecodedState s;
-    CHECK(memcmp(p_, "ECS1", 4) == 0);
-    p_ += 48;
+    CHECK(memcmp(bytes_, "ECS2", 4) == 0);
     begin(1);
+    p_ += 12;
     s.flags = u32();
-    p_ += 16;
+    p_ += 8;
+    s.sample_bytes = u32();
     s.logits_width = u32();
-    s.sample_bytes = u64();
     begin(2);
     s.seed = u64();
     s.step = u64();
-    p_ += 48;
-    s.seen = u64();
-    p_ += 24;
     begin(3);
     const uint32_t n_params = list();
     for (uint32_t i = 0; i < n_params; i++) {
@@ -279,6 +276,8 @@ class StateDecoder {
       p_ += u32();
     }
     begin(6);
+    s.seen = u64();
+    p_ += 16;
     for (uint32_t i = list(); i > 0; i--) {
       DecodedState::Exemplar e;
       e.label = static_cast<int32_t>(u32());
@@ -298,9 +297,15 @@ class StateDecoder {
   }
 
  private:
-  void begin(uint32_t type) {
-    CHECK(u32() == type);
-    p_ += 12;
+  // To the contents of a section; ids are places in the table, from 1.
+  void begin(uint32_t id) {
+    CHECK(id <= 3 || p_ == end_);  // of the first two only a part is decoded
+    p_ = bytes_ + 64 * id;
+    CHECK(u32() == id && u32() == 1);
+    p_ += 8;
+    const uint64_t offset = u64(), length = u64();
+    p_ = bytes_ + offset;
+    end_ = p_ + length;
   }
   uint32_t list() {
     const uint32_t n = u32();
@@ -324,8 +329,9 @@ class StateDecoder {
     }
     return x;
   }
-  const uint8_t* p_;
-  const uint8_t* end_;
+  const uint8_t* bytes_;
+  const uint8_t* p_ = nullptr;
+  const uint8_t* end_ = nullptr;
 };
 
 inline DecodedState decode(const Session& session) {

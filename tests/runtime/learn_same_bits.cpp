@@ -121,6 +121,7 @@ TEST(rounding_mode_of_the_caller) {
   edgecl_session_config config = model.config();
   config.max_batch = 8;
   config.seed = 42;
+  config.cosine_scale = 9;
   Session session(model, config);
   Stream stream(model.info, 17);
   for (int step = 0; step < 6; step++) {

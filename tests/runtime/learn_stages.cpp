@@ -6,7 +6,7 @@
 #include "runtime/api/api_objects.h"
 #include "runtime/learn/inference.h"
 #include "runtime/learn/learn_step.h"
-#include "runtime/learn/state.h"
+#include "runtime/learn/session_state.h"
 #include "tests/runtime/learn_fixture.h"
 
 namespace {

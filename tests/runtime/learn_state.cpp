@@ -27,9 +27,45 @@ edgecl_status import(Session* session, const std::vector<uint8_t>& bytes) {
   return edgecl_state_import(session->session, bytes.data(), bytes.size());
 }
 
-// Makes the SHA-256 fit again, as an attacker would.
+// A word of the header or the table; entry i of the table lies at 64 + 64 * i.
+template <class T>
+T& word(std::vector<uint8_t>* bytes, size_t at) {
+  return *reinterpret_cast<T*>(bytes->data() + at);
+}
+
+// Makes every SHA-256 fit again, as an attacker would.
 void seal(std::vector<uint8_t>* bytes) {
-  edgecl::sha256(bytes->data(), bytes->size() - 32, bytes->data() + bytes->size() - 32);
+  uint8_t* p = bytes->data();
+  const uint64_t left = bytes->size() - 32, n = word<uint32_t>(bytes, 48);
+  if (n > (left - 64) / 64) return;
+  for (uint64_t i = 0; i < n; i++) {
+    const uint64_t offset = word<uint64_t>(bytes, 80 + 64 * i), length = word<uint64_t>(bytes, 88 + 64 * i);
+    if (offset <= left && length <= left - offset) edgecl::sha256(p + offset, length, p + 96 + 64 * i);
+  }
+  edgecl::sha256(p, 64 + 64 * n, p + left);
+}
+
+// Puts a section of one byte behind the last.
+std::vector<uint8_t> with_section(const std::vector<uint8_t>& state, uint32_t id, uint32_t version, uint32_t flags) {
+  std::vector<uint8_t> out = state;
+  const uint32_t n = word<uint32_t>(&out, 48)++;
+  for (uint32_t i = 0; i < n; i++) word<uint64_t>(&out, 80 + 64ull * i) += 64;
+  std::vector<uint8_t> entry(64);
+  word<uint32_t>(&entry, 0) = id;
+  word<uint32_t>(&entry, 4) = version;
+  word<uint32_t>(&entry, 8) = flags;
+  word<uint64_t>(&entry, 16) = out.size() - 32 + 64;
+  word<uint64_t>(&entry, 24) = 1;
+  out.insert(out.end() - 32, 1, 0x77);
+  out.insert(out.begin() + 64 + 64 * static_cast<long>(n), entry.begin(), entry.end());
+  word<uint64_t>(&out, 8) = out.size();
+  seal(&out);
+  return out;
+}
+
+// Where section `id` begins.
+size_t section_at(std::vector<uint8_t>* state, uint32_t id) {
+  return static_cast<size_t>(word<uint64_t>(state, 80 + 64 * (id - 1)));
 }
 
 void check_round_trip(const BundleSource& source, uint32_t method, float momentum) {
@@ -189,18 +225,41 @@ TEST(states_of_other_bundles_and_shapes_do_not_match) {
     Session target(other, config_of(other));
     CHECK(import(&target, state) == EDGECL_E_STATE_MISMATCH);
   }
-  for (int field = 0; field < 4; field++) {
+  struct Case {
+    const char* field;
+    void (*change)(edgecl_session_config*);
+  };
+  const Case cases[] = {
+      {"max_classes 3", [](edgecl_session_config* c) { c->max_classes = 3; }},
+      {"replay_capacity", [](edgecl_session_config* c) { c->replay_capacity = 9; }},
+      {"flags", [](edgecl_session_config* c) { c->momentum = 0; }},
+      {"momentum (in millionths) 800000", [](edgecl_session_config* c) { c->momentum = 0.8f; }},
+      {"logits", [](edgecl_session_config* c) { c->method = EDGECL_METHOD_ER; }},
+      {"replay_batch", [](edgecl_session_config* c) { c->replay_batch = 2; }},
+      {"class_mask 1", [](edgecl_session_config* c) { c->class_mask = 1; }},
+      {"alpha", [](edgecl_session_config* c) { c->alpha = 0.5f; }},
+      {"beta", [](edgecl_session_config* c) { c->beta = 0.25f; }},
+      {"weight_decay", [](edgecl_session_config* c) { c->weight_decay = 0.25f; }},
+      {"cosine_scale", [](edgecl_session_config* c) { c->cosine_scale = 7; }},
+      {"importance_current", [](edgecl_session_config* c) { c->sparsity.importance_current = 7; }},
+      {"boundary",
+       [](edgecl_session_config* c) {
+         c->sparsity.boundary = EDGECL_BOUNDARY_DRIFT;
+         c->sparsity.drift_threshold = 7;
+       }},
+  };
+  for (const Case& c : cases) {
     edgecl_session_config config = config_of(model);
-    if (field == 0) config.max_classes = 3;
-    if (field == 1) config.replay_capacity = 9;
-    if (field == 2) config.momentum = 0;
-    if (field == 3) config.method = EDGECL_METHOD_ER;  // keeps no logits
+    c.change(&config);
     Session target(model, config);
     const std::string before = target.digest();
-    CHECK_MESSAGE(import(&target, state) == EDGECL_E_STATE_MISMATCH, "field %d", field);
-    CHECK(target.digest() == before && strstr(edgecl_session_error(target.session), "expected") != nullptr);
+    CHECK_MESSAGE(import(&target, state) == EDGECL_E_STATE_MISMATCH, "%s", c.field);
+    CHECK(target.digest() == before);
+    const char* sentence = edgecl_session_error(target.session);
+    CHECK_MESSAGE(strstr(sentence, c.field) != nullptr && strstr(sentence, "found") != nullptr, "%s: %s", c.field,
+                  sentence);
   }
-  edgecl_session_config config = config_of(model);  // what does not shape the state may differ
+  edgecl_session_config config = config_of(model);  // seed and rate come with the state; max_batch decides nothing
   config.max_batch = 32;
   config.learning_rate = 1;
   config.seed = 99;
@@ -227,7 +286,7 @@ TEST(a_newer_format_is_named) {
   const Model model(mlp());
   Session session(model, config_of(model));
   std::vector<uint8_t> state = session.state();
-  state[4] = 2;
+  state[4] = 3;
   seal(&state);
   CHECK(import(&session, state) == EDGECL_E_STATE_MISMATCH && strstr(edgecl_session_error(session.session), "version"));
 }
@@ -252,6 +311,104 @@ TEST(predict_only_sessions_take_learned_states) {
   CHECK(import(&learner, reader.state()) == EDGECL_E_STATE_MISMATCH);
   stream.next(4);
   CHECK(reader.learn(stream.data(), stream.labels) == EDGECL_E_UNSUPPORTED);
+}
+
+// A section that this library does not know.
+TEST(unknown_sections_are_skipped_when_optional) {
+  const Model model(mlp());
+  Session source(model, config_of(model)), target(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&source, &stream, 3);
+  const std::vector<uint8_t> state = source.state();
+  const std::string before = target.digest();
+  CHECK(import(&target, with_section(state, 77, 5, 0)) == EDGECL_E_STATE_MISMATCH && target.digest() == before);
+  const char* sentence = edgecl_session_error(target.session);
+  CHECK_MESSAGE(strstr(sentence, "section 77") != nullptr && strstr(sentence, "version 5") != nullptr, "%s", sentence);
+  CHECK(import(&target, with_section(state, 77, 5, 2)) == EDGECL_E_STATE_CORRUPT && target.digest() == before);
+  std::vector<uint8_t> damaged = with_section(state, 77, 5, 1);
+  damaged[damaged.size() - 33] ^= 1;  // its digest is checked all the same
+  CHECK(import(&target, damaged) == EDGECL_E_STATE_CORRUPT && target.digest() == before);
+  CHECK_MESSAGE(import(&target, with_section(state, 77, 5, 1)) == EDGECL_OK, "%s",
+                edgecl_session_error(target.session));
+  CHECK(target.digest() == source.digest());
+}
+
+TEST(known_sections_of_other_versions_and_missing_ones_are_refused) {
+  const Model model(mlp());
+  Session session(model, config_of(model));
+  const std::string before = session.digest();
+  for (uint32_t i = 0; i < 7; i++) {
+    std::vector<uint8_t> state = session.state();
+    word<uint32_t>(&state, 68 + 64ull * i) = 2;
+    seal(&state);
+    CHECK(import(&session, state) == EDGECL_E_STATE_MISMATCH);
+    CHECK(strstr(edgecl_session_error(session.session), ("section " + std::to_string(i + 1)).c_str()) != nullptr);
+    for (const uint32_t id : {0u, 8u}) {  // gone, or out of order
+      state = session.state();
+      word<uint32_t>(&state, 64 + 64ull * i) = id + 70;
+      word<uint32_t>(&state, 72 + 64ull * i) = id == 0 ? 1 : 0;
+      seal(&state);
+      CHECK(import(&session, state) != EDGECL_OK);
+    }
+  }
+  CHECK(session.digest() == before);
+}
+
+// What every later learn step would refuse, for ever, does not come in.
+TEST(numbers_that_no_step_accepts_are_refused) {
+  for (const bool sparse : {false, true}) {
+    const Model model(mlp(sparse ? 0.5f : 1.0f));
+    Session source(model, config_of(model)), target(model, config_of(model));
+    Stream stream(model.info, 3);
+    learn(&source, &stream, 4);
+    std::vector<uint8_t> state = source.state();
+    const std::string before = target.digest();
+    uint64_t n = 0;
+    const size_t params = section_at(&state, 3);
+    memcpy(&n, state.data() + params + 16, sizeof n);
+    const size_t weights = params + 24 + (sparse ? 4 * n : 0), velocities = weights + 4 * n;
+    const size_t sample = section_at(&state, 6) + 36, logits = sample + 4 * kFeatures;
+    auto with = [&](size_t at, float value) {
+      std::vector<uint8_t> forged = state;
+      memcpy(forged.data() + at, &value, sizeof value);
+      seal(&forged);
+      return import(&target, forged);
+    };
+    for (const size_t at : {weights, velocities}) {
+      for (const float bad : {1e10f, -1e10f, 1.0001e9f, __builtin_inff(), __builtin_nanf("")}) {
+        CHECK_MESSAGE(with(at, bad) == EDGECL_E_STATE_CORRUPT, "%zu", at);
+        CHECK(strstr(edgecl_session_error(target.session), "PARAMS") != nullptr && target.digest() == before);
+      }
+    }
+    for (const size_t at : {sample, logits}) {
+      for (const float bad : {1e13f, -1e38f, __builtin_inff(), __builtin_nanf("")}) {
+        CHECK_MESSAGE(with(at, bad) == EDGECL_E_STATE_CORRUPT, "%zu", at);
+        CHECK(strstr(edgecl_session_error(target.session), "REPLAY") != nullptr && target.digest() == before);
+      }
+    }
+    CHECK(with(weights, 1e9f) == EDGECL_OK && with(sample, -1e12f) == EDGECL_OK && with(logits, 1e12f) == EDGECL_OK);
+  }
+}
+
+// The limit of samples is that of learn steps: of the normalised number.
+TEST(exemplars_are_judged_as_learn_steps_judge_samples) {
+  BundleSource net = mlp();
+  net.input_inv_std.assign(kFeatures, 1e6f);
+  const Model model(net);
+  Session source(model, config_of(model, EDGECL_METHOD_ER, 0)), target(model, config_of(model, EDGECL_METHOD_ER, 0));
+  std::vector<float> sample(kFeatures, 0.0f);
+  CHECK(source.learn(sample.data(), {0}) == EDGECL_OK);
+  std::vector<uint8_t> state = source.state();
+  const size_t at = section_at(&state, 6) + 36;
+  for (const bool beyond : {false, true}) {
+    const float value = beyond ? 1.1e6f : 0.9e6f;
+    memcpy(state.data() + at + 8, &value, sizeof value);
+    seal(&state);
+    CHECK(import(&target, state) == (beyond ? EDGECL_E_STATE_CORRUPT : EDGECL_OK));
+    sample[2] = value;
+    const edgecl_status taken = source.learn(sample.data(), {0});
+    CHECK(!beyond || taken == EDGECL_E_NUMERIC);
+  }
 }
 
 TEST(reset_gives_the_first_state_again) {

@@ -1,0 +1,71 @@
+// Section CLASSES: every label that was ever issued.
+// Never here: the head's columns (weights_state.cpp).
+#include <string.h>
+
+#include "runtime/core/text.h"
+#include "runtime/learn/session_state.h"
+
+namespace edgecl {
+
+void write_classes(SectionWriter* out, const Session& session) {
+  const ClassTable& classes = session.classes;
+  uint32_t n_issued = 0;
+  for (uint32_t label = 0; label < classes.capacity; label++) n_issued += classes.entries[label].issued;
+  out->list(n_issued);
+  for (uint32_t label = 0; label < classes.capacity; label++) {
+    const ClassEntry& entry = classes.entries[label];
+    if (!entry.issued) continue;
+    const uint32_t name_bytes = static_cast<uint32_t>(text_length(entry.name));
+    out->u32(label);
+    out->u32(classes.present[label]);
+    out->u64(entry.samples_seen);
+    out->u32(name_bytes);
+    out->bytes(entry.name, name_bytes);
+  }
+}
+
+uint64_t classes_bytes_max(const Plan&, const SessionConfig& config) {
+  return 8 + config.max_classes * (20ull + kMaxClassNameBytes);
+}
+
+Status read_classes(SectionReader* in, StateImport* import) {
+  Session* session = import->session;
+  ClassTable* table = &session->classes;
+  const uint32_t n = in->list();
+  if (n > table->capacity) return in->corrupt("more classes than max_classes");
+  if (import->apply) {
+    memset(static_cast<void*>(table->entries), 0, table->capacity * sizeof(ClassEntry));
+    memset(table->present, 0, table->n_columns);
+    table->n_present = 0;
+  }
+  // For the check of exemplars: the step memory's class set is free between steps. A predict-only session has none, and
+  // keeps no exemplars to check either.
+  uint8_t* present_labels = session->step.present;
+  if (present_labels) memset(present_labels, 0, table->n_columns);
+  uint32_t next_label = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    const uint32_t label = in->u32(), present = in->u32();
+    const uint64_t samples_seen = in->u64();
+    const uint32_t name_bytes = in->u32();
+    const uint8_t* name = in->bytes(name_bytes);
+    if (in->failed()) return in->corrupt("a truncated entry");
+    if (label < next_label || label >= table->capacity) return in->corrupt("labels out of order or range");
+    const bool sound = present == 1 ? valid_class_name(name, name_bytes) && samples_seen < kMaxStateCount
+                                    : present == 0 && name_bytes == 0 && samples_seen == 0;
+    import->class_rows += samples_seen;
+    if (!sound || import->class_rows >= kMaxStateCount) return in->corrupt("a bad name, count or presence");
+    next_label = label + 1;
+    if (present_labels) present_labels[label] = static_cast<uint8_t>(present);
+    if (!import->apply) continue;
+    ClassEntry* entry = &table->entries[label];
+    entry->issued = 1;
+    if (present == 0) continue;
+    memcpy(entry->name, name, name_bytes);
+    entry->samples_seen = samples_seen;
+    table->present[label] = 1;
+    table->n_present++;
+  }
+  return Status();
+}
+
+}  // namespace edgecl

@@ -1,0 +1,101 @@
+// The list of a session's sections, and export, import and digest over it.
+// Never here: what a section holds (its owner's file).
+#include "runtime/learn/session_state.h"
+
+#include <string.h>
+
+#include "runtime/core/sparse_edit.h"
+#include "runtime/core/weights.h"
+#include "runtime/learn/sparsity/gradient_mask.h"
+
+namespace edgecl {
+namespace {
+
+template <void (*write)(SectionWriter*, const Session&)>
+void write_section(SectionWriter* out, const void* owner) {
+  write(out, *static_cast<const Session*>(owner));
+}
+template <Status (*read)(SectionReader*, StateImport*)>
+Status read_section(SectionReader* in, void* import) {
+  return read(in, static_cast<StateImport*>(import));
+}
+
+// The head's own, where it keeps something beside parameters.
+void write_head(SectionWriter* out, const Session& session) {
+  session.head->write_state(out, session.head_memory);
+}
+Status read_head(SectionReader* in, StateImport* import) {
+  return import->session->head->read_state(in, import->session->head_memory, import->apply);
+}
+
+// Ascending ids. Each may rely on what those before it proved.
+constexpr StateSection kSections[] = {
+    {kStateConfig, 1, 0, write_section<write_config>, read_section<read_config>},
+    {kStateCounters, 1, 0, write_section<write_counters>, read_section<read_counters>},
+    {kStateParams, 1, 0, write_section<write_params>, read_section<read_params>},
+    {kStateStatistics, 1, 0, write_section<write_statistics>, read_section<read_statistics>},
+    {kStateClasses, 1, 0, write_section<write_classes>, read_section<read_classes>},
+    {kStateReplay, 1, 0, write_section<write_replay>, read_section<read_replay>},
+    {kStateSparsity, 1, 0, write_section<write_sparsity>, read_section<read_sparsity>},
+    {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},  // the last, since it may be missing
+};
+constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
+    config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
+    classes_bytes_max, replay_bytes_max,   sparsity_bytes_max,
+};
+constexpr uint32_t kCount = sizeof kBytesMax / sizeof kBytesMax[0];
+static_assert(sizeof kSections / sizeof kSections[0] == kCount + 1, "one bound a section, but that of the head");
+
+uint32_t count_of(const HeadKind& head) {
+  return kCount + (head.write_state != nullptr);
+}
+
+}  // namespace
+
+uint64_t state_bytes(const Session& session) {
+  return state_file_bytes(kSections, count_of(*session.head), &session);
+}
+
+uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
+  const HeadKind& head = *head_kind(config.head);
+  uint64_t bytes = state_frame_bytes(count_of(head)) + (head.write_state != nullptr ? head.state_bytes(plan) : 0);
+  for (const auto bound : kBytesMax) bytes += bound(plan, config);
+  return bytes;
+}
+
+void export_state(const Session& session, uint8_t* buffer) {
+  uint8_t digest[kSha256Bytes];
+  write_state_file(session.plan->digest, kSections, count_of(*session.head), &session, buffer, digest);
+}
+
+void state_digest(const Session& session, uint8_t digest[kSha256Bytes]) {
+  write_state_file(session.plan->digest, kSections, count_of(*session.head), &session, nullptr, digest);
+}
+
+Status import_state(Session* session, const uint8_t* bytes, size_t n) {
+  StateFile file;
+  EDGECL_RETURN_IF_FAILED(file.open(bytes, n));
+  const Plan& plan = *session->plan;
+  if (memcmp(file.header().bundle_digest, plan.digest, sizeof plan.digest) != 0) {
+    return failure(
+        EDGECL_E_STATE_MISMATCH,
+        "expected a state of the bundle \"%s\"; found one of another bundle; open the bundle it was made with",
+        plan.string(plan.model->name));
+  }
+  StateImport import = {};
+  import.session = session;
+  EDGECL_RETURN_IF_FAILED(read_state_sections(file, kSections, count_of(*session->head), &import));
+
+  replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
+  import = {};
+  import.session = session;
+  import.apply = true;
+  const Status stored = read_state_sections(file, kSections, count_of(*session->head), &import);
+  for (uint32_t p = 0; p < plan.params.n; p++) rebuild_transposed(&session->weights.params[p]);
+  refresh_statistics(plan, session->weights);
+  session->bounds = UpdateBounds();
+  if (!session->config.predict_only) choose_roles(session);
+  return stored;
+}
+
+}  // namespace edgecl
