@@ -110,13 +110,6 @@ uint32_t exemplar_dtype(const Plan& plan, bool latent) {
   return latent ? static_cast<uint32_t>(format::kInputF32) : plan.input->dtype;
 }
 
-SessionConfig config_in_force(const Session& session) {
-  SessionConfig config = session.config;
-  config.seed = session.counters.seed;
-  if (!config.predict_only) config.learning_rate = session.counters.learning_rate;
-  return config;
-}
-
 void write_config(SectionWriter* out, const Session& session) {
   uint32_t words[kWords];
   config_words(session, words);

@@ -26,9 +26,6 @@ void state_digest(const Session& session, uint8_t digest[kSha256Bytes]);
 // E_STATE_CORRUPT (the message names the section), E_STATE_MISMATCH (other bundle, other configuration, newer format).
 Status import_state(Session* session, const uint8_t* bytes, size_t n);
 
-// What the session goes on with: its configuration, with the seed and the learning rate that a state or a call set.
-SessionConfig config_in_force(const Session& session);
-
 // --- between the sections ---
 
 // One import: the session, and what sections that were read already say to later ones.

@@ -73,6 +73,7 @@ void bind_model(py::module_& module);
 void bind_removal(py::module_& module);
 void bind_session(py::module_& module);
 void bind_writer(py::module_& module);
+void bind_state(py::module_& module);
 
 }  // namespace edgecl::python
 

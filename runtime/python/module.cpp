@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, module) {
   python::bind_session(module);
   python::bind_removal(module);
   python::bind_writer(module);
+  python::bind_state(module);
 }

@@ -16,10 +16,10 @@ using namespace edgecl_test;
 BundleSource sparse_mlp() {
   BundleSource source = mlp(0.5f);
   source.method = format::kMethodErAce;
-  source.sparsity.structure = EDGECL_STRUCTURE_SET;
-  source.sparsity.interval = 2;
-  source.sparsity.updates = 8;
-  source.sparsity.intra = 0.3f;
+  source.structure = EDGECL_STRUCTURE_SET;
+  source.structure_interval = 2;
+  source.structure_updates = 8;
+  source.structure_intra = 0.3f;
   source.momentum = 0.9f;
   return source;
 }

@@ -428,3 +428,42 @@ def test_malformed_plans_are_named(plan: Any, change: Any, message: str) -> None
 
 def test_writing_is_deterministic(make_bundle: Callable[..., bytes]) -> None:
     assert make_bundle(density=0.2) == make_bundle(density=0.2)
+
+
+def test_notes_taps_and_a_signature(plan: Callable[..., dict[str, Any]]) -> None:
+    source = {**plan(), "notes": "line 3, stra\u00dfe", "taps": [{"tensor": 1, "pooled": True}]}
+    data = _core.write_bundle(source)
+    info = _core.Model(data=data).describe()
+    assert info["notes"] == "line 3, stra\u00dfe" and not info["is_signed"]
+    assert _core.Model(data=_core.write_bundle(plan())).describe()["notes"] == ""
+    signed = _core.attach_signature(data, b"s" * 64, b"k" * 16)
+    described = _core.Model(data=signed).describe()
+    assert described["is_signed"] and (described["digest"], described["notes"]) == (info["digest"], info["notes"])
+    state = _session(data).state_export()
+    _session(signed).state_import(state)
+    for bad in ((data, b"s" * 63), (data, b"s" * 64, b"k"), (data[:-1], b"s" * 64)):
+        with pytest.raises(ValueError, match="expected"):
+            _core.attach_signature(*bad)
+    for change in ({"notes": "a\0b"}, {"taps": [{"tensor": 99}]}, {"taps": [{"tensor": 1}, {"tensor": 1}]}):
+        with pytest.raises(ValueError, match="expected"):
+            _core.write_bundle({**source, **change})
+
+
+def test_schedules_of_the_recipe_are_checked(plan: Callable[..., dict[str, Any]]) -> None:
+    schedules = {
+        "rate_schedule": "cosine",
+        "rate_floor": 0.05,
+        "removal_share": 0.3,
+        "removal_stages": [1, 2, 31],
+        "removal_score": "forgetting",
+        "rehearse_steps": 5,
+        "rehearse_interval": 100,
+        "preset": "sparcl",
+    }
+    source = plan()
+    source["recipe"] = {**source["recipe"], **schedules}
+    _core.write_bundle(source)
+    changes = ({"rate_schedule": "steep"}, {"rate_floor": 2.0}, {"removal_stages": [32]}, {"removal_stages": []})
+    for change in (*changes, {"removal_score": "x"}, {"rehearse_interval": 0}):
+        with pytest.raises(ValueError, match="expected"):
+            _core.write_bundle({**source, "recipe": {**source["recipe"], **change}})

@@ -14,7 +14,7 @@ from edgecl.cli import failure, output
 from edgecl.files import read_file
 from rich.console import Console
 
-_STATE_MAGIC = b"ECS1"
+_STATE_MAGIC = b"ECS"
 _DTYPES = {0: "float32", 1: "uint8"}
 _MEMORY = (
     ("learnable_bytes", "weights, gradients, momentum, sparse structure, statistics"),
@@ -60,6 +60,7 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "replay_fill": len(state.replay_labels),
         "parameters": len(state.parameters),
         "values": sum(p.values.size for p in state.parameters),
+        "sections": state.sections,
     }
 
 
@@ -167,6 +168,8 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
         for c in d["classes"]
     ]
     console.print(output.table(["column>", "class", "samples>", "exemplars>"], rows))
+    sections = [(s["name"], s["version"], f"{s['bytes']:,}", s["sha256"][:16]) for s in d["sections"]]
+    console.print(output.table(["section", "version>", "bytes>", "sha256"], sections))
 
 
 @failure.command
@@ -183,10 +186,10 @@ def inspect(
 
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state", "bytes", "sha256", "bundle_sha256",
-    "config", "counters", "classes", "replay_fill"}
+    "config", "counters", "classes", "replay_fill", "sections"}
     """
     data = read_file(file)
-    if data[:4] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):
+    if data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):
         document = _state_document(file, data)
         output.emit(document, as_json, lambda console: _render_state(console, document))
     else:

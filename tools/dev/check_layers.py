@@ -47,7 +47,7 @@ C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
         RUNTIME_SYSTEM | FILE_SYSTEM,
     ),
     "runtime/python": (
-        ("runtime/include/", "runtime/core/", "runtime/bundle/", "runtime/python/"),
+        ("runtime/include/", "runtime/core/", "runtime/bundle/", "runtime/state/", "runtime/python/"),
         ANYTHING,
     ),
     "runtime/runner": (("runtime/include/", "runtime/runner/"), ANYTHING),

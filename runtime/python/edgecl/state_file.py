@@ -1,10 +1,10 @@
 # A reader of saved states (.ecs) in Python, for looking into them.
 # Never here: writing states, or restoring them into a learner (the core does both).
-"""`read_state`: what a saved state holds, without its bundle. The layout is that of runtime/learn/state_format.h."""
+"""`read_state`: what a saved state holds, without its bundle. The core reads and checks the frame (header, table of
+sections, digests); here are the contents, after runtime/state/FORMAT.md."""
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl import _core
 from edgecl.errors import StateError
 
-MAGIC = 0x31534345  # "ECS1"
-VERSION = 1
-_HEADER_BYTES = 48
-_TRAILER_BYTES = 32
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY = range(1, 8)
-_VELOCITY = 2
-_SELECTION = 4
-_LATENT = 8
+_LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
+_METHOD_FIELDS = ("method", "replay_batch", "class_mask", "augment_crop", "augment_flip")
+_RATE_FIELDS = ("momentum_factor", "weight_decay", "alpha", "beta", "cosine_scale")
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,16 @@ class StateFile:
     Attributes:
         bundle_sha256: digest of the bundle that it belongs to, hex.
         sha256: of the state itself, hex; the same as the learner's `state_digest()`.
-        config: max_classes, class_capacity, replay_capacity, input_dtype, logits_width, sample_bytes, learns, momentum.
+        config: max_classes, class_capacity, head, replay_capacity, input_dtype, logits_width, sample_bytes, learns,
+            momentum (whether there is any), latent_replay; and of the recipe: method (number), replay_batch,
+            class_mask, augment_crop, augment_flip, momentum_factor, weight_decay, alpha, beta, cosine_scale.
         counters: seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, macs_paper, macs_paper_dense,
             reservoir_seen, learning_rate, steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals.
         parameters: trainable parameters, ascending index.
         statistics: {operator: (running mean, running variance)}.
         classes: {"label", "name", "present", "samples_seen"} of every label ever issued.
         replay_labels: labels of the exemplars, by slot.
+        sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
 
     bundle_sha256: str
@@ -61,6 +61,7 @@ class StateFile:
     statistics: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
     classes: list[dict[str, Any]]
     replay_labels: NDArray[np.int32]
+    sections: list[dict[str, Any]]
 
 
 class _Reader:
@@ -92,69 +93,64 @@ class _Reader:
 
 
 def read_state(data: bytes) -> StateFile:
-    """Decodes a saved state after checking its SHA-256 and every length.
+    """Decodes a saved state after checking its digests and every length.
 
     Raises:
         StateError: not a state, truncated, changed, or of a newer format.
     """
-    if len(data) < _HEADER_BYTES + _TRAILER_BYTES:
-        raise _corrupt(f"at least {_HEADER_BYTES + _TRAILER_BYTES} bytes", f"{len(data)}")
-    magic, version, total = struct.unpack_from("<IIQ", data)
-    if magic != MAGIC:
-        raise _corrupt("a state, which begins with 'ECS1'", repr(bytes(data[:4]))[1:])
-    if version > VERSION:
-        raise _corrupt(
-            f"a state of format {VERSION} or older", f"format {version}", "read it with the edgecl that wrote it"
-        )
-    if total != len(data):
-        raise _corrupt(f"{total} bytes, as the header says", f"{len(data)}")
-    digest = hashlib.sha256(memoryview(data)[:-_TRAILER_BYTES]).digest()
-    if digest != data[-_TRAILER_BYTES:]:
-        raise _corrupt("a SHA-256 at the end that fits the rest", "another one")
-    body = _Reader(memoryview(data)[_HEADER_BYTES:-_TRAILER_BYTES], "the sections")
-    sections = {}
+    table = _core.read_state_table(data)
+    view = memoryview(data)
+    sections = {
+        section["id"]: _Reader(view[section["offset"] : section["offset"] + section["bytes"]], section["name"])
+        for section in table["sections"]
+    }
+    versions = {section["id"]: section["version"] for section in table["sections"]}
     for wanted in range(_CONFIG, _SPARSITY + 1):
-        kind, _, n_bytes = body.unpack("IIQ")
-        if kind != wanted:
-            raise _corrupt(f"section {wanted}", f"section {kind}")
-        sections[kind] = _Reader(body.take(n_bytes), f"section {kind}")
-    body.finish()
-    flags, max_classes, capacity, replay_capacity, dtype, logits_width, sample_bytes = sections[_CONFIG].unpack(
-        "IIIIIIQ"
-    )
-    numbers = sections[_COUNTERS].unpack("QQQQQQQQQQQfI")
+        if versions.get(wanted) != 1:
+            raise _corrupt(f"a section {wanted} of version 1", f"{versions.get(wanted)}", "read it with a newer edgecl")
+    (max_classes, capacity, head, flags, replay_capacity, dtype, sample_bytes, logits_width, *recipe) = sections[
+        _CONFIG
+    ].unpack("8I5I5f")
+    sections[_CONFIG].take(64)  # the fields of structures and gradient masks
+    numbers = sections[_COUNTERS].unpack("8QfI")
     names = (
         *("seed", "step", "samples_learned", "tasks", "macs_learn", "macs_learn_dense", "macs_paper"),
-        *("macs_paper_dense", "reservoir_seen"),
+        "macs_paper_dense",
     )
+    seen = sections[_REPLAY].unpack("QQQ")[0]
     sparsity = sections[_SPARSITY].unpack("QQQQQQdddII")
     sparsity_names = ("steps_in_task", "structure_updates", "weights_dropped", "weights_grown", "rehearsals")
     state = StateFile(
-        bundle_sha256=bytes(data[16:48]).hex(),
-        sha256=digest.hex(),
+        bundle_sha256=table["bundle_sha256"],
+        sha256=table["sha256"],
         config={
             "max_classes": max_classes,
             "class_capacity": capacity,
+            "head": head,
             "replay_capacity": replay_capacity,
             "input_dtype": dtype,
             "logits_width": logits_width,
             "sample_bytes": sample_bytes,
-            "learns": bool(flags & 1),
+            **dict(zip(_METHOD_FIELDS, recipe[:5], strict=True)),
+            **dict(zip(_RATE_FIELDS, recipe[5:], strict=True)),
+            "learns": bool(flags & _LEARNING),
             "momentum": bool(flags & _VELOCITY),
             "latent_replay": bool(flags & _LATENT),
         },
         counters={
             **dict(zip(names, numbers, strict=False)),
-            "learning_rate": numbers[11],
+            "reservoir_seen": seen,
+            "learning_rate": numbers[8],
             **dict(zip(sparsity_names, sparsity, strict=False)),
         },
         parameters=_parameters(sections[_PARAMS], bool(flags & _VELOCITY), bool(flags & _SELECTION)),
         statistics=_statistics(sections[_STATISTICS]),
         classes=_classes(sections[_CLASSES]),
         replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
+        sections=table["sections"],
     )
-    for section in sections.values():
-        section.finish()
+    for wanted in range(_CONFIG, _SPARSITY + 1):
+        sections[wanted].finish()
     return state
 
 

@@ -1,0 +1,218 @@
+// Bundles and states of every format version: read by today's code, with the scores and digests they had when written.
+// Never here: how the numbers come about. runtime/DESIGN.md, "Files for ever", is the rule.
+#include <stdio.h>
+
+#include "tests/runtime/learn_fixture.h"
+
+namespace {
+
+using namespace edgecl_test;
+
+constexpr uint32_t kRows = 5;
+
+// A folder "v2" a version: NAME.ecl, NAME.ecs, and NAME.gold, which is u32 rows, sample bytes, columns, zero; the raw
+// samples; the scores, float32 rows x columns, after the state was imported; the 32 bytes of the state's digest.
+struct Golden {
+  const char* name;
+  BundleSource (*source)();  // the recipe in it is the session's configuration
+  bool is_signed, predict_only;
+};
+
+BundleSource dense_er() {
+  BundleSource source = mlp();
+  source.method = format::kMethodEr;
+  return source;
+}
+
+BundleSource image_derpp() {  // sparse convolution, batch norms, bytes, crop and flip, logits in the buffer
+  BundleSource source = image_net();
+  source.momentum = 0.9f;
+  return source;
+}
+
+BundleSource sparse_tdm_dgm() {
+  BundleSource source = mlp(0.5f);
+  source.method = format::kMethodErAce;
+  source.momentum = 0.5f;
+  for (SourceParam& param : source.params) {
+    if (param.sparse) param.nnz_capacity = static_cast<uint32_t>(param.positions.size()) + 5;
+  }
+  source.sparsity.structure = format::kStructureTdm;
+  source.sparsity.interval = 3;
+  source.sparsity.updates = 2;
+  source.sparsity.inter = source.sparsity.intra = 0.1f;
+  source.sparsity.importance_current = 0.5f;
+  source.sparsity.gradient_mask = format::kGradientDgm;
+  source.sparsity.gradient_interval = 4;
+  source.sparsity.gradient_keep = 0.5f;
+  return source;
+}
+
+BundleSource tail_latent() {
+  BundleSource source = tail_net(false);
+  source.method = format::kMethodEr;
+  source.latent_replay = true;
+  source.augment_crop = 0;
+  source.augment_flip = false;
+  return source;
+}
+
+BundleSource notes_and_all() {
+  BundleSource source = mlp();
+  source.method = format::kMethodEr;
+  source.notes = "trained in hall 3\nstraße";
+  source.taps = {{1, false}, {2, true}};
+  source.parity = {3, 0.5f, 0.25f, 2.0f, "a reference"};
+  source.rate_schedule = format::kRateCosine;
+  source.rate_floor = 0.05f;
+  source.removal_share = 0.3f;
+  source.removal_stages = 0xe;
+  source.rehearse_steps = 20;
+  source.rehearse_interval = 100;
+  source.preset = "golden";
+  return source;
+}
+
+const Golden kCases[] = {
+    {"dense_er", dense_er, false, false},
+    {"image_derpp", image_derpp, false, false},
+    {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
+    {"tail_latent", tail_latent, false, false},
+    {"notes_signed", notes_and_all, true, false},
+    {"image_reader", image_derpp, false, true},
+};
+const char* const kVersions[] = {"v2"};
+
+using Bytes = std::vector<uint8_t>;
+
+std::string path_of(const std::string& version, const char* name, const char* end) {
+  return std::string(EDGECL_GOLDEN_DIR) + "/" + version + "/" + name + end;
+}
+
+Bytes read_all(const std::string& path) {
+  Bytes bytes;
+  FILE* file = fopen(path.c_str(), "rb");
+  CHECK_MESSAGE(file != nullptr, "%s", path.c_str());
+  if (file == nullptr) return bytes;
+  uint8_t piece[4096];
+  for (size_t n; (n = fread(piece, 1, sizeof piece, file)) > 0;) bytes.insert(bytes.end(), piece, piece + n);
+  fclose(file);
+  return bytes;
+}
+
+// Fails where the file exists: golden files are never written again.
+void write_new(const std::string& path, const Bytes& bytes) {
+  FILE* file = fopen(path.c_str(), "wbx");
+  if (file == nullptr) {
+    fprintf(stderr, "expected to create %s; found it, or no folder; golden files are never written again\n",
+            path.c_str());
+    exit(1);
+  }
+  fwrite(bytes.data(), 1, bytes.size(), file);
+  fclose(file);
+}
+
+edgecl_session_config config_of(const Model& model, const Golden& c) {
+  edgecl_session_config config = model.config();
+  config.predict_only = c.predict_only;
+  return config;
+}
+
+std::vector<float> scores_of(const Session& session, const void* samples, uint32_t columns) {
+  std::vector<float> scores(kRows * columns);
+  const edgecl_batch batch = session.batch(samples, kRows);
+  CHECK(edgecl_logits(session.session, &batch, scores.data(), scores.size()) == EDGECL_OK);
+  return scores;
+}
+
+void append(Bytes* out, const void* data, size_t n) {
+  const uint8_t* p = static_cast<const uint8_t*>(data);
+  out->insert(out->end(), p, p + n);
+}
+
+void make(const std::string& version, const Golden& c) {
+  const Bytes bare = encode(c.source());
+  Bytes bundle = bare;
+  if (c.is_signed) {
+    uint8_t signature[64];
+    for (uint8_t i = 0; i < 64; i++) signature[i] = i;
+    std::string error;
+    bundle = edgecl::attach_signature(bare, signature, signature, &error);
+  }
+  const Model model(bare), final_model(bundle);
+  Golden learner = c;
+  learner.predict_only = false;
+  Session session(model, config_of(model, learner));
+  Stream stream(model.info, 11);
+  for (int i = 0; i < 7; i++) {
+    stream.next(4, 0, 3);
+    CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  }
+  CHECK(edgecl_class_remove(session.session, 1) == EDGECL_OK);
+  Session copy(final_model, config_of(final_model, c));
+  const Bytes learned = session.state();
+  CHECK_MESSAGE(edgecl_state_import(copy.session, learned.data(), learned.size()) == EDGECL_OK, "%s",
+                edgecl_session_error(copy.session));
+  stream.next(kRows);
+  const uint32_t columns = model.info.class_capacity;
+  const uint32_t sample_bytes =
+      static_cast<uint32_t>(model.info.input_elements * (model.info.input_dtype == EDGECL_U8 ? 1 : 4));
+  const std::vector<float> scores = scores_of(copy, stream.data(), columns);
+  const Bytes state = copy.state();
+  Bytes gold;
+  const uint32_t head[] = {kRows, sample_bytes, columns, 0};
+  append(&gold, head, sizeof head);
+  append(&gold, stream.data(), kRows * static_cast<size_t>(sample_bytes));
+  append(&gold, scores.data(), scores.size() * sizeof(float));
+  append(&gold, state.data() + state.size() - 32, 32);
+  write_new(path_of(version, c.name, ".ecl"), bundle);
+  write_new(path_of(version, c.name, ".ecs"), state);
+  write_new(path_of(version, c.name, ".gold"), gold);
+}
+
+void check(const std::string& version, const Golden& c) {
+  const Bytes bundle = read_all(path_of(version, c.name, ".ecl")), state = read_all(path_of(version, c.name, ".ecs")),
+              gold = read_all(path_of(version, c.name, ".gold"));
+  const Model model(bundle);
+  CHECK((model.info.is_signed != 0) == c.is_signed);
+  if (c.is_signed) CHECK(strcmp(model.info.notes, "trained in hall 3\nstraße") == 0);
+  Session session(model, config_of(model, c));
+  CHECK_MESSAGE(edgecl_state_import(session.session, state.data(), state.size()) == EDGECL_OK, "%s: %s", c.name,
+                edgecl_session_error(session.session));
+  uint32_t head[4] = {};
+  if (gold.size() >= sizeof head) memcpy(head, gold.data(), sizeof head);
+  const size_t samples = static_cast<size_t>(head[0]) * head[1], scores = static_cast<size_t>(head[0]) * head[2] * 4;
+  CHECK(head[0] == kRows && head[2] == model.info.class_capacity);
+  CHECK(gold.size() == sizeof head + samples + scores + 32);
+  if (gold.size() != sizeof head + samples + scores + 32) return;
+  AlignedBytes rows(Bytes(gold.begin() + sizeof head, gold.begin() + sizeof head + static_cast<long>(samples)));
+  const std::vector<float> found = scores_of(session, rows.data(), head[2]);
+  CHECK_MESSAGE(memcmp(found.data(), gold.data() + sizeof head + samples, scores) == 0, "%s", c.name);
+  // A later version of the state format writes other bytes: then only those of its own folder are the same again.
+  if (state[4] == edgecl_state_format_version()) {
+    uint8_t digest[32];
+    CHECK(edgecl_state_digest(session.session, digest) == EDGECL_OK);
+    CHECK_MESSAGE(memcmp(digest, gold.data() + gold.size() - 32, 32) == 0, "%s", c.name);
+    CHECK_MESSAGE(session.state() == state, "%s", c.name);
+  }
+  if (c.predict_only) return;
+  // It goes on: a step of the stored rows, with a label that is present.
+  CHECK_MESSAGE(session.learn(rows.data(), {0, 2, 0}) == EDGECL_OK, "%s: %s", c.name,
+                edgecl_session_error(session.session));
+}
+
+}  // namespace
+
+TEST(files_of_every_version) {
+  for (const char* version : kVersions) {
+    for (const Golden& c : kCases) check(version, c);
+  }
+}
+
+int main(int argc, char** argv) {
+  if (argc == 3 && strcmp(argv[1], "--make") == 0) {
+    for (const Golden& c : kCases) make(argv[2], c);
+    return 0;
+  }
+  return edgecl_test::run(argc, argv);
+}
