@@ -1,8 +1,9 @@
 // Section CONFIG: everything of a configuration that decides results. A state only goes on under the same one.
-// Never here: seed and learning rate, which a state brings along (counters_state.cpp); limits that decide no result
+// Never here: seed and learning rate, which a state brings along (counters_state.cpp); what decides no result
 // (max_batch, n_threads).
 #include <string.h>
 
+#include "runtime/core/recipe.h"
 #include "runtime/core/text.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/session_state.h"
@@ -11,8 +12,8 @@
 namespace edgecl {
 namespace {
 
-// Names of the section's words in their order; the float ones are shown in millionths. All sessions must agree on the
-// first three. One text in place of a table of pointers, which a shared library would have to relocate.
+// Names of the section's first words in their order; all sessions must agree on the first three. One text in place of a
+// table of pointers, which a shared library would have to relocate. The words of the recipe follow, after their count.
 constexpr char kNames[] =
     "max_classes\0"
     "class_capacity\0"
@@ -21,45 +22,12 @@ constexpr char kNames[] =
     "replay_capacity\0"
     "dtype of exemplars\0"
     "bytes per exemplar\0"
-    "stored logits per exemplar\0"
-    "method\0"
-    "replay_batch\0"
-    "class_mask\0"
-    "augment_crop\0"
-    "augment_flip\0"
-    "momentum (in millionths)\0"
-    "weight_decay (in millionths)\0"
-    "alpha (in millionths)\0"
-    "beta (in millionths)\0"
-    "cosine_scale (in millionths)\0"
-    "structure\0"
-    "growth\0"
-    "structure_interval\0"
-    "structure_updates\0"
-    "structure_inter (in millionths)\0"
-    "structure_intra (in millionths)\0"
-    "importance_current (in millionths)\0"
-    "importance_replay (in millionths)\0"
-    "gradient_mask\0"
-    "gradient_interval\0"
-    "gradient_keep (in millionths)\0"
-    "boundary\0"
-    "drift_delta (in millionths)\0"
-    "drift_threshold (in millionths)\0"
-    "reserved\0"
-    "reserved";
-constexpr uint32_t kShared = 3, kFlags = 3, kCapacity = 4, kDtype = 5, kBytes = 6, kLogits = 7, kMethod = 8,
-                   kMomentum = 13, kSparsity = 18, kWords = 34;
-static_assert(kSparsity * 4 + sizeof(format::SparsityRecord) == kWords * 4, "a name for each word");
-
-const char* name_of(uint32_t i) {
-  const char* name = kNames;
-  for (; i > 0; i--) name += text_length(name) + 1;
-  return name;
-}
+    "stored logits per exemplar";
+constexpr uint32_t kShared = 3, kFlags = 3, kCapacity = 4, kDtype = 5, kBytes = 6, kLogits = 7, kRecipe = 8,
+                   kWords = kRecipe + format::kRecipeFields;
 
 void config_words(const Session& session, uint32_t* words) {
-  const SessionConfig& c = session.config;
+  SessionConfig c = session.config;
   memset(words, 0, kWords * sizeof *words);
   words[0] = session.classes.capacity;
   words[1] = session.classes.n_columns;
@@ -70,29 +38,35 @@ void config_words(const Session& session, uint32_t* words) {
   words[kBytes] = static_cast<uint32_t>(session.replay.sample_bytes);  // below 2^27: kMaxRowFloats
   words[kLogits] = session.replay.logits_width;
   if (c.predict_only) return;
-  const uint32_t counts[] = {c.method, c.replay_batch, c.class_mask, c.augment_crop, c.augment_flip};
-  const float numbers[] = {c.momentum, c.weight_decay, c.alpha, c.beta, c.cosine_scale};
-  memcpy(words + kMethod, counts, sizeof counts);
-  memcpy(words + kMomentum, numbers, sizeof numbers);
-  memcpy(words + kSparsity, &c.sparsity, sizeof c.sparsity);
+  c.learning_rate = 0;  // a state brings its own
+  c.batch_size = 0;     // decides no result
+  memcpy(words + kRecipe, static_cast<const format::RecipeRecord*>(&c), (kWords - kRecipe) * sizeof *words);
 }
 
 // A word as the sentence shows it.
-unsigned long long shown(const char* name, uint32_t word) {
-  if (name[text_length(name) - 1] != ')' || name[0] == 'f') return word;
+unsigned long long shown(bool is_float, uint32_t word) {
+  if (!is_float) return word;
   float x;
   memcpy(&x, &word, sizeof x);
   return x > 0 && x < 1e12f ? static_cast<unsigned long long>(static_cast<double>(x) * 1e6) : 0;
 }
 
-Status agree(const uint32_t* expected, const uint32_t* found, uint32_t begin, uint32_t end) {
-  for (uint32_t i = begin; i < end; i++) {
+Status agree(const uint32_t* expected, const uint32_t* found, uint32_t end) {
+  for (uint32_t i = 0; i < end; i++) {
     if (expected[i] == found[i]) continue;
-    const char* name = name_of(i);
+    const char* name = kNames;
+    bool is_float = false;
+    if (i >= kRecipe) {
+      const RecipeField& field = recipe_fields()[i - kRecipe];
+      name = field.name;
+      is_float = field.kind == RecipeField::kNumber;
+    } else {
+      for (uint32_t k = i; k > 0; k--) name += text_length(name) + 1;
+    }
     return failure(EDGECL_E_STATE_MISMATCH,
-                   "state: expected %s %llu as in this session; found %llu; make the session with the configuration "
+                   "state: expected %s%s %llu as in this session; found %llu; make the session with the configuration "
                    "that the state came from",
-                   name, shown(name, expected[i]), shown(name, found[i]));
+                   name, is_float ? " (in millionths)" : "", shown(is_float, expected[i]), shown(is_float, found[i]));
   }
   return Status();
 }
@@ -113,28 +87,42 @@ uint32_t exemplar_dtype(const Plan& plan, bool latent) {
 void write_config(SectionWriter* out, const Session& session) {
   uint32_t words[kWords];
   config_words(session, words);
-  out->bytes(words, sizeof words);
+  out->bytes(words, kRecipe * sizeof *words);
+  out->u32(kWords - kRecipe);
+  out->bytes(words + kRecipe, (kWords - kRecipe) * sizeof *words);
 }
 
 uint64_t config_bytes_max(const Plan&, const SessionConfig&) {
-  return kWords * sizeof(uint32_t);
+  return (kWords + 1) * sizeof(uint32_t);
 }
 
 Status read_config(SectionReader* in, StateImport* import) {
   const Session& s = *import->session;
-  uint32_t found[kWords], expected[kWords];
-  for (uint32_t& word : found) word = in->u32();
+  uint32_t found[kWords] = {}, expected[kWords];
+  for (uint32_t i = 0; i < kRecipe; i++) found[i] = in->u32();
+  // Fields that one side does not know yet mean nothing at zero.
+  const uint32_t n_fields = in->u32();
+  uint32_t beyond = 0;
+  for (uint32_t i = 0; i < n_fields && !in->failed(); i++) {
+    const uint32_t word = in->u32();
+    (kRecipe + i < kWords ? found[kRecipe + i] : beyond) |= word;
+  }
   if (in->failed()) return in->corrupt("another size");
+  if (beyond != 0) {
+    return failure(EDGECL_E_STATE_MISMATCH,
+                   "state: expected a recipe of %u fields; found %u, and a later one in use; use a newer library",
+                   kWords - kRecipe, n_fields);
+  }
   config_words(s, expected);
   import->flags = found[kFlags];
   import->replay_capacity = found[kCapacity];
   import->exemplar_dtype = found[kDtype];
   import->exemplar_bytes = found[kBytes];
   import->logits_width = found[kLogits];
-  if (!s.config.predict_only) return agree(expected, found, 0, kWords);
+  if (!s.config.predict_only) return agree(expected, found, kWords);
 
   // A session that only predicts learns here what it has to leave out.
-  EDGECL_RETURN_IF_FAILED(agree(expected, found, 0, kShared));
+  EDGECL_RETURN_IF_FAILED(agree(expected, found, kShared));
   const bool latent = import->says(kStateLatent);
   uint64_t bytes = s.sample_bytes;
   if (latent) {

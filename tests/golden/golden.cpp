@@ -1,5 +1,5 @@
 // Bundles and states of every format version: read by today's code, with the scores and digests they had when written.
-// Never here: how the numbers come about. runtime/DESIGN.md, "Files for ever", is the rule.
+// Never here: how the numbers come about. The rule: runtime/DESIGN.md, "Files for ever".
 #include <stdio.h>
 
 #include "tests/runtime/learn_fixture.h"
@@ -37,14 +37,14 @@ BundleSource sparse_tdm_dgm() {
   for (SourceParam& param : source.params) {
     if (param.sparse) param.nnz_capacity = static_cast<uint32_t>(param.positions.size()) + 5;
   }
-  source.sparsity.structure = format::kStructureTdm;
-  source.sparsity.interval = 3;
-  source.sparsity.updates = 2;
-  source.sparsity.inter = source.sparsity.intra = 0.1f;
-  source.sparsity.importance_current = 0.5f;
-  source.sparsity.gradient_mask = format::kGradientDgm;
-  source.sparsity.gradient_interval = 4;
-  source.sparsity.gradient_keep = 0.5f;
+  source.structure = format::kStructureTdm;
+  source.structure_interval = 3;
+  source.structure_updates = 2;
+  source.structure_inter = source.structure_intra = 0.1f;
+  source.importance_current = 0.5f;
+  source.gradient_mask = format::kGradientDgm;
+  source.gradient_interval = 4;
+  source.gradient_keep = 0.5f;
   return source;
 }
 
@@ -69,7 +69,7 @@ BundleSource notes_and_all() {
   source.removal_stages = 0xe;
   source.rehearse_steps = 20;
   source.rehearse_interval = 100;
-  source.preset = "golden";
+  source.preset_name = "golden";
   return source;
 }
 

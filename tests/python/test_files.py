@@ -80,7 +80,7 @@ def test_state_reader(make_bundle: Callable[..., bytes], blobs: Any, tmp_path: P
     assert [c["name"] for c in state.classes if c["present"]] == [str(c) for c in learner.classes_]
     assert len(state.replay_labels) == learner.stats()["replay_fill"]
     assert state.config["momentum"] is (momentum > 0) and state.config["learns"]
-    assert state.config["method"] == 1 and state.config["momentum_factor"] == pytest.approx(momentum)
+    assert state.recipe["method"] == "er" and state.recipe["momentum"] == pytest.approx(momentum)
     assert [section["name"] for section in state.sections] == [
         *("CONFIG", "COUNTERS", "PARAMS", "STATISTICS", "CLASSES", "REPLAY", "SPARSITY")
     ]

@@ -55,6 +55,7 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "sha256": state.sha256,
         "bundle_sha256": state.bundle_sha256,
         "config": {**state.config, "input_dtype": _DTYPES.get(state.config["input_dtype"], "unknown")},
+        "recipe": state.recipe,
         "counters": state.counters,
         "classes": [{**c, "exemplars": exemplars.get(c["label"], 0)} for c in state.classes],
         "replay_fill": len(state.replay_labels),
@@ -186,7 +187,7 @@ def inspect(
 
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state", "bytes", "sha256", "bundle_sha256",
-    "config", "counters", "classes", "replay_fill", "sections"}
+    "config", "recipe", "counters", "classes", "replay_fill", "sections"}
     """
     data = read_file(file)
     if data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):

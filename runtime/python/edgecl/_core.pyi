@@ -55,6 +55,10 @@ def attach_signature(bundle: bytes, signature: bytes, key_hint: bytes = b"") -> 
     """The bundle with a signature (64 bytes) over its content digest, which stays what it is, as do states made from
     it. key_hint: 16 bytes that say which key."""
 
+def recipe_words() -> list[tuple[str, bool, list[str]]]:
+    """(name, whether it is a float32 rather than a uint32, names of its values or none) of each word of a recipe, in
+    the order that bundles and states have."""
+
 def read_state_table(data: bytes) -> dict[str, Any]:
     """The frame of a saved state, every length and digest checked (StateError): "version", "bundle_sha256", "sha256",
     and "sections", a list of {"id", "name", "version", "optional", "offset", "bytes", "sha256"}."""

@@ -19,8 +19,6 @@ from edgecl.errors import StateError
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY = range(1, 8)
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
-_METHOD_FIELDS = ("method", "replay_batch", "class_mask", "augment_crop", "augment_flip")
-_RATE_FIELDS = ("momentum_factor", "weight_decay", "alpha", "beta", "cosine_scale")
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,10 @@ class StateFile:
     Attributes:
         bundle_sha256: digest of the bundle that it belongs to, hex.
         sha256: of the state itself, hex; the same as the learner's `state_digest()`.
-        config: max_classes, class_capacity, head, replay_capacity, input_dtype, logits_width, sample_bytes, learns,
-            momentum (whether there is any), latent_replay; and of the recipe: method (number), replay_batch,
-            class_mask, augment_crop, augment_flip, momentum_factor, weight_decay, alpha, beta, cosine_scale.
+        config: max_classes, class_capacity, replay_capacity, input_dtype, logits_width, sample_bytes, learns, momentum,
+            latent_replay.
+        recipe: the fields of the recipe in force, choices by name; learning_rate is among the counters. Empty when the
+            session only predicted.
         counters: seed, step, samples_learned, tasks, macs_learn, macs_learn_dense, macs_paper, macs_paper_dense,
             reservoir_seen, learning_rate, steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals.
         parameters: trainable parameters, ascending index.
@@ -56,6 +55,7 @@ class StateFile:
     bundle_sha256: str
     sha256: str
     config: dict[str, Any]
+    recipe: dict[str, Any]
     counters: dict[str, Any]
     parameters: list[StateParameter]
     statistics: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -108,10 +108,10 @@ def read_state(data: bytes) -> StateFile:
     for wanted in range(_CONFIG, _SPARSITY + 1):
         if versions.get(wanted) != 1:
             raise _corrupt(f"a section {wanted} of version 1", f"{versions.get(wanted)}", "read it with a newer edgecl")
-    (max_classes, capacity, head, flags, replay_capacity, dtype, sample_bytes, logits_width, *recipe) = sections[
+    (max_classes, capacity, _, flags, replay_capacity, dtype, sample_bytes, logits_width, n_recipe) = sections[
         _CONFIG
-    ].unpack("8I5I5f")
-    sections[_CONFIG].take(64)  # the fields of structures and gradient masks
+    ].unpack("9I")
+    recipe = _recipe(sections[_CONFIG].array("<u4", n_recipe))
     numbers = sections[_COUNTERS].unpack("8QfI")
     names = (
         *("seed", "step", "samples_learned", "tasks", "macs_learn", "macs_learn_dense", "macs_paper"),
@@ -126,17 +126,15 @@ def read_state(data: bytes) -> StateFile:
         config={
             "max_classes": max_classes,
             "class_capacity": capacity,
-            "head": head,
             "replay_capacity": replay_capacity,
             "input_dtype": dtype,
             "logits_width": logits_width,
             "sample_bytes": sample_bytes,
-            **dict(zip(_METHOD_FIELDS, recipe[:5], strict=True)),
-            **dict(zip(_RATE_FIELDS, recipe[5:], strict=True)),
             "learns": bool(flags & _LEARNING),
             "momentum": bool(flags & _VELOCITY),
             "latent_replay": bool(flags & _LATENT),
         },
+        recipe=recipe if flags & _LEARNING else {},
         counters={
             **dict(zip(names, numbers, strict=False)),
             "reservoir_seen": seen,
@@ -175,6 +173,16 @@ def present_parameters(
         for index, values in zip(statistics[op], (mean, variance), strict=True):
             shipped[index].reshape(-1)[:] = values
     return dict(zip(names, shipped, strict=True))
+
+
+def _recipe(words: NDArray[np.uint32]) -> dict[str, Any]:
+    recipe: dict[str, Any] = {}
+    for word, (name, is_float, names) in zip(words, _core.recipe_words(), strict=False):
+        value = float(word.view(np.float32)) if is_float else int(word)
+        recipe[name] = names[int(word)] if int(word) < len(names) else value
+    for name in ("learning_rate", "batch_size"):  # not of a state
+        recipe.pop(name, None)
+    return recipe
 
 
 def _parameters(section: _Reader, velocity: bool, selection: bool) -> list[StateParameter]:
