@@ -34,6 +34,10 @@ struct edgecl_session {
   size_t events_capacity, n_events, n_dropped;
 };
 
+namespace edgecl {
+EDGECL_TARGET_ROOM(edgecl_session, 1792, 2048);
+}
+
 namespace edgecl::api {
 
 // At the top of every entry that uses a session: takes its busy flag and sets the floating-point control word, for the

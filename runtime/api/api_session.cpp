@@ -107,18 +107,46 @@ edgecl_session_config write_config(const SessionConfig& from) {
 }
 
 // One layout for measuring and for building: the handle first, then the learner.
-edgecl_session* lay_out(Arena* arena, const edgecl_model& model, const SessionConfig& config, const Environment& env,
-                        Session* session) {
+edgecl_session* lay_out(Arena* arena, const edgecl_model& model, const ScratchTable& kernels,
+                        const SessionConfig& config, const Environment& env, Session* session) {
   arena->begin_region("control");
   edgecl_session* handle = arena->take<edgecl_session>(1);
-  lay_out_session(arena, model.plan, env, config, session);
+  lay_out_session(arena, model.plan, kernels, env, config, session);
   return handle;
 }
 
-Status measure(const edgecl_model& model, const SessionConfig& config, const Environment& env, SessionSizes* sizes) {
-  Arena arena;
+// The machine that sizes are asked for.
+struct Target {
+  const ScratchTable* kernels;
+  uint32_t pointer_bytes;
+};
+
+// Null: this machine, with the model's kernels.
+Status read_target(const edgecl_model& model, const edgecl_target* from, Target* to) {
+  *to = {model.kernels, sizeof(void*)};
+  if (from == nullptr) return Status();
+  EDGECL_RETURN_IF_FAILED(check_struct(from, "edgecl_target"));
+  const edgecl_target target = read_struct(from);
+  EDGECL_RETURN_IF_FAILED(check_pointer(target.level, "edgecl_target.level"));
+  to->kernels = scratch_table(target.level);
+  to->pointer_bytes = target.pointer_bytes;
+  if (to->kernels == nullptr) {
+    return failure(EDGECL_E_ARGUMENT,
+                   "expected the level reference, x86-64-v1, x86-64-v3, x86-64-v4 or neon; found another name; set "
+                   "edgecl_target.level to one of these");
+  }
+  // Vector code is for 64-bit instruction sets alone.
+  if (target.pointer_bytes == 8 || (target.pointer_bytes == 4 && to->kernels->tiled.floats == 1)) return Status();
+  return failure(EDGECL_E_ARGUMENT,
+                 "expected pointer_bytes 8, or 4 with the level reference; found %u; set edgecl_target.pointer_bytes",
+                 target.pointer_bytes);
+}
+
+Status measure(const edgecl_model& model, const Target& target, const SessionConfig& config, const Environment& env,
+               SessionSizes* sizes) {
+  Arena arena(target.pointer_bytes);
   Session unused;
-  lay_out(&arena, model, config, env, &unused);
+  lay_out(&arena, model, *target.kernels, config, env, &unused);
   if (arena.exhausted()) {
     return failure(
         EDGECL_E_CAPACITY,
@@ -135,7 +163,7 @@ Status build(edgecl_model* model, const SessionConfig& config, const Environment
   }
   Arena arena(memory, bytes);
   Session learner;
-  edgecl_session* handle = lay_out(&arena, *model, config, env, &learner);
+  edgecl_session* handle = lay_out(&arena, *model, *model->kernels, config, env, &learner);
   if (arena.exhausted()) {
     return failure(EDGECL_E_ARENA_TOO_SMALL,
                    "expected an arena of the size that edgecl_session_sizes gives; found %zu bytes; enlarge it", bytes);
@@ -172,7 +200,7 @@ Status create(edgecl_model* model, const edgecl_session_config* config, const ed
   edgecl_allocator chosen;
   EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
   SessionSizes sizes;
-  EDGECL_RETURN_IF_FAILED(measure(*model, checked, env, &sizes));
+  EDGECL_RETURN_IF_FAILED(measure(*model, {model->kernels, sizeof(void*)}, checked, env, &sizes));
   const size_t bytes = static_cast<size_t>(sizes.arena_bytes);
   void* arena = chosen.allocate(chosen.user, bytes, kArenaAlignment);
   if (arena == nullptr) {
@@ -184,14 +212,17 @@ Status create(edgecl_model* model, const edgecl_session_config* config, const ed
   return status;
 }
 
-Status sizes_of(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes) {
+Status sizes_of(const edgecl_model* model, const edgecl_session_config* config, const edgecl_target* target,
+                edgecl_sizes* sizes) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  Target machine;
+  EDGECL_RETURN_IF_FAILED(read_target(*model, target, &machine));
   EDGECL_RETURN_IF_FAILED(check_struct(sizes, "edgecl_sizes"));
   SessionConfig checked;
   Environment env;
   EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
   SessionSizes measured;
-  EDGECL_RETURN_IF_FAILED(measure(*model, checked, env, &measured));
+  EDGECL_RETURN_IF_FAILED(measure(*model, machine, checked, env, &measured));
   edgecl_sizes found;
   memset(&found, 0, sizeof found);
   found.arena_alignment = kArenaAlignment;
@@ -219,12 +250,17 @@ edgecl_status edgecl_session_config_init(const edgecl_model* model, edgecl_sessi
   return EDGECL_OK;
 }
 
-edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes,
-                                   edgecl_error* err) {
+edgecl_status edgecl_session_sizes_for(const edgecl_model* model, const edgecl_session_config* config,
+                                       const edgecl_target* target, edgecl_sizes* sizes, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
-  const Status status = api::sizes_of(model, config, sizes);
+  const Status status = api::sizes_of(model, config, target, sizes);
   return status.ok() ? EDGECL_OK : report(status, err);
+}
+
+edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes,
+                                   edgecl_error* err) {
+  return edgecl_session_sizes_for(model, config, nullptr, sizes, err);
 }
 
 edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config, void* arena,

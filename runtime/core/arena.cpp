@@ -44,15 +44,6 @@ uint8_t* Arena::take_bytes(uint64_t n, uint64_t element_bytes) {
   return piece;
 }
 
-void Arena::advance_to(size_t position) {
-  if (position <= used_) return;
-  if (exhausted_ || position > capacity_) {
-    exhausted_ = true;
-    return;
-  }
-  claim(position - used_);
-}
-
 void Arena::claim(size_t bytes) {
   used_ += bytes;
   if (current_ >= 0) regions_[current_].bytes += bytes;

@@ -6,19 +6,42 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <type_traits>
+
 namespace edgecl {
 
 constexpr size_t kArenaAlignment = 64;
 
+// Bytes of a struct that lies in an arena, on chips with pointers of 4 and of 8 bytes: a host sizes both. Specialised
+// beside each such struct, by EDGECL_TARGET_BYTES or EDGECL_SAME_BYTES; a build checks the number of its own width.
+template <class T>
+struct TargetBytes;
+#define EDGECL_TARGET_BYTES(T, bytes32, bytes64)            \
+  template <>                                               \
+  struct TargetBytes<T> {                                   \
+    static constexpr size_t on32 = bytes32, on64 = bytes64; \
+  };                                                        \
+  static_assert(sizeof(T) == (sizeof(void*) == 4 ? bytes32 : bytes64), "sizeof(" #T ") changed: write it here")
+// The same with room to grow, for one large struct that often changes.
+#define EDGECL_TARGET_ROOM(T, bytes32, bytes64)                                 \
+  template <>                                                                   \
+  struct TargetBytes<T> {                                                       \
+    static constexpr size_t on32 = bytes32, on64 = bytes64;                     \
+  };                                                                            \
+  static_assert(sizeof(T) <= (sizeof(void*) == 4 ? bytes32 : bytes64) &&        \
+                    sizeof(T) + 512 > (sizeof(void*) == 4 ? bytes32 : bytes64), \
+                "sizeof(" #T ") left its room: write another one here, at most 512 bytes larger than it")
+#define EDGECL_SAME_BYTES(T) EDGECL_TARGET_BYTES(T, sizeof(T), sizeof(T))  // no pointers and no size_t in it
+
 // A bump allocator with two modes that run the same layout code: measuring (`Arena()`; every piece is null, sizes add
-// up) and handing out
-// (`Arena(memory, bytes)`). Pieces are 64-byte aligned and NOT cleared. Sizes saturate, so that an overflow ends as
-// `exhausted`.
+// up, for this machine or for pointers of another width) and handing out (`Arena(memory, bytes)`). Pieces are 64-byte
+// aligned and NOT cleared. Sizes saturate at the target's address space, so that an overflow ends as `exhausted`.
 class Arena {
  public:
   static constexpr int kMaxRegions = 16;
 
-  Arena() = default;  // measuring
+  explicit Arena(uint32_t pointer_bytes = sizeof(void*))  // measuring; 4 or 8
+      : capacity_(pointer_bytes == 4 ? UINT32_MAX : SIZE_MAX), pointer_bytes_(pointer_bytes) {}
   Arena(void* memory, size_t bytes) : base_(static_cast<uint8_t*>(memory)), capacity_(bytes) {}
 
   bool measuring() const { return base_ == nullptr; }
@@ -35,17 +58,20 @@ class Arena {
   template <class T>
   T* take(uint64_t n) {
     static_assert(alignof(T) <= kArenaAlignment, "arena pieces are 64-byte aligned");
-    return reinterpret_cast<T*>(take_bytes(n, sizeof(T)));
+    return reinterpret_cast<T*>(take_bytes(n, element_bytes<T>()));
   }
 
-  // Position to come back to, for pieces that share memory (predict and learn activations).
-  size_t mark() const { return used_; }
-  void rewind(size_t mark) { used_ = mark < used_ ? mark : used_; }
-  // Skips forward to `position` when it lies ahead (the larger of several uses that share memory); counted in the
-  // present region.
-  void advance_to(size_t position);
-
  private:
+  template <class T>
+  size_t element_bytes() const {
+    if constexpr (std::is_pointer_v<T>) {
+      return pointer_bytes_;
+    } else if constexpr (std::is_class_v<T>) {
+      return pointer_bytes_ == 4 ? TargetBytes<T>::on32 : TargetBytes<T>::on64;
+    } else {
+      return sizeof(T);
+    }
+  }
   uint8_t* take_bytes(uint64_t n, uint64_t element_bytes);
   void claim(size_t bytes);
 
@@ -54,7 +80,8 @@ class Arena {
     size_t bytes;
   };
   uint8_t* base_ = nullptr;
-  size_t capacity_ = SIZE_MAX;
+  size_t capacity_;
+  uint32_t pointer_bytes_ = sizeof(void*);
   size_t used_ = 0;
   bool exhausted_ = false;
   Region regions_[kMaxRegions] = {};

@@ -22,9 +22,10 @@ struct LayerProbe {
 // Floats of the activation memory for `rows` rows, read slack included.
 uint64_t activation_floats(const Plan& plan, Mode mode, uint64_t rows);
 // Scratch bytes of one thread: the largest need of any kernel that forward, backward, update, loss or input may call,
-// for any number of rows up to max_rows. A multiple of 64. O(ops * max_rows).
+// for any number of rows up to max_rows. A multiple of 64. O(ops): few
+// numbers of rows stand for all (next_row_count).
 // `masked`: weight gradients of sparse layers may have a selection.
-size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning,
+size_t scratch_bytes_per_thread(const Plan& plan, const ScratchTable& kernels, uint32_t max_rows, bool learning,
                                 bool masked);
 
 // True when every tensor of the plan has fewer than 2^31 floats for `rows` rows: kernels index with 32 bits. Sessions

@@ -9,7 +9,7 @@ namespace edgecl {
 namespace {
 
 struct Measure {
-  const KernelTable& kernels;
+  const ScratchTable& kernels;
   size_t bytes = 0;
 
   void add(size_t need) {
@@ -25,7 +25,7 @@ struct Measure {
 
 // Kernels that the layer above calls by itself: input, losses, update.
 void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
-  const KernelTable& kernels = measure->kernels;
+  const ScratchTable& kernels = measure->kernels;
   const Tensor x = pass.tensor(pass.net.plan.model->input_tensor);
   measure->add(
       kernels.input_normalize_scratch_bytes(InputArgs{nullptr, true, pass.net.plan.input->channels_last != 0, x, 1.0f,
@@ -41,7 +41,7 @@ void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
 
 }  // namespace
 
-size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, uint32_t max_rows, bool learning,
+size_t scratch_bytes_per_thread(const Plan& plan, const ScratchTable& kernels, uint32_t max_rows, bool learning,
                                 bool masked) {
   const Weights no_weights;
   const Workspace no_work;
@@ -49,7 +49,7 @@ size_t scratch_bytes_per_thread(const Plan& plan, const KernelTable& kernels, ui
   const Net shapes_only = {plan, no_weights, no_work, no_environment};
   Measure measure = {kernels};
   const KernelVisitor visitor = measure.visitor();
-  for (uint32_t rows = 1; rows <= max_rows; rows++) {
+  for (uint32_t rows = next_row_count(0, max_rows); rows != 0; rows = next_row_count(rows, max_rows)) {
     const Pass predict = {shapes_only, rows, Mode::kPredict};
     measure_surroundings(predict, learning, &measure);
     for (uint32_t i = 0; i < plan.ops.n; i++) visit_forward(predict, i, visitor);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "runtime/core/arena.h"
 #include "runtime/core/parallel.h"
 #include "runtime/core/plan.h"
 
@@ -36,6 +37,9 @@ struct NormWeights {
   float *own_mean, *own_var;                // null when frozen
   float* running_rstd;                      // 1 / sqrt(running_var + epsilon), kept beside them
 };
+
+EDGECL_TARGET_BYTES(ParamWeights, 120, 160);
+EDGECL_TARGET_BYTES(NormWeights, 20, 40);
 
 struct Weights {
   ParamWeights* params = nullptr;  // [n_params]
@@ -66,6 +70,9 @@ struct NormWork {
   float *batch_mean, *batch_rstd;
   float* batch_var;  // unbiased
 };
+
+EDGECL_TARGET_BYTES(ParamWork, 12, 24);
+EDGECL_TARGET_BYTES(NormWork, 12, 24);
 
 struct Workspace {
   ParamWork* params = nullptr;   // [n_params]

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "runtime/core/arena.h"
 #include "runtime/core/plan.h"
 
 namespace edgecl {
@@ -19,6 +20,7 @@ struct Lifetime {
   bool lives() const { return first <= last; }
   bool meets(const Lifetime& other) const { return first <= other.last && other.first <= last; }
 };
+EDGECL_SAME_BYTES(Lifetime);
 
 // Floats that a tensor takes per batch row: C*H*W rounded up to 16, so that for any number of rows all offsets stay
 // 64-byte aligned.

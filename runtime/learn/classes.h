@@ -19,6 +19,7 @@ struct ClassEntry {
   uint64_t samples_seen;              // rows learned since the session began
   uint8_t issued;                     // ever added; stays 1 after removal, so the label is never issued again
 };
+EDGECL_SAME_BYTES(ClassEntry);
 
 struct ClassTable {
   uint32_t capacity = 0;   // labels 0..capacity-1 (max_classes)

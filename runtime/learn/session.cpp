@@ -28,7 +28,7 @@ uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {
 
 // Activations and scratch of predictions. Shared: a predict and a learn step never run at once, so they use the same
 // memory. Separate: predictions may come while a step is under way.
-void lay_out_workspaces(Arena* arena, const Plan& plan, const KernelTable& kernels, const SessionConfig& config,
+void lay_out_workspaces(Arena* arena, const Plan& plan, const ScratchTable& kernels, const SessionConfig& config,
                         Workspace* learn, Workspace* predict) {
   const uint64_t learn_size = learn_floats(plan, config), predict_size = predict_floats(plan, config);
   const bool separate = config.separate_predict && !config.predict_only;
@@ -51,8 +51,8 @@ void lay_out_workspaces(Arena* arena, const Plan& plan, const KernelTable& kerne
 
 }  // namespace
 
-void lay_out_session(Arena* arena, const Plan& plan, const Environment& env, const SessionConfig& config,
-                     Session* session) {
+void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels, const Environment& env,
+                     const SessionConfig& config, Session* session) {
   const bool learning = !config.predict_only;
   const WeightOptions options = {learning, learning && config.momentum > 0, selects_entries(config),
                                  config_step_rows(config)};
@@ -72,7 +72,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const Environment& env, con
   arena->begin_region("step");
   const void** const predict_samples =
       config.separate_predict && learning ? arena->take<const void*>(config.max_batch) : session->step.samples;
-  lay_out_workspaces(arena, plan, *env.kernels, config, &learn, &predict);
+  lay_out_workspaces(arena, plan, kernels, config, &learn, &predict);
   if (arena->measuring() || arena->exhausted()) return;
 
   session->plan = &plan;

@@ -75,10 +75,11 @@ struct SessionSizes {
 };
 
 // Lays a session out in `arena`, which may hold pieces of the caller's already; measuring arenas only add up. `session`
-// is then filled, but holds no contents before reset_session. `config` was checked; `env` has the kernels and the
-// caller's hooks. O(ops).
-void lay_out_session(Arena* arena, const Plan& plan, const Environment& env, const SessionConfig& config,
-                     Session* session);
+// is then filled, but holds no contents before reset_session. `kernels` are those that the session will run, of this
+// machine or (measuring) of any other. `config` was checked; `env` has the kernels of this machine and the caller's
+// hooks. O(ops), whatever the number of rows.
+void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels, const Environment& env,
+                     const SessionConfig& config, Session* session);
 // Reads the regions of an arena that lay_out_session used.
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config);
 

@@ -147,17 +147,30 @@ TEST(arena_sizes_saturate) {
   CHECK(sum.exhausted());
 }
 
-TEST(arena_shares_memory_between_uses) {
-  Arena arena;
-  arena.begin_region("learn");
-  const size_t begin = arena.mark();
-  arena.take<uint8_t>(1000);
-  const size_t learn_end = arena.mark();
-  arena.rewind(begin);
-  arena.begin_region("predict");
-  arena.take<uint8_t>(100);
-  arena.advance_to(learn_end);
-  CHECK(arena.used() == learn_end);
+struct Linked {  // as many bytes as its two widths
+  const void* next;
+  uint32_t number;
+};
+namespace edgecl {
+EDGECL_TARGET_BYTES(Linked, 8, 16);
+}
+
+TEST(arena_sizes_for_another_pointer_width) {
+  const auto bytes = [](uint32_t pointer_bytes) {
+    Arena arena(pointer_bytes);
+    arena.take<const void*>(32);
+    arena.take<Linked>(64);
+    arena.take<float>(16);
+    return arena.used();
+  };
+  CHECK(bytes(4) == 32 * 4 + 64 * 8 + 64);
+  CHECK(bytes(8) == 32 * 8 + 64 * 16 + 64);
+  Arena here;
+  here.take<Linked>(64);
+  CHECK(here.used() == 64 * sizeof(Linked));
+  Arena small(4);  // an address space of 4 GiB
+  small.take<float>(1u << 30);
+  CHECK(small.exhausted());
 }
 
 TEST(status_messages) {

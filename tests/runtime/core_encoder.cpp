@@ -23,10 +23,10 @@ TEST(taps_hold_what_their_op_wrote) {
     env.kernels = model.model->kernels;
     edgecl::Session session;
     edgecl::Arena measuring;
-    edgecl::lay_out_session(&measuring, plan, env, config, &session);
+    edgecl::lay_out_session(&measuring, plan, *env.kernels, env, config, &session);
     AlignedBytes memory(measuring.used());
     edgecl::Arena arena(memory.data(), memory.size());
-    edgecl::lay_out_session(&arena, plan, env, config, &session);
+    edgecl::lay_out_session(&arena, plan, *env.kernels, env, config, &session);
     edgecl::reset_session(&session);
     const edgecl::Net net = session.predicting();
 

@@ -26,11 +26,11 @@ class CoreSession {
     env.kernels = model.model->kernels;
     Arena measuring;
     edgecl::Session unused;
-    edgecl::lay_out_session(&measuring, model.model->plan, env, config, &unused);
+    edgecl::lay_out_session(&measuring, model.model->plan, *env.kernels, env, config, &unused);
     bytes = measuring.used();
     memory_ = std::make_unique<AlignedBytes>(bytes);
     Arena arena(memory_->data(), bytes);
-    edgecl::lay_out_session(&arena, model.model->plan, env, config, &session);
+    edgecl::lay_out_session(&arena, model.model->plan, *env.kernels, env, config, &session);
     CHECK(!arena.exhausted() && arena.used() == bytes);
     edgecl::reset_session(&session);
   }

@@ -7,20 +7,20 @@
 
 namespace edgecl {
 
-// The field of the kernel table for a kernel, the one for its scratch size, and its arguments.
+// The field of the kernel table for a kernel, the function for its scratch size, and its arguments.
 template <auto kKernel, auto kScratch, class ArgsType>
 struct TypedCall {
   using Args = ArgsType;
   static void run(const KernelTable& kernels, const void* args, int part, int n_parts, void* scratch) {
     (kernels.*kKernel)(*static_cast<const Args*>(args), part, n_parts, scratch);
   }
-  static size_t scratch_bytes(const KernelTable& kernels, const void* args) {
+  static size_t scratch_bytes(const ScratchTable& kernels, const void* args) {
     return (kernels.*kScratch)(*static_cast<const Args*>(args));
   }
 };
 
 namespace call {
-#define EDGECL_CALL(name, Args) using name = TypedCall<&KernelTable::name, &KernelTable::name##_scratch_bytes, Args>;
+#define EDGECL_CALL(name, Args) using name = TypedCall<&KernelTable::name, &ScratchTable::name##_scratch_bytes, Args>;
 EDGECL_KERNEL_LIST(EDGECL_CALL)
 #undef EDGECL_CALL
 }  // namespace call

@@ -288,10 +288,23 @@ typedef struct edgecl_sizes {
 /* Fills every field with the recipe stored in the bundle (n_threads 1, seed 0, max_batch = the recipe's batch size). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_init(const edgecl_model* model,
                                                                       edgecl_session_config* config);
-/* Exact sizes, from bundle and configuration alone; the same on host and device for the same pointer width. O(ops). */
+/* Exact sizes of a session on this machine, from bundle and configuration alone. O(ops), whatever the batch. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes(const edgecl_model* model,
                                                                 const edgecl_session_config* config,
                                                                 edgecl_sizes* sizes, edgecl_error* err);
+
+/* A machine that sizes are asked for. */
+typedef struct edgecl_target {
+  uint32_t struct_size;
+  uint32_t pointer_bytes; /* 8; with "reference" also 4 */
+  const char* level;      /* "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon": what its library runs there */
+} edgecl_target;
+/* The same for another machine, with a standard build of this library; NULL: this one. E_ARGUMENT: no such level, or
+   one that has no chips of this pointer width. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes_for(const edgecl_model* model,
+                                                                    const edgecl_session_config* config,
+                                                                    const edgecl_target* target, edgecl_sizes* sizes,
+                                                                    edgecl_error* err);
 /* Builds a session inside the caller's block (64-byte aligned); no allocation now or later. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
                                                                void* arena, size_t arena_bytes,

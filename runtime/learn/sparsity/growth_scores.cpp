@@ -185,14 +185,15 @@ void lay_out_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& 
   if (split) scratch.output_gradient = arena->take<float>(output + kReadSlack);
 }
 
-size_t growth_scratch_bytes(const Plan& plan, const KernelTable& kernels, const SessionConfig& config) {
+size_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config) {
   if (!grows_by_gradient(config)) return 0;
   size_t most = 0;
   const Weights no_weights;
   const Workspace no_work;
   const Environment no_environment;
   const Net shapes_only = {plan, no_weights, no_work, no_environment};
-  for (uint32_t rows = 1; rows <= config_step_rows(config); rows++) {
+  const uint32_t max_rows = config_step_rows(config);
+  for (uint32_t rows = next_row_count(0, max_rows); rows != 0; rows = next_row_count(rows, max_rows)) {
     const Pass pass = {shapes_only, rows, Mode::kLearn};
     each_dynamic_layer(plan, [&](uint32_t op, const format::ParamRecord& param) {
       const format::OpRecord& record = plan.ops[op];

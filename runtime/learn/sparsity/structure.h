@@ -22,6 +22,7 @@ struct StructureLayer {
   float*
       current_gradient;  // [capacity] gradient of the current rows alone, where importance tells them apart; else null
 };
+EDGECL_TARGET_BYTES(StructureLayer, 32, 40);
 
 struct StructureMemory {
   StructureLayer* layers = nullptr;
@@ -71,7 +72,7 @@ Status check_structure(const Plan& plan, const SessionConfig& config);
 // Memory in region "structure"; none for a static structure without gradient masks.
 void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory);
 // Scratch bytes a thread that growth by gradient needs on top of what the passes need.
-size_t structure_scratch_bytes(const Plan& plan, const KernelTable& kernels, const SessionConfig& config);
+size_t structure_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config);
 
 // Growth at a task's start.
 void structure_begin_task(Session* session);
