@@ -79,6 +79,21 @@ class Device:
         """Cores that a program may use."""
         return int(self.figures["cores"].value)
 
+    @property
+    def level(self) -> str:
+        """SIMD level that a standard build of edgecl runs on this device."""
+        if self.architecture in ("aarch64", "arm64"):
+            return "neon"
+        if self.architecture in ("x86_64", "AMD64"):
+            vector = self.figures["vector_bytes"].value
+            return "x86-64-v4" if vector >= 64 else "x86-64-v3" if vector >= 32 else "x86-64-v1"
+        return "reference"
+
+    @property
+    def pointer_bytes(self) -> int:
+        """Bytes of a pointer on this device: 8 on 64-bit instruction sets, else 4."""
+        return 8 if "64" in self.architecture else 4
+
     def speedup(self, threads: int) -> float:
         """Compute speed-up of `threads` cores over one."""
         return 1.0 + (min(threads, self.cores) - 1) * self.figures["thread_efficiency"].value

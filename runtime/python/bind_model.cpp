@@ -292,6 +292,18 @@ py::dict Model::sizes(const py::dict& keywords) const {
   return sizes_dict(sizes);
 }
 
+py::dict Model::sizes_for(const std::string& level, uint32_t pointer_bytes, const py::dict& keywords) const {
+  edgecl_session_config config = default_config();
+  apply_config(keywords, &config);
+  auto sizes = sized<edgecl_sizes>();
+  auto target = sized<edgecl_target>();
+  target.level = level.c_str();
+  target.pointer_bytes = pointer_bytes;
+  ErrorRecord error;
+  check(edgecl_session_sizes_for(handle(), &config, &target, &sizes, &error), error);
+  return sizes_dict(sizes);
+}
+
 py::dict sizes_dict(const edgecl_sizes& s) {
   py::dict d;
   d["arena_alignment"] = s.arena_alignment;
@@ -313,6 +325,8 @@ void bind_model(py::module_& module) {
       .def("ops", &Model::ops)
       .def("default_config", [](const Model& model) { return config_dict(model.default_config()); })
       .def("sizes", [](const Model& model, const py::kwargs& config) { return model.sizes(config); })
+      .def("sizes_for", [](const Model& model, const std::string& level, uint32_t pointer_bytes,
+                           const py::kwargs& config) { return model.sizes_for(level, pointer_bytes, config); })
       .def("close", &Model::close);
   module.def(
       "verify_bundle",

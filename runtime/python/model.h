@@ -37,6 +37,8 @@ class Model {
   py::list ops() const;
   edgecl_session_config default_config() const;
   py::dict sizes(const py::dict& keywords) const;
+  // Of a session on another machine.
+  py::dict sizes_for(const std::string& level, uint32_t pointer_bytes, const py::dict& keywords) const;
   void close();
 
   edgecl_model* handle() const;

@@ -22,6 +22,7 @@ PIN(rehearse_report_bytes, sizeof(edgecl_rehearse_report) == 16);
 PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
 PIN(stats_bytes, sizeof(edgecl_stats) == 168);
 PIN(event_bytes, sizeof(edgecl_profile_event) == 32);
+PIN(target_bytes, sizeof(edgecl_target) == 16 && offsetof(edgecl_target, level) == 8);
 PIN(op_info_bytes, sizeof(edgecl_op_info) == 72);
 #endif
 

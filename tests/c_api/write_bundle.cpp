@@ -1,11 +1,11 @@
-// Writes the small bundle that the consumers open: write_bundle PATH
+// Writes the small bundle that the consumers open: write_bundle PATH; or one with every operator: write_bundle PATH all
 // Never here: checks.
 #include <stdio.h>
 
 #include "tests/runtime/core_nets.h"
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc != 2 && argc != 3) return 2;
   edgecl_test::NetBuilder net(7);
   uint32_t x = net.input(6, 1, 1);
   net.source.input_dims = {6};
@@ -18,7 +18,8 @@ int main(int argc, char** argv) {
   net.source.replay_batch = 4;
   net.source.replay_capacity = 20;
   std::string error;
-  const std::vector<uint8_t> bytes = edgecl::write_bundle(net.source, &error);
+  const edgecl::BundleSource source = argc == 3 ? edgecl_test::all_kinds_net() : net.source;
+  const std::vector<uint8_t> bytes = edgecl::write_bundle(source, &error);
   FILE* file = fopen(argv[1], "wb");
   const bool written = file && !bytes.empty() && fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
   if (file && fclose(file) == 0 && written) return 0;

@@ -201,6 +201,11 @@ def bench(
             f"expected --against on the device itself; found --device {device} elsewhere; peers are never predicted"
         )
     opened = Model(path=str(bundle))
+
+    def arena_bytes(**config: Any) -> int:
+        sizes = opened.sizes(**config) if here else opened.sizes_for(profile.level, profile.pointer_bytes, **config)
+        return sizes["arena_bytes"]
+
     rows: list[dict[str, Any]] = []
     peak_bytes = 0
     with output.progress() as update:
@@ -208,7 +213,7 @@ def bench(
         for done, (w, b, t) in enumerate(combinations):
             update(f"{w} batch {b}", done, len(combinations))
             config = session_config(opened, w, b)
-            peak_bytes = max(peak_bytes, opened.sizes(n_threads=t, **config)["arena_bytes"])
+            peak_bytes = max(peak_bytes, arena_bytes(n_threads=t, **config))
             if here:
                 rows.append(measured(opened, config, w, b, t, repeat, profile.peak_flops(1)))
             else:
@@ -231,7 +236,7 @@ def bench(
         "bundle_bytes": int(opened.describe()["bundle_bytes"]),
         "peak_bytes": peak_bytes,
         "peak_flops_one_core": profile.peak_flops(1),
-        "kernel_level": opened.describe()["kernel_level"] if here else None,
+        "kernel_level": opened.describe()["kernel_level"] if here else profile.level,
         "budget_ms": limit,
         "within_budget": None if limit is None else worst <= limit,
         "rows": rows,

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import typer
+from edgecl import devices
 from edgecl.bundle import Bundle
 from edgecl.cli import failure, output
 from edgecl.files import read_file
@@ -27,16 +28,26 @@ _MEMORY = (
 )
 
 
-def _bundle_document(path: Path, threads: int) -> dict[str, Any]:
+def _bundle_document(path: Path, threads: int, device: str | None) -> dict[str, Any]:
     bundle = Bundle(path)
-    sizes = bundle.sizes(n_threads=threads)
-    predict_only = bundle.sizes(n_threads=threads, predict_only=1, replay_capacity=0)
+    target: dict[str, Any] = {}
+    if device is not None:
+        try:
+            profile = devices.load(device)
+        except ValueError as error:
+            raise failure.UsageError(f"{error}") from error
+        if not devices.matches(profile, devices.this_machine()):
+            target = {"level": profile.level, "pointer_bytes": profile.pointer_bytes}
+    sizes = bundle.sizes(**target, n_threads=threads)
+    predict_only = bundle.sizes(**target, n_threads=threads, predict_only=1, replay_capacity=0)
     return {
         "file": str(path),
         "kind": "bundle",
         **bundle.info,
         "input_dtype": _DTYPES[bundle.info["input_dtype"]],
         "memory": sizes,
+        "memory_device": device,
+        "memory_level": target.get("level", bundle.info["kernel_level"]),
         "memory_predict_only": predict_only,
         "layers": bundle.layers,
         "ops": bundle.ops,
@@ -110,6 +121,7 @@ def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bo
                     f"{output.size(d['memory']['arena_bytes'])}; only predicting "
                     f"{output.size(d['memory_predict_only']['arena_bytes'])}",
                 ),
+                ("sized for", f"{d['memory_device'] or 'this machine'}, kernels {d['memory_level']}"),
                 ("kernels here", d["kernel_level"]),
             ]
         )
@@ -179,6 +191,7 @@ def inspect(
     layers: bool = typer.Option(False, "--layers", help="Also every parameter and operator."),
     memory: bool = typer.Option(False, "--memory", help="Also the memory of a session by purpose."),
     threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads that the memory is counted for."),
+    device: Optional[str] = typer.Option(None, "--device", help="Device that the memory is counted for; default: here."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show what a bundle or state holds and what a session of it needs.
@@ -186,13 +199,13 @@ def inspect(
     Example: edgecl inspect mlp.ecl --layers --memory
 
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
-    "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state", "bytes", "sha256", "bundle_sha256",
-    "config", "recipe", "counters", "classes", "replay_fill", "sections"}
+    "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
+    "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "sections"}
     """
     data = read_file(file)
     if data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):
         document = _state_document(file, data)
         output.emit(document, as_json, lambda console: _render_state(console, document))
     else:
-        document = _bundle_document(file, threads)
+        document = _bundle_document(file, threads, device)
         output.emit(document, as_json, lambda console: _render_bundle(console, document, layers, memory))

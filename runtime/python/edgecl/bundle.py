@@ -57,10 +57,13 @@ class Bundle:
         session."""
         return self.model.default_config()
 
-    def sizes(self, **config: Any) -> dict[str, int]:
+    def sizes(self, *, level: str | None = None, pointer_bytes: int = 8, **config: Any) -> dict[str, int]:
         """Exact bytes that a session of this configuration needs, before anything is allocated.
 
         Args:
+            level: SIMD level of the machine that is meant ("reference", "x86-64-v1", "x86-64-v3", "x86-64-v4",
+                "neon"); None: this machine. `devices.load(name).level` names a board's.
+            pointer_bytes: of the machine that is meant, 8, or with "reference" also 4; not read without a level.
             config: fields of the session configuration by name; the rest as the bundle's recipe says.
 
         Returns:
@@ -70,7 +73,9 @@ class Bundle:
         Raises:
             ArgumentError, CapacityError.
         """
-        return self.model.sizes(**config)
+        if level is None:
+            return self.model.sizes(**config)
+        return self.model.sizes_for(level, pointer_bytes, **config)
 
     def verify(self, key: bytes | None = None) -> None:
         """Checks structure, every digest and every index again; with a 32-byte public key also the signature.
