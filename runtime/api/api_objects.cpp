@@ -15,7 +15,11 @@ edgecl_status SessionCall::done(const Status& status) const {
 Status choose_allocator(const edgecl_allocator* allocator, edgecl_allocator* chosen) {
   if (allocator == nullptr) {
     *chosen = system_allocator();
-    return Status();
+    if (chosen->allocate) return Status();
+    return failure(
+        EDGECL_E_ARGUMENT,
+        "expected an allocator: this build has none of its own; found NULL; hand one in, or use the functions "
+        "that take memory");
   }
   EDGECL_RETURN_IF_FAILED(check_struct(allocator, "edgecl_allocator"));
   *chosen = read_struct(allocator);

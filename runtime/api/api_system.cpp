@@ -12,6 +12,7 @@
 namespace edgecl::api {
 namespace {
 
+#if __STDC_HOSTED__
 // Asks for large pages where the system gives them on request: else the first touch of an arena, 4 KiB at a time, is a
 // third of the time from a process's start to its first learn step. Only whole large pages inside the memory: it never
 // grows.
@@ -35,11 +36,16 @@ void* libc_allocate(void*, size_t bytes, size_t alignment) {
 void libc_release(void*, void* memory, size_t) {
   free(memory);
 }
+#endif
 
 }  // namespace
 
 edgecl_allocator system_allocator() {
+#if __STDC_HOSTED__
   return {sizeof(edgecl_allocator), libc_allocate, libc_release, nullptr};
+#else
+  return {sizeof(edgecl_allocator), nullptr, nullptr, nullptr};
+#endif
 }
 
 const char* wanted_level() {

@@ -31,11 +31,14 @@ COMPLETE_OBJECT = re.compile(
     r"[CD]1(?=E)"
 )  # a constructor's second name; its frame is told under that of the base object
 
-# Hooks of the caller: their stack is the caller's business.
+# Hooks of the caller: their stack is the caller's business. (runs_here: a check of the CPU.)
 CALLERS_OWN = {"allocate", "release", "unmap", "log", "now_us", "runs_here"}
-# Pointers inside the SIMD kernels hold loops of the same file or level: Stack.inner_loops.
-# Name a function pointer is called by -> regex over the names of what it may hold. None: the body of a parallel_for
-# made in the same file; kernels take their arguments by reference.
+# Entries that every table of today leaves null.
+NULL_TODAY = {"head.lay_out", "head.reset", "head.learn_rows"}
+# What a function pointer may hold, by the name it is called by: a function of that name, unless a line here says more.
+# "owner.name" goes before "name". The regex is searched in "name and parameters, place". None: the body of a
+# parallel_for made in the same file. Kernels take their arguments by reference. Pointers inside the SIMD kernels hold
+# loops of the same file or level: Stack.inner_loops.
 KERNEL = r"edgecl::(reference|v1|v3|v4|neon)::\w+\(const edgecl::\w+&"
 CALLED_BY_NAME: dict[str, str | None] = {
     "parallel_for": None,
@@ -43,20 +46,24 @@ CALLED_BY_NAME: dict[str, str | None] = {
     "kKernel": KERNEL,
     "kScratch": KERNEL,
     "sgd_update": KERNEL,
-    "visit": r"KernelRunner::visit\(|Measure::visitor\(|<lambda\(void\*, const edgecl::KernelCall&\)>",
-    "run": r"Typed<.*>::run\(",
-    "scratch_bytes": r"Typed<.*>::scratch_bytes\(",
+    "call.run": r"TypedCall<.*>::run\(",
+    "call.scratch_bytes": r"TypedCall<.*>::scratch_bytes\(",
+    "visitor.visit": r"KernelRunner::visit\(|Measure::visitor\(",
+    "rule.check": r"::check\(const edgecl::OpCheck&",
+    "rule.forward": r"::forward\(const edgecl::Pass&",
+    "rule.backward": r"::backward\(const edgecl::Pass&",
+    "rule.macs": r"::layer_macs\(",
+    "head.check": r"::check\(const edgecl::Plan&\)",
+    "head.backward": r"::backward\(const edgecl::Net&, uint32_t, uint32_t, .* runtime/heads/",
+    "method.check": r"::check\(const edgecl::Plan&, const edgecl::SessionConfig&\)",
+    "method.after_backward": r"::add_norm_gradients\(",
+    "probe.after_forward": r"::after_forward\(void\*",
+    "probe.after_backward": r"::after_backward\(void\*",
+    "kind.after_forward": r"::after_forward\(edgecl::Session\*",
+    "kind.commit": r"::commit\(.* runtime/learn/\w+\.cpp",
+    "policy.commit": r"::commit\(.* runtime/learn/sparsity/",
     "event": r"::store_event\(",
     "sink": r"::store_\w+\(",
-    "losses": r"::losses\(",
-    "n_draws": r"::n_draws\(",
-    "stores_logits": r"::stores_logits\(",
-    "probe.after_backward": r"\{anonymous\}::after_backward\(",
-    "method.after_backward": r"::add_norm_gradients\(",
-    "after_forward": r"::after_forward\(",
-    "begin_step": r"::begin_step\(",
-    "commit": r"\{anonymous\}::commit\(",
-    "begin_task": r"::begin_task\(|::choose_tensors\(",
     "exchange": r"edgecl::Exchange edgecl::",
     "most": r"::most\(|::keep_target\(",
     "task_start": r"::task_start\(|::keep_structure\(",
@@ -109,6 +116,7 @@ def build(target: Target, folder: Path) -> None:
     """Builds the libraries with stack usage and call graphs into `folder`."""
     environment = {**os.environ, "CCACHE_DISABLE": "1"}  # ccache does not keep the graphs
     configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-G", "Ninja", "-DEDGECL_BUILD_TESTS=OFF"]
+    configure += ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
     for command in (
         [*configure, "-DEDGECL_STACK_USAGE=ON", *target.options],
         ["cmake", "--build", str(folder), "--target", "edgecl_static"]
@@ -130,7 +138,11 @@ def read_graph(folder: Path) -> dict[str, Function]:
     """All functions with a frame of the graph files below `folder`, by title."""
     functions: dict[str, Function] = {}
     edges: list[tuple[str, str, str]] = []
-    files = [f for f in sorted(folder.rglob("*.ci")) if "CompilerId" not in f.name]
+    # Of sources that are built: a folder may hold graphs of files that are gone.
+    commands = folder / "compile_commands.json"
+    units = json.loads(commands.read_text()) if commands.exists() else []
+    built = [folder / re.sub(r"\.o(bj)?$", ".ci", unit["output"]) for unit in units]
+    files = sorted(f for f in (built if commands.exists() else folder.rglob("*.ci")) if f.exists())
     if not files:
         sys.exit(f"expected graph files (*.ci) under {folder}; found none; build without --build")
     for file in files:
@@ -153,28 +165,33 @@ def read_graph(folder: Path) -> dict[str, Function]:
 
 
 def called_name(site: str) -> str:
-    """The name that the function pointer called at `site` goes by, as "object.member" where a rule knows that."""
+    """The name that the function pointer called at `site` goes by: "owner.name" where it has an owner."""
     path, line, column = site.rsplit(":", 2)
     if not (ROOT / path).is_file():
         return "unknown"
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     at = int(column) - 1
-    seen: list[str] = []
-    for text in lines[int(line) - 1 : int(line) + 1]:  # a long call ends on the next line
-        # The column is that of the argument list or of the name, as the kind of callee has it.
-        names = [(m.start(2), m.end(2), m[1], m[2]) for m in re.finditer(r"(?:(\w+)(?:\.|->))?(\w+)\)?\(", text)]
-        names.sort(key=lambda n: (not n[0] <= at <= n[1] + 1, n[0] < at, abs(n[0] - at)))
-        for _, _, owner, member in names:
-            for name in (f"{owner}.{member}", member):
-                if name in CALLED_BY_NAME or name in CALLERS_OWN or scratch(name):
-                    return name
-            seen.append(member)
-    return (seen or ["unknown"])[0]
+    # The column is that of the argument list or of the name, as the kind of callee has it; of a macro around the call,
+    # whatever stands first; a long call ends on the next line.
+    found: list[tuple[bool, int, str]] = []
+    for i, text in enumerate(lines[int(line) - 1 : int(line) + 1]):
+        for m in re.finditer(r"(?:(\w+)(?:\.|->|\.\*))?(\w+)\)?\(", text):
+            if not m[2].isupper():
+                known = bool(m[1]) or m[2] in CALLED_BY_NAME
+                distance = 1000 * i + (0 if m.start(2) <= at <= m.end(2) + 1 else abs(m.start(2) - at))
+                found.append((not known, distance, f"{m[1]}.{m[2]}" if m[1] else m[2]))
+    return min(found)[2] if found else "unknown"
 
 
-def scratch(name: str) -> bool:
-    """True for the scratch formula of a kernel that is named in full."""
-    return name.endswith("_scratch_bytes")
+def rule_of(name: str) -> str | None:
+    """The rule for a name of called_name."""
+    member = name.rpartition(".")[2]
+    for known in (name, member):
+        if known in CALLED_BY_NAME:
+            return CALLED_BY_NAME[known]
+    if member.endswith("_scratch_bytes"):
+        return KERNEL
+    return rf"[ :]{re.escape(member)}\("
 
 
 class Stack:
@@ -202,17 +219,17 @@ class Stack:
             key = ("", function.unit)
             if key not in self.resolved:
                 self.resolved[key] = self.inner_loops(function.unit)
-        elif name in CALLERS_OWN:
+        elif name in NULL_TODAY or name.rpartition(".")[2] in CALLERS_OWN:
             return []
         else:
-            rule = KERNEL if scratch(name) else CALLED_BY_NAME.get(name, "")
+            rule = rule_of(name)
             key = (name, function.unit if rule is None else "")
             if key not in self.resolved:
                 self.resolved[key] = self.by_rule(rule, function.unit)
         if not self.resolved[key]:
             self.faults.append(
-                f"{site}: expected a rule for calls through '{name}'; found none that names a function; "
-                "add it to CALLED_BY_NAME"
+                f"{site}: expected a function that the pointer '{name}' may hold; found none by that name; "
+                "add a line to CALLED_BY_NAME"
             )
         return self.resolved[key]
 
@@ -220,7 +237,7 @@ class Stack:
         """What a rule of CALLED_BY_NAME names."""
         if rule is None:
             return [t for t, f in self.by_pointer.items() if f.unit == unit and "Parallel::run<" in f.name]
-        return [t for t, f in self.by_pointer.items() if rule and re.search(rule, f.name)]
+        return [t for t, f in self.functions.items() if re.search(rule, f"{f.name} {f.place}")]
 
     def inner_loops(self, unit: str) -> list[str]:
         """What a SIMD kernel calls through a pointer: a loop of its own file, else one of another file of its level."""

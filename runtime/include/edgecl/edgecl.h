@@ -92,7 +92,7 @@ EDGECL_API uint32_t edgecl_state_format_version(void);
 EDGECL_API const char* edgecl_status_name(edgecl_status status); /* "EDGECL_E_SHAPE"; never NULL */
 
 /* --- hooks --- */
-typedef struct edgecl_allocator { /* optional everywhere; NULL = the C library's */
+typedef struct edgecl_allocator { /* optional; NULL = the C library's (E_ARGUMENT in builds without one) */
   uint32_t struct_size;
   void* (*allocate)(void* user, size_t bytes, size_t alignment); /* NULL on failure */
   void (*release)(void* user, void* memory, size_t bytes);

@@ -20,18 +20,22 @@ struct Threshold {
   uint32_t bits, n_equal;
 };
 
-// By digits of 11, 10 and 10 bits: the first takes the exponent and three bits more, so that few entries share a
-// counter, and few are left for the other two.
+// Bits of a digit. 11 take the exponent and three bits more at first, so that few entries share a counter and few are
+// left for the other digits; but their counters are 8 KiB of stack, which a firmware has not.
+#if __STDC_HOSTED__
+constexpr int kDigitBits = 11;
+#else
+constexpr int kDigitBits = 8;
+#endif
+
 Threshold threshold_of(const float* scores, uint32_t n, uint32_t k) {
-  constexpr int kShift[3] = {20, 10, 0};
-  constexpr uint32_t kDigits[3] = {2048, 1024, 1024};
   uint32_t prefix = 0, mask = 0, left = k;  // of the entries that match `prefix` under `mask`, the `left` largest
-  for (int pass = 0; pass < 3; pass++) {
-    const int shift = kShift[pass];
-    const uint32_t top = kDigits[pass] - 1;
-    uint32_t count[2048] = {};
+  for (int above = 31, shift = 0; above > 0; above = shift) {
+    shift = above > kDigitBits ? above - kDigitBits : 0;
+    const uint32_t top = (1u << (above - shift)) - 1;
+    uint32_t count[1 << kDigitBits] = {};
     uint32_t i = 0;
-    for (; pass > 0 && i + 4 <= n; i += 4) {  // most vectors hold none
+    for (; above < 31 && i + 4 <= n; i += 4) {  // most vectors hold none
       Words four;
       memcpy(&four, scores + i, sizeof four);
       const Words match = static_cast<Words>((four & mask) == prefix);
