@@ -64,6 +64,12 @@ static int refuses_damage(const firmware_input* input) {
   return firmware_learn(damaged, input->n_bytes, memory, sizeof memory, &result) == EDGECL_E_BUNDLE_CORRUPT;
 }
 
+/* There is no C library whose allocator could stand in for the caller's. */
+static int wants_an_allocator(const firmware_input* input) {
+  edgecl_model* model;
+  return edgecl_model_open_memory(input->bytes, input->n_bytes, NULL, &model, NULL) == EDGECL_E_ARGUMENT;
+}
+
 int main(void) {
   int failed = 0;
   uint32_t unused;
@@ -72,6 +78,10 @@ int main(void) {
   for (uint32_t i = 0; i < n_firmware_inputs; i++) failed += !same_as_host(&firmware_inputs[i]);
   if (!refuses_damage(&firmware_inputs[0])) {
     board_write("expected EDGECL_E_BUNDLE_CORRUPT for a damaged bundle\n");
+    failed++;
+  }
+  if (!wants_an_allocator(&firmware_inputs[0])) {
+    board_write("expected EDGECL_E_ARGUMENT without an allocator\n");
     failed++;
   }
   unused = board_stack_unused();
