@@ -64,6 +64,17 @@ static edgecl_status fail(firmware_result* result, edgecl_status status, const c
   return status;
 }
 
+edgecl_status firmware_config(const edgecl_model* model, edgecl_session_config* config) {
+  edgecl_status status;
+  memset(config, 0, sizeof *config);
+  config->struct_size = sizeof *config;
+  status = edgecl_session_config_init(model, config);
+  config->max_batch = kBatch;
+  config->add_unseen_labels = 1;
+  config->seed = 3;
+  return status;
+}
+
 edgecl_status firmware_learn(const void* bundle, size_t n_bytes, void* memory, size_t memory_bytes,
                              firmware_result* result) {
   edgecl_model* model;
@@ -89,13 +100,8 @@ edgecl_status firmware_learn(const void* bundle, size_t n_bytes, void* memory, s
   info.struct_size = sizeof info;
   status = edgecl_model_describe(model, &info);
   if (status != EDGECL_OK || info.input_elements > kMaxElements) return fail(result, EDGECL_E_SHAPE, "describe");
-  memset(&config, 0, sizeof config);
-  config.struct_size = sizeof config;
-  status = edgecl_session_config_init(model, &config);
+  status = firmware_config(model, &config);
   if (status != EDGECL_OK) return fail(result, status, "config");
-  config.max_batch = kBatch;
-  config.add_unseen_labels = 1;
-  config.seed = 3;
 
   memset(&sizes, 0, sizeof sizes);
   sizes.struct_size = sizeof sizes;

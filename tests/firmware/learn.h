@@ -10,6 +10,7 @@ typedef struct firmware_input {
   const unsigned char* bytes; /* a bundle, 64-byte aligned */
   size_t n_bytes;
   uint8_t expected[32]; /* the state's digest on the host */
+  uint32_t arena_bytes; /* what the host says that a session needs on a 32-bit chip */
 } firmware_input;
 
 /* Written by write_input.cpp. */
@@ -21,6 +22,9 @@ typedef struct firmware_result {
   uint8_t digest[32];
   char message[200]; /* why the run failed */
 } firmware_result;
+
+/* The configuration of every run. */
+edgecl_status firmware_config(const edgecl_model* model, edgecl_session_config* config);
 
 /* Learns FIRMWARE_STEPS steps in `memory` (64-byte aligned). */
 #define FIRMWARE_STEPS 12

@@ -1,5 +1,6 @@
-/* The firmware: learns from each embedded bundle and compares the state's digest with the host's; exit status 0 when
- * all are equal and a damaged bundle was refused. Never here: the board (board.c), the calls (learn.c). */
+/* The firmware: learns from each embedded bundle and compares the state's digest and the session's size with the
+ * host's; exit status 0 when all are equal and a damaged bundle was refused. Never here: the board (board.c), the calls
+ * (learn.c). */
 #include <string.h>
 
 #include "board.h"
@@ -35,6 +36,7 @@ static int same_as_host(const firmware_input* input) {
   static firmware_result result;
   const edgecl_status status = firmware_learn(input->bytes, input->n_bytes, memory, sizeof memory, &result);
   const int same = status == EDGECL_OK && memcmp(result.digest, input->expected, 32) == 0;
+  const int fits = status != EDGECL_OK || result.arena_bytes == input->arena_bytes;
   board_write(input->name);
   board_write(": model ");
   write_number(result.model_bytes);
@@ -51,8 +53,12 @@ static int same_as_host(const firmware_input* input) {
     board_write(" DIFFERS from the host's ");
     write_hex(input->expected);
   }
+  if (!fits) {
+    board_write(" EXPECTED BY THE HOST: arena ");
+    write_number(input->arena_bytes);
+  }
   board_write("\n");
-  return same;
+  return same && fits;
 }
 
 /* One bit in the middle of the file. */

@@ -1,4 +1,5 @@
-// What the firmware carries: small bundles as C arrays, and the digests that learning from them gives on this host.
+// What the firmware carries: small bundles as C arrays, the digests that learning from them gives on this host, and the
+// memory that the host says a chip needs.
 // write_input PATH. Never here: the learning itself (learn.c, which the board runs too).
 #include <stdio.h>
 
@@ -36,6 +37,18 @@ std::string digest_text(const uint8_t* digest) {
   return text;
 }
 
+// The arena of firmware_learn's session on a 32-bit chip with the scalar kernels.
+uint32_t chip_arena_bytes(const BundleSource& source) {
+  const Model model(source);
+  edgecl_session_config config;
+  CHECK(firmware_config(model.model, &config) == EDGECL_OK);
+  const edgecl_target chip = {sizeof chip, 4, "reference"};
+  edgecl_sizes sizes = {};
+  sizes.struct_size = sizeof sizes;
+  CHECK(edgecl_session_sizes_for(model.model, &config, &chip, &sizes, nullptr) == EDGECL_OK);
+  return static_cast<uint32_t>(sizes.arena_bytes);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -60,10 +73,10 @@ int main(int argc, char** argv) {
     printf("%s: bundle %zu, model %u, arena %u bytes\n", c.name, bytes.size(), result.model_bytes, result.arena_bytes);
     write_array(file, c.name, bytes);
     table += std::string("  {\"") + c.name + "\", bundle_" + c.name + ", sizeof bundle_" + c.name + ",\n   {" +
-             digest_text(result.digest) + "}},\n";
+             digest_text(result.digest) + "}, " + std::to_string(chip_arena_bytes(c.source)) + "},\n";
     n_cases++;
   }
   fprintf(file, "const firmware_input firmware_inputs[] = {\n%s};\nconst uint32_t n_firmware_inputs = %u;\n",
           table.c_str(), n_cases);
-  return fclose(file) == 0 ? 0 : 1;
+  return fclose(file) == 0 && failures() == 0 ? 0 : 1;
 }

@@ -34,7 +34,7 @@ COMPLETE_OBJECT = re.compile(
 # Hooks of the caller: their stack is the caller's business. (runs_here: a check of the CPU.)
 CALLERS_OWN = {"allocate", "release", "unmap", "log", "now_us", "runs_here"}
 # Entries that every table of today leaves null.
-NULL_TODAY = {"head.lay_out", "head.reset", "head.learn_rows"}
+NULL_TODAY = {f"head.{name}" for name in ("lay_out", "reset", "learn_rows", "write_state", "read_state", "state_bytes")}
 # What a function pointer may hold, by the name it is called by: a function of that name, unless a line here says more.
 # "owner.name" goes before "name". The regex is searched in "name and parameters, place". None: the body of a
 # parallel_for made in the same file. Kernels take their arguments by reference. Pointers inside the SIMD kernels hold
@@ -62,6 +62,9 @@ CALLED_BY_NAME: dict[str, str | None] = {
     "kind.after_forward": r"::after_forward\(edgecl::Session\*",
     "kind.commit": r"::commit\(.* runtime/learn/\w+\.cpp",
     "policy.commit": r"::commit\(.* runtime/learn/sparsity/",
+    "sections.write": r"::write_section\b",
+    "sections.read": r"::read_section\b",
+    "bound": r"::(?!state)\w+_bytes_max\(const",
     "event": r"::store_event\(",
     "sink": r"::store_\w+\(",
     "exchange": r"edgecl::Exchange edgecl::",
@@ -175,7 +178,7 @@ def called_name(site: str) -> str:
     # whatever stands first; a long call ends on the next line.
     found: list[tuple[bool, int, str]] = []
     for i, text in enumerate(lines[int(line) - 1 : int(line) + 1]):
-        for m in re.finditer(r"(?:(\w+)(?:\.|->|\.\*))?(\w+)\)?\(", text):
+        for m in re.finditer(r"(?:(\w+)(?:\[\w+\])?(?:\.|->|\.\*))?(\w+)\)?\(", text):
             if not m[2].isupper():
                 known = bool(m[1]) or m[2] in CALLED_BY_NAME
                 distance = 1000 * i + (0 if m.start(2) <= at <= m.end(2) + 1 else abs(m.start(2) - at))
