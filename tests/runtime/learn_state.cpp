@@ -1,6 +1,7 @@
 // Exported states: round trip, damage, forgery, mismatch.
 // Never here: storage.
-#include "runtime/core/sha256.h"
+#include "runtime/api/api_objects.h"
+#include "runtime/learn/session_state.h"
 #include "tests/runtime/learn_fixture.h"
 
 namespace {
@@ -409,6 +410,35 @@ TEST(exemplars_are_judged_as_learn_steps_judge_samples) {
     const edgecl_status taken = source.learn(sample.data(), {0});
     CHECK(!beyond || taken == EDGECL_E_NUMERIC);
   }
+}
+
+// A head that keeps something beside parameters has a section of its own.
+uint32_t head_word = 0;
+
+TEST(a_head_writes_and_reads_its_own_section) {
+  edgecl::HeadKind kind = edgecl::kGradientHead;
+  kind.state_bytes = [](const edgecl::Plan&) -> uint64_t { return 4; };
+  kind.write_state = [](edgecl::SectionWriter* out, const edgecl::HeadMemory&) { out->u32(head_word); };
+  kind.read_state = [](edgecl::SectionReader* in, const edgecl::HeadMemory&, bool apply) {
+    const uint32_t word = in->u32();
+    if (word > 9) return in->corrupt("a word beyond 9");
+    if (apply) head_word = word;
+    return edgecl::Status();
+  };
+  const Model model(mlp());
+  Session session(model, config_of(model)), plain(model, config_of(model));
+  session.session->session.head = &kind;
+  head_word = 7;
+  std::vector<uint8_t> state = session.state();
+  head_word = 1;
+  CHECK_MESSAGE(import(&session, state) == EDGECL_OK && head_word == 7, "%s", edgecl_session_error(session.session));
+  CHECK(import(&plain, state) == EDGECL_E_STATE_MISMATCH);  // of a head that keeps nothing
+  CHECK(import(&session, plain.state()) == EDGECL_E_STATE_CORRUPT);
+  const std::string before = session.digest();
+  state[section_at(&state, 8)] = 10;
+  seal(&state);
+  CHECK(import(&session, state) == EDGECL_E_STATE_CORRUPT && session.digest() == before);
+  CHECK(strstr(edgecl_session_error(session.session), "HEAD") != nullptr);
 }
 
 TEST(reset_gives_the_first_state_again) {
