@@ -31,7 +31,11 @@ struct TargetBytes;
   static_assert(sizeof(T) <= (sizeof(void*) == 4 ? bytes32 : bytes64) &&        \
                     sizeof(T) + 512 > (sizeof(void*) == 4 ? bytes32 : bytes64), \
                 "sizeof(" #T ") left its room: write another one here, at most 512 bytes larger than it")
-#define EDGECL_SAME_BYTES(T) EDGECL_TARGET_BYTES(T, sizeof(T), sizeof(T))  // no pointers and no size_t in it
+#define EDGECL_SAME_BYTES(T) /* no pointers and no size_t in it */ \
+  template <>                                                      \
+  struct TargetBytes<T> {                                          \
+    static constexpr size_t on32 = sizeof(T), on64 = sizeof(T);    \
+  }
 
 // A bump allocator with two modes that run the same layout code: measuring (`Arena()`; every piece is null, sizes add
 // up, for this machine or for pointers of another width) and handing out (`Arena(memory, bytes)`). Pieces are 64-byte

@@ -60,7 +60,7 @@ def test_bytes_are_those_of_the_model(bundle: Path) -> None:
     model = Model(path=str(bundle))
     found = document(bundle, "--batch", "8", "--what", "learn", "--device", "rpi4")
     assert found["bundle_bytes"] == bundle.stat().st_size
-    assert found["peak_bytes"] == model.sizes(max_batch=8, add_unseen_labels=1)["arena_bytes"]
+    assert found["peak_bytes"] == model.sizes_for("neon", 8, max_batch=8, add_unseen_labels=1)["arena_bytes"]
 
 
 @pytest.mark.parametrize("device", ["rpi4", "rpi5", "rpi-zero2w", "jetson-nano", "jetson-orin-nano"])

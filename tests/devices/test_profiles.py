@@ -92,6 +92,12 @@ def test_the_peak_is_a_rate_of_this_machine() -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
+def test_a_board_has_the_kernels_of_its_architecture(name: str) -> None:
+    board = devices.load(name)
+    assert (board.level, board.pointer_bytes) == ("neon", 8)
+
+
+@pytest.mark.parametrize("name", BOARDS)
 def test_efficiency_is_the_fit_and_the_range_covers_what_it_misses(name: str) -> None:
     tool = calibration()
     device = devices.load(name)

@@ -95,6 +95,14 @@ def test_inspect_bundle(bundle_path: Path) -> None:
     assert all(word in text for word in ("test-mlp", "fc1.weight", "replay buffer", "learning_rate 0.05"))
 
 
+def test_inspect_counts_memory_for_a_device(bundle_path: Path) -> None:
+    document = _document("inspect", bundle_path, "--device", "rpi4")
+    assert document["memory_device"] == "rpi4" and document["memory_level"] == "neon"
+    assert document["memory"] == edgecl.open_bundle(bundle_path).sizes(level="neon", n_threads=1)
+    assert "rpi4, kernels neon" in " ".join(_call("inspect", bundle_path, "--device", "rpi4").stdout.split())
+    _refused(failure.USAGE, "inspect", bundle_path, "--device", "no-such-board")
+
+
 def test_learn_run_verify_inspect(bundle_path: Path, stream_file: Path, tmp_path: Path) -> None:
     state = tmp_path / "s.ecs"
     learned = _document(

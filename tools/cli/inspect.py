@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import typer
 from edgecl import devices
@@ -191,7 +191,7 @@ def inspect(
     layers: bool = typer.Option(False, "--layers", help="Also every parameter and operator."),
     memory: bool = typer.Option(False, "--memory", help="Also the memory of a session by purpose."),
     threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads that the memory is counted for."),
-    device: Optional[str] = typer.Option(None, "--device", help="Device that the memory is counted for; default: here."),
+    device: str | None = typer.Option(None, "--device", help="Device that the memory is counted for; default: here."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show what a bundle or state holds and what a session of it needs.
