@@ -45,11 +45,17 @@ class Operator:
     input_bytes: int
     output_bytes: int
     share: float = 1.0  # of the device's efficiency that this operator reaches
+    index_bytes: int = 0  # positions of sparse weights: read like weights, never updated
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes that are the same in every pass: values of weights and their positions."""
+        return self.weight_bytes + self.index_bytes
 
     @property
     def bytes(self) -> int:
         """All bytes that the operator touches at least once."""
-        return self.weight_bytes + self.input_bytes + self.output_bytes
+        return self.constant_bytes + self.input_bytes + self.output_bytes
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,13 @@ def predict(operators: Iterable[Operator], device: Device, threads: int = 1) -> 
     threads = max(1, min(threads, device.cores))
     peak = device.peak_flops(threads)
     cache_rate = device.clock_hz * device.vector_bytes * device.speedup(threads)
-    all_weights = sum(op.weight_bytes for op in listed)
+    all_weights = sum(op.constant_bytes for op in listed)
     weights_stay = all_weights <= device.llc_bytes
     times = []
     for op in listed:
         share = op.share * (DEPTHWISE_SHARE if op.kind == "depthwise" else 1.0)
         fits = op.bytes <= device.llc_bytes
-        dram = (0 if weights_stay else op.weight_bytes) + (0 if fits else op.input_bytes + op.output_bytes)
+        dram = (0 if weights_stay else op.constant_bytes) + (0 if fits else op.input_bytes + op.output_bytes)
         bounds = {
             "compute": FLOPS_PER_MAC * op.macs / (peak * device.efficiency * share),
             "memory": dram / device.bandwidth_bytes_per_s,
@@ -137,6 +143,7 @@ def forward_operators(ops: Iterable[Mapping[str, Any]], rows: int) -> list[Opera
             input_bytes=rows * int(op["input_bytes"]),
             output_bytes=rows * int(op["output_bytes"]),
             share=_share(op, rows),
+            index_bytes=int(op["index_bytes"]),
         )
         for op in ops
     ]
@@ -145,8 +152,9 @@ def forward_operators(ops: Iterable[Mapping[str, Any]], rows: int) -> list[Opera
 def learn_operators(ops: Iterable[Mapping[str, Any]], rows: int, momentum: bool) -> list[Operator]:
     """One learn step at `rows` rows (current and replayed together): forward, pruned backward, update.
 
-    The backward pass of an operator reads its input, its output's gradient and its weights and writes as much; the
-    update reads weight and gradient (and velocity) and writes weight (and velocity).
+    The backward pass of an operator reads its input, its output's gradient and its weights and writes as much; it reads
+    the positions of sparse weights for each of its two gradients. The update reads weight and gradient (and velocity)
+    and writes weight (and velocity).
     """
     listed = list(ops)
     result = forward_operators(listed, rows)
@@ -162,6 +170,7 @@ def learn_operators(ops: Iterable[Mapping[str, Any]], rows: int, momentum: bool)
                 input_bytes=2 * rows * int(op["input_bytes"]),
                 output_bytes=rows * int(op["output_bytes"]),
                 share=_share(op, rows) * BACKWARD_SHARE["sparse" if op["sparse"] else "dense"],
+                index_bytes=2 * int(op["index_bytes"]),
             )
         )
     trained = sum(int(op["weight_bytes"]) for op in listed if op["trainable"])

@@ -7,8 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edgecl.export.graph import Graph, Op
-
-_IN_PLACE = ("reshape", "activation")
+from edgecl.export.kinds import gradient_in_place
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def backward_list(graph: Graph) -> BackwardPass:
                 continue
             gradients.append(f"d({tensor})")
             accumulate.append(tensor in written)
-            if op.kind in _IN_PLACE and tensor not in written:
+            if gradient_in_place(op.kind) and tensor not in written:
                 result.aliases[f"d({tensor})"] = result.aliases.get(f"d({op.output})", f"d({op.output})")
             result.gradients.setdefault(f"d({tensor})", tensor)
             written.add(tensor)

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 from edgecl.export.graph import Graph, Param
-
-_TAKES_ACTIVATION = ("conv", "linear", "batch_norm", "group_norm", "add", "mul")
+from edgecl.export.kinds import fuses_activation
 
 
 def fuse(graph: Graph) -> None:
@@ -72,7 +71,7 @@ def _activation_into_layer(graph: Graph) -> None:
         if op.kind != "activation" or not op.activation.fusable:
             continue
         layer = graph.producer(op.inputs[0])
-        if layer is None or layer.kind not in _TAKES_ACTIVATION or layer.activation.kind != "none":
+        if layer is None or not fuses_activation(layer.kind) or layer.activation.kind != "none":
             continue
         if graph.only_consumer(layer.output) is not op:
             continue

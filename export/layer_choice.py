@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PASSES = ("forward", "backward_data", "backward_weight")  # of a frozen layer the first alone
 REPEATS = 5  # in turns, sparse and dense; the smallest counts
 FLOAT_BYTES = 4
+INDEX_BYTES = 2  # of each stored entry of a sparse weight
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def _predicted(graph: Graph, op: Op, density: float, rows: int, device: Any) -> 
             "macs_forward": round(macs * share),
             "macs_backward": round(2 * macs * share) if op.weight().trainable else 0,
             "weight_bytes": round(weights * share) * FLOAT_BYTES,
+            "index_bytes": round(weights * share) * INDEX_BYTES if share < 1.0 else 0,
             "input_bytes": prod(graph.tensors[op.inputs[0]]) * FLOAT_BYTES,
             "output_bytes": prod(graph.tensors[op.output]) * FLOAT_BYTES,
             "trainable": op.weight().trainable,

@@ -75,12 +75,6 @@ Status profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped
   return Status();
 }
 
-// Bytes that the runtime reads for a parameter: values, and two bytes of index for each entry of a sparse one.
-uint64_t weight_bytes(const format::ParamRecord& param) {
-  return param_stored(param) *
-         (param.storage == format::kStorageSparse ? sizeof(float) + sizeof(uint16_t) : sizeof(float));
-}
-
 edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
   const format::OpRecord& op = plan.ops[index];
   edgecl_op_info info;
@@ -91,8 +85,11 @@ edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
   info.macs_backward = op_macs_backward(plan, index, true);
   for (const uint32_t p : op.params) {
     if (p == format::kNone) continue;
-    info.weight_bytes += weight_bytes(plan.params[p]);
-    if (plan.params[p].storage == format::kStorageSparse) info.sparse = 1;
+    info.weight_bytes += param_stored(plan.params[p]) * sizeof(float);
+    if (plan.params[p].storage == format::kStorageSparse) {
+      info.sparse = 1;
+      info.index_bytes += param_stored(plan.params[p]) * sizeof(uint16_t);
+    }
     if (plan.params[p].trainable) info.trainable = 1;
   }
   for (uint32_t i = 0; i < op.n_inputs; i++)

@@ -266,6 +266,7 @@ py::list Model::ops() const {
     d["macs_forward"] = op.macs_forward;
     d["macs_backward"] = op.macs_backward;
     d["weight_bytes"] = op.weight_bytes;
+    d["index_bytes"] = op.index_bytes;
     d["input_bytes"] = op.input_bytes;
     d["output_bytes"] = op.output_bytes;
     d["sparse"] = op.sparse != 0;

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, module) {
   module.def("build_info", [] { return std::string(edgecl_build_info()); });
   python::bind_model(module);
   python::bind_session(module);
+  python::bind_operators(module);
   python::bind_removal(module);
   python::bind_writer(module);
   python::bind_state(module);

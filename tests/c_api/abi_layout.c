@@ -23,7 +23,7 @@ PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
 PIN(stats_bytes, sizeof(edgecl_stats) == 168);
 PIN(event_bytes, sizeof(edgecl_profile_event) == 32);
 PIN(target_bytes, sizeof(edgecl_target) == 16 && offsetof(edgecl_target, level) == 8);
-PIN(op_info_bytes, sizeof(edgecl_op_info) == 72);
+PIN(op_info_bytes, sizeof(edgecl_op_info) == 80);
 #endif
 
 /* Error numbers are for ever. */

@@ -13,7 +13,7 @@ from edgecl.devices.reference_networks import NETWORKS
 PI4 = load("rpi4")
 OP = {
     "name": "c", "kind": "conv", "macs_forward": 1000, "macs_backward": 2000, "weight_bytes": 400, "input_bytes": 100,
-    "output_bytes": 200, "sparse": False, "trainable": True,
+    "output_bytes": 200, "index_bytes": 0, "sparse": False, "trainable": True,
 }  # fmt: skip
 
 
@@ -61,6 +61,25 @@ def test_depthwise_and_sparse_reach_a_smaller_share() -> None:
     assert one < forward_operators([sparse], 8)[0].share < many
     backward = learn_operators([sparse], 16, momentum=False)[1]
     assert backward.share == pytest.approx(many * BACKWARD_SHARE["sparse"]) and backward.kind == "sparse conv"
+
+
+def test_a_bundles_depthwise_layers_get_their_share() -> None:
+    dense, depthwise = (predict(forward_operators([OP | {"kind": kind}], 10**6), PI4) for kind in ("conv", "depthwise"))
+    assert depthwise.operators[0].kind == "depthwise" and depthwise.ms == pytest.approx(dense.ms / DEPTHWISE_SHARE, 1e-3)
+    steps = [predict(learn_operators([OP | {"kind": k}], 10**6, False), PI4).operators[1] for k in ("conv", "depthwise")]
+    assert steps[1].ms == pytest.approx(steps[0].ms / DEPTHWISE_SHARE, 1e-3)
+
+
+def test_positions_are_read_but_not_updated() -> None:
+    plain, sparse = OP | {"sparse": True}, OP | {"sparse": True, "index_bytes": 200}
+    forward, backward, update = learn_operators([sparse], 20, momentum=True)
+    base = learn_operators([plain], 20, momentum=True)
+    assert (forward.weight_bytes, forward.index_bytes, forward.bytes) == (400, 200, base[0].bytes + 200)
+    assert (backward.weight_bytes, backward.index_bytes, backward.bytes) == (800, 400, base[1].bytes + 400)
+    assert update == base[2] and update.bytes == 400 * 5
+    out_of_cache = OP | {"sparse": True, "weight_bytes": 40_000_000}
+    times = [predict(forward_operators([out_of_cache | {"index_bytes": n}], 1), PI4) for n in (0, 20_000_000)]
+    assert times[1].ms == pytest.approx(1.5 * times[0].ms, 0.01)
 
 
 def test_a_learn_step_is_forward_backward_and_update() -> None:

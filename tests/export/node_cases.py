@@ -202,12 +202,17 @@ def _concat_operands(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], fir
 Runner = Callable[[dict[str, Any], NDArray[Any]], NDArray[np.float32]]
 
 
+def plan_of(case: Case) -> dict[str, Any]:
+    """The plan that a case is exported to."""
+    options = ExportOptions(trainable="all" if case.training else "none")
+    graph, options, _ = graph_of_onnx(case.model, options, case.name)
+    return prepare(graph, options, "test").plan
+
+
 def run(case: Case, runner: Runner) -> None:
     """Exports and compares; raises on any difference. Cases in training form run a learn step's forward pass in the
     plan interpreter."""
-    options = ExportOptions(trainable="all" if case.training else "none")
-    graph, options, _ = graph_of_onnx(case.model, options, case.name)
-    plan = prepare(graph, options, "test").plan
+    plan = plan_of(case)
     raw = case.rows.reshape(case.rows.shape[0], *plan["input"]["dims"])
     found = interpret(plan, raw, learn=True) if case.training else runner(plan, raw)
     wanted = case.expected.reshape(case.rows.shape[0], -1)

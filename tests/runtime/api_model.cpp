@@ -177,10 +177,18 @@ TEST(descriptions) {
     macs += op.macs_forward;
   }
   CHECK(macs == info.macs_forward_sparse);
+  // The sparse layer: values and bias are weights, two bytes an entry are not.
+  CHECK(edgecl_model_op(model.model, 0, &op) == EDGECL_OK && op.sparse == 1);
+  CHECK(edgecl_model_layer(model.model, 0, &layer) == EDGECL_OK);
+  CHECK(op.index_bytes == 2 * layer.stored && op.weight_bytes == 4 * (layer.stored + kHidden));
+  CHECK(edgecl_model_op(model.model, info.n_ops - 1, &op) == EDGECL_OK && op.sparse == 0 && op.index_bytes == 0);
   CHECK(edgecl_model_op(model.model, info.n_ops, &op) == EDGECL_E_NOT_FOUND);
   const Model images(image_net());
   CHECK(images.info.weights_total > images.info.weights_stored && images.info.embedding_dim == 4 &&
         images.info.input_dtype == EDGECL_U8);
+  const Model kinds(encode(all_kinds_net()));
+  CHECK(edgecl_model_op(kinds.model, 0, &op) == EDGECL_OK && strcmp(op.kind, "conv") == 0);
+  CHECK(edgecl_model_op(kinds.model, 2, &op) == EDGECL_OK && strcmp(op.kind, "depthwise") == 0);
   CHECK(images.info.weights_total == 4 * 2 * 9 + 8 + 4 * 4 * 9 + 8 + 12 + 3);  // running statistics are not weights
 }
 

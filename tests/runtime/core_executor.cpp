@@ -177,6 +177,15 @@ TEST(gradients_of_residual_net) {
 TEST(gradients_of_all_kinds_net) {
   for (uint32_t rows : {3u, 16u}) check_gradients(all_kinds_net(), rows, "all kinds");
 }
+// What the tests of a single network show holds for every operator of the list.
+TEST(all_kinds_net_has_every_operator) {
+  const BundleSource source = all_kinds_net();
+  for (uint32_t kind = 1; kind <= format::kOpKinds; kind++) {
+    bool found = false;
+    for (const SourceOp& op : source.ops) found = found || op.kind == kind;
+    CHECK_MESSAGE(found, "all_kinds_net has no %s: add one", op_kind_name(kind));
+  }
+}
 TEST(gradients_of_random_nets) {
   for (uint64_t seed = 0; seed < 24; seed++) check_gradients(random_net(seed), 4, std::to_string(seed).c_str());
 }

@@ -509,11 +509,12 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_stop(edgecl_session* s
 typedef struct edgecl_op_info {
   uint32_t struct_size;
   const char* name; /* of the source node */
-  const char* kind; /* "conv", "linear", ... */
+  const char* kind; /* "conv", "depthwise" (one channel a group), "linear", ... */
   uint64_t macs_forward,
       macs_backward; /* per row, with the stored density; backward counts dX and dW that the plan computes */
-  uint64_t weight_bytes, input_bytes, output_bytes; /* per row for activations */
+  uint64_t weight_bytes, input_bytes, output_bytes; /* values of all parameters; per row for activations */
   uint32_t sparse, trainable;
+  uint64_t index_bytes; /* positions of sparse weights, 2 bytes for each stored one; not in weight_bytes */
 } edgecl_op_info;
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_op(const edgecl_model* model, uint32_t index,
                                                            edgecl_op_info* info);

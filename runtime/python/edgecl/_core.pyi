@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 def version() -> str: ...
 def build_info() -> str: ...
+def operators() -> dict[str, dict[str, Any]]:
+    """Every operator of a plan by name: its number in a bundle, "layer" (it has a weight and a bias),
+    "fuses_activation" (it may apply a relu or clip to its output), "gradient_in_place" (the gradient of its input may
+    take the memory of that of its output)."""
+
 def write_bundle(plan: dict[str, Any]) -> bytes:
     """Encodes a plan as bundle bytes: assigns arena offsets, counts multiply-adds, digests the sections, then validates
     its own output.
@@ -20,8 +25,7 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
       "name": str, "producer": str,
       "tensors":  [{"name": str, "channels": int, "height": int, "width": int, "gradient": bool, "alias": int | None}],
       "ops":      [{"name": str,
-                    "kind": "conv" | "linear" | "batch_norm" | "group_norm" | "activation" | "max_pool" | "average_pool"
-                            | "global_average_pool" | "add" | "mul" | "concat" | "reshape",
+                    "kind": str (a key of operators()),
                     "inputs": [tensor], "output": tensor, "params": [param | None] (at most 4),
                     # everything from here on is optional
                     "activation": "none" | "relu" | "clip" | "hard_swish" | "sigmoid" | "hard_sigmoid",
