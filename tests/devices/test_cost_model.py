@@ -64,10 +64,10 @@ def test_depthwise_and_sparse_reach_a_smaller_share() -> None:
 
 
 def test_a_bundles_depthwise_layers_get_their_share() -> None:
-    dense, depthwise = (predict(forward_operators([OP | {"kind": kind}], 10**6), PI4) for kind in ("conv", "depthwise"))
-    assert depthwise.operators[0].kind == "depthwise" and depthwise.ms == pytest.approx(dense.ms / DEPTHWISE_SHARE, 1e-3)
-    steps = [predict(learn_operators([OP | {"kind": k}], 10**6, False), PI4).operators[1] for k in ("conv", "depthwise")]
-    assert steps[1].ms == pytest.approx(steps[0].ms / DEPTHWISE_SHARE, 1e-3)
+    step = [predict(learn_operators([OP | {"kind": kind}], 10**6, False), PI4) for kind in ("conv", "depthwise")]
+    assert [op.kind for op in step[1].operators[:2]] == ["depthwise", "depthwise"]
+    for dense, depthwise in zip(step[0].operators[:2], step[1].operators[:2], strict=True):
+        assert depthwise.ms == pytest.approx(dense.ms / DEPTHWISE_SHARE, 1e-3)
 
 
 def test_positions_are_read_but_not_updated() -> None:
