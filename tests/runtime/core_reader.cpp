@@ -190,7 +190,7 @@ TEST(sentences_name_section_and_field) {
   expect_refusal(net, format::kSectionOps, "OPS, record 0", "weight", [&](uint8_t* at) { op(at, 0)->params[0] = 1; });
   expect_refusal(net, format::kSectionOps, "OPS, record 2", "expected", [&](uint8_t* at) { op(at, 2)->inputs[0] = 5; });
   expect_refusal(net, format::kSectionOps, "OPS, record 6", "expected an operator",
-                 [&](uint8_t* at) { op(at, 6)->kind = 13; });
+                 [&](uint8_t* at) { op(at, 6)->kind = format::kOpKinds + 1; });
   expect_refusal(net, format::kSectionOps, "OPS, record 1", "epsilon", [&](uint8_t* at) { op(at, 1)->epsilon = -1; });
   expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "channels",
                  [&](uint8_t* at) { tensor(at, 1)->channels = 0; });
