@@ -1,4 +1,4 @@
-// Predictions, logits, embeddings.
+// Predictions, probabilities, logits, embeddings.
 // Never here: passes (runtime/learn/inference.cpp).
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
@@ -7,27 +7,17 @@
 namespace edgecl::api {
 namespace {
 
-struct PredictionArray {
-  uint8_t* out;
-  size_t stride;
-};
-
 void store_prediction(void* context, uint64_t row, const Prediction& prediction) {
-  const PredictionArray& array = *static_cast<PredictionArray*>(context);
   const edgecl_prediction record = {prediction.label, prediction.probability, prediction.margin, 0};
-  memcpy(array.out + row * array.stride, &record, sizeof record);
+  static_cast<const Elements*>(context)->write(static_cast<size_t>(row), record);
 }
 
 Status predict(edgecl_session* session, const edgecl_batch* from, edgecl_prediction* out, size_t out_stride) {
   Batch batch;
   EDGECL_RETURN_IF_FAILED(read_batch(from, &batch));
   EDGECL_RETURN_IF_FAILED(check_pointer(out, "out"));
-  if (out_stride < sizeof(edgecl_prediction)) {
-    return failure(EDGECL_E_ARGUMENT,
-                   "expected out_stride of at least %zu; found %zu; pass sizeof(edgecl_prediction) or more",
-                   sizeof(edgecl_prediction), out_stride);
-  }
-  PredictionArray array = {reinterpret_cast<uint8_t*>(out), out_stride};
+  EDGECL_RETURN_IF_FAILED(check_stride(out_stride, "out_stride", "edgecl_prediction"));
+  Elements array = {reinterpret_cast<uint8_t*>(out), out_stride};
   return predict_rows(&session->session, batch, &array, store_prediction);
 }
 
@@ -46,6 +36,12 @@ Status logits(edgecl_session* session, const edgecl_batch* from, float* out, siz
   Batch batch;
   EDGECL_RETURN_IF_FAILED(read_request(from, out, capacity, session->session.classes.n_columns, &batch));
   return logits_rows(&session->session, batch, out);
+}
+
+Status probabilities(edgecl_session* session, const edgecl_batch* from, float* out, size_t capacity) {
+  Batch batch;
+  EDGECL_RETURN_IF_FAILED(read_request(from, out, capacity, session->session.classes.n_columns, &batch));
+  return probability_rows(&session->session, batch, out);
 }
 
 Status embed(edgecl_session* session, const edgecl_batch* from, float* out, size_t capacity) {
@@ -70,6 +66,11 @@ edgecl_status edgecl_predict(edgecl_session* session, const edgecl_batch* batch,
 edgecl_status edgecl_logits(edgecl_session* session, const edgecl_batch* batch, float* out, size_t capacity) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::logits(session, batch, out, capacity)) : call.refusal();
+}
+
+edgecl_status edgecl_probabilities(edgecl_session* session, const edgecl_batch* batch, float* out, size_t capacity) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::probabilities(session, batch, out, capacity)) : call.refusal();
 }
 
 edgecl_status edgecl_embed(edgecl_session* session, const edgecl_batch* batch, float* out, size_t capacity) {

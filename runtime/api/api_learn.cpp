@@ -1,4 +1,4 @@
-// Learn steps, task boundaries, classes.
+// Learn steps, tasks, classes.
 // Never here: the step itself (runtime/learn/learn_step.cpp).
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
@@ -45,15 +45,6 @@ Status learn(edgecl_session* session, const edgecl_batch* batch, const int32_t* 
   Status status = learn_checked(session, batch, labels, report);
   if (!status.ok()) session->session.refused_steps++;
   return status;
-}
-
-Status consolidate(edgecl_session* session, edgecl_consolidate_report* report) {
-  EDGECL_RETURN_IF_FAILED(check_struct(report, "edgecl_consolidate_report"));
-  edgecl_consolidate_report done;
-  memset(&done, 0, sizeof done);
-  begin_task(&session->session);
-  write_struct(done, report);
-  return Status();
 }
 
 // On a failure in the middle the report tells how many steps stay done.
@@ -115,9 +106,11 @@ edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, c
   return call.entered() ? call.done(api::learn(session, batch, labels, report)) : call.refusal();
 }
 
-edgecl_status edgecl_consolidate(edgecl_session* session, uint32_t, edgecl_consolidate_report* report) {
+edgecl_status edgecl_task_begin(edgecl_session* session) {
   const api::SessionCall call(session);
-  return call.entered() ? call.done(api::consolidate(session, report)) : call.refusal();
+  if (!call.entered()) return call.refusal();
+  begin_task(&session->session);
+  return EDGECL_OK;
 }
 
 edgecl_status edgecl_rehearse(edgecl_session* session, uint32_t n_steps, edgecl_rehearse_report* report) {
@@ -132,9 +125,9 @@ edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_
   return call.done(add_class(&session->session, name, label));
 }
 
-edgecl_status edgecl_class_remove(edgecl_session* session, int32_t label) {
+edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label) {
   const api::SessionCall call(session);
-  return call.entered() ? call.done(remove_class(&session->session, label)) : call.refusal();
+  return call.entered() ? call.done(forget_class(&session->session, label)) : call.refusal();
 }
 
 edgecl_status edgecl_class_describe(const edgecl_session* session, int32_t label, edgecl_class_info* info) {

@@ -44,19 +44,21 @@ void store_event(void* user, uint32_t op, uint32_t pass, uint64_t begin_us, uint
     session->n_dropped++;
     return;
   }
-  session->events[session->n_events++] = {op, pass, begin_us, end_us, macs};
+  const edgecl_profile_event event = {op, pass, begin_us, end_us, macs};
+  session->events.write(session->n_events++, event);
 }
 
-Status profile_start(edgecl_session* session, edgecl_profile_event* events, size_t capacity) {
+Status profile_start(edgecl_session* session, edgecl_profile_event* events, size_t event_stride, size_t capacity) {
   EDGECL_RETURN_IF_FAILED(check_pointer(events, "events"));
+  EDGECL_RETURN_IF_FAILED(check_stride(event_stride, "event_stride", "edgecl_profile_event"));
   Environment& env = session->session.env;
   if (env.now_us == nullptr) {
     return failure(EDGECL_E_UNSUPPORTED,
-                   "expected a session with the now_us hook; found none; set hooks.now_us in its configuration");
+                   "expected a session with the now_us hook; found none; hand one in with edgecl_session_options");
   }
-  if (session->events)
+  if (session->events.first)
     return failure(EDGECL_E_SEQUENCE, "expected no profile in progress; found one; call edgecl_profile_stop first");
-  session->events = events;
+  session->events = {reinterpret_cast<uint8_t*>(events), event_stride};
   session->events_capacity = capacity;
   session->n_events = session->n_dropped = 0;
   env.profiler = {session, store_event};
@@ -66,11 +68,11 @@ Status profile_start(edgecl_session* session, edgecl_profile_event* events, size
 Status profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped) {
   EDGECL_RETURN_IF_FAILED(check_pointer(n_events, "n_events"));
   EDGECL_RETURN_IF_FAILED(check_pointer(n_dropped, "n_dropped"));
-  if (session->events == nullptr)
+  if (session->events.first == nullptr)
     return failure(EDGECL_E_SEQUENCE, "expected a profile in progress; found none; call edgecl_profile_start first");
   *n_events = session->n_events;
   *n_dropped = session->n_dropped;
-  session->events = nullptr;
+  session->events = {};
   session->session.env.profiler = Profiler();
   return Status();
 }
@@ -110,9 +112,10 @@ edgecl_status edgecl_session_stats(const edgecl_session* session, edgecl_stats* 
   return call.entered() ? call.done(api::stats(session, out)) : call.refusal();
 }
 
-edgecl_status edgecl_profile_start(edgecl_session* session, edgecl_profile_event* events, size_t capacity) {
+edgecl_status edgecl_profile_start(edgecl_session* session, edgecl_profile_event* events, size_t event_stride,
+                                   size_t capacity) {
   const api::SessionCall call(session);
-  return call.entered() ? call.done(api::profile_start(session, events, capacity)) : call.refusal();
+  return call.entered() ? call.done(api::profile_start(session, events, event_stride, capacity)) : call.refusal();
 }
 
 edgecl_status edgecl_profile_stop(edgecl_session* session, size_t* n_events, size_t* n_dropped) {

@@ -6,82 +6,143 @@
 #include "runtime/bundle/bundle_reader.h"
 
 namespace edgecl::api {
+
+const size_t kModelBytes = (sizeof(edgecl_model) + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+
 namespace {
 
-constexpr size_t kModelBytes = (sizeof(edgecl_model) + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
-
-// The level that EDGECL_SIMD names, or the best one of this CPU.
-Status choose_kernels(const KernelTable** kernels) {
-  const char* wanted = wanted_level();
+// The level that the caller or EDGECL_SIMD names, or the best one of this CPU.
+Status choose_kernels(const char* level, const KernelTable** kernels) {
+  const char* wanted = level ? level : wanted_level();
   *kernels = kernel_table(wanted);
   if (*kernels) return Status();
-  return failure(
-      EDGECL_E_UNSUPPORTED,
-      "expected EDGECL_SIMD to name a level of this build and CPU (%s); found \"%.64s\"; name one of these or "
-      "unset it",
-      kernel_level_list(), wanted ? wanted : "");
+  return failure(EDGECL_E_UNSUPPORTED,
+                 "expected %s to name a level of this build and CPU (%s); found \"%.64s\"; name one of these or "
+                 "none",
+                 level ? "edgecl_open_options.level" : "EDGECL_SIMD", kernel_level_list(), wanted ? wanted : "");
 }
 
-// The object, and behind it the scratch memory of the checks.
-Status model_bytes(const void* bytes, size_t n_bytes, size_t* total) {
+Status check_signature(const edgecl_open_options& options) {
+  if (options.signature_policy > EDGECL_SIGNATURE_REQUIRED) {
+    return failure(EDGECL_E_ARGUMENT, "expected signature_policy in 0..1; found %u; set an EDGECL_SIGNATURE_*",
+                   options.signature_policy);
+  }
+  if (options.public_key == nullptr && options.signature_policy == EDGECL_SIGNATURE_OPTIONAL) return Status();
+  return failure(EDGECL_E_BUNDLE_SIGNATURE,
+                 "expected a library that verifies signatures; found version " EDGECL_VERSION_TEXT
+                 ", which does not yet; open without public_key and policy, and protect the file by other means");
+}
+
+Status check_aligned(const void* memory, const char* name) {
+  if (reinterpret_cast<uintptr_t>(memory) % kArenaAlignment == 0) return Status();
+  return failure(EDGECL_E_ARGUMENT, "expected %s aligned to 64 bytes; found it otherwise; align it", name);
+}
+
+size_t align_up(size_t bytes) {
+  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+}
+
+// The object, the copy of the bundle, and the scratch memory of the checks, in the caller's memory.
+Status measure(const void* bytes, size_t n_bytes, const edgecl_open_options* from, OpenOptions* options,
+               size_t* scratch_at, size_t* total) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
+  EDGECL_RETURN_IF_FAILED(read_open_options(from, false, options));
+  uint32_t version;
+  uint64_t file_bytes;
+  EDGECL_RETURN_IF_FAILED(peek_bundle(bytes, n_bytes, &version, &file_bytes));
   size_t scratch = 0;
   EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch));
-  *total = kModelBytes + scratch;
+  *scratch_at = kModelBytes + (options->copy ? align_up(static_cast<size_t>(file_bytes)) : 0);
+  *total = *scratch_at + scratch;
   return Status();
 }
 
-bool aligned(const void* memory) {
-  return reinterpret_cast<uintptr_t>(memory) % kArenaAlignment == 0;
+Status init(const void* bytes, size_t n_bytes, const edgecl_open_options* from, void* memory, size_t memory_bytes,
+            edgecl_model** model) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(memory, "memory"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  EDGECL_RETURN_IF_FAILED(check_aligned(memory, "memory"));
+  OpenOptions options;
+  size_t scratch_at = 0, total = 0;
+  EDGECL_RETURN_IF_FAILED(measure(bytes, n_bytes, from, &options, &scratch_at, &total));
+  if (memory_bytes < total || (options.copy && n_bytes > scratch_at - kModelBytes)) {
+    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected %zu bytes for the model; found %zu; ask edgecl_model_size",
+                   total, memory_bytes);
+  }
+  options.allocator = {};  // the memory is the caller's
+  uint8_t* const scratch = static_cast<uint8_t*>(memory) + scratch_at;
+  return open_model(bytes, n_bytes, options, memory, total, scratch, total - scratch_at, model);
+}
+
+// Options and memory of a model whose bytes are the caller's or a copy of them.
+Status prepare(const void* bytes, size_t n_bytes, const edgecl_open_options* from, edgecl_model** model,
+               OpenOptions* options, void** memory, size_t* memory_bytes) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  EDGECL_RETURN_IF_FAILED(read_open_options(from, false, options));
+  *memory_bytes = kModelBytes + (options->copy ? n_bytes : 0);
+  return take(options->allocator, *memory_bytes, memory);
+}
+
+edgecl_status open_memory(const void* bytes, size_t n_bytes, const edgecl_open_options* from, edgecl_model** model,
+                          edgecl_error* err) {
+  OpenOptions options = {};
+  void* memory = nullptr;
+  size_t memory_bytes = 0;
+  const Status prepared = prepare(bytes, n_bytes, from, model, &options, &memory, &memory_bytes);
+  if (!prepared.ok()) return report(prepared, err);
+  const Status status = open_with_scratch(bytes, n_bytes, options, memory, memory_bytes, model);
+  if (status.ok()) return EDGECL_OK;
+  report(status, err);  // first: names in the sentence may lie in the copy
+  options.allocator.release(options.allocator.user, memory, memory_bytes);
+  return status.code;
 }
 
 }  // namespace
 
-Status open_model(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes, edgecl_model** model) {
-  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
-  EDGECL_RETURN_IF_FAILED(check_pointer(memory, "memory"));
-  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
-  if (!aligned(memory))
-    return failure(EDGECL_E_ARGUMENT, "expected memory aligned to 64 bytes; found it otherwise; align it");
-  size_t needed = 0;
-  EDGECL_RETURN_IF_FAILED(model_bytes(bytes, n_bytes, &needed));
-  if (memory_bytes < needed) {
-    return failure(EDGECL_E_ARENA_TOO_SMALL, "expected %zu bytes for the model; found %zu; ask edgecl_model_size",
-                   needed, memory_bytes);
+Status read_open_options(const edgecl_open_options* from, bool copies, OpenOptions* to) {
+  edgecl_open_options options;
+  EDGECL_RETURN_IF_FAILED(read_optional(from, "edgecl_open_options", &options));
+  EDGECL_RETURN_IF_FAILED(check_signature(options));
+  if (options.placement > EDGECL_PLACEMENT_IN_PLACE) {
+    return failure(EDGECL_E_ARGUMENT, "expected placement in 0..2; found %u; set an EDGECL_PLACEMENT_*",
+                   options.placement);
   }
-  const KernelTable* kernels = nullptr;
-  EDGECL_RETURN_IF_FAILED(choose_kernels(&kernels));
-  Plan plan;
-  EDGECL_RETURN_IF_FAILED(
-      read_bundle(bytes, n_bytes, static_cast<uint8_t*>(memory) + kModelBytes, needed - kModelBytes, &plan));
-  edgecl_model* object = new (memory) edgecl_model{};
-  object->plan = plan;
-  object->kernels = kernels;
-  object->object_bytes = needed;
-  *model = object;
-  return Status();
+  to->copy = options.placement == EDGECL_PLACEMENT_DEFAULT ? copies : options.placement == EDGECL_PLACEMENT_COPY;
+  EDGECL_RETURN_IF_FAILED(choose_allocator(options.allocator, &to->allocator));
+  return choose_kernels(options.level, &to->kernels);
 }
 
-Status open_model_allocated(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator,
-                            edgecl_model** model) {
-  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
-  edgecl_allocator chosen;
-  EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
-  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
-  size_t needed = 0;
-  EDGECL_RETURN_IF_FAILED(model_bytes(bytes, n_bytes, &needed));
-  void* memory = chosen.allocate(chosen.user, needed, kArenaAlignment);
-  if (memory == nullptr) {
-    return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory", needed);
-  }
-  edgecl_model* object = nullptr;
-  Status status = open_model(bytes, n_bytes, memory, needed, &object);
-  if (!status.ok()) {
-    chosen.release(chosen.user, memory, needed);
-    return status;
-  }
-  object->allocator = chosen;
-  *model = object;
+Status take(const edgecl_allocator& allocator, size_t bytes, void** memory) {
+  *memory = allocator.allocate(allocator.user, bytes, kArenaAlignment);
+  if (*memory) return Status();
+  return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory", bytes);
+}
+
+Status open_with_scratch(const void* bytes, size_t n_bytes, const OpenOptions& options, void* memory,
+                         size_t memory_bytes, edgecl_model** model) {
+  size_t scratch_bytes = 0;
+  EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch_bytes));
+  void* scratch = nullptr;
+  EDGECL_RETURN_IF_FAILED(take(options.allocator, scratch_bytes, &scratch));
+  const Status status = open_model(bytes, n_bytes, options, memory, memory_bytes, scratch, scratch_bytes, model);
+  options.allocator.release(options.allocator.user, scratch, scratch_bytes);
   return status;
+}
+
+// What is checked is what is used: a copy is made first.
+Status open_model(const void* bytes, size_t n_bytes, const OpenOptions& options, void* memory, size_t memory_bytes,
+                  void* scratch, size_t scratch_bytes, edgecl_model** model) {
+  if (options.copy) bytes = memmove(static_cast<uint8_t*>(memory) + kModelBytes, bytes, n_bytes);
+  Plan plan;
+  EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, scratch, scratch_bytes, &plan));
+  edgecl_model* object = new (memory) edgecl_model{};
+  object->plan = plan;
+  object->kernels = options.kernels;
+  object->allocator = options.allocator;
+  object->memory_bytes = memory_bytes;
+  *model = object;
+  return Status();
 }
 
 }  // namespace edgecl::api
@@ -105,26 +166,20 @@ edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes, edgecl_model
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const uint8_t public_key[32], edgecl_error* err) {
+edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const edgecl_open_options* options,
+                                   edgecl_error* err) {
   const auto verify = [&]() -> Status {
     EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
-    edgecl_allocator allocator;
-    EDGECL_RETURN_IF_FAILED(api::choose_allocator(nullptr, &allocator));
+    api::OpenOptions checked;
+    EDGECL_RETURN_IF_FAILED(api::read_open_options(options, false, &checked));
     size_t scratch_bytes = 0;
     EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch_bytes));
-    void* scratch = allocator.allocate(allocator.user, scratch_bytes, kArenaAlignment);
-    if (scratch == nullptr) {
-      return failure(EDGECL_E_NO_MEMORY, "expected %zu bytes from the allocator; found none; free some memory",
-                     scratch_bytes);
-    }
+    void* scratch = nullptr;
+    EDGECL_RETURN_IF_FAILED(api::take(checked.allocator, scratch_bytes, &scratch));
     Plan plan;
     const Status read = read_bundle(bytes, n_bytes, scratch, scratch_bytes, &plan);
-    allocator.release(allocator.user, scratch, scratch_bytes);
-    EDGECL_RETURN_IF_FAILED(read);
-    if (public_key == nullptr) return Status();
-    return failure(EDGECL_E_BUNDLE_SIGNATURE,
-                   "expected a signature by the given key; found none: this version does not verify signatures yet; "
-                   "verify without a key, and protect the file by other means");
+    checked.allocator.release(checked.allocator.user, scratch, scratch_bytes);
+    return read;
   };
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
@@ -132,41 +187,42 @@ edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const uint
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, size_t* model_bytes, edgecl_error* err) {
+edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, const edgecl_open_options* options,
+                                size_t* model_bytes, edgecl_error* err) {
   const auto measure = [&]() -> Status {
-    EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
     EDGECL_RETURN_IF_FAILED(api::check_pointer(model_bytes, "model_bytes"));
-    return api::model_bytes(bytes, n_bytes, model_bytes);
+    api::OpenOptions checked;
+    size_t scratch_at = 0;
+    return api::measure(bytes, n_bytes, options, &checked, &scratch_at, model_bytes);
   };
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const Status status = measure();
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes,
-                                edgecl_model** model, edgecl_error* err) {
+edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, const edgecl_open_options* options, void* memory,
+                                size_t memory_bytes, edgecl_model** model, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
-  const Status status = api::open_model(bytes, n_bytes, memory, memory_bytes, model);
+  const Status status = api::init(bytes, n_bytes, options, memory, memory_bytes, model);
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
-edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator,
+edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes, const edgecl_open_options* options,
                                        edgecl_model** model, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
-  const Status status = api::open_model_allocated(bytes, n_bytes, allocator, model);
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return api::open_memory(bytes, n_bytes, options, model, err);
 }
 
 edgecl_status edgecl_model_close(edgecl_model* model) {
   if (model == nullptr) return EDGECL_OK;
-  if (model->n_sessions.load(std::memory_order_acquire) != 0) return EDGECL_E_SEQUENCE;
+  uint32_t none = 0;
+  if (!model->uses.compare_exchange_strong(none, api::kClosing, std::memory_order_acquire)) return EDGECL_E_SEQUENCE;
   const edgecl_allocator allocator = model->allocator;
-  const size_t object_bytes = model->object_bytes;
+  const size_t bytes = model->memory_bytes;
   if (model->unmap) model->unmap(const_cast<uint8_t*>(model->plan.bytes), static_cast<size_t>(model->plan.n_bytes));
-  model->~edgecl_model();
-  if (allocator.release) allocator.release(allocator.user, model, object_bytes);
+  if (allocator.release) allocator.release(allocator.user, model, bytes);
   return EDGECL_OK;
 }
 

@@ -1,4 +1,4 @@
-// Descriptions of a model and its parameters.
+// Descriptions of a model, its parameters and its classes.
 // Never here: opening, sessions.
 #include "runtime/api/api_objects.h"
 #include "runtime/learn/config.h"
@@ -76,13 +76,13 @@ edgecl_status edgecl_model_describe(const edgecl_model* model, edgecl_model_info
   return EDGECL_OK;
 }
 
-edgecl_status edgecl_model_layer(const edgecl_model* model, uint32_t index, edgecl_layer_info* info) {
-  if (model == nullptr || !api::check_struct(info, "edgecl_layer_info").ok()) return EDGECL_E_ARGUMENT;
+edgecl_status edgecl_model_param(const edgecl_model* model, uint32_t index, edgecl_param_info* info) {
+  if (model == nullptr || !api::check_struct(info, "edgecl_param_info").ok()) return EDGECL_E_ARGUMENT;
   const Plan& plan = model->plan;
   if (index >= plan.params.n) return EDGECL_E_NOT_FOUND;
   const FpControl fp;
   const format::ParamRecord& param = plan.params[index];
-  edgecl_layer_info found;
+  edgecl_param_info found;
   memset(&found, 0, sizeof found);
   found.name = plan.string(param.name);
   found.rank = param.rank;
@@ -91,6 +91,19 @@ edgecl_status edgecl_model_layer(const edgecl_model* model, uint32_t index, edge
   found.sparse = param.storage == format::kStorageSparse ? 1 : 0;
   found.stored = param_stored(param);
   found.density = static_cast<float>(found.stored) / static_cast<float>(param_size(param));
+  api::write_struct(found, info);
+  return EDGECL_OK;
+}
+
+edgecl_status edgecl_model_class(const edgecl_model* model, uint32_t index, edgecl_class_info* info) {
+  if (model == nullptr || !api::check_struct(info, "edgecl_class_info").ok()) return EDGECL_E_ARGUMENT;
+  const Plan& plan = model->plan;
+  if (index >= plan.classes.n) return EDGECL_E_NOT_FOUND;
+  edgecl_class_info found;
+  memset(&found, 0, sizeof found);
+  found.label = static_cast<int32_t>(plan.classes[index].label);
+  found.name = plan.string(plan.classes[index].name);
+  found.present = 1;
   api::write_struct(found, info);
   return EDGECL_OK;
 }

@@ -15,10 +15,12 @@
 struct edgecl_model {
   edgecl::Plan plan;
   const edgecl::KernelTable* kernels;
-  std::atomic<uint32_t> n_sessions;
+  // Sessions that live or are being made; kClosing once the model is closed. What uses the model in a way that a close
+  // must not cut short counts itself in first (ModelUse).
+  mutable std::atomic<uint32_t> uses;
   // How to give back what opening took; both null when the caller owns everything.
-  edgecl_allocator allocator;  // allocate == NULL: the object's memory is the caller's
-  size_t object_bytes;
+  edgecl_allocator allocator;            // allocate == NULL: the object's memory is the caller's
+  size_t memory_bytes;                   // of the object, and of the bundle's copy behind it
   void (*unmap)(void* bytes, size_t n);  // null: the bundle's bytes are the caller's
 };
 
@@ -30,7 +32,7 @@ struct edgecl_session {
   // One call at a time: a second one is refused, not made to wait, so that a mistake in the caller's threading shows.
   mutable std::atomic<uint32_t> busy;
   mutable char error[sizeof(edgecl_error::message)];
-  edgecl_profile_event* events;  // null: no profile is being taken
+  edgecl::api::Elements events;  // first == null: no profile is being taken
   size_t events_capacity, n_events, n_dropped;
 };
 
@@ -39,6 +41,32 @@ EDGECL_TARGET_ROOM(edgecl_session, 1792, 2048);
 }
 
 namespace edgecl::api {
+
+constexpr uint32_t kClosing = 0x80000000u;
+
+// Counts a use of a model, unless the model is being closed.
+class ModelUse {
+ public:
+  explicit ModelUse(const edgecl_model* model) : model_(model) {
+    uint32_t n = model->uses.load(std::memory_order_relaxed);
+    while (n != kClosing && !entered_)
+      entered_ = model->uses.compare_exchange_weak(n, n + 1, std::memory_order_acquire);
+  }
+  ~ModelUse() {
+    if (entered_) model_->uses.fetch_sub(1, std::memory_order_release);
+  }
+  ModelUse(const ModelUse&) = delete;
+  ModelUse& operator=(const ModelUse&) = delete;
+
+  // E_SEQUENCE when the model is being closed: touch nothing of it.
+  Status entered() const;
+  // The use goes on beyond this object; edgecl_session_destroy ends it.
+  void keep() { entered_ = false; }
+
+ private:
+  const edgecl_model* model_;
+  bool entered_ = false;
+};
 
 // At the top of every entry that uses a session: takes its busy flag and sets the floating-point control word, for the
 // length of the call.
@@ -78,10 +106,36 @@ const char* kernel_level_list();
 // Overwrites memory in a way that no compiler leaves out.
 void wipe(void* memory, size_t bytes);
 
-// Opens verified bytes inside `memory`. `model` is written on success only.
-Status open_model(const void* bytes, size_t n_bytes, void* memory, size_t memory_bytes, edgecl_model** model);
-// The same with the object from an allocator.
-Status open_model_allocated(const void* bytes, size_t n_bytes, const edgecl_allocator* allocator, edgecl_model** model);
+#define EDGECL_TEXT_OF(x) #x
+#define EDGECL_TEXT(x) EDGECL_TEXT_OF(x)
+#define EDGECL_VERSION_TEXT \
+  EDGECL_TEXT(EDGECL_VERSION_MAJOR) "." EDGECL_TEXT(EDGECL_VERSION_MINOR) "." EDGECL_TEXT(EDGECL_VERSION_PATCH)
+
+// The caller's options, checked; `allocator` is chosen.
+struct OpenOptions {
+  bool copy;
+  edgecl_allocator allocator;
+  const KernelTable* kernels;
+};
+// copies: what EDGECL_PLACEMENT_DEFAULT means.
+Status read_open_options(const edgecl_open_options* from, bool copies, OpenOptions* to);
+
+// Bytes of a model's object; the copy of a bundle begins behind it.
+extern const size_t kModelBytes;
+// Opens the bundle inside `memory`, of which the model keeps `memory_bytes` in mind for its end. `scratch`
+// (bundle_scratch_bytes) serves the checks alone. `model` is written on success only.
+Status open_model(const void* bytes, size_t n_bytes, const OpenOptions& options, void* memory, size_t memory_bytes,
+                  void* scratch, size_t scratch_bytes, edgecl_model** model);
+// The same with scratch memory from the allocator for the length of the call.
+Status open_with_scratch(const void* bytes, size_t n_bytes, const OpenOptions& options, void* memory,
+                         size_t memory_bytes, edgecl_model** model);
+// So many bytes from the allocator, or E_NO_MEMORY.
+Status take(const edgecl_allocator& allocator, size_t bytes, void** memory);
+
+// The configuration and the hooks of a session in the learner's terms, checked against the bundle.
+Status read_config(const edgecl_model& model, const edgecl_session_config* from, const edgecl_hooks* hooks,
+                   SessionConfig* to, Environment* env);
+edgecl_session_config write_config(const SessionConfig& from);
 
 }  // namespace edgecl::api
 

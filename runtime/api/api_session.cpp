@@ -1,110 +1,13 @@
-// Configuration, sizes, making and ending of sessions.
-// Never here: learning, inference, state.
+// Sizes, making and ending of sessions; what is read of them.
+// Never here: learning, inference, state, fields of the configuration (api_config.cpp).
 #include <new>
 
 #include "runtime/api/api_objects.h"
 #include "runtime/learn/session_state.h"
+#include "runtime/learn/weights.h"
 
 namespace edgecl::api {
 namespace {
-
-Status check_flag(const char* field, uint32_t value) {
-  if (value <= 1) return Status();
-  return failure(EDGECL_E_ARGUMENT, "expected %s to be 0 or 1; found %u; set one of these", field, value);
-}
-
-// The caller's configuration in the learner's terms, checked against the bundle.
-Status read_config(const edgecl_model& model, const edgecl_session_config* from, SessionConfig* to, Environment* env) {
-  EDGECL_RETURN_IF_FAILED(check_struct(from, "edgecl_session_config"));
-  const edgecl_session_config c = read_struct(from);
-  EDGECL_RETURN_IF_FAILED(check_flag("class_mask", c.class_mask));
-  EDGECL_RETURN_IF_FAILED(check_flag("augment_flip", c.augment_flip));
-  EDGECL_RETURN_IF_FAILED(check_flag("predict_only", c.predict_only));
-  EDGECL_RETURN_IF_FAILED(check_flag("add_unseen_labels", c.add_unseen_labels));
-  EDGECL_RETURN_IF_FAILED(check_flag("latent_replay", c.latent_replay));
-  EDGECL_RETURN_IF_FAILED(check_struct(&c.hooks, "edgecl_hooks"));
-  *to = default_config(model.plan);
-  to->max_batch = c.max_batch;
-  to->n_threads = c.n_threads;
-  to->max_classes = c.max_classes;
-  to->method = c.method;
-  to->replay_capacity = c.replay_capacity;
-  to->replay_batch = c.replay_batch;
-  to->class_mask = c.class_mask != 0;
-  to->augment_crop = c.augment_crop;
-  to->augment_flip = c.augment_flip != 0;
-  to->predict_only = c.predict_only != 0;
-  to->add_unseen_labels = c.add_unseen_labels != 0;
-  to->learning_rate = c.learning_rate;
-  to->momentum = c.momentum;
-  to->weight_decay = c.weight_decay;
-  to->alpha = c.alpha;
-  to->beta = c.beta;
-  to->seed = c.seed;
-  to->latent_replay = c.latent_replay != 0;
-  to->cosine_scale = c.cosine_scale;
-  to->structure = c.sparsity.structure;
-  to->growth = c.sparsity.growth;
-  to->structure_interval = c.sparsity.structure_interval;
-  to->structure_updates = c.sparsity.structure_updates;
-  to->structure_inter = c.sparsity.structure_inter;
-  to->structure_intra = c.sparsity.structure_intra;
-  to->importance_current = c.sparsity.importance_current;
-  to->importance_replay = c.sparsity.importance_replay;
-  to->gradient_mask = c.sparsity.gradient_mask;
-  to->gradient_interval = c.sparsity.gradient_interval;
-  to->gradient_keep = c.sparsity.gradient_keep;
-  to->boundary = c.sparsity.boundary;
-  to->drift_delta = c.sparsity.drift_delta;
-  to->drift_threshold = c.sparsity.drift_threshold;
-  *env = Environment();
-  env->kernels = model.kernels;
-  env->hook_user = c.hooks.user;
-  env->now_us = c.hooks.now_us;
-  env->log = c.hooks.log;
-  env->parallel.n_threads = c.n_threads;
-  env->parallel.user = c.hooks.user;
-  env->parallel.parallel_for = c.hooks.parallel_for;
-  return check_config(model.plan, *to);
-}
-
-edgecl_session_config write_config(const SessionConfig& from) {
-  edgecl_session_config c;
-  memset(&c, 0, sizeof c);
-  c.max_batch = from.max_batch;
-  c.n_threads = from.n_threads;
-  c.max_classes = from.max_classes;
-  c.method = from.method;
-  c.replay_capacity = from.replay_capacity;
-  c.replay_batch = from.replay_batch;
-  c.class_mask = from.class_mask;
-  c.augment_crop = from.augment_crop;
-  c.augment_flip = from.augment_flip;
-  c.predict_only = from.predict_only;
-  c.learning_rate = from.learning_rate;
-  c.momentum = from.momentum;
-  c.weight_decay = from.weight_decay;
-  c.alpha = from.alpha;
-  c.beta = from.beta;
-  c.latent_replay = from.latent_replay;
-  c.cosine_scale = from.cosine_scale;
-  c.sparsity.structure = from.structure;
-  c.sparsity.growth = from.growth;
-  c.sparsity.structure_interval = from.structure_interval;
-  c.sparsity.structure_updates = from.structure_updates;
-  c.sparsity.structure_inter = from.structure_inter;
-  c.sparsity.structure_intra = from.structure_intra;
-  c.sparsity.importance_current = from.importance_current;
-  c.sparsity.importance_replay = from.importance_replay;
-  c.sparsity.gradient_mask = from.gradient_mask;
-  c.sparsity.gradient_interval = from.gradient_interval;
-  c.sparsity.gradient_keep = from.gradient_keep;
-  c.sparsity.boundary = from.boundary;
-  c.sparsity.drift_delta = from.drift_delta;
-  c.sparsity.drift_threshold = from.drift_threshold;
-  c.hooks.struct_size = sizeof c.hooks;
-  return c;
-}
 
 // One layout for measuring and for building: the handle first, then the learner.
 edgecl_session* lay_out(Arena* arena, const edgecl_model& model, const ScratchTable& kernels,
@@ -174,53 +77,68 @@ Status build(edgecl_model* model, const SessionConfig& config, const Environment
   if (owner) handle->allocator = *owner;
   handle->arena_bytes = arena.used();
   reset_session(&handle->session);
-  model->n_sessions.fetch_add(1, std::memory_order_acq_rel);
   *session = handle;
   return Status();
 }
 
-Status init(edgecl_model* model, const edgecl_session_config* config, void* arena, size_t arena_bytes,
-            edgecl_session** session) {
+Status init(edgecl_model* model, const edgecl_session_config* config, const edgecl_session_options* options,
+            void* arena, size_t arena_bytes, edgecl_session** session) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  ModelUse use(model);
+  EDGECL_RETURN_IF_FAILED(use.entered());
   EDGECL_RETURN_IF_FAILED(check_pointer(arena, "arena"));
   EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
+  edgecl_session_options chosen;
+  EDGECL_RETURN_IF_FAILED(read_optional(options, "edgecl_session_options", &chosen));
   SessionConfig checked;
   Environment env;
-  EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
-  return build(model, checked, env, arena, arena_bytes, nullptr, session);
+  EDGECL_RETURN_IF_FAILED(read_config(*model, config, chosen.hooks, &checked, &env));
+  EDGECL_RETURN_IF_FAILED(build(model, checked, env, arena, arena_bytes, nullptr, session));
+  use.keep();
+  return Status();
 }
 
-Status create(edgecl_model* model, const edgecl_session_config* config, const edgecl_allocator* allocator,
+Status create(edgecl_model* model, const edgecl_session_config* config, const edgecl_session_options* options,
               edgecl_session** session) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  ModelUse use(model);
+  EDGECL_RETURN_IF_FAILED(use.entered());
   EDGECL_RETURN_IF_FAILED(check_pointer(session, "session"));
+  edgecl_session_options chosen;
+  EDGECL_RETURN_IF_FAILED(read_optional(options, "edgecl_session_options", &chosen));
   SessionConfig checked;
   Environment env;
-  EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
-  edgecl_allocator chosen;
-  EDGECL_RETURN_IF_FAILED(choose_allocator(allocator, &chosen));
+  EDGECL_RETURN_IF_FAILED(read_config(*model, config, chosen.hooks, &checked, &env));
+  edgecl_allocator allocator;
+  EDGECL_RETURN_IF_FAILED(choose_allocator(chosen.allocator, &allocator));
   SessionSizes sizes;
   EDGECL_RETURN_IF_FAILED(measure(*model, {model->kernels, sizeof(void*)}, checked, env, &sizes));
   const size_t bytes = static_cast<size_t>(sizes.arena_bytes);
-  void* arena = chosen.allocate(chosen.user, bytes, kArenaAlignment);
+  void* arena = allocator.allocate(allocator.user, bytes, kArenaAlignment);
   if (arena == nullptr) {
     return failure(EDGECL_E_NO_MEMORY,
                    "expected %zu bytes from the allocator; found none; lower max_batch or replay_capacity", bytes);
   }
-  Status status = build(model, checked, env, arena, bytes, &chosen, session);
-  if (!status.ok()) chosen.release(chosen.user, arena, bytes);
+  Status status = build(model, checked, env, arena, bytes, &allocator, session);
+  if (!status.ok()) {
+    allocator.release(allocator.user, arena, bytes);
+    return status;
+  }
+  use.keep();
   return status;
 }
 
 Status sizes_of(const edgecl_model* model, const edgecl_session_config* config, const edgecl_target* target,
                 edgecl_sizes* sizes) {
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  const ModelUse use(model);
+  EDGECL_RETURN_IF_FAILED(use.entered());
   Target machine;
   EDGECL_RETURN_IF_FAILED(read_target(*model, target, &machine));
   EDGECL_RETURN_IF_FAILED(check_struct(sizes, "edgecl_sizes"));
   SessionConfig checked;
   Environment env;
-  EDGECL_RETURN_IF_FAILED(read_config(*model, config, &checked, &env));
+  EDGECL_RETURN_IF_FAILED(read_config(*model, config, nullptr, &checked, &env));
   SessionSizes measured;
   EDGECL_RETURN_IF_FAILED(measure(*model, machine, checked, env, &measured));
   edgecl_sizes found;
@@ -237,7 +155,39 @@ Status sizes_of(const edgecl_model* model, const edgecl_session_config* config, 
   return Status();
 }
 
+// The values in force: seed and learning rate belong to the state.
+Status config_of(const edgecl_session* session, edgecl_session_config* config) {
+  EDGECL_RETURN_IF_FAILED(check_struct(config, "edgecl_session_config"));
+  SessionConfig present = session->session.config;
+  present.seed = session->session.counters.seed;
+  if (!present.predict_only) present.learning_rate = session->session.counters.learning_rate;
+  write_struct(write_config(present), config);
+  return Status();
+}
+
+Status weights_of(const edgecl_session* session, uint32_t index, float* out, size_t capacity) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(out, "out"));
+  const Plan& plan = *session->session.plan;
+  if (index >= plan.params.n) {
+    return failure(EDGECL_E_NOT_FOUND, "expected a parameter below %u; found %u; ask for one of these", plan.params.n,
+                   index);
+  }
+  const uint64_t size = param_size(plan.params[index]);
+  if (size > capacity) {
+    return failure(EDGECL_E_SHAPE, "expected room for %llu floats; found %zu; enlarge the array",
+                   static_cast<unsigned long long>(size), capacity);
+  }
+  read_weights(session->session, index, out);
+  return Status();
+}
+
 }  // namespace
+
+Status ModelUse::entered() const {
+  if (entered_) return Status();
+  return failure(EDGECL_E_SEQUENCE, "expected an open model; found one that is being closed; open the bundle again");
+}
+
 }  // namespace edgecl::api
 
 using namespace edgecl;
@@ -263,19 +213,21 @@ edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_sessi
   return edgecl_session_sizes_for(model, config, nullptr, sizes, err);
 }
 
-edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config, void* arena,
-                                  size_t arena_bytes, edgecl_session** session, edgecl_error* err) {
+edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
+                                  const edgecl_session_options* options, void* arena, size_t arena_bytes,
+                                  edgecl_session** session, edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
-  const Status status = api::init(model, config, arena, arena_bytes, session);
+  const Status status = api::init(model, config, options, arena, arena_bytes, session);
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
 edgecl_status edgecl_session_create(edgecl_model* model, const edgecl_session_config* config,
-                                    const edgecl_allocator* allocator, edgecl_session** session, edgecl_error* err) {
+                                    const edgecl_session_options* options, edgecl_session** session,
+                                    edgecl_error* err) {
   if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
   const FpControl fp;
-  const Status status = api::create(model, config, allocator, session);
+  const Status status = api::create(model, config, options, session);
   return status.ok() ? EDGECL_OK : report(status, err);
 }
 
@@ -294,17 +246,34 @@ void edgecl_session_destroy(edgecl_session* session) {
   session->~edgecl_session();
   api::wipe(session, bytes);  // the handle is the first piece of the arena
   if (allocator.release) allocator.release(allocator.user, session, bytes);
-  model->n_sessions.fetch_sub(1, std::memory_order_acq_rel);
+  model->uses.fetch_sub(1, std::memory_order_release);
 }
 
 const char* edgecl_session_error(const edgecl_session* session) {
   return session ? session->error : "";
 }
 
-edgecl_status edgecl_session_learning_rate(edgecl_session* session, float learning_rate) {
+edgecl_status edgecl_session_config_get(const edgecl_session* session, edgecl_session_config* config) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::config_of(session, config)) : call.refusal();
+}
+
+edgecl_status edgecl_learning_rate_set(edgecl_session* session, float learning_rate) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(set_learning_rate(&session->session, learning_rate)) : call.refusal();
+}
+
+edgecl_status edgecl_learning_rate_get(const edgecl_session* session, float* learning_rate) {
   const api::SessionCall call(session);
   if (!call.entered()) return call.refusal();
-  return call.done(set_learning_rate(&session->session, learning_rate));
+  if (learning_rate == nullptr) return call.done(api::check_pointer(learning_rate, "learning_rate"));
+  *learning_rate = session->session.counters.learning_rate;
+  return EDGECL_OK;
+}
+
+edgecl_status edgecl_weights_read(const edgecl_session* session, uint32_t index, float* out, size_t capacity) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::weights_of(session, index, out, capacity)) : call.refusal();
 }
 
 }  // extern "C"

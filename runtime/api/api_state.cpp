@@ -34,7 +34,7 @@ edgecl_status edgecl_state_size(const edgecl_session* session, size_t* bytes) {
   return EDGECL_OK;
 }
 
-edgecl_status edgecl_state_export(edgecl_session* session, void* buffer, size_t capacity, size_t* written) {
+edgecl_status edgecl_state_export(const edgecl_session* session, void* buffer, size_t capacity, size_t* written) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::export_into(session, buffer, capacity, written)) : call.refusal();
 }
@@ -46,7 +46,7 @@ edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes, si
   return call.done(import_state(&session->session, static_cast<const uint8_t*>(bytes), n_bytes));
 }
 
-edgecl_status edgecl_state_digest(edgecl_session* session, uint8_t digest[32]) {
+edgecl_status edgecl_state_digest(const edgecl_session* session, uint8_t digest[32]) {
   const api::SessionCall call(session);
   if (!call.entered()) return call.refusal();
   if (digest == nullptr) return call.done(api::check_pointer(digest, "digest"));

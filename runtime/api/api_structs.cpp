@@ -9,6 +9,11 @@ Status check_pointer(const void* pointer, const char* name) {
   return failure(EDGECL_E_ARGUMENT, "expected a pointer for %s; found NULL; pass one", name);
 }
 
+Status check_stride(size_t stride, const char* name, const char* element) {
+  if (stride >= sizeof(uint32_t) && stride % alignof(uint32_t) == 0) return Status();
+  return failure(EDGECL_E_ARGUMENT, "expected %s = sizeof(%s); found %zu; pass that size", name, element, stride);
+}
+
 Status check_struct(const void* object, size_t known_bytes, const char* name) {
   EDGECL_RETURN_IF_FAILED(check_pointer(object, name));
   uint32_t size;

@@ -23,15 +23,22 @@ inline Status check_error_struct(const edgecl_error* err) {
   return err ? check_struct(err, "edgecl_error") : Status();
 }
 
+// The caller's fields over those of `to`, which keeps its own where a shorter struct has none. Precondition:
+// check_struct succeeded.
+template <class T>
+void read_over(const T* from, T* to) {
+  const size_t theirs = from->struct_size;
+  memcpy(to, from, theirs < sizeof *to ? theirs : sizeof *to);
+  to->struct_size = sizeof *to;
+}
+
 // The caller's struct as this library knows it; fields that a shorter one lacks are zero. Precondition: check_struct
 // succeeded.
 template <class T>
 T read_struct(const T* from) {
   T to;
   memset(&to, 0, sizeof to);
-  const size_t theirs = from->struct_size;
-  memcpy(&to, from, theirs < sizeof to ? theirs : sizeof to);
-  to.struct_size = sizeof to;
+  read_over(from, &to);
   return to;
 }
 
@@ -43,6 +50,30 @@ void write_struct(const T& from, T* to) {
   const size_t n = theirs < sizeof from ? theirs : sizeof from;
   memcpy(reinterpret_cast<uint8_t*>(to) + kHead, reinterpret_cast<const uint8_t*>(&from) + kHead, n - kHead);
 }
+
+// The same for an optional struct: NULL and a shorter one read as zero.
+template <class T>
+Status read_optional(const T* from, const char* name, T* to) {
+  memset(to, 0, sizeof *to);
+  to->struct_size = sizeof *to;
+  if (from == nullptr) return Status();
+  EDGECL_RETURN_IF_FAILED(check_struct(from, name));
+  read_over(from, to);
+  return Status();
+}
+
+// An array of the caller's whose elements may be shorter or longer than ours.
+struct Elements {
+  uint8_t* first;
+  size_t stride;
+
+  template <class T>
+  void write(size_t index, const T& element) const {
+    memcpy(first + index * stride, &element, stride < sizeof element ? stride : sizeof element);
+  }
+};
+// E_ARGUMENT unless the stride has room for the first field at least (4 bytes).
+Status check_stride(size_t stride, const char* name, const char* element);
 
 // E_ARGUMENT that names a parameter which may not be NULL.
 Status check_pointer(const void* pointer, const char* name);

@@ -36,30 +36,37 @@ Status run_pieces(Session* session, const Batch& batch, bool scores, const Read&
   return Status();
 }
 
-Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) {
-  Prediction best = {-1, 0.0f, 0.0f};
-  float largest = 0, second = 0;
+// The softmax of a row: its largest logit and the sum of exp(logit - largest), over the classes present.
+struct Softmax {
+  int32_t label = -1;  // of the largest; -1 without classes
   uint32_t n = 0;
+  float largest = 0, second = 0, sum = 0;
+};
+
+Softmax softmax_of(const ClassTable& classes, const Tensor& logits, uint32_t row) {
+  Softmax s;
   for (uint32_t c = 0; c < classes.n_columns; c++) {
     if (!classes.present[c]) continue;
     const float z = tensor_element(logits, row, static_cast<int32_t>(c), 0);
-    if (n == 0 || z > largest) {
-      second = n == 0 ? z : largest;
-      largest = z;
-      best.label = static_cast<int32_t>(c);
-    } else if (n == 1 || z > second) {
-      second = z;
+    if (s.n == 0 || z > s.largest) {
+      s.second = s.n == 0 ? z : s.largest;
+      s.largest = z;
+      s.label = static_cast<int32_t>(c);
+    } else if (s.n == 1 || z > s.second) {
+      s.second = z;
     }
-    n++;
+    s.n++;
   }
-  if (n == 0) return best;
-  float sum = 0;
   for (uint32_t c = 0; c < classes.n_columns; c++) {
-    if (classes.present[c]) sum += exp_scalar(tensor_element(logits, row, static_cast<int32_t>(c), 0) - largest);
+    if (classes.present[c]) s.sum += exp_scalar(tensor_element(logits, row, static_cast<int32_t>(c), 0) - s.largest);
   }
-  best.probability = 1.0f / sum;  // exp(0) of the largest is 1
-  best.margin = n > 1 ? largest - second : 0.0f;
-  return best;
+  return s;
+}
+
+Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) {
+  const Softmax s = softmax_of(classes, logits, row);
+  if (s.n == 0) return {-1, 0.0f, 0.0f};
+  return {s.label, 1.0f / s.sum, s.n > 1 ? s.largest - s.second : 0.0f};  // exp(0) of the largest is 1
 }
 
 }  // namespace
@@ -82,6 +89,20 @@ Status logits_rows(Session* session, const Batch& batch, float* out) {
       float* to = out + (begin + r) * classes.n_columns;
       for (uint32_t c = 0; c < classes.n_columns; c++)
         to[c] = classes.present[c] ? tensor_element(logits, r, static_cast<int32_t>(c), 0) : -__builtin_inff();
+    }
+  });
+}
+
+Status probability_rows(Session* session, const Batch& batch, float* out) {
+  const ClassTable& classes = session->classes;
+  return run_pieces(session, batch, true, [&](const Tensor& logits, uint64_t begin, uint32_t rows) {
+    for (uint32_t r = 0; r < rows; r++) {
+      const Softmax s = softmax_of(classes, logits, r);
+      float* to = out + (begin + r) * classes.n_columns;
+      for (uint32_t c = 0; c < classes.n_columns; c++) {
+        const float z = tensor_element(logits, r, static_cast<int32_t>(c), 0);
+        to[c] = classes.present[c] ? exp_scalar(z - s.largest) / s.sum : 0.0f;
+      }
     }
   });
 }

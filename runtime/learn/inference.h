@@ -23,7 +23,10 @@ using PredictionSink = void (*)(void* context, uint64_t row, const Prediction& p
 // on the batch it came in. E_NUMERIC when a score of the network is not finite; results of earlier rows are then
 // written already.
 Status predict_rows(Session* session, const Batch& batch, void* context, PredictionSink sink);
-// out [n][columns].
+// out [n][columns]: softmax over the classes present, whose largest is Prediction::probability bit for bit; 0 in columns
+// without a class.
+Status probability_rows(Session* session, const Batch& batch, float* out);
+// out [n][columns]: minus infinity in columns without a class.
 Status logits_rows(Session* session, const Batch& batch, float* out);
 // out [n][embedding]. E_UNSUPPORTED when the model has no separate head.
 Status embed_rows(Session* session, const Batch& batch, float* out);

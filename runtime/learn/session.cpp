@@ -155,7 +155,7 @@ Status add_class(Session* session, const char* name, int32_t* label) {
   return Status();
 }
 
-Status remove_class(Session* session, int32_t label) {
+Status forget_class(Session* session, int32_t label) {
   EDGECL_RETURN_IF_FAILED(check_present(*session, label));
   const uint32_t column = static_cast<uint32_t>(label);
   session->head->forget_class(session->head_memory, session->learning(), column);

@@ -237,8 +237,8 @@ py::dict Model::describe() const {
 py::list Model::layers() const {
   py::list result;
   for (uint32_t index = 0; index < info_.n_params; ++index) {
-    auto layer = sized<edgecl_layer_info>();
-    const edgecl_status status = edgecl_model_layer(handle(), index, &layer);
+    auto layer = sized<edgecl_param_info>();
+    const edgecl_status status = edgecl_model_param(handle(), index, &layer);
     if (status != EDGECL_OK)
       raise_status(status, "expected parameter " + std::to_string(index) + "; found none; please report it");
     py::dict d;

@@ -305,7 +305,7 @@ int32_t Session::class_add(const py::object& name) {
 
 void Session::class_remove(int32_t label) {
   const InUse guard(this);
-  check(edgecl_class_remove(session_, label));
+  check(edgecl_class_forget(session_, label));
 }
 
 py::object Session::class_find(const std::string& name) {
@@ -357,7 +357,7 @@ void Session::reset() {
 
 void Session::set_learning_rate(double value) {
   const InUse guard(this);
-  check(edgecl_session_learning_rate(session_, static_cast<float>(value)));
+  check(edgecl_learning_rate_set(session_, static_cast<float>(value)));
   config_.learning_rate = static_cast<float>(value);
 }
 

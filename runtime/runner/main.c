@@ -98,6 +98,8 @@ static int import_state(Runner* r) {
 static int create_session(Runner* r) {
   edgecl_error err = {.struct_size = sizeof err};
   edgecl_session_config* c = &r->config;
+  edgecl_hooks hooks = {.struct_size = sizeof hooks};
+  const edgecl_session_options options = {.struct_size = sizeof options, .hooks = &hooks};
   c->struct_size = sizeof *c;
   if (edgecl_session_config_init(r->model, c) != EDGECL_OK) return 0;
   if (r->options.batch) c->max_batch = r->options.batch;
@@ -110,10 +112,11 @@ static int create_session(Runner* r) {
   if (r->options.threads > 1) {
     r->pool = thread_pool_create(r->options.threads);
     if (r->pool == NULL) return failed("threads", "the system refused to start them");
-    c->hooks.parallel_for = thread_pool_run;
-    c->hooks.user = r->pool;
+    hooks.parallel_for = thread_pool_run;
+    hooks.user = r->pool;
   }
-  if (edgecl_session_create(r->model, c, NULL, &r->session, &err) != EDGECL_OK) return failed("session", err.message);
+  if (edgecl_session_create(r->model, c, &options, &r->session, &err) != EDGECL_OK)
+    return failed("session", err.message);
   return r->options.state_in ? import_state(r) : 1;
 }
 

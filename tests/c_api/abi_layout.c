@@ -5,25 +5,55 @@
 
 #define PIN(name, condition) typedef char name[(condition) ? 1 : -1]
 
+/* A struct without padding at its end: a field added there always changes its size. On 32 bits, too. */
+#define NO_TAIL(type, last) PIN(type##_no_tail, offsetof(type, last) + sizeof(((type*)0)->last) == sizeof(type))
+NO_TAIL(edgecl_error, message);
+NO_TAIL(edgecl_allocator, user);
+NO_TAIL(edgecl_hooks, log);
+NO_TAIL(edgecl_open_options, level);
+NO_TAIL(edgecl_model_info, parity_reference_abs);
+NO_TAIL(edgecl_param_info, stored);
+NO_TAIL(edgecl_op_info, index_bytes);
+NO_TAIL(edgecl_class_info, present);
+NO_TAIL(edgecl_session_config, head);
+NO_TAIL(edgecl_session_options, hooks);
+NO_TAIL(edgecl_sizes, state_bytes_max);
+NO_TAIL(edgecl_target, level);
+NO_TAIL(edgecl_batch, elements_per_sample);
+NO_TAIL(edgecl_prediction, reserved);
+NO_TAIL(edgecl_learn_report, row_loss);
+NO_TAIL(edgecl_rehearse_report, mean_loss);
+NO_TAIL(edgecl_stats, steps_in_task);
+NO_TAIL(edgecl_profile_event, macs);
+
 #if UINTPTR_MAX == 0xffffffffffffffffu
 PIN(error_bytes, sizeof(edgecl_error) == 512);
 PIN(allocator_bytes, sizeof(edgecl_allocator) == 32);
 PIN(hooks_bytes, sizeof(edgecl_hooks) == 40);
-PIN(model_info_bytes, sizeof(edgecl_model_info) == 224);
-PIN(layer_info_bytes, sizeof(edgecl_layer_info) == 64);
-PIN(config_bytes, sizeof(edgecl_session_config) == 192);
-PIN(config_seed, offsetof(edgecl_session_config, seed) == 72);
-PIN(sparsity_bytes, sizeof(edgecl_sparsity) == 64);
+PIN(open_options_bytes, sizeof(edgecl_open_options) == 40);
+PIN(model_info_bytes, sizeof(edgecl_model_info) == 216);
+PIN(param_info_bytes, sizeof(edgecl_param_info) == 56);
+PIN(op_info_bytes, sizeof(edgecl_op_info) == 80);
+PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
+PIN(config_bytes, sizeof(edgecl_session_config) == 200);
+PIN(config_seed, offsetof(edgecl_session_config, seed) == 48);
+PIN(config_method, offsetof(edgecl_session_config, method) == 56);
+PIN(config_head, offsetof(edgecl_session_config, head) == 196);
+PIN(session_options_bytes, sizeof(edgecl_session_options) == 24);
+PIN(target_bytes, sizeof(edgecl_target) == 16);
 PIN(sizes_bytes, sizeof(edgecl_sizes) == 64);
 PIN(batch_bytes, sizeof(edgecl_batch) == 32);
 PIN(prediction_bytes, sizeof(edgecl_prediction) == 16);
 PIN(report_bytes, sizeof(edgecl_learn_report) == 88);
-PIN(rehearse_report_bytes, sizeof(edgecl_rehearse_report) == 16);
-PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
+PIN(rehearse_report_bytes, sizeof(edgecl_rehearse_report) == 12);
 PIN(stats_bytes, sizeof(edgecl_stats) == 168);
 PIN(event_bytes, sizeof(edgecl_profile_event) == 32);
-PIN(target_bytes, sizeof(edgecl_target) == 16 && offsetof(edgecl_target, level) == 8);
-PIN(op_info_bytes, sizeof(edgecl_op_info) == 80);
+#else
+PIN(hooks_bytes, sizeof(edgecl_hooks) == 20);
+PIN(open_options_bytes, sizeof(edgecl_open_options) == 24);
+PIN(config_bytes, sizeof(edgecl_session_config) == 200);
+PIN(batch_bytes, sizeof(edgecl_batch) == 32);
+PIN(report_bytes, sizeof(edgecl_learn_report) == 80);
 #endif
 
 /* Error numbers are for ever. */

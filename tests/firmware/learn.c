@@ -89,11 +89,11 @@ edgecl_status firmware_learn(const void* bundle, size_t n_bytes, void* memory, s
   memset(result, 0, sizeof *result);
   memset(&error, 0, sizeof error);
   error.struct_size = sizeof error;
-  status = edgecl_model_size(bundle, n_bytes, &model_bytes, &error);
+  status = edgecl_model_size(bundle, n_bytes, NULL, &model_bytes, &error);
   if (status != EDGECL_OK) return fail(result, status, error.message);
   result->model_bytes = up_to_64(model_bytes);
   if (result->model_bytes > memory_bytes) return fail(result, EDGECL_E_NO_MEMORY, "no room for the model");
-  status = edgecl_model_init(bundle, n_bytes, memory, result->model_bytes, &model, &error);
+  status = edgecl_model_init(bundle, n_bytes, NULL, memory, result->model_bytes, &model, &error);
   if (status != EDGECL_OK) return fail(result, status, error.message);
 
   memset(&info, 0, sizeof info);
@@ -111,8 +111,8 @@ edgecl_status firmware_learn(const void* bundle, size_t n_bytes, void* memory, s
   if (result->arena_bytes > memory_bytes - result->model_bytes) {
     return fail(result, EDGECL_E_NO_MEMORY, "no room for the session");
   }
-  status = edgecl_session_init(model, &config, (uint8_t*)memory + result->model_bytes, result->arena_bytes, &session,
-                               &error);
+  status = edgecl_session_init(model, &config, NULL, (uint8_t*)memory + result->model_bytes, result->arena_bytes,
+                               &session, &error);
   if (status != EDGECL_OK) return fail(result, status, error.message);
 
   status = learn_steps(session, &info);

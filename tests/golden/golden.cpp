@@ -148,7 +148,7 @@ void make(const std::string& version, const Golden& c) {
     stream.next(4, 0, 3);
     CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
   }
-  CHECK(edgecl_class_remove(session.session, 1) == EDGECL_OK);
+  CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
   Session copy(final_model, config_of(final_model, c));
   const Bytes learned = session.state();
   CHECK_MESSAGE(edgecl_state_import(copy.session, learned.data(), learned.size()) == EDGECL_OK, "%s",

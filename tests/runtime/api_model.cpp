@@ -16,6 +16,12 @@ edgecl_error fresh_error() {
   return err;
 }
 
+edgecl_open_options fresh_options() {
+  edgecl_open_options options = {};
+  options.struct_size = sizeof options;
+  return options;
+}
+
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::vector<uint8_t>& bytes) {
@@ -76,20 +82,142 @@ TEST(files_that_cannot_be_opened) {
   CHECK(model == nullptr);
 }
 
+// A file that is cut or overwritten after it was opened changes nothing: the model has its own bytes.
+TEST(a_read_file_may_change_afterwards) {
+  const std::vector<uint8_t> bytes = encode(image_net());
+  const TemporaryFile file(bytes);
+  edgecl_error err = fresh_error();
+  edgecl_model* model = nullptr;
+  CHECK(edgecl_model_open_file(file.path.c_str(), nullptr, &model, &err) == EDGECL_OK);
+  CHECK(truncate(file.path.c_str(), 0) == 0);
+  edgecl_model_info info = {};
+  info.struct_size = sizeof info;
+  CHECK(edgecl_model_describe(model, &info) == EDGECL_OK && info.bundle_bytes == bytes.size());
+  edgecl_session_config config = {};
+  config.struct_size = sizeof config;
+  CHECK(edgecl_session_config_init(model, &config) == EDGECL_OK);
+  edgecl_session* session = nullptr;
+  CHECK(edgecl_session_create(model, &config, nullptr, &session, &err) == EDGECL_OK);
+  edgecl_session_destroy(session);
+  CHECK(edgecl_model_close(model) == EDGECL_OK);
+}
+
+TEST(a_mapped_file_may_be_replaced_by_renaming) {
+  const std::vector<uint8_t> bytes = encode(image_net());
+  const TemporaryFile file(bytes), other(std::vector<uint8_t>(10, 1));
+  edgecl_error err = fresh_error();
+  edgecl_open_options options = fresh_options();
+  options.placement = EDGECL_PLACEMENT_IN_PLACE;
+  edgecl_model* model = nullptr;
+  CHECK(edgecl_model_open_file(file.path.c_str(), &options, &model, &err) == EDGECL_OK);
+  CHECK(rename(other.path.c_str(), file.path.c_str()) == 0);
+  edgecl_model_info info = {};
+  info.struct_size = sizeof info;
+  CHECK(edgecl_model_describe(model, &info) == EDGECL_OK && strcmp(info.name, "net") == 0);
+  CHECK(edgecl_model_close(model) == EDGECL_OK);
+}
+
+TEST(copied_bytes_may_go_and_need_no_alignment) {
+  std::vector<uint8_t> bytes = encode(mlp());
+  const size_t n = bytes.size();
+  bytes.insert(bytes.begin(), 1);
+  edgecl_error err = fresh_error();
+  edgecl_open_options options = fresh_options();
+  options.placement = EDGECL_PLACEMENT_COPY;
+  size_t need = 0, in_place = 0;
+  CHECK(edgecl_model_size(bytes.data() + 1, n, &options, &need, &err) == EDGECL_OK);
+  CHECK(edgecl_model_size(bytes.data() + 1, n, nullptr, &in_place, &err) == EDGECL_OK && need == in_place + n);
+  AlignedBytes memory(need);
+  edgecl_model *model = nullptr, *other = nullptr;
+  CHECK(edgecl_model_init(bytes.data() + 1, n, &options, memory.data(), need - 1, &model, &err) ==
+        EDGECL_E_ARENA_TOO_SMALL);
+  CHECK(edgecl_model_init(bytes.data() + 1, n, &options, memory.data(), need, &model, &err) == EDGECL_OK);
+  CHECK(edgecl_model_open_memory(bytes.data() + 1, n, &options, &other, &err) == EDGECL_OK);
+  memset(bytes.data(), 0, bytes.size());
+  for (edgecl_model* m : {model, other}) {
+    edgecl_class_info info = {};
+    info.struct_size = sizeof info;
+    CHECK(strcmp(edgecl_model_kernel_level(m), "") != 0 && edgecl_model_class(m, 0, &info) == EDGECL_E_NOT_FOUND);
+    edgecl_param_info param = {};
+    param.struct_size = sizeof param;
+    CHECK(edgecl_model_param(m, 0, &param) == EDGECL_OK && param.rank == 2);
+    CHECK(edgecl_model_close(m) == EDGECL_OK);
+  }
+}
+
+// The name of the operator that is refused lies in bytes which are gone when the call returns.
+TEST(refused_files_name_what_they_hold) {
+  std::vector<uint8_t> bytes = encode(mlp());
+  bytes[bytes.size() / 2] ^= 1;
+  const TemporaryFile file(bytes);
+  for (const uint32_t placement : {EDGECL_PLACEMENT_COPY, EDGECL_PLACEMENT_IN_PLACE}) {
+    edgecl_error err = fresh_error();
+    edgecl_open_options options = fresh_options();
+    options.placement = placement;
+    CountingAllocator counting;
+    const edgecl_allocator allocator = counting.hooks();
+    options.allocator = &allocator;
+    edgecl_model* model = nullptr;
+    CHECK(edgecl_model_open_file(file.path.c_str(), &options, &model, &err) == EDGECL_E_BUNDLE_CORRUPT);
+    CHECK(model == nullptr && counting.n_total == 2 && counting.n_live == 0 && strstr(err.message, "expected"));
+  }
+}
+
+TEST(open_options_are_checked) {
+  AlignedBytes bytes(encode(mlp()));
+  edgecl_error err = fresh_error();
+  edgecl_model* model = nullptr;
+  const auto open = [&](const edgecl_open_options& options) {
+    return edgecl_model_open_memory(bytes.data(), bytes.size(), &options, &model, &err);
+  };
+  edgecl_open_options options = fresh_options();
+  options.signature_policy = EDGECL_SIGNATURE_REQUIRED;
+  CHECK(open(options) == EDGECL_E_BUNDLE_SIGNATURE && strstr(err.message, "0.1.0"));
+  options.signature_policy = 2;
+  CHECK(open(options) == EDGECL_E_ARGUMENT);
+  options = fresh_options();
+  options.placement = 3;
+  CHECK(open(options) == EDGECL_E_ARGUMENT);
+  options = fresh_options();
+  options.level = "sse9";
+  CHECK(open(options) == EDGECL_E_UNSUPPORTED && strstr(err.message, "edgecl_open_options.level"));
+  CHECK(model == nullptr);
+  options.level = "reference";
+  CHECK(open(options) == EDGECL_OK && strcmp(edgecl_model_kernel_level(model), "reference") == 0);
+  CHECK(edgecl_model_close(model) == EDGECL_OK);
+  options = fresh_options();
+  options.struct_size = offsetof(edgecl_open_options, level);  // a shorter one: every level will do
+  options.level = "sse9";
+  CHECK(open(options) == EDGECL_OK);
+  CHECK(edgecl_model_close(model) == EDGECL_OK);
+}
+
+TEST(classes_of_a_bundle) {
+  BundleSource source = mlp();
+  source.classes = {{0, "zero"}, {2, "two"}};
+  const Model model(source);
+  edgecl_class_info info = {};
+  info.struct_size = sizeof info;
+  CHECK(edgecl_model_class(model.model, 1, &info) == EDGECL_OK && info.label == 2 && info.present == 1);
+  CHECK(strcmp(info.name, "two") == 0 && info.samples_seen == 0);
+  CHECK(edgecl_model_class(model.model, 2, &info) == EDGECL_E_NOT_FOUND);
+}
+
 TEST(open_in_the_callers_memory) {
   AlignedBytes bytes(encode(mlp()));
   edgecl_error err = fresh_error();
   size_t need = 0;
-  CHECK(edgecl_model_size(bytes.data(), bytes.size(), &need, &err) == EDGECL_OK && need > 0);
+  CHECK(edgecl_model_size(bytes.data(), bytes.size(), nullptr, &need, &err) == EDGECL_OK && need > 0);
   AlignedBytes memory(need + 64);
   edgecl_model* model = nullptr;
-  CHECK(edgecl_model_init(bytes.data(), bytes.size(), memory.data(), need - 1, &model, &err) ==
+  CHECK(edgecl_model_init(bytes.data(), bytes.size(), nullptr, memory.data(), need - 1, &model, &err) ==
         EDGECL_E_ARENA_TOO_SMALL);
-  CHECK(edgecl_model_init(bytes.data(), bytes.size(), memory.data() + 8, need, &model, &err) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_model_init(bytes.data() + 8, bytes.size() - 8, memory.data(), need, &model, &err) != EDGECL_OK);
+  CHECK(edgecl_model_init(bytes.data(), bytes.size(), nullptr, memory.data() + 8, need, &model, &err) ==
+        EDGECL_E_ARGUMENT);
+  CHECK(edgecl_model_init(bytes.data() + 8, bytes.size() - 8, nullptr, memory.data(), need, &model, &err) != EDGECL_OK);
   CHECK(model == nullptr);
-  CHECK_MESSAGE(edgecl_model_init(bytes.data(), bytes.size(), memory.data(), need, &model, &err) == EDGECL_OK, "%s",
-                err.message);
+  CHECK_MESSAGE(edgecl_model_init(bytes.data(), bytes.size(), nullptr, memory.data(), need, &model, &err) == EDGECL_OK,
+                "%s", err.message);
   CHECK(edgecl_model_close(model) == EDGECL_OK);
 }
 
@@ -98,22 +226,26 @@ TEST(allocators_are_used_and_given_back) {
   edgecl_error err = fresh_error();
   CountingAllocator counting;
   edgecl_allocator hooks = counting.hooks();
+  edgecl_open_options open = fresh_options();
+  open.allocator = &hooks;
+  edgecl_session_options options = {};
+  options.struct_size = sizeof options;
+  options.allocator = &hooks;
   edgecl_model* model = nullptr;
-  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), &hooks, &model, &err) == EDGECL_OK &&
-        counting.n_live == 1);
+  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), &open, &model, &err) == EDGECL_OK && counting.n_live == 1);
   edgecl_session_config config = {};
   config.struct_size = sizeof config;
   CHECK(edgecl_session_config_init(model, &config) == EDGECL_OK);
   edgecl_session* session = nullptr;
   counting.refuse = true;
-  CHECK(edgecl_session_create(model, &config, &hooks, &session, &err) == EDGECL_E_NO_MEMORY && session == nullptr);
+  CHECK(edgecl_session_create(model, &config, &options, &session, &err) == EDGECL_E_NO_MEMORY && session == nullptr);
   counting.refuse = false;
-  CHECK(edgecl_session_create(model, &config, &hooks, &session, &err) == EDGECL_OK && counting.n_live == 2 &&
-        counting.n_total == 2);
+  CHECK(edgecl_session_create(model, &config, &options, &session, &err) == EDGECL_OK && counting.n_live == 2 &&
+        counting.n_total == 3);  // with the scratch memory of the checks
   edgecl_session_destroy(session);
   CHECK(edgecl_model_close(model) == EDGECL_OK && counting.n_live == 0);
   hooks.release = nullptr;
-  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), &hooks, &model, &err) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_model_open_memory(bytes.data(), bytes.size(), &open, &model, &err) == EDGECL_E_ARGUMENT);
 }
 
 TEST(levels_are_chosen_by_the_environment) {
@@ -147,7 +279,9 @@ TEST(peek_and_verify) {
   CHECK(edgecl_bundle_peek(bytes.data(), 10, &info, &err) == EDGECL_E_BUNDLE_CORRUPT);
   CHECK(edgecl_bundle_verify(bytes.data(), bytes.size(), nullptr, &err) == EDGECL_OK);
   const uint8_t key[32] = {1};
-  CHECK(edgecl_bundle_verify(bytes.data(), bytes.size(), key, &err) == EDGECL_E_BUNDLE_SIGNATURE);
+  edgecl_open_options options = fresh_options();
+  options.public_key = key;
+  CHECK(edgecl_bundle_verify(bytes.data(), bytes.size(), &options, &err) == EDGECL_E_BUNDLE_SIGNATURE);
   bytes.data()[bytes.size() - 1] ^= 1;
   CHECK(edgecl_bundle_verify(bytes.data(), bytes.size(), nullptr, &err) == EDGECL_E_BUNDLE_CORRUPT);
 }
@@ -163,12 +297,12 @@ TEST(descriptions) {
   CHECK(info.weights_total == kFeatures * kHidden + kHidden + kHidden * kColumns + kColumns);
   CHECK(info.weights_stored < info.weights_total && info.weights_trainable == info.weights_total);
   CHECK(info.macs_forward == kFeatures * kHidden + kHidden * kColumns && info.macs_forward_sparse < info.macs_forward);
-  edgecl_layer_info layer = {};
+  edgecl_param_info layer = {};
   layer.struct_size = sizeof layer;
-  CHECK(edgecl_model_layer(model.model, 0, &layer) == EDGECL_OK && layer.sparse == 1 && layer.rank == 2 &&
+  CHECK(edgecl_model_param(model.model, 0, &layer) == EDGECL_OK && layer.sparse == 1 && layer.rank == 2 &&
         layer.trainable == 1);
   CHECK(layer.density == static_cast<float>(layer.stored) / (kFeatures * kHidden));
-  CHECK(edgecl_model_layer(model.model, 4, &layer) == EDGECL_E_NOT_FOUND);
+  CHECK(edgecl_model_param(model.model, 4, &layer) == EDGECL_E_NOT_FOUND);
   edgecl_op_info op = {};
   op.struct_size = sizeof op;
   uint64_t macs = 0;

@@ -1,6 +1,7 @@
 // Sizes, configuration, profile, logs, and the refusal of a second thread.
 // Never here: learning results.
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "tests/runtime/learn_fixture.h"
@@ -60,11 +61,12 @@ TEST(sizes_are_exact) {
         AlignedBytes arena(std::vector<uint8_t>(sizes.arena_bytes + 64, 0xa5));
         edgecl_session* session = nullptr;
         edgecl_error err = fresh_error();
-        CHECK(edgecl_session_init(model.model, &config, arena.data(), sizes.arena_bytes - 1, &session, &err) ==
+        CHECK(edgecl_session_init(model.model, &config, nullptr, arena.data(), sizes.arena_bytes - 1, &session, &err) ==
               EDGECL_E_ARENA_TOO_SMALL);
-        CHECK(edgecl_session_init(model.model, &config, arena.data() + 1, sizes.arena_bytes, &session, &err) ==
+        CHECK(edgecl_session_init(model.model, &config, nullptr, arena.data() + 1, sizes.arena_bytes, &session, &err) ==
               EDGECL_E_ARGUMENT);
-        CHECK(edgecl_session_init(model.model, &config, arena.data(), sizes.arena_bytes, &session, &err) == EDGECL_OK);
+        CHECK(edgecl_session_init(model.model, &config, nullptr, arena.data(), sizes.arena_bytes, &session, &err) ==
+              EDGECL_OK);
         Stream stream(model.info, 1);
         stream.next(8);
         const edgecl_batch batch = {sizeof batch,  model.info.input_dtype,   8, 0,
@@ -123,7 +125,6 @@ TEST(configurations_out_of_range) {
   refused([](Config* c) { c->momentum = -0.1f; }, EDGECL_E_ARGUMENT, "momentum");
   refused([](Config* c) { c->weight_decay = __builtin_inff(); }, EDGECL_E_ARGUMENT, "weight_decay");
   refused([](Config* c) { c->alpha = -1; }, EDGECL_E_ARGUMENT, "alpha");
-  refused([](Config* c) { c->hooks.struct_size = 0; }, EDGECL_E_ARGUMENT, "edgecl_hooks");
 }
 
 TEST(frozen_bundles_only_predict) {
@@ -152,8 +153,9 @@ TEST(a_second_thread_is_refused) {
   const Model model(mlp());
   edgecl_session_config config = model.config();
   config.n_threads = 2;
-  config.hooks.user = &gate;
-  config.hooks.parallel_for = [](void* user, uint32_t n, void (*body)(void*, uint32_t), void* context) {
+  edgecl_hooks hooks = no_hooks();
+  hooks.user = &gate;
+  hooks.parallel_for = [](void* user, uint32_t n, void (*body)(void*, uint32_t), void* context) {
     Gate* g = static_cast<Gate*>(user);
     if (g->armed.exchange(false)) {
       g->inside = true;
@@ -161,7 +163,7 @@ TEST(a_second_thread_is_refused) {
     }
     for (uint32_t i = 0; i < n; i++) body(context, i);
   };
-  Session session(model, config);
+  Session session(model, config, &hooks);
   Stream stream(model.info, 1);
   stream.next(4);
   const edgecl_batch batch = session.batch(stream.data(), 4);
@@ -224,15 +226,16 @@ TEST(profile_of_a_step) {
   size_t n = 0, dropped = 0;
   {
     Session silent(model, config);
-    CHECK(edgecl_profile_start(silent.session, events.data(), events.size()) == EDGECL_E_UNSUPPORTED);
+    CHECK(edgecl_profile_start(silent.session, events.data(), sizeof events[0], events.size()) == EDGECL_E_UNSUPPORTED);
   }
-  config.hooks.now_us = tick;
-  Session session(model, config);
+  edgecl_hooks hooks = no_hooks();
+  hooks.now_us = tick;
+  Session session(model, config, &hooks);
   Stream stream(model.info, 1);
   stream.next(4);
   CHECK(edgecl_profile_stop(session.session, &n, &dropped) == EDGECL_E_SEQUENCE);
-  CHECK(edgecl_profile_start(session.session, events.data(), events.size()) == EDGECL_OK);
-  CHECK(edgecl_profile_start(session.session, events.data(), events.size()) == EDGECL_E_SEQUENCE);
+  CHECK(edgecl_profile_start(session.session, events.data(), sizeof events[0], events.size()) == EDGECL_OK);
+  CHECK(edgecl_profile_start(session.session, events.data(), sizeof events[0], events.size()) == EDGECL_E_SEQUENCE);
   edgecl_learn_report report = {};
   report.struct_size = sizeof report;
   CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_OK);
@@ -242,14 +245,14 @@ TEST(profile_of_a_step) {
   for (size_t i = 0; i < n; i++) {
     CHECK(events[i].end_us > events[i].begin_us && events[i].pass <= 1);
     (events[i].pass ? backward_macs : forward_macs) += events[i].macs;
-    input |= events[i].op == 0xffffffffu;
-    loss |= events[i].op == 0xfffffffeu;
-    update |= events[i].op == 0xfffffffdu;
-    replay |= events[i].op == 0xfffffffcu;
+    input |= events[i].op == EDGECL_EVENT_INPUT;
+    loss |= events[i].op == EDGECL_EVENT_LOSS;
+    update |= events[i].op == EDGECL_EVENT_UPDATE;
+    replay |= events[i].op == EDGECL_EVENT_REPLAY;
   }
   CHECK(input && loss && update && replay);
   CHECK(forward_macs == report.macs_forward && backward_macs == report.macs_backward);
-  CHECK(edgecl_profile_start(session.session, events.data(), 3) == EDGECL_OK);
+  CHECK(edgecl_profile_start(session.session, events.data(), sizeof events[0], 3) == EDGECL_OK);
   CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
   CHECK(edgecl_profile_stop(session.session, &n, &dropped) == EDGECL_OK && n == 3 && dropped > 10);
 }
@@ -257,10 +260,10 @@ TEST(profile_of_a_step) {
 TEST(failures_are_logged) {
   const Model model(mlp());
   Log log;
-  edgecl_session_config config = model.config();
-  config.hooks.user = &log;
-  config.hooks.log = keep_line;
-  Session session(model, config);
+  edgecl_hooks hooks = no_hooks();
+  hooks.user = &log;
+  hooks.log = keep_line;
+  Session session(model, model.config(), &hooks);
   Stream stream(model.info, 1);
   stream.next(4);
   CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK && log.lines == 0);
@@ -297,15 +300,171 @@ TEST(predictions_and_statistics) {
     const double p = 1 / (1 + __builtin_exp(-static_cast<double>(margin)));
     CHECK(__builtin_fabs(static_cast<double>(out[r].prediction.probability) - p) < 1e-6);
   }
-  edgecl_consolidate_report done = {};
-  done.struct_size = sizeof done;
-  CHECK(edgecl_consolidate(session.session, 0, &done) == EDGECL_OK && done.remaining == 0);
+  CHECK(edgecl_task_begin(session.session) == EDGECL_OK);
   const edgecl_stats stats = session.stats();
   CHECK(stats.steps == 1 && stats.samples_learned == 4 && stats.samples_predicted == 12 && stats.samples_seen == 4 &&
         stats.tasks == 1);
   CHECK(stats.replay_fill == 4 && stats.replay_capacity == 8 && stats.n_classes == 2 && stats.macs_learn > 0);
   CHECK(stats.macs_learn == stats.macs_learn_dense &&
         stats.arena_bytes == sizes_of(model, session.config()).arena_bytes);
+}
+
+TEST(probabilities_are_those_of_predictions) {
+  const Model model(mlp());
+  Session session(model, model.config());
+  Stream stream(model.info, 1);
+  stream.next(4, 0, 3);
+  const edgecl_batch batch = session.batch(stream.data(), 4);
+  std::vector<float> p(4 * kColumns, 5.0f);
+  CHECK(edgecl_probabilities(session.session, &batch, p.data(), p.size() - 1) == EDGECL_E_SHAPE && p[0] == 5.0f);
+  CHECK(edgecl_probabilities(session.session, &batch, p.data(), p.size()) == EDGECL_OK);
+  for (const float x : p) CHECK(x == 0.0f);  // no class yet
+  for (int i = 0; i < 5; i++) CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  edgecl_prediction out[4];
+  CHECK(edgecl_predict(session.session, &batch, out, sizeof out[0]) == EDGECL_OK);
+  CHECK(edgecl_probabilities(session.session, &batch, p.data(), p.size()) == EDGECL_OK);
+  for (size_t r = 0; r < 4; r++) {
+    const float* row = &p[r * kColumns];
+    float sum = 0;
+    for (uint32_t c = 0; c < kColumns; c++) {
+      CHECK(row[c] <= out[r].probability && (row[c] > 0 || c == kColumns - 1));
+      sum += row[c];
+    }
+    CHECK(row[out[r].label] == out[r].probability && row[kColumns - 1] == 0.0f);
+    CHECK(sum > 0.999999f && sum < 1.000001f);
+  }
+}
+
+TEST(getters_tell_what_is_in_force) {
+  const Model model(mlp());
+  edgecl_session_config config = model.config();
+  config.seed = 5;
+  config.momentum = 0.5f;
+  Session donor(model, config);
+  CHECK(edgecl_learning_rate_set(donor.session, 0.25f) == EDGECL_OK);
+  const std::vector<uint8_t> state = donor.state();
+  config.seed = 6;
+  config.learning_rate = 0.125f;
+  Session session(model, config);
+  float rate = 0;
+  CHECK(edgecl_learning_rate_get(session.session, &rate) == EDGECL_OK && rate == 0.125f);
+  edgecl_session_config found = {};
+  found.struct_size = sizeof found;
+  CHECK(edgecl_session_config_get(session.session, &found) == EDGECL_OK);
+  CHECK(memcmp(&found, &config, sizeof found) == 0);
+  CHECK(edgecl_state_import(session.session, state.data(), state.size()) == EDGECL_OK);
+  CHECK(edgecl_session_config_get(session.session, &found) == EDGECL_OK);
+  CHECK(found.seed == 5 && found.learning_rate == 0.25f && found.momentum == 0.5f && found.add_unseen_labels == 1);
+  CHECK(edgecl_learning_rate_get(session.session, &rate) == EDGECL_OK && rate == 0.25f);
+  CHECK(edgecl_learning_rate_get(session.session, nullptr) == EDGECL_E_ARGUMENT);
+}
+
+TEST(weights_are_read_dense) {
+  const Model model(mlp(0.5f));
+  Session session(model, model.config());
+  Stream stream(model.info, 1);
+  stream.next(4);
+  CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  const DecodedState state = decode(session);
+  for (const DecodedState::Param& param : state.params) {
+    edgecl_param_info info = {};
+    info.struct_size = sizeof info;
+    CHECK(edgecl_model_param(model.model, param.index, &info) == EDGECL_OK);
+    size_t n = 1;
+    for (uint32_t d = 0; d < info.rank; d++) n *= info.dims[d];
+    std::vector<float> found(n, 5.0f), expected(n);
+    CHECK(edgecl_weights_read(session.session, param.index, found.data(), n - 1) == EDGECL_E_SHAPE && found[0] == 5.0f);
+    CHECK(edgecl_weights_read(session.session, param.index, found.data(), n) == EDGECL_OK);
+    for (size_t k = 0; k < param.values.size(); k++)
+      expected[param.storage == 1 ? param.positions[k] : k] = param.values[k];
+    CHECK(found == expected);
+  }
+  CHECK(state.params[0].storage == 1);  // one of them was sparse
+  float one = 0;
+  CHECK(edgecl_weights_read(session.session, model.info.n_params, &one, 1) == EDGECL_E_NOT_FOUND);
+}
+
+// Running statistics are read where they move, not where the bundle keeps them.
+TEST(running_statistics_are_read_as_they_are_now) {
+  const Model model(image_net());
+  edgecl_session_config config = model.config();
+  config.max_batch = 4;
+  Session session(model, config);
+  const auto read_all = [&] {
+    std::vector<std::vector<float>> all;
+    for (uint32_t p = 0; p < model.info.n_params; p++) {
+      all.emplace_back(4096);
+      CHECK(edgecl_weights_read(session.session, p, all.back().data(), all.back().size()) == EDGECL_OK);
+    }
+    return all;
+  };
+  const auto before = read_all();
+  Stream stream(model.info, 1);
+  stream.next(4);
+  CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  const auto after = read_all();
+  size_t n_moved = 0;
+  for (uint32_t p = 0; p < model.info.n_params; p++) n_moved += before[p] != after[p];
+  CHECK_MESSAGE(n_moved == model.info.n_params, "%zu of %u moved", n_moved, model.info.n_params);
+}
+
+// A step that fails late, in its gradients, has written nothing.
+TEST(a_failed_step_writes_no_row_outputs) {
+  const Model model(mlp());
+  Session session(model, model.config());
+  Stream stream(model.info, 1);
+  stream.next(4);
+  uint8_t correct[4];
+  float loss[4];
+  edgecl_learn_report report = {};
+  report.struct_size = sizeof report;
+  report.row_correct = correct;
+  report.row_loss = loss;
+  memset(correct, 0x77, sizeof correct);
+  for (float& x : loss) x = 77;
+  CHECK(edgecl_learning_rate_set(session.session, 3e38f) == EDGECL_OK);
+  CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_E_NUMERIC);
+  for (int i = 0; i < 4; i++) CHECK(correct[i] == 0x77 && loss[i] == 77.0f);
+  CHECK(edgecl_learning_rate_set(session.session, 0.05f) == EDGECL_OK);
+  CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_OK);
+  for (int i = 0; i < 4; i++) CHECK(correct[i] <= 1 && loss[i] > 0 && loss[i] != 77.0f);
+}
+
+// Sessions come and go on other threads while one closes the model. The model's memory is the caller's, so that calls
+// which come too late are refused and not lost.
+TEST(closing_and_creating_at_once) {
+  AlignedBytes bytes(encode(mlp()));
+  edgecl_error err = fresh_error();
+  size_t need = 0;
+  CHECK(edgecl_model_size(bytes.data(), bytes.size(), nullptr, &need, &err) == EDGECL_OK);
+  for (int round = 0; round < 20; round++) {
+    AlignedBytes memory(need);
+    edgecl_model* model = nullptr;
+    CHECK(edgecl_model_init(bytes.data(), bytes.size(), nullptr, memory.data(), need, &model, &err) == EDGECL_OK);
+    edgecl_session_config config = {};
+    config.struct_size = sizeof config;
+    CHECK(edgecl_session_config_init(model, &config) == EDGECL_OK);
+    std::atomic<int> ready{0}, wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; t++) {
+      threads.emplace_back([&, t] {
+        for (;;) {
+          edgecl_session* session = nullptr;
+          edgecl_error mine = fresh_error();
+          const edgecl_status status = edgecl_session_create(model, &config, nullptr, &session, &mine);
+          ready++;
+          if (status == EDGECL_E_SEQUENCE && session == nullptr) return;
+          if (status != EDGECL_OK) wrong++;
+          edgecl_session_destroy(session);
+          std::this_thread::sleep_for(std::chrono::microseconds(100 + 50 * t));  // else a close never finds a gap
+        }
+      });
+    }
+    while (ready < 3) std::this_thread::yield();
+    while (edgecl_model_close(model) == EDGECL_E_SEQUENCE) std::this_thread::yield();
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+  }
 }
 
 RUN_TESTS()

@@ -64,6 +64,77 @@ TEST(shorter_structs_get_their_prefix) {
   CHECK(report.replay_slots_capacity == 0xeeeeeeee);
 }
 
+// A configuration of an older header: what it does not have is as the bundle's recipe says, not zero.
+TEST(shorter_configurations_keep_the_recipe) {
+  const Model model(mlp());
+  const edgecl_session_config recipe = model.config();
+  edgecl_session_config config;
+  memset(&config, 0xee, sizeof config);
+  config = recipe;
+  config.replay_batch = 2;
+  memset(reinterpret_cast<uint8_t*>(&config) + offsetof(edgecl_session_config, alpha), 0xee,
+         sizeof config - offsetof(edgecl_session_config, alpha));
+  config.struct_size = offsetof(edgecl_session_config, alpha);
+  Session session(model, config);
+  edgecl_session_config found = {};
+  found.struct_size = sizeof found;
+  CHECK(edgecl_session_config_get(session.session, &found) == EDGECL_OK);
+  CHECK(found.replay_batch == 2 && found.alpha == recipe.alpha && found.beta == recipe.beta && found.seed == 0 &&
+        found.add_unseen_labels == 1);
+  CHECK(recipe.alpha > 0 && recipe.beta > 0);
+}
+
+// Hooks of tomorrow's header behind options of tomorrow's: only what both know is read, wherever the struct ends.
+TEST(hooks_and_options_follow_the_rule) {
+  const Model model(mlp());
+  const edgecl_session_config config = model.config();
+  edgecl_error err = {};
+  err.struct_size = sizeof err;
+  edgecl_session* session = nullptr;
+  Longer<edgecl_hooks> hooks = {};
+  hooks.known.struct_size = sizeof hooks;
+  Longer<edgecl_session_options> options = {};
+  options.known.struct_size = sizeof options;
+  options.known.hooks = &hooks.known;
+  CHECK(edgecl_session_create(model.model, &config, &options.known, &session, &err) == EDGECL_OK);
+  edgecl_session_destroy(session);
+  session = nullptr;
+  hooks.future = 1;
+  CHECK(edgecl_session_create(model.model, &config, &options.known, &session, &err) == EDGECL_E_ARGUMENT);
+  CHECK(strstr(err.message, "edgecl_hooks") != nullptr);
+  hooks.future = 0;
+  options.future = 1;
+  CHECK(edgecl_session_create(model.model, &config, &options.known, &session, &err) == EDGECL_E_ARGUMENT);
+  options.future = 0;
+  hooks.known.struct_size = offsetof(edgecl_hooks, log);  // yesterday's hooks: what lies behind is not read
+  hooks.known.log = [](void*, int32_t, const char*) { exit(1); };
+  CHECK(edgecl_session_create(model.model, &config, &options.known, &session, &err) == EDGECL_OK);
+  CHECK(edgecl_learning_rate_set(session, 0) == EDGECL_E_ARGUMENT);
+  edgecl_session_destroy(session);
+}
+
+TEST(elements_of_arrays_have_the_size_of_the_caller) {
+  const Model model(mlp());
+  Session session(model, model.config());
+  Stream stream(model.info, 1);
+  stream.next(2);
+  CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  const edgecl_batch batch = session.batch(stream.data(), 2);
+  struct Shorter {
+    int32_t label;
+    float probability;
+  } some[3];
+  memset(some, 0xee, sizeof some);
+  edgecl_prediction all[2];
+  CHECK(edgecl_predict(session.session, &batch, all, sizeof all[0]) == EDGECL_OK);
+  edgecl_prediction* out = reinterpret_cast<edgecl_prediction*>(some);
+  CHECK(edgecl_predict(session.session, &batch, out, sizeof some[0]) == EDGECL_OK);
+  for (int i = 0; i < 2; i++) CHECK(some[i].label == all[i].label && some[i].probability == all[i].probability);
+  uint32_t behind;
+  memcpy(&behind, &some[2], sizeof behind);
+  CHECK(behind == 0xeeeeeeee);
+}
+
 TEST(error_records_follow_the_same_rule) {
   Longer<edgecl_error> err = {};
   err.known.struct_size = sizeof err;
@@ -99,7 +170,10 @@ TEST(null_is_refused_where_it_is_not_optional) {
   CHECK(edgecl_learn(nullptr, &batch, stream.labels.data(), nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_learn(s, nullptr, stream.labels.data(), nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_predict(s, &batch, nullptr, sizeof out[0]) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_predict(s, &batch, out, sizeof out[0] - 1) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_predict(s, &batch, out, 3) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_probabilities(s, &batch, nullptr, 64) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_weights_read(s, 0, nullptr, 64) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_session_config_get(s, nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_predict(s, nullptr, out, sizeof out[0]) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_logits(s, &batch, nullptr, 64) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_logits(s, &batch, floats, 2 * kColumns - 1) == EDGECL_E_SHAPE);
@@ -108,7 +182,7 @@ TEST(null_is_refused_where_it_is_not_optional) {
   CHECK(edgecl_class_add(s, "a", nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_class_find(s, nullptr, &label) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_class_describe(s, 0, nullptr) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_consolidate(s, 0, nullptr) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_task_begin(nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_state_size(s, nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_state_export(s, nullptr, 10, &n) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_state_export(s, floats, sizeof floats, nullptr) == EDGECL_E_ARGUMENT);
@@ -116,9 +190,9 @@ TEST(null_is_refused_where_it_is_not_optional) {
   CHECK(edgecl_state_digest(s, nullptr) == EDGECL_E_ARGUMENT &&
         edgecl_state_digest(nullptr, digest) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_session_stats(s, nullptr) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_session_learning_rate(s, 0) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_session_learning_rate(s, __builtin_nanf("")) == EDGECL_E_ARGUMENT);
-  CHECK(edgecl_session_learning_rate(s, __builtin_inff()) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_learning_rate_set(s, 0) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_learning_rate_set(s, __builtin_nanf("")) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_learning_rate_set(s, __builtin_inff()) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_session_reset(nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_model_describe(nullptr, nullptr) == EDGECL_E_ARGUMENT);
   CHECK(edgecl_model_close(nullptr) == EDGECL_OK);

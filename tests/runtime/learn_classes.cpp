@@ -26,9 +26,9 @@ TEST(labels_are_issued_in_order_and_never_again) {
   CHECK(add(&session, "cup", &label) == EDGECL_OK && label == 0);
   CHECK(add(&session, nullptr, &label) == EDGECL_OK && label == 1);
   CHECK(strcmp(describe(session, 0).name, "cup") == 0 && strcmp(describe(session, 1).name, "1") == 0);
-  CHECK(edgecl_class_remove(session.session, 0) == EDGECL_OK);
+  CHECK(edgecl_class_forget(session.session, 0) == EDGECL_OK);
   CHECK(describe(session, 0).present == 0);
-  CHECK(edgecl_class_remove(session.session, 0) == EDGECL_E_NOT_FOUND);
+  CHECK(edgecl_class_forget(session.session, 0) == EDGECL_E_NOT_FOUND);
   CHECK(add(&session, "cup", &label) == EDGECL_OK && label == 2);  // the name is free again, the label is not
   CHECK(add(&session, "fork", &label) == EDGECL_OK && label == 3);
   const std::string before = session.digest();
@@ -110,7 +110,7 @@ TEST(removal_forgets_head_buffer_and_counts) {
     const uint32_t fill = session.stats().replay_fill, exemplars = describe(session, 1).replay_samples;
     CHECK(exemplars > 0 && of_class > 0);
     const DecodedState before = decode(session);
-    CHECK(edgecl_class_remove(session.session, 1) == EDGECL_OK);
+    CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
     const DecodedState after = decode(session);
     CHECK(session.stats().samples_seen == seen - of_class && session.stats().replay_fill == fill - exemplars &&
           session.stats().n_classes == 2);
@@ -151,7 +151,7 @@ TEST(removal_from_a_sparse_head) {
   stream.next(4, 0, 3);
   CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
   const DecodedState before = decode(session);
-  CHECK(edgecl_class_remove(session.session, 2) == EDGECL_OK);
+  CHECK(edgecl_class_forget(session.session, 2) == EDGECL_OK);
   const DecodedState after = decode(session);
   CHECK(after.params[0].storage == 1 && after.params[0].positions == before.params[0].positions);
   size_t zeroed = 0;

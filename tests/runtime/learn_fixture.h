@@ -144,12 +144,22 @@ inline std::vector<uint8_t> export_of(edgecl_session* session) {
   return bytes;
 }
 
+inline edgecl_hooks no_hooks() {
+  edgecl_hooks hooks = {};
+  hooks.struct_size = sizeof hooks;
+  return hooks;
+}
+
 class Session {
  public:
-  Session(const Model& model, const edgecl_session_config& config) : model_(model), config_(config) {
+  Session(const Model& model, const edgecl_session_config& config, const edgecl_hooks* hooks = nullptr)
+      : model_(model), config_(config) {
+    edgecl_session_options options = {};
+    options.struct_size = sizeof options;
+    options.hooks = hooks;
     edgecl_error err = {};
     err.struct_size = sizeof err;
-    const edgecl_status status = edgecl_session_create(model.model, &config, nullptr, &session, &err);
+    const edgecl_status status = edgecl_session_create(model.model, &config, &options, &session, &err);
     CHECK_MESSAGE(status == EDGECL_OK, "%s", err.message);
     if (status != EDGECL_OK) exit(1);
   }

@@ -174,8 +174,9 @@ TEST(threads_and_levels_give_one_state) {
         edgecl_session_config config = latent_config(model);
         config.method = method;
         config.n_threads = n_threads;
-        if (n_threads > 1) config.hooks.parallel_for = run_on_threads;
-        Session session(model, config);
+        edgecl_hooks hooks = no_hooks();
+        if (n_threads > 1) hooks.parallel_for = run_on_threads;
+        Session session(model, config, &hooks);
         learn_some(&session, model, 5);
         CHECK(edgecl_rehearse(session.session, 2, nullptr) == EDGECL_OK);
         if (of_method.empty()) of_method = session.digest();
@@ -210,7 +211,7 @@ TEST(states) {
   Session reader(model, config);
   CHECK(edgecl_state_import(reader.session, state.data(), state.size()) == EDGECL_OK);
   // Forgetting a class drops its activations.
-  CHECK(edgecl_class_remove(session.session, 0) == EDGECL_OK);
+  CHECK(edgecl_class_forget(session.session, 0) == EDGECL_OK);
   for (const DecodedState::Exemplar& e : decode(session).replay) CHECK(e.label != 0);
 }
 

@@ -119,9 +119,9 @@ TEST(all_else_rests) {
       config.method = EDGECL_METHOD_ER;
       config.max_batch = 3;
       config.momentum = 0.9f;
-      config.sparsity.gradient_mask = mask;
-      config.sparsity.gradient_interval = 4;
-      config.sparsity.gradient_keep = 0.5f;
+      config.gradient_mask = mask;
+      config.gradient_interval = 4;
+      config.gradient_keep = 0.5f;
       Session session(model, config);
       learn_some(&session, model, 6);
       const edgecl_stats stats_before = session.stats();

@@ -40,8 +40,9 @@ Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_thread
   config.n_threads = n_threads;
   config.seed = 42;
   config.cosine_scale = 9;
-  if (n_threads > 1) config.hooks.parallel_for = run_on_threads;
-  Session session(model, config);
+  edgecl_hooks hooks = no_hooks();
+  if (n_threads > 1) hooks.parallel_for = run_on_threads;
+  Session session(model, config, &hooks);
   Stream stream(model.info, 17);
   for (int step = 0; step < 6; step++) {
     stream.next(batch_size);

@@ -76,8 +76,8 @@ void check_round_trip(const BundleSource& source, uint32_t method, float momentu
   learn(&original, &stream, 7);
   int32_t label = 0;
   CHECK(edgecl_class_add(original.session, "mug", &label) == EDGECL_OK);
-  CHECK(edgecl_class_remove(original.session, 0) == EDGECL_OK);
-  CHECK(edgecl_session_learning_rate(original.session, 0.01f) == EDGECL_OK);
+  CHECK(edgecl_class_forget(original.session, 0) == EDGECL_OK);
+  CHECK(edgecl_learning_rate_set(original.session, 0.01f) == EDGECL_OK);
   const std::vector<uint8_t> state = original.state();
   uint8_t digest[32];
   CHECK(edgecl_state_digest(original.session, digest) == EDGECL_OK);
@@ -171,7 +171,7 @@ TEST(forged_states_never_leave_a_session_broken) {
     learn(&source, &stream, 4);
     int32_t label = 0;
     CHECK(edgecl_class_add(source.session, "mug", &label) == EDGECL_OK);
-    CHECK(edgecl_class_remove(source.session, 1) == EDGECL_OK);
+    CHECK(edgecl_class_forget(source.session, 1) == EDGECL_OK);
     learn(&target, &stream, 2);
     const std::vector<uint8_t> state = source.state(), own = target.state();
     const std::string before = target.digest();
@@ -242,11 +242,11 @@ TEST(states_of_other_bundles_and_shapes_do_not_match) {
       {"beta", [](edgecl_session_config* c) { c->beta = 0.25f; }},
       {"weight_decay", [](edgecl_session_config* c) { c->weight_decay = 0.25f; }},
       {"cosine_scale", [](edgecl_session_config* c) { c->cosine_scale = 7; }},
-      {"importance_current", [](edgecl_session_config* c) { c->sparsity.importance_current = 7; }},
+      {"importance_current", [](edgecl_session_config* c) { c->importance_current = 7; }},
       {"boundary",
        [](edgecl_session_config* c) {
-         c->sparsity.boundary = EDGECL_BOUNDARY_DRIFT;
-         c->sparsity.drift_threshold = 7;
+         c->boundary = EDGECL_BOUNDARY_DRIFT;
+         c->drift_threshold = 7;
        }},
   };
   for (const Case& c : cases) {

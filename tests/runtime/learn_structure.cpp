@@ -58,9 +58,7 @@ void learn(Session* session, Stream* stream, int steps, uint32_t batch = 4) {
 }
 
 void end_task(Session* session) {
-  edgecl_consolidate_report report = {};
-  report.struct_size = sizeof report;
-  CHECK(edgecl_consolidate(session->session, 0, &report) == EDGECL_OK);
+  CHECK(edgecl_task_begin(session->session) == EDGECL_OK);
 }
 
 std::string two_tasks(const BundleSource& source, uint32_t n_threads, const char* level) {
@@ -74,13 +72,14 @@ std::string two_tasks(const BundleSource& source, uint32_t n_threads, const char
   edgecl_session_config config = model.config();
   config.n_threads = n_threads;
   config.seed = 5;
-  if (n_threads > 1) config.hooks.parallel_for = run_on_threads;
-  Session session(model, config);
+  edgecl_hooks hooks = no_hooks();
+  if (n_threads > 1) hooks.parallel_for = run_on_threads;
+  Session session(model, config, &hooks);
   Stream stream(model.info, 3);
   learn(&session, &stream, 8);
   end_task(&session);
   learn(&session, &stream, 8);
-  CHECK(session.stats().weights_grown > 0 || config.sparsity.structure == EDGECL_STRUCTURE_STATIC);
+  CHECK(session.stats().weights_grown > 0 || config.structure == EDGECL_STRUCTURE_STATIC);
   return session.digest();
 }
 
@@ -164,17 +163,17 @@ TEST(a_refused_step_leaves_structure_and_mask) {
 TEST(configurations_that_do_not_fit_are_told) {
   edgecl_sizes sizes = {};
   sizes.struct_size = sizeof sizes;
-  const auto refused = [&](const BundleSource& source, void (*change)(edgecl_sparsity*), edgecl_status expected,
+  const auto refused = [&](const BundleSource& source, void (*change)(edgecl_session_config*), edgecl_status expected,
                            const char* word) {
     const Model model(source);
     edgecl_session_config config = model.config();
-    change(&config.sparsity);
+    change(&config);
     edgecl_error err = {};
     err.struct_size = sizeof err;
     const edgecl_status status = edgecl_session_sizes(model.model, &config, &sizes, &err);
     CHECK_MESSAGE(status == expected && strstr(err.message, word), "%s: %d %s", word, status, err.message);
   };
-  using S = edgecl_sparsity;
+  using S = edgecl_session_config;
   const BundleSource good = roomy(mlp(0.5f), EDGECL_STRUCTURE_TDM, EDGECL_GROWTH_RANDOM, EDGECL_GRADIENT_DGM);
   refused(good, [](S* s) { s->structure = 4; }, EDGECL_E_ARGUMENT, "structure");
   refused(good, [](S* s) { s->growth = 3; }, EDGECL_E_ARGUMENT, "growth");

@@ -136,14 +136,14 @@ TEST(overflowing_updates_change_nothing) {
   Session session(model, momentum_config(model));
   Stream stream(model.info, 1);
   warm_up(&session, &stream, 5);
-  CHECK(edgecl_session_learning_rate(session.session, 3e38f) == EDGECL_OK);
+  CHECK(edgecl_learning_rate_set(session.session, 3e38f) == EDGECL_OK);
   stream.next(4);
   check_refused(&session, session.batch(stream.data(), 4), stream.labels.data(), EDGECL_E_NUMERIC,
                 "lower the learning rate");
-  CHECK(edgecl_session_learning_rate(session.session, 0.05f) == EDGECL_OK);
+  CHECK(edgecl_learning_rate_set(session.session, 0.05f) == EDGECL_OK);
   warm_up(&session, &stream, 3);
   // Repeated large steps end in a refusal, never in a weight that is not finite.
-  CHECK(edgecl_session_learning_rate(session.session, 1e30f) == EDGECL_OK);
+  CHECK(edgecl_learning_rate_set(session.session, 1e30f) == EDGECL_OK);
   edgecl_status status = EDGECL_OK;
   for (int i = 0; i < 50 && status == EDGECL_OK; i++) {
     stream.next(4);
@@ -212,8 +212,10 @@ TEST(nothing_allocates_after_creation) {
   edgecl_class_info info = {};
   info.struct_size = sizeof info;
   int32_t label = 0;
-  edgecl_consolidate_report done = {};
-  done.struct_size = sizeof done;
+
+  std::vector<float> weights(4096);
+  edgecl_session_config present = {};
+  present.struct_size = sizeof present;
 
   const uint64_t before = n_allocations;
   bool good = true;
@@ -222,6 +224,9 @@ TEST(nothing_allocates_after_creation) {
   good = good && edgecl_learn(session.session, &batch8, bad, nullptr) != EDGECL_OK;
   good = good && edgecl_predict(session.session, &batch20, predictions.data(), sizeof(edgecl_prediction)) == EDGECL_OK;
   good = good && edgecl_logits(session.session, &batch20, floats.data(), floats.size()) == EDGECL_OK;
+  good = good && edgecl_probabilities(session.session, &batch20, floats.data(), floats.size()) == EDGECL_OK;
+  good = good && edgecl_weights_read(session.session, 0, weights.data(), weights.size()) == EDGECL_OK;
+  good = good && edgecl_session_config_get(session.session, &present) == EDGECL_OK;
   good = good && edgecl_embed(session.session, &batch20, floats.data(), floats.size()) == EDGECL_OK;
   good = good && edgecl_state_export(session.session, state.data(), state.size(), &n) == EDGECL_OK;
   good = good && edgecl_state_import(session.session, state.data(), n) == EDGECL_OK;
@@ -229,8 +234,8 @@ TEST(nothing_allocates_after_creation) {
   good = good && edgecl_session_stats(session.session, &stats) == EDGECL_OK;
   good = good && edgecl_class_add(session.session, "cup", &label) == EDGECL_OK;
   good = good && edgecl_class_describe(session.session, label, &info) == EDGECL_OK;
-  good = good && edgecl_class_remove(session.session, 0) == EDGECL_OK;
-  good = good && edgecl_consolidate(session.session, 0, &done) == EDGECL_OK;
+  good = good && edgecl_class_forget(session.session, 0) == EDGECL_OK;
+  good = good && edgecl_task_begin(session.session) == EDGECL_OK;
   good = good && edgecl_session_reset(session.session) == EDGECL_OK;
   const uint64_t after = n_allocations;
   CHECK_MESSAGE(good, "%s", edgecl_session_error(session.session));

@@ -143,9 +143,9 @@ TEST(refused_step_leaves_no_trace) {
     CHECK(session.learn(broken.data(), stream.labels) == EDGECL_E_NUMERIC && session.digest() == before);
     broken[0] = 1e13f;
     CHECK(session.learn(broken.data(), stream.labels) == EDGECL_E_NUMERIC && session.digest() == before);
-    CHECK(edgecl_session_learning_rate(session.session, 3e38f) == EDGECL_OK);  // an update beyond all bounds
+    CHECK(edgecl_learning_rate_set(session.session, 3e38f) == EDGECL_OK);  // an update beyond all bounds
     CHECK(session.learn(stream.data(), stream.labels) == EDGECL_E_NUMERIC);
-    CHECK(edgecl_session_learning_rate(session.session, session.config().learning_rate) == EDGECL_OK);
+    CHECK(edgecl_learning_rate_set(session.session, session.config().learning_rate) == EDGECL_OK);
     CHECK(session.digest() == before);
     for (Session* s : {&session, &other}) CHECK(s->learn(stream.data(), stream.labels) == EDGECL_OK);
     CHECK(session.digest() == other.digest());

@@ -1,30 +1,55 @@
 /* edgecl: learning on the device. This header is the whole C API and its manual (C99; usable from C++).
  * Never here: anything that a caller may not rely on.
  *
- * TWO OBJECTS. An `edgecl_model` is an opened bundle (.ecl): immutable, shareable by any number of threads. An
- * `edgecl_session` is everything that changes (weights that learn, replay buffer, optimiser state, classes, scratch).
- * One thread owns a session at a time.
+ * CONTENTS
+ *   1 ground rules      5 model        9 learning       13 measuring
+ *   2 status codes      6 describing  10 classes
+ *   3 version           7 session     11 data removal
+ *   4 memory and hooks  8 inference   12 state
  *
- * GROUND RULES
- *   Return    Fallible functions return edgecl_status: 0 = success, negative = failure. Outputs are written only on
- * success. Guarantee On failure the object is as it was before the call (same state hash). edgecl_learn checks shapes,
- * labels, inputs, loss and gradients for finiteness before it touches anything that lasts. NULL      Allowed only where
- * a parameter is called optional. Close and destroy accept NULL. Strings   UTF-8, zero-terminated. Returned pointers
- * live as long as the object; edgecl_session_error's until the next call. Numbers   float32 unless said. Rows are
- * samples; arrays are row-major. Units are in the names (_bytes, _us, n_). Structs   Each parameter struct begins with
- * `uint32_t struct_size`, which the caller sets to sizeof(the struct). The library reads and writes the common prefix.
- * A larger struct whose unknown tail is not zero is refused with EDGECL_E_ARGUMENT. Enums     Macros of fixed-width
- * integers; never C enum types, whose size differs between compilers. Threads   A model may be used from any thread
- * once open. A session must not be used by two threads at once; a second concurrent call is refused with EDGECL_E_BUSY
- * and changes nothing. The library starts no threads; hooks run on the calling thread, except the bodies that are
- * handed to `parallel_for`. Memory    Sizes can be asked before anything is allocated. After a session is made nothing
- * allocates. Trust     Bundle and state bytes are hostile until checked; pointers and sizes that the caller gives are
- * trusted. Numerics  Same bundle, seed and sequence of calls: bit-identical outputs and state, for any `n_threads`,
- * SIMD level, compiler and instruction set. The floating-point control word is set for each call and restored after it.
- *   Levels    The SIMD level is chosen when a model is opened: the best one of this CPU, or the one named by the
- * environment variable EDGECL_SIMD (reference, x86-64-v1, x86-64-v3, x86-64-v4, neon) in builds that have an
- * environment.
- */
+ * =====================================================================================================================
+ * 1. GROUND RULES
+ * =====================================================================================================================
+ *
+ * Two objects. An edgecl_model is an opened bundle (.ecl). It never changes, and any number of threads may share it.
+ *   An edgecl_session is everything that changes: weights that learn, replay buffer, classes, scratch memory.
+ *
+ * Returns. A function that can fail returns an edgecl_status: 0 is success, a negative number a failure. Outputs are
+ *   written on success only, unless the function says otherwise.
+ *
+ * Failures change nothing. After a failed call the session is as it was before: edgecl_state_digest gives the same
+ *   hash. edgecl_learn looks at shapes, labels, samples, loss and gradients before it touches anything that lasts.
+ *
+ * Sentences. Each failure has a sentence with three parts: what was expected, what was found, what to do. A call on a
+ *   session keeps it for edgecl_session_error. Other calls write it into an edgecl_error, which is optional.
+ *
+ * NULL is allowed only where a parameter is called optional. Close and destroy accept NULL.
+ *
+ * Strings are UTF-8 and end with a zero byte. A returned string lives as long as the object it came from.
+ *
+ * Numbers are float32 unless said otherwise. A row is one sample. Arrays are row-major. Names carry units: _bytes, _us
+ *   (microseconds), n_ (a count).
+ *
+ * Structs grow, and programs built with an older header keep working. Each struct begins with `uint32_t struct_size`;
+ *   the caller clears the struct and sets struct_size to its sizeof. The library uses the part that both sides know:
+ *     - The caller's struct is shorter: the missing fields have their default, which is zero unless the struct says so.
+ *     - The caller's struct is longer: it is accepted if the unknown part is all zero, else E_ARGUMENT.
+ *   Elements of arrays have no size field. Their functions take a stride, the caller's sizeof of one element, instead.
+ *
+ * Enumerations are macros of fixed-width integers, because the size of a C enum differs between compilers.
+ *
+ * Threads. A model may be used from any thread. A session belongs to one thread at a time: a second call at the same
+ *   time is refused with E_BUSY and changes nothing. The library starts no threads. Hooks run on the calling thread,
+ *   except the bodies that are handed to parallel_for.
+ *
+ * Memory. Sizes can be asked before anything is allocated. Once a session exists nothing allocates.
+ *
+ * Trust. Bytes of bundles and states are hostile until they are checked. Pointers and sizes of the caller are trusted.
+ *
+ * Same bits. The same bundle, seed and sequence of calls give bit-identical outputs and states, for any n_threads, SIMD
+ *   level, compiler and instruction set. Each call sets the floating-point control word and restores it.
+ *
+ * A whole program is in README.md. */
 #ifndef EDGECL_EDGECL_H_
 #define EDGECL_EDGECL_H_
 
@@ -34,11 +59,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define EDGECL_VERSION_MAJOR 0
-#define EDGECL_VERSION_MINOR 1
-#define EDGECL_VERSION_PATCH 0
-#define EDGECL_VERSION_NUMBER 1000 /* major * 1000000 + minor * 1000 + patch */
 
 #if defined(EDGECL_BUILD) && defined(__GNUC__)
 #define EDGECL_API __attribute__((visibility("default")))
@@ -51,244 +71,405 @@ extern "C" {
 #define EDGECL_MUST_CHECK
 #endif
 
-/* --- status --- */
-typedef int32_t edgecl_status;
-#define EDGECL_OK 0
-#define EDGECL_E_ARGUMENT (-1)          /* NULL, bad flag, bad struct size: a programming error */
-#define EDGECL_E_SHAPE (-2)             /* sample or buffer dimensions do not fit the bundle */
-#define EDGECL_E_DTYPE (-3)             /* element type not accepted here */
-#define EDGECL_E_SEQUENCE (-4)          /* right call, wrong moment (closing a model with live sessions) */
-#define EDGECL_E_UNSUPPORTED (-5)       /* compiled out, or this bundle has no such part */
-#define EDGECL_E_BUSY (-6)              /* the session is in use by another thread */
-#define EDGECL_E_NO_MEMORY (-20)        /* the caller's allocator refused */
-#define EDGECL_E_ARENA_TOO_SMALL (-21)  /* ask edgecl_session_sizes and come back */
-#define EDGECL_E_CAPACITY (-22)         /* class or batch limit reached; nothing was evicted */
-#define EDGECL_E_NOT_FOUND (-23)        /* no such label or name */
-#define EDGECL_E_BUNDLE_CORRUPT (-30)   /* structure or digest wrong; the message names section and field */
-#define EDGECL_E_BUNDLE_VERSION (-31)   /* format newer than this library */
-#define EDGECL_E_BUNDLE_SIGNATURE (-32) /* signature missing or not by this key */
-#define EDGECL_E_BUNDLE_OP (-33)        /* an operator of the bundle is not in this build; the message names it */
-#define EDGECL_E_STATE_CORRUPT (-40)    /* structure or digest of the state wrong */
-#define EDGECL_E_STATE_MISMATCH (-41)   /* state belongs to another bundle or configuration */
-#define EDGECL_E_STATE_NONE (-42)       /* storage is blank: first boot */
-#define EDGECL_E_IO (-50)       /* a file or storage operation failed; the message holds the system's own words */
-#define EDGECL_E_NUMERIC (-60)  /* non-finite input, loss or gradient; weights untouched */
-#define EDGECL_E_INTERNAL (-99) /* our bug; please report with edgecl_build_info */
+/* =====================================================================================================================
+ * 2. STATUS CODES
+ * ===================================================================================================================*/
 
-/* Status and sentence of a failed call that has no session to keep it. */
+typedef int32_t edgecl_status;
+
+#define EDGECL_OK 0
+/* Mistakes in the call. */
+#define EDGECL_E_ARGUMENT (-1)    /* NULL, a bad flag, a bad struct size, a value out of its range */
+#define EDGECL_E_SHAPE (-2)       /* dimensions of samples or arrays do not fit the bundle */
+#define EDGECL_E_DTYPE (-3)       /* an element type that is not accepted here */
+#define EDGECL_E_SEQUENCE (-4)    /* the right call at the wrong moment */
+#define EDGECL_E_UNSUPPORTED (-5) /* this build, bundle or session has no such part */
+#define EDGECL_E_BUSY (-6)        /* the session is in use by another thread */
+/* Limits. */
+#define EDGECL_E_NO_MEMORY (-20)       /* the allocator refused */
+#define EDGECL_E_ARENA_TOO_SMALL (-21) /* the caller's block is smaller than the size function says */
+#define EDGECL_E_CAPACITY (-22)        /* the limit of classes or rows is reached; nothing was evicted */
+#define EDGECL_E_NOT_FOUND (-23)       /* no such label, name or index */
+/* Bundles. */
+#define EDGECL_E_BUNDLE_CORRUPT (-30)   /* structure or digest is wrong; the sentence names section and field */
+#define EDGECL_E_BUNDLE_VERSION (-31)   /* the format is newer than this library */
+#define EDGECL_E_BUNDLE_SIGNATURE (-32) /* the signature that was asked for is missing or not by this key */
+#define EDGECL_E_BUNDLE_OP (-33)        /* an operator of the bundle is not in this build; the sentence names it */
+/* States. */
+#define EDGECL_E_STATE_CORRUPT (-40)  /* structure or digest is wrong */
+#define EDGECL_E_STATE_MISMATCH (-41) /* the state belongs to another bundle or configuration */
+/* The world. */
+#define EDGECL_E_IO (-50)       /* a file operation failed; the sentence holds the system's own words */
+#define EDGECL_E_NUMERIC (-60)  /* NaN or infinity in samples, loss or gradients; weights are untouched */
+#define EDGECL_E_INTERNAL (-99) /* our bug; please report it with edgecl_build_info */
+
+/* Status and sentence of a failed call that has no session to keep them. Written on failure only. */
 typedef struct edgecl_error {
   uint32_t struct_size;
   edgecl_status status;
-  char message[504]; /* expected / found / what to do */
+  char message[504]; /* cut at its end, never inside a character */
 } edgecl_error;
 
-/* --- version and diagnostics --- */
-EDGECL_API uint32_t edgecl_version_number(void); /* of the linked library; compare with EDGECL_VERSION_NUMBER */
-EDGECL_API const char* edgecl_version_string(void);
-EDGECL_API const char* edgecl_build_info(
-    void); /* one line: version, compiler, kernel levels compiled in and usable here */
-EDGECL_API uint32_t edgecl_bundle_format_version(void); /* newest bundle format that this build reads */
-EDGECL_API uint32_t edgecl_state_format_version(void);
-EDGECL_API const char* edgecl_status_name(edgecl_status status); /* "EDGECL_E_SHAPE"; never NULL */
+/* "EDGECL_E_SHAPE" for -2. Never NULL: "unknown status" for a number that is none. */
+EDGECL_API const char* edgecl_status_name(edgecl_status status);
 
-/* --- hooks --- */
-typedef struct edgecl_allocator { /* optional; NULL = the C library's (E_ARGUMENT in builds without one) */
+/* =====================================================================================================================
+ * 3. VERSION
+ * ===================================================================================================================*/
+
+#define EDGECL_VERSION_MAJOR 0
+#define EDGECL_VERSION_MINOR 1
+#define EDGECL_VERSION_PATCH 0
+#define EDGECL_VERSION_NUMBER 1000 /* major * 1000000 + minor * 1000 + patch */
+
+/* Of the linked library, to compare with EDGECL_VERSION_NUMBER of the header. */
+EDGECL_API uint32_t edgecl_version_number(void);
+EDGECL_API const char* edgecl_version_string(void);
+/* One line: version, compiler, formats, and the kernel levels of this build that run on this CPU. */
+EDGECL_API const char* edgecl_build_info(void);
+/* Newest formats that this build reads. */
+EDGECL_API uint32_t edgecl_bundle_format_version(void);
+EDGECL_API uint32_t edgecl_state_format_version(void);
+
+/* =====================================================================================================================
+ * 4. MEMORY AND HOOKS
+ * ===================================================================================================================*/
+
+/* Where memory comes from. Optional everywhere; without one the C library's aligned_alloc and free serve
+ * (builds without a C library then answer E_ARGUMENT). */
+typedef struct edgecl_allocator {
   uint32_t struct_size;
-  void* (*allocate)(void* user, size_t bytes, size_t alignment); /* NULL on failure */
+  /* `bytes` of memory, aligned to `alignment` (a power of two); NULL on failure. Need not be cleared. */
+  void* (*allocate)(void* user, size_t bytes, size_t alignment);
+  /* `bytes` is what was asked for. */
   void (*release)(void* user, void* memory, size_t bytes);
-  void* user;
+  void* user; /* handed to both */
 } edgecl_allocator;
 
+/* What a session calls. Each hook is optional. The struct is copied; `user` must outlive the session. */
 typedef struct edgecl_hooks {
   uint32_t struct_size;
-  void* user;
-  /* Runs body(context, i) once for each i in 0..n-1, in any order, possibly at once; returns when all are done. NULL =
-   * a plain loop. */
+  void* user; /* handed to each hook */
+  /* Calls body(context, i) once for each i in 0..n-1, in any order, possibly at once. Returns when all are done.
+   * NULL: a plain loop. */
   void (*parallel_for)(void* user, uint32_t n, void (*body)(void* context, uint32_t i), void* context);
-  uint64_t (*now_us)(void* user);                           /* monotonic; needed by the profiler only; NULL = none */
-  void (*log)(void* user, int32_t level, const char* text); /* level 0 debug .. 3 error; NULL = silent */
+  /* Microseconds of a clock that never goes back. NULL: no times in edgecl_stats, and no profile. */
+  uint64_t (*now_us)(void* user);
+  /* One line. level: 0 debug, 1 information, 2 warning, 3 error. NULL: silent. */
+  void (*log)(void* user, int32_t level, const char* text);
 } edgecl_hooks;
 
-/* --- model --- */
+/* =====================================================================================================================
+ * 5. MODEL: opening and closing a bundle
+ * ===================================================================================================================*/
+
 typedef struct edgecl_model edgecl_model;
-typedef struct edgecl_session edgecl_session;
 
-#define EDGECL_F32 0
-#define EDGECL_U8 1
+/* Signatures. This version verifies none: a key or EDGECL_SIGNATURE_REQUIRED fails with E_BUNDLE_SIGNATURE. */
+#define EDGECL_SIGNATURE_OPTIONAL 0 /* unsigned bundles are accepted; with a key, a signature must be by that key */
+#define EDGECL_SIGNATURE_REQUIRED 1 /* a signature by public_key, or the bundle is refused */
 
-#define EDGECL_METHOD_FINETUNE 0 /* no replay */
-#define EDGECL_METHOD_ER 1       /* experience replay: mean cross-entropy over current and replayed rows */
-#define EDGECL_METHOD_DERPP                                                                \
-  2 /* DER++: + alpha * MSE to stored logits + beta * cross-entropy, two independent draws \
-     */
-#define EDGECL_METHOD_ER_ACE \
-  3 /* ER-ACE: current rows over the classes of the batch only, plus replayed cross-entropy */
-#define EDGECL_METHOD_UER \
-  4 /* UER: current rows by cosine logits (cosine_scale), replayed rows by ordinary logits; dense head */
-#define EDGECL_METHOD_FPF \
-  5 /* k-FPF: no replay in a step; edgecl_rehearse fine-tunes the sensitive parameters on the buffer now and then */
+/* Where the bundle's bytes lie while the model lives. */
+#define EDGECL_PLACEMENT_DEFAULT 0  /* files: a copy; memory: in place */
+#define EDGECL_PLACEMENT_COPY 1     /* in memory of the model; the source may change or go after the call */
+#define EDGECL_PLACEMENT_IN_PLACE 2 /* where they are (flash); a file is mapped read-only */
+
+/* How to open. Optional in each call; NULL means all defaults. */
+typedef struct edgecl_open_options {
+  uint32_t struct_size;
+  uint32_t signature_policy;         /* EDGECL_SIGNATURE_* */
+  uint32_t placement;                /* EDGECL_PLACEMENT_* */
+  const edgecl_allocator* allocator; /* optional; copied */
+  const uint8_t* public_key;         /* optional: the 32 bytes of an Ed25519 key */
+  /* Optional: the SIMD level that kernels must have: "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon".
+   * NULL: the level that the environment variable EDGECL_SIMD names (in builds that have an environment), else the best
+   * one of this CPU. Results do not depend on it. */
+  const char* level;
+} edgecl_open_options;
+
+/* Checks a whole bundle as opening it does: structure, every digest, every index, and what `options` asks of the
+ * signature. `bytes` is aligned to 64. Keeps nothing.
+ *   Errors  E_BUNDLE_*, E_NO_MEMORY, E_ARGUMENT.
+ *   Cost    O(n_bytes); some ten bytes a tensor from the allocator, which it gives back. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes,
+                                                                const edgecl_open_options* options, edgecl_error* err);
+
+/* Bytes of memory that edgecl_model_init needs for this bundle with these options.
+ *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_ARGUMENT.
+ *   Cost    O(1): the first 4096 bytes are enough. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes,
+                                                             const edgecl_open_options* options, size_t* model_bytes,
+                                                             edgecl_error* err);
+
+/* Opens a bundle inside the caller's `memory` (aligned to 64, at least edgecl_model_size bytes), without an allocator.
+ * `memory` must outlive the model; so must `bytes` unless they are copied. `bytes` is aligned to 64 unless copied.
+ *   Errors  E_BUNDLE_*, E_ARENA_TOO_SMALL, E_UNSUPPORTED (the level is not in this build or CPU), E_ARGUMENT.
+ *   Cost    O(n_bytes): everything is checked once, here. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes,
+                                                             const edgecl_open_options* options, void* memory,
+                                                             size_t memory_bytes, edgecl_model** model,
+                                                             edgecl_error* err);
+
+/* The same with memory from the allocator. Also E_NO_MEMORY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes,
+                                                                    const edgecl_open_options* options,
+                                                                    edgecl_model** model, edgecl_error* err);
+
+/* Opens the bundle at `path`. By default the file is read into memory of the model, and may be replaced or removed
+ * afterwards. With EDGECL_PLACEMENT_IN_PLACE it is mapped, which shares its pages with other processes. A mapped file
+ * must not be written or cut while the model lives: the process would read half of each version, or be killed. Replace
+ * it by writing a new file beside it and renaming that one over it.
+ *   Errors  as edgecl_model_open_memory, and E_IO. Absent from builds without files. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_file(const char* path, const edgecl_open_options* options,
+                                                                  edgecl_model** model, edgecl_error* err);
+
+/* Closes a model and releases what opening took. NULL is fine.
+ *   Errors  E_SEQUENCE while sessions live or one is being made: the model stays open.
+ *   State   from success on no call with this model may begin. A call that makes a session and began before is counted,
+ *           so either it or the close is refused. */
+EDGECL_API edgecl_status edgecl_model_close(edgecl_model* model);
+
+/* =====================================================================================================================
+ * 6. DESCRIBING a bundle
+ * ===================================================================================================================*/
+
+#define EDGECL_F32 0 /* four bytes a number */
+#define EDGECL_U8 1  /* one byte a number */
 
 typedef struct edgecl_model_info {
   uint32_t struct_size;
   uint32_t format_version;
   const char* name;
   const char* producer;
+  const char* parity_source; /* what the bundle was compared with at export; "" without a comparison */
+  const char* notes;         /* free text that the bundle carries; "" without */
   uint64_t bundle_bytes;
-  uint8_t digest[32];   /* of the bundle's content: names it; a signature does not change it */
+  uint8_t digest[32]; /* of the content; names the bundle and ties states to it; a signature does not change it */
+
   uint32_t input_dtype; /* EDGECL_F32 or EDGECL_U8 */
-  uint32_t input_rank;  /* 1..3, dims of one sample */
+  uint32_t input_rank;  /* 1..3: dims of one sample */
   uint32_t input_dims[4];
-  uint32_t channels_last;
+  uint32_t channels_last;  /* 1: the last dim of a sample counts channels; 0: the first */
+  uint32_t embedding_dim;  /* numbers that enter the head; 0: the model has no separate head */
   uint64_t input_elements; /* product of the dims */
-  uint32_t embedding_dim;  /* 0: the model has no separate head */
+
   uint32_t class_capacity; /* columns of the logits */
-  uint32_t n_classes;      /* that the bundle ships with */
-  uint32_t n_ops, n_params, n_trainable_params;
-  uint64_t weights_total, weights_trainable, weights_stored; /* scalars; stored counts a sparse layer's non-zeros */
-  uint64_t macs_forward, macs_forward_sparse;   /* multiply-adds per sample: as if dense, and with the stored density */
-  uint64_t macs_backward, macs_backward_sparse; /* input and weight gradients that the pruned backward list computes */
-  uint32_t parity_rows;                         /* 0: no parity record */
-  float parity_max_abs, parity_mean_abs, parity_reference_abs; /* against the source model, at export */
-  const char* parity_source;
+  uint32_t n_classes;      /* classes that the bundle ships with */
+  uint32_t n_ops;
+  uint32_t n_params;
+  uint32_t n_trainable_params;
   uint32_t is_signed;
-  const char* notes; /* free text that the bundle carries; empty without */
+
+  uint64_t weights_total;     /* scalars, as if every layer were dense */
+  uint64_t weights_trainable; /* of these, those that may learn */
+  uint64_t weights_stored;    /* scalars in the bundle: of a sparse layer its non-zeros */
+  /* Multiply-adds of one sample: as if dense, and with the density stored. Backward counts the gradients that the plan
+   * computes, which end at the lowest trainable layer. */
+  uint64_t macs_forward, macs_forward_sparse;
+  uint64_t macs_backward, macs_backward_sparse;
+
+  uint32_t parity_rows;                  /* samples compared with the source model at export; 0: none */
+  float parity_max_abs, parity_mean_abs; /* differences of the logits */
+  float parity_reference_abs;            /* largest |logit| of the source */
 } edgecl_model_info;
 
-typedef struct edgecl_layer_info { /* one parameter tensor */
+/* One parameter tensor. */
+typedef struct edgecl_param_info {
   uint32_t struct_size;
   const char* name;
-  uint32_t rank;
+  uint32_t rank; /* 1..4 */
   uint32_t dims[4];
   uint32_t trainable;
   uint32_t sparse; /* 1: only non-zeros are stored */
+  float density;   /* stored / product of the dims */
   uint64_t stored; /* scalars in the bundle */
-  float density;
-} edgecl_layer_info;
+} edgecl_param_info;
 
-/* Reads the header alone (the first 4096 bytes are enough): fills format_version and bundle_bytes. O(1), no allocation.
- * Errors: E_BUNDLE_CORRUPT (not a bundle), E_BUNDLE_VERSION. `err` optional. */
+/* One operator. */
+typedef struct edgecl_op_info {
+  uint32_t struct_size;
+  const char* name;                     /* of the node of the source model */
+  const char* kind;                     /* "conv", "depthwise" (one channel a group), "linear", ... */
+  uint64_t macs_forward, macs_backward; /* of one row, with the density stored */
+  uint64_t weight_bytes;                /* values of all its parameters */
+  uint64_t input_bytes, output_bytes;   /* of one row */
+  uint32_t sparse, trainable;
+  uint64_t index_bytes; /* positions of sparse weights, 2 bytes for each one stored; not in weight_bytes */
+} edgecl_op_info;
+
+/* A class: of a bundle (edgecl_model_class) or of a session (edgecl_class_describe). */
+typedef struct edgecl_class_info {
+  uint32_t struct_size;
+  int32_t label;
+  const char* name;
+  uint64_t samples_seen;   /* rows learned since the session began */
+  uint32_t replay_samples; /* exemplars now in the buffer */
+  uint32_t present;        /* 1: can be predicted; 0: never added, or forgotten */
+} edgecl_class_info;
+
+/* Reads a bundle's header alone: fills format_version and bundle_bytes, and zeroes the rest. Checks no digest.
+ * `bytes`: the first 4096 bytes are enough.
+ *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_ARGUMENT. Cost O(1). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes,
                                                               edgecl_model_info* info, edgecl_error* err);
-/* Checks structure, every digest and every index; with a key also the Ed25519 signature (this version
- * does not verify one: a key then gives E_BUNDLE_SIGNATURE). O(n_bytes), allocates nothing that a field of the file
- * sized. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes,
-                                                                const uint8_t public_key[32], edgecl_error* err);
-/* Bytes that edgecl_model_init needs for this bundle. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, size_t* model_bytes,
-                                                             edgecl_error* err);
-/* Opens in place: verified as above, weights stay where they are (flash, mapped file). `bytes` (64-byte aligned) and
- * `memory` (64-byte aligned, edgecl_model_size bytes) must outlive the model. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, void* memory,
-                                                             size_t memory_bytes, edgecl_model** model,
-                                                             edgecl_error* err);
-/* As above with the object from `allocator` (optional). */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes,
-                                                                    const edgecl_allocator* allocator,
-                                                                    edgecl_model** model, edgecl_error* err);
-/* Maps the file read-only and opens it. E_IO when it cannot be read. Absent from builds without files. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_file(const char* path, const edgecl_allocator* allocator,
-                                                                  edgecl_model** model, edgecl_error* err);
-/* E_SEQUENCE while sessions live. */
-EDGECL_API edgecl_status edgecl_model_close(edgecl_model* model);
+
+/* What an open model holds. E_ARGUMENT alone. Cost O(operators). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_describe(const edgecl_model* model, edgecl_model_info* info);
-/* Parameter `index` in 0..n_params-1; E_NOT_FOUND beyond. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_layer(const edgecl_model* model, uint32_t index,
-                                                              edgecl_layer_info* info);
+
+/* The kernel level in use: "x86-64-v3", ... "" for NULL. */
 EDGECL_API const char* edgecl_model_kernel_level(const edgecl_model* model);
 
-/* --- session: configuration and sizes --- */
-/* How the structure of sparse layers moves, and which weights get a gradient. All zero: fixed structure, all gradients,
- * task boundaries by edgecl_consolidate. Structures move in place, inside the capacity that the bundle planned for each
- * sparse layer; new weights begin at 0, momentum moves with its weight. A layer's target is the number of weights that
- * the bundle ships for it; shares are of all positions of the layer (dense size) unless said.
- *
- * EDGECL_STRUCTURE_TDM (Wang et al. 2022, "SparCL", task-aware dynamic masking): a task begins with structure_inter
- *   more weights than the target, at random positions; every structure_interval steps, structure_updates times, the
- *   layer is pruned to structure_intra below the target by importance |w| + a * |g of current rows| + b * |g of
- *   replayed rows| and grown back to it; one interval later it is pruned to the target and stays until the next task.
- *   a = b merges both gradients into one, as the released code does; the gradient is that of the step just done.
- * EDGECL_STRUCTURE_SET (Mocanu et al. 2018): every structure_interval steps the structure_intra share of the STORED
- *   weights that is smallest is replaced by random ones; the share falls linearly over the structure_updates of a task.
- * EDGECL_STRUCTURE_RIGL (Evci et al. 2020): the same, grown where the dense gradient of that step is largest. */
-#define EDGECL_STRUCTURE_STATIC 0
+/* Parameter `index` in 0..n_params-1, operator `index` in 0..n_ops-1, class `index` in 0..n_classes-1 of the bundle (in
+ * ascending order of labels). E_NOT_FOUND beyond the last. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_param(const edgecl_model* model, uint32_t index,
+                                                              edgecl_param_info* info);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_op(const edgecl_model* model, uint32_t index,
+                                                           edgecl_op_info* info);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_class(const edgecl_model* model, uint32_t index,
+                                                              edgecl_class_info* info);
+
+/* =====================================================================================================================
+ * 7. SESSION: configuration, sizes, making and ending
+ * ===================================================================================================================*/
+
+typedef struct edgecl_session edgecl_session;
+
+/* Learning methods: the terms of the loss, and what is replayed. */
+#define EDGECL_METHOD_FINETUNE 0 /* no replay */
+#define EDGECL_METHOD_ER 1       /* experience replay: mean cross-entropy over current and replayed rows */
+#define EDGECL_METHOD_DERPP 2    /* DER++: also alpha * MSE to stored logits + beta * cross-entropy; two draws */
+#define EDGECL_METHOD_ER_ACE 3   /* ER-ACE: current rows over the classes of the batch, plus replayed cross-entropy */
+#define EDGECL_METHOD_UER 4      /* UER: current rows by cosine logits, replayed rows by ordinary ones; dense head */
+#define EDGECL_METHOD_FPF 5      /* k-FPF: no replay in a step; edgecl_rehearse tunes what forgets most */
+
+/* How the structure of sparse layers moves. Structures move in place, inside the room that the bundle planned for each
+ * sparse layer. New weights begin at 0, and momentum moves with its weight. A layer's target is the number of weights
+ * that the bundle ships for it. Shares are of all positions of the layer unless said otherwise. */
+#define EDGECL_STRUCTURE_STATIC 0 /* it does not move */
+/* TDM (Wang et al. 2022, "SparCL"): a task begins with structure_inter more weights than the target, at random
+ * positions. Every structure_interval steps, structure_updates times, the layer is pruned to structure_intra below the
+ * target and grown back to it. One interval later it is pruned to the target and stays so until the next task. What is
+ * pruned has the least importance |w| + a * |gradient of current rows| + b * |gradient of replayed rows|, from the step
+ * just done. a = b merges both gradients into one, as the released code does. */
 #define EDGECL_STRUCTURE_TDM 1
+/* SET (Mocanu et al. 2018): every structure_interval steps the smallest structure_intra share of the STORED weights
+ * makes room for random ones. The share falls linearly over the structure_updates of a task. */
 #define EDGECL_STRUCTURE_SET 2
+/* RigL (Evci et al. 2020): the same, grown where the dense gradient of that step is largest. */
 #define EDGECL_STRUCTURE_RIGL 3
-/* Where TDM's exchanges grow (the growth at a task's start always is random): at random; where the dense gradient of
- * the step is largest; where a * |g current| + b * |g replayed| is largest. The last two compute the dense weight
+
+/* Where TDM's exchanges grow. (The growth at a task's start is always random.) The last two compute the dense weight
  * gradient of each sparse layer once an update. */
 #define EDGECL_GROWTH_RANDOM 0
-#define EDGECL_GROWTH_GRADIENT 1
-#define EDGECL_GROWTH_IMPORTANCE 2
-/* Which weights get a gradient; the others are not computed, and their gradient counts as 0.
- * DGM (SparCL): of each sparse layer the gradient_keep share of stored weights with the largest |gradient|, chosen
- *   anew every gradient_interval steps and after each change of structure.
- * MIGU (Du et al. 2024): from the second task on, of each sparse layer the gradient_keep share of output rows with the
- *   largest sum of |output| in the step; every step.
- * HFT (Hui et al. 2024): in each task a random gradient_keep share of the weight tensors (with their biases; never the
- *   head or normalisations) trains. */
+#define EDGECL_GROWTH_GRADIENT 1   /* where the dense gradient of the step is largest */
+#define EDGECL_GROWTH_IMPORTANCE 2 /* where a * |g of current rows| + b * |g of replayed rows| is largest */
+
+/* Which weights get a gradient. The others' is not computed and counts as 0. */
 #define EDGECL_GRADIENT_ALL 0
+/* DGM (SparCL): of each sparse layer the gradient_keep share of stored weights with the largest |gradient|, chosen anew
+ * every gradient_interval steps and after each change of structure. */
 #define EDGECL_GRADIENT_DGM 1
+/* MIGU (Du et al. 2024): from the second task on, of each sparse layer the gradient_keep share of output rows with the
+ * largest sum of |output| in the step; every step. */
 #define EDGECL_GRADIENT_MIGU 2
+/* HFT (Hui et al. 2024): in each task a random gradient_keep share of the weight tensors trains, with their biases;
+ * never the head or normalisations. */
 #define EDGECL_GRADIENT_HFT 3
-/* Who ends a task: edgecl_consolidate alone, or also the drift signal: Page-Hinkley test (Page 1954) on the loss of the
- * current rows; an alarm when its cumulated rise above the mean + drift_delta exceeds drift_threshold. */
-#define EDGECL_BOUNDARY_CALLER 0
+
+/* Who begins a task. */
+#define EDGECL_BOUNDARY_CALLER 0 /* edgecl_task_begin alone */
+/* Also the drift signal: a Page-Hinkley test (Page 1954) on the loss of the current rows. It alarms when the cumulated
+ * rise above the mean + drift_delta exceeds drift_threshold. */
 #define EDGECL_BOUNDARY_DRIFT 1
 
-typedef struct edgecl_sparsity {
-  uint32_t structure, growth;
-  uint32_t structure_interval, structure_updates;
-  float structure_inter, structure_intra;      /* 0..0.5, 0..1 */
-  float importance_current, importance_replay; /* a, b >= 0 */
-  uint32_t gradient_mask, gradient_interval;
-  float gradient_keep; /* (0, 1] */
-  uint32_t boundary;
-  float drift_delta, drift_threshold;
-  uint32_t reserved[2]; /* 0 */
-} edgecl_sparsity;
+/* How the learning rate goes through a task. */
+#define EDGECL_RATE_CONSTANT 0
+#define EDGECL_RATE_LINEAR 1 /* down to rate_floor of it */
+#define EDGECL_RATE_COSINE 2 /* the same along half a cosine (Loshchilov and Hutter 2017) */
 
+/* What makes scores of embeddings. */
+#define EDGECL_HEAD_GRADIENT 0 /* the last layers of the network, trained by gradients */
+
+/* What a session is. Start from edgecl_session_config_init, which fills in the recipe of the bundle, then change
+ * fields. Fields that a shorter struct lacks have the value of the recipe. Flags are 0 or 1. */
 typedef struct edgecl_session_config {
   uint32_t struct_size;
-  uint32_t
-      max_batch; /* most rows of one learn or predict step, >= 1; larger predict batches are cut into such pieces */
-  uint32_t n_threads;       /* pieces that work is cut into for parallel_for, 1..64; results do not depend on it */
-  uint32_t max_classes;     /* <= the bundle's class capacity */
-  uint32_t method;          /* EDGECL_METHOD_* */
-  uint32_t replay_capacity; /* exemplars; 0 = none */
-  uint32_t replay_batch;    /* rows drawn per draw */
-  uint32_t class_mask;   /* 1: cross-entropy of current rows over the classes of the batch only (always so in ER-ACE) */
-  uint32_t augment_crop; /* pixels, 0 = off */
-  uint32_t augment_flip; /* 0 or 1 */
-  uint32_t predict_only; /* 1: no memory for learning; learn gives E_UNSUPPORTED */
-  uint32_t add_unseen_labels; /* 1: a label that was not added is added by learn (if capacity allows) */
-  float learning_rate, momentum, weight_decay;
-  float alpha, beta; /* DER++ */
-  uint64_t seed;
-  uint32_t latent_replay; /* 1: the buffer keeps activations where the frozen lower part ends (float32) instead of
-                             samples, and replayed rows pass through the upper part alone; no augmentation */
+
+  /* Of this session. */
+  uint32_t max_batch;         /* 1..65536: most rows of one step; larger predict batches are cut into such pieces */
+  uint32_t n_threads;         /* 1..64: pieces that work is cut into for parallel_for */
+  uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
+  uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
+  uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows */
+  uint32_t reserved[6];       /* 0 */
+  uint64_t seed;              /* names all random choices */
+
+  /* The recipe: how to learn. The fields of a bundle's recipe, in its order. */
+  uint32_t method;     /* EDGECL_METHOD_* */
+  float learning_rate; /* > 0 */
+  float momentum;      /* [0, 1) */
+  float weight_decay;
+  uint32_t batch_size;      /* rows of a step that the recipe was made for; information only */
+  uint32_t replay_batch;    /* rows of one draw, 0..65536 */
+  uint32_t replay_capacity; /* exemplars kept; 0 = none */
+  float alpha, beta;        /* DER++: weights of the logit term and the label term */
+  uint32_t class_mask;      /* 1: cross-entropy of current rows over the classes of the batch (in ER-ACE always so) */
+  uint32_t augment_crop;    /* pixels of random crop, 0..127; 0 = off */
+  uint32_t augment_flip;    /* 1: random horizontal flip */
+  uint32_t latent_replay; /* 1: exemplars are activations (float32) where the frozen lower part ends, and replayed rows
+                             pass through the upper part alone; without augmentation */
   float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0 */
-  edgecl_sparsity sparsity;
-  edgecl_hooks hooks;
+  uint32_t structure;     /* EDGECL_STRUCTURE_* */
+  uint32_t growth;        /* EDGECL_GROWTH_* */
+  uint32_t structure_interval, structure_updates;
+  float structure_inter;                       /* 0..0.5 */
+  float structure_intra;                       /* 0..1 */
+  float importance_current, importance_replay; /* a and b of the importance, >= 0 */
+  uint32_t gradient_mask;                      /* EDGECL_GRADIENT_* */
+  uint32_t gradient_interval;
+  float gradient_keep; /* (0, 1] */
+  uint32_t boundary;   /* EDGECL_BOUNDARY_* */
+  float drift_delta, drift_threshold;
+  /* Schedules: the caller's loop over a task asks for them (edgecl_schedule_*); a step does not follow them by itself. */
+  uint32_t rate_schedule;     /* EDGECL_RATE_* */
+  float rate_floor;           /* share of the learning rate that is left at a task's end, 0..1 */
+  float removal_share;        /* of a task's examples that data removal takes away in all, [0, 1) */
+  uint32_t removal_stages;    /* bit e: a stage after epoch e (1..31) */
+  uint32_t removal_score;     /* EDGECL_REMOVAL_* */
+  uint32_t rehearse_steps;    /* of one rehearsal */
+  uint32_t rehearse_interval; /* learn steps between two rehearsals; 0 = none */
+  uint32_t head;              /* EDGECL_HEAD_* */
 } edgecl_session_config;
 
+/* What a session uses. Optional in each call; NULL means all defaults. */
+typedef struct edgecl_session_options {
+  uint32_t struct_size;
+  const edgecl_allocator* allocator; /* optional; copied; edgecl_session_create alone uses it */
+  const edgecl_hooks* hooks;         /* optional; copied */
+} edgecl_session_options;
+
+/* Bytes of a session, by what they are for. */
 typedef struct edgecl_sizes {
   uint32_t struct_size;
   uint32_t arena_alignment; /* 64 */
   uint64_t arena_bytes;     /* all that a session ever uses */
-  uint64_t learnable_bytes; /* weights, gradients, optimiser state, sparse structure, statistics */
+  uint64_t learnable_bytes; /* weights, gradients, optimiser, sparse structure, statistics */
   uint64_t replay_bytes;
   uint64_t learn_bytes;     /* activations and gradients of a learn step */
-  uint64_t predict_bytes;   /* activations of a predict (shares memory with learn_bytes) */
+  uint64_t predict_bytes;   /* activations of a predict; they share memory with learn_bytes */
   uint64_t scratch_bytes;   /* all threads together */
   uint64_t state_bytes_max; /* the largest edgecl_state_export of this configuration */
 } edgecl_sizes;
 
-/* Fills every field with the recipe stored in the bundle (n_threads 1, seed 0, max_batch = the recipe's batch size). */
+/* Fills every field with the recipe of the bundle: one thread, seed 0, max_batch the recipe's batch size. This is also
+ * how to read a recipe. E_ARGUMENT alone. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_init(const edgecl_model* model,
                                                                       edgecl_session_config* config);
-/* Exact sizes of a session on this machine, from bundle and configuration alone. O(ops), whatever the batch. */
+
+/* Exact sizes of a session on this machine, from bundle and configuration alone.
+ *   Errors  E_ARGUMENT (a field out of range), E_CAPACITY (too large for the address space or for the bundle's classes),
+ *           E_UNSUPPORTED (the bundle has no part that the configuration asks for).
+ *   Cost    O(operators), whatever the batch; no allocation. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes(const edgecl_model* model,
                                                                 const edgecl_session_config* config,
                                                                 edgecl_sizes* sizes, edgecl_error* err);
@@ -299,225 +480,304 @@ typedef struct edgecl_target {
   uint32_t pointer_bytes; /* 8; with "reference" also 4 */
   const char* level;      /* "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon": what its library runs there */
 } edgecl_target;
-/* The same for another machine, with a standard build of this library; NULL: this one. E_ARGUMENT: no such level, or
-   one that has no chips of this pointer width. */
+
+/* The same for another machine, with a standard build of this library. `target` is optional; NULL: this machine. Also
+ * E_ARGUMENT for a level that does not exist, or has no chips of this pointer width. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes_for(const edgecl_model* model,
                                                                     const edgecl_session_config* config,
                                                                     const edgecl_target* target, edgecl_sizes* sizes,
                                                                     edgecl_error* err);
-/* Builds a session inside the caller's block (64-byte aligned); no allocation now or later. */
+
+/* Makes a session inside the caller's `arena` (aligned to 64, at least arena_bytes of edgecl_session_sizes). The arena
+ * must outlive the session. Nothing allocates, now or later.
+ *   Errors  as edgecl_session_sizes, E_ARENA_TOO_SMALL, E_SEQUENCE (the model is being closed).
+ *   Cost    O(arena_bytes).
+ *   State   weights and classes as the bundle ships them, an empty buffer, step 0. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
-                                                               void* arena, size_t arena_bytes,
-                                                               edgecl_session** session, edgecl_error* err);
-/* One allocation of the size above, then the same. */
+                                                               const edgecl_session_options* options, void* arena,
+                                                               size_t arena_bytes, edgecl_session** session,
+                                                               edgecl_error* err);
+
+/* The same inside one block from the allocator. Also E_NO_MEMORY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_create(edgecl_model* model,
                                                                  const edgecl_session_config* config,
-                                                                 const edgecl_allocator* allocator,
+                                                                 const edgecl_session_options* options,
                                                                  edgecl_session** session, edgecl_error* err);
-/* Back to what the bundle shipped; keeps the arena. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_reset(edgecl_session* session);
-/* Wipes what was learned and releases what create took. */
-EDGECL_API void edgecl_session_destroy(edgecl_session* session);
-/* Sentence for the last failure on this session: expected, found, what to do. Empty when none. */
-EDGECL_API const char* edgecl_session_error(const edgecl_session* session);
-/* Learning rate of the steps to come; > 0, finite. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_learning_rate(edgecl_session* session, float learning_rate);
 
-/* --- batches --- */
+/* Back to what the bundle shipped and the configuration said; keeps the arena. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_reset(edgecl_session* session);
+
+/* Overwrites the whole arena, so that nothing learned stays in memory, and releases what create took. NULL is fine. No
+ * call may be in progress. */
+EDGECL_API void edgecl_session_destroy(edgecl_session* session);
+
+/* The sentence of the last failure on this session, "" before the first. It lives until the next call that fails.
+ * E_BUSY leaves it alone: it belongs to the call in progress. */
+EDGECL_API const char* edgecl_session_error(const edgecl_session* session);
+
+/* The configuration now in force. Seed and learning rate are those of the state: an import and edgecl_learning_rate_set
+ * change them. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_get(const edgecl_session* session,
+                                                                     edgecl_session_config* config);
+
+/* Learning rate of the steps to come; finite, > 0 (E_ARGUMENT). It is part of the state. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learning_rate_set(edgecl_session* session, float learning_rate);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learning_rate_get(const edgecl_session* session,
+                                                                    float* learning_rate);
+
+/* Present values of parameter `index` (0..n_params-1), dense, in the order of its dims: what a sparse one does not store
+ * reads 0. Running means and variances are parameters too. `capacity`: floats in `out`, at least the product of the
+ * dims.
+ *   Errors  E_NOT_FOUND (index), E_SHAPE (capacity; nothing is written), E_ARGUMENT, E_BUSY.
+ *   Cost    O(product of the dims). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_weights_read(const edgecl_session* session, uint32_t index,
+                                                               float* out, size_t capacity);
+
+/* =====================================================================================================================
+ * 8. INFERENCE
+ * ===================================================================================================================*/
+
+/* Samples of the caller. */
 typedef struct edgecl_batch {
   uint32_t struct_size;
-  uint32_t dtype;     /* EDGECL_F32 or EDGECL_U8; must be the bundle's input dtype (E_DTYPE) */
-  uint32_t n_samples; /* >= 1 */
-  uint32_t reserved;  /* 0 */
-  const void* data; /* n_samples consecutive samples, dims as in edgecl_model_info, raw values: the bundle normalises */
-  uint64_t elements_per_sample; /* must equal input_elements (E_SHAPE) */
+  uint32_t dtype;               /* EDGECL_F32 or EDGECL_U8; must be the bundle's input_dtype (E_DTYPE) */
+  uint32_t n_samples;           /* >= 1 */
+  uint32_t reserved;            /* 0 */
+  const void* data;             /* n_samples samples one behind the other; raw values, the bundle normalises */
+  uint64_t elements_per_sample; /* must be the bundle's input_elements (E_SHAPE) */
 } edgecl_batch;
 
-/* --- inference --- */
 typedef struct edgecl_prediction {
   int32_t label;     /* column of the largest logit among the classes present; -1 when there is no class yet */
   float probability; /* softmax over the classes present */
   float margin;      /* largest minus second largest logit; 0 with one class */
-  uint32_t reserved;
+  uint32_t reserved; /* 0 */
 } edgecl_prediction;
 
-/* One forward pass per sample, running statistics. Any n_samples. out_stride: bytes from one prediction to the next (>=
- * sizeof). E_NUMERIC: an input is not finite (nothing was written), or a score that the network made of it is not (here
- * and in the two functions below: results of earlier pieces of max_batch rows may have been written). */
+/* The four functions below run one forward pass a sample, with running statistics, for any n_samples. A row's result
+ * does not depend on the rows beside it.
+ *   Errors  E_SHAPE (also: `capacity` is too small), E_DTYPE, E_ARGUMENT, E_BUSY.
+ *           E_NUMERIC: a sample is not finite (nothing was written), or a score that the network made of it is not
+ *           (results of earlier pieces of max_batch rows may have been written).
+ *   Cost    macs_forward_sparse multiply-adds a sample; no allocation.
+ *   State   only samples_predicted of edgecl_stats changes. */
+
+/* Most likely class of each sample. out_stride: bytes from one prediction to the next, the caller's
+ * sizeof(edgecl_prediction) or more. Fields that lie behind those that caller and library know stay as they are. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_predict(edgecl_session* session, const edgecl_batch* batch,
                                                           edgecl_prediction* out, size_t out_stride);
-/* Class scores, n_samples x class_capacity; columns without a class read minus infinity. capacity: floats in `out`. */
+
+/* Softmax over the classes present: n_samples x class_capacity; columns without a class read 0. The largest of a row has
+ * the bits of edgecl_prediction.probability. `capacity`: floats in `out`. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_probabilities(edgecl_session* session, const edgecl_batch* batch,
+                                                                float* out, size_t capacity);
+
+/* Logits: n_samples x class_capacity; columns without a class read minus infinity. `capacity`: floats in `out`. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_logits(edgecl_session* session, const edgecl_batch* batch, float* out,
                                                          size_t capacity);
-/* Input of the head, n_samples x embedding_dim. E_UNSUPPORTED when the model has no separate head. */
+
+/* What enters the head: n_samples x embedding_dim. `capacity`: floats in `out`. E_UNSUPPORTED when the model has no
+ * separate head. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_embed(edgecl_session* session, const edgecl_batch* batch, float* out,
                                                         size_t capacity);
 
-/* --- learning --- */
+/* =====================================================================================================================
+ * 9. LEARNING
+ * ===================================================================================================================*/
+
+/* Three fields are set by the caller: pointers that receive one value a row (optional), and a capacity. What they point
+ * to is written on success only. */
 typedef struct edgecl_learn_report {
   uint32_t struct_size;
-  uint32_t n_replayed;                          /* replayed rows of this step, all draws */
-  float loss;                                   /* total */
-  float loss_current, loss_replay, loss_logits; /* weighted terms; total = their sum */
+  uint32_t n_replayed;                          /* replayed rows of this step, all draws together */
+  float loss;                                   /* the sum of the three below */
+  float loss_current, loss_replay, loss_logits; /* terms with their weights */
   uint64_t step;                                /* steps done, this one included */
   uint64_t macs_forward, macs_backward;         /* multiply-adds that this step really did */
-  uint32_t* replay_slots;                       /* in, optional: receives the buffer slots drawn, in row order */
-  uint32_t replay_slots_capacity;
-  uint32_t structure_changed; /* 1: this step ended with a change of structure */
-  uint64_t macs_paper;        /* as the SparCL paper counts: each row forward, the backward of current rows alone */
-  uint8_t* row_correct; /* in, optional: n_samples flags, 1 = the current row's largest logit (classes present, before
-                           the update, training statistics) was its label's */
-  float* row_loss;      /* in, optional: n_samples losses of the current rows */
+  uint32_t* replay_slots;                       /* in: receives the buffer slots drawn, in row order */
+  uint32_t replay_slots_capacity;               /* in: numbers in replay_slots */
+  uint32_t structure_changed;                   /* 1: this step ended with a change of structure */
+  uint64_t macs_paper;  /* as the SparCL paper counts: each row forward, the backward pass of current rows alone */
+  uint8_t* row_correct; /* in: n_samples flags. 1: the largest logit of the current row, among the classes present and
+                           before the update, was its label's */
+  float* row_loss;      /* in: n_samples losses of the current rows */
 } edgecl_learn_report;
 
-/* Exactly one update from this batch (n_samples <= max_batch) plus the replay rows that the recipe draws; then the
- * batch enters the reservoir. labels[i] in 0..max_classes-1. Cost does not depend on history. `report` optional.
- * Errors: E_CAPACITY (batch too large, label beyond capacity), E_NOT_FOUND (class not added), E_NUMERIC (input, loss or
- * gradient not finite, a normalised input above 1e12, or an update that could bring a weight beyond 1e9); state
- * unchanged on each. */
+/* One update from this batch (n_samples <= max_batch) and the rows that the method replays; then the batch enters the
+ * reservoir. labels: n_samples labels in 0..max_classes-1. `report` is optional.
+ *   Errors  E_CAPACITY (too many rows, a label beyond max_classes), E_NOT_FOUND (a class that was not added, or was
+ *           forgotten), E_NUMERIC (samples, loss or gradients are not finite, a normalised sample is above 1e12, or a
+ *           weight could come to exceed 1e9), E_UNSUPPORTED (predict_only), E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
+ *   Cost    forward and backward of n_samples + replayed rows, whatever was learned before; no allocation.
+ *   State   on success one step further; on any failure as before, but refused_steps counts it. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch,
                                                         const int32_t* labels, edgecl_learn_report* report);
 
-typedef struct edgecl_consolidate_report {
-  uint32_t struct_size;
-  uint32_t remaining; /* slices still to do; 0 = done */
-  uint32_t done;      /* slices done by this call */
-  uint32_t reserved;
-} edgecl_consolidate_report;
+/* Begins a task; the one before ends. Structures expand, and gradient masks are chosen anew. A stream without tasks need
+ * not call it. E_UNSUPPORTED never; E_ARGUMENT, E_BUSY. Cost O(weights of sparse layers). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_task_begin(edgecl_session* session);
 
-/* Ends a task: end-of-task work in bounded slices, called until `remaining` is 0. What this version does at a boundary
- * (structures expand for the next task, gradient masks are chosen anew) is one slice, so `remaining` is 0 at once.
- * max_slices 0 = all. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_consolidate(edgecl_session* session, uint32_t max_slices,
-                                                              edgecl_consolidate_report* report);
-
-/* k-FPF (Zhao et al. 2023, "Does continual learning equally forget all parameters?"): n_steps steps of cross-entropy on
- * replayed rows alone that update only the parameters that forget most: the head, and the scales and shifts of
- * normalisations. Each step draws replay_batch rows afresh; batch statistics follow. With an empty buffer nothing
- * happens and `done` is 0. `report` optional; also written on E_NUMERIC. The steps are random by themselves (they do
- * not change what later learn steps draw); learning rate, momentum and weight decay are the session's. n_steps at most
- * 2^20. Cost: a forward pass, and a backward pass without the weight gradients of the other layers, down to the lowest
- * parameter that is updated (with a head alone, that of the head). Errors: E_UNSUPPORTED (no buffer, predict-only,
- * neither head nor normalisations train), E_ARGUMENT, E_NUMERIC (as edgecl_learn; steps before it stay done). */
 typedef struct edgecl_rehearse_report {
   uint32_t struct_size;
-  uint32_t done;
-  float mean_loss;
-  uint32_t reserved;
+  uint32_t done;   /* steps done */
+  float mean_loss; /* over these; 0 when none */
 } edgecl_rehearse_report;
+
+/* k-FPF (Zhao et al. 2023, "Does continual learning equally forget all parameters?"): n_steps steps of cross-entropy on
+ * replayed rows alone. They update only what forgets most: the head, and the scales and shifts of normalisations. Each
+ * step draws replay_batch rows afresh. Batch statistics follow. With an empty buffer nothing happens and `done` is 0.
+ * n_steps: at most 2^20. `report` is optional, and also written on E_NUMERIC.
+ *   Errors  E_UNSUPPORTED (no buffer, predict_only, or neither head nor normalisations train), E_ARGUMENT, E_BUSY,
+ *           E_NUMERIC (as edgecl_learn; the steps before it stay done).
+ *   Cost    a step: a forward pass of replay_batch rows, and a backward pass down to the lowest parameter that is
+ *           updated, without the weight gradients of other layers.
+ *   State   what later learn steps draw does not change. Learning rate, momentum and weight decay are the session's. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_rehearse(edgecl_session* session, uint32_t n_steps,
                                                            edgecl_rehearse_report* report);
 
-/* Dynamic data removal (SparCL): of a task that is learned for several epochs, the examples that are never wrong need
- * no more epochs. The caller numbers the examples of the task 0..n_examples-1, hands in row_correct and row_loss of
- * each learn step, and calls a stage now and then (in SparCL's script after every fifth of the first 20 of 50 epochs,
- * 30 % of the examples in all); then learns those that are kept. Replay buffers are not touched. A table belongs to one
- * task and one thread, is no part of a session's state, takes 12 bytes an example and allocates nothing. score
- * EDGECL_REMOVAL_MISCLASSIFIED: times the example was wrong since the last stage; for few epochs. score
- * EDGECL_REMOVAL_FORGETTING: times it turned from right to wrong (Toneva et al. 2019), as in SparCL's released code: an
- * example that was never right has the highest score. An example that was not shown since the last stage has the
- * highest score. `err` optional everywhere. */
-typedef struct edgecl_removal edgecl_removal;
-#define EDGECL_REMOVAL_MISCLASSIFIED 0
-#define EDGECL_REMOVAL_FORGETTING 1
-/* Bytes that edgecl_removal_init needs. */
-EDGECL_API size_t edgecl_removal_size(uint32_t n_examples);
-/* Builds a table in the caller's block (aligned to 8), which it lives in until the caller takes the block back.
- * n_examples in 1..2^28. E_ARGUMENT, E_ARENA_TOO_SMALL. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_init(uint32_t n_examples, uint32_t score, void* memory,
-                                                               size_t memory_bytes, edgecl_removal** removal,
-                                                               edgecl_error* err);
-/* n presentations. E_ARGUMENT (an id out of range or removed, a loss that is not finite): nothing is recorded. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_record(edgecl_removal* removal, const uint32_t* ids,
-                                                                 const uint8_t* correct, const float* loss, uint32_t n,
-                                                                 edgecl_error* err);
-/* Removes the n_remove examples of the lowest score; ties by lowest mean loss, then lowest id. What was recorded is
- * then cleared. E_ARGUMENT unless n_remove is below edgecl_removal_count. O(n_examples). */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove,
-                                                                edgecl_error* err);
-/* Ids of the examples that are kept, ascending. E_ARGUMENT when capacity is below edgecl_removal_count. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_kept(const edgecl_removal* removal, uint32_t* ids,
-                                                               uint32_t capacity, edgecl_error* err);
-EDGECL_API uint32_t edgecl_removal_count(const edgecl_removal* removal); /* examples kept; 0 for NULL */
+/* =====================================================================================================================
+ * 10. CLASSES
+ * ===================================================================================================================*/
 
-typedef struct edgecl_class_info {
-  uint32_t struct_size;
-  int32_t label;
-  const char* name;
-  uint64_t samples_seen;   /* learned since the session began */
-  uint32_t replay_samples; /* exemplars now in the buffer */
-  uint32_t present;        /* 0: never added, or removed */
-} edgecl_class_info;
-
-/* Reserves the lowest free label never issued; its head column is as the bundle ships it. `name` optional (then the
- * decimal label), at most 63 bytes, unique. E_CAPACITY at max_classes. */
+/* Adds a class under the lowest label that was never issued, and writes that label. Its head column is as the bundle
+ * ships it. `name` is optional: 1..63 bytes that no class present has. Without one the class is called by its label, or
+ * by its label and a number ("1_2") where another class has that name.
+ *   Errors  E_CAPACITY (max_classes are issued), E_ARGUMENT (name), E_UNSUPPORTED (no head), E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_t* label);
-/* Unlearns: zeroes the head column and its optimiser state, drops exemplars and counts; the label is never issued
- * again. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_remove(edgecl_session* session, int32_t label);
+
+/* Forgets a class: zeroes its head column and its part of the optimiser, drops its exemplars and counts. Layers below
+ * the head keep what they learned from it. The label is never issued again; the name is free.
+ *   Errors  E_NOT_FOUND, E_UNSUPPORTED (no head), E_BUSY. Cost O(exemplars + head). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label);
+
+/* Describes label 0..max_classes-1, present or not. E_NOT_FOUND beyond. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_describe(const edgecl_session* session, int32_t label,
                                                                  edgecl_class_info* info);
+
+/* Label of the class of that name that is present. E_NOT_FOUND when there is none. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_find(const edgecl_session* session, const char* name,
                                                              int32_t* label);
 
-/* --- state --- */
-/* Bytes that an export needs now. */
+/* =====================================================================================================================
+ * 11. DATA REMOVAL (SparCL's dynamic data removal)
+ *
+ * Of a task that is learned for several epochs, the examples that are never wrong need no more epochs. The caller
+ * numbers the examples of the task 0..n_examples-1 and hands in row_correct and row_loss of each learn step. Now and
+ * then it calls a stage, which removes some; then it learns those that are kept. (SparCL's script: a stage after every
+ * fifth of the first 20 of 50 epochs, 30 % of the examples in all.)
+ *
+ * A table belongs to one task and one thread. It is no part of a session's state, takes 12 bytes an example, and
+ * allocates nothing. Replay buffers are not touched.
+ * ===================================================================================================================*/
+
+typedef struct edgecl_removal edgecl_removal;
+
+/* Scores; the lowest are removed first. An example that was not shown since the last stage has the highest. */
+#define EDGECL_REMOVAL_MISCLASSIFIED 0 /* times it was wrong since the last stage; for few epochs */
+/* Times it turned from right to wrong (Toneva et al. 2019), as in SparCL's released code; the highest when it was never
+ * right. */
+#define EDGECL_REMOVAL_FORGETTING 1
+
+/* Bytes that edgecl_removal_init needs. */
+EDGECL_API size_t edgecl_removal_size(uint32_t n_examples);
+
+/* Makes a table in the caller's block (aligned to 8), which it lives in until the caller takes the block back.
+ * n_examples: 1..2^28. score: EDGECL_REMOVAL_*. E_ARGUMENT, E_ARENA_TOO_SMALL. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_init(uint32_t n_examples, uint32_t score, void* memory,
+                                                               size_t memory_bytes, edgecl_removal** removal,
+                                                               edgecl_error* err);
+
+/* Records n presentations: ids, flags of edgecl_learn_report.row_correct and losses of row_loss, n of each.
+ * E_ARGUMENT (an id out of range or removed, a loss that is not finite): nothing is recorded. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_record(edgecl_removal* removal, const uint32_t* ids,
+                                                                 const uint8_t* correct, const float* loss, uint32_t n,
+                                                                 edgecl_error* err);
+
+/* Removes the n_remove examples of the lowest score; ties go by the lowest mean loss, then by the lowest id. Then clears
+ * what was recorded. E_ARGUMENT unless n_remove is below edgecl_removal_count. Cost O(n_examples). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove,
+                                                                edgecl_error* err);
+
+/* Examples that are kept: how many (0 for NULL), and their ids in ascending order. E_ARGUMENT when `capacity` (numbers
+ * in `ids`) is below the count. */
+EDGECL_API uint32_t edgecl_removal_count(const edgecl_removal* removal);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_kept(const edgecl_removal* removal, uint32_t* ids,
+                                                               uint32_t capacity, edgecl_error* err);
+
+/* =====================================================================================================================
+ * 12. STATE: everything that a session learned
+ *
+ * A state is self-contained and little-endian, ends with a SHA-256 over all of it (32 bytes), and is tied to the
+ * bundle's digest. It holds weights, momentum, statistics, classes, exemplars, counters, seed and learning rate.
+ * ===================================================================================================================*/
+
+/* Bytes that an export needs now. E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_size(const edgecl_session* session, size_t* bytes);
-/* Self-contained, little-endian, with a SHA-256 over all of it (its last 32 bytes), tied to the bundle's digest. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_export(edgecl_session* session, void* buffer, size_t capacity,
-                                                               size_t* written);
-/* All or nothing. E_STATE_CORRUPT, E_STATE_MISMATCH (other bundle, or a configuration whose shapes differ). */
+
+/* Writes the state into `buffer` of `capacity` bytes, and how many it took. To survive a power cut write a new file
+ * beside the old one, flush it to the disk, and rename it over the old one.
+ *   Errors  E_SHAPE (capacity; nothing is written), E_ARGUMENT, E_BUSY. Cost O(state). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_export(const edgecl_session* session, void* buffer,
+                                                               size_t capacity, size_t* written);
+
+/* Takes over a state, all of it or nothing.
+ *   Errors  E_STATE_CORRUPT, E_STATE_MISMATCH (another bundle, or a configuration that does not fit), E_ARGUMENT, E_BUSY.
+ *   Cost    O(n_bytes), twice: everything is checked before anything is written. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes,
                                                                size_t n_bytes);
-/* SHA-256 of what an export would hold; no buffer needed. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_digest(edgecl_session* session, uint8_t digest[32]);
 
-/* --- measuring --- */
+/* The SHA-256 that an export would end with; needs no buffer. E_ARGUMENT, E_BUSY. Cost O(state). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_digest(const edgecl_session* session, uint8_t digest[32]);
+
+/* =====================================================================================================================
+ * 13. MEASURING
+ * ===================================================================================================================*/
+
 typedef struct edgecl_stats {
   uint32_t struct_size;
-  uint32_t n_classes;
-  uint64_t steps, samples_learned, samples_predicted, samples_seen; /* seen: by the reservoir */
+  uint32_t n_classes; /* present */
+  uint64_t steps;
+  uint64_t samples_learned, samples_predicted;
+  uint64_t samples_seen; /* by the reservoir */
   uint32_t replay_fill, replay_capacity;
   uint64_t arena_bytes;
-  uint64_t macs_learn;       /* multiply-adds of all learn steps so far */
-  uint64_t macs_learn_dense; /* the same steps, as if every layer were dense */
+  uint64_t macs_learn;       /* multiply-adds of all learn steps */
+  uint64_t macs_learn_dense; /* of the same steps, as if every layer were dense */
   uint64_t refused_steps;
-  uint64_t tasks;                        /* boundaries so far: edgecl_consolidate, or the drift signal */
+  uint64_t tasks;                        /* begun so far, by edgecl_task_begin or the drift signal */
   uint64_t macs_paper, macs_paper_dense; /* as the SparCL paper counts (edgecl_learn_report), and the same if dense */
-  uint64_t structure_updates;            /* changes of structure of all sparse layers together */
+  uint64_t structure_updates;            /* changes of structure, all sparse layers together */
   uint64_t weights_dropped, weights_grown;
   uint64_t weights_stored;         /* scalars of trainable parameters now */
   uint64_t weights_trainable;      /* of these, those that get a gradient in an ordinary step */
   uint64_t structure_us, learn_us; /* time in changes of structure, and in learn calls as a whole; 0 without now_us */
   uint64_t steps_in_task;
 } edgecl_stats;
+
+/* Counts of the session so far. E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_stats(const edgecl_session* session, edgecl_stats* stats);
 
+#define EDGECL_EVENT_INPUT 0xffffffffu
+#define EDGECL_EVENT_LOSS 0xfffffffeu
+#define EDGECL_EVENT_UPDATE 0xfffffffdu
+#define EDGECL_EVENT_REPLAY 0xfffffffcu
+
 typedef struct edgecl_profile_event {
-  uint32_t op;   /* index in the bundle's op list; 0xffffffff: input, 0xfffffffe: loss, 0xfffffffd: update, 0xfffffffc:
-                    replay */
-  uint32_t pass; /* 0 forward, 1 backward */
-  uint64_t begin_us, end_us;
-  uint64_t macs;
+  uint32_t op;               /* index of the operator, or EDGECL_EVENT_* */
+  uint32_t pass;             /* 0 forward, 1 backward */
+  uint64_t begin_us, end_us; /* by now_us */
+  uint64_t macs;             /* multiply-adds done */
 } edgecl_profile_event;
-/* Per-operator times into the caller's array; needs the now_us hook (E_UNSUPPORTED). A full array drops and counts. */
+
+/* From now on the times of operators go into the caller's array, which must live until edgecl_profile_stop. capacity:
+ * elements; event_stride: bytes from one to the next, as in edgecl_predict. A full array drops events and counts them.
+ *   Errors  E_UNSUPPORTED (no now_us hook), E_SEQUENCE (a profile is being taken), E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_start(edgecl_session* session, edgecl_profile_event* events,
-                                                                size_t capacity);
+                                                                size_t event_stride, size_t capacity);
+
+/* Ends the profile: events written, and events dropped. E_SEQUENCE when none is being taken. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_stop(edgecl_session* session, size_t* n_events,
                                                                size_t* n_dropped);
-
-typedef struct edgecl_op_info {
-  uint32_t struct_size;
-  const char* name; /* of the source node */
-  const char* kind; /* "conv", "depthwise" (one channel a group), "linear", ... */
-  uint64_t macs_forward,
-      macs_backward; /* per row, with the stored density; backward counts dX and dW that the plan computes */
-  uint64_t weight_bytes, input_bytes, output_bytes; /* values of all parameters; per row for activations */
-  uint32_t sparse, trainable;
-  uint64_t index_bytes; /* positions of sparse weights, 2 bytes for each stored one; not in weight_bytes */
-} edgecl_op_info;
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_op(const edgecl_model* model, uint32_t index,
-                                                           edgecl_op_info* info);
 
 #ifdef __cplusplus
 }

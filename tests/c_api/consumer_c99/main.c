@@ -118,7 +118,7 @@ static int use_model(edgecl_model* model, edgecl_error* err) {
   block = malloc((size_t)sizes.arena_bytes + sizes.arena_alignment);
   if (block == NULL) return 1;
   arena = block + (sizes.arena_alignment - (uintptr_t)block % sizes.arena_alignment) % sizes.arena_alignment;
-  status = edgecl_session_init(model, &config, arena, (size_t)sizes.arena_bytes, &session, err);
+  status = edgecl_session_init(model, &config, NULL, arena, (size_t)sizes.arena_bytes, &session, err);
   if (status != EDGECL_OK) {
     failed("session", status, err->message);
   } else {

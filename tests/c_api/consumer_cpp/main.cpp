@@ -47,16 +47,21 @@ std::string learn(edgecl_model* model, std::uint32_t n_threads) {
   config.max_batch = 2;
   config.add_unseen_labels = 1;
   config.n_threads = n_threads;
-  config.hooks.parallel_for = run_in_parallel;
-  config.hooks.now_us = now_us;
+  edgecl_hooks hooks{};
+  hooks.struct_size = sizeof hooks;
+  hooks.parallel_for = run_in_parallel;
+  hooks.now_us = now_us;
+  edgecl_session_options options{};
+  options.struct_size = sizeof options;
+  options.hooks = &hooks;
   edgecl_session* made = nullptr;
-  if (edgecl_session_create(model, &config, nullptr, &made, &err) != EDGECL_OK) {
+  if (edgecl_session_create(model, &config, &options, &made, &err) != EDGECL_OK) {
     std::fprintf(stderr, "session: %s\n", err.message);
     return {};
   }
   const Session session(made);
   std::vector<edgecl_profile_event> events(4096);
-  if (edgecl_profile_start(session.get(), events.data(), events.size()) != EDGECL_OK) return {};
+  if (edgecl_profile_start(session.get(), events.data(), sizeof events[0], events.size()) != EDGECL_OK) return {};
   std::vector<float> samples(2 * info.input_elements);
   for (int step = 0; step < 10; step++) {
     for (std::size_t i = 0; i < samples.size(); i++)
