@@ -191,7 +191,7 @@ def test_tdm_counts_and_importance(net: str) -> None:
                 assert kept.sum() == targets[name] - share(0.04, mask.size)
                 importance = _after_step(twin, name, weights, gradients, mask)
                 assert_largest(kept, importance, mask)
-        twin.session.consolidate()
+        twin.session.begin_task()
 
 
 def _after_step(
@@ -293,7 +293,7 @@ def test_migu_and_hft() -> None:
     twin = Twin("mlp", {"method": "er_ace", "gradient_mask": "migu", "gradient_keep": 0.25})
     step(twin)
     assert len(_rows_moved(twin, "0.weight")) > 8, "the first task updates every row"
-    twin.session.consolidate()
+    twin.session.begin_task()
     for _ in range(3):
         step(twin)
         assert len(_rows_moved(twin, "0.weight")) <= 8 and len(_rows_moved(twin, "2.weight")) <= 6
@@ -305,7 +305,7 @@ def test_migu_and_hft() -> None:
         moving = [name for name in ("0.weight", "2.weight") if len(_rows_moved(hft, name))]
         assert len(moving) == 1 and len(_rows_moved(hft, "4.weight"))
         choices.add(moving[0])
-        hft.session.consolidate()
+        hft.session.begin_task()
     assert len(choices) == 2, "each task draws anew"
 
 
@@ -327,8 +327,8 @@ def test_state_carries_structure_and_mask() -> None:
     for _ in range(16):
         one.learn()
         other.learn()
-    one.session.consolidate()
-    other.session.consolidate()
+    one.session.begin_task()
+    other.session.begin_task()
     assert one.session.state_digest() == other.session.state_digest()
     assert one.session.stats()["structure_updates"] > 3
 

@@ -19,9 +19,14 @@ void raise_if_closed() {
   raise_status(EDGECL_E_SEQUENCE, "expected an open object; found a closed one; open the bundle again");
 }
 
+AlignedBytes aligned_room(size_t n_bytes) {
+  AlignedBytes room(static_cast<uint8_t*>(std::aligned_alloc(64, (n_bytes + 64) / 64 * 64)));
+  if (!room) raise_status(EDGECL_E_NO_MEMORY, "expected memory for the bundle; found none; free some");
+  return room;
+}
+
 AlignedBytes aligned_copy(const void* bytes, size_t n_bytes) {
-  AlignedBytes copy(static_cast<uint8_t*>(std::aligned_alloc(64, (n_bytes + 64) / 64 * 64)));
-  if (!copy) raise_status(EDGECL_E_NO_MEMORY, "expected memory for the bundle; found none; free some");
+  AlignedBytes copy = aligned_room(n_bytes);
   if (n_bytes != 0) std::memcpy(copy.get(), bytes, n_bytes);
   return copy;
 }

@@ -45,6 +45,7 @@ struct FreeDeleter {
   void operator()(void* memory) const { std::free(memory); }
 };
 using AlignedBytes = std::unique_ptr<uint8_t, FreeDeleter>;
+AlignedBytes aligned_room(size_t n_bytes);
 AlignedBytes aligned_copy(const void* bytes, size_t n_bytes);
 inline bool is_aligned(const void* pointer) {
   return reinterpret_cast<uintptr_t>(pointer) % 64 == 0;

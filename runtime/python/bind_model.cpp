@@ -1,7 +1,6 @@
 // The class Model and the functions about bundle bytes.
-// Never here: sessions, the writer, parameter values (parameters.cpp).
+// Never here: sessions, the writer.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,14 +15,11 @@
 namespace edgecl::python {
 namespace {
 
-py::list class_names(const uint8_t* bytes) {
-  uint64_t n_strings = 0, n_bytes = 0;
-  const auto* strings = reinterpret_cast<const char*>(bundle_section(bytes, format::kSectionStrings, &n_strings));
-  const auto* classes =
-      reinterpret_cast<const format::ClassRecord*>(bundle_section(bytes, format::kSectionClasses, &n_bytes));
+py::list class_names(const edgecl_model* model, uint32_t n) {
   py::list names;
-  for (uint64_t i = 0; classes != nullptr && i < n_bytes / sizeof(format::ClassRecord); ++i) {
-    names.append(py::str(strings + classes[i].name.offset, classes[i].name.bytes));
+  for (uint32_t i = 0; i < n; ++i) {
+    auto info = sized<edgecl_class_info>();
+    if (edgecl_model_class(model, i, &info) == EDGECL_OK) names.append(info.name);
   }
   return names;
 }
@@ -75,6 +71,38 @@ std::string system_words() {
   return std::strerror(errno);
 }
 
+// The whole file in aligned memory. An empty file is left to the bundle checks, which name what is missing.
+AlignedBytes file_bytes(const std::string& path, size_t* n_bytes) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  AlignedBytes bytes;
+  std::string reason;
+  struct stat information{};
+  if (descriptor < 0 || fstat(descriptor, &information) != 0) {
+    reason = system_words();
+  } else if (S_ISDIR(information.st_mode)) {
+    reason = "a folder";
+  } else {
+    *n_bytes = static_cast<size_t>(information.st_size);
+    bytes = aligned_room(*n_bytes);
+    for (size_t done = 0; done < *n_bytes && reason.empty();) {
+      const ssize_t got = read(descriptor, bytes.get() + done, *n_bytes - done);
+      if (got > 0) {
+        done += static_cast<size_t>(got);
+      } else if (got == 0) {
+        reason = "a file that became shorter while it was read";
+      } else if (errno != EINTR) {
+        reason = system_words();
+      }
+    }
+  }
+  if (descriptor >= 0) ::close(descriptor);
+  if (!reason.empty()) {
+    raise_status(EDGECL_E_IO, "expected a readable bundle at '" + path + "'; found: " + reason +
+                                  "; check the path and its permissions");
+  }
+  return bytes;
+}
+
 py::object index_or_none(uint32_t index) {
   return index == format::kNone ? py::object(py::none()) : py::object(py::int_(index));
 }
@@ -106,59 +134,24 @@ const uint8_t* bundle_section(const uint8_t* bytes, uint32_t type, uint64_t* n_b
   return nullptr;
 }
 
-MappedFile::MappedFile(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  std::string reason;
-  struct stat information{};
-  if (descriptor < 0) {
-    reason = system_words();
-  } else if (fstat(descriptor, &information) != 0) {
-    reason = system_words();
-  } else if (S_ISDIR(information.st_mode)) {
-    reason = "a folder";
-  } else if (information.st_size > 0) {  // an empty file is left to the bundle checks, which name what is missing
-    void* const mapped = mmap(nullptr, static_cast<size_t>(information.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (mapped == MAP_FAILED) {
-      reason = system_words();
-    } else {
-      data_ = mapped;
-      size_ = static_cast<size_t>(information.st_size);
-    }
-  }
-  if (descriptor >= 0) ::close(descriptor);
-  if (!reason.empty()) {
-    raise_status(EDGECL_E_IO, "expected a readable bundle at '" + path + "'; found: " + reason +
-                                  "; check the path and its permissions");
-  }
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(data_, size_);
-}
-
 Model::Model(const py::object& path, const py::object& data) {
   if (path.is_none() == data.is_none()) {
     raise_status(EDGECL_E_ARGUMENT, "expected either path= or data=; found both or neither; pass one of them");
   }
   size_t n_bytes = 0;
-  static const uint64_t kEmpty alignas(64)[8] = {};
   if (!path.is_none()) {
     const py::bytes encoded(py::module_::import("os").attr("fsencode")(path));
-    file_ = std::make_unique<MappedFile>(static_cast<std::string>(encoded));
-    bytes_ = static_cast<const uint8_t*>(file_->data());
-    n_bytes = file_->size();
+    bytes_ = file_bytes(static_cast<std::string>(encoded), &n_bytes);
   } else {
     const py::buffer_info view = py::cast<py::buffer>(data).request();
     n_bytes = static_cast<size_t>(view.size * view.itemsize);
-    copy_ = aligned_copy(view.ptr, n_bytes);
-    bytes_ = copy_.get();
+    bytes_ = aligned_copy(view.ptr, n_bytes);
   }
-  if (n_bytes == 0) bytes_ = reinterpret_cast<const uint8_t*>(kEmpty);
   ErrorRecord error;
   edgecl_status status;
   {
     const py::gil_scoped_release release;
-    status = edgecl_model_open_memory(bytes_, n_bytes, nullptr, &model_, &error);
+    status = edgecl_model_open_memory(bytes_.get(), n_bytes, nullptr, &model_, &error);
   }
   check(status, error);
   info_ = sized<edgecl_model_info>();
@@ -181,7 +174,7 @@ edgecl_model* Model::handle() const {
 
 void Model::close() {
   if (model_ == nullptr) return;
-  const edgecl_status status = edgecl_model_close(model_);
+  const edgecl_status status = n_uses_ != 0 ? EDGECL_E_SEQUENCE : edgecl_model_close(model_);
   if (status != EDGECL_OK) {
     raise_status(status, "expected no session of this model; found at least one; close the sessions first");
   }
@@ -223,12 +216,12 @@ py::dict Model::describe() const {
   d["parity_source"] = i.parity_source != nullptr ? i.parity_source : "";
   d["is_signed"] = i.is_signed != 0;
   d["kernel_level"] = edgecl_model_kernel_level(model);
-  d["classes"] = class_names(bytes_);
-  d["recipe"] = recipe_dict(bytes_);
-  d["input"] = input_dict(bytes_);
+  d["classes"] = class_names(model, i.n_classes);
+  d["recipe"] = recipe_dict(bytes_.get());
+  d["input"] = input_dict(bytes_.get());
   uint64_t n_bytes = 0;
   const auto* record =
-      reinterpret_cast<const format::ModelRecord*>(bundle_section(bytes_, format::kSectionModel, &n_bytes));
+      reinterpret_cast<const format::ModelRecord*>(bundle_section(bytes_.get(), format::kSectionModel, &n_bytes));
   d["head_weight"] = index_or_none(record->head_weight);
   d["head_bias"] = index_or_none(record->head_bias);
   return d;
@@ -348,12 +341,13 @@ void bind_model(py::module_& module) {
           copy = aligned_copy(bytes, n_bytes);
           bytes = copy.get();
         }
+        auto options = sized<edgecl_open_options>();
+        options.public_key = key.empty() ? nullptr : reinterpret_cast<const uint8_t*>(key.data());
         ErrorRecord error;
         edgecl_status status;
         {
           const py::gil_scoped_release release;
-          status = edgecl_bundle_verify(bytes, n_bytes,
-                                        key.empty() ? nullptr : reinterpret_cast<const uint8_t*>(key.data()), &error);
+          status = edgecl_bundle_verify(bytes, n_bytes, &options, &error);
         }
         check(status, error);
       },

@@ -1,5 +1,5 @@
 // The class Session: every call checks its arrays with the GIL held, then works without it.
-// Never here: the decoding of states (parameters.cpp), models, numerics.
+// Never here: models, numerics.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -90,8 +90,8 @@ Session::Session(std::shared_ptr<Model> model, const py::object& n_threads, cons
   all["n_threads"] = n_threads;
   for (const auto& item : keywords) all[item.first] = item.second;
   apply_config(all, &config_);
-  config_.hooks = sized<edgecl_hooks>();
-  config_.hooks.now_us = now_us;
+  auto hooks = sized<edgecl_hooks>();
+  hooks.now_us = now_us;
   if (config_.n_threads > 1 && config_.n_threads <= 64) {  // a number beyond is refused below, before it costs threads
     try {
       pool_ = std::make_unique<ThreadPool>(config_.n_threads);
@@ -99,14 +99,17 @@ Session::Session(std::shared_ptr<Model> model, const py::object& n_threads, cons
       raise_status(EDGECL_E_NO_MEMORY, "expected " + std::to_string(config_.n_threads) +
                                            " threads; found: " + error.what() + "; ask for fewer with n_threads");
     }
-    config_.hooks.user = pool_.get();
-    config_.hooks.parallel_for = ThreadPool::parallel_for;
+    hooks.user = pool_.get();
+    hooks.parallel_for = ThreadPool::parallel_for;
   }
+  auto options = sized<edgecl_session_options>();
+  options.hooks = &hooks;
   ErrorRecord error;
   edgecl_status status;
   {
+    const Model::Use use(model_.get());
     const py::gil_scoped_release release;
-    status = edgecl_session_create(model_->handle(), &config_, nullptr, &session_, &error);
+    status = edgecl_session_create(use.handle(), &config_, &options, &session_, &error);
   }
   python::check(status, error);
 }
@@ -129,8 +132,11 @@ void Session::check(edgecl_status status, int64_t n_done) const {
   if (status != EDGECL_OK) raise_status(status, edgecl_session_error(session_), n_done);
 }
 
-py::dict Session::config() const {
-  return config_dict(config_);
+py::dict Session::config() {
+  const InUse guard(this);
+  auto present = sized<edgecl_session_config>();
+  check(edgecl_session_config_get(session_, &present));
+  return config_dict(present);
 }
 
 py::dict Session::learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows) {
@@ -288,6 +294,10 @@ py::array Session::logits(const py::array& x) {
   return matrix(x, model_->info().class_capacity, edgecl_logits);
 }
 
+py::array Session::probabilities(const py::array& x) {
+  return matrix(x, model_->info().class_capacity, edgecl_probabilities);
+}
+
 py::array Session::embed(const py::array& x) {
   return matrix(x, model_->info().embedding_dim, edgecl_embed);
 }
@@ -303,7 +313,7 @@ int32_t Session::class_add(const py::object& name) {
   return label;
 }
 
-void Session::class_remove(int32_t label) {
+void Session::class_forget(int32_t label) {
   const InUse guard(this);
   check(edgecl_class_forget(session_, label));
 }
@@ -338,16 +348,14 @@ py::list Session::classes() {
   return result;
 }
 
-uint32_t Session::consolidate(uint32_t max_slices) {
+void Session::begin_task() {
   const InUse guard(this);
-  auto report = sized<edgecl_consolidate_report>();
   edgecl_status status;
   {
     const py::gil_scoped_release release;
-    status = edgecl_consolidate(session_, max_slices, &report);
+    status = edgecl_task_begin(session_);
   }
   check(status);
-  return report.remaining;
 }
 
 void Session::reset() {
@@ -358,7 +366,6 @@ void Session::reset() {
 void Session::set_learning_rate(double value) {
   const InUse guard(this);
   check(edgecl_learning_rate_set(session_, static_cast<float>(value)));
-  config_.learning_rate = static_cast<float>(value);
 }
 
 py::bytes Session::state_export() {
@@ -442,11 +449,24 @@ py::dict Session::sizes() const {
   return sizes_dict(sizes);
 }
 
+py::dict Session::parameters() {
+  const InUse guard(this);
+  py::dict result;
+  for (uint32_t index = 0; index < model_->info().n_params; ++index) {
+    auto param = sized<edgecl_param_info>();
+    check(edgecl_model_param(model_->handle(), index, &param));
+    py::array_t<float> values(std::vector<py::ssize_t>(param.dims, param.dims + param.rank));
+    check(edgecl_weights_read(session_, index, values.mutable_data(), static_cast<size_t>(values.size())));
+    result[param.name] = values;
+  }
+  return result;
+}
+
 void Session::profile_start(size_t capacity) {
   const InUse guard(this);
   if (profiling_) raise_status(EDGECL_E_SEQUENCE, "expected no running profile; found one; stop it first");
   events_.assign(capacity, edgecl_profile_event{});
-  check(edgecl_profile_start(session_, events_.data(), capacity));
+  check(edgecl_profile_start(session_, events_.data(), sizeof(edgecl_profile_event), capacity));
   profiling_ = true;
 }
 
@@ -483,12 +503,13 @@ void bind_session(py::module_& module) {
       .def("rehearse", &Session::rehearse, py::arg("n_steps"))
       .def("predict", &Session::predict, py::arg("x"))
       .def("logits", &Session::logits, py::arg("x"))
+      .def("probabilities", &Session::probabilities, py::arg("x"))
       .def("embed", &Session::embed, py::arg("x"))
       .def("class_add", &Session::class_add, py::arg("name") = py::none())
-      .def("class_remove", &Session::class_remove, py::arg("label"))
+      .def("class_forget", &Session::class_forget, py::arg("label"))
       .def("class_find", &Session::class_find, py::arg("name"))
       .def("classes", &Session::classes)
-      .def("consolidate", &Session::consolidate, py::arg("max_slices") = 0)
+      .def("begin_task", &Session::begin_task)
       .def("reset", &Session::reset)
       .def("set_learning_rate", &Session::set_learning_rate, py::arg("value"))
       .def("state_export", &Session::state_export)

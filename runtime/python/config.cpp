@@ -3,7 +3,9 @@
 #include "runtime/python/config.h"
 
 #include <cstring>
+#include <iterator>
 #include <limits>
+#include <vector>
 
 #include "runtime/core/recipe.h"
 
@@ -19,46 +21,26 @@ struct Field {
 };
 
 #define EDGECL_FIELD(name, type) {#name, FieldType::type, offsetof(edgecl_session_config, name)}
-#define EDGECL_CHOICE(name, field, values) {#name, FieldType::kU32, offsetof(edgecl_session_config, field), values}
-#define EDGECL_SPARSITY(name, type) {#name, FieldType::type, offsetof(edgecl_session_config, sparsity.name)}
-const Field kFields[] = {
-    EDGECL_FIELD(max_batch, kU32),
-    EDGECL_FIELD(n_threads, kU32),
-    EDGECL_FIELD(max_classes, kU32),
-    EDGECL_CHOICE(method, method, kMethodNames),
-    EDGECL_FIELD(replay_capacity, kU32),
-    EDGECL_FIELD(replay_batch, kU32),
-    EDGECL_FIELD(class_mask, kU32),
-    EDGECL_FIELD(augment_crop, kU32),
-    EDGECL_FIELD(augment_flip, kU32),
-    EDGECL_FIELD(predict_only, kU32),
-    EDGECL_FIELD(add_unseen_labels, kU32),
-    EDGECL_FIELD(learning_rate, kFloat),
-    EDGECL_FIELD(momentum, kFloat),
-    EDGECL_FIELD(weight_decay, kFloat),
-    EDGECL_FIELD(alpha, kFloat),
-    EDGECL_FIELD(beta, kFloat),
-    EDGECL_FIELD(seed, kU64),
-    EDGECL_FIELD(latent_replay, kU32),
-    EDGECL_FIELD(cosine_scale, kFloat),
-    EDGECL_CHOICE(structure, sparsity.structure, kStructureNames),
-    EDGECL_CHOICE(growth, sparsity.growth, kGrowthNames),
-    EDGECL_SPARSITY(structure_interval, kU32),
-    EDGECL_SPARSITY(structure_updates, kU32),
-    EDGECL_SPARSITY(structure_inter, kFloat),
-    EDGECL_SPARSITY(structure_intra, kFloat),
-    EDGECL_SPARSITY(importance_current, kFloat),
-    EDGECL_SPARSITY(importance_replay, kFloat),
-    EDGECL_CHOICE(gradient_mask, sparsity.gradient_mask, kGradientMaskNames),
-    EDGECL_SPARSITY(gradient_interval, kU32),
-    EDGECL_SPARSITY(gradient_keep, kFloat),
-    EDGECL_CHOICE(boundary, sparsity.boundary, kBoundaryNames),
-    EDGECL_SPARSITY(drift_delta, kFloat),
-    EDGECL_SPARSITY(drift_threshold, kFloat),
+const Field kSessionFields[] = {
+    EDGECL_FIELD(max_batch, kU32),    EDGECL_FIELD(n_threads, kU32),         EDGECL_FIELD(max_classes, kU32),
+    EDGECL_FIELD(predict_only, kU32), EDGECL_FIELD(add_unseen_labels, kU32), EDGECL_FIELD(seed, kU64),
 };
 #undef EDGECL_FIELD
-#undef EDGECL_CHOICE
-#undef EDGECL_SPARSITY
+
+// Those of the session, then those of the recipe, which are one block in the order of recipe_fields().
+const std::vector<Field>& fields() {
+  static const std::vector<Field> all = [] {
+    std::vector<Field> made(std::begin(kSessionFields), std::end(kSessionFields));
+    for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
+      const RecipeField& field = recipe_fields()[i];
+      made.push_back({field.name, field.kind == RecipeField::kNumber ? FieldType::kFloat : FieldType::kU32,
+                      offsetof(edgecl_session_config, method) + i * sizeof(uint32_t),
+                      field.kind == RecipeField::kChoice ? field.values : nullptr});
+    }
+    return made;
+  }();
+  return all;
+}
 
 [[noreturn]] void refuse(const Field& field, const char* expected, const py::handle& value) {
   raise_status(EDGECL_E_ARGUMENT, std::string("expected ") + expected + " for '" + field.name + "'; found " +
@@ -95,7 +77,7 @@ uint32_t choice_value(const Field& field, const py::handle& value) {
 
 std::string known_names() {
   std::string names;
-  for (const Field& field : kFields) names += (names.empty() ? "" : ", ") + std::string(field.name);
+  for (const Field& field : fields()) names += (names.empty() ? "" : ", ") + std::string(field.name);
   return names;
 }
 
@@ -105,7 +87,7 @@ void apply_config(const py::dict& keywords, edgecl_session_config* config) {
   for (const auto& item : keywords) {
     const std::string name = py::cast<std::string>(item.first);
     const Field* known = nullptr;
-    for (const Field& field : kFields) {
+    for (const Field& field : fields()) {
       if (name == field.name) known = &field;
     }
     if (known == nullptr) {
@@ -136,7 +118,7 @@ void apply_config(const py::dict& keywords, edgecl_session_config* config) {
 
 py::dict config_dict(const edgecl_session_config& config) {
   py::dict result;
-  for (const Field& field : kFields) {
+  for (const Field& field : fields()) {
     const uint8_t* const source = reinterpret_cast<const uint8_t*>(&config) + field.offset;
     if (field.type == FieldType::kFloat) {
       float value;

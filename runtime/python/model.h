@@ -9,24 +9,10 @@
 
 namespace edgecl::python {
 
-// A file mapped read-only for as long as the object lives.
-class MappedFile {
- public:
-  // FileError with the system's own words.
-  explicit MappedFile(const std::string& path);
-  ~MappedFile();
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  const void* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
-
 class Model {
  public:
+  class Use;
+
   Model(const py::object& path, const py::object& data);
   ~Model();
   Model(const Model&) = delete;
@@ -42,17 +28,27 @@ class Model {
   void close();
 
   edgecl_model* handle() const;
-  // Parameters as shipped, by index: names and dense float32 arrays in the bundle's dims; and for each batch norm with
-  // running statistics the indices of its mean and variance, by operator.
-  py::tuple shipped_parameters() const;
   const edgecl_model_info& info() const { return info_; }
 
  private:
-  std::unique_ptr<MappedFile> file_;  // either this
-  AlignedBytes copy_;                 // or this holds the bytes
-  const uint8_t* bytes_ = nullptr;
+  AlignedBytes bytes_;  // a copy: the file may be overwritten while the model is open
   edgecl_model* model_ = nullptr;
   edgecl_model_info info_{};
+  mutable uint32_t n_uses_ = 0;  // calls in progress without the GIL; changed with it
+};
+
+// Keeps a model open while a call uses it without the GIL. Made and ended with the GIL held.
+class Model::Use {
+ public:
+  explicit Use(const Model* model) : model_(model), handle_(model->handle()) { ++model->n_uses_; }
+  ~Use() { --model_->n_uses_; }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  edgecl_model* handle() const { return handle_; }
+
+ private:
+  const Model* model_;
+  edgecl_model* handle_;
 };
 
 // One section of a bundle that was verified when it was opened; nothing is checked again. Null when it has no such

@@ -20,18 +20,19 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  py::dict config() const;
+  py::dict config();
   py::dict learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows);
   py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size, bool want_rows);
   py::dict rehearse(const py::object& n_steps);
   py::tuple predict(const py::array& x);
   py::array logits(const py::array& x);
+  py::array probabilities(const py::array& x);
   py::array embed(const py::array& x);
   int32_t class_add(const py::object& name);
-  void class_remove(int32_t label);
+  void class_forget(int32_t label);
   py::object class_find(const std::string& name);
   py::list classes();
-  uint32_t consolidate(uint32_t max_slices);
+  void begin_task();
   void reset();
   void set_learning_rate(double value);
   py::bytes state_export();
@@ -49,12 +50,12 @@ class Session {
 
   void check(edgecl_status status, int64_t n_done = -1) const;
   edgecl_session* handle() const;
-  // n_rows x n_columns floats from a call that fills them (edgecl_logits, edgecl_embed).
+  // n_rows x n_columns floats from a call that fills them (edgecl_logits, edgecl_probabilities, edgecl_embed).
   template <class Fill>
   py::array matrix(const py::array& x, uint32_t n_columns, Fill fill);
 
   std::shared_ptr<Model> model_;
-  edgecl_session_config config_{};
+  edgecl_session_config config_{};  // as the session was made; config() asks the core
   std::unique_ptr<ThreadPool> pool_;
   edgecl_session* session_ = nullptr;
   std::atomic<bool> in_use_{false};

@@ -10,6 +10,7 @@
 #include "measure.h"
 #include "npy.h"
 #include "options.h"
+#include "replace_file.h"
 #include "synthetic.h"
 #include "thread_pool.h"
 
@@ -210,12 +211,10 @@ static int write_state(Runner* r) {
   size_t n = 0, written = 0;
   if (edgecl_state_size(r->session, &n) != EDGECL_OK) return 0;
   void* bytes = malloc(n);
-  FILE* file = fopen(r->options.state_out, "wb");
-  int good = bytes && file && edgecl_state_export(r->session, bytes, n, &written) == EDGECL_OK &&
-             fwrite(bytes, 1, written, file) == written;
-  if (file && fclose(file) != 0) good = 0;
+  const int good = bytes && edgecl_state_export(r->session, bytes, n, &written) == EDGECL_OK &&
+                   replace_file(r->options.state_out, bytes, written);
   free(bytes);
-  return good ? 1 : failed(r->options.state_out, "the state could not be written");
+  return good ? 1 : failed(r->options.state_out, "the state could not be written; an older file there is as it was");
 }
 
 static void print_times(const char* name, int64_t* ns, uint32_t n) {

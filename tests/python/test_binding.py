@@ -198,13 +198,13 @@ def test_classes(make_bundle: Callable[..., bytes]) -> None:
         (1, "dog", True),
         (2, "2", True),
     ]
-    session.class_remove(1)
+    session.class_forget(1)
     assert session.class_find("dog") is None and session.class_add("dog") == 3
     assert [c["label"] for c in session.classes() if c["present"]] == [0, 2, 3]
     with pytest.raises(errors.ArgumentError):
         session.class_add("dog")
     with pytest.raises(errors.NotFoundError):
-        session.class_remove(1)
+        session.class_forget(1)
     session.class_add()
     session.class_add()
     with pytest.raises(errors.CapacityError):

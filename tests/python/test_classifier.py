@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def test_it_learns(bundle_path: Path, blobs: Any) -> None:
     assert learner.embed(blobs.x).shape == (60, 16)
     assert learner.stats()["samples_learned"] == 600 and learner.stats()["n_classes"] == 3
     assert learner.sizes()["arena_bytes"] == learner.stats()["arena_bytes"]
-    assert learner.consolidate() == 0 and learner.stats()["tasks"] == 1
+    learner.begin_task()
+    assert learner.stats()["tasks"] == 1
 
 
 def test_class_grows_with_its_first_step_only(make_bundle: Callable[..., bytes], blobs: Any) -> None:
@@ -318,3 +320,64 @@ class TestScikitLearn:
         x, y = np.tile(blobs.x, (8, 1)), np.tile(blobs.y, 8)
         assert cross_val_score(learner, x, y, cv=3).min() > 0.9
         assert make_pipeline(StandardScaler(), learner).fit(x, y).score(x, y) > 0.9
+
+
+def test_probabilities_have_the_bits_of_predictions(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle(classes=("other", "one", "two")), random_state=3)
+    for _ in range(5):
+        learner.partial_fit(blobs.x, blobs.y)
+    shares = learner.predict_proba(blobs.x)
+    assert shares.dtype == np.float32 and shares.shape == (len(blobs.x), len(learner.classes_))
+    _, probabilities, _ = learner._open().predict(blobs.x)
+    assert (shares.max(axis=1) == probabilities).all()
+    assert np.abs(shares.sum(axis=1) - 1).max() < 1e-6
+
+
+def test_config_tells_what_is_in_force_after_load(make_bundle: Callable[..., bytes], tmp_path: Path) -> None:
+    data = make_bundle()
+    donor = edgecl.Classifier(data, random_state=5, learning_rate=0.25)
+    donor.save(tmp_path / "donor.ecs")
+    learner = edgecl.Classifier(data, random_state=6)
+    assert learner.config()["seed"] == 6
+    learner.load(tmp_path / "donor.ecs")
+    assert learner.config()["seed"] == 5 and learner.config()["learning_rate"] == 0.25
+    learner.set_params(learning_rate=0.5)
+    assert learner.config()["learning_rate"] == 0.5
+
+
+def test_first_use_from_two_threads_makes_one_session(
+    make_bundle: Callable[..., bytes], blobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = [], edgecl._core.Session
+
+    def slow(*args: Any, **keywords: Any) -> Any:
+        made.append(threading.get_ident())
+        time.sleep(0.1)  # the other thread has time to come here too
+        return real(*args, **keywords)
+
+    monkeypatch.setattr("edgecl.classifier._core.Session", slow)
+    learner = edgecl.Classifier(make_bundle())
+    start, sessions = threading.Barrier(2), []
+
+    def use() -> None:
+        start.wait()
+        sessions.append(learner._open())
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1 and sessions[0] is sessions[1]
+
+
+def test_a_bundle_file_may_be_overwritten_while_it_is_open(make_bundle: Callable[..., bytes], tmp_path: Path) -> None:
+    path = tmp_path / "model.ecl"
+    path.write_bytes(make_bundle(classes=("cat", "dog")))
+    learner = edgecl.Classifier(path)
+    x = np.zeros((1, learner.n_features_in_), np.float32)
+    expected = learner.predict_proba(x)
+    with path.open("r+b") as file:
+        file.truncate(0)
+    assert learner.bundle_info()["classes"] == ["cat", "dog"]
+    assert (learner.clone().set_params(bundle=learner._opened()).predict_proba(x) == expected).all()

@@ -68,7 +68,7 @@ def test_a_stream_is_learned_as_a_plain_loop_would(make_bundle: Callable[..., by
 
                 removed = sorted(kept, key=key)[: int(0.3 * N / 3)]
                 kept = [i for i in kept if i not in removed]
-        plain.consolidate()
+        plain.begin_task()
     assert plain.state_digest() == learner.state_digest()
     assert result["samples"] == learned == 2 * 5 * N - result["removal"]["samples_skipped"]
     assert result["removal"] == {

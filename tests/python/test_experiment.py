@@ -108,7 +108,7 @@ def test_rate_falls_in_a_task_and_is_warm_again_in_the_next(kind: str, make_bund
                 by_hand.set_params(learning_rate=schedule.rate(float(np.float32(0.2)), (epoch + first / steps) / 2))
                 rows = order[first * batch : (first + 2) * batch]
                 by_hand.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
-        by_hand.consolidate()
+        by_hand.begin_task()
     by_hand.set_params(learning_rate=0.2)
     assert by_hand.state_digest() == learner.state_digest()
 

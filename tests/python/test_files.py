@@ -71,7 +71,7 @@ def _learned(make_bundle: Callable[..., bytes], blobs: Any, **config: Any) -> ed
 def test_state_reader(make_bundle: Callable[..., bytes], blobs: Any, tmp_path: Path, momentum: float) -> None:
     learner = _learned(make_bundle, blobs, momentum=momentum, random_state=17)
     learner.forget("class 1")
-    learner.consolidate()
+    learner.begin_task()
     learner.save(tmp_path / "s.ecs")
     state = read_state(read_file(tmp_path / "s.ecs"))
     assert state.sha256 == learner.state_digest() and state.bundle_sha256 == learner.bundle_info()["digest"]

@@ -1,7 +1,7 @@
 # Exit codes, and the one place where an exception becomes a line on stderr.
 # Never here: commands.
-"""Exit codes of every command: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used, 4
-the device cannot be reached, 70 a defect of edgecl. Never a traceback, unless EDGECL_DEBUG=1 asks for it."""
+"""Exit codes of every command: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used,
+70 a defect of edgecl. Never a traceback, unless EDGECL_DEBUG=1 asks for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from edgecl.errors import ArgumentError, Error, UnsupportedError
 from edgecl.parts import missing_part
 
-DONE, NO, USAGE, INPUT, DEVICE, INTERNAL = 0, 1, 2, 3, 4, 70
+DONE, NO, USAGE, INPUT, INTERNAL = 0, 1, 2, 3, 70
 INTERRUPTED = 130
 
 _CODE_OF_STATUS = {
@@ -35,7 +35,6 @@ _CODE_OF_STATUS = {
     -33: INPUT,
     -40: INPUT,
     -41: INPUT,
-    -42: INPUT,
     -50: INPUT,
     -60: INPUT,
 }
@@ -48,16 +47,8 @@ class UsageError(ArgumentError):
     """Options that do not go together, or a value that the parser cannot judge."""
 
 
-class DeviceError(Error):
-    """The device cannot be reached, or a command on it failed."""
-
-    status = -50
-
-
 def exit_code(error: BaseException) -> int:
     """The exit code for an exception."""
-    if isinstance(error, DeviceError):
-        return DEVICE
     if type(error).__name__ == "ParityError":  # edgecl.export, which is not loaded for this
         return NO
     if getattr(error, "blockers", None):  # a model that cannot be exported is unusable input

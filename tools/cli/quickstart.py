@@ -127,7 +127,7 @@ def _learn_new(
         for epoch in range(_EPOCHS_DEVICE):
             order = np.random.default_rng([seed, c, epoch]).permutation(len(x))
             learner.partial_fit(x[order], y[order])
-        learner.consolidate()
+        learner.begin_task()
         curves.append(_accuracies(learner, stream))
         progress(what, i + 1, len(new))
     return curves

@@ -169,7 +169,7 @@ def run_stream(
                     progress(f"learn {task.name}", epoch * len(order) + begin + len(rows), epochs * len(order))
             left.end_epoch(epoch + 1)
         n_removed += left.n_examples - len(left.kept)
-        learner.consolidate()
+        learner.begin_task()  # the next one
         seconds, at_end = time.perf_counter() - started, learner.stats()
         learn_seconds += seconds
         per_task["task_seconds"].append(seconds)

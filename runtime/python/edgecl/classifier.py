@@ -97,8 +97,15 @@ class Classifier:
     _session: _core.Session | None = None
     _bundle: Bundle | None = None
     _labels: LabelMap
-    _lock: threading.Lock
+    _lock: threading.Lock  # held by a learning call
+    _opening: threading.RLock  # held while bundle and session come to be or go
     _saved: dict[str, Any] | None = None  # what a pickle brought; imported when the session opens
+
+    def __new__(cls, *_: Any, **__: Any) -> Classifier:
+        # Not in __init__: a pickle brings a learner to life without it.
+        self = super().__new__(cls)
+        self._lock, self._opening = threading.Lock(), threading.RLock()
+        return self
 
     def __init__(
         self,
@@ -243,10 +250,10 @@ class Classifier:
         """One step from one sample of the input's dims. Errors and cost: `partial_fit`."""
         self.partial_fit(np.asarray(x)[None], [y])
 
-    def consolidate(self, max_slices: int = 0) -> int:
-        """Marks the end of a task and does its work in at most `max_slices` slices (0 = all); returns the slices
-        that remain."""
-        return self._open().consolidate(max_slices)
+    def begin_task(self) -> None:
+        """The next task begins: structures of sparse layers expand, gradient masks are chosen anew. The first task
+        needs no such call."""
+        self._open().begin_task()
 
     def forget(self, label: Hashable) -> dict[str, Any]:
         """Unlearns a class: its head column, its exemplars and its counts are gone; `classes_` loses the entry and
@@ -265,7 +272,7 @@ class Classifier:
         if code is None:
             raise NotFoundError(f"expected one of {self._labels.labels}; found {label!r}; nothing was removed")
         record = next(r for r in session.classes() if r["label"] == code)
-        session.class_remove(code)
+        session.class_forget(code)
         self._labels.remove(code)
         bundle = self._opened()
         head = (bundle.info["head_weight"], bundle.info["head_bias"])
@@ -292,16 +299,15 @@ class Classifier:
         return table[np.searchsorted(known, codes)]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Softmax over the classes present, (n, len(classes_)) float32, columns in the order of `classes_`."""
-        scores = self._scores(X)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        shares: NDArray[np.float32] = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
-        return shares
+        """Softmax over the classes present, (n, len(classes_)) float32, columns in the order of `classes_`. The core
+        computes it, so the bits are the same on every machine."""
+        session = self._with_classes()
+        return session.probabilities(self._batch(X))[:, self._labels.codes]
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Logits of the classes present, (n, len(classes_)) float32."""
-        return self._scores(X).astype(np.float32)
+        session = self._with_classes()
+        return session.logits(self._batch(X))[:, self._labels.codes]
 
     def embed(self, X: Any) -> NDArray[np.float32]:
         """Input of the head, (n, embedding_dim). UnsupportedError when the model has no separate head."""
@@ -381,8 +387,8 @@ class Classifier:
         return self._opened().info
 
     def config(self) -> dict[str, Any]:
-        """The configuration in force: the recipe of the bundle with this learner's parameters on top (fields of
-        edgecl_session_config)."""
+        """The configuration in force (fields of edgecl_session_config): the recipe of the bundle with this learner's
+        parameters on top; seed and learning rate are those of the state, also after `load`."""
         return self._open().config
 
     def sizes(self) -> dict[str, int]:
@@ -471,13 +477,19 @@ class Classifier:
     # --- inside ---
 
     def _opened(self) -> Bundle:
-        if self._bundle is None:
-            self._bundle = self.bundle if isinstance(self.bundle, Bundle) else open_bundle(self.bundle)
-        return self._bundle
+        with self._opening:
+            if self._bundle is None:
+                self._bundle = self.bundle if isinstance(self.bundle, Bundle) else open_bundle(self.bundle)
+            return self._bundle
 
     def _open(self) -> _core.Session:
-        if self._session is not None:
+        with self._opening:  # two threads that come first at the same time get one session
+            if self._session is None:
+                self._open_session()
+            assert self._session is not None
             return self._session
+
+    def _open_session(self) -> None:
         if self.copy not in ("auto", "error"):
             raise ArgumentError(f"expected copy='auto' or 'error'; found {self.copy!r}; choose one of them")
         bundle = self._opened()
@@ -503,18 +515,17 @@ class Classifier:
             self._apply_learning_rate(session)
             bound = self._saved["labels"]
         self._labels = LabelMap.from_classes(session.classes(), bound)
-        self._lock = threading.Lock()
         self._session, self._saved = session, None
-        return session
 
     def _apply_learning_rate(self, session: _core.Session) -> None:
         if self.learning_rate is not None:
             session.set_learning_rate(self.learning_rate)
 
     def _close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session = self._bundle = self._saved = None
+        with self._opening:
+            if self._session is not None:
+                self._session.close()
+            self._session = self._bundle = self._saved = None
 
     def _with_classes(self) -> _core.Session:
         session = self._open()
@@ -524,10 +535,6 @@ class Classifier:
 
     def _batch(self, X: Any) -> NDArray[Any]:
         return as_batch(X, DTYPES[self._opened().info["input_dtype"]], self.copy)
-
-    def _scores(self, X: Any) -> NDArray[np.float64]:
-        session = self._with_classes()
-        return session.logits(self._batch(X))[:, self._labels.codes].astype(np.float64)
 
     def _learn_rows(
         self,

@@ -21,7 +21,6 @@ STATUS_NAMES: dict[int, str] = {
     -33: "E_BUNDLE_OP",
     -40: "E_STATE_CORRUPT",
     -41: "E_STATE_MISMATCH",
-    -42: "E_STATE_NONE",
     -50: "E_IO",
     -60: "E_NUMERIC",
     -99: "E_INTERNAL",

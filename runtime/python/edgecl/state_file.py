@@ -6,7 +6,6 @@ sections, digests); here are the contents, after runtime/state/FORMAT.md."""
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,29 +149,6 @@ def read_state(data: bytes) -> StateFile:
     for wanted in range(_CONFIG, _SPARSITY + 1):
         sections[wanted].finish()
     return state
-
-
-def present_parameters(
-    data: bytes, names: Sequence[str], shipped: Sequence[NDArray[np.float32]], statistics: dict[int, tuple[int, int]]
-) -> dict[str, NDArray[np.float32]]:
-    """All parameters by name with what a state says on top of what the bundle shipped (the binding calls this).
-
-    Args:
-        names, shipped: of the bundle, by parameter index; the arrays are changed.
-        statistics: parameter indices of running mean and variance, by operator.
-    """
-    state = read_state(data)
-    for parameter in state.parameters:
-        flat = shipped[parameter.index].reshape(-1)
-        if parameter.positions is None:
-            flat[:] = parameter.values
-        else:
-            flat[:] = 0
-            flat[parameter.positions] = parameter.values
-    for op, (mean, variance) in state.statistics.items():
-        for index, values in zip(statistics[op], (mean, variance), strict=True):
-            shipped[index].reshape(-1)[:] = values
-    return dict(zip(names, shipped, strict=True))
 
 
 def _recipe(words: NDArray[np.uint32]) -> dict[str, Any]:
