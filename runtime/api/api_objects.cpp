@@ -3,6 +3,14 @@
 #include "runtime/api/api_objects.h"
 
 namespace edgecl::api {
+SessionCall::SessionCall(const edgecl_session* session) : session_(session) {
+  entered_ = session && session->busy.exchange(1, std::memory_order_acquire) == 0;
+}
+
+SessionCall::~SessionCall() {
+  if (entered_) session_->busy.store(0, std::memory_order_release);
+}
+
 edgecl_status SessionCall::done(const Status& status) const {
   if (status.ok()) return EDGECL_OK;
   write_message(status, session_->error, sizeof session_->error);

@@ -72,12 +72,8 @@ class ModelUse {
 // length of the call.
 class SessionCall {
  public:
-  explicit SessionCall(const edgecl_session* session) : session_(session) {
-    entered_ = session && session->busy.exchange(1, std::memory_order_acquire) == 0;
-  }
-  ~SessionCall() {
-    if (entered_) session_->busy.store(0, std::memory_order_release);
-  }
+  explicit SessionCall(const edgecl_session* session);  // not inline: there are many entries
+  ~SessionCall();
   SessionCall(const SessionCall&) = delete;
   SessionCall& operator=(const SessionCall&) = delete;
 

@@ -3,6 +3,7 @@
 #include "runtime/core/status.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 #include "runtime/core/text.h"
 
@@ -80,9 +81,19 @@ void write_argument(const Conversion& c, uint64_t argument, TextWriter* out) {
 
 }  // namespace
 
+Status::Status(const Status& other) {
+  memcpy(static_cast<void*>(this), &other, sizeof other);
+}
+
+Status& Status::operator=(const Status& other) {
+  memmove(static_cast<void*>(this), &other, sizeof other);
+  return *this;
+}
+
 Status failure(edgecl_status code, const char* format, ...) {
   Status status;
   status.code = code;
+  status.section = nullptr;
   va_list arguments;
   va_start(arguments, format);
   capture(format, &arguments, &status);
@@ -105,7 +116,7 @@ Status corrupt(const char* section, uint32_t record, const char* field, const ch
 
 void write_message(const Status& status, char* buffer, size_t capacity) {
   TextWriter out(buffer, capacity);
-  if (status.format == nullptr) return;
+  if (status.ok()) return;
   if (status.section) {
     out.text("bundle section ");
     out.text(status.section);

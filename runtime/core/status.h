@@ -18,14 +18,17 @@ struct Status {
   static constexpr uint32_t kMaxArguments = 6;
   static constexpr uint32_t kNoRecord = 0xffffffffu;
 
-  edgecl_status code = EDGECL_OK;
-  uint32_t record = kNoRecord;
-  const char* section = nullptr;  // with section and field the sentence begins with the place in the bundle
-  const char* field = nullptr;
-  const char* format = nullptr;
-  uint64_t arguments[kMaxArguments];  // numbers widened, strings as their addresses; only those of the format are set
+  edgecl_status code;
+  // Of a failure only; of its arguments those that the format has. So success costs one store.
+  uint32_t record;
+  const char* section;  // not null: the sentence begins with the place in the bundle
+  const char* field;
+  const char* format;
+  uint64_t arguments[kMaxArguments];  // numbers widened, strings as their addresses
 
-  Status() {}  // the arguments stay unset: success costs no stores
+  Status() : code(EDGECL_OK) {}
+  Status(const Status& other);  // not inline: hundreds of places hand a failure on
+  Status& operator=(const Status& other);
   bool ok() const { return code == EDGECL_OK; }
 };
 static_assert(sizeof(Status) <= 96, "a status travels by value");

@@ -1,0 +1,752 @@
+/* edgecl: learning on the device. This header is the whole C API and its manual (C99; usable from C++).
+ * Never here: anything that a caller may not rely on.
+ *
+ * CONTENTS
+ *   1 ground rules      5 model        9 learning       13 measuring
+ *   2 status codes      6 describing  10 classes
+ *   3 version           7 session     11 data removal
+ *   4 memory and hooks  8 inference   12 state
+ *
+ * =====================================================================================================================
+ * 1. GROUND RULES
+ * =====================================================================================================================
+ *
+ * Two objects. An edgecl_model is an opened bundle (.ecl). It never changes, and any number of threads may share it.
+ *   An edgecl_session is everything that changes: weights that learn, replay buffer, classes, scratch memory.
+ *
+ * Returns. A function that can fail returns an edgecl_status: 0 is success, a negative number a failure. Outputs are
+ *   written on success only, unless the function says otherwise.
+ *
+ * Failures change nothing. After a failed call the session is as it was before: edgecl_state_digest gives the same
+ *   hash. edgecl_learn looks at shapes, labels, samples, loss and gradients before it touches anything that lasts.
+ *
+ * Sentences. Each failure has a sentence with three parts: what was expected, what was found, what to do. A call on a
+ *   session keeps it for edgecl_session_error. Other calls write it into an edgecl_error, which is optional.
+ *
+ * NULL is allowed only where a parameter is called optional. Close and destroy accept NULL.
+ *
+ * Strings are UTF-8 and end with a zero byte. A returned string lives as long as the object it came from.
+ *
+ * Numbers are float32 unless said otherwise. A row is one sample. Arrays are row-major. Names carry units: _bytes, _us
+ *   (microseconds), n_ (a count).
+ *
+ * Structs grow, and programs built with an older header keep working. Each struct begins with `uint32_t struct_size`;
+ *   the caller clears the struct and sets struct_size to its sizeof. The library uses the part that both sides know:
+ *     - The caller's struct is shorter: the missing fields have their default, which is zero unless the struct says so.
+ *     - The caller's struct is longer: it is accepted if the unknown part is all zero, else E_ARGUMENT.
+ *   Elements of arrays have no size field. Their functions take a stride, the caller's sizeof of one element, instead.
+ *
+ * Enumerations are macros of fixed-width integers, because the size of a C enum differs between compilers.
+ *
+ * Threads. A model may be used from any thread. A session belongs to one thread at a time: a second call at the same
+ *   time is refused with E_BUSY and changes nothing. The library starts no threads. Hooks run on the calling thread,
+ *   except the bodies that are handed to parallel_for.
+ *
+ * Memory. Sizes can be asked before anything is allocated. Once a session exists nothing allocates.
+ *
+ * Trust. Bytes of bundles and states are hostile until they are checked. Pointers and sizes of the caller are trusted.
+ *
+ * Same bits. The same bundle, seed and sequence of calls give bit-identical outputs and states, for any n_threads, SIMD
+ *   level, compiler and instruction set. Each call sets the floating-point control word and restores it.
+ *
+ * A whole program is in README.md. */
+#ifndef EDGECL_EDGECL_H_
+#define EDGECL_EDGECL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(EDGECL_BUILD) && defined(__GNUC__)
+#define EDGECL_API __attribute__((visibility("default")))
+#else
+#define EDGECL_API
+#endif
+#if defined(__GNUC__)
+#define EDGECL_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define EDGECL_MUST_CHECK
+#endif
+
+/* =====================================================================================================================
+ * 2. STATUS CODES
+ * ===================================================================================================================*/
+
+typedef int32_t edgecl_status;
+
+#define EDGECL_OK 0
+/* Mistakes in the call. */
+#define EDGECL_E_ARGUMENT (-1)    /* NULL, a bad flag, a bad struct size, a value out of its range */
+#define EDGECL_E_SHAPE (-2)       /* dimensions of samples or arrays do not fit the bundle */
+#define EDGECL_E_DTYPE (-3)       /* an element type that is not accepted here */
+#define EDGECL_E_SEQUENCE (-4)    /* the right call at the wrong moment */
+#define EDGECL_E_UNSUPPORTED (-5) /* this build, bundle or session has no such part */
+#define EDGECL_E_BUSY (-6)        /* the session is in use by another thread */
+/* Limits. */
+#define EDGECL_E_NO_MEMORY (-20)       /* the allocator refused */
+#define EDGECL_E_ARENA_TOO_SMALL (-21) /* the caller's block is smaller than the size function says */
+#define EDGECL_E_CAPACITY (-22)        /* the limit of classes or rows is reached; nothing was evicted */
+#define EDGECL_E_NOT_FOUND (-23)       /* no such label, name or index */
+/* Bundles. */
+#define EDGECL_E_BUNDLE_CORRUPT (-30)   /* structure or digest is wrong; the sentence names section and field */
+#define EDGECL_E_BUNDLE_VERSION (-31)   /* the format is newer than this library */
+#define EDGECL_E_BUNDLE_SIGNATURE (-32) /* the signature that was asked for is missing or not by this key */
+#define EDGECL_E_BUNDLE_OP (-33)        /* an operator of the bundle is not in this build; the sentence names it */
+/* States. */
+#define EDGECL_E_STATE_CORRUPT (-40)  /* structure or digest is wrong */
+#define EDGECL_E_STATE_MISMATCH (-41) /* the state belongs to another bundle or configuration */
+/* The world. */
+#define EDGECL_E_IO (-50)       /* a file operation failed; the sentence holds the system's own words */
+#define EDGECL_E_NUMERIC (-60)  /* NaN or infinity in samples, loss or gradients; weights are untouched */
+#define EDGECL_E_INTERNAL (-99) /* our bug; please report it with edgecl_build_info */
+
+/* Status and sentence of a failed call that has no session to keep them. Written on failure only. */
+typedef struct edgecl_error {
+  uint32_t struct_size;
+  edgecl_status status;
+  char message[504]; /* cut at its end, never inside a character */
+} edgecl_error;
+
+/* "EDGECL_E_SHAPE" for -2. Never NULL: "unknown status" for a number that is none. */
+EDGECL_API const char* edgecl_status_name(edgecl_status status);
+
+/* =====================================================================================================================
+ * 3. VERSION
+ * ===================================================================================================================*/
+
+#define EDGECL_VERSION_MAJOR 0
+#define EDGECL_VERSION_MINOR 1
+#define EDGECL_VERSION_PATCH 0
+#define EDGECL_VERSION_NUMBER 1000 /* major * 1000000 + minor * 1000 + patch */
+
+/* Of the linked library, to compare with EDGECL_VERSION_NUMBER of the header. */
+EDGECL_API uint32_t edgecl_version_number(void);
+EDGECL_API const char* edgecl_version_string(void);
+/* One line: version, compiler, formats, and the kernel levels of this build that run on this CPU. */
+EDGECL_API const char* edgecl_build_info(void);
+/* Newest formats that this build reads. */
+EDGECL_API uint32_t edgecl_bundle_format_version(void);
+EDGECL_API uint32_t edgecl_state_format_version(void);
+
+/* =====================================================================================================================
+ * 4. MEMORY AND HOOKS
+ * ===================================================================================================================*/
+
+/* Where memory comes from. Optional everywhere; without one the C library's aligned_alloc and free serve. */
+typedef struct edgecl_allocator {
+  uint32_t struct_size;
+  /* `bytes` of memory, aligned to `alignment` (a power of two); NULL on failure. Need not be cleared. */
+  void* (*allocate)(void* user, size_t bytes, size_t alignment);
+  /* `bytes` is what was asked for. */
+  void (*release)(void* user, void* memory, size_t bytes);
+  void* user; /* handed to both */
+} edgecl_allocator;
+
+/* What a session calls. Each hook is optional. The struct is copied; `user` must outlive the session. */
+typedef struct edgecl_hooks {
+  uint32_t struct_size;
+  void* user; /* handed to each hook */
+  /* Calls body(context, i) once for each i in 0..n-1, in any order, possibly at once. Returns when all are done.
+   * NULL: a plain loop. */
+  void (*parallel_for)(void* user, uint32_t n, void (*body)(void* context, uint32_t i), void* context);
+  /* Microseconds of a clock that never goes back. NULL: no times in edgecl_stats, and no profile. */
+  uint64_t (*now_us)(void* user);
+  /* One line. level: 0 debug, 1 information, 2 warning, 3 error. NULL: silent. */
+  void (*log)(void* user, int32_t level, const char* text);
+} edgecl_hooks;
+
+/* =====================================================================================================================
+ * 5. MODEL: opening and closing a bundle
+ * ===================================================================================================================*/
+
+typedef struct edgecl_model edgecl_model;
+
+/* Signatures. This version verifies none: a key or EDGECL_SIGNATURE_REQUIRED fails with E_BUNDLE_SIGNATURE. */
+#define EDGECL_SIGNATURE_OPTIONAL 0 /* unsigned bundles are accepted; with a key, a signature must be by that key */
+#define EDGECL_SIGNATURE_REQUIRED 1 /* a signature by public_key, or the bundle is refused */
+
+/* Where the bundle's bytes lie while the model lives. */
+#define EDGECL_PLACEMENT_DEFAULT 0  /* files: a copy; memory: in place */
+#define EDGECL_PLACEMENT_COPY 1     /* in memory of the model; the source may change or go after the call */
+#define EDGECL_PLACEMENT_IN_PLACE 2 /* where they are (flash); a file is mapped read-only */
+
+/* How to open. Optional in each call; NULL means all defaults. */
+typedef struct edgecl_open_options {
+  uint32_t struct_size;
+  uint32_t signature_policy;         /* EDGECL_SIGNATURE_* */
+  uint32_t placement;                /* EDGECL_PLACEMENT_* */
+  const edgecl_allocator* allocator; /* optional; copied */
+  const uint8_t* public_key;         /* optional: the 32 bytes of an Ed25519 key */
+  /* Optional: the SIMD level that kernels must have: "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon".
+   * NULL: the level that the environment variable EDGECL_SIMD names (in builds that have an environment), else the best
+   * one of this CPU. Results do not depend on it. */
+  const char* level;
+} edgecl_open_options;
+
+/* Checks a whole bundle as opening it does: structure, every digest, every index, and what `options` asks of the
+ * signature. `bytes` is aligned to 64. Keeps nothing.
+ *   Errors  E_BUNDLE_*, E_ARGUMENT.
+ *   Cost    O(n_bytes); no allocation. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes,
+                                                                const edgecl_open_options* options, edgecl_error* err);
+
+/* Bytes of memory that edgecl_model_init needs for this bundle with these options.
+ *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_ARGUMENT.
+ *   Cost    O(1): the first 4096 bytes are enough, except with EDGECL_PLACEMENT_COPY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes,
+                                                             const edgecl_open_options* options, size_t* model_bytes,
+                                                             edgecl_error* err);
+
+/* Opens a bundle inside the caller's `memory` (aligned to 64, at least edgecl_model_size bytes), without an allocator.
+ * `memory` must outlive the model; so must `bytes` unless they are copied. `bytes` is aligned to 64 unless copied.
+ *   Errors  E_BUNDLE_*, E_ARENA_TOO_SMALL, E_UNSUPPORTED (the level is not in this build or CPU), E_ARGUMENT.
+ *   Cost    O(n_bytes): everything is checked once, here. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes,
+                                                             const edgecl_open_options* options, void* memory,
+                                                             size_t memory_bytes, edgecl_model** model,
+                                                             edgecl_error* err);
+
+/* The same with memory from the allocator. Also E_NO_MEMORY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes,
+                                                                    const edgecl_open_options* options,
+                                                                    edgecl_model** model, edgecl_error* err);
+
+/* Opens the bundle at `path`. By default the file is read into memory of the model, and may be replaced or removed
+ * afterwards. With EDGECL_PLACEMENT_IN_PLACE it is mapped, which shares its pages with other processes. A mapped file
+ * must not be written or cut while the model lives: the process would read half of each version, or be killed. Replace
+ * it by writing a new file beside it and renaming that one over it.
+ *   Errors  as edgecl_model_open_memory, and E_IO. Absent from builds without files. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_file(const char* path, const edgecl_open_options* options,
+                                                                  edgecl_model** model, edgecl_error* err);
+
+/* Closes a model and releases what opening took. NULL is fine.
+ *   Errors  E_SEQUENCE while sessions live or one is being made: the model stays open.
+ *   State   from success on no call with this model may begin. A call that makes a session and began before is counted,
+ *           so either it or the close is refused. */
+EDGECL_API edgecl_status edgecl_model_close(edgecl_model* model);
+
+/* =====================================================================================================================
+ * 6. DESCRIBING a bundle
+ * ===================================================================================================================*/
+
+#define EDGECL_F32 0 /* four bytes a number */
+#define EDGECL_U8 1  /* one byte a number */
+
+typedef struct edgecl_model_info {
+  uint32_t struct_size;
+  uint32_t format_version;
+  const char* name;
+  const char* producer;
+  const char* parity_source; /* what the bundle was compared with at export; "" without a comparison */
+  uint64_t bundle_bytes;
+  uint8_t digest[32]; /* SHA-256 that names the bundle and ties states to it */
+
+  uint32_t input_dtype; /* EDGECL_F32 or EDGECL_U8 */
+  uint32_t input_rank;  /* 1..3: dims of one sample */
+  uint32_t input_dims[4];
+  uint32_t channels_last;  /* 1: the last dim of a sample counts channels; 0: the first */
+  uint32_t embedding_dim;  /* numbers that enter the head; 0: the model has no separate head */
+  uint64_t input_elements; /* product of the dims */
+
+  uint32_t class_capacity; /* columns of the logits */
+  uint32_t n_classes;      /* classes that the bundle ships with */
+  uint32_t n_ops;
+  uint32_t n_params;
+  uint32_t n_trainable_params;
+  uint32_t is_signed;
+
+  uint64_t weights_total;     /* scalars, as if every layer were dense */
+  uint64_t weights_trainable; /* of these, those that may learn */
+  uint64_t weights_stored;    /* scalars in the bundle: of a sparse layer its non-zeros */
+  /* Multiply-adds of one sample: as if dense, and with the density stored. Backward counts the gradients that the plan
+   * computes, which end at the lowest trainable layer. */
+  uint64_t macs_forward, macs_forward_sparse;
+  uint64_t macs_backward, macs_backward_sparse;
+
+  uint32_t parity_rows;                  /* samples compared with the source model at export; 0: none */
+  float parity_max_abs, parity_mean_abs; /* differences of the logits */
+  float parity_reference_abs;            /* largest |logit| of the source */
+} edgecl_model_info;
+
+/* One parameter tensor. */
+typedef struct edgecl_param_info {
+  uint32_t struct_size;
+  const char* name;
+  uint32_t rank; /* 1..4 */
+  uint32_t dims[4];
+  uint32_t trainable;
+  uint32_t sparse; /* 1: only non-zeros are stored */
+  float density;   /* stored / product of the dims */
+  uint64_t stored; /* scalars in the bundle */
+} edgecl_param_info;
+
+/* One operator. */
+typedef struct edgecl_op_info {
+  uint32_t struct_size;
+  const char* name;                     /* of the node of the source model */
+  const char* kind;                     /* "conv", "linear", ... */
+  uint64_t macs_forward, macs_backward; /* of one row, with the density stored */
+  uint64_t weight_bytes;                /* read in one pass */
+  uint64_t input_bytes, output_bytes;   /* of one row */
+  uint32_t sparse, trainable;
+} edgecl_op_info;
+
+/* A class: of a bundle (edgecl_model_class) or of a session (edgecl_class_describe). */
+typedef struct edgecl_class_info {
+  uint32_t struct_size;
+  int32_t label;
+  const char* name;
+  uint64_t samples_seen;   /* rows learned since the session began */
+  uint32_t replay_samples; /* exemplars now in the buffer */
+  uint32_t present;        /* 1: can be predicted; 0: never added, or forgotten */
+} edgecl_class_info;
+
+/* Reads a bundle's header alone: fills format_version and bundle_bytes, and zeroes the rest. Checks no digest.
+ * `bytes`: the first 4096 bytes are enough.
+ *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_ARGUMENT. Cost O(1). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes,
+                                                              edgecl_model_info* info, edgecl_error* err);
+
+/* What an open model holds. E_ARGUMENT alone. Cost O(operators). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_describe(const edgecl_model* model, edgecl_model_info* info);
+
+/* The kernel level in use: "x86-64-v3", ... "" for NULL. */
+EDGECL_API const char* edgecl_model_kernel_level(const edgecl_model* model);
+
+/* Parameter `index` in 0..n_params-1, operator `index` in 0..n_ops-1, class `index` in 0..n_classes-1 of the bundle (in
+ * ascending order of labels). E_NOT_FOUND beyond the last. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_param(const edgecl_model* model, uint32_t index,
+                                                              edgecl_param_info* info);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_op(const edgecl_model* model, uint32_t index,
+                                                           edgecl_op_info* info);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_class(const edgecl_model* model, uint32_t index,
+                                                              edgecl_class_info* info);
+
+/* =====================================================================================================================
+ * 7. SESSION: configuration, sizes, making and ending
+ * ===================================================================================================================*/
+
+typedef struct edgecl_session edgecl_session;
+
+/* Learning methods: the terms of the loss, and what is replayed. */
+#define EDGECL_METHOD_FINETUNE 0 /* no replay */
+#define EDGECL_METHOD_ER 1       /* experience replay: mean cross-entropy over current and replayed rows */
+#define EDGECL_METHOD_DERPP 2    /* DER++: also alpha * MSE to stored logits + beta * cross-entropy; two draws */
+#define EDGECL_METHOD_ER_ACE 3   /* ER-ACE: current rows over the classes of the batch, plus replayed cross-entropy */
+#define EDGECL_METHOD_UER 4      /* UER: current rows by cosine logits, replayed rows by ordinary ones; dense head */
+#define EDGECL_METHOD_FPF 5      /* k-FPF: no replay in a step; edgecl_rehearse tunes what forgets most */
+
+/* How the structure of sparse layers moves. Structures move in place, inside the room that the bundle planned for each
+ * sparse layer. New weights begin at 0, and momentum moves with its weight. A layer's target is the number of weights
+ * that the bundle ships for it. Shares are of all positions of the layer unless said otherwise. */
+#define EDGECL_STRUCTURE_STATIC 0 /* it does not move */
+/* TDM (Wang et al. 2022, "SparCL"): a task begins with structure_inter more weights than the target, at random
+ * positions. Every structure_interval steps, structure_updates times, the layer is pruned to structure_intra below the
+ * target and grown back to it. One interval later it is pruned to the target and stays so until the next task. What is
+ * pruned has the least importance |w| + a * |gradient of current rows| + b * |gradient of replayed rows|, from the step
+ * just done. a = b merges both gradients into one, as the released code does. */
+#define EDGECL_STRUCTURE_TDM 1
+/* SET (Mocanu et al. 2018): every structure_interval steps the smallest structure_intra share of the STORED weights
+ * makes room for random ones. The share falls linearly over the structure_updates of a task. */
+#define EDGECL_STRUCTURE_SET 2
+/* RigL (Evci et al. 2020): the same, grown where the dense gradient of that step is largest. */
+#define EDGECL_STRUCTURE_RIGL 3
+
+/* Where TDM's exchanges grow. (The growth at a task's start is always random.) The last two compute the dense weight
+ * gradient of each sparse layer once an update. */
+#define EDGECL_GROWTH_RANDOM 0
+#define EDGECL_GROWTH_GRADIENT 1   /* where the dense gradient of the step is largest */
+#define EDGECL_GROWTH_IMPORTANCE 2 /* where a * |g of current rows| + b * |g of replayed rows| is largest */
+
+/* Which weights get a gradient. The others' is not computed and counts as 0. */
+#define EDGECL_GRADIENT_ALL 0
+/* DGM (SparCL): of each sparse layer the gradient_keep share of stored weights with the largest |gradient|, chosen anew
+ * every gradient_interval steps and after each change of structure. */
+#define EDGECL_GRADIENT_DGM 1
+/* MIGU (Du et al. 2024): from the second task on, of each sparse layer the gradient_keep share of output rows with the
+ * largest sum of |output| in the step; every step. */
+#define EDGECL_GRADIENT_MIGU 2
+/* HFT (Hui et al. 2024): in each task a random gradient_keep share of the weight tensors trains, with their biases;
+ * never the head or normalisations. */
+#define EDGECL_GRADIENT_HFT 3
+
+/* Who begins a task. */
+#define EDGECL_BOUNDARY_CALLER 0 /* edgecl_task_begin alone */
+/* Also the drift signal: a Page-Hinkley test (Page 1954) on the loss of the current rows. It alarms when the cumulated
+ * rise above the mean + drift_delta exceeds drift_threshold. */
+#define EDGECL_BOUNDARY_DRIFT 1
+
+/* What a session is. Start from edgecl_session_config_init, which fills in the recipe of the bundle, then change
+ * fields. Fields that a shorter struct lacks have the value of the recipe. Flags are 0 or 1. */
+typedef struct edgecl_session_config {
+  uint32_t struct_size;
+
+  uint32_t max_batch;         /* 1..65536: most rows of one step; larger predict batches are cut into such pieces */
+  uint32_t n_threads;         /* 1..64: pieces that work is cut into for parallel_for */
+  uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
+  uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
+  uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows */
+
+  uint32_t method;          /* EDGECL_METHOD_* */
+  uint32_t class_mask;      /* 1: cross-entropy of current rows over the classes of the batch (in ER-ACE always so) */
+  uint32_t replay_capacity; /* exemplars kept; 0 = none */
+  uint32_t replay_batch;    /* rows of one draw, 0..65536 */
+  uint32_t latent_replay; /* 1: exemplars are activations (float32) where the frozen lower part ends, and replayed rows
+                               pass through the upper part alone; without augmentation */
+  uint32_t augment_crop;  /* pixels of random crop, 0..127; 0 = off */
+  uint32_t augment_flip;  /* 1: random horizontal flip */
+
+  float learning_rate; /* > 0 */
+  float momentum;
+  float weight_decay;
+  float alpha, beta;  /* DER++: weights of the logit term and the label term */
+  float cosine_scale; /* UER: logits of current rows = scale * cosine; > 0 */
+
+  uint32_t structure; /* EDGECL_STRUCTURE_* */
+  uint32_t growth;    /* EDGECL_GROWTH_* */
+  uint32_t structure_interval, structure_updates;
+  float structure_inter;                       /* 0..0.5 */
+  float structure_intra;                       /* 0..1 */
+  float importance_current, importance_replay; /* a and b of the importance, >= 0 */
+
+  uint32_t gradient_mask; /* EDGECL_GRADIENT_* */
+  uint32_t gradient_interval;
+  float gradient_keep; /* (0, 1] */
+
+  uint32_t boundary; /* EDGECL_BOUNDARY_* */
+  float drift_delta, drift_threshold;
+
+  uint64_t seed; /* names all random choices */
+} edgecl_session_config;
+
+/* What a session uses. Optional in each call; NULL means all defaults. */
+typedef struct edgecl_session_options {
+  uint32_t struct_size;
+  const edgecl_allocator* allocator; /* optional; copied; edgecl_session_create alone uses it */
+  const edgecl_hooks* hooks;         /* optional; copied */
+} edgecl_session_options;
+
+/* Bytes of a session, by what they are for. */
+typedef struct edgecl_sizes {
+  uint32_t struct_size;
+  uint32_t arena_alignment; /* 64 */
+  uint64_t arena_bytes;     /* all that a session ever uses */
+  uint64_t learnable_bytes; /* weights, gradients, optimiser, sparse structure, statistics */
+  uint64_t replay_bytes;
+  uint64_t learn_bytes;     /* activations and gradients of a learn step */
+  uint64_t predict_bytes;   /* activations of a predict; they share memory with learn_bytes */
+  uint64_t scratch_bytes;   /* all threads together */
+  uint64_t state_bytes_max; /* the largest edgecl_state_export of this configuration */
+} edgecl_sizes;
+
+/* Fills every field with the recipe of the bundle: one thread, seed 0, max_batch the recipe's batch size. This is also
+ * how to read a recipe. E_ARGUMENT alone. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_init(const edgecl_model* model,
+                                                                      edgecl_session_config* config);
+
+/* Exact sizes of a session, from bundle and configuration alone.
+ *   Errors  E_ARGUMENT (a field out of range), E_CAPACITY (too large for the address space or for the bundle's classes),
+ *           E_UNSUPPORTED (the bundle has no part that the configuration asks for).
+ *   Cost    O(operators); no allocation. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes(const edgecl_model* model,
+                                                                const edgecl_session_config* config,
+                                                                edgecl_sizes* sizes, edgecl_error* err);
+
+/* Makes a session inside the caller's `arena` (aligned to 64, at least arena_bytes of edgecl_session_sizes). The arena
+ * must outlive the session. Nothing allocates, now or later.
+ *   Errors  as edgecl_session_sizes, E_ARENA_TOO_SMALL, E_SEQUENCE (the model is being closed).
+ *   Cost    O(arena_bytes).
+ *   State   weights and classes as the bundle ships them, an empty buffer, step 0. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
+                                                               const edgecl_session_options* options, void* arena,
+                                                               size_t arena_bytes, edgecl_session** session,
+                                                               edgecl_error* err);
+
+/* The same inside one block from the allocator. Also E_NO_MEMORY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_create(edgecl_model* model,
+                                                                 const edgecl_session_config* config,
+                                                                 const edgecl_session_options* options,
+                                                                 edgecl_session** session, edgecl_error* err);
+
+/* Back to what the bundle shipped and the configuration said; keeps the arena. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_reset(edgecl_session* session);
+
+/* Overwrites the whole arena, so that nothing learned stays in memory, and releases what create took. NULL is fine. No
+ * call may be in progress. */
+EDGECL_API void edgecl_session_destroy(edgecl_session* session);
+
+/* The sentence of the last failure on this session, "" before the first. It lives until the next call that fails.
+ * E_BUSY leaves it alone: it belongs to the call in progress. */
+EDGECL_API const char* edgecl_session_error(const edgecl_session* session);
+
+/* The configuration now in force. Seed and learning rate are those of the state: an import and edgecl_learning_rate_set
+ * change them. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_get(const edgecl_session* session,
+                                                                     edgecl_session_config* config);
+
+/* Learning rate of the steps to come; finite, > 0 (E_ARGUMENT). It is part of the state. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learning_rate_set(edgecl_session* session, float learning_rate);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learning_rate_get(const edgecl_session* session,
+                                                                    float* learning_rate);
+
+/* Present values of parameter `index` (0..n_params-1), dense, in the order of its dims: what a sparse one does not store
+ * reads 0. Running means and variances are parameters too. `capacity`: floats in `out`, at least the product of the
+ * dims.
+ *   Errors  E_NOT_FOUND (index), E_SHAPE (capacity; nothing is written), E_ARGUMENT, E_BUSY.
+ *   Cost    O(product of the dims). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_weights_read(const edgecl_session* session, uint32_t index,
+                                                               float* out, size_t capacity);
+
+/* =====================================================================================================================
+ * 8. INFERENCE
+ * ===================================================================================================================*/
+
+/* Samples of the caller. */
+typedef struct edgecl_batch {
+  uint32_t struct_size;
+  uint32_t dtype;               /* EDGECL_F32 or EDGECL_U8; must be the bundle's input_dtype (E_DTYPE) */
+  uint32_t n_samples;           /* >= 1 */
+  uint32_t reserved;            /* 0 */
+  const void* data;             /* n_samples samples one behind the other; raw values, the bundle normalises */
+  uint64_t elements_per_sample; /* must be the bundle's input_elements (E_SHAPE) */
+} edgecl_batch;
+
+typedef struct edgecl_prediction {
+  int32_t label;     /* column of the largest logit among the classes present; -1 when there is no class yet */
+  float probability; /* softmax over the classes present */
+  float margin;      /* largest minus second largest logit; 0 with one class */
+  uint32_t reserved; /* 0 */
+} edgecl_prediction;
+
+/* The four functions below run one forward pass a sample, with running statistics, for any n_samples. A row's result
+ * does not depend on the rows beside it.
+ *   Errors  E_SHAPE (also: `capacity` is too small), E_DTYPE, E_ARGUMENT, E_BUSY.
+ *           E_NUMERIC: a sample is not finite (nothing was written), or a score that the network made of it is not
+ *           (results of earlier pieces of max_batch rows may have been written).
+ *   Cost    macs_forward_sparse multiply-adds a sample; no allocation.
+ *   State   only samples_predicted of edgecl_stats changes. */
+
+/* Most likely class of each sample. out_stride: bytes from one prediction to the next, the caller's
+ * sizeof(edgecl_prediction) or more. Fields that lie behind those that caller and library know stay as they are. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_predict(edgecl_session* session, const edgecl_batch* batch,
+                                                          edgecl_prediction* out, size_t out_stride);
+
+/* Softmax over the classes present: n_samples x class_capacity; columns without a class read 0. The largest of a row has
+ * the bits of edgecl_prediction.probability. `capacity`: floats in `out`. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_probabilities(edgecl_session* session, const edgecl_batch* batch,
+                                                                float* out, size_t capacity);
+
+/* Logits: n_samples x class_capacity; columns without a class read minus infinity. `capacity`: floats in `out`. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_logits(edgecl_session* session, const edgecl_batch* batch, float* out,
+                                                         size_t capacity);
+
+/* What enters the head: n_samples x embedding_dim. `capacity`: floats in `out`. E_UNSUPPORTED when the model has no
+ * separate head. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_embed(edgecl_session* session, const edgecl_batch* batch, float* out,
+                                                        size_t capacity);
+
+/* =====================================================================================================================
+ * 9. LEARNING
+ * ===================================================================================================================*/
+
+/* Three fields are set by the caller: pointers that receive one value a row (optional), and a capacity. What they point
+ * to is written on success only. */
+typedef struct edgecl_learn_report {
+  uint32_t struct_size;
+  uint32_t n_replayed;                          /* replayed rows of this step, all draws together */
+  float loss;                                   /* the sum of the three below */
+  float loss_current, loss_replay, loss_logits; /* terms with their weights */
+  uint64_t step;                                /* steps done, this one included */
+  uint64_t macs_forward, macs_backward;         /* multiply-adds that this step really did */
+  uint32_t* replay_slots;                       /* in: receives the buffer slots drawn, in row order */
+  uint32_t replay_slots_capacity;               /* in: numbers in replay_slots */
+  uint32_t structure_changed;                   /* 1: this step ended with a change of structure */
+  uint64_t macs_paper;  /* as the SparCL paper counts: each row forward, the backward pass of current rows alone */
+  uint8_t* row_correct; /* in: n_samples flags. 1: the largest logit of the current row, among the classes present and
+                           before the update, was its label's */
+  float* row_loss;      /* in: n_samples losses of the current rows */
+} edgecl_learn_report;
+
+/* One update from this batch (n_samples <= max_batch) and the rows that the method replays; then the batch enters the
+ * reservoir. labels: n_samples labels in 0..max_classes-1. `report` is optional.
+ *   Errors  E_CAPACITY (too many rows, a label beyond max_classes), E_NOT_FOUND (a class that was not added, or was
+ *           forgotten), E_NUMERIC (samples, loss or gradients are not finite, a normalised sample is above 1e12, or a
+ *           weight could come to exceed 1e9), E_UNSUPPORTED (predict_only), E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
+ *   Cost    forward and backward of n_samples + replayed rows, whatever was learned before; no allocation.
+ *   State   on success one step further; on any failure as before, but refused_steps counts it. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch,
+                                                        const int32_t* labels, edgecl_learn_report* report);
+
+/* Begins a task; the one before ends. Structures expand, and gradient masks are chosen anew. A stream without tasks need
+ * not call it. E_UNSUPPORTED never; E_ARGUMENT, E_BUSY. Cost O(weights of sparse layers). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_task_begin(edgecl_session* session);
+
+typedef struct edgecl_rehearse_report {
+  uint32_t struct_size;
+  uint32_t done;   /* steps done */
+  float mean_loss; /* over these; 0 when none */
+} edgecl_rehearse_report;
+
+/* k-FPF (Zhao et al. 2023, "Does continual learning equally forget all parameters?"): n_steps steps of cross-entropy on
+ * replayed rows alone. They update only what forgets most: the head, and the scales and shifts of normalisations. Each
+ * step draws replay_batch rows afresh. Batch statistics follow. With an empty buffer nothing happens and `done` is 0.
+ * n_steps: at most 2^20. `report` is optional, and also written on E_NUMERIC.
+ *   Errors  E_UNSUPPORTED (no buffer, predict_only, or neither head nor normalisations train), E_ARGUMENT, E_BUSY,
+ *           E_NUMERIC (as edgecl_learn; the steps before it stay done).
+ *   Cost    a step: a forward pass of replay_batch rows, and a backward pass down to the lowest parameter that is
+ *           updated, without the weight gradients of other layers.
+ *   State   what later learn steps draw does not change. Learning rate, momentum and weight decay are the session's. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_rehearse(edgecl_session* session, uint32_t n_steps,
+                                                           edgecl_rehearse_report* report);
+
+/* =====================================================================================================================
+ * 10. CLASSES
+ * ===================================================================================================================*/
+
+/* Adds a class under the lowest label that was never issued, and writes that label. Its head column is as the bundle
+ * ships it. `name` is optional: 1..63 bytes that no class present has. Without one the class is called by its label, or
+ * by its label and a number ("1_2") where another class has that name.
+ *   Errors  E_CAPACITY (max_classes are issued), E_ARGUMENT (name), E_UNSUPPORTED (no head), E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_t* label);
+
+/* Forgets a class: zeroes its head column and its part of the optimiser, drops its exemplars and counts. Layers below
+ * the head keep what they learned from it. The label is never issued again; the name is free.
+ *   Errors  E_NOT_FOUND, E_UNSUPPORTED (no head), E_BUSY. Cost O(exemplars + head). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label);
+
+/* Describes label 0..max_classes-1, present or not. E_NOT_FOUND beyond. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_describe(const edgecl_session* session, int32_t label,
+                                                                 edgecl_class_info* info);
+
+/* Label of the class of that name that is present. E_NOT_FOUND when there is none. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_find(const edgecl_session* session, const char* name,
+                                                             int32_t* label);
+
+/* =====================================================================================================================
+ * 11. DATA REMOVAL (SparCL's dynamic data removal)
+ *
+ * Of a task that is learned for several epochs, the examples that are never wrong need no more epochs. The caller
+ * numbers the examples of the task 0..n_examples-1 and hands in row_correct and row_loss of each learn step. Now and
+ * then it calls a stage, which removes some; then it learns those that are kept. (SparCL's script: a stage after every
+ * fifth of the first 20 of 50 epochs, 30 % of the examples in all.)
+ *
+ * A table belongs to one task and one thread. It is no part of a session's state, takes 12 bytes an example, and
+ * allocates nothing. Replay buffers are not touched.
+ * ===================================================================================================================*/
+
+typedef struct edgecl_removal edgecl_removal;
+
+/* Scores; the lowest are removed first. An example that was not shown since the last stage has the highest. */
+#define EDGECL_REMOVAL_MISCLASSIFIED 0 /* times it was wrong since the last stage; for few epochs */
+/* Times it turned from right to wrong (Toneva et al. 2019), as in SparCL's released code; the highest when it was never
+ * right. */
+#define EDGECL_REMOVAL_FORGETTING 1
+
+/* Bytes that edgecl_removal_init needs. */
+EDGECL_API size_t edgecl_removal_size(uint32_t n_examples);
+
+/* Makes a table in the caller's block (aligned to 8), which it lives in until the caller takes the block back.
+ * n_examples: 1..2^28. score: EDGECL_REMOVAL_*. E_ARGUMENT, E_ARENA_TOO_SMALL. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_init(uint32_t n_examples, uint32_t score, void* memory,
+                                                               size_t memory_bytes, edgecl_removal** removal,
+                                                               edgecl_error* err);
+
+/* Records n presentations: ids, flags of edgecl_learn_report.row_correct and losses of row_loss, n of each.
+ * E_ARGUMENT (an id out of range or removed, a loss that is not finite): nothing is recorded. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_record(edgecl_removal* removal, const uint32_t* ids,
+                                                                 const uint8_t* correct, const float* loss, uint32_t n,
+                                                                 edgecl_error* err);
+
+/* Removes the n_remove examples of the lowest score; ties go by the lowest mean loss, then by the lowest id. Then clears
+ * what was recorded. E_ARGUMENT unless n_remove is below edgecl_removal_count. Cost O(n_examples). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove,
+                                                                edgecl_error* err);
+
+/* Examples that are kept: how many (0 for NULL), and their ids in ascending order. E_ARGUMENT when `capacity` (numbers
+ * in `ids`) is below the count. */
+EDGECL_API uint32_t edgecl_removal_count(const edgecl_removal* removal);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_kept(const edgecl_removal* removal, uint32_t* ids,
+                                                               uint32_t capacity, edgecl_error* err);
+
+/* =====================================================================================================================
+ * 12. STATE: everything that a session learned
+ *
+ * A state is self-contained and little-endian, ends with a SHA-256 over all of it (32 bytes), and is tied to the
+ * bundle's digest. It holds weights, momentum, statistics, classes, exemplars, counters, seed and learning rate.
+ * ===================================================================================================================*/
+
+/* Bytes that an export needs now. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_size(const edgecl_session* session, size_t* bytes);
+
+/* Writes the state into `buffer` of `capacity` bytes, and how many it took. To survive a power cut write a new file
+ * beside the old one, flush it to the disk, and rename it over the old one.
+ *   Errors  E_SHAPE (capacity; nothing is written), E_ARGUMENT, E_BUSY. Cost O(state). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_export(const edgecl_session* session, void* buffer,
+                                                               size_t capacity, size_t* written);
+
+/* Takes over a state, all of it or nothing.
+ *   Errors  E_STATE_CORRUPT, E_STATE_MISMATCH (another bundle, or a configuration that does not fit), E_ARGUMENT, E_BUSY.
+ *   Cost    O(n_bytes), twice: everything is checked before anything is written. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes,
+                                                               size_t n_bytes);
+
+/* The SHA-256 that an export would end with; needs no buffer. E_ARGUMENT, E_BUSY. Cost O(state). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_digest(const edgecl_session* session, uint8_t digest[32]);
+
+/* =====================================================================================================================
+ * 13. MEASURING
+ * ===================================================================================================================*/
+
+typedef struct edgecl_stats {
+  uint32_t struct_size;
+  uint32_t n_classes; /* present */
+  uint64_t steps;
+  uint64_t samples_learned, samples_predicted;
+  uint64_t samples_seen; /* by the reservoir */
+  uint32_t replay_fill, replay_capacity;
+  uint64_t arena_bytes;
+  uint64_t macs_learn;       /* multiply-adds of all learn steps */
+  uint64_t macs_learn_dense; /* of the same steps, as if every layer were dense */
+  uint64_t refused_steps;
+  uint64_t tasks;                        /* begun so far, by edgecl_task_begin or the drift signal */
+  uint64_t macs_paper, macs_paper_dense; /* as the SparCL paper counts (edgecl_learn_report), and the same if dense */
+  uint64_t structure_updates;            /* changes of structure, all sparse layers together */
+  uint64_t weights_dropped, weights_grown;
+  uint64_t weights_stored;         /* scalars of trainable parameters now */
+  uint64_t weights_trainable;      /* of these, those that get a gradient in an ordinary step */
+  uint64_t structure_us, learn_us; /* time in changes of structure, and in learn calls as a whole; 0 without now_us */
+  uint64_t steps_in_task;
+} edgecl_stats;
+
+/* Counts of the session so far. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_stats(const edgecl_session* session, edgecl_stats* stats);
+
+#define EDGECL_EVENT_INPUT 0xffffffffu
+#define EDGECL_EVENT_LOSS 0xfffffffeu
+#define EDGECL_EVENT_UPDATE 0xfffffffdu
+#define EDGECL_EVENT_REPLAY 0xfffffffcu
+
+typedef struct edgecl_profile_event {
+  uint32_t op;               /* index of the operator, or EDGECL_EVENT_* */
+  uint32_t pass;             /* 0 forward, 1 backward */
+  uint64_t begin_us, end_us; /* by now_us */
+  uint64_t macs;             /* multiply-adds done */
+} edgecl_profile_event;
+
+/* From now on the times of operators go into the caller's array, which must live until edgecl_profile_stop. capacity:
+ * elements; event_stride: bytes from one to the next, as in edgecl_predict. A full array drops events and counts them.
+ *   Errors  E_UNSUPPORTED (no now_us hook), E_SEQUENCE (a profile is being taken), E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_start(edgecl_session* session, edgecl_profile_event* events,
+                                                                size_t event_stride, size_t capacity);
+
+/* Ends the profile: events written, and events dropped. E_SEQUENCE when none is being taken. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_stop(edgecl_session* session, size_t* n_events,
+                                                               size_t* n_dropped);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* EDGECL_EDGECL_H_ */
