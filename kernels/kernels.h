@@ -16,14 +16,13 @@
 // Arithmetic contract (same bits on every level, compiler and thread count):
 //  * every multiply-add is one fused operation; add, multiply, divide and square root are the IEEE single ones;
 //  * convolution / linear forward and input gradient: each output element is ONE sequential chain, started from the
-//  bias
-//    (or +0; or, with `accumulate`, from +0 and added to the old value at the end with one addition), of fma(w, x, acc)
-//    over k in ascending order: forward k = (input channel, tap row, tap column); input gradient k = (output channel,
-//    tap row, tap column). Taps that fall into the border take part with x = +0. A sparse chain visits stored entries
-//    only.
+//    bias (or +0; or, with `accumulate`, from +0 and added to the old value at the end with one addition), of
+//    fma(w, x, acc) over k in ascending order: forward k = (input channel, tap row, tap column); input gradient
+//    k = (output channel, tap row, tap column). Taps that fall into the border take part with x = +0. A sparse chain
+//    visits stored entries only.
 //  * weight gradients of convolutions: dY's planes of one output channel, g ascending, are each cut into chunks of 16
-//  floats (flat index
-//    over H*W*L; lane i of a chunk goes to virtual lane i; a short last chunk of a plane leaves the other lanes alone).
+//    floats (flat index over H*W*L; lane i of a chunk goes to virtual lane i; a short last chunk of a plane leaves the
+//    other lanes alone).
 //    The chunks of all planes, numbered through, are grouped into blocks of kGradientChunks (dense) or
 //    kSparseGradientChunks (sparse). In a block each virtual lane is one sequential fma chain from +0; then the 16
 //    lanes are summed by `the tree`: t[i] += t[i+8] (i<8), then +4, +2, +1. The block sums are added in order, starting
@@ -37,9 +36,9 @@
 //  * bias gradients, with adds in place of fmas: convolutions as the dense weight gradient; dense linear a sequential
 //    sum over rows; sparse linear as its weight gradient.
 //  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16
-//  virtual lanes
-//    (short last chunk leaves the other lanes alone), then the tree.
-//  * exp and log are ours (kernels/simd/math.h).
+//    virtual lanes (a short last chunk leaves the other lanes alone), then the tree.
+//  * exp and log are ours (kernels/simd/math.h); so are fused multiply-add and square root where a chip has none
+//    (kernels/arithmetic.h).
 // Work is split by outputs only. Each kernel takes (part, n_parts) and computes its share; calling it for every part in
 // 0..n_parts-1, in any order or at once, gives the whole. `scratch` is private to the part, 64-byte aligned, of at
 // least the bytes that the matching *_scratch_bytes says, contents undefined. Kernels may READ up to kReadSlack floats
