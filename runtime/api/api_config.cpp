@@ -45,6 +45,7 @@ Status read_config(const edgecl_model& model, const edgecl_session_config* from,
   read_over(from, &c);
   EDGECL_RETURN_IF_FAILED(check_flag("predict_only", c.predict_only));
   EDGECL_RETURN_IF_FAILED(check_flag("add_unseen_labels", c.add_unseen_labels));
+  EDGECL_RETURN_IF_FAILED(check_flag("separate_predict", c.separate_predict));
   for (const uint32_t word : c.reserved) {
     if (word != 0)
       return failure(EDGECL_E_ARGUMENT, "expected edgecl_session_config.reserved to be 0; found %u; clear it", word);
@@ -54,6 +55,7 @@ Status read_config(const edgecl_model& model, const edgecl_session_config* from,
   to->max_classes = c.max_classes;
   to->predict_only = c.predict_only != 0;
   to->add_unseen_labels = c.add_unseen_labels != 0;
+  to->separate_predict = c.separate_predict != 0;
   to->seed = c.seed;
   memcpy(static_cast<format::RecipeRecord*>(to), recipe_of(&c), kRecipeBytes);
   *env = Environment();
@@ -76,6 +78,7 @@ edgecl_session_config write_config(const SessionConfig& from) {
   c.max_classes = from.max_classes;
   c.predict_only = from.predict_only;
   c.add_unseen_labels = from.add_unseen_labels;
+  c.separate_predict = from.separate_predict;
   c.seed = from.seed;
   memcpy(recipe_of(&c), static_cast<const format::RecipeRecord*>(&from), kRecipeBytes);
   return c;

@@ -313,7 +313,7 @@ TEST(descriptions) {
   CHECK(macs == info.macs_forward_sparse);
   // The sparse layer: values and bias are weights, two bytes an entry are not.
   CHECK(edgecl_model_op(model.model, 0, &op) == EDGECL_OK && op.sparse == 1);
-  CHECK(edgecl_model_layer(model.model, 0, &layer) == EDGECL_OK);
+  CHECK(edgecl_model_param(model.model, 0, &layer) == EDGECL_OK);
   CHECK(op.index_bytes == 2 * layer.stored && op.weight_bytes == 4 * (layer.stored + kHidden));
   CHECK(edgecl_model_op(model.model, info.n_ops - 1, &op) == EDGECL_OK && op.sparse == 0 && op.index_bytes == 0);
   CHECK(edgecl_model_op(model.model, info.n_ops, &op) == EDGECL_E_NOT_FOUND);

@@ -48,8 +48,11 @@ size_t taken_at(const std::vector<uint8_t>& bundle, const char* level, uint32_t 
   allocator.allocate = allocate;
   allocator.release = release;
   allocator.user = &asked;
+  edgecl_session_options options = {};
+  options.struct_size = sizeof options;
+  options.allocator = &allocator;
   edgecl_session* session = nullptr;
-  CHECK(edgecl_session_create(model.model, &config, &allocator, &session, nullptr) == EDGECL_OK);
+  CHECK(edgecl_session_create(model.model, &config, &options, &session, nullptr) == EDGECL_OK);
   edgecl_session_destroy(session);
   return asked.bytes;
 }

@@ -401,7 +401,9 @@ typedef struct edgecl_session_config {
   uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
   uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
   uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows */
-  uint32_t reserved[6];       /* 0 */
+  uint32_t separate_predict;  /* 1: predictions have activations of their own (more memory), so that they may come while
+                                 a learn step is under way; 0: they share those of a step */
+  uint32_t reserved[5];       /* 0 */
   uint64_t seed;              /* names all random choices */
 
   /* The recipe: how to learn. The fields of a bundle's recipe, in its order. */

@@ -135,7 +135,8 @@ EDGECL_API uint32_t edgecl_state_format_version(void);
  * 4. MEMORY AND HOOKS
  * ===================================================================================================================*/
 
-/* Where memory comes from. Optional everywhere; without one the C library's aligned_alloc and free serve. */
+/* Where memory comes from. Optional everywhere; without one the C library's aligned_alloc and free serve
+ * (builds without a C library then answer E_ARGUMENT). */
 typedef struct edgecl_allocator {
   uint32_t struct_size;
   /* `bytes` of memory, aligned to `alignment` (a power of two); NULL on failure. Need not be cleared. */
@@ -188,14 +189,14 @@ typedef struct edgecl_open_options {
 
 /* Checks a whole bundle as opening it does: structure, every digest, every index, and what `options` asks of the
  * signature. `bytes` is aligned to 64. Keeps nothing.
- *   Errors  E_BUNDLE_*, E_ARGUMENT.
- *   Cost    O(n_bytes); no allocation. */
+ *   Errors  E_BUNDLE_*, E_NO_MEMORY, E_ARGUMENT.
+ *   Cost    O(n_bytes); some ten bytes a tensor from the allocator, which it gives back. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes,
                                                                 const edgecl_open_options* options, edgecl_error* err);
 
 /* Bytes of memory that edgecl_model_init needs for this bundle with these options.
  *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_ARGUMENT.
- *   Cost    O(1): the first 4096 bytes are enough, except with EDGECL_PLACEMENT_COPY. */
+ *   Cost    O(1): the first 4096 bytes are enough. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes,
                                                              const edgecl_open_options* options, size_t* model_bytes,
                                                              edgecl_error* err);
@@ -241,8 +242,9 @@ typedef struct edgecl_model_info {
   const char* name;
   const char* producer;
   const char* parity_source; /* what the bundle was compared with at export; "" without a comparison */
+  const char* notes;         /* free text that the bundle carries; "" without */
   uint64_t bundle_bytes;
-  uint8_t digest[32]; /* SHA-256 that names the bundle and ties states to it */
+  uint8_t digest[32]; /* of the content; names the bundle and ties states to it; a signature does not change it */
 
   uint32_t input_dtype; /* EDGECL_F32 or EDGECL_U8 */
   uint32_t input_rank;  /* 1..3: dims of one sample */
@@ -287,11 +289,12 @@ typedef struct edgecl_param_info {
 typedef struct edgecl_op_info {
   uint32_t struct_size;
   const char* name;                     /* of the node of the source model */
-  const char* kind;                     /* "conv", "linear", ... */
+  const char* kind;                     /* "conv", "depthwise" (one channel a group), "linear", ... */
   uint64_t macs_forward, macs_backward; /* of one row, with the density stored */
-  uint64_t weight_bytes;                /* read in one pass */
+  uint64_t weight_bytes;                /* values of all its parameters */
   uint64_t input_bytes, output_bytes;   /* of one row */
   uint32_t sparse, trainable;
+  uint64_t index_bytes; /* positions of sparse weights, 2 bytes for each one stored; not in weight_bytes */
 } edgecl_op_info;
 
 /* A class: of a bundle (edgecl_model_class) or of a session (edgecl_class_describe). */
@@ -379,47 +382,65 @@ typedef struct edgecl_session edgecl_session;
  * rise above the mean + drift_delta exceeds drift_threshold. */
 #define EDGECL_BOUNDARY_DRIFT 1
 
+/* How the learning rate goes through a task. */
+#define EDGECL_RATE_CONSTANT 0
+#define EDGECL_RATE_LINEAR 1 /* down to rate_floor of it */
+#define EDGECL_RATE_COSINE 2 /* the same along half a cosine (Loshchilov and Hutter 2017) */
+
+/* What makes scores of embeddings. */
+#define EDGECL_HEAD_GRADIENT 0 /* the last layers of the network, trained by gradients */
+
 /* What a session is. Start from edgecl_session_config_init, which fills in the recipe of the bundle, then change
  * fields. Fields that a shorter struct lacks have the value of the recipe. Flags are 0 or 1. */
 typedef struct edgecl_session_config {
   uint32_t struct_size;
 
+  /* Of this session. */
   uint32_t max_batch;         /* 1..65536: most rows of one step; larger predict batches are cut into such pieces */
   uint32_t n_threads;         /* 1..64: pieces that work is cut into for parallel_for */
   uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
   uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
   uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows */
+  uint32_t separate_predict;  /* 1: predictions have activations of their own (more memory), so that they may come while
+                                 a learn step is under way; 0: they share those of a step */
+  uint32_t reserved[5];       /* 0 */
+  uint64_t seed;              /* names all random choices */
 
-  uint32_t method;          /* EDGECL_METHOD_* */
-  uint32_t class_mask;      /* 1: cross-entropy of current rows over the classes of the batch (in ER-ACE always so) */
-  uint32_t replay_capacity; /* exemplars kept; 0 = none */
-  uint32_t replay_batch;    /* rows of one draw, 0..65536 */
-  uint32_t latent_replay; /* 1: exemplars are activations (float32) where the frozen lower part ends, and replayed rows
-                               pass through the upper part alone; without augmentation */
-  uint32_t augment_crop;  /* pixels of random crop, 0..127; 0 = off */
-  uint32_t augment_flip;  /* 1: random horizontal flip */
-
+  /* The recipe: how to learn. The fields of a bundle's recipe, in its order. */
+  uint32_t method;     /* EDGECL_METHOD_* */
   float learning_rate; /* > 0 */
-  float momentum;
+  float momentum;      /* [0, 1) */
   float weight_decay;
-  float alpha, beta;  /* DER++: weights of the logit term and the label term */
-  float cosine_scale; /* UER: logits of current rows = scale * cosine; > 0 */
-
-  uint32_t structure; /* EDGECL_STRUCTURE_* */
-  uint32_t growth;    /* EDGECL_GROWTH_* */
+  uint32_t batch_size;      /* rows of a step that the recipe was made for; information only */
+  uint32_t replay_batch;    /* rows of one draw, 0..65536 */
+  uint32_t replay_capacity; /* exemplars kept; 0 = none */
+  float alpha, beta;        /* DER++: weights of the logit term and the label term */
+  uint32_t class_mask;      /* 1: cross-entropy of current rows over the classes of the batch (in ER-ACE always so) */
+  uint32_t augment_crop;    /* pixels of random crop, 0..127; 0 = off */
+  uint32_t augment_flip;    /* 1: random horizontal flip */
+  uint32_t latent_replay; /* 1: exemplars are activations (float32) where the frozen lower part ends, and replayed rows
+                             pass through the upper part alone; without augmentation */
+  float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0 */
+  uint32_t structure;     /* EDGECL_STRUCTURE_* */
+  uint32_t growth;        /* EDGECL_GROWTH_* */
   uint32_t structure_interval, structure_updates;
   float structure_inter;                       /* 0..0.5 */
   float structure_intra;                       /* 0..1 */
   float importance_current, importance_replay; /* a and b of the importance, >= 0 */
-
-  uint32_t gradient_mask; /* EDGECL_GRADIENT_* */
+  uint32_t gradient_mask;                      /* EDGECL_GRADIENT_* */
   uint32_t gradient_interval;
   float gradient_keep; /* (0, 1] */
-
-  uint32_t boundary; /* EDGECL_BOUNDARY_* */
+  uint32_t boundary;   /* EDGECL_BOUNDARY_* */
   float drift_delta, drift_threshold;
-
-  uint64_t seed; /* names all random choices */
+  /* Schedules: the caller's loop over a task asks for them (edgecl_schedule_*); a step does not follow them by itself. */
+  uint32_t rate_schedule;     /* EDGECL_RATE_* */
+  float rate_floor;           /* share of the learning rate that is left at a task's end, 0..1 */
+  float removal_share;        /* of a task's examples that data removal takes away in all, [0, 1) */
+  uint32_t removal_stages;    /* bit e: a stage after epoch e (1..31) */
+  uint32_t removal_score;     /* EDGECL_REMOVAL_* */
+  uint32_t rehearse_steps;    /* of one rehearsal */
+  uint32_t rehearse_interval; /* learn steps between two rehearsals; 0 = none */
+  uint32_t head;              /* EDGECL_HEAD_* */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -447,13 +468,27 @@ typedef struct edgecl_sizes {
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_init(const edgecl_model* model,
                                                                       edgecl_session_config* config);
 
-/* Exact sizes of a session, from bundle and configuration alone.
+/* Exact sizes of a session on this machine, from bundle and configuration alone.
  *   Errors  E_ARGUMENT (a field out of range), E_CAPACITY (too large for the address space or for the bundle's classes),
  *           E_UNSUPPORTED (the bundle has no part that the configuration asks for).
- *   Cost    O(operators); no allocation. */
+ *   Cost    O(operators), whatever the batch; no allocation. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes(const edgecl_model* model,
                                                                 const edgecl_session_config* config,
                                                                 edgecl_sizes* sizes, edgecl_error* err);
+
+/* A machine that sizes are asked for. */
+typedef struct edgecl_target {
+  uint32_t struct_size;
+  uint32_t pointer_bytes; /* 8; with "reference" also 4 */
+  const char* level;      /* "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon": what its library runs there */
+} edgecl_target;
+
+/* The same for another machine, with a standard build of this library. `target` is optional; NULL: this machine. Also
+ * E_ARGUMENT for a level that does not exist, or has no chips of this pointer width. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes_for(const edgecl_model* model,
+                                                                    const edgecl_session_config* config,
+                                                                    const edgecl_target* target, edgecl_sizes* sizes,
+                                                                    edgecl_error* err);
 
 /* Makes a session inside the caller's `arena` (aligned to 64, at least arena_bytes of edgecl_session_sizes). The arena
  * must outlive the session. Nothing allocates, now or later.
