@@ -2,6 +2,7 @@
 // Never here: the choice between these and an instruction (arithmetic.h).
 #include "kernels/arithmetic.h"
 
+#include "kernels/cpu_features.h"
 #include "kernels/exp_log.h"
 
 namespace edgecl {
@@ -23,6 +24,33 @@ float fused_by_parts(float a, float b, float c) {
   }
   return static_cast<float>(sum);
 }
+
+#if defined(__x86_64__)
+namespace {
+
+__attribute__((target("fma"))) float fused_by_instruction(float a, float b, float c) {
+  return __builtin_fmaf(a, b, c);
+}
+
+enum Answer : int { kUnknown = 0, kHasFma, kHasNone };
+
+// CPUID costs a hundred multiply-adds: its answer is kept. Two threads that ask at once find the same one.
+bool cpu_has_fma() {
+  static int answer = kUnknown;
+  int known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+  if (known == kUnknown) {
+    known = cpu_has_x86_v3() ? kHasFma : kHasNone;
+    __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+  }
+  return known == kHasFma;
+}
+
+}  // namespace
+
+float fused_as_cpu_can(float a, float b, float c) {
+  return cpu_has_fma() ? fused_by_instruction(a, b, c) : fused_by_parts(a, b, c);
+}
+#endif
 
 // Digit by digit in integers: the root of the mantissa with one bit more than a float has, which decides the rounding.
 float root_by_bits(float x) {
