@@ -18,9 +18,9 @@ constexpr uint32_t last_value(const char* const (&)[N]) {
 }
 
 constexpr RecipeField kFields[] = {
-#define CHOICE(name, names) {#name, RecipeField::kChoice, 0, last_value(names), 0, 0, nullptr, names},
-#define FLAG(name) {#name, RecipeField::kFlag, 0, 1, 0, 0, nullptr, nullptr},
-#define COUNT(name, low, high) {#name, RecipeField::kCount, low, high, 0, 0, nullptr, nullptr},
+#define CHOICE(name, names) {#name, RecipeField::kChoice, 0, last_value(names), 0, 0, "", names},
+#define FLAG(name) {#name, RecipeField::kFlag, 0, 1, 0, 0, "", nullptr},
+#define COUNT(name, low, high) {#name, RecipeField::kCount, low, high, 0, 0, "", nullptr},
 #define NUMBER(name, least, most, range) {#name, RecipeField::kNumber, 0, 0, least, most, range, nullptr},
 #include "runtime/core/recipe_fields.def"
 #undef CHOICE

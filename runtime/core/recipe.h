@@ -28,11 +28,11 @@ constexpr const char* kTrainableNames[] = {"all", "tail", "head", nullptr};
 // One field of a recipe: word i of RecipeRecord is field i.
 struct RecipeField {
   enum Kind : uint32_t { kChoice, kFlag, kCount, kNumber };
-  const char* name;
+  char name[20];  // text in place of pointers, which a shared library would have to relocate
   Kind kind;
   uint32_t low, high;         // kCount; also of kFlag and kChoice
   float least, most;          // kNumber
-  const char* range;          // kNumber, in words
+  char range[16];             // kNumber, in words
   const char* const* values;  // kChoice: names by value
 };
 // By word; kRecipeFields of them.
