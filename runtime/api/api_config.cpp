@@ -29,11 +29,15 @@ Status check_flag(const char* field, uint32_t value) {
   return failure(EDGECL_E_ARGUMENT, "expected %s to be 0 or 1; found %u; set one of these", field, value);
 }
 
-uint8_t* recipe_of(edgecl_session_config* config) {
-  return reinterpret_cast<uint8_t*>(config) + kRecipeAt;
+}  // namespace
+
+void read_recipe(const edgecl_session_config& from, format::RecipeRecord* to) {
+  memcpy(to, reinterpret_cast<const uint8_t*>(&from) + kRecipeAt, kRecipeBytes);
 }
 
-}  // namespace
+void write_recipe(const format::RecipeRecord& from, edgecl_session_config* to) {
+  memcpy(reinterpret_cast<uint8_t*>(to) + kRecipeAt, &from, kRecipeBytes);
+}
 
 Status read_config(const edgecl_model& model, const edgecl_session_config* from, const edgecl_hooks* hooks,
                    SessionConfig* to, Environment* env) {
@@ -57,7 +61,7 @@ Status read_config(const edgecl_model& model, const edgecl_session_config* from,
   to->add_unseen_labels = c.add_unseen_labels != 0;
   to->separate_predict = c.separate_predict != 0;
   to->seed = c.seed;
-  memcpy(static_cast<format::RecipeRecord*>(to), recipe_of(&c), kRecipeBytes);
+  read_recipe(c, to);
   *env = Environment();
   env->kernels = model.kernels;
   env->hook_user = h.user;
@@ -80,7 +84,7 @@ edgecl_session_config write_config(const SessionConfig& from) {
   c.add_unseen_labels = from.add_unseen_labels;
   c.separate_predict = from.separate_predict;
   c.seed = from.seed;
-  memcpy(recipe_of(&c), static_cast<const format::RecipeRecord*>(&from), kRecipeBytes);
+  write_recipe(from, &c);
   return c;
 }
 

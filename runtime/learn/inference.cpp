@@ -8,10 +8,10 @@
 namespace edgecl {
 namespace {
 
-// Runs the pieces, each through encoder and (where scores are wanted) head; `read(net, first row of the batch, rows)`
-// sees each piece.
-template <class Read>
-Status run_pieces(Session* session, const Batch& batch, bool scores, const Read& read) {
+// Runs the pieces, each through encoder and (where scores are wanted) head; `read(context, tensor, first row of the
+// batch, rows)` sees each piece.
+using ReadPiece = void (*)(const void* context, const Tensor& result, uint64_t begin, uint32_t rows);
+Status run_pieces(Session* session, const Batch& batch, bool scores, const void* context, ReadPiece read_piece) {
   EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
   const Plan& plan = *session->plan;
   const Net net = session->predicting();
@@ -29,11 +29,20 @@ Status run_pieces(Session* session, const Batch& batch, bool scores, const Read&
                      "expected finite scores; found NaN or infinity among those of samples %u..%u; check their range",
                      begin, begin + rows - 1);
     }
-    read(result, begin, rows);
+    read_piece(context, result, begin, rows);
     session->samples_predicted += rows;
     begin += rows;
   }
   return Status();
+}
+
+// The loop is there once, whatever reads.
+template <class Read>
+Status run_pieces(Session* session, const Batch& batch, bool scores, const Read& read) {
+  return run_pieces(session, batch, scores, &read,
+                    [](const void* context, const Tensor& result, uint64_t begin, uint32_t rows) {
+                      (*static_cast<const Read*>(context))(result, begin, rows);
+                    });
 }
 
 // The softmax of a row: its largest logit and the sum of exp(logit - largest), over the classes present.

@@ -11,31 +11,36 @@ namespace {
 
 using namespace format;
 
-constexpr PresetSetting kEnd = {nullptr, 0};
+constexpr PresetSetting kEnd = {kRecipeFields, 0};
 
-const PresetSetting kStatic[] = {{"structure", kStructureStatic}, {"gradient_mask", kGradientAll}, kEnd};
+// A number and no name: names would be pointers, each with a relocation, in a table that many programs never read.
+#define AT(field) offsetof(RecipeRecord, field) / sizeof(uint32_t)
+
+const PresetSetting kStatic[] = {{AT(structure), kStructureStatic}, {AT(gradient_mask), kGradientAll}, kEnd};
 // SparCL's released schedule in stream form: every K steps, eight exchanges of 1 % of a layer, then one last pruning;
 // gradients of the 80 % largest, chosen every 30 steps.
 const PresetSetting kSparcl[] = {
-    {"structure", kStructureTdm}, {"growth", kGrowthRandom},   {"structure_interval", 100},
-    {"structure_updates", 8},     {"structure_inter", 0.01f},  {"structure_intra", 0.01f},
-    {"importance_current", 0.5f}, {"importance_replay", 0.5f}, {"gradient_mask", kGradientDgm},
-    {"gradient_interval", 30},    {"gradient_keep", 0.8f},     kEnd};
-const PresetSetting kReplace[] = {{"structure_interval", 100},     {"structure_updates", 8},
-                                  {"structure_intra", 0.3f},       {"structure_inter", 0},
-                                  {"gradient_mask", kGradientAll}, kEnd};
-const PresetSetting kSet[] = {{"structure", kStructureSet}, kEnd};
-const PresetSetting kRigl[] = {{"structure", kStructureRigl}, kEnd};
+    {AT(structure), kStructureTdm}, {AT(growth), kGrowthRandom},   {AT(structure_interval), 100},
+    {AT(structure_updates), 8},     {AT(structure_inter), 0.01f},  {AT(structure_intra), 0.01f},
+    {AT(importance_current), 0.5f}, {AT(importance_replay), 0.5f}, {AT(gradient_mask), kGradientDgm},
+    {AT(gradient_interval), 30},    {AT(gradient_keep), 0.8f},     kEnd};
+const PresetSetting kReplace[] = {{AT(structure_interval), 100},     {AT(structure_updates), 8},
+                                  {AT(structure_intra), 0.3f},       {AT(structure_inter), 0},
+                                  {AT(gradient_mask), kGradientAll}, kEnd};
+const PresetSetting kSet[] = {{AT(structure), kStructureSet}, kEnd};
+const PresetSetting kRigl[] = {{AT(structure), kStructureRigl}, kEnd};
 
-const PresetSetting kFinetune[] = {{"method", kMethodFinetune}, kEnd};
-const PresetSetting kEr[] = {{"method", kMethodEr}, kEnd};
-const PresetSetting kErAce[] = {{"method", kMethodErAce}, kEnd};
-const PresetSetting kDerpp[] = {{"method", kMethodDerpp}, kEnd};
-const PresetSetting kMaskedDerpp[] = {{"method", kMethodDerpp}, {"class_mask", 1}, kEnd};
-const PresetSetting kUer[] = {{"method", kMethodUer}, {"cosine_scale", 16}, kEnd};
-const PresetSetting kFpf[] = {{"method", kMethodFpf}, kEnd};
+const PresetSetting kFinetune[] = {{AT(method), kMethodFinetune}, kEnd};
+const PresetSetting kEr[] = {{AT(method), kMethodEr}, kEnd};
+const PresetSetting kErAce[] = {{AT(method), kMethodErAce}, kEnd};
+const PresetSetting kDerpp[] = {{AT(method), kMethodDerpp}, kEnd};
+const PresetSetting kMaskedDerpp[] = {{AT(method), kMethodDerpp}, {AT(class_mask), 1}, kEnd};
+const PresetSetting kUer[] = {{AT(method), kMethodUer}, {AT(cosine_scale), 16}, kEnd};
+const PresetSetting kFpf[] = {{AT(method), kMethodFpf}, kEnd};
 const PresetSetting kLatent[] = {
-    {"method", kMethodEr}, {"latent_replay", 1}, {"augment_crop", 0}, {"augment_flip", 0}, kEnd};
+    {AT(method), kMethodEr}, {AT(latent_replay), 1}, {AT(augment_crop), 0}, {AT(augment_flip), 0}, kEnd};
+
+#undef AT
 
 const char kLosses[] = "losses of every step against the same recipe in PyTorch";
 const char kAccuracy[] = "accuracy over seeds against a PyTorch transcription of the released code";
@@ -118,11 +123,10 @@ const Preset* find_preset(const char* name) {
 void apply_preset(const Preset& preset, RecipeRecord* recipe) {
   uint8_t* words = reinterpret_cast<uint8_t*>(recipe);
   for (const PresetSetting* part : preset.parts) {
-    for (; part && part->field; part++) {
-      const RecipeField* field = recipe_field(part->field);
-      uint8_t* word = words + sizeof(uint32_t) * static_cast<size_t>(field - recipe_fields());
+    for (; part && part->word < kRecipeFields; part++) {
+      uint8_t* word = words + sizeof(uint32_t) * part->word;
       const uint32_t whole = static_cast<uint32_t>(part->value);
-      if (field->kind == RecipeField::kNumber) {
+      if (recipe_fields()[part->word].kind == RecipeField::kNumber) {
         memcpy(word, &part->value, sizeof part->value);
       } else {
         memcpy(word, &whole, sizeof whole);

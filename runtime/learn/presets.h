@@ -20,7 +20,7 @@ enum PresetNeeds : uint32_t {
 
 // One field of a recipe (recipe_fields.def); choices by their number.
 struct PresetSetting {
-  const char* field;
+  uint32_t word;  // in RecipeRecord: the index of recipe_fields()
   float value;
 };
 
@@ -30,7 +30,7 @@ struct Preset {
   const char* source;             // authors and year; "-" when there is none
   const char* compared;           // what its results were compared with
   uint32_t needs;                 // PresetNeeds
-  const PresetSetting* parts[3];  // each ends with a null field; unused ones are null
+  const PresetSetting* parts[3];  // each ends with the word kRecipeFields; unused ones are null
 };
 
 uint32_t preset_count();

@@ -17,6 +17,7 @@ NO_TAIL(edgecl_op_info, index_bytes);
 NO_TAIL(edgecl_class_info, present);
 NO_TAIL(edgecl_session_config, head);
 NO_TAIL(edgecl_session_options, hooks);
+NO_TAIL(edgecl_preset_info, compared);
 NO_TAIL(edgecl_sizes, state_bytes_max);
 NO_TAIL(edgecl_target, level);
 NO_TAIL(edgecl_batch, elements_per_sample);

@@ -443,6 +443,40 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
 } edgecl_session_config;
 
+/* Presets: methods by the names that papers gave them, as settings of the recipe. */
+#define EDGECL_NEEDS_REPLAY 1     /* a replay buffer */
+#define EDGECL_NEEDS_SPARSE 2     /* sparse layers that train */
+#define EDGECL_NEEDS_BOUNDARIES 4 /* edgecl_task_begin, or the drift signal */
+#define EDGECL_NEEDS_TAIL 8       /* a frozen lower part */
+typedef struct edgecl_preset_info {
+  uint32_t struct_size;
+  uint32_t needs;       /* EDGECL_NEEDS_*, added */
+  const char* name;     /* "sparcl_derpp" */
+  const char* title;    /* the method in words */
+  const char* source;   /* authors and year; "-" without */
+  const char* compared; /* what its results were compared with */
+} edgecl_preset_info;
+
+/* Preset `index`, from 0; E_NOT_FOUND beyond the last. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_preset_describe(uint32_t index, edgecl_preset_info* info);
+
+/* Sets the fields that the preset of that name sets ("-" and "_" are the same), and leaves the others. E_NOT_FOUND (no
+ * such preset), E_ARGUMENT: `config` is as it was. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_preset_apply(const char* name, edgecl_session_config* config);
+
+/* Schedules of the recipe in `config`, for the caller's loop over a task. E_ARGUMENT alone. */
+
+/* Learning rate, for edgecl_learning_rate_set, when the share `done` (>= 0; beyond 1 the end) of a task is learned. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rate(const edgecl_session_config* config, double done,
+                                                                float* learning_rate);
+/* Examples, of n_examples that the task had at first, to remove (edgecl_removal_stage) after epoch `epoch`, from 1. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_removal(const edgecl_session_config* config,
+                                                                   uint32_t n_examples, uint32_t epoch,
+                                                                   uint32_t* n_remove);
+/* Steps to rehearse (edgecl_rehearse) after so many learn steps of the task (steps_in_task of edgecl_stats). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rehearsal(const edgecl_session_config* config,
+                                                                     uint64_t steps_in_task, uint32_t* n_steps);
+
 /* What a session uses. Optional in each call; NULL means all defaults. */
 typedef struct edgecl_session_options {
   uint32_t struct_size;
