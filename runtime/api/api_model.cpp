@@ -161,9 +161,9 @@ edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes, edgecl_model
     api::write_struct(found, info);
     return Status();
   };
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const Status status = peek();
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const edgecl_open_options* options,
@@ -181,10 +181,10 @@ edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const edge
     checked.allocator.release(checked.allocator.user, scratch, scratch_bytes);
     return read;
   };
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = verify();
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, const edgecl_open_options* options,
@@ -195,22 +195,22 @@ edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, const edgecl_
     size_t scratch_at = 0;
     return api::measure(bytes, n_bytes, options, &checked, &scratch_at, model_bytes);
   };
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const Status status = measure();
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes, const edgecl_open_options* options, void* memory,
                                 size_t memory_bytes, edgecl_model** model, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::init(bytes, n_bytes, options, memory, memory_bytes, model);
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes, const edgecl_open_options* options,
                                        edgecl_model** model, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   return api::open_memory(bytes, n_bytes, options, model, err);
 }

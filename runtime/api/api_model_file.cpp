@@ -114,7 +114,7 @@ edgecl_status open_model_file(const char* path, const edgecl_open_options* optio
 
 extern "C" edgecl_status edgecl_model_open_file(const char* path, const edgecl_open_options* options,
                                                 edgecl_model** model, edgecl_error* err) {
-  if (!edgecl::api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!edgecl::api::good_error(err)) return EDGECL_E_ARGUMENT;
   const edgecl::FpControl fp;
   return edgecl::api::open_model_file(path, options, model, err);
 }

@@ -53,7 +53,7 @@ Status kept(const edgecl_removal* removal, uint32_t* ids, uint32_t capacity) {
 }
 
 edgecl_status finish(const Status& status, edgecl_error* err) {
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 }  // namespace
@@ -69,25 +69,25 @@ size_t edgecl_removal_size(uint32_t n_examples) {
 
 edgecl_status edgecl_removal_init(uint32_t n_examples, uint32_t score, void* memory, size_t memory_bytes,
                                   edgecl_removal** removal, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   return api::finish(api::init(n_examples, score, memory, memory_bytes, removal), err);
 }
 
 edgecl_status edgecl_removal_record(edgecl_removal* removal, const uint32_t* ids, const uint8_t* correct,
                                     const float* loss, uint32_t n, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   return api::finish(api::record(removal, ids, correct, loss, n), err);
 }
 
 edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   return api::finish(api::stage(removal, n_remove), err);
 }
 
 edgecl_status edgecl_removal_kept(const edgecl_removal* removal, uint32_t* ids, uint32_t capacity, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   return api::finish(api::kept(removal, ids, capacity), err);
 }
 

@@ -202,10 +202,10 @@ edgecl_status edgecl_session_config_init(const edgecl_model* model, edgecl_sessi
 
 edgecl_status edgecl_session_sizes_for(const edgecl_model* model, const edgecl_session_config* config,
                                        const edgecl_target* target, edgecl_sizes* sizes, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::sizes_of(model, config, target, sizes);
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_session_config* config, edgecl_sizes* sizes,
@@ -216,19 +216,19 @@ edgecl_status edgecl_session_sizes(const edgecl_model* model, const edgecl_sessi
 edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
                                   const edgecl_session_options* options, void* arena, size_t arena_bytes,
                                   edgecl_session** session, edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::init(model, config, options, arena, arena_bytes, session);
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_session_create(edgecl_model* model, const edgecl_session_config* config,
                                     const edgecl_session_options* options, edgecl_session** session,
                                     edgecl_error* err) {
-  if (!api::check_error_struct(err).ok()) return EDGECL_E_ARGUMENT;
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   const FpControl fp;
   const Status status = api::create(model, config, options, session);
-  return status.ok() ? EDGECL_OK : report(status, err);
+  return report(status, err);
 }
 
 edgecl_status edgecl_session_reset(edgecl_session* session) {

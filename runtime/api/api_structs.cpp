@@ -14,6 +14,10 @@ Status check_stride(size_t stride, const char* name, const char* element) {
   return failure(EDGECL_E_ARGUMENT, "expected %s = sizeof(%s); found %zu; pass that size", name, element, stride);
 }
 
+bool good_error(const edgecl_error* err) {
+  return err == nullptr || check_struct(err, "edgecl_error").ok();
+}
+
 Status check_struct(const void* object, size_t known_bytes, const char* name) {
   EDGECL_RETURN_IF_FAILED(check_pointer(object, name));
   uint32_t size;

@@ -18,10 +18,8 @@ template <class T>
 Status check_struct(const T* object, const char* name) {
   return check_struct(static_cast<const void*>(object), sizeof(T), name);
 }
-// The same for an error record, which may be NULL.
-inline Status check_error_struct(const edgecl_error* err) {
-  return err ? check_struct(err, "edgecl_error") : Status();
-}
+// The same for an error record, which may be NULL; it cannot hold a sentence about itself.
+bool good_error(const edgecl_error* err);
 
 // The caller's fields over those of `to`, which keeps its own where a shorter struct has none. Precondition:
 // check_struct succeeded.

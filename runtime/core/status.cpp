@@ -141,7 +141,7 @@ void write_message(const Status& status, char* buffer, size_t capacity) {
 }
 
 edgecl_status report(const Status& status, edgecl_error* err) {
-  if (err == nullptr) return status.code;
+  if (err == nullptr || status.ok()) return status.code;
   // The caller's struct may be an older, shorter one: write only what it says it has.
   const size_t room = err->struct_size;
   if (room >= offsetof(edgecl_error, status) + sizeof err->status) err->status = status.code;

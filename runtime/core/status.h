@@ -44,7 +44,7 @@ __attribute__((format(printf, 4, 5), cold)) Status corrupt(const char* section, 
 // The sentence into `buffer`, cut at its end but never inside a UTF-8 character. capacity >= 1. Empty for success.
 void write_message(const Status& status, char* buffer, size_t capacity);
 
-// Puts code and sentence into the caller's error record, when there is one. Returns the code.
+// Puts code and sentence of a failure into the caller's error record, when there is one. Returns the code.
 edgecl_status report(const Status& status, edgecl_error* err);
 
 }  // namespace edgecl
