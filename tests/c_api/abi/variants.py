@@ -25,7 +25,8 @@ def shorter(match: re.Match[str]) -> str:
 
 def longer(match: re.Match[str]) -> str:
     """The struct with two fields more."""
-    return f"typedef struct {match[1]} {{{match[2]}  uint64_t future_number;\n  const void* future_pointer;\n}} {match[1]};"
+    future = "  uint64_t future_number;\n  const void* future_pointer;\n"
+    return f"typedef struct {match[1]} {{{match[2]}{future}}} {match[1]};"
 
 
 def main() -> None:
