@@ -62,7 +62,7 @@ Status init(const void* bytes, size_t n_bytes, const edgecl_open_options* from, 
   EDGECL_RETURN_IF_FAILED(check_pointer(memory, "memory"));
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
   EDGECL_RETURN_IF_FAILED(check_aligned(memory, "memory"));
-  OpenOptions options;
+  OpenOptions options = {};
   size_t scratch_at = 0, total = 0;
   EDGECL_RETURN_IF_FAILED(measure(bytes, n_bytes, from, &options, &scratch_at, &total));
   if (memory_bytes < total || (options.copy && n_bytes > scratch_at - kModelBytes)) {
@@ -133,7 +133,10 @@ Status open_with_scratch(const void* bytes, size_t n_bytes, const OpenOptions& o
 // What is checked is what is used: a copy is made first.
 Status open_model(const void* bytes, size_t n_bytes, const OpenOptions& options, void* memory, size_t memory_bytes,
                   void* scratch, size_t scratch_bytes, edgecl_model** model) {
-  if (options.copy) bytes = memmove(static_cast<uint8_t*>(memory) + kModelBytes, bytes, n_bytes);
+  if (options.copy) {
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): each caller has checked the pointer
+    bytes = memmove(static_cast<uint8_t*>(memory) + kModelBytes, bytes, n_bytes);
+  }
   Plan plan;
   EDGECL_RETURN_IF_FAILED(read_bundle(bytes, n_bytes, scratch, scratch_bytes, &plan));
   edgecl_model* object = new (memory) edgecl_model{};
@@ -170,7 +173,7 @@ edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const edge
                                    edgecl_error* err) {
   const auto verify = [&]() -> Status {
     EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
-    api::OpenOptions checked;
+    api::OpenOptions checked = {};
     EDGECL_RETURN_IF_FAILED(api::read_open_options(options, false, &checked));
     size_t scratch_bytes = 0;
     EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch_bytes));
@@ -191,7 +194,7 @@ edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes, const edgecl_
                                 size_t* model_bytes, edgecl_error* err) {
   const auto measure = [&]() -> Status {
     EDGECL_RETURN_IF_FAILED(api::check_pointer(model_bytes, "model_bytes"));
-    api::OpenOptions checked;
+    api::OpenOptions checked = {};
     size_t scratch_at = 0;
     return api::measure(bytes, n_bytes, options, &checked, &scratch_at, model_bytes);
   };

@@ -50,7 +50,7 @@ void capture(const char* format, va_list* arguments, Status* status) {
     uint64_t& to = status->arguments[n++];
     if (c.kind == 's') {
       to = reinterpret_cast<uintptr_t>(va_arg(*arguments, const char*));
-    } else if (c.wide) {
+    } else if (c.wide) {  // NOLINT(bugprone-branch-clone): size_t is another type on 32 bits
       to = va_arg(*arguments, unsigned long long);
     } else if (c.kind == 'd') {
       // long and ptrdiff_t are as wide as size_t on every target.
@@ -66,7 +66,8 @@ void capture(const char* format, va_list* arguments, Status* status) {
 
 void write_argument(const Conversion& c, uint64_t argument, TextWriter* out) {
   if (c.kind == 's') {
-    const char* text = reinterpret_cast<const char*>(static_cast<uintptr_t>(argument));
+    const char* text =
+        reinterpret_cast<const char*>(static_cast<uintptr_t>(argument));  // NOLINT(performance-no-int-to-ptr)
     const size_t n = text_length(text, c.limit);
     out->bytes(text, n == c.limit ? whole_characters(text, n) : n);
   } else if (c.kind == 'c') {
@@ -81,12 +82,13 @@ void write_argument(const Conversion& c, uint64_t argument, TextWriter* out) {
 
 }  // namespace
 
-Status::Status(const Status& other) {
-  memcpy(static_cast<void*>(this), &other, sizeof other);
+// Bytes, because the arguments that a format does not have are not set.
+Status::Status(const Status& other) {  // NOLINT(clang-analyzer-optin.cplusplus.UninitializedObject)
+  memcpy(static_cast<void*>(this), static_cast<const void*>(&other), sizeof other);
 }
 
-Status& Status::operator=(const Status& other) {
-  memmove(static_cast<void*>(this), &other, sizeof other);
+Status& Status::operator=(const Status& other) {  // NOLINT(bugprone-unhandled-self-assignment): memmove does
+  memmove(static_cast<void*>(this), static_cast<const void*>(&other), sizeof other);
   return *this;
 }
 
