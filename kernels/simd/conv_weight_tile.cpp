@@ -99,18 +99,29 @@ constexpr WeightTile instance() {
     return nullptr;
 }
 
-#define EDGECL_TILE_ROW(R)                                                                   \
-  {instance<R, 1>(), instance<R, 2>(), instance<R, 3>(), instance<R, 4>(), instance<R, 5>(), \
-   instance<R, 6>(), instance<R, 7>(), instance<R, 8>(), instance<R, 9>()}
-constexpr WeightTile kTiles[kMaxWeightRows][kMaxWeightColumns] = {EDGECL_TILE_ROW(1), EDGECL_TILE_ROW(2),
-                                                                  EDGECL_TILE_ROW(3), EDGECL_TILE_ROW(4)};
-#undef EDGECL_TILE_ROW
-
 }  // namespace
 
+// A switch: a table of these pointers would be relocated, entry by entry, whenever the library is loaded.
 WeightTile weight_tile(int rows, int columns) {
-  return kTiles[rows - 1][columns - 1];
+  switch (rows * 16 + columns) {
+#define EDGECL_TILE(R, Q) \
+  case R * 16 + Q:        \
+    return instance<R, Q>();
+#define EDGECL_TILE_ROW(R)                                                                                    \
+  EDGECL_TILE(R, 1)                                                                                           \
+  EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) \
+      EDGECL_TILE(R, 8) EDGECL_TILE(R, 9)
+    EDGECL_TILE_ROW(1)
+    EDGECL_TILE_ROW(2)
+    EDGECL_TILE_ROW(3)
+    EDGECL_TILE_ROW(4)
+#undef EDGECL_TILE_ROW
+#undef EDGECL_TILE
+    default:
+      return nullptr;
+  }
 }
+static_assert(kMaxWeightRows == 4 && kMaxWeightColumns == 9, "a case for each");
 
 void pack_chunks(const float* dy, int64_t dy_row, int rows, const ChunkRun* runs, int n_runs, float* packed) {
   for (int part = 0; part < kParts; part++)

@@ -137,14 +137,6 @@ constexpr GemmTile instance() {
     return nullptr;
 }
 
-#define EDGECL_TILE_ROW(R)                                                                                       \
-  {instance<R, 1>(), instance<R, 2>(), instance<R, 3>(), instance<R, 4>(),  instance<R, 5>(),  instance<R, 6>(), \
-   instance<R, 7>(), instance<R, 8>(), instance<R, 9>(), instance<R, 10>(), instance<R, 11>(), instance<R, 12>()}
-constexpr GemmTile kTiles[kMaxTileRows][kMaxTileVectors] = {EDGECL_TILE_ROW(1), EDGECL_TILE_ROW(2), EDGECL_TILE_ROW(3),
-                                                            EDGECL_TILE_ROW(4), EDGECL_TILE_ROW(5), EDGECL_TILE_ROW(6),
-                                                            EDGECL_TILE_ROW(7), EDGECL_TILE_ROW(8)};
-#undef EDGECL_TILE_ROW
-
 // Cycles of one step of a tile, roughly: multiply-adds, loads, and the latency of the chains, whichever is longest.
 // Counted in half cycles of a core with two 32-byte pipes (a 64-byte operation takes both).
 int step_cost(int rows, int vectors) {
@@ -156,9 +148,31 @@ int step_cost(int rows, int vectors) {
 
 }  // namespace
 
+// A switch: a table of these pointers would be relocated, entry by entry, whenever the library is loaded.
 GemmTile gemm_tile(int rows, int vectors) {
-  return kTiles[rows - 1][vectors - 1];
+  switch (rows * 16 + vectors) {
+#define EDGECL_TILE(R, Q) \
+  case R * 16 + Q:        \
+    return instance<R, Q>();
+#define EDGECL_TILE_ROW(R)                                                                                    \
+  EDGECL_TILE(R, 1)                                                                                           \
+  EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) \
+      EDGECL_TILE(R, 8) EDGECL_TILE(R, 9) EDGECL_TILE(R, 10) EDGECL_TILE(R, 11) EDGECL_TILE(R, 12)
+    EDGECL_TILE_ROW(1)
+    EDGECL_TILE_ROW(2)
+    EDGECL_TILE_ROW(3)
+    EDGECL_TILE_ROW(4)
+    EDGECL_TILE_ROW(5)
+    EDGECL_TILE_ROW(6)
+    EDGECL_TILE_ROW(7)
+    EDGECL_TILE_ROW(8)
+#undef EDGECL_TILE_ROW
+#undef EDGECL_TILE
+    default:
+      return nullptr;
+  }
 }
+static_assert(kMaxTileRows == 8 && kMaxTileVectors == 12, "a case for each");
 
 namespace {
 

@@ -30,7 +30,7 @@ extern "C" {
 edgecl_status edgecl_preset_describe(uint32_t index, edgecl_preset_info* info) {
   if (!api::check_struct(info, "edgecl_preset_info").ok()) return EDGECL_E_ARGUMENT;
   if (index >= preset_count()) return EDGECL_E_NOT_FOUND;
-  const Preset& found = preset(index);
+  const Preset found = preset(index);
   const edgecl_preset_info known = {sizeof known, found.needs, found.name, found.title, found.source, found.compared};
   api::write_struct(known, info);
   return EDGECL_OK;

@@ -18,10 +18,10 @@ constexpr uint32_t last_value(const char* const (&)[N]) {
 }
 
 constexpr RecipeField kFields[] = {
-#define CHOICE(name, names) {#name, RecipeField::kChoice, 0, last_value(names), 0, 0, "", names},
-#define FLAG(name) {#name, RecipeField::kFlag, 0, 1, 0, 0, "", nullptr},
-#define COUNT(name, low, high) {#name, RecipeField::kCount, low, high, 0, 0, "", nullptr},
-#define NUMBER(name, least, most, range) {#name, RecipeField::kNumber, 0, 0, least, most, range, nullptr},
+#define CHOICE(name, names) {#name, RecipeField::kChoice, 0, last_value(names), 0, 0, ""},
+#define FLAG(name) {#name, RecipeField::kFlag, 0, 1, 0, 0, ""},
+#define COUNT(name, low, high) {#name, RecipeField::kCount, low, high, 0, 0, ""},
+#define NUMBER(name, least, most, range) {#name, RecipeField::kNumber, 0, 0, least, most, range},
 #include "runtime/core/recipe_fields.def"
 #undef CHOICE
 #undef FLAG
@@ -43,6 +43,21 @@ Status needs(const char* field, const char* expected, const char* because) {
 
 const RecipeField* recipe_fields() {
   return kFields;
+}
+
+const char* const* recipe_choices(const RecipeField& field) {
+  static const char* const* const choices[] = {
+#define CHOICE(name, names) names,
+#define FLAG(name) nullptr,
+#define COUNT(name, low, high) nullptr,
+#define NUMBER(name, least, most, range) nullptr,
+#include "runtime/core/recipe_fields.def"
+#undef CHOICE
+#undef FLAG
+#undef COUNT
+#undef NUMBER
+  };
+  return choices[&field - kFields];
 }
 
 const RecipeField* recipe_field(const char* name) {

@@ -30,13 +30,14 @@ struct RecipeField {
   enum Kind : uint32_t { kChoice, kFlag, kCount, kNumber };
   char name[20];  // text in place of pointers, which a shared library would have to relocate
   Kind kind;
-  uint32_t low, high;         // kCount; also of kFlag and kChoice
-  float least, most;          // kNumber
-  char range[16];             // kNumber, in words
-  const char* const* values;  // kChoice: names by value
+  uint32_t low, high;  // kCount; also of kFlag and kChoice
+  float least, most;   // kNumber
+  char range[16];      // kNumber, in words
 };
 // By word; kRecipeFields of them.
 const RecipeField* recipe_fields();
+// The names of a choice by value, ending with null; null for other kinds. `field` is one of recipe_fields().
+const char* const* recipe_choices(const RecipeField& field);
 // The field of that name, or null.
 const RecipeField* recipe_field(const char* name);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/core/recipe.h"
+#include "runtime/core/text.h"
 
 namespace edgecl {
 namespace {
@@ -42,59 +43,98 @@ const PresetSetting kLatent[] = {
 
 #undef AT
 
-const char kLosses[] = "losses of every step against the same recipe in PyTorch";
-const char kAccuracy[] = "accuracy over seeds against a PyTorch transcription of the released code";
-const char kRule[] = "structure rule against a plain transcription";
-const char kWang[] = "Wang et al. 2022", kMocanu[] = "Mocanu et al. 2018", kEvci[] = "Evci et al. 2020";
-constexpr uint32_t kMoves = kNeedsReplay | kNeedsSparse | kNeedsBoundaries;
-
-const Preset kPresets[] = {
-    {"finetune", "plain SGD on the stream", "-", kLosses, 0, {kStatic, kFinetune}},
-    {"er", "experience replay", "Chaudhry et al. 2019", kLosses, kNeedsReplay, {kStatic, kEr}},
-    {"derpp", "DER++, replay of logits and labels", "Buzzega et al. 2020", kLosses, kNeedsReplay, {kStatic, kDerpp}},
-    {"er_ace", "ER with asymmetric cross-entropy", "Caccia et al. 2022", kLosses, kNeedsReplay, {kStatic, kErAce}},
-    {"uer", "unbiased ER: current rows by cosine logits", "Lin et al. 2023", kLosses, kNeedsReplay, {kStatic, kUer}},
-    {"fpf",
-     "k-FPF: sensitive parameters fine-tuned on the buffer now and then",
-     "Zhao et al. 2023",
-     kLosses,
-     kNeedsReplay,
-     {kStatic, kFpf}},
-    {"sharp",
-     "latent replay of hidden activations, as in SHARP",
-     "Gurbuz et al. 2023",
-     kLosses,
-     kNeedsReplay | kNeedsTail,
-     {kStatic, kLatent}},
-    {"sparcl-er", "SparCL on ER with the class mask", kWang, kAccuracy, kMoves, {kSparcl, kErAce}},
-    {"sparcl-derpp", "SparCL on DER++ with the class mask", kWang, kAccuracy, kMoves, {kSparcl, kMaskedDerpp}},
-    {"static-er",
-     "fixed structure, ER with the class mask",
-     "-",
-     kLosses,
-     kNeedsReplay | kNeedsSparse,
-     {kStatic, kErAce}},
-    {"static-derpp",
-     "fixed structure, DER++ with the class mask",
-     "-",
-     kLosses,
-     kNeedsReplay | kNeedsSparse,
-     {kStatic, kMaskedDerpp}},
-    {"set-er",
-     "sparse evolutionary training on ER with the class mask",
-     kMocanu,
-     kRule,
-     kMoves,
-     {kReplace, kSet, kErAce}},
-    {"set-derpp",
-     "sparse evolutionary training on DER++ with the class mask",
-     kMocanu,
-     kRule,
-     kMoves,
-     {kReplace, kSet, kMaskedDerpp}},
-    {"rigl-er", "RigL on ER with the class mask", kEvci, kRule, kMoves, {kReplace, kRigl, kErAce}},
-    {"rigl-derpp", "RigL on DER++ with the class mask", kEvci, kRule, kMoves, {kReplace, kRigl, kMaskedDerpp}},
+// Texts one behind the other, in place of pointers that a shared library would have to relocate: the order of the enums
+// and of kRows is theirs.
+enum Part : uint8_t {
+  kNoPart,
+  kPStatic,
+  kPSparcl,
+  kPReplace,
+  kPSet,
+  kPRigl,
+  kPFinetune,
+  kPEr,
+  kPErAce,
+  kPDerpp,
+  kPMaskedDerpp,
+  kPUer,
+  kPFpf,
+  kPLatent
 };
+const PresetSetting* part_of(uint8_t part) {
+  static const PresetSetting* const parts[] = {nullptr, kStatic, kSparcl, kReplace,     kSet, kRigl, kFinetune,
+                                               kEr,     kErAce,  kDerpp,  kMaskedDerpp, kUer, kFpf,  kLatent};
+  return parts[part];
+}
+
+enum Source : uint8_t { kNobody, kChaudhry, kBuzzega, kCaccia, kLin, kZhao, kGurbuz, kWang, kMocanu, kEvci };
+constexpr char kSources[] =
+    "-\0"
+    "Chaudhry et al. 2019\0"
+    "Buzzega et al. 2020\0"
+    "Caccia et al. 2022\0"
+    "Lin et al. 2023\0"
+    "Zhao et al. 2023\0"
+    "Gurbuz et al. 2023\0"
+    "Wang et al. 2022\0"
+    "Mocanu et al. 2018\0"
+    "Evci et al. 2020";
+
+enum Compared : uint8_t { kLosses, kAccuracy, kRule };
+constexpr char kComparisons[] =
+    "losses of every step against the same recipe in PyTorch\0"
+    "accuracy over seeds against a PyTorch transcription of the released code\0"
+    "structure rule against a plain transcription";
+
+// Name and title of each.
+constexpr char kNames[] =
+    "finetune\0plain SGD on the stream\0"
+    "er\0experience replay\0"
+    "derpp\0DER++, replay of logits and labels\0"
+    "er_ace\0ER with asymmetric cross-entropy\0"
+    "uer\0unbiased ER: current rows by cosine logits\0"
+    "fpf\0k-FPF: sensitive parameters fine-tuned on the buffer now and then\0"
+    "sharp\0latent replay of hidden activations, as in SHARP\0"
+    "sparcl-er\0SparCL on ER with the class mask\0"
+    "sparcl-derpp\0SparCL on DER++ with the class mask\0"
+    "static-er\0fixed structure, ER with the class mask\0"
+    "static-derpp\0fixed structure, DER++ with the class mask\0"
+    "set-er\0sparse evolutionary training on ER with the class mask\0"
+    "set-derpp\0sparse evolutionary training on DER++ with the class mask\0"
+    "rigl-er\0RigL on ER with the class mask\0"
+    "rigl-derpp\0RigL on DER++ with the class mask";
+
+constexpr uint8_t kSparse = kNeedsReplay | kNeedsSparse, kMoves = kSparse | kNeedsBoundaries;
+struct Row {
+  Source source;
+  Compared compared;
+  uint8_t needs;
+  Part parts[3];
+};
+constexpr Row kRows[] = {
+    {kNobody, kLosses, 0, {kPStatic, kPFinetune}},
+    {kChaudhry, kLosses, kNeedsReplay, {kPStatic, kPEr}},
+    {kBuzzega, kLosses, kNeedsReplay, {kPStatic, kPDerpp}},
+    {kCaccia, kLosses, kNeedsReplay, {kPStatic, kPErAce}},
+    {kLin, kLosses, kNeedsReplay, {kPStatic, kPUer}},
+    {kZhao, kLosses, kNeedsReplay, {kPStatic, kPFpf}},
+    {kGurbuz, kLosses, kNeedsReplay | kNeedsTail, {kPStatic, kPLatent}},
+    {kWang, kAccuracy, kMoves, {kPSparcl, kPErAce}},
+    {kWang, kAccuracy, kMoves, {kPSparcl, kPMaskedDerpp}},
+    {kNobody, kLosses, kSparse, {kPStatic, kPErAce}},
+    {kNobody, kLosses, kSparse, {kPStatic, kPMaskedDerpp}},
+    {kMocanu, kRule, kMoves, {kPReplace, kPSet, kPErAce}},
+    {kMocanu, kRule, kMoves, {kPReplace, kPSet, kPMaskedDerpp}},
+    {kEvci, kRule, kMoves, {kPReplace, kPRigl, kPErAce}},
+    {kEvci, kRule, kMoves, {kPReplace, kPRigl, kPMaskedDerpp}},
+};
+constexpr uint32_t kPresets = sizeof kRows / sizeof kRows[0];
+
+// The n-th of texts that lie one behind the other.
+const char* text_at(const char* texts, uint32_t n) {
+  for (; n > 0; n--) texts += text_length(texts) + 1;
+  return texts;
+}
 
 bool same_name(const char* a, const char* b) {
   for (; *a && *b; a++, b++) {
@@ -106,18 +146,25 @@ bool same_name(const char* a, const char* b) {
 }  // namespace
 
 uint32_t preset_count() {
-  return sizeof kPresets / sizeof kPresets[0];
+  return kPresets;
 }
 
-const Preset& preset(uint32_t index) {
-  return kPresets[index];
+Preset preset(uint32_t index) {
+  const Row& row = kRows[index];
+  const char* name = text_at(kNames, 2 * index);
+  return {name,
+          text_at(name, 1),
+          text_at(kSources, row.source),
+          text_at(kComparisons, row.compared),
+          row.needs,
+          {part_of(row.parts[0]), part_of(row.parts[1]), part_of(row.parts[2])}};
 }
 
-const Preset* find_preset(const char* name) {
-  for (const Preset& preset : kPresets) {
-    if (same_name(preset.name, name)) return &preset;
+uint32_t find_preset(const char* name) {
+  for (uint32_t i = 0; i < kPresets; i++) {
+    if (same_name(text_at(kNames, 2 * i), name)) return i;
   }
-  return nullptr;
+  return kNone;
 }
 
 void apply_preset(const Preset& preset, RecipeRecord* recipe) {
@@ -136,13 +183,13 @@ void apply_preset(const Preset& preset, RecipeRecord* recipe) {
 }
 
 Status apply_preset(const char* name, RecipeRecord* recipe) {
-  const Preset* found = find_preset(name);
-  if (found == nullptr) {
+  const uint32_t found = find_preset(name);
+  if (found == kNone) {
     return failure(EDGECL_E_NOT_FOUND,
                    "expected the name of a preset; found \"%.64s\"; ask edgecl_preset_describe for those there are",
                    name);
   }
-  apply_preset(*found, recipe);
+  apply_preset(preset(found), recipe);
   return Status();
 }
 

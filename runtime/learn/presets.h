@@ -34,9 +34,10 @@ struct Preset {
 };
 
 uint32_t preset_count();
-const Preset& preset(uint32_t index);
-// By name, "-" and "_" being the same; null when there is none.
-const Preset* find_preset(const char* name);
+// index < preset_count().
+Preset preset(uint32_t index);
+// Index by name, "-" and "_" being the same; kNone when there is none.
+uint32_t find_preset(const char* name);
 
 // Sets what the preset sets; all other fields stay.
 void apply_preset(const Preset& preset, format::RecipeRecord* recipe);

@@ -39,7 +39,7 @@ py::dict recipe_dict(const uint8_t* bytes) {
     std::memcpy(&number, words, sizeof number);
     switch (field.kind) {
       case RecipeField::kChoice:
-        result[field.name] = name_of(field.values, value);
+        result[field.name] = name_of(recipe_choices(field), value);
         break;
       case RecipeField::kFlag:
         result[field.name] = value != 0;

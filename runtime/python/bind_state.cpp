@@ -55,7 +55,7 @@ py::list recipe_words() {
   for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
     const RecipeField& field = recipe_fields()[i];
     py::list names;
-    for (const char* const* name = field.values; name != nullptr && *name != nullptr; ++name) names.append(*name);
+    for (const char* const* name = recipe_choices(field); name != nullptr && *name != nullptr; ++name) names.append(*name);
     words.append(py::make_tuple(field.name, field.kind == RecipeField::kNumber, names));
   }
   return words;

@@ -313,7 +313,7 @@ void read_recipe(const Record& plan, BundleSource* source) {
       const float number = record.number_of(field.name);
       std::memcpy(&value, &number, sizeof value);
     } else if (field.kind == RecipeField::kChoice) {
-      value = choice_of(record, field.name, field.values);
+      value = choice_of(record, field.name, recipe_choices(field));
     } else if (field.kind == RecipeField::kFlag) {
       value = record.boolean_of(field.name, false) ? 1 : 0;
     } else {

@@ -34,8 +34,7 @@ const std::vector<Field>& fields() {
     for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
       const RecipeField& field = recipe_fields()[i];
       made.push_back({field.name, field.kind == RecipeField::kNumber ? FieldType::kFloat : FieldType::kU32,
-                      offsetof(edgecl_session_config, method) + i * sizeof(uint32_t),
-                      field.kind == RecipeField::kChoice ? field.values : nullptr});
+                      offsetof(edgecl_session_config, method) + i * sizeof(uint32_t), recipe_choices(field)});
     }
     return made;
   }();

@@ -22,7 +22,7 @@ static format::RecipeRecord plain_recipe() {
 TEST(every_preset_makes_a_sound_recipe) {
   std::set<std::string> names;
   for (uint32_t i = 0; i < preset_count(); i++) {
-    const Preset& p = preset(i);
+    const Preset p = preset(i);
     CHECK(names.insert(p.name).second && p.title[0] && p.source[0] && p.compared[0]);
     uint32_t settings = 0;
     for (const PresetSetting* part : p.parts) {
@@ -38,8 +38,8 @@ TEST(every_preset_makes_a_sound_recipe) {
 }
 
 TEST(names_of_presets) {
-  CHECK(find_preset("er-ace") == find_preset("er_ace") && find_preset("er_ace"));
-  CHECK(find_preset("er") != find_preset("er_ace") && find_preset("sparcl") == nullptr);
+  CHECK(find_preset("er-ace") == find_preset("er_ace") && find_preset("er_ace") < preset_count());
+  CHECK(find_preset("er") != find_preset("er_ace") && find_preset("sparcl") == format::kNone);
   format::RecipeRecord recipe = plain_recipe();
   CHECK(apply_preset("sparcl-derpp", &recipe).ok());
   CHECK(recipe.method == format::kMethodDerpp && recipe.class_mask == 1 && recipe.structure == format::kStructureTdm);
