@@ -151,9 +151,11 @@ struct Reduction {
 
 constexpr int kSideSums = 8;  // scalar chains that run side by side
 
-template <bool kMul, int kCount>
-EDGECL_INLINE void scalar_sums(const Reduction& r, int64_t item, const float* dy, const float* x, bool accumulate,
-                               float* db) {
+// dy * x summed, x being the one vector of ones at `x` where `x_mask` is 0: a multiply-add by 1 has the bits of an
+// addition.
+template <int kCount>
+EDGECL_INLINE void scalar_sums(const Reduction& r, int64_t item, const float* dy, const float* x, int64_t x_mask,
+                               bool accumulate, float* db) {
   const float *from_dy[kCount], *from_x[kCount];
   int64_t to[kCount];
   float sum[kCount] = {};
@@ -161,25 +163,27 @@ EDGECL_INLINE void scalar_sums(const Reduction& r, int64_t item, const float* dy
     int64_t offset;
     r.locate(item + n, &offset, &to[n]);
     from_dy[n] = dy + offset;
-    from_x[n] = kMul ? x + offset : nullptr;
+    from_x[n] = x + (offset & x_mask);
   }
   r.visit([&](int64_t i) EDGECL_INLINE_LAMBDA {
-    for (int n = 0; n < kCount; n++) sum[n] = kMul ? sfma(from_dy[n][i], from_x[n][i], sum[n]) : sum[n] + from_dy[n][i];
+    for (int n = 0; n < kCount; n++) sum[n] = sfma(from_dy[n][i], from_x[n][i & x_mask], sum[n]);
   });
   for (int n = 0; n < kCount; n++) db[to[n]] = accumulate ? db[to[n]] + sum[n] : sum[n];
 }
 
-template <bool kMul>
 EDGECL_INLINE void gradient_of_b(const BinaryBackwardArgs& a, const Reduction& r, int part, int n_parts) {
-  const float *dy = a.dy.data, *x = a.a.data;
+  float ones[kVec];
+  vstore(ones, vset(1.0f));
+  const int64_t x_mask = a.op == BinaryOp::kMul ? -1 : 0;
+  const float *dy = a.dy.data, *x = x_mask ? a.a.data : ones;
   float* db = a.db;
   const bool accumulate = a.accumulate_b;
   int64_t begin, end;
   if (r.run == 1) {
     share(r.items, part, n_parts, &begin, &end);
     int64_t item = begin;
-    for (; item + kSideSums <= end; item += kSideSums) scalar_sums<kMul, kSideSums>(r, item, dy, x, accumulate, db);
-    for (; item < end; item++) scalar_sums<kMul, 1>(r, item, dy, x, accumulate, db);
+    for (; item + kSideSums <= end; item += kSideSums) scalar_sums<kSideSums>(r, item, dy, x, x_mask, accumulate, db);
+    for (; item < end; item++) scalar_sums<1>(r, item, dy, x, x_mask, accumulate, db);
     return;
   }
   const int64_t chunks = (r.run + kVirtualLanes - 1) / kVirtualLanes;
@@ -192,8 +196,8 @@ EDGECL_INLINE void gradient_of_b(const BinaryBackwardArgs& a, const Reduction& r
     store_flat(db + offset_b, first, last, [&](int64_t i) EDGECL_INLINE_LAMBDA {
       vec sum = vzero();
       r.visit([&](int64_t s) EDGECL_INLINE_LAMBDA {
-        const vec d = vload(dy + offset_a + s + i);
-        sum = kMul ? vfma(d, vload(x + offset_a + s + i), sum) : sum + d;
+        const int64_t at = offset_a + s + i;
+        sum = vfma(vload(dy + at), vload(x + (at & x_mask)), sum);
       });
       return accumulate ? vload(db + offset_b + i) + sum : sum;
     });
@@ -220,8 +224,7 @@ void binary_backward(const BinaryBackwardArgs& a, int part, int n_parts, void* s
   float *da = a.da.data, *row = static_cast<float*>(scratch);
   if (a.db) {
     const Reduction r(axes);
-    with_flag(a.op == BinaryOp::kMul,
-              [&](auto mul) EDGECL_INLINE_LAMBDA { gradient_of_b<decltype(mul)::value>(a, r, part, n_parts); });
+    gradient_of_b(a, r, part, n_parts);
   }
   if (!da) return;
   if (a.op == BinaryOp::kMul) {

@@ -91,37 +91,33 @@ void tile(const WeightTileArgs& a) {
   add_lanes(lanes, R * Q, a.sums);
 }
 
-template <int R, int Q>
-constexpr WeightTile instance() {
-  if constexpr (R * Q <= kWeightAccumulators && kWeightColumns[Q] == Q)
-    return tile<R, Q>;
-  else
-    return nullptr;
-}
-
 }  // namespace
 
-// A switch: a table of these pointers would be relocated, entry by entry, whenever the library is loaded.
+// Jumps: a table of pointers would cost a shared library 32 bytes an entry.
 WeightTile weight_tile(int rows, int columns) {
-  switch (rows * 16 + columns) {
-#define EDGECL_TILE(R, Q) \
-  case R * 16 + Q:        \
-    return instance<R, Q>();
+#define EDGECL_TILE(R, Q)                                                   \
+  case 16 * R + Q:                                                          \
+    if constexpr (R * Q <= kWeightAccumulators && kWeightColumns[Q] == Q) { \
+      return tile<R, Q>;                                                    \
+    } else {                                                                \
+      return nullptr;                                                       \
+    }
 #define EDGECL_TILE_ROW(R)                                                                                    \
   EDGECL_TILE(R, 1)                                                                                           \
   EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) \
       EDGECL_TILE(R, 8) EDGECL_TILE(R, 9)
+  static_assert(kMaxWeightRows == 4 && kMaxWeightColumns == 9, "every tile has its case");
+  switch (16 * rows + columns) {
     EDGECL_TILE_ROW(1)
     EDGECL_TILE_ROW(2)
     EDGECL_TILE_ROW(3)
     EDGECL_TILE_ROW(4)
-#undef EDGECL_TILE_ROW
-#undef EDGECL_TILE
     default:
       return nullptr;
   }
+#undef EDGECL_TILE_ROW
+#undef EDGECL_TILE
 }
-static_assert(kMaxWeightRows == 4 && kMaxWeightColumns == 9, "a case for each");
 
 void pack_chunks(const float* dy, int64_t dy_row, int rows, const ChunkRun* runs, int n_runs, float* packed) {
   for (int part = 0; part < kParts; part++)

@@ -129,14 +129,6 @@ void tile(const GemmTileArgs& a) {
   }
 }
 
-template <int R, int Q>
-constexpr GemmTile instance() {
-  if constexpr (tile_fits(R, Q))
-    return tile<R, Q>;
-  else
-    return nullptr;
-}
-
 // Cycles of one step of a tile, roughly: multiply-adds, loads, and the latency of the chains, whichever is longest.
 // Counted in half cycles of a core with two 32-byte pipes (a 64-byte operation takes both).
 int step_cost(int rows, int vectors) {
@@ -148,16 +140,21 @@ int step_cost(int rows, int vectors) {
 
 }  // namespace
 
-// A switch: a table of these pointers would be relocated, entry by entry, whenever the library is loaded.
+// Jumps: a table of pointers would cost a shared library 32 bytes an entry.
 GemmTile gemm_tile(int rows, int vectors) {
-  switch (rows * 16 + vectors) {
-#define EDGECL_TILE(R, Q) \
-  case R * 16 + Q:        \
-    return instance<R, Q>();
+#define EDGECL_TILE(R, Q)            \
+  case 16 * R + Q:                   \
+    if constexpr (tile_fits(R, Q)) { \
+      return tile<R, Q>;             \
+    } else {                         \
+      return nullptr;                \
+    }
 #define EDGECL_TILE_ROW(R)                                                                                    \
   EDGECL_TILE(R, 1)                                                                                           \
   EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) \
       EDGECL_TILE(R, 8) EDGECL_TILE(R, 9) EDGECL_TILE(R, 10) EDGECL_TILE(R, 11) EDGECL_TILE(R, 12)
+  static_assert(kMaxTileRows == 8 && kMaxTileVectors == 12, "every tile has its case");
+  switch (16 * rows + vectors) {
     EDGECL_TILE_ROW(1)
     EDGECL_TILE_ROW(2)
     EDGECL_TILE_ROW(3)
@@ -166,13 +163,12 @@ GemmTile gemm_tile(int rows, int vectors) {
     EDGECL_TILE_ROW(6)
     EDGECL_TILE_ROW(7)
     EDGECL_TILE_ROW(8)
-#undef EDGECL_TILE_ROW
-#undef EDGECL_TILE
     default:
       return nullptr;
   }
+#undef EDGECL_TILE_ROW
+#undef EDGECL_TILE
 }
-static_assert(kMaxTileRows == 8 && kMaxTileVectors == 12, "a case for each");
 
 namespace {
 

@@ -50,39 +50,35 @@ bool as_they_lie(const InputArgs& a) {
   return same_order && !a.crop_y && !a.crop_x && !a.flip;
 }
 
-// n <= kVec raw numbers; nothing behind them is read, since rows are the caller's own memory.
-EDGECL_INLINE vec load_raw(const float* raw, int n) {
-  return n == kVec ? vload(raw) : vload_n(raw, n);
+EDGECL_INLINE vec load_raw(const float* raw) {
+  return vload(raw);
 }
-EDGECL_INLINE vec load_raw(const uint8_t* raw, int n) {
-  if (n == kVec) return vload_u8(raw);
-  uint8_t whole[kVec] = {};
-  memcpy(whole, raw, static_cast<size_t>(n));
-  return vload_u8(whole);
+EDGECL_INLINE vec load_raw(const uint8_t* raw) {
+  return vload_u8(raw);
 }
 
-// Positions [p, p + n), n <= kVec, of all rows of group g.
+// Positions [p, p + kVec) of all rows of group g.
 template <class Raw>
-EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p, int n) {
+EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p) {
   const int64_t plane = static_cast<int64_t>(a.y.height) * a.y.width, lanes = a.y.lanes;
   vec mean, factor;
   if (plane == 1) {
-    mean = vload_n(a.mean + p, n);
-    factor = vload_n(a.inv_std + p, n);
-  } else if (p / plane == (p + n - 1) / plane) {
+    mean = vload(a.mean + p);
+    factor = vload(a.inv_std + p);
+  } else if (p / plane == (p + kVec - 1) / plane) {
     mean = vset(a.mean[p / plane]);
     factor = vset(a.inv_std[p / plane]);
   } else {
     for (int i = 0; i < kVec; i++) {
-      mean[i] = a.mean[(p + (i < n ? i : 0)) / plane];
-      factor[i] = a.inv_std[(p + (i < n ? i : 0)) / plane];
+      mean[i] = a.mean[(p + i) / plane];
+      factor[i] = a.inv_std[(p + i) / plane];
     }
   }
   const vec scale = vset(a.scale);
   const Raw* const* rows = reinterpret_cast<const Raw* const*>(a.rows) + g * lanes;
   float* out = a.y.data + (g * a.y.channels * plane + p) * lanes;
   if (lanes == 1) {
-    vstore_n(out, (load_raw(rows[0] + p, n) * scale - mean) * factor, n);
+    vstore(out, (load_raw(rows[0] + p) * scale - mean) * factor);
     return;
   }
   if (p % kAhead == 0)
@@ -91,19 +87,31 @@ EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p, int n)
     const int count = static_cast<int>(lanes - l < kVec ? lanes - l : kVec);
     vec t[kVec];
     EDGECL_UNROLL
-    for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + (i < count ? i : 0)] + p, n) * scale - mean) * factor;
+    for (int i = 0; i < kVec; i++) t[i] = (load_raw(rows[l + (i < count ? i : 0)] + p) * scale - mean) * factor;
     transpose_registers(t);
-    if (n == kVec && count == kVec) {
+    if (count == kVec) {
       EDGECL_UNROLL
       for (int i = 0; i < kVec; i++) vstore(out + i * lanes + l, t[i]);
-    } else if (n == kVec && count == 4) {  // a batch of 20 ends so
+    } else if (count == 4) {  // a batch of 20 ends so
       EDGECL_UNROLL
       for (int i = 0; i < kVec; i++) memcpy(out + i * lanes + l, &t[i], 16);
     } else {
-      for (int i = 0; i < n; i++) vstore_n(out + i * lanes + l, t[i], count);
+      for (int i = 0; i < kVec; i++) vstore_n(out + i * lanes + l, t[i], count);
     }
   }
 }
+
+// Positions from p on, fewer than kVec: cell by cell, since nothing behind a row may be read (rows are the caller's own
+// memory).
+template <class Raw>
+EDGECL_INLINE void fill_last_columns(const InputArgs& a, int64_t g, int64_t p, int64_t columns) {
+  const int64_t plane = static_cast<int64_t>(a.y.height) * a.y.width, lanes = a.y.lanes;
+  const Raw* const* rows = reinterpret_cast<const Raw* const*>(a.rows) + g * lanes;
+  float* out = a.y.data + (g * a.y.channels * plane + p) * lanes;
+  for (; p < columns; p++)
+    for (int64_t l = 0; l < lanes; l++) *out++ = normalised(a, p / plane, static_cast<float>(rows[l][p]));
+}
+
 template <class Raw>
 void fill_rows(const InputArgs& a, int part, int n_parts) {
   const int64_t columns = static_cast<int64_t>(a.y.channels) * a.y.height * a.y.width;
@@ -113,9 +121,9 @@ void fill_rows(const InputArgs& a, int part, int n_parts) {
   for (int64_t i = begin; i < end; i++) {
     const int64_t p = i % blocks * kVec;
     if (columns - p >= kVec)
-      fill_columns<Raw>(a, i / blocks, p, kVec);
+      fill_columns<Raw>(a, i / blocks, p);
     else
-      fill_columns<Raw>(a, i / blocks, p, static_cast<int>(columns - p));
+      fill_last_columns<Raw>(a, i / blocks, p, columns);
   }
 }
 

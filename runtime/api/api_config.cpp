@@ -16,11 +16,13 @@ static_assert(sizeof(edgecl_session_config) == kRecipeAt + kRecipeBytes, "edgecl
 #define CHOICE(name, names) FIELD(name)
 #define FLAG(name) FIELD(name)
 #define COUNT(name, low, high) FIELD(name)
+#define EPOCHS(name) FIELD(name)
 #define NUMBER(name, low, high, range) FIELD(name)
 #include "runtime/core/recipe_fields.def"
 #undef CHOICE
 #undef FLAG
 #undef COUNT
+#undef EPOCHS
 #undef NUMBER
 #undef FIELD
 
@@ -31,12 +33,15 @@ Status check_flag(const char* field, uint32_t value) {
 
 }  // namespace
 
-void read_recipe(const edgecl_session_config& from, format::RecipeRecord* to) {
-  memcpy(to, reinterpret_cast<const uint8_t*>(&from) + kRecipeAt, kRecipeBytes);
+format::RecipeRecord recipe_of(const edgecl_session_config& config) {
+  format::RecipeRecord recipe;
+  memset(&recipe, 0, sizeof recipe);
+  memcpy(&recipe, reinterpret_cast<const uint8_t*>(&config) + kRecipeAt, kRecipeBytes);
+  return recipe;
 }
 
-void write_recipe(const format::RecipeRecord& from, edgecl_session_config* to) {
-  memcpy(reinterpret_cast<uint8_t*>(to) + kRecipeAt, &from, kRecipeBytes);
+void set_recipe(const format::RecipeRecord& recipe, edgecl_session_config* config) {
+  memcpy(reinterpret_cast<uint8_t*>(config) + kRecipeAt, &recipe, kRecipeBytes);
 }
 
 Status read_config(const edgecl_model& model, const edgecl_session_config* from, const edgecl_hooks* hooks,
@@ -61,7 +66,7 @@ Status read_config(const edgecl_model& model, const edgecl_session_config* from,
   to->add_unseen_labels = c.add_unseen_labels != 0;
   to->separate_predict = c.separate_predict != 0;
   to->seed = c.seed;
-  read_recipe(c, to);
+  static_cast<format::RecipeRecord&>(*to) = recipe_of(c);
   *env = Environment();
   env->kernels = model.kernels;
   env->hook_user = h.user;
@@ -84,7 +89,7 @@ edgecl_session_config write_config(const SessionConfig& from) {
   c.add_unseen_labels = from.add_unseen_labels;
   c.separate_predict = from.separate_predict;
   c.seed = from.seed;
-  write_recipe(from, &c);
+  set_recipe(from, &c);
   return c;
 }
 

@@ -132,9 +132,9 @@ Status take(const edgecl_allocator& allocator, size_t bytes, void** memory);
 Status read_config(const edgecl_model& model, const edgecl_session_config* from, const edgecl_hooks* hooks,
                    SessionConfig* to, Environment* env);
 edgecl_session_config write_config(const SessionConfig& from);
-// The recipe in a configuration.
-void read_recipe(const edgecl_session_config& from, format::RecipeRecord* to);
-void write_recipe(const format::RecipeRecord& from, edgecl_session_config* to);
+// The block of recipe fields of a whole configuration.
+format::RecipeRecord recipe_of(const edgecl_session_config& config);
+void set_recipe(const format::RecipeRecord& recipe, edgecl_session_config* config);
 
 }  // namespace edgecl::api
 

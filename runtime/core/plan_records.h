@@ -165,6 +165,7 @@ enum RemovalScore : uint32_t { kRemovalMisclassified = 0, kRemovalForgetting = 1
 #define CHOICE RECIPE_COUNTED
 #define FLAG RECIPE_COUNTED
 #define COUNT RECIPE_COUNTED
+#define EPOCHS RECIPE_COUNTED
 #define NUMBER RECIPE_COUNTED
 constexpr uint32_t kRecipeFields = 0
 #include "runtime/core/recipe_fields.def"
@@ -172,6 +173,7 @@ constexpr uint32_t kRecipeFields = 0
 #undef CHOICE
 #undef FLAG
 #undef COUNT
+#undef EPOCHS
 #undef NUMBER
 #undef RECIPE_COUNTED
 constexpr uint32_t kRecipeWords = 64;
@@ -181,11 +183,13 @@ struct RecipeRecord {
 #define CHOICE(name, names) uint32_t name;
 #define FLAG(name) uint32_t name;
 #define COUNT(name, low, high) uint32_t name;
+#define EPOCHS(name) uint32_t name;
 #define NUMBER(name, low, high, range) float name;
 #include "runtime/core/recipe_fields.def"
 #undef CHOICE
 #undef FLAG
 #undef COUNT
+#undef EPOCHS
 #undef NUMBER
   uint32_t reserved[kRecipeWords - 3 - kRecipeFields];
   uint32_t trainable;  // informative: 0 all, 1 tail, 2 head

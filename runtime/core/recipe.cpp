@@ -5,8 +5,6 @@
 #include <float.h>
 #include <string.h>
 
-#include "runtime/core/text.h"
-
 namespace edgecl {
 namespace {
 
@@ -17,15 +15,33 @@ constexpr uint32_t last_value(const char* const (&)[N]) {
   return N - 2;  // the list ends with null
 }
 
+#define WHOLE(name, kind, low, high) {#name, RecipeField::kind, low, high},
 constexpr RecipeField kFields[] = {
-#define CHOICE(name, names) {#name, RecipeField::kChoice, 0, last_value(names), 0, 0, ""},
-#define FLAG(name) {#name, RecipeField::kFlag, 0, 1, 0, 0, ""},
-#define COUNT(name, low, high) {#name, RecipeField::kCount, low, high, 0, 0, ""},
-#define NUMBER(name, least, most, range) {#name, RecipeField::kNumber, 0, 0, least, most, range},
+#define CHOICE(name, names) WHOLE(name, kChoice, 0, last_value(names))
+#define FLAG(name) WHOLE(name, kFlag, 0, 1)
+#define COUNT(name, low, high) WHOLE(name, kCount, low, high)
+#define EPOCHS(name) WHOLE(name, kEpochs, 0, 0xffffffff)
+#define NUMBER(name, low, high, range) {#name, low, high, range},
 #include "runtime/core/recipe_fields.def"
 #undef CHOICE
 #undef FLAG
 #undef COUNT
+#undef EPOCHS
+#undef NUMBER
+};
+#undef WHOLE
+
+constexpr const char* const* kChoices[] = {
+#define CHOICE(name, names) names,
+#define FLAG(name) nullptr,
+#define COUNT(name, low, high) nullptr,
+#define EPOCHS(name) nullptr,
+#define NUMBER(name, low, high, range) nullptr,
+#include "runtime/core/recipe_fields.def"
+#undef CHOICE
+#undef FLAG
+#undef COUNT
+#undef EPOCHS
 #undef NUMBER
 };
 
@@ -45,26 +61,8 @@ const RecipeField* recipe_fields() {
   return kFields;
 }
 
-const char* const* recipe_choices(const RecipeField& field) {
-  static const char* const* const choices[] = {
-#define CHOICE(name, names) names,
-#define FLAG(name) nullptr,
-#define COUNT(name, low, high) nullptr,
-#define NUMBER(name, least, most, range) nullptr,
-#include "runtime/core/recipe_fields.def"
-#undef CHOICE
-#undef FLAG
-#undef COUNT
-#undef NUMBER
-  };
-  return choices[&field - kFields];
-}
-
-const RecipeField* recipe_field(const char* name) {
-  for (const RecipeField& field : kFields) {
-    if (same_text(field.name, name)) return &field;
-  }
-  return nullptr;
+const char* const* recipe_choices(uint32_t word) {
+  return kChoices[word];
 }
 
 Status check_recipe(const format::RecipeRecord& recipe) {
@@ -81,6 +79,8 @@ Status check_recipe(const format::RecipeRecord& recipe) {
                       failure(EDGECL_E_ARGUMENT, "expected %s %s; found a value outside it; set it within the range",
                               field.name, field.range));
     }
+    if (field.kind == RecipeField::kEpochs && (value & 1) != 0)
+      return needs(field.name, "with bit 0 clear", "epochs that count from 1");
     if (value >= field.low && value <= field.high) continue;
     return at_field(field.name, failure(EDGECL_E_ARGUMENT, "expected %s in %u..%u; found %u; set it within the range",
                                         field.name, field.low, field.high, value));
@@ -94,7 +94,6 @@ Status check_recipe(const format::RecipeRecord& recipe) {
     return needs("gradient_keep", "above 0", "a gradient_mask");
   if (r.boundary == format::kBoundaryDrift && !(r.drift_threshold > 0))
     return needs("drift_threshold", "above 0", "boundary = drift");
-  if ((r.removal_stages & 1) != 0) return needs("removal_stages", "with bit 0 clear", "epochs that count from 1");
   if (r.removal_share > 0 && r.removal_stages == 0)
     return needs("removal_stages", "of one epoch at least", "a removal_share");
   if (r.rehearse_steps > 0 && r.rehearse_interval == 0)

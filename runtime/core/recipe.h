@@ -25,21 +25,59 @@ constexpr const char* kRateScheduleNames[] = {"constant", "linear", "cosine", nu
 constexpr const char* kRemovalScoreNames[] = {"misclassified", "forgetting", nullptr};
 constexpr const char* kTrainableNames[] = {"all", "tail", "head", nullptr};
 
-// One field of a recipe: word i of RecipeRecord is field i.
+// Which word of a recipe a field is.
+#define CHOICE(name, names) name,
+#define FLAG(name) name,
+#define COUNT(name, low, high) name,
+#define EPOCHS(name) name,
+#define NUMBER(name, low, high, range) name,
+enum class RecipeWord : uint8_t {
+#include "runtime/core/recipe_fields.def"
+};
+#undef CHOICE
+#undef FLAG
+#undef COUNT
+#undef EPOCHS
+#undef NUMBER
+
+// One field of a recipe: word i of RecipeRecord is field i. No pointers, which cost a shared library 32 bytes each.
 struct RecipeField {
-  enum Kind : uint32_t { kChoice, kFlag, kCount, kNumber };
-  char name[20];  // text in place of pointers, which a shared library would have to relocate
+  enum Kind : uint8_t { kChoice, kFlag, kCount, kEpochs, kNumber };
+  char name[19];
   Kind kind;
-  uint32_t low, high;  // kCount; also of kFlag and kChoice
-  float least, most;   // kNumber
-  char range[16];      // kNumber, in words
+  union {
+    uint32_t high;  // all but kNumber
+    float most;
+  };
+  union {
+    uint32_t low;
+    float least;
+  };
+  char range[14];  // kNumber, in words
+
+  template <size_t N>
+  constexpr RecipeField(const char (&text)[N], Kind k, uint32_t lowest, uint32_t highest)
+      : name{}, kind(k), high(highest), low(lowest), range{} {
+    copy(text, name);
+  }
+  template <size_t N, size_t R>
+  constexpr RecipeField(const char (&text)[N], float lowest, float highest, const char (&words)[R])
+      : name{}, kind(kNumber), most(highest), least(lowest), range{} {
+    copy(text, name);
+    copy(words, range);
+  }
+
+ private:
+  template <size_t N, size_t M>
+  static constexpr void copy(const char (&from)[N], char (&to)[M]) {
+    static_assert(N <= M, "make room");
+    for (size_t i = 0; i < N; i++) to[i] = from[i];
+  }
 };
 // By word; kRecipeFields of them.
 const RecipeField* recipe_fields();
-// The names of a choice by value, ending with null; null for other kinds. `field` is one of recipe_fields().
-const char* const* recipe_choices(const RecipeField& field);
-// The field of that name, or null.
-const RecipeField* recipe_field(const char* name);
+// The names of a choice by value, ending with null; null for another field.
+const char* const* recipe_choices(uint32_t word);
 
 // E_ARGUMENT for a field out of its range or in conflict with another; the sentence and Status::field name it.
 Status check_recipe(const format::RecipeRecord& recipe);

@@ -6,23 +6,25 @@
 #include <stdint.h>
 
 #include "runtime/core/plan_records.h"
+#include "runtime/core/recipe.h"
 #include "runtime/core/status.h"
 
 namespace edgecl {
 
-// What bundle and stream must have.
+// What bundle and stream must have; the bits of EDGECL_NEEDS_*.
 enum PresetNeeds : uint32_t {
-  kNeedsReplay = 1,      // a replay buffer
-  kNeedsSparse = 2,      // sparse layers that train
-  kNeedsBoundaries = 4,  // task ends told or detected
-  kNeedsTail = 8,        // a frozen lower part
+  kNeedsReplay = EDGECL_NEEDS_REPLAY,
+  kNeedsSparse = EDGECL_NEEDS_SPARSE,
+  kNeedsBoundaries = EDGECL_NEEDS_BOUNDARIES,
+  kNeedsTail = EDGECL_NEEDS_TAIL,
 };
 
-// One field of a recipe (recipe_fields.def); choices by their number.
+// One field of a recipe; choices by their number. (Words, not names: a pointer costs 32 bytes of a shared library.)
 struct PresetSetting {
-  uint32_t word;  // in RecipeRecord: the index of recipe_fields()
+  RecipeWord word;
   float value;
 };
+constexpr PresetSetting kPresetEnd = {RecipeWord::method, 0};  // each preset sets the method by itself
 
 struct Preset {
   const char* name;
@@ -30,18 +32,18 @@ struct Preset {
   const char* source;             // authors and year; "-" when there is none
   const char* compared;           // what its results were compared with
   uint32_t needs;                 // PresetNeeds
-  const PresetSetting* parts[3];  // each ends with the word kRecipeFields; unused ones are null
+  uint32_t method;                // format::Method
+  const PresetSetting* parts[2];  // each ends with kPresetEnd; unused ones are null
 };
+extern const char kComparedLosses[];  // "losses of every step ..."
 
+// Every method of methods.def is a preset by its own name; further ones follow.
 uint32_t preset_count();
-// index < preset_count().
 Preset preset(uint32_t index);
-// Index by name, "-" and "_" being the same; kNone when there is none.
-uint32_t find_preset(const char* name);
 
 // Sets what the preset sets; all other fields stay.
 void apply_preset(const Preset& preset, format::RecipeRecord* recipe);
-// The same by name. E_NOT_FOUND.
+// The same by name, "-" and "_" being the same. E_NOT_FOUND.
 Status apply_preset(const char* name, format::RecipeRecord* recipe);
 
 }  // namespace edgecl

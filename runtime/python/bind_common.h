@@ -72,6 +72,7 @@ const char* name_of(const char* const* names, uint32_t value);
 
 void bind_model(py::module_& module);
 void bind_operators(py::module_& module);
+void bind_recipe(py::module_& module);
 void bind_removal(py::module_& module);
 void bind_session(py::module_& module);
 void bind_writer(py::module_& module);

@@ -39,7 +39,7 @@ py::dict recipe_dict(const uint8_t* bytes) {
     std::memcpy(&number, words, sizeof number);
     switch (field.kind) {
       case RecipeField::kChoice:
-        result[field.name] = name_of(recipe_choices(field), value);
+        result[field.name] = name_of(recipe_choices(i), value);
         break;
       case RecipeField::kFlag:
         result[field.name] = value != 0;
@@ -47,17 +47,15 @@ py::dict recipe_dict(const uint8_t* bytes) {
       case RecipeField::kCount:
         result[field.name] = value;
         break;
+      case RecipeField::kEpochs:
+        result[field.name] = epochs_list(value);
+        break;
       case RecipeField::kNumber:
         result[field.name] = number;
         break;
     }
   }
   result["trainable"] = name_of(kTrainableNames, recipe->trainable);
-  py::list epochs;
-  for (uint32_t epoch = 1; epoch < 32; ++epoch) {
-    if ((recipe->removal_stages >> epoch & 1) != 0) epochs.append(epoch);
-  }
-  result["removal_stages"] = epochs;
   return result;
 }
 

@@ -1,6 +1,5 @@
 // read_state_table: the frame of a saved state, as the core reads it.
 // Never here: contents of sections (edgecl/state_file.py), sessions.
-#include "runtime/core/recipe.h"
 #include "runtime/python/bind_common.h"
 #include "runtime/state/state_file.h"
 
@@ -49,23 +48,9 @@ py::dict read_state_table(const py::buffer& data) {
   return result;
 }
 
-// Words of a recipe, as bundles and states have them.
-py::list recipe_words() {
-  py::list words;
-  for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
-    const RecipeField& field = recipe_fields()[i];
-    py::list names;
-    for (const char* const* name = recipe_choices(field); name != nullptr && *name != nullptr; ++name) names.append(*name);
-    words.append(py::make_tuple(field.name, field.kind == RecipeField::kNumber, names));
-  }
-  return words;
-}
-
 }  // namespace
 
 void bind_state(py::module_& module) {
-  module.def("recipe_words", &recipe_words,
-             "(name, whether it is a float32, names of its values or none) of each word of a recipe.");
   module.def("read_state_table", &read_state_table, py::arg("data"),
              "Header and sections of a saved state, every length and digest checked. StateError otherwise.");
 }

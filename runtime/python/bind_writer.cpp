@@ -299,7 +299,19 @@ uint32_t choice_of(const Record& record, const char* key, const char* const* nam
   refuse("recipe." + std::string(key), "one of " + known, "'" + name + "'");
 }
 
-// Words of the recipe by name, each as its field says; removal_stages is a list of epochs.
+// A list of epochs 1..31 as bits.
+uint32_t epochs_of(const Record& record, const char* key) {
+  const std::vector<py::object> epochs = record.list_of(key, true);
+  uint32_t bits = 0;
+  for (size_t i = 0; i < epochs.size(); ++i) {
+    const uint32_t epoch = integer<uint32_t>(epochs[i], record.item(key, i));
+    if (epoch < 1 || epoch > 31) refuse(record.item(key, i), "an epoch in 1..31", std::to_string(epoch));
+    bits |= 1u << epoch;
+  }
+  return bits;
+}
+
+// Words of the recipe by name, each as its field says.
 void read_recipe(const Record& plan, BundleSource* source) {
   const Record record(plan.get("recipe"), "recipe");
   std::vector<const char*> known = {"trainable", "preset"};
@@ -307,15 +319,17 @@ void read_recipe(const Record& plan, BundleSource* source) {
   for (uint32_t i = 0; i < format::kRecipeFields; ++i, words += sizeof(uint32_t)) {
     const RecipeField& field = recipe_fields()[i];
     known.push_back(field.name);
-    if (std::string(field.name) == "removal_stages" || !record.has(field.name)) continue;
+    if (!record.has(field.name)) continue;
     uint32_t value = 0;
     if (field.kind == RecipeField::kNumber) {
       const float number = record.number_of(field.name);
       std::memcpy(&value, &number, sizeof value);
     } else if (field.kind == RecipeField::kChoice) {
-      value = choice_of(record, field.name, recipe_choices(field));
+      value = choice_of(record, field.name, recipe_choices(i));
     } else if (field.kind == RecipeField::kFlag) {
       value = record.boolean_of(field.name, false) ? 1 : 0;
+    } else if (field.kind == RecipeField::kEpochs) {
+      value = epochs_of(record, field.name);
     } else {
       value = record.unsigned_of(field.name);
     }
@@ -324,12 +338,6 @@ void read_recipe(const Record& plan, BundleSource* source) {
   record.only(known);
   for (const char* const key : {"learning_rate", "batch_size"}) record.get(key);  // no recipe without them
   source->trainable = choice_of(record, "trainable", kTrainableNames);
-  const std::vector<py::object> stages = record.list_of("removal_stages", true);
-  for (size_t i = 0; i < stages.size(); ++i) {
-    const uint32_t epoch = integer<uint32_t>(stages[i], record.item("removal_stages", i));
-    if (epoch < 1 || epoch > 31) refuse(record.item("removal_stages", i), "an epoch in 1..31", std::to_string(epoch));
-    source->removal_stages |= 1u << epoch;
-  }
   if (record.has("preset")) source->preset_name = record.text_of("preset");
 }
 

@@ -12,7 +12,7 @@
 namespace edgecl::python {
 namespace {
 
-enum class FieldType { kU32, kU64, kFloat };
+enum class FieldType { kU32, kU64, kFloat, kEpochs };  // kEpochs: bit e of a uint32 is epoch e
 struct Field {
   const char* name;
   FieldType type;
@@ -33,8 +33,11 @@ const std::vector<Field>& fields() {
     std::vector<Field> made(std::begin(kSessionFields), std::end(kSessionFields));
     for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
       const RecipeField& field = recipe_fields()[i];
-      made.push_back({field.name, field.kind == RecipeField::kNumber ? FieldType::kFloat : FieldType::kU32,
-                      offsetof(edgecl_session_config, method) + i * sizeof(uint32_t), recipe_choices(field)});
+      const FieldType type = field.kind == RecipeField::kNumber   ? FieldType::kFloat
+                             : field.kind == RecipeField::kEpochs ? FieldType::kEpochs
+                                                                  : FieldType::kU32;
+      made.push_back(
+          {field.name, type, offsetof(edgecl_session_config, method) + i * sizeof(uint32_t), recipe_choices(i)});
     }
     return made;
   }();
@@ -74,6 +77,18 @@ uint32_t choice_value(const Field& field, const py::handle& value) {
   refuse(field, ("one of " + names).c_str(), value);
 }
 
+// A list of epochs 1..31 as bits.
+uint32_t epochs_value(const Field& field, const py::handle& value) {
+  if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value)) refuse(field, "a list of epochs", value);
+  uint32_t bits = 0;
+  for (const auto& item : py::reinterpret_borrow<py::sequence>(value)) {
+    const uint64_t epoch = unsigned_value(field, item, 31);
+    if (epoch < 1) refuse(field, "epochs in 1..31", value);
+    bits |= 1u << epoch;
+  }
+  return bits;
+}
+
 std::string known_names() {
   std::string names;
   for (const Field& field : fields()) names += (names.empty() ? "" : ", ") + std::string(field.name);
@@ -105,6 +120,9 @@ void apply_config(const py::dict& keywords, edgecl_session_config* config) {
     } else if (known->type == FieldType::kU64) {
       const uint64_t number = unsigned_value(*known, item.second, std::numeric_limits<uint64_t>::max());
       std::memcpy(target, &number, sizeof(number));
+    } else if (known->type == FieldType::kEpochs) {
+      const uint32_t bits = epochs_value(*known, item.second);
+      std::memcpy(target, &bits, sizeof(bits));
     } else {
       const uint32_t number =
           known->values != nullptr
@@ -113,6 +131,14 @@ void apply_config(const py::dict& keywords, edgecl_session_config* config) {
       std::memcpy(target, &number, sizeof(number));
     }
   }
+}
+
+py::list epochs_list(uint32_t bits) {
+  py::list epochs;
+  for (uint32_t epoch = 1; epoch < 32; ++epoch) {
+    if ((bits >> epoch & 1) != 0) epochs.append(epoch);
+  }
+  return epochs;
 }
 
 py::dict config_dict(const edgecl_session_config& config) {
@@ -130,7 +156,9 @@ py::dict config_dict(const edgecl_session_config& config) {
     } else {
       uint32_t value;
       std::memcpy(&value, source, sizeof(value));
-      if (field.values != nullptr) {
+      if (field.type == FieldType::kEpochs) {
+        result[field.name] = epochs_list(value);
+      } else if (field.values != nullptr) {
         result[field.name] = name_of(field.values, value);
       } else {
         result[field.name] = value;

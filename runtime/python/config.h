@@ -12,6 +12,8 @@ namespace edgecl::python {
 void apply_config(const py::dict& keywords, edgecl_session_config* config);
 // All fields but struct_size and hooks; the method as its name.
 py::dict config_dict(const edgecl_session_config& config);
+// The epochs of a field of bits.
+py::list epochs_list(uint32_t bits);
 
 }  // namespace edgecl::python
 

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   python::bind_model(module);
   python::bind_session(module);
   python::bind_operators(module);
+  python::bind_recipe(module);
   python::bind_removal(module);
   python::bind_writer(module);
   python::bind_state(module);

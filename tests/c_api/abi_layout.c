@@ -25,6 +25,7 @@ NO_TAIL(edgecl_prediction, reserved);
 NO_TAIL(edgecl_learn_report, row_loss);
 NO_TAIL(edgecl_rehearse_report, mean_loss);
 NO_TAIL(edgecl_stats, steps_in_task);
+NO_TAIL(edgecl_preset_info, compared);
 NO_TAIL(edgecl_profile_event, macs);
 
 #if UINTPTR_MAX == 0xffffffffffffffffu
@@ -49,6 +50,7 @@ PIN(report_bytes, sizeof(edgecl_learn_report) == 88);
 PIN(rehearse_report_bytes, sizeof(edgecl_rehearse_report) == 12);
 PIN(stats_bytes, sizeof(edgecl_stats) == 168);
 PIN(event_bytes, sizeof(edgecl_profile_event) == 32);
+PIN(preset_info_bytes, sizeof(edgecl_preset_info) == 40);
 #else
 PIN(hooks_bytes, sizeof(edgecl_hooks) == 20);
 PIN(open_options_bytes, sizeof(edgecl_open_options) == 24);

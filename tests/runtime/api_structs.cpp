@@ -201,6 +201,34 @@ TEST(null_is_refused_where_it_is_not_optional) {
   CHECK(session.digest() == before);
 }
 
+TEST(presets_and_schedules_of_bad_calls) {
+  edgecl_session_config config = Model(mlp()).config();
+  edgecl_error err = {};
+  err.struct_size = sizeof err;
+  float rate = -1;
+  uint32_t n = 77;
+  CHECK(edgecl_preset_describe(0, nullptr) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_session_config_preset(nullptr, "er", &err) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_session_config_preset(&config, nullptr, &err) == EDGECL_E_ARGUMENT);
+  CHECK(edgecl_schedule_rate(&config, 0.5, nullptr, &err) == EDGECL_E_ARGUMENT && strstr(err.message, "found NULL"));
+  CHECK(edgecl_schedule_rate(nullptr, 0.5, &rate, nullptr) == EDGECL_E_ARGUMENT && rate == -1);
+  // No interval: a rehearsal that is never due would be a division by zero.
+  config.rehearse_steps = 5;
+  config.rehearse_interval = 0;
+  CHECK(edgecl_schedule_rehearsal(&config, 10, &n, &err) == EDGECL_E_ARGUMENT && n == 77);
+  CHECK(strstr(err.message, "rehearse_interval"));
+  config.rehearse_interval = 4;
+  CHECK(edgecl_schedule_rehearsal(&config, 8, &n, &err) == EDGECL_OK && n == 5);
+
+  // A program whose struct ends before a field that the method sets learns of it.
+  edgecl_session_config before = config;
+  config.struct_size = before.struct_size = offsetof(edgecl_session_config, removal_share);
+  CHECK(edgecl_session_config_preset(&config, "sparcl-er", &err) == EDGECL_E_ARGUMENT);
+  CHECK(strstr(err.message, "sparcl-er") && memcmp(&config, &before, sizeof config) == 0);
+  CHECK(edgecl_session_config_preset(&config, "rigl-er", &err) == EDGECL_OK);
+  CHECK(config.structure == EDGECL_STRUCTURE_RIGL && config.removal_share == before.removal_share);
+}
+
 TEST(every_status_has_its_name) {
   CHECK(strcmp(edgecl_status_name(EDGECL_OK), "EDGECL_OK") == 0);
   CHECK(strcmp(edgecl_status_name(EDGECL_E_NUMERIC), "EDGECL_E_NUMERIC") == 0);

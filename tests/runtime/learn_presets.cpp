@@ -24,26 +24,25 @@ TEST(every_preset_makes_a_sound_recipe) {
   for (uint32_t i = 0; i < preset_count(); i++) {
     const Preset p = preset(i);
     CHECK(names.insert(p.name).second && p.title[0] && p.source[0] && p.compared[0]);
-    uint32_t settings = 0;
-    for (const PresetSetting* part : p.parts) {
-      for (; part && part->word < format::kRecipeFields; part++) settings++;
-    }
-    CHECK_MESSAGE(settings > 0, "%s", p.name);
     format::RecipeRecord recipe = plain_recipe();
     CHECK(apply_preset(p.name, &recipe).ok());
     CHECK_MESSAGE(check_recipe(recipe).ok(), "%s", p.name);
     CHECK(recipe.learning_rate == 0.1f && recipe.batch_size == 10);
   }
-  for (uint32_t method = 0; kMethodNames[method]; method++) CHECK(names.count(kMethodNames[method]) == 1);
+  for (uint32_t i = 0; kMethodNames[i]; i++) CHECK(std::string(preset(i).name) == kMethodNames[i]);
 }
 
 TEST(names_of_presets) {
-  CHECK(find_preset("er-ace") == find_preset("er_ace") && find_preset("er_ace") < preset_count());
-  CHECK(find_preset("er") != find_preset("er_ace") && find_preset("sparcl") == format::kNone);
   format::RecipeRecord recipe = plain_recipe();
+  for (const char* name : {"er-ace", "er_ace"}) {
+    recipe.method = format::kMethodEr;
+    CHECK(apply_preset(name, &recipe).ok() && recipe.method == format::kMethodErAce);
+  }
+  CHECK(apply_preset("sparcl", &recipe).code == EDGECL_E_NOT_FOUND);
   CHECK(apply_preset("sparcl-derpp", &recipe).ok());
   CHECK(recipe.method == format::kMethodDerpp && recipe.class_mask == 1 && recipe.structure == format::kStructureTdm);
   CHECK(recipe.structure_updates == 8 && recipe.structure_intra == 0.01f && recipe.gradient_keep == 0.8f);
+  CHECK(recipe.removal_share == 0.3f && scheduled_removal(recipe, 1000, 3) == 100);
   CHECK(apply_preset("nothing", &recipe).code == EDGECL_E_NOT_FOUND);
 }
 
@@ -73,42 +72,6 @@ TEST(removal_and_rehearsal) {
   recipe.rehearse_interval = 20;
   for (uint64_t step = 0; step < 100; step++)
     CHECK(scheduled_rehearsal(recipe, step) == (step > 0 && step % 20 == 0 ? 5u : 0u));
-}
-
-TEST(the_c_api_tells_presets_and_schedules) {
-  edgecl_preset_info info = {};
-  info.struct_size = sizeof info;
-  uint32_t n = 0;
-  for (; edgecl_preset_describe(n, &info) == EDGECL_OK; n++) {
-    CHECK(strcmp(info.name, edgecl::preset(n).name) == 0 && info.needs == edgecl::preset(n).needs);
-    edgecl_session_config config = {};
-    config.struct_size = sizeof config;
-    config.seed = 9;
-    CHECK(edgecl_preset_apply(info.name, &config) == EDGECL_OK && config.seed == 9);
-    edgecl::format::RecipeRecord recipe = {};
-    edgecl::apply_preset(edgecl::preset(n), &recipe);
-    CHECK(config.method == recipe.method && config.structure == recipe.structure && config.head == recipe.head);
-  }
-  CHECK(n == edgecl::preset_count() && edgecl_preset_describe(n, &info) == EDGECL_E_NOT_FOUND);
-  edgecl_session_config config = {};
-  config.struct_size = sizeof config;
-  CHECK(edgecl_preset_apply("no such method", &config) == EDGECL_E_NOT_FOUND && config.method == 0);
-  config.learning_rate = 0.5f;
-  config.rate_schedule = EDGECL_RATE_LINEAR;
-  config.rate_floor = 0.25f;
-  float rate = 0;
-  CHECK(edgecl_schedule_rate(&config, 0, &rate) == EDGECL_OK && rate == 0.5f);
-  CHECK(edgecl_schedule_rate(&config, 2, &rate) == EDGECL_OK && rate == 0.125f);
-  CHECK(edgecl_schedule_rate(&config, -1, &rate) == EDGECL_E_ARGUMENT);
-  config.removal_share = 0.5f;
-  config.removal_stages = 1u << 2;
-  uint32_t count = 0;
-  CHECK(edgecl_schedule_removal(&config, 100, 2, &count) == EDGECL_OK && count == 50);
-  CHECK(edgecl_schedule_removal(&config, 100, 1, &count) == EDGECL_OK && count == 0);
-  config.rehearse_steps = 3;
-  config.rehearse_interval = 4;
-  CHECK(edgecl_schedule_rehearsal(&config, 8, &count) == EDGECL_OK && count == 3);
-  CHECK(edgecl_schedule_rehearsal(&config, 9, &count) == EDGECL_OK && count == 0);
 }
 
 RUN_TESTS()

@@ -3,8 +3,8 @@
 #include "runtime/learn/methods/method.h"
 
 namespace edgecl {
-const Method& method_of(const SessionConfig& config) {
-  switch (config.method) {
+const Method& method_rule(uint32_t number) {
+  switch (number) {
 #define METHOD(constant, number, name, rule) \
   case format::constant:                     \
     return rule;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "runtime/learn/config.h"
+#include "runtime/learn/presets.h"
 
 namespace edgecl {
 
@@ -42,6 +43,11 @@ struct LossTerms {
 };
 
 struct Method {
+  // As a preset, under the method's name (presets.h); `settings` end with kPresetEnd, or are null.
+  const char *title, *source, *compared;
+  uint32_t needs;
+  const PresetSetting* settings;
+
   // Independent draws of at most config.replay_batch rows that each step makes; decides memory, so it may not depend on
   // the step.
   uint32_t (*n_draws)(const SessionConfig& config);
@@ -59,7 +65,10 @@ struct Method {
 #undef METHOD
 
 // By format::Method, which check_config proved to be one.
-const Method& method_of(const SessionConfig& config);
+const Method& method_rule(uint32_t number);
+inline const Method& method_of(const SessionConfig& config) {
+  return method_rule(config.method);
+}
 
 // Draws of a step under this configuration: the method's, or none without a buffer. Most rows of one draw (rehearsals
 // draw as many), and of a whole step, learned or rehearsed.

@@ -42,6 +42,13 @@ void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms)
 
 }  // namespace
 
-const Method kDerpp = {n_draws, stores_logits, losses};
+const Method kDerpp = {"DER++, replay of logits and labels",
+                       "Buzzega et al. 2020",
+                       kComparedLosses,
+                       kNeedsReplay,
+                       nullptr,
+                       n_draws,
+                       stores_logits,
+                       losses};
 
 }  // namespace edgecl

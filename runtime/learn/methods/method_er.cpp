@@ -27,6 +27,13 @@ void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms)
 
 }  // namespace
 
-const Method kEr = {n_draws, stores_logits, losses};
+const Method kEr = {"experience replay",
+                    "Chaudhry et al. 2019",
+                    kComparedLosses,
+                    kNeedsReplay,
+                    nullptr,
+                    n_draws,
+                    stores_logits,
+                    losses};
 
 }  // namespace edgecl

@@ -27,6 +27,13 @@ void losses(const SessionConfig&, const StepRows& rows, LossTerms* terms) {
 
 }  // namespace
 
-const Method kErAce = {n_draws, stores_logits, losses};
+const Method kErAce = {"ER with asymmetric cross-entropy",
+                       "Caccia et al. 2022",
+                       kComparedLosses,
+                       kNeedsReplay,
+                       nullptr,
+                       n_draws,
+                       stores_logits,
+                       losses};
 
 }  // namespace edgecl

@@ -20,6 +20,6 @@ void losses(const SessionConfig& config, const StepRows& rows, LossTerms* terms)
 
 }  // namespace
 
-const Method kFinetune = {n_draws, stores_logits, losses};
+const Method kFinetune = {"plain SGD on the stream", "-", kComparedLosses, 0, nullptr, n_draws, stores_logits, losses};
 
 }  // namespace edgecl

@@ -29,6 +29,15 @@ Status check(const Plan&, const SessionConfig& config) {
 
 }  // namespace
 
-const Method kFpf = {n_draws, stores_logits, losses, nullptr, check};
+const Method kFpf = {"k-FPF: sensitive parameters fine-tuned on the buffer now and then",
+                     "Zhao et al. 2023",
+                     kComparedLosses,
+                     kNeedsReplay,
+                     nullptr,
+                     n_draws,
+                     stores_logits,
+                     losses,
+                     nullptr,
+                     check};
 
 }  // namespace edgecl

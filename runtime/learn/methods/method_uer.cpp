@@ -9,6 +9,8 @@
 namespace edgecl {
 namespace {
 
+const PresetSetting kSettings[] = {{RecipeWord::cosine_scale, 16}, kPresetEnd};
+
 uint32_t n_draws(const SessionConfig&) {
   return 1;
 }
@@ -37,6 +39,15 @@ Status check(const Plan& plan, const SessionConfig& config) {
 
 }  // namespace
 
-const Method kUer = {n_draws, stores_logits, losses, add_norm_gradients, check};
+const Method kUer = {"unbiased ER: current rows by cosine logits",
+                     "Lin et al. 2023",
+                     kComparedLosses,
+                     kNeedsReplay,
+                     kSettings,
+                     n_draws,
+                     stores_logits,
+                     losses,
+                     add_norm_gradients,
+                     check};
 
 }  // namespace edgecl

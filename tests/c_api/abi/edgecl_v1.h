@@ -3,7 +3,7 @@
  *
  * CONTENTS
  *   1 ground rules      5 model        9 learning       13 measuring
- *   2 status codes      6 describing  10 classes
+ *   2 status codes      6 describing  10 classes        14 methods by name, schedules
  *   3 version           7 session     11 data removal
  *   4 memory and hooks  8 inference   12 state
  *
@@ -443,40 +443,6 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
 } edgecl_session_config;
 
-/* Presets: methods by the names that papers gave them, as settings of the recipe. */
-#define EDGECL_NEEDS_REPLAY 1     /* a replay buffer */
-#define EDGECL_NEEDS_SPARSE 2     /* sparse layers that train */
-#define EDGECL_NEEDS_BOUNDARIES 4 /* edgecl_task_begin, or the drift signal */
-#define EDGECL_NEEDS_TAIL 8       /* a frozen lower part */
-typedef struct edgecl_preset_info {
-  uint32_t struct_size;
-  uint32_t needs;       /* EDGECL_NEEDS_*, added */
-  const char* name;     /* "sparcl_derpp" */
-  const char* title;    /* the method in words */
-  const char* source;   /* authors and year; "-" without */
-  const char* compared; /* what its results were compared with */
-} edgecl_preset_info;
-
-/* Preset `index`, from 0; E_NOT_FOUND beyond the last. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_preset_describe(uint32_t index, edgecl_preset_info* info);
-
-/* Sets the fields that the preset of that name sets ("-" and "_" are the same), and leaves the others. E_NOT_FOUND (no
- * such preset), E_ARGUMENT: `config` is as it was. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_preset_apply(const char* name, edgecl_session_config* config);
-
-/* Schedules of the recipe in `config`, for the caller's loop over a task. E_ARGUMENT alone. */
-
-/* Learning rate, for edgecl_learning_rate_set, when the share `done` (>= 0; beyond 1 the end) of a task is learned. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rate(const edgecl_session_config* config, double done,
-                                                                float* learning_rate);
-/* Examples, of n_examples that the task had at first, to remove (edgecl_removal_stage) after epoch `epoch`, from 1. */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_removal(const edgecl_session_config* config,
-                                                                   uint32_t n_examples, uint32_t epoch,
-                                                                   uint32_t* n_remove);
-/* Steps to rehearse (edgecl_rehearse) after so many learn steps of the task (steps_in_task of edgecl_stats). */
-EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rehearsal(const edgecl_session_config* config,
-                                                                     uint64_t steps_in_task, uint32_t* n_steps);
-
 /* What a session uses. Optional in each call; NULL means all defaults. */
 typedef struct edgecl_session_options {
   uint32_t struct_size;
@@ -814,6 +780,55 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_start(edgecl_session* 
 /* Ends the profile: events written, and events dropped. E_SEQUENCE when none is being taken. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_stop(edgecl_session* session, size_t* n_events,
                                                                size_t* n_dropped);
+
+/* =====================================================================================================================
+ * 14. METHODS BY NAME, AND SCHEDULES
+ *
+ * A preset is a method as users name it ("er", "sparcl-derpp"): a set of values for the recipe. Each EDGECL_METHOD_* is
+ * a preset by its own name. Schedules say what a loop over a task's examples has to do and when; such a loop is the
+ * caller's. These functions only look at the recipe of `config`. Fields that a shorter struct lacks count as 0.
+ * ===================================================================================================================*/
+
+/* What bundle and stream must have. */
+#define EDGECL_NEEDS_REPLAY 1     /* a replay buffer */
+#define EDGECL_NEEDS_SPARSE 2     /* sparse layers that train */
+#define EDGECL_NEEDS_BOUNDARIES 4 /* ends of tasks, told or detected */
+#define EDGECL_NEEDS_TAIL 8       /* a frozen lower part */
+
+typedef struct edgecl_preset_info {
+  uint32_t struct_size;
+  uint32_t needs;       /* bits: EDGECL_NEEDS_* */
+  const char* name;     /* for edgecl_session_config_preset; lives as long as the library */
+  const char* title;    /* the method in words */
+  const char* source;   /* authors and year; "-" without */
+  const char* compared; /* what its results were compared with */
+} edgecl_preset_info;
+
+/* How many there are, and one of them: `index` in 0..count-1. E_NOT_FOUND beyond, E_ARGUMENT. */
+EDGECL_API uint32_t edgecl_preset_count(void);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_preset_describe(uint32_t index, edgecl_preset_info* info);
+
+/* Sets the fields that belong to the method of that name ("-" and "_" are the same); the others stay as they are.
+ *   Errors  E_NOT_FOUND (no such name), E_ARGUMENT (also: the struct is too short for what the method sets). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_preset(edgecl_session_config* config, const char* name,
+                                                                        edgecl_error* err);
+
+/* Learning rate by rate_schedule when the share `done` of a task has been learned (0..1; less counts as 0, more as 1):
+ * config->learning_rate, or a part of it. For edgecl_learning_rate_set. E_ARGUMENT: a field of the recipe out of range. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rate(const edgecl_session_config* config, double done,
+                                                                float* learning_rate, edgecl_error* err);
+
+/* Examples for edgecl_removal_stage after `epoch` (from 1) of a task that began with n_examples: after each epoch of
+ * removal_stages an equal part of removal_share, to the nearest number; else 0. E_ARGUMENT as above. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_removal(const edgecl_session_config* config,
+                                                                   uint32_t n_examples, uint32_t epoch,
+                                                                   uint32_t* n_remove, edgecl_error* err);
+
+/* Steps for edgecl_rehearse when a task has had so many learn steps (steps_in_task of edgecl_stats): rehearse_steps
+ * after each rehearse_interval steps; else 0. E_ARGUMENT as above. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rehearsal(const edgecl_session_config* config,
+                                                                     uint64_t steps_in_task, uint32_t* n_steps,
+                                                                     edgecl_error* err);
 
 #ifdef __cplusplus
 }

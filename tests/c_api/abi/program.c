@@ -130,6 +130,31 @@ static void learn_and_predict(edgecl_session* session, const edgecl_model_info* 
   expect(stats->steps == 102, "102 steps");
 }
 
+static void ask_for_methods(edgecl_session_config* config) {
+  NEW(edgecl_preset_info, preset);
+  NEW(edgecl_error, err);
+  uint32_t n_remove = 0, n_steps = 0, last = edgecl_preset_count();
+  float rate = 0;
+  expect(edgecl_preset_describe(last, preset) == EDGECL_E_NOT_FOUND, "no preset behind the last");
+  for (uint32_t i = 0; i < last; i++) {
+    WITH_TAIL(preset, edgecl_preset_describe(i, preset));
+    expect(edgecl_session_config_preset(config, preset->name, err) == EDGECL_OK, "a preset by its name");
+  }
+  WITH_TAIL(config, edgecl_session_config_preset(config, "sparcl_derpp", err));
+  expect(config->method == EDGECL_METHOD_DERPP && config->class_mask == 1, "the settings of sparcl-derpp");
+  expect(edgecl_session_config_preset(config, "magic", err) == EDGECL_E_NOT_FOUND && strstr(err->message, "magic"),
+         "a sentence about the name");
+  WITH_TAIL(config, edgecl_schedule_removal(config, 1000, 2, &n_remove, err));
+  expect(n_remove == 100, "a third of 30 % of the examples");
+  WITH_TAIL(config, edgecl_schedule_rehearsal(config, 10, &n_steps, err));
+  config->rate_schedule = EDGECL_RATE_LINEAR;
+  WITH_TAIL(config, edgecl_schedule_rate(config, 0.5, &rate, err));
+  expect(rate == config->learning_rate / 2 && n_steps == 0, "half the rate in the middle of a task");
+  config->rate_floor = 2;
+  expect(edgecl_schedule_rate(config, 0.5, &rate, err) == EDGECL_E_ARGUMENT && strstr(err->message, "rate_floor"),
+         "a sentence about the field");
+}
+
 static void use(edgecl_model* model) {
   NEW(edgecl_model_info, info);
   NEW(edgecl_param_info, param);
@@ -160,6 +185,7 @@ static void use(edgecl_model* model) {
   expect(found->learning_rate == config->learning_rate && found->max_batch == kRows, "the configuration in force");
   learn_and_predict(session, info);
   edgecl_session_destroy(session);
+  ask_for_methods(config);
 }
 
 int main(int argc, char** argv) {
