@@ -46,7 +46,7 @@ size_t align_up(size_t bytes) {
 Status measure(const void* bytes, size_t n_bytes, const edgecl_open_options* from, OpenOptions* options,
                size_t* scratch_at, size_t* total) {
   EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
-  EDGECL_RETURN_IF_FAILED(read_open_options(from, false, options));
+  EDGECL_RETURN_IF_FAILED(read_open_options(from, false, false, options));
   uint32_t version;
   uint64_t file_bytes;
   EDGECL_RETURN_IF_FAILED(peek_bundle(bytes, n_bytes, &version, &file_bytes));
@@ -79,7 +79,7 @@ Status prepare(const void* bytes, size_t n_bytes, const edgecl_open_options* fro
                OpenOptions* options, void** memory, size_t* memory_bytes) {
   EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
-  EDGECL_RETURN_IF_FAILED(read_open_options(from, false, options));
+  EDGECL_RETURN_IF_FAILED(read_open_options(from, false, true, options));
   *memory_bytes = kModelBytes + (options->copy ? n_bytes : 0);
   return take(options->allocator, *memory_bytes, memory);
 }
@@ -100,7 +100,7 @@ edgecl_status open_memory(const void* bytes, size_t n_bytes, const edgecl_open_o
 
 }  // namespace
 
-Status read_open_options(const edgecl_open_options* from, bool copies, OpenOptions* to) {
+Status read_open_options(const edgecl_open_options* from, bool copies, bool allocates, OpenOptions* to) {
   edgecl_open_options options;
   EDGECL_RETURN_IF_FAILED(read_optional(from, "edgecl_open_options", &options));
   EDGECL_RETURN_IF_FAILED(check_signature(options));
@@ -109,7 +109,7 @@ Status read_open_options(const edgecl_open_options* from, bool copies, OpenOptio
                    options.placement);
   }
   to->copy = options.placement == EDGECL_PLACEMENT_DEFAULT ? copies : options.placement == EDGECL_PLACEMENT_COPY;
-  EDGECL_RETURN_IF_FAILED(choose_allocator(options.allocator, &to->allocator));
+  if (allocates || options.allocator) EDGECL_RETURN_IF_FAILED(choose_allocator(options.allocator, &to->allocator));
   return choose_kernels(options.level, &to->kernels);
 }
 
@@ -174,7 +174,7 @@ edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes, const edge
   const auto verify = [&]() -> Status {
     EDGECL_RETURN_IF_FAILED(api::check_pointer(bytes, "bytes"));
     api::OpenOptions checked = {};
-    EDGECL_RETURN_IF_FAILED(api::read_open_options(options, false, &checked));
+    EDGECL_RETURN_IF_FAILED(api::read_open_options(options, false, true, &checked));
     size_t scratch_bytes = 0;
     EDGECL_RETURN_IF_FAILED(bundle_scratch_bytes(bytes, n_bytes, &scratch_bytes));
     void* scratch = nullptr;

@@ -77,7 +77,7 @@ struct Taken {
 Status open_taken(const char* path, const edgecl_open_options* from, edgecl_model** model, Taken* taken) {
   EDGECL_RETURN_IF_FAILED(check_pointer(path, "path"));
   EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
-  EDGECL_RETURN_IF_FAILED(read_open_options(from, true, &taken->options));
+  EDGECL_RETURN_IF_FAILED(read_open_options(from, true, true, &taken->options));
   File file;
   EDGECL_RETURN_IF_FAILED(open_file(path, &file, &taken->n_bytes));
   const bool copy = taken->options.copy;

@@ -107,14 +107,14 @@ void wipe(void* memory, size_t bytes);
 #define EDGECL_VERSION_TEXT \
   EDGECL_TEXT(EDGECL_VERSION_MAJOR) "." EDGECL_TEXT(EDGECL_VERSION_MINOR) "." EDGECL_TEXT(EDGECL_VERSION_PATCH)
 
-// The caller's options, checked; `allocator` is chosen.
+// The caller's options, checked; `allocator` is chosen where the call needs one.
 struct OpenOptions {
   bool copy;
   edgecl_allocator allocator;
   const KernelTable* kernels;
 };
-// copies: what EDGECL_PLACEMENT_DEFAULT means.
-Status read_open_options(const edgecl_open_options* from, bool copies, OpenOptions* to);
+// copies: what EDGECL_PLACEMENT_DEFAULT means. allocates: the call needs an allocator.
+Status read_open_options(const edgecl_open_options* from, bool copies, bool allocates, OpenOptions* to);
 
 // Bytes of a model's object; the copy of a bundle begins behind it.
 extern const size_t kModelBytes;

@@ -55,7 +55,7 @@ Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, uint8_t* 
       return corrupt("OPS", i, "params", "expected a parameter below %u, found %u", plan.params.n, param);
     }
   }
-  if (op.flags > (rule.follows_batch ? format::kOpFlagFrozen : 0u)) {
+  if (op.flags > (rule.follows_batch ? uint32_t{format::kOpFlagFrozen} : 0u)) {
     return corrupt("OPS", i, "flags", "expected 0, or 1 for a frozen batch norm, found %u", op.flags);
   }
   if (op.activation > static_cast<uint32_t>(Activation::kHardSigmoid)) {

@@ -76,8 +76,8 @@ Status agree(const uint32_t* expected, const uint32_t* found, uint32_t end) {
 uint32_t state_flags(const SessionConfig& config) {
   if (config.predict_only) return 0;
   const GradientPolicy* policy = gradient_policy(config);
-  return static_cast<uint32_t>(kStateLearning) | (config.momentum > 0 ? kStateVelocity : 0u) |
-         (policy && policy->keeps_selection ? kStateSelection : 0u) | (config.latent_replay ? kStateLatent : 0u);
+  return kStateLearning * 1u | kStateVelocity * (config.momentum > 0) |
+         kStateSelection * (policy && policy->keeps_selection) | kStateLatent * (config.latent_replay != 0);
 }
 
 uint32_t exemplar_dtype(const Plan& plan, bool latent) {
