@@ -9,6 +9,7 @@
 
 #include "runtime/bundle/validate.h"
 #include "runtime/core/plan.h"
+#include "runtime/core/text.h"
 
 namespace edgecl {
 
@@ -17,10 +18,21 @@ void append(Bytes* out, const void* bytes, size_t n) {
   out->insert(out->end(), p, p + n);
 }
 
+namespace {
+
+// A name for a sentence: what is no text is left out, since a sentence is text.
+std::string shown(const std::string& name) {
+  const bool text =
+      name.size() <= format::kMaxNameBytes && valid_utf8(reinterpret_cast<const uint8_t*>(name.data()), name.size());
+  return text ? "'" + name + "'" : "(its name is no text of at most 255 bytes)";
+}
+
+}  // namespace
+
 std::string check_lengths(const BundleSource& source) {
   for (size_t i = 0; i < source.ops.size(); i++) {
     const SourceOp& op = source.ops[i];
-    const std::string where = "ops[" + std::to_string(i) + "] '" + op.name + "': ";
+    const std::string where = "ops[" + std::to_string(i) + "] " + shown(op.name) + ": ";
     if (op.inputs.empty() || op.inputs.size() > 8)
       return where + "expected 1..8 inputs, found " + std::to_string(op.inputs.size());
     if (op.params.size() > 4) return where + "expected at most 4 params, found " + std::to_string(op.params.size());
@@ -37,7 +49,7 @@ std::string check_lengths(const BundleSource& source) {
   }
   for (size_t i = 0; i < source.params.size(); i++) {
     const SourceParam& param = source.params[i];
-    const std::string where = "params[" + std::to_string(i) + "] '" + param.name + "': ";
+    const std::string where = "params[" + std::to_string(i) + "] " + shown(param.name) + ": ";
     if (param.dims.empty() || param.dims.size() > 4)
       return where + "expected 1..4 dims, found " + std::to_string(param.dims.size());
     uint64_t size = 1;
@@ -58,7 +70,8 @@ std::string check_lengths(const BundleSource& source) {
   }
   std::set<std::string> names;
   for (const auto& item : source.classes) {
-    if (!names.insert(item.second).second) return "classes: expected each name once, found '" + item.second + "' twice";
+    if (!names.insert(item.second).second)
+      return "classes: expected each name once, found " + shown(item.second) + " twice";
   }
   return std::string();
 }

@@ -48,7 +48,7 @@ Status validate_reserved(const Plan& plan);  // zero words of MODEL, OPS
 Status validate_elements(const Plan& plan, const SectionSizes& sizes);
 // The list is complete, ordered and each gradient is written once.
 Status validate_backward(const Plan& plan, const CheckScratch& scratch);
-Status validate_counts(const Plan& plan);  // multiply-adds stored in MODEL
+Status validate_counts(const Plan& plan);  // multiply-adds stored in MODEL; the work of a row
 // Proves, for both modes: every live tensor has an offset (a multiple of 16 floats, inside the arena of the mode), a
 // tensor that does not live has none, aliases share their root's offset, and tensors that are alive at one step do not
 // overlap. E_BUNDLE_CORRUPT otherwise. Compares every two tensors: at 4096 of them 16 million steps, milliseconds.

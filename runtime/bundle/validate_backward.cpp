@@ -229,7 +229,27 @@ Status validate_model(const Plan& plan) {
   return check_head(plan);
 }
 
+namespace {
+
+// Sums stay below 2^64: an op has at most 2^52 multiply-adds, and 9 tensors of 2^24 elements with windows of 2^10.
+Status check_work(const Plan& plan) {
+  uint64_t macs = 0, elements = 0;
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    const OpRecord& op = plan.ops[i];
+    macs += op_macs_forward(plan, i, false);
+    for (uint32_t k = 0; k < op.n_inputs; k++) elements += tensor_row_floats(plan.tensors[op.inputs[k]]);
+    const uint64_t window = op_rule(op.kind)->reads_windows ? static_cast<uint64_t>(op.kernel_h * op.kernel_w) : 1;
+    elements += tensor_row_floats(plan.tensors[op.output]) * window;
+    if (macs > format::kMaxRowMacs || elements > format::kMaxRowElements)
+      return corrupt("OPS", i, "output", "expected at most 2^44 multiply-adds and 2^33 elements per row, found more");
+  }
+  return Status();
+}
+
+}  // namespace
+
 Status validate_counts(const Plan& plan) {
+  EDGECL_RETURN_IF_FAILED(check_work(plan));
   const format::ModelRecord& model = *plan.model;
   struct Count {
     const char* field;

@@ -72,6 +72,10 @@ Status check_param_values(const Plan& plan, uint32_t i) {
   if (!all_finite(values, static_cast<int64_t>(param_stored(param)))) {
     return corrupt("DATA", i, "values", "expected finite weights, found an infinity or a NaN");
   }
+  for (uint64_t k = 0; param.trainable != 0 && k < param_stored(param); k++) {
+    if (!(values[k] <= format::kMaxWeight && values[k] >= -format::kMaxWeight))
+      return corrupt("DATA", i, "values", "expected weights of at most 1e9 where they train, found a larger one");
+  }
   return Status();
 }
 

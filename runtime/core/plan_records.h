@@ -18,7 +18,9 @@ constexpr uint32_t kMaxChannels = 1u << 20;
 constexpr uint32_t kMaxDimension = 1u << 24;      // height, width, dims of a parameter
 constexpr uint64_t kMaxRowFloats = 1ull << 24;    // C*H*W of a tensor
 constexpr uint64_t kMaxParamFloats = 1ull << 28;  // product of the dims of a parameter
-constexpr uint64_t kMaxOpMacs = 1ull << 48;       // multiply-adds of one op and row
+constexpr float kMaxWeight = 1e9f;                // magnitude of what trains: beyond it every learn step is refused
+constexpr uint64_t kMaxRowMacs = 1ull << 44;      // multiply-adds of one row, forward, all ops as if dense
+constexpr uint64_t kMaxRowElements = 1ull << 33;  // what ops read and write for one row (OpRule::reads_windows)
 constexpr uint64_t kMaxArenaRowFloats = 1ull
                                         << 32;  // arena of one row: more than 4096 tensors of ordinary size ever need
 constexpr uint32_t kMaxRows = 65536;            // batch_size, replay_batch

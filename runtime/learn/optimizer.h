@@ -20,7 +20,7 @@ struct SgdRates {
 
 // Largest magnitude that a weight or velocity may have after an update. No trained network comes near it; one absurd
 // sample (1e38, say) would go beyond it, and a network that took such a step would never give a finite loss again.
-constexpr double kLargestWeight = 1e9;
+constexpr double kLargestWeight = static_cast<double>(format::kMaxWeight);
 
 // True when all gradients and batch statistics are finite, and the update of these gradients leaves every weight and
 // velocity at most kLargestWeight, judged from the largest gradient, weight and velocity together (so it may refuse a

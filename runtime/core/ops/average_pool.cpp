@@ -28,6 +28,7 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
 
 constexpr OpRule rule() {
   OpRule rule;
+  rule.reads_windows = true;
   rule.check = check;
   rule.forward = forward;
   rule.backward = backward;

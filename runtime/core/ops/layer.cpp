@@ -11,9 +11,7 @@ Status check_layer(const OpCheck& c) {
       return corrupt("OPS", c.index, "params", "expected a frozen bias beside a frozen weight, found a trainable one");
     }
   }
-  const uint64_t macs = checked_mul(param_size(c.param(0)), checked_mul(c.y().height, c.y().width));
-  if (macs <= format::kMaxOpMacs) return Status();
-  return corrupt("OPS", c.index, "output", "expected at most 2^48 multiply-adds per row, found more");
+  return Status();
 }
 
 uint64_t layer_macs(const Plan& plan, const format::OpRecord& op, bool sparse) {

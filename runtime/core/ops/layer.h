@@ -9,7 +9,7 @@
 
 namespace edgecl {
 
-// The bias (after the shapes were checked) and the limit of multiply-adds.
+// The bias, after the shapes were checked.
 Status check_layer(const OpCheck& c);
 // Each weight (of a grouped convolution too) meets every output position once.
 uint64_t layer_macs(const Plan& plan, const format::OpRecord& op, bool sparse);

@@ -32,6 +32,7 @@ struct OpRule {
   bool aliases_input = false;  // the output is the memory of the input
   bool follows_batch = false;  // unless the record is frozen, a learn step runs on other statistics than a predict
   bool layer = false;          // weight in params[0], bias or none in params[1]; may be sparse; may be the head
+  bool reads_windows = false;  // reads kernel_h * kernel_w elements for each one that it writes, and counts no macs
   // Forward tensors that the backward kernels read: bit i is input i (of a layer: only where its weight trains);
   // kReadsOutput. What an activation reads comes by itself.
   uint32_t backward_reads = 0;

@@ -561,7 +561,7 @@ typedef struct edgecl_prediction {
  *   Errors  E_SHAPE (also: `capacity` is too small), E_DTYPE, E_ARGUMENT, E_BUSY.
  *           E_NUMERIC: a sample is not finite (nothing was written), or a score that the network made of it is not
  *           (results of earlier pieces of max_batch rows may have been written).
- *   Cost    macs_forward_sparse multiply-adds a sample; no allocation.
+ *   Cost    macs_forward_sparse multiply-adds a sample, and at most 2^33 numbers read and written; no allocation.
  *   State   only samples_predicted of edgecl_stats changes. */
 
 /* Most likely class of each sample. out_stride: bytes from one prediction to the next, the caller's
