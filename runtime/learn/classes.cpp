@@ -9,17 +9,34 @@
 namespace edgecl {
 namespace {
 
-// The decimal label; where a class already has that name, "1_2", "1_3", ... A free one is found because there are more
-// candidates than classes.
+// k of a name "LABEL_k" as default_name writes it, where the label has n digits; 0 for another name.
+uint32_t suffix_of(const char* name, const char* label, size_t n) {
+  if (memcmp(name, label, n) != 0 || name[n] != '_' || name[n + 1] == '0') return 0;
+  uint32_t k = 0;
+  for (const char* digit = name + n + 1; *digit != 0; digit++) {
+    if (*digit < '0' || *digit > '9' || k >= 100000) return 0;  // beyond what so many classes can need
+    k = 10 * k + static_cast<uint32_t>(*digit - '0');
+  }
+  return k;
+}
+
+// The decimal label; where a class already has that name, "1_2", "1_3", ..., the first that is free. Looks at every name
+// once for each 512 numbers, so that no choice of names makes it long.
 void default_name(const ClassTable& table, uint32_t label, char name[kMaxClassNameBytes + 1]) {
-  for (uint32_t attempt = 1;; attempt++) {
-    TextWriter out(name, kMaxClassNameBytes + 1);
-    out.number(label);
-    if (attempt > 1) {
-      out.text("_");
-      out.number(attempt);
+  TextWriter out(name, kMaxClassNameBytes + 1);
+  out.number(label);
+  if (class_find(table, name) < 0) return;
+  const size_t digits = out.length();
+  out.text("_");
+  for (uint32_t first = 2;; first += 512) {
+    uint8_t taken[512] = {};
+    for (uint32_t other = 0; other < table.capacity; other++) {
+      const uint32_t k = table.present[other] ? suffix_of(table.entries[other].name, name, digits) : 0;
+      if (k >= first && k - first < sizeof taken) taken[k - first] = 1;
     }
-    if (class_find(table, name) < 0) return;
+    for (uint32_t i = 0; i < sizeof taken; i++) {
+      if (taken[i] == 0) return out.number(first + i);
+    }
   }
 }
 

@@ -38,10 +38,8 @@ Status read_classes(SectionReader* in, StateImport* import) {
     memset(table->present, 0, table->n_columns);
     table->n_present = 0;
   }
-  // For the check of exemplars: the step memory's class set is free between steps. A predict-only session has none, and
-  // keeps no exemplars to check either.
-  uint8_t* present_labels = session->step.present;
-  if (present_labels) memset(present_labels, 0, table->n_columns);
+  uint32_t* exemplars_left = import->exemplars_left;
+  if (exemplars_left) memset(exemplars_left, 0, table->n_columns * sizeof *exemplars_left);
   uint32_t next_label = 0;
   for (uint32_t i = 0; i < n; i++) {
     const uint32_t label = in->u32(), present = in->u32();
@@ -55,7 +53,8 @@ Status read_classes(SectionReader* in, StateImport* import) {
     import->class_rows += samples_seen;
     if (!sound || import->class_rows >= kMaxStateCount) return in->corrupt("a bad name, count or presence");
     next_label = label + 1;
-    if (present_labels) present_labels[label] = static_cast<uint8_t>(present);
+    if (exemplars_left)
+      exemplars_left[label] = samples_seen < UINT32_MAX ? static_cast<uint32_t>(samples_seen) : UINT32_MAX;
     if (!import->apply) continue;
     ClassEntry* entry = &table->entries[label];
     entry->issued = 1;

@@ -159,7 +159,9 @@ Status forget_class(Session* session, int32_t label) {
   EDGECL_RETURN_IF_FAILED(check_present(*session, label));
   const uint32_t column = static_cast<uint32_t>(label);
   session->head->forget_class(session->head_memory, session->learning(), column);
-  replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);
+  if (!session->config.predict_only) {  // else there is no buffer, and a learner's state brought no count of its rows
+    replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);
+  }
   class_drop(&session->classes, column);
   return Status();
 }

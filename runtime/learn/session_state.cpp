@@ -84,11 +84,16 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   }
   StateImport import = {};
   import.session = session;
+  // Activations mean nothing between steps, and a row of logits is one number a column.
+  import.exemplars_left =
+      session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, kSections, count_of(*session->head), &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
+  uint32_t* const exemplars_left = import.exemplars_left;
   import = {};
   import.session = session;
+  import.exemplars_left = exemplars_left;
   import.apply = true;
   const Status stored = read_state_sections(file, kSections, count_of(*session->head), &import);
   for (uint32_t p = 0; p < plan.params.n; p++) rebuild_transposed(&session->weights.params[p]);

@@ -35,8 +35,10 @@ struct StateImport {
   // From CONFIG.
   uint32_t flags, replay_capacity, exemplar_dtype, logits_width;
   uint64_t exemplar_bytes;
-  // From CLASSES: rows learned of all classes.
+  // From CLASSES: rows learned of all classes, and exemplars that each may still have. [columns]; null where exemplars
+  // are left out.
   uint64_t class_rows;
+  uint32_t* exemplars_left;
 
   bool says(uint32_t flag) const { return (flags & flag) != 0; }
   // Whether to store what only learning needs.

@@ -75,6 +75,27 @@ TEST(a_decimal_name_of_another_class_blocks_no_label) {
   CHECK(add(&session, nullptr, &label) == EDGECL_OK && label == 3);
 }
 
+// However many of its other names are taken, a class gets the first free one.
+TEST(a_default_name_is_the_first_free_one) {
+  NetBuilder net(3);
+  net.finish(net.linear(net.input(kFeatures, 1, 1), 1600));
+  net.source.input_dims = {kFeatures};
+  net.source.classes.clear();
+  const Model model(net.source);
+  Session session(model, model.config());
+  int32_t label = -1;
+  const uint32_t own = 1300;
+  CHECK(add(&session, std::to_string(own).c_str(), &label) == EDGECL_OK && label == 0);
+  // Taken: all from _2 on but _1200; and names that only look alike.
+  for (const char* other : {"1300_", "1300_0", "1300_01200", "1300_1200 ", "1300_99999999999999999999", "130_1200"})
+    CHECK(add(&session, other, &label) == EDGECL_OK);
+  for (uint32_t k = 2; label + 1 < static_cast<int32_t>(own); k++) {
+    if (k != 1200) CHECK(add(&session, ("1300_" + std::to_string(k)).c_str(), &label) == EDGECL_OK);
+  }
+  CHECK(add(&session, nullptr, &label) == EDGECL_OK && label == static_cast<int32_t>(own));
+  CHECK_MESSAGE(strcmp(describe(session, label).name, "1300_1200") == 0, "%s", describe(session, label).name);
+}
+
 TEST(unseen_labels_follow_the_configuration) {
   const Model model(mlp());
   edgecl_session_config config = model.config();

@@ -314,6 +314,39 @@ TEST(predict_only_sessions_take_learned_states) {
   CHECK(reader.learn(stream.data(), stream.labels) == EDGECL_E_UNSUPPORTED);
 }
 
+// It has no buffer to take rows out of, and its state stays good.
+TEST(predict_only_sessions_forget_classes) {
+  const Model model(mlp());
+  Session learner(model, config_of(model));
+  Stream stream(model.info, 3);
+  learn(&learner, &stream, 6);
+  edgecl_session_config config = config_of(model);
+  config.predict_only = 1;
+  Session reader(model, config), second(model, config);
+  CHECK(import(&reader, learner.state()) == EDGECL_OK);
+  CHECK(edgecl_class_forget(reader.session, 0) == EDGECL_OK);
+  CHECK(reader.stats().samples_seen == 0);
+  CHECK_MESSAGE(import(&second, reader.state()) == EDGECL_OK && second.digest() == reader.digest(), "%s",
+                edgecl_session_error(second.session));
+}
+
+// Forgetting such a class would take more rows out of the counters than they hold.
+TEST(a_class_has_no_more_exemplars_than_rows) {
+  const Model model(mlp());
+  Session source(model, config_of(model, EDGECL_METHOD_ER, 0)), target(model, config_of(model, EDGECL_METHOD_ER, 0));
+  Stream stream(model.info, 3);
+  stream.next(4, 0, 1);
+  stream.labels = {0, 0, 0, 1};
+  CHECK(source.learn(stream.data(), stream.labels) == EDGECL_OK);
+  std::vector<uint8_t> state = source.state();
+  const size_t slots = section_at(&state, 6) + 32, slot_bytes = 4 + 4 * kFeatures;
+  for (size_t slot = 0; slot < 4; slot++) word<int32_t>(&state, slots + slot * slot_bytes) = slot < 2;  // 2 of each
+  seal(&state);
+  const std::string before = target.digest();
+  CHECK(import(&target, state) == EDGECL_E_STATE_CORRUPT && target.digest() == before);
+  CHECK(strstr(edgecl_session_error(target.session), "more exemplars of a class") != nullptr);
+}
+
 // A section that this library does not know.
 TEST(unknown_sections_are_skipped_when_optional) {
   const Model model(mlp());

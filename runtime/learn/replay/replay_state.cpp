@@ -47,8 +47,8 @@ Status read_slot(SectionReader* in, StateImport* import, uint32_t slot) {
   const bool store = import->stores_learning();
   const uint32_t label = in->u32();
   if (label >= session->classes.capacity) return in->corrupt("a label out of range");
-  if (session->step.present && !session->step.present[label])
-    return in->corrupt("an exemplar of a class that is not present");
+  if (import->exemplars_left && import->exemplars_left[label]-- == 0)
+    return in->corrupt("more exemplars of a class than rows of it that were learned");
   const uint8_t* sample = in->bytes(import->exemplar_bytes);
   if (sample == nullptr) return in->corrupt("a truncated exemplar");
   if (!sample_is_sound(*import, sample)) return in->corrupt("a sample that is not finite or beyond 1e12");
