@@ -1,167 +1,173 @@
-// libFuzzer target: any bytes as a bundle. What the reader accepts is run too: its proof must be enough for kernels.
+// Fuzz target: any bytes as a bundle. What the reader accepts lives a short life in a session: its proof must be enough
+// for sizes, kernels, learning, structures and states.
 // Never here: checks of results.
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <vector>
-
-#include "runtime/bundle/bundle_reader.h"
-#include "runtime/core/executor.h"
-#include "runtime/core/sha256.h"
-#include "runtime/core/weights.h"
-#include "tests/runtime/core_nets.h"
-#include "tests/runtime/sentence.h"
-
-extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+#include "runtime/learn/learn_step.h"
+#include "tests/fuzz/fuzz_formats.h"
+#include "tests/fuzz/fuzz_session.h"
 
 namespace {
 
-using namespace edgecl;
-namespace format = edgecl::format;
+using namespace edgecl_fuzz;
 
-constexpr uint64_t kSmallArena = 16u << 20;  // bytes: larger plans are only read
-constexpr uint64_t kSmallMacs = 4u << 20;
+// An input is kControl bytes that say what happens, then the bundle.
+constexpr size_t kControl = 32;
+constexpr size_t kMostBundle = 64u << 10;
+constexpr uint8_t kDigestsStay = 0xd1;  // first byte: the bundle's digests are left as they are
 
-// Digests made good again, as far as the table lets us find the sections.
-void digest_again(uint8_t* bytes, size_t n) {
-  if (n < sizeof(format::Header)) return;
-  format::Header* header = reinterpret_cast<format::Header*>(bytes);
-  const uint64_t n_sections = header->n_sections;
-  if (n_sections > (n - sizeof(format::Header)) / sizeof(format::SectionRecord)) return;
-  format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes + sizeof(format::Header));
-  for (uint64_t i = 0; i < n_sections; i++) {
-    if (table[i].offset <= n && table[i].bytes <= n - table[i].offset)
-      sha256(bytes + table[i].offset, table[i].bytes, table[i].sha256);
+Block bundle_block(kMostBundle), model_block(256u << 10), arena_block(kMostArena), twin_block(kMostArena),
+    rows_block(512u << 10), state_block(512u << 10);
+
+void run(edgecl_model* model, Input* in) {
+  Rows rows(model, &rows_block);
+  if (rows.info().macs_forward > kMostMacs || rows.sample_bytes() * kMostRows > rows_block.capacity()) return;
+  const uint8_t flags = in->u8();
+  const bool tame = (flags & 1) == 0;
+  const edgecl_session_config config = config_from(in, model);
+  edgecl_session* session = make_session(model, config, &arena_block);
+  if (session == nullptr) return;
+  live(session, config, &rows, in, tame, 6);
+
+  const size_t state_bytes = export_to(session, &state_block);
+  edgecl_session* twin = (flags & 2) != 0 ? make_session(model, config, &twin_block) : nullptr;
+  if (state_bytes > 0 &&
+      twin != nullptr) {  // whatever a session can become, another one can take over, and goes on alike
+    const edgecl_status status = edgecl_state_import(twin, state_block.use(state_bytes), state_bytes);
+    REQUIRE(status == EDGECL_OK, "%s", edgecl_session_error(twin));
+    REQUIRE(digest_of(twin) == digest_of(session));
+    Input again = *in;
+    live(session, config, &rows, in, tame, 2);
+    live(twin, config, &rows, &again, tame, 2);
+    REQUIRE(digest_of(twin) == digest_of(session));
   }
-  sha256(table, n_sections * sizeof(format::SectionRecord), header->table_sha256);
+  edgecl_session_destroy(twin);
+  edgecl_session_destroy(session);
 }
 
-void run_small(const Plan& plan) {
-  if (plan.model->macs_forward > kSmallMacs) return;
-  const uint32_t rows = plan.n_bytes % 2 != 0 ? 3 : 16;
-  if (!rows_fit(plan, rows)) return;
-  Weights weights;
-  Workspace work;
-  Environment env;
-  env.kernels = kernel_table(nullptr);
-  env.parallel.n_threads = 2;
-  env.serial_work = 0;
-  auto lay_out = [&](Arena* arena) {
-    lay_out_weights(arena, plan, {true, true, false, rows}, &weights, &work);
-    const uint64_t learn = activation_floats(plan, Mode::kLearn, rows),
-                   predict = activation_floats(plan, Mode::kPredict, rows);
-    work.activations = arena->take<float>(learn > predict ? learn : predict);
-    work.scratch_stride = scratch_bytes_per_thread(plan, *env.kernels, rows, true, false);
-    work.scratch = arena->take<uint8_t>(work.scratch_stride * 2);
-    arena->take<float>(kReadSlack);
-  };
-  Arena measuring;
-  lay_out(&measuring);
-  if (measuring.exhausted() || measuring.used() > kSmallArena) return;
-  edgecl_test::AlignedBytes memory(measuring.used());
-  Arena arena(memory.data(), memory.size());
-  lay_out(&arena);
-  if (arena.exhausted()) abort();
-  initialise_weights(plan, weights, work);
-  const Net net = {plan, weights, work, env};
-  for (Mode mode : {Mode::kPredict, Mode::kLearn}) {
-    const Tensor x = plan_tensor(net, 0, rows, mode);
-    for (int64_t i = 0; i < x.size(); i++) x.data[i] = 0.01f * static_cast<float>(i % 100);
-    forward(net, rows, mode);
+void mutate_sections(RandomStream* random, std::vector<BundleSection>* sections) {
+  BundleSection& section = (*sections)[random->bounded(static_cast<uint32_t>(sections->size()))];
+  const size_t record = record_bytes(section.type) == 1 ? 4 : record_bytes(section.type);
+  const uint32_t n = static_cast<uint32_t>(section.bytes.size() / record);
+  switch (random->bounded(6)) {
+    case 0: {  // a record twice
+      if (n == 0) break;
+      const uint8_t* begin = section.bytes.data() + random->bounded(n) * record;
+      const std::vector<uint8_t> copy(begin, begin + record);
+      section.bytes.insert(section.bytes.begin() + random->bounded(n + 1) * static_cast<uint32_t>(record), copy.begin(),
+                           copy.end());
+      break;
+    }
+    case 1: {  // one less
+      if (n == 0) break;
+      const auto begin = section.bytes.begin() + random->bounded(n) * static_cast<uint32_t>(record);
+      section.bytes.erase(begin, begin + static_cast<long>(record));
+      break;
+    }
+    case 2:  // two change places
+      if (n > 1) {
+        uint8_t* bytes = section.bytes.data();
+        const uint32_t a = random->bounded(n), b = random->bounded(n);
+        for (size_t i = 0; i < record; i++) std::swap(bytes[a * record + i], bytes[b * record + i]);
+      }
+      break;
+    case 3: {  // an optional section more
+      static const uint32_t kTypes[] = {11, 12, 13, 14, 15, 16, 17, 18, 1000};
+      const uint32_t type = kTypes[random->bounded(9)];
+      BundleSection extra = {type, random->bounded(4) == 0 ? 0u : format::kSectionOptional, {}};
+      extra.bytes.resize(type == 13   ? 16 * (1 + random->bounded(3))
+                         : type == 11 ? 32
+                         : type == 12 ? 96
+                                      : 2 + random->bounded(40));
+      if (type == 17) memset(extra.bytes.data(), 'a', extra.bytes.size() - 1);
+      if (type == 13) extra.bytes[0] = static_cast<uint8_t>(random->bounded(8));
+      if (type == 11 || type == 12) extra.bytes[0] = 1;
+      size_t at = 0;
+      while (at < sections->size() && (*sections)[at].type < type) at++;
+      sections->insert(sections->begin() + static_cast<long>(at), extra);
+      break;
+    }
+    case 4:  // one section less
+      if (random->bounded(4) == 0 || section.type > 10)
+        sections->erase(sections->begin() + (&section - sections->data()));
+      break;
+    default: {  // longer or shorter
+      const uint32_t bytes = 4 * random->bounded(20);
+      section.bytes.resize(random->bounded(2) == 0 || bytes > section.bytes.size() ? section.bytes.size() + bytes
+                                                                                   : section.bytes.size() - bytes);
+    }
   }
-  if (plan.backward.n > 0) {
-    const Tensor dy = plan_tensor(net, plan.logits_gradient(), rows, Mode::kLearn);
-    for (int64_t i = 0; i < dy.size(); i++) dy.data[i] = 1.0f;
-    backward(net, rows);
-  }
-  gradients_finite(net);
-  commit_statistics(net);
-  sgd(net, 0.01f, 0.9f, 0.0f);
 }
 
-const std::vector<uint8_t>& seed_bundle(unsigned seed) {
-  static std::vector<std::vector<uint8_t>> seeds;
-  if (seeds.empty()) {
-    std::string error;
-    seeds.push_back(write_bundle(edgecl_test::residual_net(), &error));
-    seeds.push_back(write_bundle(edgecl_test::all_kinds_net(), &error));
-    for (uint64_t i = 0; i < 14; i++) seeds.push_back(write_bundle(edgecl_test::random_net(i), &error));
-    if (!error.empty()) abort();
-  }
-  return seeds[seed % seeds.size()];
-}
-
-uint64_t interesting(RandomStream* random, uint64_t before) {
-  static const uint64_t kValues[] = {0,   1,    2,     3,        4,          7,          8,          16,         64,
-                                     255, 1024, 65535, 1u << 24, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 63, ~0ull};
-  switch (random->bounded(5)) {
-    case 0:
-      return before + 1;
-    case 1:
-      return before - 1;
-    case 2:
-      return before ^ 1ull << random->bounded(64);
-    case 3:
-      return random->next_u64() >> random->bounded(64);
-    default:
-      return kValues[random->bounded(sizeof kValues / sizeof kValues[0])];
-  }
+size_t from_seed(RandomStream* random, uint8_t* data, size_t max_size) {
+  const std::vector<uint8_t>& bundle = seed_bundle(random->next_u32());
+  if (kControl + bundle.size() > max_size) return 0;
+  for (size_t i = 0; i < kControl; i++) data[i] = static_cast<uint8_t>(random->next_u32());
+  memcpy(data + kControl, bundle.data(), bundle.size());
+  return kControl + bundle.size();
 }
 
 }  // namespace
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
   RandomStream random = {seed, 0, 0};
-  const format::Header* header = reinterpret_cast<const format::Header*>(data);
-  auto has_table = [&] {
-    return size >= sizeof(format::Header) && header->magic == format::kMagic && header->n_sections >= 1 &&
-           header->n_sections <= (size - sizeof(format::Header)) / sizeof(format::SectionRecord);
-  };
-  if (!has_table() || random.bounded(64) == 0) {
-    const std::vector<uint8_t>& bundle = seed_bundle(random.next_u32());
-    if (bundle.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
-    memcpy(data, bundle.data(), bundle.size());
-    return bundle.size();
+  uint32_t n_sections = 0;
+  // The bundle of an input need not be aligned: a copy is.
+  uint8_t* bundle =
+      size > kControl && size - kControl <= kMostBundle ? bundle_block.copy(data + kControl, size - kControl) : nullptr;
+  const size_t n = size - kControl;
+  if (bundle == nullptr || bundle_table(bundle, n, &n_sections) == nullptr || random.bounded(64) == 0) {
+    const size_t made = from_seed(&random, data, max_size);
+    return made > 0 ? made : LLVMFuzzerMutate(data, size, max_size);
   }
-  if (random.bounded(50) == 0) return LLVMFuzzerMutate(data, size, max_size);  // digests stay wrong
-
+  switch (random.bounded(16)) {
+    case 0:
+      return LLVMFuzzerMutate(data, size, max_size);
+    case 1:
+      data[0] = random.bounded(8) == 0 ? kDigestsStay : static_cast<uint8_t>(random.next_u32());
+      [[fallthrough]];
+    case 2:
+    case 3:
+      LLVMFuzzerMutate(data, kControl, kControl);
+      return size;
+    case 4:
+    case 5: {
+      std::vector<BundleSection> sections = take_apart(bundle, n);
+      if (sections.empty()) break;
+      mutate_sections(&random, &sections);
+      const std::vector<uint8_t> out = put_together(sections, max_size > kControl ? max_size - kControl : 0);
+      if (out.empty() || out.size() > kMostBundle) return size;
+      memcpy(data + kControl, out.data(), out.size());
+      return kControl + out.size();
+    }
+    default:
+      break;
+  }
   const uint32_t n_changes = 1 + random.bounded(3);
   for (uint32_t change = 0; change < n_changes; change++) {
-    size_t begin = 0, end = size;
-    if (has_table() && random.bounded(16) != 0) {  // a word of one section, DATA as rarely as the others
-      const format::SectionRecord* table =
-          reinterpret_cast<const format::SectionRecord*>(data + sizeof(format::Header));
-      const format::SectionRecord& section = table[random.bounded(header->n_sections)];
-      if (section.offset > size || section.bytes > size - section.offset || section.bytes < 8) continue;
-      begin = section.offset;
-      end = section.offset + section.bytes;
+    size_t begin = 0, end = n;
+    if (random.bounded(16) != 0) {  // a word of one section: DATA as rarely as the others
+      const format::SectionRecord* table = bundle_table(bundle, n, &n_sections);
+      if (table == nullptr) break;  // a change before this one
+      const format::SectionRecord& section = table[random.bounded(n_sections)];
+      if (section.offset > n || section.bytes > n - section.offset) continue;
+      begin = static_cast<size_t>(section.offset);
+      end = begin + static_cast<size_t>(section.bytes);
     }
-    if (end - begin < 8) continue;
-    const size_t width = random.bounded(4) == 0 ? 8 : 4;
-    const size_t at = begin + random.bounded(static_cast<uint32_t>((end - begin - width) / 4 + 1)) * 4;
-    uint64_t word = 0;
-    if (random.bounded(6) == 0) {  // a word from elsewhere in the section: indices of the right kind
-      memcpy(&word, data + begin + random.bounded(static_cast<uint32_t>((end - begin - width) / 4 + 1)) * 4, width);
-    } else {
-      memcpy(&word, data + at, width);
-      word = interesting(&random, word);
-    }
-    memcpy(data + at, &word, width);
+    mutate_word(&random, bundle, begin, end);
   }
-  digest_again(data, size);
+  memcpy(data + kControl, bundle, n);
   return size;
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  edgecl_test::AlignedBytes bytes(std::vector<uint8_t>(data, data + size));
-  Plan plan;
-  const Status status = read_plan(&bytes, &plan);
-  if (status.ok()) {
-    run_small(plan);
-  } else if (strstr(edgecl_test::sentence(status).c_str(), "expected") == nullptr ||
-             strstr(edgecl_test::sentence(status).c_str(), "found") == nullptr) {
-    abort();
-  }
+  if (size < kControl || size - kControl > kMostBundle) return 0;
+  const size_t n = size - kControl;
+  uint8_t* bundle = bundle_block.copy(data + kControl, n);
+  if (data[0] != kDigestsStay) repair_bundle(bundle, n);
+  Input control(data, kControl);
+  edgecl_model* model = open_model(bundle, n, &model_block);
+  if (data[0] % 8 == 0) REQUIRE((verify(bundle, n) == EDGECL_OK) == (model != nullptr));
+  if (model == nullptr) return 0;
+  run(model, &control);
+  REQUIRE(edgecl_model_close(model) == EDGECL_OK);
   return 0;
 }
