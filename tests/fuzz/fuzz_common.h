@@ -22,8 +22,10 @@
 #define EDGECL_FUZZ_ASAN 1
 #endif
 #ifdef EDGECL_FUZZ_ASAN
-#include <sanitizer/allocator_interface.h>
 #include <sanitizer/asan_interface.h>
+// GCC has the function but not its header.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, size_t),
+                                                         void (*on_free)(const volatile void*));
 #endif
 
 // The fuzzer's own mutation of a piece of text (libFuzzer's; fuzz_replay.cpp has a small one for builds without it).
