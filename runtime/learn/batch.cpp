@@ -2,6 +2,8 @@
 // Never here: labels, forward passes.
 #include "runtime/learn/batch.h"
 
+#include <string.h>
+
 #include "runtime/learn/magnitude.h"
 #include "runtime/learn/profile.h"
 
@@ -52,6 +54,12 @@ void load_input(const Session& session, const Net& net, const void* const* sampl
 
 namespace {
 
+float read_float(const void* floats, uint64_t i) {  // at any address
+  float x;
+  memcpy(&x, static_cast<const uint8_t*>(floats) + i * sizeof x, sizeof x);
+  return x;
+}
+
 // Whether no sample of bytes goes beyond the limit, as is the rule: the kernel's three rounded steps keep the order of
 // raw values, so that the least and the largest stand for all.
 bool all_bytes_within(const Plan& plan) {
@@ -67,6 +75,21 @@ bool all_bytes_within(const Plan& plan) {
 }
 
 }  // namespace
+
+bool sample_within_limit(const Plan& plan, const void* sample) {
+  const bool bytes = plan.input->dtype == format::kInputU8;
+  const uint64_t n = sample_elements(plan), channels = plan.tensors[0].channels, pixels = n / channels;
+  for (uint64_t i = 0; i < n; i++) {
+    const float raw = bytes ? static_cast<float>(static_cast<const uint8_t*>(sample)[i]) : read_float(sample, i);
+    const uint64_t c = plan.input->channels_last != 0 ? i % channels : i / pixels;
+    const float scaled = raw * plan.input->scale;
+    const float centred = scaled - plan.input_mean[c];
+    const float value = centred * plan.input_inv_std[c];
+    // The raw value too: a scale of 0 hides an infinity from nothing but this.
+    if (!magnitudes_within(&value, 1, kLargestInput) || raw - raw != 0) return false;
+  }
+  return true;
+}
 
 Status check_loaded_input(const Session& session, uint32_t rows, Mode mode) {
   if (session.plan->input->dtype == format::kInputU8 && all_bytes_within(*session.plan)) return Status();

@@ -32,6 +32,8 @@ void load_input(const Session& session, const Net& net, const void* const* sampl
 // Largest normalised magnitude that a learn step takes. A finite but absurd sample (1e38) might pass one step by luck
 // and then sit in the replay buffer, where each step that draws it would be refused, for ever.
 constexpr float kLargestInput = 1e12f;
+// The same rule for one raw sample at any address, of which a crop shows a part only.
+bool sample_within_limit(const Plan& plan, const void* sample);
 // E_NUMERIC when tensor 0, loaded for a learn step of `rows` rows, goes beyond it.
 Status check_loaded_input(const Session& session, uint32_t rows, Mode mode);
 

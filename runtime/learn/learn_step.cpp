@@ -7,6 +7,7 @@
 #include "runtime/core/encoder.h"
 #include "runtime/core/weights.h"
 #include "runtime/learn/learner.h"
+#include "runtime/learn/magnitude.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/profile.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
@@ -66,8 +67,16 @@ Status check_request(Session* session, const Batch& batch, const int32_t* labels
         session->config.max_batch, batch.n);
   }
   EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
-  EDGECL_RETURN_IF_FAILED(stage_labels(session, batch, labels));
-  return Status();
+  // A crop may show the step less than what the buffer would keep.
+  for (uint32_t r = 0; session->config.augment_crop > 0 && r < batch.n; r++) {
+    if (!sample_within_limit(*session->plan, batch.sample(*session, r)))
+      return failure(
+          EDGECL_E_NUMERIC,
+          "expected samples that stay below 1e12 once normalised; found a larger number in sample %u; repair "
+          "or drop the sample",
+          r);
+  }
+  return stage_labels(session, batch, labels);
 }
 
 // Makes the method's draws and gathers the rows in the order [current | draw 1 | draw 2]: raw samples, labels, stored
@@ -146,13 +155,19 @@ void after_forward(Session* session) {
 }
 
 // The backward pass may reuse the memory of the logits, so those that the buffer is to keep are copied out before it.
-void after_loss(Session* session) {
+Status after_loss(Session* session) {
   StepMemory& step = session->step;
   for (uint32_t r = 0; r < step.n_current; r++) step.loss_rows[r] /= step.terms.terms[0].row_weight;
-  if (step.logits == nullptr) return;
+  if (step.logits == nullptr) return Status();
   const Net net = session->learning();
   copy_rows_out(net, plan_tensor(net, session->plan->model->logits_tensor, step.n_rows, Mode::kLearn), step.n_current,
                 false, step.logits);
+  const uint64_t n_logits = static_cast<uint64_t>(step.n_current) * session->classes.n_columns;
+  if (magnitudes_within(step.logits, n_logits, kLargestInput)) return Status();
+  return failure(
+      EDGECL_E_NUMERIC,
+      "expected logits that stay below 1e12, since the buffer keeps them; found a larger one; check the range "
+      "of the samples, or lower the learning rate");
 }
 
 // Rows that enter the reservoir, and their counts.

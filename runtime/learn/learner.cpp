@@ -57,7 +57,7 @@ Status loss_unit(Session* session, const StepKind& kind) {
   }
   step.loss = compute_loss(*session, step.rows, step.terms);
   if (!loss_finite(step.loss)) return failure(EDGECL_E_NUMERIC, "%s", kind.loss_failure);
-  if (kind.after_loss) kind.after_loss(session);
+  if (kind.after_loss) EDGECL_RETURN_IF_FAILED(kind.after_loss(session));
   next_stage(&step, Stage::kBackward);
   return Status();
 }

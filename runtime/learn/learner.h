@@ -14,7 +14,7 @@ namespace edgecl {
 struct StepKind {
   void (*draw)(Session* session);           // kDraw: rows, labels, roles, loss terms
   void (*after_forward)(Session* session);  // before the loss, with the logits; null: nothing
-  void (*after_loss)(Session* session);     // null: nothing
+  Status (*after_loss)(Session* session);   // null: nothing
   void (*commit)(Session* session);         // cannot fail
   const char* loss_failure;                 // sentences of E_NUMERIC
   const char* update_failure;

@@ -445,6 +445,43 @@ TEST(exemplars_are_judged_as_learn_steps_judge_samples) {
   }
 }
 
+// What a step puts into the buffer, an import takes: also the part of a sample that a crop hides from the step.
+TEST(crops_hide_no_absurd_numbers) {
+  BundleSource net = image_net();
+  net.input_dtype = format::kInputF32;
+  net.input_scale = 1;
+  const Model model(net);
+  edgecl_session_config config = config_of(model);
+  for (uint32_t seed = 0; seed < 20; seed++) {
+    config.seed = seed;
+    Session session(model, config);
+    Stream stream(model.info, 3);
+    stream.next(4);
+    for (const size_t at : {size_t{0}, size_t{5}}) {  // corners
+      std::vector<float> samples = stream.floats;
+      samples[at] = 1e13f;
+      CHECK_MESSAGE(session.learn(samples.data(), stream.labels) == EDGECL_E_NUMERIC, "seed %u", seed);
+    }
+    CHECK(session.stats().steps == 0 && session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  }
+}
+
+TEST(logits_for_the_buffer_are_judged_as_an_import_judges_them) {
+  for (const bool large : {false, true}) {
+    BundleSource net = mlp();
+    for (edgecl::SourceParam& param : net.params) {
+      for (float& value : param.values) value *= large ? 1e8f : 1e3f;
+    }
+    net.learning_rate = 1e-12f;
+    const Model model(net);
+    Session source(model, config_of(model, EDGECL_METHOD_DERPP, 0)), target(model, source.config());
+    Stream stream(model.info, 3);
+    stream.next(4);
+    CHECK(source.learn(stream.data(), stream.labels) == (large ? EDGECL_E_NUMERIC : EDGECL_OK));
+    CHECK_MESSAGE(import(&target, source.state()) == EDGECL_OK, "%s", edgecl_session_error(target.session));
+  }
+}
+
 // A head that keeps something beside parameters has a section of its own.
 uint32_t head_word = 0;
 

@@ -608,8 +608,8 @@ typedef struct edgecl_learn_report {
 /* One update from this batch (n_samples <= max_batch) and the rows that the method replays; then the batch enters the
  * reservoir. labels: n_samples labels in 0..max_classes-1. `report` is optional.
  *   Errors  E_CAPACITY (too many rows, a label beyond max_classes), E_NOT_FOUND (a class that was not added, or was
- *           forgotten), E_NUMERIC (samples, loss or gradients are not finite, a normalised sample is above 1e12, or a
- *           weight could come to exceed 1e9), E_UNSUPPORTED (predict_only), E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
+ *           forgotten), E_NUMERIC (samples, loss or gradients are not finite, a normalised sample or a logit for the
+ *           buffer is above 1e12, or a weight could come to exceed 1e9), E_UNSUPPORTED (predict_only), E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
  *   Cost    forward and backward of n_samples + replayed rows, whatever was learned before; no allocation.
  *   State   on success one step further; on any failure as before, but refused_steps counts it. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch,

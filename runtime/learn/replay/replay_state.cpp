@@ -19,23 +19,14 @@ bool within(float x, float limit) {
   return x >= -limit && x <= limit;  // false for NaN
 }
 
-// Whether a learn step takes the sample: batch.cpp's rule for what was normalised, and that for activations. Bytes
-// depend on the bundle alone.
+// Whether a learn step takes the sample: batch.cpp's rule for what was normalised, and that for activations.
 bool sample_is_sound(const StateImport& import, const uint8_t* sample) {
   const Plan& plan = *import.session->plan;
-  if (import.exemplar_dtype == format::kInputU8) return true;
+  if (!import.says(kStateLatent)) return sample_within_limit(plan, sample);
   const uint64_t n = import.exemplar_bytes / sizeof(float);
-  const uint64_t channels = plan.tensors[0].channels, pixels = n / channels;
   for (uint64_t i = 0; i < n; i++) {
     float value;
     memcpy(&value, sample + i * sizeof value, sizeof value);
-    if (!import.says(kStateLatent)) {
-      const uint64_t c = plan.input->channels_last != 0 ? i % channels : i / pixels;
-      const float scaled = value * plan.input->scale;
-      const float centred = scaled - plan.input_mean[c];
-      if (value - value != 0) return false;  // not finite, whatever the scale
-      value = centred * plan.input_inv_std[c];
-    }
     if (!within(value, kLargestInput)) return false;
   }
   return true;
