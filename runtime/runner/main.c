@@ -87,6 +87,20 @@ static void print_info(const Runner* r) {
          m->weights_stored, m->macs_forward_sparse, m->macs_backward_sparse, edgecl_build_info());
 }
 
+// One JSON line a method, as `edgecl methods --json` has them.
+static void print_methods(void) {
+  static const char* const kNeeds[] = {"replay", "sparse", "boundaries", "tail"};  // bits of EDGECL_NEEDS_*
+  for (uint32_t i = 0; i < edgecl_preset_count(); i++) {
+    edgecl_preset_info info = {.struct_size = sizeof info};
+    if (edgecl_preset_describe(i, &info) != EDGECL_OK) continue;
+    printf("{\"name\": \"%s\", \"needs\": [", info.name);
+    for (uint32_t bit = 0, n = 0; bit < sizeof kNeeds / sizeof kNeeds[0]; bit++) {
+      if (info.needs >> bit & 1) printf("%s\"%s\"", n++ ? ", " : "", kNeeds[bit]);
+    }
+    printf("], \"title\": \"%s\", \"source\": \"%s\", \"compared\": \"%s\"}\n", info.title, info.source, info.compared);
+  }
+}
+
 static int import_state(Runner* r) {
   size_t n = 0;
   void* bytes = read_file(r->options.state_in, &n);
@@ -104,7 +118,8 @@ static int create_session(Runner* r) {
   c->struct_size = sizeof *c;
   if (edgecl_session_config_init(r->model, c) != EDGECL_OK) return 0;
   if (r->options.batch) c->max_batch = r->options.batch;
-  if (r->options.method >= 0) c->method = (uint32_t)r->options.method;
+  if (r->options.method != NULL && edgecl_session_config_preset(c, r->options.method, &err) != EDGECL_OK)
+    return failed("method", err.message);
   if (r->options.capacity >= 0) c->replay_capacity = (uint32_t)r->options.capacity;
   if (r->options.command == kCommandPredict) c->predict_only = 1;
   c->add_unseen_labels = 1;
@@ -311,6 +326,7 @@ int main(int argc, char** argv) {
   memset(&r, 0, sizeof r);
   r.main_ns = monotonic_ns();
   if (!parse_options(argc, argv, &r.options)) return 2;
+  if (r.options.command == kCommandMethods) return print_methods(), 0;
   int good = open_bundle(&r);
   if (good && r.options.command == kCommandInfo) {
     print_info(&r);

@@ -7,12 +7,14 @@
 #include <string.h>
 
 static const char kUsage[] =
-    "usage: edgecl_run BUNDLE info\n"
+    "usage: edgecl_run methods\n"
+    "       edgecl_run BUNDLE info\n"
     "       edgecl_run BUNDLE predict FILE.npy [--state-in FILE] [--threads T]\n"
     "       edgecl_run BUNDLE run [--learn N] [--predict N] [--batch B] [--threads T] [--seed S] [--method "
-    "finetune|er|derpp|er_ace]\n"
+    "NAME]\n"
     "                  [--capacity N] [--data X.npy --labels Y.npy] [--state-in FILE] [--state-out FILE] [--sha] "
     "[--spawned-ns NS]\n"
+    "methods: the methods by name, one JSON line each. NAME is one of these; without it the bundle's recipe holds.\n"
     "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
     "measurements.\n";
 
@@ -24,14 +26,6 @@ static int parse_number(const char* text, int64_t low, int64_t high, int64_t* ou
   return 1;
 }
 
-static int32_t parse_method(const char* text) {
-  static const char* const names[] = {"finetune", "er", "derpp", "er_ace"};
-  for (int32_t i = 0; i < 4; i++) {
-    if (strcmp(text, names[i]) == 0) return i;
-  }
-  return -1;
-}
-
 // Takes one option with its value; 0 when it is unknown or the value is bad.
 static int parse_option(const char* name, const char* value, Options* o) {
   int64_t number = 0;
@@ -39,7 +33,7 @@ static int parse_option(const char* name, const char* value, Options* o) {
   if (strcmp(name, "--labels") == 0) return o->labels = value, 1;
   if (strcmp(name, "--state-in") == 0) return o->state_in = value, 1;
   if (strcmp(name, "--state-out") == 0) return o->state_out = value, 1;
-  if (strcmp(name, "--method") == 0) return o->method = parse_method(value), o->method >= 0;
+  if (strcmp(name, "--method") == 0) return o->method = value, 1;
   if (strcmp(name, "--spawned-ns") == 0) return parse_number(value, 0, INT64_MAX, &o->spawned_ns);
   if (strcmp(name, "--seed") == 0) {
     const int good = parse_number(value, 0, INT64_MAX, &number);
@@ -58,10 +52,10 @@ static int parse_option(const char* name, const char* value, Options* o) {
 int parse_options(int argc, char** argv, Options* o) {
   memset(o, 0, sizeof *o);
   o->threads = 1;
-  o->method = -1;
   o->capacity = -1;
   o->spawned_ns = -1;
   int at = 3;
+  if (argc == 2 && strcmp(argv[1], "methods") == 0) return o->command = kCommandMethods, 1;
   if (argc < 3) return fputs(kUsage, stderr), 0;
   o->bundle = argv[1];
   if (strcmp(argv[2], "info") == 0) {

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-typedef enum Command { kCommandInfo, kCommandPredict, kCommandRun } Command;
+typedef enum Command { kCommandInfo, kCommandPredict, kCommandRun, kCommandMethods } Command;
 
 typedef struct Options {
   const char* bundle;
@@ -17,8 +17,8 @@ typedef struct Options {
   uint32_t learn_steps, predict_steps;
   uint32_t batch;  // 0 = the recipe's
   uint32_t threads;
-  int32_t method;    // -1 = the recipe's
-  int64_t capacity;  // of the replay buffer; -1 = the recipe's
+  const char* method;  // a name; NULL = the recipe's
+  int64_t capacity;    // of the replay buffer; -1 = the recipe's
   uint64_t seed;
   int64_t spawned_ns;  // CLOCK_MONOTONIC at the moment the launcher started this process; -1 = unknown
   int print_sha;
