@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from edgecl._core import replay_rows
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op
-from edgecl.methods import replay_draws
 from edgecl.parts import missing_part
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def keep_dense_where_faster(
 def learn_rows(options: ExportOptions) -> int:
     """Rows of a learn step of the recipe: new ones and all replayed draws."""
     recipe = options.recipe
-    return recipe.batch_size + replay_draws(recipe.method) * recipe.replay_batch
+    return int(recipe.batch_size) + replay_rows(recipe.as_config())
 
 
 def _predicted(graph: Graph, op: Op, density: float, rows: int, device: Any) -> LayerTimes:

@@ -4,21 +4,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from edgecl._core import check_recipe
+from edgecl.errors import ArgumentError
 from edgecl.export.errors import ExportError
 from edgecl.methods import method_settings
+from edgecl.recipe_parameters import PARAMETERS, RecipeParameters, refuse_unknown, shows_parameters
 from numpy.typing import NDArray
 
-Method = Literal["finetune", "er", "derpp", "er_ace", "uer", "fpf"]
-Structure = Literal["static", "tdm", "set", "rigl"]
-Growth = Literal["random", "gradient", "importance"]
-GradientMask = Literal["all", "dgm", "migu", "hft"]
-Boundary = Literal["caller", "drift"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -103,100 +102,59 @@ def _per_channel(value: float | Sequence[float], channels: int, what: str) -> ND
     return array
 
 
-@dataclass(frozen=True)
+@shows_parameters(with_defaults=True)
 class Recipe:
-    """How a session learns unless it is told otherwise; stored in the bundle (RecipeRecord of bundle_format.h).
+    """How a session learns unless it is told otherwise; stored in the bundle. Each parameter is an attribute; `method`
+    becomes the method of the core ("sparcl-derpp" is "derpp"), `preset` keeps the name.
 
-    Attributes:
-        method: "finetune" (no replay), "er", "derpp" (DER++, Buzzega et al. 2020), "er_ace" (Caccia et al. 2022), "uer"
-            (Lin et al. 2023) or "fpf" (Zhao et al. 2023). `Recipe.named` takes the longer names of `edgecl.methods`.
-        learning_rate, momentum, weight_decay: PyTorch's SGD; > 0, 0..1, >= 0.
-        batch_size: rows of the current stream a step, >= 1.
-        replay_batch: rows drawn from the buffer a draw (DER++ draws twice).
-        replay_capacity: exemplars in the buffer.
-        alpha, beta: DER++: weight of the error to stored logits, and of the replayed cross-entropy.
-        class_mask: current cross-entropy only over the classes of the batch.
-        augment_crop: zero padding in pixels for random crops, 0 = off.
-        augment_flip: random horizontal flips.
-        structure, growth, structure_interval, structure_updates, structure_inter, structure_intra, importance_current,
-        importance_replay, gradient_mask, gradient_interval, gradient_keep, boundary, drift_delta, drift_threshold: as
-            edgecl_sparsity in edgecl.h; the export plans room for structure_inter in every sparse layer.
-        latent_replay: the buffer keeps activations at the border of the frozen part.
-        cosine_scale: factor of UER's cosine logits.
+    Args:
+        {parameters}
+
+    The export plans room for structure_inter in every sparse layer.
+
+    Raises:
+        ExportError: no recipe, with the core's words.
     """
 
-    method: Method = "er"
-    learning_rate: float = 0.03
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    batch_size: int = 10
-    replay_batch: int = 10
-    replay_capacity: int = 500
-    alpha: float = 0.1
-    beta: float = 0.5
-    class_mask: bool = False
-    augment_crop: int = 0
-    augment_flip: bool = False
-    structure: Structure = "static"
-    growth: Growth = "random"
-    structure_interval: int = 100
-    structure_updates: int = 8
-    structure_inter: float = 0.01
-    structure_intra: float = 0.01
-    importance_current: float = 0.5
-    importance_replay: float = 0.5
-    gradient_mask: GradientMask = "all"
-    gradient_interval: int = 30
-    gradient_keep: float = 0.8
-    boundary: Boundary = "caller"
-    drift_delta: float = 0.05
-    drift_threshold: float = 3.0
-    latent_replay: bool = False
-    cosine_scale: float = 16.0
+    preset: str
 
-    @classmethod
-    def named(cls, name: str, **overrides: Any) -> Recipe:
-        """The recipe of a method of `edgecl.methods.METHODS`, such as "sparcl-derpp", with fields changed by name."""
-        settings = {**method_settings(name), **overrides}
-        settings["latent_replay"] = bool(settings.get("latent_replay", False))
-        return cls(**settings)
+    def __init__(self, **fields: Unpack[RecipeParameters]) -> None:
+        refuse_unknown(fields, "Recipe")
+        given = {name: value for name, value in fields.items() if value is not None}
+        preset = str(given.get("method", PARAMETERS["method"].default))
+        try:
+            settings = method_settings(preset)
+            values = {name: parameter.default for name, parameter in PARAMETERS.items()}
+            values = {**values, **settings, **given, "method": settings["method"]}
+            check_recipe(values)
+        except ArgumentError as error:
+            raise ExportError(str(error), error.status) from error
+        self.__dict__.update(values, preset=preset)
 
-    def __post_init__(self) -> None:
-        floats = (self.learning_rate, self.momentum, self.weight_decay, self.alpha, self.beta)
-        faults = []
-        for field, choices in (
-            ("method", get_args(Method)),
-            ("structure", get_args(Structure)),
-            ("growth", get_args(Growth)),
-            ("gradient_mask", get_args(GradientMask)),
-            ("boundary", get_args(Boundary)),
-        ):
-            if getattr(self, field) not in choices:
-                faults.append(f"{field} one of {', '.join(choices)}")
-        if (
-            not all(math.isfinite(value) and value >= 0 for value in floats)
-            or self.learning_rate == 0
-            or self.momentum >= 1
-        ):
-            faults.append("learning_rate > 0, 0 <= momentum < 1, weight_decay, alpha, beta >= 0, all finite")
-        if self.batch_size < 1 or min(self.replay_batch, self.replay_capacity) < 0 or not 0 <= self.augment_crop <= 127:
-            faults.append("batch_size >= 1, replay_batch and replay_capacity >= 0, augment_crop 0..127")
-        if self.structure_interval < 1 or self.structure_updates < 0 or self.gradient_interval < 1:
-            faults.append("structure_interval and gradient_interval >= 1, structure_updates >= 0")
-        if not (0 <= self.structure_inter <= 0.5 and 0 <= self.structure_intra <= 1 and 0 < self.gradient_keep <= 1):
-            faults.append("structure_inter in 0..0.5, structure_intra in 0..1, gradient_keep in (0, 1]")
-        if not min(self.importance_current, self.importance_replay, self.drift_delta, self.cosine_scale) >= 0:
-            faults.append("importance_current, importance_replay, drift_delta, cosine_scale >= 0")
-        if not self.drift_threshold > 0:
-            faults.append("drift_threshold > 0")
-        if faults:
-            raise ExportError(f"expected a valid recipe; found {self}; these must hold: {'; '.join(faults)}", -1)
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"expected a parameter of a recipe; found {name!r}; check the spelling")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"expected a new Recipe; found {name!r} set on an existing one; recipes do not change")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"Recipe({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items() if name != 'preset')})"
 
     @property
     def structure_room(self) -> float:
         """Share of a sparse layer's positions that must be planned beyond its weights."""
-        return self.structure_inter if self.structure == "tdm" else 0.0
+        return float(self.structure_inter) if self.structure == "tdm" else 0.0
+
+    def as_config(self) -> dict[str, Any]:
+        """The fields by name, as a session's configuration takes them."""
+        return {name: self.__dict__[name] for name in PARAMETERS}
 
     def as_plan(self, trainable: str) -> dict[str, Any]:
         """The dict that the bundle writer takes; `trainable` is "all", "tail" or "head"."""
-        return {**asdict(self), "trainable": trainable}
+        return {**self.__dict__, "trainable": trainable}

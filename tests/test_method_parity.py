@@ -51,7 +51,7 @@ def _convnet() -> Any:
 def _session(module: Any, method: str, trainable: Any = "all", **config: Any) -> _core.Session:
     from edgecl import export
 
-    recipe = export.Recipe(method=method, learning_rate=0.05, batch_size=6, replay_batch=7, replay_capacity=1000)  # type: ignore[arg-type]
+    recipe = export.Recipe(method=method, learning_rate=0.05, batch_size=6, replay_batch=7, replay_capacity=1000)
     report = export.from_torch(
         module.eval(), torch.zeros(1, *SHAPE), classes=CLASSES, recipe=recipe, trainable=trainable
     )

@@ -8,7 +8,9 @@ namespace {
 // The recipe's fields are one block in both structs, in the same order.
 constexpr size_t kRecipeBytes = format::kRecipeFields * sizeof(uint32_t);
 constexpr size_t kRecipeAt = offsetof(edgecl_session_config, method);
-static_assert(sizeof(edgecl_session_config) == kRecipeAt + kRecipeBytes, "edgecl.h has the fields of the recipe");
+// An odd number of fields has a reserved word behind it.
+constexpr size_t kTailWords = (sizeof(edgecl_session_config) - kRecipeAt - kRecipeBytes) / sizeof(uint32_t);
+static_assert(kTailWords == format::kRecipeFields % 2, "edgecl.h has the fields of the recipe");
 #define FIELD(name)                                                                                          \
   static_assert(offsetof(edgecl_session_config, name) - kRecipeAt == offsetof(format::RecipeRecord, name) && \
                     sizeof(edgecl_session_config::name) == sizeof(format::RecipeRecord::name),               \
@@ -29,6 +31,15 @@ static_assert(sizeof(edgecl_session_config) == kRecipeAt + kRecipeBytes, "edgecl
 Status check_flag(const char* field, uint32_t value) {
   if (value <= 1) return Status();
   return failure(EDGECL_E_ARGUMENT, "expected %s to be 0 or 1; found %u; set one of these", field, value);
+}
+
+Status check_reserved(const uint32_t* words, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (words[i] != 0)
+      return failure(EDGECL_E_ARGUMENT, "expected edgecl_session_config.reserved to be 0; found %u; clear it",
+                     words[i]);
+  }
+  return Status();
 }
 
 }  // namespace
@@ -55,10 +66,8 @@ Status read_config(const edgecl_model& model, const edgecl_session_config* from,
   EDGECL_RETURN_IF_FAILED(check_flag("predict_only", c.predict_only));
   EDGECL_RETURN_IF_FAILED(check_flag("add_unseen_labels", c.add_unseen_labels));
   EDGECL_RETURN_IF_FAILED(check_flag("separate_predict", c.separate_predict));
-  for (const uint32_t word : c.reserved) {
-    if (word != 0)
-      return failure(EDGECL_E_ARGUMENT, "expected edgecl_session_config.reserved to be 0; found %u; clear it", word);
-  }
+  EDGECL_RETURN_IF_FAILED(check_reserved(c.reserved, sizeof c.reserved / sizeof c.reserved[0]));
+  EDGECL_RETURN_IF_FAILED(check_reserved(&c.method + format::kRecipeFields, kTailWords));
   to->max_batch = c.max_batch;
   to->n_threads = c.n_threads;
   to->max_classes = c.max_classes;

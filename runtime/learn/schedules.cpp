@@ -30,8 +30,11 @@ float scheduled_rate(const format::RecipeRecord& recipe, float full, double done
 
 uint32_t scheduled_removal(const format::RecipeRecord& recipe, uint32_t n_examples, uint32_t epoch) {
   if (epoch < 1 || epoch > 31 || (recipe.removal_stages >> epoch & 1) == 0 || !(recipe.removal_share > 0)) return 0;
-  const int n_stages = __builtin_popcount(recipe.removal_stages);
-  return static_cast<uint32_t>(static_cast<double>(recipe.removal_share) * n_examples / n_stages + 0.5);
+  if (n_examples == 0) return 0;
+  const uint32_t n_stages = static_cast<uint32_t>(__builtin_popcount(recipe.removal_stages));
+  const uint32_t most = (n_examples - 1) / n_stages;  // one example at least is left
+  const uint32_t n = static_cast<uint32_t>(static_cast<double>(recipe.removal_share) * n_examples / n_stages + 0.5);
+  return n < most ? n : most;
 }
 
 uint32_t scheduled_rehearsal(const format::RecipeRecord& recipe, uint64_t steps_in_task) {

@@ -24,41 +24,6 @@ py::list class_names(const edgecl_model* model, uint32_t n) {
   return names;
 }
 
-py::dict recipe_dict(const uint8_t* bytes) {
-  uint64_t n_bytes = 0;
-  const auto* recipe =
-      reinterpret_cast<const format::RecipeRecord*>(bundle_section(bytes, format::kSectionRecipe, &n_bytes));
-  py::dict result;
-  if (recipe == nullptr) return result;
-  const auto* words = reinterpret_cast<const uint8_t*>(recipe);
-  for (uint32_t i = 0; i < format::kRecipeFields; ++i, words += sizeof(uint32_t)) {
-    const RecipeField& field = recipe_fields()[i];
-    uint32_t value;
-    float number;
-    std::memcpy(&value, words, sizeof value);
-    std::memcpy(&number, words, sizeof number);
-    switch (field.kind) {
-      case RecipeField::kChoice:
-        result[field.name] = name_of(recipe_choices(i), value);
-        break;
-      case RecipeField::kFlag:
-        result[field.name] = value != 0;
-        break;
-      case RecipeField::kCount:
-        result[field.name] = value;
-        break;
-      case RecipeField::kEpochs:
-        result[field.name] = epochs_list(value);
-        break;
-      case RecipeField::kNumber:
-        result[field.name] = number;
-        break;
-    }
-  }
-  result["trainable"] = name_of(kTrainableNames, recipe->trainable);
-  return result;
-}
-
 py::list dims_list(const uint32_t* dims, uint32_t rank) {
   py::list result;
   for (uint32_t i = 0; i < rank; ++i) result.append(dims[i]);
@@ -215,7 +180,7 @@ py::dict Model::describe() const {
   d["is_signed"] = i.is_signed != 0;
   d["kernel_level"] = edgecl_model_kernel_level(model);
   d["classes"] = class_names(model, i.n_classes);
-  d["recipe"] = recipe_dict(bytes_.get());
+  d["recipe"] = recipe();
   d["input"] = input_dict(bytes_.get());
   uint64_t n_bytes = 0;
   const auto* record =
@@ -223,6 +188,21 @@ py::dict Model::describe() const {
   d["head_weight"] = index_or_none(record->head_weight);
   d["head_bias"] = index_or_none(record->head_bias);
   return d;
+}
+
+// The recipe's fields of the default configuration, and which part of the model trains, which no configuration says.
+py::dict Model::recipe() const {
+  const py::dict config = config_dict(default_config());
+  py::dict result;
+  for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
+    const char* const name = recipe_fields()[i].name;
+    result[name] = config[name];
+  }
+  uint64_t n_bytes = 0;
+  const auto* record =
+      reinterpret_cast<const format::RecipeRecord*>(bundle_section(bytes_.get(), format::kSectionRecipe, &n_bytes));
+  result["trainable"] = name_of(kTrainableNames, record->trainable);
+  return result;
 }
 
 py::list Model::layers() const {

@@ -12,7 +12,7 @@
 namespace edgecl::python {
 namespace {
 
-enum class FieldType { kU32, kU64, kFloat, kEpochs };  // kEpochs: bit e of a uint32 is epoch e
+enum class FieldType { kU32, kU64, kFloat, kFlag, kEpochs };  // kEpochs: bit e of a uint32 is epoch e
 struct Field {
   const char* name;
   FieldType type;
@@ -34,6 +34,7 @@ const std::vector<Field>& fields() {
     for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
       const RecipeField& field = recipe_fields()[i];
       const FieldType type = field.kind == RecipeField::kNumber   ? FieldType::kFloat
+                             : field.kind == RecipeField::kFlag   ? FieldType::kFlag
                              : field.kind == RecipeField::kEpochs ? FieldType::kEpochs
                                                                   : FieldType::kU32;
       made.push_back(
@@ -82,8 +83,8 @@ uint32_t epochs_value(const Field& field, const py::handle& value) {
   if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value)) refuse(field, "a list of epochs", value);
   uint32_t bits = 0;
   for (const auto& item : py::reinterpret_borrow<py::sequence>(value)) {
-    const uint64_t epoch = unsigned_value(field, item, 31);
-    if (epoch < 1) refuse(field, "epochs in 1..31", value);
+    const uint64_t epoch = unsigned_value(field, item, std::numeric_limits<uint32_t>::max());
+    if (epoch < 1 || epoch > 31) refuse(field, "epochs in 1..31", value);
     bits |= 1u << epoch;
   }
   return bits;
@@ -156,7 +157,9 @@ py::dict config_dict(const edgecl_session_config& config) {
     } else {
       uint32_t value;
       std::memcpy(&value, source, sizeof(value));
-      if (field.type == FieldType::kEpochs) {
+      if (field.type == FieldType::kFlag) {
+        result[field.name] = value != 0;
+      } else if (field.type == FieldType::kEpochs) {
         result[field.name] = epochs_list(value);
       } else if (field.values != nullptr) {
         result[field.name] = name_of(field.values, value);

@@ -19,6 +19,7 @@ class Model {
   Model& operator=(const Model&) = delete;
 
   py::dict describe() const;
+  py::dict recipe() const;
   py::list layers() const;
   py::list ops() const;
   edgecl_session_config default_config() const;

@@ -132,7 +132,7 @@ def test_input_spec_and_recipe() -> None:
         lambda: InputSpec(dtype="i8"),  # type: ignore[arg-type]
         lambda: InputSpec(std=0.0),
         lambda: InputSpec(scale=float("nan")),
-        lambda: Recipe(method="magic"),  # type: ignore[arg-type]
+        lambda: Recipe(method="magic"),
         lambda: Recipe(learning_rate=0.0),
         lambda: Recipe(batch_size=0),
         lambda: Recipe(alpha=-1.0),

@@ -87,7 +87,7 @@ def test_without_the_kernels_module_one_sentence(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(("method", "rows"), [("finetune", 7), ("er", 10), ("uer", 10), ("fpf", 7), ("derpp", 13)])
 def test_rows_of_a_step(method: str, rows: int) -> None:
-    recipe = Recipe(method=method, batch_size=7, replay_batch=3)  # type: ignore[arg-type]
+    recipe = Recipe(method=method, batch_size=7, replay_batch=3)
     assert layer_choice.learn_rows(ExportOptions(recipe=recipe)) == rows
 
 

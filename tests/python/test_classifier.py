@@ -339,7 +339,8 @@ def test_config_tells_what_is_in_force_after_load(make_bundle: Callable[..., byt
     donor.save(tmp_path / "donor.ecs")
     learner = edgecl.Classifier(data, random_state=6)
     assert learner.config()["seed"] == 6
-    learner.load(tmp_path / "donor.ecs")
+    with pytest.warns(UserWarning, match="found one of seed 5"):
+        learner.load(tmp_path / "donor.ecs")
     assert learner.config()["seed"] == 5 and learner.config()["learning_rate"] == 0.25
     learner.set_params(learning_rate=0.5)
     assert learner.config()["learning_rate"] == 0.5

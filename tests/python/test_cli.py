@@ -395,3 +395,33 @@ def test_formatting() -> None:
         "1": 0.5,
         "a": [None, "01", [0, 1], True],
     }
+
+
+def test_learn_follows_the_schedules_of_a_recipe(bundle_path: Path, stream_file: Path) -> None:
+    data = ["learn", bundle_path, "--data", stream_file, "--classes-per-task", 2]
+    removal = ["--set", "removal_share=0.5", "--set", "removal_stages=1,2,5"]
+    document = _document(*data, "--epochs", 3, *removal, "--set", "rate_schedule=linear")
+    assert document["removal"]["stages"] == [1, 2] and document["removal"]["examples_removed"] > 0
+    assert document["rate_schedule"] == "linear" == document["config"]["rate_schedule"]
+    assert "examples after epochs 1, 2" in _call(*data, "--epochs", 3, *removal).stdout
+    assert "needs --epochs 2 or more" in _call(*data, *removal).stdout
+    assert "2 of 100 steps" in _call(*data, "--method", "fpf", "--classes-per-task", 4).stdout
+    for setting, saying in (
+        ("alhpa=1", "a name among"),
+        ("alpha", "NAME=VALUE"),
+        ("alpha=many", "a number"),
+        ("class_mask=perhaps", "true or false"),
+        ("replay_batch=1.5", "a whole number"),
+        ("removal_stages=1,b", "epochs"),
+        ("removal_stages=1,40", "1..31"),
+        ("structure=fluid", "'static', 'tdm'"),
+        ("rate_floor=2", "rate_floor in [0, 1]"),
+    ):
+        _refused(failure.USAGE, *data, "--set", setting, saying=saying)
+
+
+def test_a_state_goes_on_with_its_own_seed(bundle_path: Path, stream_file: Path, tmp_path: Path) -> None:
+    data = ["learn", bundle_path, "--data", stream_file, "--classes-per-task", 2, "--state", tmp_path / "s.ecs"]
+    assert _document(*data, "--seed", 3)["config"]["seed"] == 3
+    assert _document(*data)["config"]["seed"] == 3
+    assert "seed 3" in _call(*data).stderr

@@ -188,3 +188,35 @@ def test_learn_a_model_on_the_fly() -> None:
     assert again["state_sha256"] == document["state_sha256"]
     wrong = _call("learn", "no-such-network", "--stream", "digits")
     assert wrong.exit_code == failure.USAGE and "Traceback" not in wrong.output
+
+
+def test_recipe_options(tmp_path: Path) -> None:
+    path = tmp_path / "m.ecl"
+    settings = ["--set", "rate_schedule=cosine", "--set", "removal_stages=2,4", "--set", "alpha=0.25"]
+    _export("mlp", "-o", path, "--density", 0.1, "--method", "sparcl-derpp", "--alpha", 0.75, *settings)
+    recipe = edgecl.open_bundle(path).info["recipe"]
+    assert recipe["rate_schedule"] == "cosine" and recipe["removal_stages"] == [2, 4] and recipe["alpha"] == 0.25
+    assert recipe["removal_share"] == np.float32(0.3) and recipe["replay_capacity"] == 500
+    result = _call("export", "mlp", "-o", path, "--set", "momentum=2")
+    assert result.exit_code == failure.USAGE and "momentum in [0, 1)" in result.stderr
+
+
+def test_learn_of_several_epochs_removes_what_the_readme_promises(tmp_path: Path) -> None:
+    """SparCL whole: with --epochs the data removal takes part; `--method sparcl-derpp` says how much."""
+    rng = np.random.default_rng(3)
+    y = np.tile(np.arange(4), 30)
+    x = (3 * np.eye(4, 12)[y] + 0.1 * rng.standard_normal((120, 12))).astype(np.float32)
+    np.savez(tmp_path / "s.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    (tmp_path / "wide.py").write_text(
+        "import torch\ndef net():\n    return torch.nn.Sequential(torch.nn.Linear(12, 64), torch.nn.ReLU(), "
+        "torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 4))\n"
+    )
+    arguments = ["learn", f"{tmp_path / 'wide.py'}:net", "--data", tmp_path / "s.npz", "--classes-per-task", 2]
+    arguments += ["--method", "sparcl-derpp", "--density", 0.3]
+    result = _call(*arguments, "--epochs", 5, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["removal"]["stages"] == [1, 2, 3]
+    assert document["removal"]["examples_removed"] == 2 * 18 and document["samples"] < 2 * 60 * 5
+    assert document["config"]["structure"] == "tdm" and document["config"]["structure_interval"] == 3
+    assert "36 examples after epochs 1, 2, 3" in _call(*arguments, "--epochs", 5).stdout

@@ -11,11 +11,10 @@ from typing import Any
 import edgecl
 import numpy as np
 import pytest
-from edgecl import errors, methods
+from edgecl import _core, errors
 from edgecl.evaluate import metrics
-from edgecl.evaluate.experiment import evaluate, run_stream, task_order
+from edgecl.evaluate.experiment import evaluate, run_stream, task_intervals, task_order
 from edgecl.evaluate.stream_types import InputSpec, Stream, Task
-from edgecl.rate_schedule import RateSchedule
 
 
 def _stream(n_classes: int = 4, per_task: int = 2, rows: int = 43, names: tuple[str, ...] | None = None) -> Stream:
@@ -93,19 +92,19 @@ def test_finetuning_forgets_and_replay_does_not(make_bundle: Callable[..., bytes
 def test_rate_falls_in_a_task_and_is_warm_again_in_the_next(kind: str, make_bundle: Callable[..., bytes]) -> None:
     """The same weights as learning each stretch by hand at its rate."""
     stream = _stream(rows=203)
-    learner = edgecl.Classifier(make_bundle(), learning_rate=0.2)
-    result = run_stream(learner, stream, rate_schedule=kind, epochs=2)
+    learner = edgecl.Classifier(make_bundle(), learning_rate=0.2, rate_schedule=kind, rate_floor=0.05)
+    result = run_stream(learner, stream, epochs=2)
     assert result["rate_schedule"] == kind and result["config"]["learning_rate"] == np.float32(0.2)
     assert learner.learning_rate == 0.2
 
-    by_hand = edgecl.Classifier(make_bundle(), learning_rate=0.2)
-    schedule, labels, batch = RateSchedule(kind), np.array(stream.class_names), 4
+    by_hand = edgecl.Classifier(make_bundle(), learning_rate=0.2, rate_schedule=kind, rate_floor=0.05)
+    config, labels, batch = by_hand.config(), np.array(stream.class_names), 4
     steps = 203 // batch  # a pass; 2 steps make one of its 24 stairs
     for t, task in enumerate(stream.tasks):
         for epoch in range(2):
             order = task_order(203, batch, 0, t, epoch, drop_last=True)
             for first in range(0, steps, 2):
-                by_hand.set_params(learning_rate=schedule.rate(float(np.float32(0.2)), (epoch + first / steps) / 2))
+                by_hand.set_params(learning_rate=edgecl.schedule_rate(config, (epoch + first / steps) / 2))
                 rows = order[first * batch : (first + 2) * batch]
                 by_hand.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
         by_hand.begin_task()
@@ -116,25 +115,53 @@ def test_rate_falls_in_a_task_and_is_warm_again_in_the_next(kind: str, make_bund
 def test_rate_is_whole_again_after_a_refused_step(make_bundle: Callable[..., bytes]) -> None:
     stream = _stream(rows=203)
     stream.tasks[1].x_train[150] = np.nan
-    learner = edgecl.Classifier(make_bundle(), learning_rate=0.2)
+    learner = edgecl.Classifier(make_bundle(), learning_rate=0.2, rate_schedule="linear")
     with pytest.raises(errors.Error):
-        run_stream(learner, stream, rate_schedule="linear")
+        run_stream(learner, stream)
     assert learner.config()["learning_rate"] == np.float32(0.2) and learner.learning_rate == 0.2
 
 
 def test_rates() -> None:
-    assert [RateSchedule("linear").rate(2.0, done) for done in (0, 0.5, 1)] == [2.0, 1.0, 0.1]
-    assert np.allclose([RateSchedule("cosine").rate(2.0, done) for done in (0, 0.5, 1)], [2.0, 1.05, 0.1])
-    assert RateSchedule().rate(2.0, 0.7) == 2.0
-    assert RateSchedule().steps_of_one_rate(1000, 50) == 50
-    assert [RateSchedule("linear").steps_of_one_rate(steps, 50) for steps in (5, 48, 2400)] == [1, 2, 50]
-    with pytest.raises(
-        errors.ArgumentError, match="expected a rate schedule among constant, linear, cosine; found 'warm'"
-    ):
-        RateSchedule("warm")
+    recipe = {"learning_rate": 2.0, "batch_size": 1, "rate_floor": 0.05}
+    for kind, middle, end in (("constant", 2.0, 2.0), ("linear", 1.0, 0.1), ("cosine", 1.05, 0.1)):
+        config = {**recipe, "rate_schedule": kind}
+        assert np.allclose([edgecl.schedule_rate(config, x) for x in (-1, 0, 0.5, 1, 7)], [2.0, 2.0, middle, end, end])
+    with pytest.raises(errors.ArgumentError, match="'linear', 'cosine' for 'rate_schedule'; found 'warm'"):
+        edgecl.schedule_rate({**recipe, "rate_schedule": "warm"}, 0)
+    with pytest.raises(errors.ArgumentError, match=r"expected rate_floor in .*; found"):
+        edgecl.schedule_rate({**recipe, "rate_floor": 2.0}, 0)
 
 
-@pytest.mark.parametrize("method", ["finetune", "er", "derpp", "er_ace", "uer", "fpf"])
+def test_rehearsals_come_when_the_recipe_says(make_bundle: Callable[..., bytes]) -> None:
+    """The same state as rehearsing by hand after every seventh step of a task."""
+    stream = _stream(rows=203)
+    options = {"method": "fpf", "rehearse_steps": 3, "rehearse_interval": 7}
+    learner, by_hand = (edgecl.Classifier(make_bundle(), **options) for _ in range(2))  # type: ignore[arg-type]
+    result = run_stream(learner, stream)
+    labels, n = np.array(stream.class_names), 0
+    for t, task in enumerate(stream.tasks):
+        order = task_order(203, 4, 0, t, 0, drop_last=True)
+        for step in range(50):
+            rows = order[4 * step : 4 * step + 4]
+            by_hand.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
+            if (step + 1) % 7 == 0:
+                n += by_hand.rehearse(3)["done"]
+        by_hand.begin_task()
+    assert by_hand.state_digest() == learner.state_digest() == result["state_sha256"]
+    assert n == 3 * result["rehearsals"] == 3 * 14
+
+
+def test_intervals_that_fit_a_task(make_bundle: Callable[..., bytes]) -> None:
+    moving = edgecl.Classifier(make_bundle(density=0.5), method="sparcl-er", structure_inter=0.0).config()
+    assert task_intervals(moving, 1200) == {"structure_interval": 120}
+    assert task_intervals(edgecl.Classifier(make_bundle(), method="fpf").config(), 1200) == {"rehearse_interval": 600}
+    assert task_intervals(edgecl.Classifier(make_bundle(), method="er").config(), 1200) == {}
+
+
+DRAWS = {"finetune": 0, "er": 1, "derpp": 2, "er_ace": 1, "uer": 1, "fpf": 0}
+
+
+@pytest.mark.parametrize("method", DRAWS)
 def test_a_step_replays_as_many_draws_as_said(method: str, make_bundle: Callable[..., bytes]) -> None:
     stream = _stream(rows=43)
     learner = edgecl.Classifier(make_bundle(), method=method, batch_size=4, replay_batch=3, replay_capacity=20)
@@ -142,7 +169,7 @@ def test_a_step_replays_as_many_draws_as_said(method: str, make_bundle: Callable
     session = learner._session
     assert session is not None
     report = session.learn(stream.tasks[0].x_train[:4], np.zeros(4, np.int32))
-    assert report["n_replayed"] == 3 * methods.replay_draws(method)
+    assert report["n_replayed"] == _core.replay_rows(learner.config()) == 3 * DRAWS[method]
 
 
 def test_too_many_classes_is_said_before_learning(make_bundle: Callable[..., bytes]) -> None:

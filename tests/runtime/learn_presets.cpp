@@ -68,6 +68,9 @@ TEST(removal_and_rehearsal) {
   recipe.removal_stages = 1u << 1 | 1u << 2 | 1u << 4;
   for (uint32_t epoch = 0; epoch < 40; epoch++)
     CHECK(scheduled_removal(recipe, 1000, epoch) == (epoch == 1 || epoch == 2 || epoch == 4 ? 100u : 0u));
+  CHECK(scheduled_removal(recipe, 0, 1) == 0 && scheduled_removal(recipe, 1, 1) == 0);
+  recipe.removal_share = 0.99f;
+  for (uint32_t n = 1; n < 40; n++) CHECK(3 * scheduled_removal(recipe, n, 2) < n);
   recipe.rehearse_steps = 5;
   recipe.rehearse_interval = 20;
   for (uint64_t step = 0; step < 100; step++)

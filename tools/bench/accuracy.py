@@ -152,7 +152,7 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
     """One stream from a fresh model; returns the result document of `edgecl learn`."""
     import edgecl.export as export
     import torch
-    from edgecl import Classifier, methods
+    from edgecl import Classifier
     from edgecl.cli import models
     from edgecl.evaluate import experiment, streams
 
@@ -163,8 +163,9 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
     module = build(row.width or (256 if what == "fashion" else 20))(setting["shape"], 10)
     steps = len(stream.tasks[0].x_train) // 10 * epochs
     changes: dict[str, Any] = {"augment_crop": setting["crop"], "augment_flip": setting["flip"], **row.changes}
-    if methods.method_settings(row.method).get("structure", "static") != "static":
-        changes.setdefault("structure_interval", methods.structure_interval(steps))
+    changes |= {"removal_share": row.removal, "rate_schedule": row.schedule}
+    recipe = export.Recipe(method=row.method, **changes)
+    changes = {**experiment.task_intervals(recipe.as_config(), steps), **changes}
     bundle = export.from_torch(
         module,
         torch.zeros(1, *setting["shape"]),
@@ -173,12 +174,10 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
         initial_scale=row.scale,  # type: ignore[arg-type]
         classes=list(stream.class_names),  # all logits take part from the first step on, as in the reference
         input=export.InputSpec(dtype="u8", scale=stream.input.scale, mean=stream.input.mean, std=stream.input.std),
-        recipe=export.Recipe.named(row.method, **changes),
+        recipe=export.Recipe(method=row.method, **changes),
     ).bundle
     learner = Classifier(bundle, random_state=seed, n_threads=threads)
-    return experiment.run_stream(
-        learner, stream, seed=seed, epochs=epochs, removal_share=row.removal, rate_schedule=row.schedule
-    )
+    return experiment.run_stream(learner, stream, seed=seed, epochs=epochs)
 
 
 def summary(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:

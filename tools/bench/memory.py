@@ -55,7 +55,7 @@ def measure(folder: Path) -> Iterator[dict[str, Any]]:
     for name, density, method in CASES:
         path = folder / f"{name}-{density:g}-{method}.ecl"
         bundle = write_bundle(
-            name, path, density=density, structure_room=0.0, recipe=Recipe.named(method), input=images
+            name, path, density=density, structure_room=0.0, recipe=Recipe(method=method), input=images
         )
         runs = [run_once(bundle, 60 if i == 0 else 1) for i in range(STARTS)]  # 60 steps fill a buffer of 500
         yield {

@@ -122,7 +122,7 @@ def run(case: Case, steps: int, batch: int, seed: int, momentum: float, learning
     x, y, case.data = samples(case.model, steps * batch, seed)
     spec = export.InputSpec(dtype="u8", scale=1 / 255, mean=0.5, std=0.25)
     recipe = export.Recipe(
-        method=case.method,  # type: ignore[arg-type]
+        method=case.method,
         learning_rate=learning_rate,
         momentum=momentum,
         batch_size=batch,

@@ -21,10 +21,10 @@ NOISE = 0.05  # a change of less than this share is called none
 
 def _predicted(model: Any, device: Any, config: dict[str, Any], what: str, batch: int, threads: int) -> dict[str, Any]:
     """One predicted row; `config` is the session's."""
-    from edgecl.cli.bench_measure import replayed_rows
+    from edgecl._core import replay_rows
     from edgecl.devices import forward_operators, learn_operators, predict
 
-    replayed = replayed_rows(config) if what == "learn" else 0
+    replayed = replay_rows(config) if what == "learn" else 0
     if what == "learn":
         operators = learn_operators(model.ops(), batch + replayed, momentum=config["momentum"] > 0)
     else:

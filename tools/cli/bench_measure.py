@@ -10,17 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from edgecl.methods import replay_draws
+from edgecl._core import replay_rows
 from numpy.typing import NDArray
 
 FLOPS_PER_MAC = 2
 WARM_UP = 3
 MOST_SECONDS = 10.0
-
-
-def replayed_rows(config: dict[str, Any]) -> int:
-    """Rows that a learn step replays once the buffer is full."""
-    return replay_draws(str(config["method"])) * int(config["replay_batch"]) if config["replay_capacity"] else 0
 
 
 def session_config(model: Any, what: str, batch: int) -> dict[str, Any]:
@@ -94,7 +89,7 @@ def measured(
     classes = max(1, int(info["n_classes"]))
     labels = (np.arange(batch) % classes).astype(np.int32)
     report = session.learn(x, labels)
-    for _ in range(-(-replayed_rows(config) // batch)):
+    for _ in range(-(-replay_rows(config) // batch)):
         report = session.learn(x, labels)
     times = time_calls(lambda: session.learn(x, labels), repeat)
     report = session.learn(x, labels)

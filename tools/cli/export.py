@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import typer
 from edgecl.cli import failure, output
+from edgecl.cli.recipe_options import SET, recipe_settings
 from edgecl.errors import UnsupportedError
 from edgecl.parts import missing_part
 from rich.console import Console
@@ -118,20 +119,23 @@ def export(
     learning_rate: float | None = typer.Option(
         None, "--learning-rate", "--lr", help="Recipe. Default: 0.03; mlp with sparse layers: 0.1."
     ),
-    momentum: float = typer.Option(0.0, "--momentum", help="Recipe."),
-    weight_decay: float = typer.Option(0.0, "--weight-decay", help="Recipe."),
-    batch_size: int = typer.Option(10, "--batch-size", min=1, help="Recipe: rows a step."),
-    replay_batch: int = typer.Option(10, "--replay-batch", min=0, help="Recipe: rows a draw."),
-    replay_capacity: int = typer.Option(500, "--replay-capacity", min=0, help="Recipe: exemplars kept."),
-    alpha: float = typer.Option(0.1, "--alpha", help="Recipe, DER++: weight of the logit term."),
-    beta: float = typer.Option(0.5, "--beta", help="Recipe, DER++: weight of the label term."),
+    momentum: float | None = typer.Option(None, "--momentum", help="Recipe."),
+    weight_decay: float | None = typer.Option(None, "--weight-decay", help="Recipe."),
+    batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Recipe: rows a step."),
+    replay_batch: int | None = typer.Option(None, "--replay-batch", min=0, help="Recipe: rows a draw."),
+    replay_capacity: int | None = typer.Option(None, "--replay-capacity", min=0, help="Recipe: exemplars kept."),
+    alpha: float | None = typer.Option(None, "--alpha", help="Recipe, DER++: weight of the logit term."),
+    beta: float | None = typer.Option(None, "--beta", help="Recipe, DER++: weight of the label term."),
     class_mask: bool | None = typer.Option(
         None,
         "--class-mask/--no-class-mask",
         help="Recipe: current loss over the batch's classes only. Default: the method.",
     ),
-    augment_crop: int = typer.Option(0, "--augment-crop", min=0, help="Recipe: pixels of random crop."),
-    augment_flip: bool = typer.Option(False, "--augment-flip", help="Recipe: random horizontal flip."),
+    augment_crop: int | None = typer.Option(None, "--augment-crop", min=0, help="Recipe: pixels of random crop."),
+    augment_flip: bool | None = typer.Option(
+        None, "--augment-flip/--no-augment-flip", help="Recipe: random horizontal flip."
+    ),
+    settings: list[str] = SET,
     calib: Path | None = typer.Option(
         None, "--calib", help="Raw samples for the parity check: .npy, or array 'x' of an .npz."
     ),
@@ -159,21 +163,23 @@ def export(
     try:
         import edgecl.export as exporter
 
-        mask = {} if class_mask is None else {"class_mask": class_mask}
-        rate = source.built_in.learning_rate(density) if source.built_in is not None else 0.03
-        recipe = exporter.Recipe.named(
-            method,
-            **mask,
-            learning_rate=learning_rate if learning_rate is not None else rate,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            replay_batch=replay_batch,
-            replay_capacity=replay_capacity,
-            alpha=alpha,
-            beta=beta,
-            augment_crop=augment_crop,
-            augment_flip=augment_flip,
+        rate = source.built_in.learning_rate(density) if source.built_in is not None else None
+        recipe = exporter.Recipe(
+            **recipe_settings(
+                settings,
+                method=method,
+                learning_rate=rate if learning_rate is None else learning_rate,
+                momentum=momentum,
+                weight_decay=weight_decay,
+                batch_size=batch_size,
+                replay_batch=replay_batch,
+                replay_capacity=replay_capacity,
+                alpha=alpha,
+                beta=beta,
+                class_mask=class_mask,
+                augment_crop=augment_crop,
+                augment_flip=augment_flip,
+            )
         )
         entry = source.built_in
         default = "f32" if entry is None else entry.dtype

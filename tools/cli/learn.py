@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
-from edgecl import methods
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
-from edgecl.cli.models import BUILT_IN
+from edgecl.cli.recipe_options import SET, recipe_settings
 from edgecl.methods import method_settings
 from rich.console import Console
 
@@ -31,7 +30,7 @@ def _stream(name: str | None, data: Path | None, classes_per_task: int | None) -
     return load_stream(name) if name is not None else stream_from_npz(str(data), classes_per_task)
 
 
-def _export(model: str, stream: Stream, density: float, method: str | None, seed: int, schedule: str) -> bytes:
+def _export(model: str, stream: Stream, density: float, seed: int, settings: dict[str, Any]) -> bytes:
     """A bundle of a model for the samples and classes of a stream; all classes take part from the first step on."""
     from edgecl.cli.model_source import load_model
 
@@ -46,7 +45,9 @@ def _export(model: str, stream: Stream, density: float, method: str | None, seed
         mean=stream.input.mean,
         std=stream.input.std,
     )
-    rate = source.built_in.learning_rate(density, schedule) if source.built_in else 0.03
+    if source.built_in is not None:
+        schedule = settings.setdefault("rate_schedule", "linear")
+        settings.setdefault("learning_rate", source.built_in.learning_rate(density, schedule))
     keywords: dict[str, Any] = {
         "name": source.name,
         "density": density,
@@ -54,7 +55,7 @@ def _export(model: str, stream: Stream, density: float, method: str | None, seed
         "initial_scale": "variance" if source.built_in is not None and not source.built_in.trained else "none",
         "classes": list(stream.class_names),
         "input": spec,
-        "recipe": exporter.Recipe.named(method or "er", learning_rate=rate),
+        "recipe": exporter.Recipe(**settings),
     }
     if source.onnx is not None:
         return exporter.from_onnx(source.onnx, **keywords).bundle
@@ -91,6 +92,7 @@ def _render(console: Console, document: dict[str, Any]) -> None:
                     "if dense)",
                 ),
                 *_structure_facts(document),
+                *_removal_facts(document),
                 ("memory of the session", output.size(document["peak_bytes"])),
                 (
                     "learning",
@@ -120,6 +122,23 @@ def _structure_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _removal_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
+    facts, removal = [], document["removal"]
+    if removal["stages"]:
+        facts.append(
+            (
+                "data removal",
+                f"{removal['examples_removed']} examples after epochs {', '.join(map(str, removal['stages']))}; "
+                f"{removal['samples_skipped']} samples need not be learned",
+            )
+        )
+    elif removal["share"] > 0:
+        facts.append(("data removal", "none: it needs --epochs 2 or more"))
+    if document["rehearsals"]:
+        facts.append(("rehearsals", f"{document['rehearsals']} of {document['config']['rehearse_steps']} steps"))
+    return facts
+
+
 @failure.command
 def learn(
     bundle: str = typer.Argument(
@@ -135,9 +154,14 @@ def learn(
     state: Path | None = typer.Option(
         None, "--state", "-s", help="State (.ecs): continued where it exists, written at the end."
     ),
-    epochs: int = typer.Option(1, "--epochs", min=1, help="Passes over each task."),
-    seed: int = typer.Option(
-        0, "--seed", min=0, help="Of the order of samples, the replay draws and the augmentation."
+    epochs: int = typer.Option(
+        1, "--epochs", min=1, help="Passes over each task; with a SparCL method examples are removed on the way."
+    ),
+    seed: int | None = typer.Option(
+        None,
+        "--seed",
+        min=0,
+        help="Of the order of samples, the replay draws and the augmentation. Default: 0; the state's own.",
     ),
     keep_last: bool = typer.Option(False, "--keep-last", help="Learn incomplete last batches as smaller steps."),
     method: str | None = typer.Option(
@@ -154,8 +178,8 @@ def learn(
     rate_schedule: str | None = typer.Option(
         None,
         "--rate-schedule",
-        help="Through each task: constant, linear or cosine (falling, and warm again in the next). Default: constant; "
-        "linear for a built-in network.",
+        help="Through each task: constant, linear or cosine (falling, and warm again in the next). Default: the "
+        "recipe; linear for a built-in network.",
     ),
     batch_size: int | None = typer.Option(None, "--batch-size", min=1, help="Default: the recipe."),
     replay_batch: int | None = typer.Option(None, "--replay-batch", min=0, help="Rows a draw. Default: the recipe."),
@@ -167,6 +191,7 @@ def learn(
     class_mask: bool | None = typer.Option(
         None, "--class-mask/--no-class-mask", help="Current loss over the batch's classes only."
     ),
+    settings: list[str] = SET,
     threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads; results do not depend on it."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -178,51 +203,48 @@ def learn(
     "per_task_after_learning", "accuracy_matrix", "task_il_accuracy", "seconds", "evaluate_seconds", "steps", "samples",
     "task_seconds", "task_macs", "task_macs_paper", "train_macs", "train_macs_dense", "train_macs_paper",
     "train_macs_paper_dense", "structure": {"updates", "weights_dropped", "weights_grown", "weights_stored",
-    "weights_trainable", "seconds", "share_of_time"}, "rate_schedule",
+    "weights_trainable", "seconds", "share_of_time"}, "removal": {"share", "stages", "score", "examples_removed",
+    "samples_skipped"}, "rehearsals", "rate_schedule",
     "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config", "bundle", "bundle_sha256", ...};
     shares are 0..1.
     """
-    from edgecl.evaluate.experiment import run_stream
-    from edgecl.rate_schedule import RateSchedule
+    from edgecl.evaluate.experiment import run_stream, task_intervals
 
-    if method is not None:
-        method_settings(method)  # an unknown one is told before data are read
-    is_bundle = bundle.endswith(".ecl") or (Path(bundle).exists() and not bundle.endswith((".onnx", ".py")))
-    schedule = RateSchedule(rate_schedule or ("linear" if bundle in BUILT_IN else "constant")).kind
-    tasks = None if is_bundle else _stream(stream, data, classes_per_task)
-    learner = Classifier(
-        bundle if tasks is None else _export(bundle, tasks, density, method, seed, schedule),
+    recipe = recipe_settings(
+        settings,
         method=method,
         structure_interval=structure_interval,
         growth=growth,
         learning_rate=learning_rate,
+        rate_schedule=rate_schedule,
         batch_size=batch_size,
         replay_batch=replay_batch,
         replay_capacity=replay_capacity,
         alpha=alpha,
         beta=beta,
         class_mask=class_mask,
+    )
+    if "method" in recipe:
+        method_settings(recipe["method"])  # an unknown one is told before data are read
+    is_bundle = bundle.endswith(".ecl") or (Path(bundle).exists() and not bundle.endswith((".onnx", ".py")))
+    tasks = None if is_bundle else _stream(stream, data, classes_per_task)
+    learner = Classifier(
+        bundle if tasks is None else _export(bundle, tasks, density, seed or 0, dict(recipe)),
         random_state=seed,
         n_threads=threads,
+        **recipe,
     )
     learner.config()  # a bad bundle or option is told before data are read
     tasks = tasks or _stream(stream, data, classes_per_task)
-    if structure_interval is None and method is not None and learner.config()["structure"] != "static":
-        steps = len(tasks.tasks[0].x_train) // learner.config()["max_batch"] * epochs
-        learner = learner.set_params(structure_interval=methods.structure_interval(steps)).clone()
+    if "method" in recipe:
+        config = learner.config()
+        intervals = task_intervals(config, len(tasks.tasks[0].x_train) // config["max_batch"] * epochs)
+        learner = learner.set_params(**{**intervals, **recipe}).clone()
     if state is not None and state.exists():
         learner.load(state)
-        output.log(f"continuing from {state}")
+        output.log(f"continuing from {state}, seed {learner.config()['seed']}")
     with output.progress() as progress:
-        document = run_stream(
-            learner,
-            tasks,
-            epochs=epochs,
-            seed=seed,
-            drop_last=not keep_last,
-            rate_schedule=schedule,
-            progress=progress,
-        )
+        document = run_stream(learner, tasks, epochs=epochs, seed=seed or 0, drop_last=not keep_last, progress=progress)
     if state is not None:
         learner.save(state)
     document["state"] = None if state is None else str(state)

@@ -107,12 +107,17 @@ def write_bundles(folder: Path) -> dict[str, Path]:
     )  # fmt: skip
     er = export.Recipe(method="er", replay_capacity=100)
     # Structures change and gradient masks are chosen anew several times within the steps of each run.
-    sparcl_er = export.Recipe.named("sparcl-er", replay_capacity=100, structure_interval=40, growth="gradient")
-    sparcl_derpp = export.Recipe.named(
-        "sparcl-derpp", momentum=0.9, replay_capacity=64, augment_flip=True, structure_interval=6, gradient_interval=5
+    sparcl_er = export.Recipe(method="sparcl-er", replay_capacity=100, structure_interval=40, growth="gradient")
+    sparcl_derpp = export.Recipe(
+        method="sparcl-derpp",
+        momentum=0.9,
+        replay_capacity=64,
+        augment_flip=True,
+        structure_interval=6,
+        gradient_interval=5,
     )
-    sparcl_split = export.Recipe.named(
-        "sparcl-er", replay_capacity=100, structure_interval=2, growth="importance", importance_replay=1.0
+    sparcl_split = export.Recipe(
+        method="sparcl-er", replay_capacity=100, structure_interval=2, growth="importance", importance_replay=1.0
     )
     mlp, resnet = (BUILT_IN[n].build(s, 10) for n, s in (("mlp", (784,)), ("resnet18-nf20", (3, 32, 32))))
     made = {

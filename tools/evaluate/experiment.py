@@ -7,24 +7,24 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from edgecl._core import version
+from edgecl._core import schedule_rate, schedule_rehearsal, version
 from edgecl.classifier import Classifier
-from edgecl.data_removal import RemovalSchedule, TaskRows
+from edgecl.data_removal import TaskRows
 from edgecl.errors import ArgumentError, CapacityError
 from edgecl.evaluate import metrics
 from edgecl.evaluate.stream_types import Stream, Task
-from edgecl.rate_schedule import RateSchedule
 from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
 
 _STEPS_A_CALL = 50  # learned between two reports of progress
+_STAIRS = 24  # of equal learning rates in a pass, at least
 _ROWS_A_CALL = 1000  # tested at once, so that logits of a large test set never lie in memory together
 
 
@@ -89,39 +89,30 @@ def run_stream(
     epochs: int = 1,
     seed: int = 0,
     drop_last: bool = True,
-    rate_schedule: str = "constant",
     progress: Progress | None = None,
-    removal_share: float = 0.0,
-    removal_stages: Sequence[int] = (1, 2, 3),
-    removal_score: str = "misclassified",
-    rehearsals: int | None = None,
-    rehearsal_steps: int = 100,
 ) -> dict[str, Any]:
     """Learns every task of a stream in order and tests all tasks so far after each.
+
+    The learner's configuration says what the core's schedules make of each task: its learning rate (rate_schedule), the
+    examples that data removal takes away after some epochs (removal_share, ...; stages without an epoch after them are
+    left out), and the rehearsals of k-FPF (rehearse_steps, rehearse_interval).
 
     Args:
         learner: continues from whatever it holds; classes are named by `stream.class_names`.
         epochs: passes over each task, each freshly shuffled.
         seed: of the shuffles (the learner has its own random_state).
         drop_last: True leaves out the incomplete last batch of each pass; False learns it as a smaller step.
-        rate_schedule: "constant", "linear" or "cosine": the learner's rate through each task (`RateSchedule`).
         progress: called with (what, rows done, rows in all).
-        removal_share: dynamic data removal (SparCL): share of each task's examples that is removed in all, 0..1.
-        removal_stages: epochs (from 1) after which an equal part of it is removed.
-        removal_score: "misclassified" or "forgetting" (`edgecl.DataRemoval`).
-        rehearsals: times in each task, equally spaced and the last at its end, that the sensitive parameters are
-            fine-tuned on the buffer (`Classifier.rehearse`); None: 2 with method "fpf", else 0.
-        rehearsal_steps: steps of each.
 
     Returns:
         A document of plain JSON types: average_accuracy, forgetting, forgetting_from_best, backward_transfer (0..1),
         per_task (final), per_task_after_learning, accuracy_matrix (null where a task was not yet learned),
-        task_il_accuracy, seconds (learning alone), evaluate_seconds, steps, samples, removal (examples removed, and
-        presentations that their removal saved), train_macs (multiply-adds really done), train_macs_dense (as if no
-        weight were left out), train_macs_paper and train_macs_paper_dense (as the SparCL paper counts), task_seconds,
-        task_macs and task_macs_paper (lists: the same of each task), structure (what changed, and its share of time),
-        peak_bytes (all memory of the session), peak_rss_bytes (of the process), state_bytes, state_sha256, config, and
-        what was run on.
+        task_il_accuracy, seconds (learning alone), evaluate_seconds, steps, samples, removal (the recipe's share, the
+        stages that came, examples removed, and presentations that their removal saved), rehearsals, train_macs
+        (multiply-adds really done), train_macs_dense (as if no weight were left out), train_macs_paper and
+        train_macs_paper_dense (as the SparCL paper counts), task_seconds, task_macs and task_macs_paper (lists: the
+        same of each task), structure (what changed, and its share of time), peak_bytes (all memory of the session),
+        peak_rss_bytes (of the process), state_bytes, state_sha256, config, and what was run on.
 
     Raises:
         CapacityError: the stream holds more classes than the learner has room for; nothing was learned. Otherwise as
@@ -129,44 +120,41 @@ def run_stream(
     """
     if epochs < 1:
         raise ArgumentError(f"expected at least one epoch; found {epochs}; correct it")
-    removal = RemovalSchedule(float(removal_share), tuple(removal_stages), removal_score)
-    removal.check(epochs)
-    schedule = RateSchedule(rate_schedule)
     labels = np.array(
         stream.class_names if len(set(stream.class_names)) == stream.n_classes else range(stream.n_classes)
     )
     config = learner.config()
     _check_room(learner, stream, labels, int(config["max_classes"]))
-    batch_size, full_rate = int(config["max_batch"]), float(config["learning_rate"])
+    batch_size = int(config["max_batch"])
     before = learner.stats()
     n_tasks = len(stream.tasks)
     matrix = np.full((n_tasks, n_tasks), np.nan)
     task_il = [0.0] * n_tasks
     learn_seconds = evaluate_seconds = 0.0
     per_task: dict[str, list[Any]] = {"task_seconds": [], "task_macs": [], "task_macs_paper": []}
-    n_removed = n_skipped = 0
-    if rehearsals is None:
-        rehearsals = 2 if config["method"] == "fpf" else 0
+    n_removed = n_skipped = n_rehearsals = 0
+    stages: list[int] = []
     for t, task in enumerate(stream.tasks):
         started, at_start = time.perf_counter(), learner.stats()
-        left = TaskRows(removal, len(task.x_train))
+        left = TaskRows(config, len(task.x_train), epochs)
+        stages = left.stages
         for epoch in range(epochs):
             order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
             n_skipped += rows_learned(left.n_examples, batch_size, drop_last) - len(order)
-            piece = batch_size * schedule.steps_of_one_rate(len(order) // batch_size, _STEPS_A_CALL)
-            n_pieces = -(-len(order) // piece) * epochs
-            for begin in range(0, len(order), piece):
-                rows = order[begin : begin + piece]
-                with _at_rate(learner, schedule, full_rate, (epoch + begin / len(order)) / epochs):
+            begin = 0
+            while begin < len(order):
+                n_steps, rehearse_steps = _next_steps(learner, config, len(order) // batch_size)
+                rows = order[begin : begin + n_steps * batch_size]
+                with _at_rate(learner, config, (epoch + begin / len(order)) / epochs):
                     if left.watches:
                         left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
                     else:
                         learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
-                n_done = begin // piece + n_pieces // epochs * epoch
-                if (n_done + 1) * rehearsals // n_pieces > n_done * rehearsals // n_pieces:
-                    learner.rehearse(rehearsal_steps)
+                begin += len(rows)
+                if rehearse_steps and len(rows) == n_steps * batch_size:
+                    n_rehearsals += int(learner.rehearse(rehearse_steps)["done"] > 0)
                 if progress is not None:
-                    progress(f"learn {task.name}", epoch * len(order) + begin + len(rows), epochs * len(order))
+                    progress(f"learn {task.name}", epoch * len(order) + begin, epochs * len(order))
             left.end_epoch(epoch + 1)
         n_removed += left.n_examples - len(left.kept)
         learner.begin_task()  # the next one
@@ -203,12 +191,13 @@ def run_stream(
         "steps": after["steps"] - before["steps"],
         "samples": after["samples_learned"] - before["samples_learned"],
         "removal": {
-            "share": removal.share,
-            "stages": list(removal.stages) if removal.share else [],
-            "score": removal.score,
+            "share": config["removal_share"],
+            "stages": stages,
+            "score": config["removal_score"],
             "examples_removed": n_removed,
             "samples_skipped": n_skipped,
         },
+        "rehearsals": n_rehearsals,
         "train_macs": after["macs_learn"] - before["macs_learn"],
         "train_macs_dense": after["macs_learn_dense"] - before["macs_learn_dense"],
         "train_macs_paper": after["macs_paper"] - before["macs_paper"],
@@ -222,7 +211,7 @@ def run_stream(
         "epochs": epochs,
         "seed": seed,
         "drop_last": drop_last,
-        "rate_schedule": schedule.kind,
+        "rate_schedule": config["rate_schedule"],
         "config": learner.config(),
         "bundle": info["name"],
         "bundle_sha256": info["digest"],
@@ -231,18 +220,42 @@ def run_stream(
     }
 
 
+def task_intervals(config: Mapping[str, Any], steps_in_task: int) -> dict[str, int]:
+    """Intervals that fit the recipe's schedule into tasks of this many steps, for those that it has: a structure that
+    moves settles in the last part of a task, and a method that rehearses does so in the middle and at the end."""
+    intervals = {}
+    if config["structure"] != "static":
+        intervals["structure_interval"] = max(1, steps_in_task // (int(config["structure_updates"]) + 2))
+    if config["rehearse_steps"]:
+        intervals["rehearse_interval"] = max(1, steps_in_task // 2)
+    return intervals
+
+
+def _next_steps(learner: Classifier, config: dict[str, Any], steps_of_pass: int) -> tuple[int, int]:
+    # Steps to be learned in one go: at one rate, and up to the next rehearsal, whose steps come second.
+    most = _STEPS_A_CALL
+    if config["rate_schedule"] != "constant":
+        most = max(1, min(most, steps_of_pass // _STAIRS))
+    if config["rehearse_steps"]:
+        done = learner.stats()["steps_in_task"]
+        for n in range(1, most + 1):
+            if due := schedule_rehearsal(config, done + n):
+                return n, due
+    return most, 0
+
+
 @contextmanager
-def _at_rate(learner: Classifier, schedule: RateSchedule, full: float, done: float) -> Iterator[None]:
+def _at_rate(learner: Classifier, config: dict[str, Any], done: float) -> Iterator[None]:
     """The schedule's learning rate inside, and the full one again after it, also where a step was refused."""
-    if schedule.kind == "constant":
+    if config["rate_schedule"] == "constant":
         yield
         return
     given = learner.learning_rate
-    learner.set_params(learning_rate=schedule.rate(full, done))
+    learner.set_params(learning_rate=schedule_rate(config, done))
     try:
         yield
     finally:
-        learner.set_params(learning_rate=full)
+        learner.set_params(learning_rate=config["learning_rate"])
         learner.learning_rate = given
 
 

@@ -6,6 +6,9 @@
 namespace edgecl {
 namespace {
 
+// Two rehearsals in a task of a thousand steps.
+const PresetSetting kSettings[] = {{RecipeWord::rehearse_steps, 100}, {RecipeWord::rehearse_interval, 500}, kPresetEnd};
+
 uint32_t n_draws(const SessionConfig&) {
   return 0;  // the buffer fills, but steps draw nothing from it
 }
@@ -33,7 +36,7 @@ const Method kFpf = {"k-FPF: sensitive parameters fine-tuned on the buffer now a
                      "Zhao et al. 2023",
                      kComparedLosses,
                      kNeedsReplay,
-                     nullptr,
+                     kSettings,
                      n_draws,
                      stores_logits,
                      losses,

@@ -17,7 +17,7 @@ import importlib
 from types import ModuleType
 
 from edgecl import errors
-from edgecl._core import DataRemoval, build_info, version
+from edgecl._core import DataRemoval, build_info, schedule_rate, schedule_rehearsal, schedule_removal, version
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.classifier import Classifier
 from edgecl.errors import Error
@@ -25,7 +25,19 @@ from edgecl.parts import missing_part
 
 __version__: str = version()
 
-__all__ = ["Bundle", "Classifier", "DataRemoval", "Error", "__version__", "build_info", "errors", "open_bundle"]
+__all__ = [
+    "Bundle",
+    "Classifier",
+    "DataRemoval",
+    "Error",
+    "__version__",
+    "build_info",
+    "errors",
+    "open_bundle",
+    "schedule_rate",
+    "schedule_rehearsal",
+    "schedule_removal",
+]
 
 _LAZY = ("devices", "evaluate", "export")
 

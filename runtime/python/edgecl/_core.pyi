@@ -39,11 +39,9 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
                       "nnz_capacity": int}],
       "input":    {"dtype": "u8" | "f32", "channels_last": bool, "dims": [int], "scale": float, "mean": array[C],
                    "inv_std": array[C]},
-      "recipe":   {"method": "finetune" | "er" | "derpp" | "er_ace", "learning_rate", "momentum", "weight_decay",
-                   "batch_size", "replay_batch", "replay_capacity", "alpha", "beta", "class_mask", "augment_crop",
-                   "augment_flip", "trainable": "all" | "tail" | "head", "rate_schedule": "constant" | "linear" |
-                   "cosine", "rate_floor", "removal_share", "removal_stages": [epoch from 1], "removal_score":
-                   "misclassified" | "forgetting", "rehearse_steps", "rehearse_interval", "preset": str},
+      "recipe":   {a field of recipe_fields(): its value (choices by name, epochs as a list), ...; learning_rate and
+                   batch_size must be there, others are 0 without; "trainable": "all" | "tail" | "head",
+                   "preset": str},
       "classes":  [(label, name)], "class_capacity": int,
       "logits_tensor": int, "embedding_tensor": int | None, "head_weight": param | None, "head_bias": param | None,
       "parity":   {"n_rows": int, "max_abs": float, "mean_abs": float, "reference_abs": float, "source": str} | None,
@@ -59,9 +57,29 @@ def attach_signature(bundle: bytes, signature: bytes, key_hint: bytes = b"") -> 
     """The bundle with a signature (64 bytes) over its content digest, which stays what it is, as do states made from
     it. key_hint: 16 bytes that say which key."""
 
-def recipe_words() -> list[tuple[str, bool, list[str]]]:
-    """(name, whether it is a float32 rather than a uint32, names of its values or none) of each word of a recipe, in
-    the order that bundles and states have."""
+def recipe_fields() -> list[tuple[str, str, list[str]]]:
+    """(name, kind, names of its values or none) of each field of a recipe, in the order of its words in bundles and
+    states. Kinds: "choice", "flag", "count", "number" (float32), "epochs" (a list of epochs 1..31)."""
+
+def check_recipe(values: dict[str, Any]) -> None:
+    """ArgumentError unless these values, with 0 for the other fields, make a recipe."""
+
+def presets() -> list[dict[str, Any]]:
+    """edgecl_preset_info of each preset ("name", "title", "source", "needs" as words, "compared"), and "settings", the
+    fields that it sets."""
+
+def replay_rows(config: dict[str, Any]) -> int:
+    """Rows that a learn step of this recipe draws from a full buffer, all draws together."""
+
+def schedule_rate(config: dict[str, Any], done: float) -> float:
+    """Learning rate by `config`'s rate_schedule when the share `done` (0..1) of a task has been learned: its
+    learning_rate, or a part of it. ArgumentError: a field of the recipe out of range."""
+
+def schedule_removal(config: dict[str, Any], n_examples: int, epoch: int) -> int:
+    """Examples to remove (`DataRemoval.stage`) after `epoch` (from 1) of a task that began with n_examples."""
+
+def schedule_rehearsal(config: dict[str, Any], steps_in_task: int) -> int:
+    """Steps to rehearse (`Classifier.rehearse`) after so many learn steps of a task ("steps_in_task" of `stats`)."""
 
 def read_state_table(data: bytes) -> dict[str, Any]:
     """The frame of a saved state, every length and digest checked (StateError): "version", "bundle_sha256", "sha256",

@@ -8,9 +8,10 @@ import inspect
 import itertools
 import os
 import threading
+import warnings
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,42 +24,16 @@ from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import LabelMap, class_name, label_array, label_list
 from edgecl.methods import method_settings
 from edgecl.profile import Profile
+from edgecl.recipe_parameters import PARAMETERS, RecipeParameters, refuse_unknown, shows_parameters
 
-# Constructor parameter -> field of the session configuration.
-_CONFIG_FIELDS = {
-    "max_classes": "max_classes",
-    "method": "method",
-    "learning_rate": "learning_rate",
-    "momentum": "momentum",
-    "weight_decay": "weight_decay",
-    "batch_size": "max_batch",
-    "replay_batch": "replay_batch",
-    "replay_capacity": "replay_capacity",
-    "alpha": "alpha",
-    "beta": "beta",
-    "class_mask": "class_mask",
-    "augment_crop": "augment_crop",
-    "augment_flip": "augment_flip",
-    "random_state": "seed",
-    "structure": "structure",
-    "growth": "growth",
-    "structure_interval": "structure_interval",
-    "structure_updates": "structure_updates",
-    "structure_inter": "structure_inter",
-    "structure_intra": "structure_intra",
-    "importance_current": "importance_current",
-    "importance_replay": "importance_replay",
-    "gradient_mask": "gradient_mask",
-    "gradient_interval": "gradient_interval",
-    "gradient_keep": "gradient_keep",
-    "boundary": "boundary",
-    "drift_delta": "drift_delta",
-    "drift_threshold": "drift_threshold",
-    "latent_replay": "latent_replay",
-    "cosine_scale": "cosine_scale",
-}
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+# Constructor parameters that have another name among the fields of a session's configuration.
+_CONFIG_FIELDS = {"max_classes": "max_classes", "random_state": "seed", "batch_size": "max_batch"}
 
 
+@shows_parameters(with_defaults=False)
 class Classifier:
     """Learns classes one after the other from a stream, with the recipe stored in a bundle.
 
@@ -67,28 +42,10 @@ class Classifier:
     Args:
         bundle: path of a bundle, its bytes, or an opened `Bundle` (shared, not copied).
         max_classes: most classes, at most the bundle's capacity.
-        method: a name of `edgecl.methods.METHODS`: "er", "derpp", "sparcl-derpp", ...; parameters given here win over
-            what the name sets.
-        learning_rate, momentum, weight_decay: of the plain SGD step.
-        batch_size: rows of one step; longer arrays are cut into consecutive steps of this many rows, in order, never
-            shuffled.
-        replay_batch, replay_capacity: rows drawn a step; exemplars kept (0 = none).
-        alpha, beta: weights of the logit and the label term of DER++.
-        class_mask: True restricts the current cross-entropy to the classes in the batch.
-        augment_crop, augment_flip: pixels of random crop (0 = off); random horizontal flip.
-        structure: "static", "tdm", "set" or "rigl": how the structure of sparse layers moves.
-        growth: "random", "gradient" or "importance": where TDM grows.
-        structure_interval, structure_updates: steps between two updates; exchanges a task.
-        structure_inter, structure_intra: shares: extra weights at a task's start; exchanged in an update.
-        importance_current, importance_replay: weights a, b of the gradients in TDM's importance.
-        gradient_mask, gradient_interval, gradient_keep: "all", "dgm", "migu" or "hft"; steps between two choices; the
-            share that gets a gradient.
-        boundary, drift_delta, drift_threshold: "caller" or "drift": who ends a task; the drift test's numbers.
-        latent_replay: True keeps activations at the border of the frozen part in the buffer, in place of samples.
-        cosine_scale: factor of UER's cosine logits.
         random_state: integer seed 0..2**64-1; None = 0. Equal seeds and calls give equal bits.
         n_threads: threads of one call, -1 = all processors. Results do not depend on it.
         copy: "auto" converts arrays where it must; "error" refuses arrays that would have to be copied.
+        {parameters}
 
     Threads: one thread at a time; a second concurrent call raises `BusyError` and changes nothing.
     """
@@ -101,82 +58,31 @@ class Classifier:
     _opening: threading.RLock  # held while bundle and session come to be or go
     _saved: dict[str, Any] | None = None  # what a pickle brought; imported when the session opens
 
-    def __new__(cls, *_: Any, **__: Any) -> Classifier:
-        # Not in __init__: a pickle brings a learner to life without it.
-        self = super().__new__(cls)
-        self._lock, self._opening = threading.Lock(), threading.RLock()
-        return self
+    method: str | None
+    learning_rate: float | None
 
     def __init__(
         self,
         bundle: str | os.PathLike[str] | bytes | Bundle,
         *,
         max_classes: int | None = None,
-        method: str | None = None,
-        learning_rate: float | None = None,
-        momentum: float | None = None,
-        weight_decay: float | None = None,
-        batch_size: int | None = None,
-        replay_batch: int | None = None,
-        replay_capacity: int | None = None,
-        alpha: float | None = None,
-        beta: float | None = None,
-        class_mask: bool | None = None,
-        augment_crop: int | None = None,
-        augment_flip: bool | None = None,
-        structure: str | None = None,
-        growth: str | None = None,
-        structure_interval: int | None = None,
-        structure_updates: int | None = None,
-        structure_inter: float | None = None,
-        structure_intra: float | None = None,
-        importance_current: float | None = None,
-        importance_replay: float | None = None,
-        gradient_mask: str | None = None,
-        gradient_interval: int | None = None,
-        gradient_keep: float | None = None,
-        boundary: str | None = None,
-        drift_delta: float | None = None,
-        drift_threshold: float | None = None,
-        latent_replay: bool | None = None,
-        cosine_scale: float | None = None,
         random_state: int | None = None,
         n_threads: int = 1,
         copy: str = "auto",
+        **recipe: Unpack[RecipeParameters],
     ) -> None:
+        refuse_unknown(recipe, type(self).__name__)
         self.bundle = bundle
         self.max_classes = max_classes
-        self.method = method
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.replay_batch = replay_batch
-        self.replay_capacity = replay_capacity
-        self.alpha = alpha
-        self.beta = beta
-        self.class_mask = class_mask
-        self.augment_crop = augment_crop
-        self.augment_flip = augment_flip
-        self.structure = structure
-        self.growth = growth
-        self.structure_interval = structure_interval
-        self.structure_updates = structure_updates
-        self.structure_inter = structure_inter
-        self.structure_intra = structure_intra
-        self.importance_current = importance_current
-        self.importance_replay = importance_replay
-        self.gradient_mask = gradient_mask
-        self.gradient_interval = gradient_interval
-        self.gradient_keep = gradient_keep
-        self.boundary = boundary
-        self.drift_delta = drift_delta
-        self.drift_threshold = drift_threshold
-        self.latent_replay = latent_replay
-        self.cosine_scale = cosine_scale
         self.random_state = random_state
         self.n_threads = n_threads
         self.copy = copy
+        for name in PARAMETERS:
+            setattr(self, name, recipe.get(name))
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._lock, self._opening = threading.Lock(), threading.RLock()
 
     # --- learning ---
 
@@ -358,7 +264,9 @@ class Classifier:
         """Takes over a saved state, all or nothing.
 
         Labels come back as int where their text is an integer and as str otherwise, until the same label is handed in
-        again. The state brings its own seed and learning rate; a `learning_rate` given to this learner wins.
+        again. The state brings its own seed and learning rate, and `config` shows them. A `learning_rate` given to this
+        learner wins over the state's. The seed is the state's; a `random_state` that differs from it is told by a
+        UserWarning.
 
         Raises:
             FileError; StateError (corrupt, or of another bundle or configuration): the learner is as it was.
@@ -368,6 +276,13 @@ class Classifier:
         session.state_import(data)
         self._labels = LabelMap.from_classes(session.classes(), self._labels.bound)
         self._apply_learning_rate(session)
+        seed = session.config["seed"]
+        if self.random_state is not None and self.random_state != seed:
+            warnings.warn(
+                f"expected a state of random_state={self.random_state}; found one of seed {seed}, which is now in "
+                f"force; give random_state={seed} or none",
+                stacklevel=2,
+            )
         return self
 
     def state_digest(self) -> str:
@@ -450,6 +365,7 @@ class Classifier:
         return {"params": self.get_params(), "saved": saved}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self._make_locks()
         for name, value in state["params"].items():
             setattr(self, name, value)
         self._saved = state["saved"]
@@ -494,7 +410,9 @@ class Classifier:
             raise ArgumentError(f"expected copy='auto' or 'error'; found {self.copy!r}; choose one of them")
         bundle = self._opened()
         given = {
-            field: getattr(self, name) for name, field in _CONFIG_FIELDS.items() if getattr(self, name) is not None
+            _CONFIG_FIELDS.get(name, name): getattr(self, name)
+            for name in (*PARAMETERS, *_CONFIG_FIELDS)
+            if getattr(self, name) is not None
         }
         named = {} if self.method is None else method_settings(self.method)
         config = {**named, **given, **({"method": named["method"]} if named else {})}

@@ -819,7 +819,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rate(const edgecl_ses
                                                                 float* learning_rate, edgecl_error* err);
 
 /* Examples for edgecl_removal_stage after `epoch` (from 1) of a task that began with n_examples: after each epoch of
- * removal_stages an equal part of removal_share, to the nearest number; else 0. E_ARGUMENT as above. */
+ * removal_stages an equal part of removal_share, to the nearest number but never all that are left; else 0.
+ * E_ARGUMENT as above. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_removal(const edgecl_session_config* config,
                                                                    uint32_t n_examples, uint32_t epoch,
                                                                    uint32_t* n_remove, edgecl_error* err);

@@ -1,0 +1,128 @@
+# The parameters of a recipe for Python: types, defaults of an export, and what each is. With the core's list of fields
+# (runtime/core/recipe_fields.def) the only one; a test holds both to the same names.
+# Never here: ranges and conditions (the core checks them).
+"""`RecipeParameters`: the keywords of `Classifier` and of `edgecl.export.Recipe`, and `--set NAME=VALUE` of the command
+line."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, get_type_hints
+
+
+class Parameter(NamedTuple):
+    """What an export stores unless it is told otherwise, and the parameter in words."""
+
+    default: Any
+    text: str
+
+
+class RecipeParameters(TypedDict, total=False):
+    """One key a field of the recipe; None means: as the bundle (`Classifier`) or the default (`Recipe`) says."""
+
+    method: Annotated[
+        str | None,
+        Parameter("er", "a name of `edgecl.methods.METHODS`; parameters given beside it win over what it sets"),
+    ]
+    learning_rate: Annotated[float | None, Parameter(0.03, "of the plain SGD step, > 0")]
+    momentum: Annotated[float | None, Parameter(0.0, "of PyTorch's SGD, 0..1, 1 excluded")]
+    weight_decay: Annotated[float | None, Parameter(0.0, "of PyTorch's SGD, >= 0")]
+    batch_size: Annotated[
+        int | None,
+        Parameter(10, "rows of one step; longer arrays are cut into consecutive steps, in order, never shuffled"),
+    ]
+    replay_batch: Annotated[int | None, Parameter(10, "rows of one draw from the buffer (DER++ draws twice)")]
+    replay_capacity: Annotated[int | None, Parameter(500, "exemplars kept, 0 = none")]
+    alpha: Annotated[float | None, Parameter(0.1, "DER++: weight of the error to stored logits")]
+    beta: Annotated[float | None, Parameter(0.5, "DER++: weight of the replayed cross-entropy")]
+    class_mask: Annotated[bool | None, Parameter(False, "current cross-entropy over the classes of the batch only")]
+    augment_crop: Annotated[int | None, Parameter(0, "pixels of random crop, 0..127, 0 = off")]
+    augment_flip: Annotated[bool | None, Parameter(False, "random horizontal flips")]
+    latent_replay: Annotated[
+        bool | None, Parameter(False, "the buffer keeps activations where the frozen part ends, in place of samples")
+    ]
+    cosine_scale: Annotated[float | None, Parameter(16.0, "factor of UER's cosine logits")]
+    structure: Annotated[
+        str | None, Parameter("static", '"static", "tdm", "set" or "rigl": how the structure of sparse layers moves')
+    ]
+    growth: Annotated[str | None, Parameter("random", '"random", "gradient" or "importance": where TDM grows')]
+    structure_interval: Annotated[int | None, Parameter(100, "steps between two changes of structure")]
+    structure_updates: Annotated[int | None, Parameter(8, "exchanges in a task")]
+    structure_inter: Annotated[float | None, Parameter(0.01, "TDM: extra weights at a task's start, share 0..0.5")]
+    structure_intra: Annotated[float | None, Parameter(0.01, "weights exchanged in an update, share 0..1")]
+    importance_current: Annotated[float | None, Parameter(0.5, "TDM's importance: weight of current gradients")]
+    importance_replay: Annotated[float | None, Parameter(0.5, "TDM's importance: weight of replayed gradients")]
+    gradient_mask: Annotated[
+        str | None, Parameter("all", '"all", "dgm", "migu" or "hft": which weights get a gradient')
+    ]
+    gradient_interval: Annotated[int | None, Parameter(30, "steps between two choices of a gradient mask")]
+    gradient_keep: Annotated[float | None, Parameter(0.8, "share that gets a gradient, (0, 1]")]
+    boundary: Annotated[str | None, Parameter("caller", '"caller" or "drift": who ends a task')]
+    drift_delta: Annotated[float | None, Parameter(0.05, "drift test: rise of the loss that does not count")]
+    drift_threshold: Annotated[float | None, Parameter(3.0, "drift test: cumulated rise that alarms")]
+    rate_schedule: Annotated[
+        str | None, Parameter("constant", '"constant", "linear" or "cosine": the learning rate through a task')
+    ]
+    rate_floor: Annotated[float | None, Parameter(0.05, "share of the learning rate that is left at a task's end")]
+    removal_share: Annotated[
+        float | None, Parameter(0.0, "data removal: share of a task's examples that goes in all, 0..1, 1 excluded")
+    ]
+    removal_stages: Annotated[
+        Sequence[int] | None, Parameter((1, 2, 3), "data removal: epochs, from 1, with an equal part after each")
+    ]
+    removal_score: Annotated[
+        str | None, Parameter("misclassified", '"misclassified" or "forgetting": what data removal counts')
+    ]
+    rehearse_steps: Annotated[int | None, Parameter(0, "steps of one rehearsal (k-FPF)")]
+    rehearse_interval: Annotated[int | None, Parameter(0, "learn steps between two rehearsals")]
+    head: Annotated[str | None, Parameter("gradient", "what makes scores of embeddings")]
+
+
+_HINTS = get_type_hints(RecipeParameters, include_extras=True)
+PARAMETERS: Mapping[str, Parameter] = MappingProxyType({name: hint.__metadata__[0] for name, hint in _HINTS.items()})
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def refuse_unknown(names: Mapping[str, Any], owner: str) -> None:
+    """TypeError for a keyword that is no parameter of a recipe."""
+    unknown = sorted(set(names) - set(PARAMETERS))
+    if unknown:
+        raise TypeError(
+            f"expected keywords of {owner} among its parameters ({', '.join(PARAMETERS)}); found {', '.join(unknown)}; "
+            "check the spelling"
+        )
+
+
+def shows_parameters(with_defaults: bool) -> Any:
+    """Decorator for a class whose constructor takes `**recipe: Unpack[RecipeParameters]`: its signature lists every
+    parameter, and the line `{parameters}` of its text becomes their descriptions.
+
+    Args:
+        with_defaults: the signature shows the defaults of an export; False: None, which is as the bundle says.
+    """
+
+    def show(cls: _Class) -> _Class:
+        constructor = inspect.signature(cls.__init__)  # type: ignore[misc]
+        own = [p for p in constructor.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        keywords = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=parameter.default if with_defaults else None,
+                annotation=_HINTS[name].__origin__,
+            )
+            for name, parameter in PARAMETERS.items()
+        ]
+        cls.__init__.__signature__ = constructor.replace(parameters=[*own, *keywords])  # type: ignore[misc]
+        lines = (
+            textwrap.fill(f"{name}: {parameter.text}.", 116, initial_indent=" " * 8, subsequent_indent=" " * 12)
+            for name, parameter in PARAMETERS.items()
+        )
+        cls.__doc__ = (cls.__doc__ or "").replace(" " * 8 + "{parameters}", "\n".join(lines))
+        return cls
+
+    return show
