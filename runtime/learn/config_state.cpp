@@ -25,6 +25,10 @@ constexpr char kNames[] =
     "stored logits per exemplar";
 constexpr uint32_t kShared = 3, kFlags = 3, kCapacity = 4, kDtype = 5, kBytes = 6, kLogits = 7, kRecipe = 8,
                    kWords = kRecipe + format::kRecipeFields;
+// Fields of a recipe that every state has. Later ones are written up to the last that is in use: a session that uses
+// none writes the bytes that it wrote before there were any, so golden states stay as they are.
+constexpr uint32_t kFirstFields = 36;
+static_assert(kFirstFields <= format::kRecipeFields, "fields are never taken away");
 
 void config_words(const Session& session, uint32_t* words) {
   SessionConfig c = session.config;
@@ -87,9 +91,11 @@ uint32_t exemplar_dtype(const Plan& plan, bool latent) {
 void write_config(SectionWriter* out, const Session& session) {
   uint32_t words[kWords];
   config_words(session, words);
+  uint32_t n_fields = format::kRecipeFields;
+  while (n_fields > kFirstFields && words[kRecipe + n_fields - 1] == 0) n_fields--;
   out->bytes(words, kRecipe * sizeof *words);
-  out->u32(kWords - kRecipe);
-  out->bytes(words + kRecipe, (kWords - kRecipe) * sizeof *words);
+  out->u32(n_fields);
+  out->bytes(words + kRecipe, n_fields * sizeof *words);
 }
 
 uint64_t config_bytes_max(const Plan&, const SessionConfig&) {

@@ -24,9 +24,9 @@ def shorter(match: re.Match[str]) -> str:
 
 
 def longer(match: re.Match[str]) -> str:
-    """The struct with two fields more."""
-    future = "  uint64_t future_number;\n  const void* future_pointer;\n"
-    return f"typedef struct {match[1]} {{{match[2]}{future}}} {match[1]};"
+    """The struct with more fields: zeros where a later library may know some, then two that none knows."""
+    tail = "  uint64_t future_zeros[32];\n  uint64_t future_number;\n  const void* future_pointer;\n"
+    return f"typedef struct {match[1]} {{{match[2]}{tail}}} {match[1]};"
 
 
 def main() -> None:
