@@ -30,6 +30,13 @@ constexpr uint32_t kShared = 3, kFlags = 3, kCapacity = 4, kDtype = 5, kBytes = 
 constexpr uint32_t kFirstFields = 36;
 static_assert(kFirstFields <= format::kRecipeFields, "fields are never taken away");
 
+uint32_t fields_to_write(const SessionConfig& config) {
+  uint32_t words[format::kRecipeFields], n = format::kRecipeFields;
+  memcpy(words, static_cast<const format::RecipeRecord*>(&config), sizeof words);
+  while (n > kFirstFields && (words[n - 1] == 0 || config.predict_only)) n--;
+  return n;
+}
+
 void config_words(const Session& session, uint32_t* words) {
   SessionConfig c = session.config;
   memset(words, 0, kWords * sizeof *words);
@@ -91,15 +98,14 @@ uint32_t exemplar_dtype(const Plan& plan, bool latent) {
 void write_config(SectionWriter* out, const Session& session) {
   uint32_t words[kWords];
   config_words(session, words);
-  uint32_t n_fields = format::kRecipeFields;
-  while (n_fields > kFirstFields && words[kRecipe + n_fields - 1] == 0) n_fields--;
+  const uint32_t n_fields = fields_to_write(session.config);
   out->bytes(words, kRecipe * sizeof *words);
   out->u32(n_fields);
   out->bytes(words + kRecipe, n_fields * sizeof *words);
 }
 
-uint64_t config_bytes_max(const Plan&, const SessionConfig&) {
-  return (kWords + 1) * sizeof(uint32_t);
+uint64_t config_bytes_max(const Plan&, const SessionConfig& config) {
+  return (kRecipe + 1 + fields_to_write(config)) * sizeof(uint32_t);
 }
 
 Status read_config(SectionReader* in, StateImport* import) {
