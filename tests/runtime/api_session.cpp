@@ -115,7 +115,7 @@ TEST(configurations_out_of_range) {
   refused([](Config* c) { c->n_threads = 65; }, EDGECL_E_ARGUMENT, "n_threads");
   refused([](Config* c) { c->max_classes = 0; }, EDGECL_E_ARGUMENT, "max_classes");
   refused([](Config* c) { c->max_classes = kColumns + 1; }, EDGECL_E_ARGUMENT, "max_classes");
-  refused([](Config* c) { c->method = 6; }, EDGECL_E_ARGUMENT, "method");
+  refused([](Config* c) { c->method = 1000; }, EDGECL_E_ARGUMENT, "method");
   refused([](Config* c) { c->class_mask = 2; }, EDGECL_E_ARGUMENT, "class_mask");
   refused([](Config* c) { c->predict_only = 2; }, EDGECL_E_ARGUMENT, "predict_only");
   refused([](Config* c) { c->augment_flip = 1; }, EDGECL_E_UNSUPPORTED, "rank");
