@@ -36,7 +36,7 @@ struct HeadKind {
   // Ops from here on are the head's; those before are the encoder's.
   uint32_t (*first_op)(const Plan& plan);
 
-  // Memory beside the plan's, in a region of its own; runs over measuring arenas too.
+  // Memory beside the plan's, in the region "head"; runs over measuring arenas too.
   void (*lay_out)(Arena* arena, const Plan& plan, HeadMemory* memory);
   // As the bundle ships it.
   void (*reset)(const HeadMemory& memory);

@@ -51,7 +51,12 @@ Status loss_unit(Session* session, const StepKind& kind) {
   StepMemory& step = session->step;
   if (kind.after_forward) kind.after_forward(session);
   if (!session->head->by_gradient) {
+    // No loss and nothing to update; what the head learns must be numbers.
+    if (!all_finite(step.embeddings, static_cast<int64_t>(step.n_current) * session->head_memory.dim))
+      return failure(EDGECL_E_NUMERIC, "%s", kind.loss_failure);
     step.loss = {};
+    for (uint32_t r = 0; r < step.n_current; r++) step.loss_rows[r] = 0;
+    step.macs = row_macs(session->learning(), session->border.op, 0);
     next_stage(&step, Stage::kCommit);
     return Status();
   }

@@ -95,7 +95,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config) {
   SessionSizes sizes = {};
   sizes.arena_bytes = arena.used();
-  const char* const learnable[] = {"weights", "gradients", "velocity", "sparsity", "statistics", "structure"};
+  const char* const learnable[] = {"weights", "gradients", "velocity", "sparsity", "statistics", "structure", "head"};
   for (const char* region : learnable) sizes.learnable_bytes += arena.region_bytes(region);
   sizes.replay_bytes = arena.region_bytes("replay");
   sizes.learn_bytes = config.predict_only ? 0 : learn_floats(plan, config) * sizeof(float) + arena.region_bytes("step");

@@ -85,6 +85,7 @@ py::list presets() {
 }
 
 uint32_t replay_rows(const py::dict& values) {
+  check_fields(values);
   SessionConfig config = {};
   static_cast<format::RecipeRecord&>(config) = recipe_from(values);
   return config_draws(config) * config_draw_rows(config);

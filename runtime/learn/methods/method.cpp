@@ -2,6 +2,8 @@
 // Never here: what one method does (method_<name>.cpp).
 #include "runtime/learn/methods/method.h"
 
+#include "runtime/heads/head.h"
+
 namespace edgecl {
 const Method& method_rule(uint32_t number) {
   switch (number) {
@@ -21,6 +23,7 @@ uint32_t config_draw_rows(const SessionConfig& config) {
 
 uint32_t config_draws(const SessionConfig& config) {
   if (config.predict_only || config_draw_rows(config) == 0) return 0;
+  if (!head_kind(config.head)->by_gradient) return 0;  // it learns from new rows alone
   return method_of(config).n_draws(config);
 }
 
