@@ -30,8 +30,41 @@ edgecl_status import(Session* session, const std::vector<uint8_t>& bytes) {
 
 // A word of the header or the table; entry i of the table lies at 64 + 64 * i.
 template <class T>
-T& word(std::vector<uint8_t>* bytes, size_t at) {
-  return *reinterpret_cast<T*>(bytes->data() + at);
+class Word {
+ public:
+  explicit Word(uint8_t* at) : at_(at) {}
+  operator T() const {
+    T value;
+    memcpy(&value, at_, sizeof value);
+    return value;
+  }
+  Word& operator=(T value) {
+    memcpy(at_, &value, sizeof value);
+    return *this;
+  }
+  Word& operator=(const Word& other) { return *this = static_cast<T>(other); }
+  Word& operator+=(T value) { return *this = static_cast<T>(*this + value); }
+  Word& operator-=(T value) { return *this = static_cast<T>(*this - value); }
+  Word& operator^=(T value) { return *this = static_cast<T>(*this ^ value); }
+  Word& operator|=(T value) { return *this = static_cast<T>(*this | value); }
+  Word& operator++() { return *this += 1; }
+  T operator++(int) {
+    const T before = *this;
+    *this += 1;
+    return before;
+  }
+  T operator--(int) {
+    const T before = *this;
+    *this -= 1;
+    return before;
+  }
+
+ private:
+  uint8_t* at_;  // of any alignment
+};
+template <class T>
+Word<T> word(std::vector<uint8_t>* bytes, size_t at) {
+  return Word<T>(bytes->data() + at);
 }
 
 // Makes every SHA-256 fit again, as an attacker would.
