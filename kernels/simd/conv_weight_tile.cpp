@@ -104,8 +104,9 @@ WeightTile weight_tile(int rows, int columns) {
     }
 #define EDGECL_TILE_ROW(R)                                                                                    \
   EDGECL_TILE(R, 1)                                                                                           \
-  EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) \
-      EDGECL_TILE(R, 8) EDGECL_TILE(R, 9)
+  EDGECL_TILE(R, 2)                                                                                           \
+  EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) EDGECL_TILE(R, 8) \
+      EDGECL_TILE(R, 9)
   static_assert(kMaxWeightRows == 4 && kMaxWeightColumns == 9, "every tile has its case");
   switch (16 * rows + columns) {
     EDGECL_TILE_ROW(1)

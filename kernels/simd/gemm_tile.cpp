@@ -151,8 +151,9 @@ GemmTile gemm_tile(int rows, int vectors) {
     }
 #define EDGECL_TILE_ROW(R)                                                                                    \
   EDGECL_TILE(R, 1)                                                                                           \
-  EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) \
-      EDGECL_TILE(R, 8) EDGECL_TILE(R, 9) EDGECL_TILE(R, 10) EDGECL_TILE(R, 11) EDGECL_TILE(R, 12)
+  EDGECL_TILE(R, 2)                                                                                           \
+  EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) EDGECL_TILE(R, 8) \
+      EDGECL_TILE(R, 9) EDGECL_TILE(R, 10) EDGECL_TILE(R, 11) EDGECL_TILE(R, 12)
   static_assert(kMaxTileRows == 8 && kMaxTileVectors == 12, "every tile has its case");
   switch (16 * rows + vectors) {
     EDGECL_TILE_ROW(1)
