@@ -2,6 +2,7 @@
 // Never here: what they are (runtime/learn/presets.cpp, schedules.cpp).
 #include "runtime/api/api_objects.h"
 #include "runtime/core/recipe.h"
+#include "runtime/learn/methods/method.h"
 #include "runtime/learn/presets.h"
 #include "runtime/learn/schedules.h"
 
@@ -62,6 +63,14 @@ edgecl_status edgecl_preset_describe(uint32_t index, edgecl_preset_info* info) {
 edgecl_status edgecl_session_config_preset(edgecl_session_config* config, const char* name, edgecl_error* err) {
   if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
   return api::finish(api::apply_to(config, name), err);
+}
+
+edgecl_status edgecl_replay_rows(const edgecl_session_config* config, uint32_t* n_rows, edgecl_error* err) {
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
+  SessionConfig known = {};
+  const Status status = api::read_recipe(config, n_rows, &known);
+  if (status.ok()) *n_rows = config_draws(known) * config_draw_rows(known);
+  return api::finish(status, err);
 }
 
 edgecl_status edgecl_schedule_rate(const edgecl_session_config* config, double done, float* learning_rate,

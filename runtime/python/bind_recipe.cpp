@@ -3,8 +3,6 @@
 #include <cstring>
 
 #include "runtime/core/recipe.h"
-#include "runtime/learn/methods/method.h"
-#include "runtime/learn/presets.h"
 #include "runtime/python/config.h"
 
 namespace edgecl::python {
@@ -45,19 +43,18 @@ void check_fields(const py::dict& values) {
   raise_status(status.code, message);
 }
 
-py::dict settings_of(const Preset& preset) {
-  auto config = sized<edgecl_session_config>();
+// Fields that a preset sets: they come out the same, whatever was there before.
+py::dict settings_of(const char* name) {
+  auto low = sized<edgecl_session_config>(), high = low;
+  std::memset(&high.method, 0xff, format::kRecipeFields * sizeof(uint32_t));
   ErrorRecord error;
-  check(edgecl_session_config_preset(&config, preset.name, &error), error);
-  const py::dict all = config_dict(config);
+  check(edgecl_session_config_preset(&low, name, &error), error);
+  check(edgecl_session_config_preset(&high, name, &error), error);
+  const py::dict all = config_dict(low);
   py::dict result;
-  const auto put = [&](RecipeWord word) {
-    const char* const name = recipe_fields()[static_cast<uint32_t>(word)].name;
-    result[name] = all[name];
-  };
-  put(RecipeWord::method);
-  for (const PresetSetting* part : preset.parts) {
-    for (; part != nullptr && part->word != kPresetEnd.word; ++part) put(part->word);
+  for (uint32_t i = 0; i < format::kRecipeFields; ++i) {
+    if (std::memcmp(&low.method + i, &high.method + i, sizeof(uint32_t)) != 0) continue;
+    result[recipe_fields()[i].name] = all[recipe_fields()[i].name];
   }
   return result;
 }
@@ -78,17 +75,18 @@ py::list presets() {
     d["source"] = info.source;
     d["needs"] = needs;
     d["compared"] = info.compared;
-    d["settings"] = settings_of(preset(i));
+    d["settings"] = settings_of(info.name);
     result.append(d);
   }
   return result;
 }
 
 uint32_t replay_rows(const py::dict& values) {
-  check_fields(values);
-  SessionConfig config = {};
-  static_cast<format::RecipeRecord&>(config) = recipe_from(values);
-  return config_draws(config) * config_draw_rows(config);
+  const edgecl_session_config config = config_from(values);
+  uint32_t n = 0;
+  ErrorRecord error;
+  check(edgecl_replay_rows(&config, &n, &error), error);
+  return n;
 }
 
 float schedule_rate(const py::dict& values, double done) {

@@ -143,7 +143,12 @@ py::dict Session::learn(const py::array& x, const py::array& labels, bool want_s
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
-  std::vector<uint32_t> slots(want_slots ? 2 * static_cast<size_t>(config_.replay_batch) : 0);  // DER++ draws twice
+  uint32_t n_slots = 0;
+  if (want_slots) {
+    ErrorRecord error;
+    python::check(edgecl_replay_rows(&config_, &n_slots, &error), error);
+  }
+  std::vector<uint32_t> slots(n_slots);
   auto report = sized<edgecl_learn_report>();
   report.replay_slots = slots.empty() ? nullptr : slots.data();
   report.replay_slots_capacity = static_cast<uint32_t>(slots.size());

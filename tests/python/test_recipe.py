@@ -32,9 +32,6 @@ def test_python_declares_the_fields_of_the_core() -> None:
         default = PARAMETERS[name].default
         assert type(default) is types[kind], name
         assert kind != "choice" or default in values
-        if kind == "choice" and name != "method":  # a method is a longer list, printed by `edgecl methods`
-            said = PARAMETERS[name].text
-            assert len(values) == 1 or all(f'"{value}"' in said for value in values), name
 
 
 def test_signature_and_help_show_every_parameter() -> None:
@@ -43,6 +40,7 @@ def test_signature_and_help_show_every_parameter() -> None:
     assert signature.parameters["momentum"].default is None and signature.parameters["alpha"].annotation == float | None
     text = inspect.getdoc(edgecl.Classifier) or ""
     assert "\n    removal_stages: data removal: epochs" in text and "{parameters}" not in text
+    assert '"static", "tdm", "set", "rigl".' in text
     assert max(map(len, text.splitlines())) <= 120
 
 

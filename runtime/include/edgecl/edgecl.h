@@ -813,8 +813,13 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_preset_describe(uint32_t index
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_preset(edgecl_session_config* config, const char* name,
                                                                         edgecl_error* err);
 
+/* Most rows that a learn step of this recipe draws from the buffer: room for replay_slots of edgecl_learn_report.
+ * E_ARGUMENT: a field of the recipe out of range. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_replay_rows(const edgecl_session_config* config, uint32_t* n_rows,
+                                                              edgecl_error* err);
+
 /* Learning rate by rate_schedule when the share `done` of a task has been learned (0..1; less counts as 0, more as 1):
- * config->learning_rate, or a part of it. For edgecl_learning_rate_set. E_ARGUMENT: a field of the recipe out of range. */
+ * config->learning_rate, or a part of it. For edgecl_learning_rate_set. E_ARGUMENT as above. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rate(const edgecl_session_config* config, double done,
                                                                 float* learning_rate, edgecl_error* err);
 

@@ -1,6 +1,6 @@
 # The parameters of a recipe for Python: types, defaults of an export, and what each is. With the core's list of fields
 # (runtime/core/recipe_fields.def) the only one; a test holds both to the same names.
-# Never here: ranges and conditions (the core checks them).
+# Never here: ranges, conditions and names of choices (the core has them).
 """`RecipeParameters`: the keywords of `Classifier` and of `edgecl.export.Recipe`, and `--set NAME=VALUE` of the command
 line."""
 
@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, get_type_hints
+
+from edgecl import _core
 
 
 class Parameter(NamedTuple):
@@ -45,27 +47,21 @@ class RecipeParameters(TypedDict, total=False):
         bool | None, Parameter(False, "the buffer keeps activations where the frozen part ends, in place of samples")
     ]
     cosine_scale: Annotated[float | None, Parameter(16.0, "factor of UER's cosine logits")]
-    structure: Annotated[
-        str | None, Parameter("static", '"static", "tdm", "set" or "rigl": how the structure of sparse layers moves')
-    ]
-    growth: Annotated[str | None, Parameter("random", '"random", "gradient" or "importance": where TDM grows')]
+    structure: Annotated[str | None, Parameter("static", "how the structure of sparse layers moves")]
+    growth: Annotated[str | None, Parameter("random", "where TDM grows")]
     structure_interval: Annotated[int | None, Parameter(100, "steps between two changes of structure")]
     structure_updates: Annotated[int | None, Parameter(8, "exchanges in a task")]
     structure_inter: Annotated[float | None, Parameter(0.01, "TDM: extra weights at a task's start, share 0..0.5")]
     structure_intra: Annotated[float | None, Parameter(0.01, "weights exchanged in an update, share 0..1")]
     importance_current: Annotated[float | None, Parameter(0.5, "TDM's importance: weight of current gradients")]
     importance_replay: Annotated[float | None, Parameter(0.5, "TDM's importance: weight of replayed gradients")]
-    gradient_mask: Annotated[
-        str | None, Parameter("all", '"all", "dgm", "migu" or "hft": which weights get a gradient')
-    ]
+    gradient_mask: Annotated[str | None, Parameter("all", "which weights get a gradient")]
     gradient_interval: Annotated[int | None, Parameter(30, "steps between two choices of a gradient mask")]
     gradient_keep: Annotated[float | None, Parameter(0.8, "share that gets a gradient, (0, 1]")]
-    boundary: Annotated[str | None, Parameter("caller", '"caller" or "drift": who ends a task')]
+    boundary: Annotated[str | None, Parameter("caller", "who ends a task")]
     drift_delta: Annotated[float | None, Parameter(0.05, "drift test: rise of the loss that does not count")]
     drift_threshold: Annotated[float | None, Parameter(3.0, "drift test: cumulated rise that alarms")]
-    rate_schedule: Annotated[
-        str | None, Parameter("constant", '"constant", "linear" or "cosine": the learning rate through a task')
-    ]
+    rate_schedule: Annotated[str | None, Parameter("constant", "how the learning rate goes through a task")]
     rate_floor: Annotated[float | None, Parameter(0.05, "share of the learning rate that is left at a task's end")]
     removal_share: Annotated[
         float | None, Parameter(0.0, "data removal: share of a task's examples that goes in all, 0..1, 1 excluded")
@@ -73,9 +69,7 @@ class RecipeParameters(TypedDict, total=False):
     removal_stages: Annotated[
         Sequence[int] | None, Parameter((1, 2, 3), "data removal: epochs, from 1, with an equal part after each")
     ]
-    removal_score: Annotated[
-        str | None, Parameter("misclassified", '"misclassified" or "forgetting": what data removal counts')
-    ]
+    removal_score: Annotated[str | None, Parameter("misclassified", "what data removal counts")]
     rehearse_steps: Annotated[int | None, Parameter(0, "steps of one rehearsal (k-FPF)")]
     rehearse_interval: Annotated[int | None, Parameter(0, "learn steps between two rehearsals")]
     head: Annotated[str | None, Parameter("gradient", "what makes scores of embeddings")]
@@ -84,7 +78,14 @@ class RecipeParameters(TypedDict, total=False):
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType({name: hint.__metadata__[0] for name, hint in _HINTS.items()})
 
+_CHOICES = {name: names for name, kind, names in _core.recipe_fields() if kind == "choice"}
 _Class = TypeVar("_Class", bound=type)
+
+
+def _choices(name: str) -> str:
+    # The core's names of a choice; those of a method are a longer list.
+    names = [] if name == "method" else _CHOICES.get(name, [])
+    return ", one of " + ", ".join(f'"{choice}"' for choice in names) if names else ""
 
 
 def refuse_unknown(names: Mapping[str, Any], owner: str) -> None:
@@ -119,7 +120,9 @@ def shows_parameters(with_defaults: bool) -> Any:
         ]
         cls.__init__.__signature__ = constructor.replace(parameters=[*own, *keywords])  # type: ignore[misc]
         lines = (
-            textwrap.fill(f"{name}: {parameter.text}.", 116, initial_indent=" " * 8, subsequent_indent=" " * 12)
+            textwrap.fill(
+                f"{name}: {parameter.text}{_choices(name)}.", 116, initial_indent=" " * 8, subsequent_indent=" " * 12
+            )
             for name, parameter in PARAMETERS.items()
         )
         cls.__doc__ = (cls.__doc__ or "").replace(" " * 8 + "{parameters}", "\n".join(lines))

@@ -147,6 +147,12 @@ static void ask_for_methods(edgecl_session_config* config) {
   WITH_TAIL(config, edgecl_schedule_removal(config, 1000, 2, &n_remove, err));
   expect(n_remove == 100, "a third of 30 % of the examples");
   WITH_TAIL(config, edgecl_schedule_rehearsal(config, 10, &n_steps, err));
+  config->replay_batch = 3;
+  config->replay_capacity = 8;
+  config->alpha = config->beta = 1;
+  WITH_TAIL(config, edgecl_replay_rows(config, &n_steps, err));
+  expect(n_steps == 6, "two draws of three rows");
+  WITH_TAIL(config, edgecl_schedule_rehearsal(config, 10, &n_steps, err));
   config->rate_schedule = EDGECL_RATE_LINEAR;
   WITH_TAIL(config, edgecl_schedule_rate(config, 0.5, &rate, err));
   expect(rate == config->learning_rate / 2 && n_steps == 0, "half the rate in the middle of a task");
