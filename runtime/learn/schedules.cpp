@@ -33,7 +33,8 @@ uint32_t scheduled_removal(const format::RecipeRecord& recipe, uint32_t n_exampl
   if (n_examples == 0) return 0;
   const uint32_t n_stages = static_cast<uint32_t>(__builtin_popcount(recipe.removal_stages));
   const uint32_t most = (n_examples - 1) / n_stages;  // one example at least is left
-  const uint32_t n = static_cast<uint32_t>(static_cast<double>(recipe.removal_share) * n_examples / n_stages + 0.5);
+  const double exact = static_cast<double>(recipe.removal_share) * n_examples / n_stages;
+  const uint32_t below = static_cast<uint32_t>(exact), n = exact - below < 0.5 ? below : below + 1;
   return n < most ? n : most;
 }
 
