@@ -140,8 +140,7 @@ int step_cost(int rows, int vectors) {
 
 }  // namespace
 
-// Jumps: a table of pointers would cost a shared library 32 bytes an entry.
-GemmTile gemm_tile(int rows, int vectors) {
+// clang-format off: it moves entries of the second macro on every run
 #define EDGECL_TILE(R, Q)            \
   case 16 * R + Q:                   \
     if constexpr (tile_fits(R, Q)) { \
@@ -149,11 +148,14 @@ GemmTile gemm_tile(int rows, int vectors) {
     } else {                         \
       return nullptr;                \
     }
-#define EDGECL_TILE_ROW(R)                                                                                    \
-  EDGECL_TILE(R, 1)                                                                                           \
-  EDGECL_TILE(R, 2)                                                                                           \
-  EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) EDGECL_TILE(R, 8) \
-      EDGECL_TILE(R, 9) EDGECL_TILE(R, 10) EDGECL_TILE(R, 11) EDGECL_TILE(R, 12)
+#define EDGECL_TILE_ROW(R) \
+  EDGECL_TILE(R, 1) EDGECL_TILE(R, 2) EDGECL_TILE(R, 3) EDGECL_TILE(R, 4) EDGECL_TILE(R, 5) \
+  EDGECL_TILE(R, 6) EDGECL_TILE(R, 7) EDGECL_TILE(R, 8) EDGECL_TILE(R, 9) EDGECL_TILE(R, 10) \
+  EDGECL_TILE(R, 11) EDGECL_TILE(R, 12)
+// clang-format on
+
+// Jumps: a table of pointers would cost a shared library 32 bytes an entry.
+GemmTile gemm_tile(int rows, int vectors) {
   static_assert(kMaxTileRows == 8 && kMaxTileVectors == 12, "every tile has its case");
   switch (16 * rows + vectors) {
     EDGECL_TILE_ROW(1)
