@@ -403,7 +403,7 @@ struct VectorShape {
 struct ScratchTable {
   const char* level;            // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"
   VectorShape tiled, streamed;  // of the kernels of each list
-#define EDGECL_SCRATCH_FIELD(name, Args) size_t name##_scratch_bytes(const Args& args) const;
+#define EDGECL_SCRATCH_FIELD(name, Args) uint64_t name##_scratch_bytes(const Args& args) const;
   EDGECL_KERNEL_LIST(EDGECL_SCRATCH_FIELD)
 #undef EDGECL_SCRATCH_FIELD
 };

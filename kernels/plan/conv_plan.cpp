@@ -132,15 +132,15 @@ int depthwise_strip_rows(const ConvGemm& conv) {
 
 namespace {
 
-size_t conv_bytes(const VectorShape& shape, const ConvGemm& conv, bool depthwise) {
+uint64_t conv_bytes(const VectorShape& shape, const ConvGemm& conv, bool depthwise) {
   if (conv.h.out <= 0 || conv.w.out <= 0) return 0;
   if (depthwise) {
     const int64_t lanes = row_class(conv.source.lanes).high;
     const int64_t strip = pack_layout(conv.h, conv.w, depthwise_strip_rows(conv), conv.w.out, lanes).channel;
-    return static_cast<size_t>(strip + 4 * shape.floats) * sizeof(float);
+    return static_cast<uint64_t>(strip + 4 * shape.floats) * sizeof(float);
   }
   const GemmPlan p = plan_gemm(shape, conv);
-  return static_cast<size_t>(p.tap_floats + p.pack_floats + p.weight_floats + p.stage_floats) * sizeof(float);
+  return static_cast<uint64_t>(p.tap_floats + p.pack_floats + p.weight_floats + p.stage_floats) * sizeof(float);
 }
 
 }  // namespace
@@ -150,22 +150,22 @@ namespace edgecl {
 
 using namespace plan;
 
-size_t ScratchTable::conv_forward_scratch_bytes(const ConvForwardArgs& a) const {
+uint64_t ScratchTable::conv_forward_scratch_bytes(const ConvForwardArgs& a) const {
   if (tiled.floats == 1) return 0;
   const ConvGemm conv = forward_gemm(a);
   return conv_bytes(tiled, conv, depthwise_suits(conv));
 }
 
-size_t ScratchTable::conv_backward_data_scratch_bytes(const ConvBackwardDataArgs& a) const {
+uint64_t ScratchTable::conv_backward_data_scratch_bytes(const ConvBackwardDataArgs& a) const {
   if (tiled.floats == 1) return 0;
   const ConvShape& s = a.shape;
   const PhaseKinds down = phase_kinds(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dx.height);
   const PhaseKinds across = phase_kinds(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dx.width);
-  size_t most = 0;
+  uint64_t most = 0;
   for (int i = 0; i < down.n; i++)
     for (int j = 0; j < across.n; j++) {
       const ConvGemm conv = phase_gemm(a, down.axis[i], across.axis[j]);
-      const size_t bytes = conv_bytes(tiled, conv, depthwise_suits_gradient(conv));
+      const uint64_t bytes = conv_bytes(tiled, conv, depthwise_suits_gradient(conv));
       if (bytes > most) most = bytes;
     }
   return most;

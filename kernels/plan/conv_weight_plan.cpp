@@ -66,8 +66,8 @@ ConvWeightPlan plan_form(const VectorShape& shape, const ConvBackwardWeightArgs&
   return p;
 }
 
-size_t bytes_of(const ConvWeightPlan& p) {
-  return static_cast<size_t>(p.run_floats + p.column_floats + p.packed_floats + p.lane_floats + p.chunk_floats) *
+uint64_t bytes_of(const ConvWeightPlan& p) {
+  return static_cast<uint64_t>(p.run_floats + p.column_floats + p.packed_floats + p.lane_floats + p.chunk_floats) *
          sizeof(float);
 }
 
@@ -83,10 +83,10 @@ namespace edgecl {
 
 using namespace plan;
 
-size_t ScratchTable::conv_backward_weight_scratch_bytes(const ConvBackwardWeightArgs& a) const {
+uint64_t ScratchTable::conv_backward_weight_scratch_bytes(const ConvBackwardWeightArgs& a) const {
   if (tiled.floats == 1) return 0;
   if (a.dy.lanes <= kExactRows) return bytes_of(plan_conv_weight(tiled, a));
-  const size_t flat = bytes_of(plan_form(tiled, a, true)), halo = bytes_of(plan_form(tiled, a, false));
+  const uint64_t flat = bytes_of(plan_form(tiled, a, true)), halo = bytes_of(plan_form(tiled, a, false));
   return flat > halo ? flat : halo;
 }
 

@@ -42,20 +42,20 @@ namespace edgecl {
 
 using namespace plan;
 
-size_t ScratchTable::linear_forward_scratch_bytes(const LinearForwardArgs& a) const {
+uint64_t ScratchTable::linear_forward_scratch_bytes(const LinearForwardArgs& a) const {
   if (tiled.floats == 1 || a.x.lanes == 1 || forward_by_batch(tiled, a)) return 0;
-  return static_cast<size_t>(a.x.lanes * round_up(a.y.channels, tiled.floats)) * sizeof(float);
+  return static_cast<uint64_t>(a.x.lanes * round_up(a.y.channels, tiled.floats)) * sizeof(float);
 }
 
-size_t ScratchTable::linear_backward_data_scratch_bytes(const LinearBackwardDataArgs& a) const {
+uint64_t ScratchTable::linear_backward_data_scratch_bytes(const LinearBackwardDataArgs& a) const {
   if (tiled.floats == 1 || backward_by_batch(tiled, a)) return 0;
-  return static_cast<size_t>(kInputBlock * (kOutputBlock + a.dx.lanes)) * sizeof(float);
+  return static_cast<uint64_t>(kInputBlock * (kOutputBlock + a.dx.lanes)) * sizeof(float);
 }
 
-size_t ScratchTable::linear_backward_weight_scratch_bytes(const LinearBackwardWeightArgs& a) const {
+uint64_t ScratchTable::linear_backward_weight_scratch_bytes(const LinearBackwardWeightArgs& a) const {
   if (tiled.floats == 1) return 0;
   const int64_t rows = linear_needs_transpose(a) ? a.dy.rows() * linear_row_pitch(tiled, a) + tiled.floats : 0;
-  return static_cast<size_t>(linear_tap_floats(a) + rows) * sizeof(float);
+  return static_cast<uint64_t>(linear_tap_floats(a) + rows) * sizeof(float);
 }
 
 }  // namespace edgecl

@@ -171,7 +171,7 @@ PhaseEntries take_phase_entries(const SparsePattern& whole, ScratchCursor* curso
 
 namespace {
 
-size_t gather_bytes(const GatherPlan& p) {
+uint64_t gather_bytes(const GatherPlan& p) {
   ScratchCursor cursor = {nullptr, 0};
   cursor.take<int32_t>(p.offsets);
   cursor.take<int32_t>(p.rest_offsets);
@@ -189,7 +189,7 @@ namespace edgecl {
 
 using namespace plan;
 
-size_t ScratchTable::sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs& a) const {
+uint64_t ScratchTable::sparse_conv_forward_scratch_bytes(const SparseConvForwardArgs& a) const {
   if (tiled.floats == 1) return 0;
   const ConvShape& s = a.shape;
   const Axis h = forward_axis(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.y.height);
@@ -197,13 +197,13 @@ size_t ScratchTable::sparse_conv_forward_scratch_bytes(const SparseConvForwardAr
   return gather_bytes(plan_gather(tiled, h, &w, a.x.lanes, a.pattern));
 }
 
-size_t ScratchTable::sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs& a) const {
+uint64_t ScratchTable::sparse_conv_backward_data_scratch_bytes(const SparseConvBackwardDataArgs& a) const {
   if (tiled.floats == 1) return 0;
   const ConvShape& s = a.shape;
   const bool phases = s.stride_h > 1 || s.stride_w > 1;
   const PhaseKinds down = phase_kinds(s.kernel_h, s.stride_h, s.dilation_h, s.pad_top, a.dx.height);
   const PhaseKinds across = phase_kinds(s.kernel_w, s.stride_w, s.dilation_w, s.pad_left, a.dx.width);
-  size_t most = 0;
+  uint64_t most = 0;
   for (int i = 0; i < down.n; i++)
     for (int j = 0; j < across.n; j++) {
       const Axis& h = down.axis[i];

@@ -103,7 +103,7 @@ namespace edgecl {
 
 using namespace plan;
 
-size_t ScratchTable::sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs& a) const {
+uint64_t ScratchTable::sparse_conv_backward_weight_scratch_bytes(const SparseConvBackwardWeightArgs& a) const {
   if (tiled.floats == 1) return 0;
   const GradientPlan p = plan_gradient(a);
   ScratchCursor cursor = {nullptr, 0};

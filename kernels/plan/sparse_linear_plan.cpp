@@ -14,7 +14,7 @@ bool lies_padded(const Tensor& t, int floats) {
   return t.groups == 1 && t.lanes % floats == 0;
 }
 
-size_t gather_bytes(const VectorShape& shape, const Tensor& source, const SparsePattern& pattern) {
+uint64_t gather_bytes(const VectorShape& shape, const Tensor& source, const SparsePattern& pattern) {
   const LinearGatherPlan p = plan_linear_gather(shape, source, pattern);
   ScratchCursor cursor = {nullptr, 0};
   cursor.take<float>(p.padded_whole);
@@ -67,15 +67,15 @@ namespace edgecl {
 
 using namespace plan;
 
-size_t ScratchTable::sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs& a) const {
+uint64_t ScratchTable::sparse_linear_forward_scratch_bytes(const SparseLinearForwardArgs& a) const {
   return tiled.floats == 1 ? 0 : gather_bytes(tiled, a.x, a.pattern);
 }
 
-size_t ScratchTable::sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs& a) const {
+uint64_t ScratchTable::sparse_linear_backward_data_scratch_bytes(const SparseLinearBackwardDataArgs& a) const {
   return tiled.floats == 1 ? 0 : gather_bytes(tiled, a.dy, a.transposed);
 }
 
-size_t ScratchTable::sparse_linear_backward_weight_scratch_bytes(const SparseLinearBackwardWeightArgs& a) const {
+uint64_t ScratchTable::sparse_linear_backward_weight_scratch_bytes(const SparseLinearBackwardWeightArgs& a) const {
   if (tiled.floats == 1) return 0;
   const LinearGradientPlan p = plan_linear_gradient(tiled, a);
   ScratchCursor cursor = {nullptr, 0};

@@ -5,30 +5,31 @@
 namespace edgecl {
 namespace {
 
-size_t row_bytes(const Tensor& t) {
-  return (static_cast<size_t>(t.width) * static_cast<size_t>(t.lanes) + kVirtualLanes) * sizeof(float);
+uint64_t row_bytes(const Tensor& t) {
+  return (static_cast<uint64_t>(t.width) * static_cast<uint64_t>(t.lanes) + kVirtualLanes) * sizeof(float);
 }
 
-size_t pool_bytes(const PoolArgs& a) {
+uint64_t pool_bytes(const PoolArgs& a) {
   const int64_t lanes = a.x.lanes;
-  return static_cast<size_t>(plan::with_slack(a.x.width * lanes) + plan::with_slack(a.y.width * lanes)) * sizeof(float);
+  return static_cast<uint64_t>(plan::with_slack(a.x.width * lanes) + plan::with_slack(a.y.width * lanes)) *
+         sizeof(float);
 }
 
-size_t pool_bytes(const PoolBackwardArgs& a) {
-  return static_cast<size_t>(plan::with_slack(a.dy.plane()) +
-                             plan::with_slack(a.dx.width * static_cast<int64_t>(a.dx.lanes))) *
+uint64_t pool_bytes(const PoolBackwardArgs& a) {
+  return static_cast<uint64_t>(plan::with_slack(a.dy.plane()) +
+                               plan::with_slack(a.dx.width * static_cast<int64_t>(a.dx.lanes))) *
          sizeof(float);
 }
 
 }  // namespace
 
 // Kernels whose scalar form needs none.
-#define EDGECL_SCRATCH(name, Args, bytes)                          \
-  size_t ScratchTable::name##_scratch_bytes(const Args& a) const { \
-    return streamed.floats == 1 ? 0 : static_cast<size_t>(bytes);  \
+#define EDGECL_SCRATCH(name, Args, bytes)                            \
+  uint64_t ScratchTable::name##_scratch_bytes(const Args& a) const { \
+    return streamed.floats == 1 ? 0 : static_cast<uint64_t>(bytes);  \
   }
 EDGECL_SCRATCH(group_norm_forward, GroupNormForwardArgs,
-               3 * sizeof(float) * static_cast<size_t>(plan::with_slack(int64_t{kVirtualLanes} * a.x.lanes)))
+               3 * sizeof(float) * static_cast<uint64_t>(plan::with_slack(int64_t{kVirtualLanes} * a.x.lanes)))
 EDGECL_SCRATCH(binary_forward, BinaryArgs, row_bytes(a.a))
 EDGECL_SCRATCH(binary_backward, BinaryBackwardArgs, row_bytes(a.dy))
 EDGECL_SCRATCH(max_pool_forward, PoolArgs, pool_bytes(a))
@@ -38,15 +39,15 @@ EDGECL_SCRATCH(average_pool_backward, PoolBackwardArgs, pool_bytes(a))
 EDGECL_SCRATCH(input_normalize, InputArgs, a.is_u8 ? plan::kInputTable * sizeof(float) : 0)
 #undef EDGECL_SCRATCH
 
-size_t ScratchTable::group_norm_backward_scratch_bytes(const GroupNormBackwardArgs& a) const {
-  if (streamed.floats == 1) return static_cast<size_t>(a.dy.rows()) * 2 * sizeof(float);
-  return static_cast<size_t>(plan::group_norm_gradient_pieces(a).floats()) * sizeof(float);
+uint64_t ScratchTable::group_norm_backward_scratch_bytes(const GroupNormBackwardArgs& a) const {
+  if (streamed.floats == 1) return static_cast<uint64_t>(a.dy.rows()) * 2 * sizeof(float);
+  return static_cast<uint64_t>(plan::group_norm_gradient_pieces(a).floats()) * sizeof(float);
 }
 
 // Kernels that need none.
-#define EDGECL_NO_SCRATCH(name, Args)                            \
-  size_t ScratchTable::name##_scratch_bytes(const Args&) const { \
-    return 0;                                                    \
+#define EDGECL_NO_SCRATCH(name, Args)                              \
+  uint64_t ScratchTable::name##_scratch_bytes(const Args&) const { \
+    return 0;                                                      \
   }
 EDGECL_NO_SCRATCH(batch_norm_forward, BatchNormForwardArgs)
 EDGECL_NO_SCRATCH(batch_norm_backward, BatchNormBackwardArgs)

@@ -33,11 +33,11 @@ RowClass row_class(int64_t rows);
 // Counts the 64-byte aligned pieces that a part's scratch memory is made of; with a base it hands them out.
 struct ScratchCursor {
   char* base;
-  size_t used;
+  uint64_t used;
   template <class T>
   EDGECL_ALWAYS_INLINE T* take(int64_t n) {
     T* p = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += (static_cast<size_t>(n) * sizeof(T) + 63) / 64 * 64;
+    used += (static_cast<uint64_t>(n) * sizeof(T) + 63) / 64 * 64;
     return p;
   }
 };

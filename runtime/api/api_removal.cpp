@@ -45,7 +45,7 @@ Status kept(const edgecl_removal* removal, uint32_t* ids, uint32_t capacity) {
   EDGECL_RETURN_IF_FAILED(check_pointer(removal, "removal"));
   EDGECL_RETURN_IF_FAILED(check_pointer(ids, "ids"));
   if (capacity < removal->removal.n_kept) {
-    return failure(EDGECL_E_ARGUMENT, "expected room for the %u ids that are kept; found %u; enlarge the array",
+    return failure(EDGECL_E_SHAPE, "expected room for the %u ids that are kept; found %u; enlarge the array",
                    removal->removal.n_kept, capacity);
   }
   removal_kept(removal->removal, ids);

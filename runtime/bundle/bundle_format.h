@@ -17,7 +17,7 @@ namespace edgecl::format {
 constexpr uint32_t kMagic = 0x314c4345;  // "ECL1"
 constexpr uint32_t kVersion = 2;
 constexpr uint64_t kMaxBundleBytes = 1ull << 31;
-constexpr uint32_t kMaxSections = 64;
+constexpr uint32_t kMaxSections = 63;  // header and table fit into 4096 bytes
 
 struct Header {  // 64 bytes
   uint32_t magic, version;

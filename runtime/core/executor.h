@@ -25,8 +25,8 @@ uint64_t activation_floats(const Plan& plan, Mode mode, uint64_t rows);
 // for any number of rows up to max_rows. A multiple of 64. O(ops): few
 // numbers of rows stand for all (next_row_count).
 // `masked`: weight gradients of sparse layers may have a selection.
-size_t scratch_bytes_per_thread(const Plan& plan, const ScratchTable& kernels, uint32_t max_rows, bool learning,
-                                bool masked);
+uint64_t scratch_bytes_per_thread(const Plan& plan, const ScratchTable& kernels, uint32_t max_rows, bool learning,
+                                  bool masked);
 
 // True when every tensor of the plan has fewer than 2^31 floats for `rows` rows: kernels index with 32 bits. Sessions
 // check max_rows with it.

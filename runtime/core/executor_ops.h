@@ -82,7 +82,7 @@ struct Pass {
 // One kernel call of an op, whatever its kernel: the two visits exist once, not once for each thing done with a call.
 struct KernelCall {
   void (*run)(const KernelTable& kernels, const void* args, int part, int n_parts, void* scratch);
-  size_t (*scratch_bytes)(const ScratchTable& kernels, const void* args);
+  uint64_t (*scratch_bytes)(const ScratchTable& kernels, const void* args);
   const void* args;  // valid during the visit of this call
 };
 struct KernelVisitor {

@@ -10,9 +10,9 @@ namespace {
 
 struct Measure {
   const ScratchTable& kernels;
-  size_t bytes = 0;
+  uint64_t bytes = 0;
 
-  void add(size_t need) {
+  void add(uint64_t need) {
     if (need > bytes) bytes = need;
   }
   KernelVisitor visitor() {
@@ -41,8 +41,8 @@ void measure_surroundings(const Pass& pass, bool learning, Measure* measure) {
 
 }  // namespace
 
-size_t scratch_bytes_per_thread(const Plan& plan, const ScratchTable& kernels, uint32_t max_rows, bool learning,
-                                bool masked) {
+uint64_t scratch_bytes_per_thread(const Plan& plan, const ScratchTable& kernels, uint32_t max_rows, bool learning,
+                                  bool masked) {
   const Weights no_weights;
   const Workspace no_work;
   const Environment no_environment;

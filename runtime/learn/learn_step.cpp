@@ -296,7 +296,7 @@ Status learn_step(Session* session, const Batch& batch, const int32_t* labels, u
   if (learn_step_draws(*session) > slots_capacity) {
     session->step.stage = Stage::kIdle;
     return failure(
-        EDGECL_E_ARGUMENT,
+        EDGECL_E_SHAPE,
         "expected room for the %u slots that this step draws; found replay_slots_capacity %u; enlarge the array",
         learn_step_draws(*session), slots_capacity);
   }

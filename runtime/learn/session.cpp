@@ -26,6 +26,12 @@ uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {
   return activation_floats(plan, Mode::kPredict, config.max_batch);
 }
 
+// Scratch memory of all threads. 64 bits, so that what a 32-bit machine cannot hold exhausts the arena.
+void take_scratch(Arena* arena, const SessionConfig& config, uint64_t stride, Workspace* work) {
+  work->scratch_stride = static_cast<size_t>(stride);
+  work->scratch = arena->take<uint8_t>(config.n_threads * stride);
+}
+
 // Activations and scratch of predictions. Shared: a predict and a learn step never run at once, so they use the same
 // memory. Separate: predictions may come while a step is under way.
 void lay_out_workspaces(Arena* arena, const Plan& plan, const ScratchTable& kernels, const SessionConfig& config,
@@ -35,17 +41,15 @@ void lay_out_workspaces(Arena* arena, const Plan& plan, const ScratchTable& kern
   arena->begin_region("activations");
   learn->activations = arena->take<float>(separate || learn_size > predict_size ? learn_size : predict_size);
   arena->begin_region("scratch");
-  learn->scratch_stride =
+  const uint64_t steps =
       scratch_bytes_per_thread(plan, kernels, config_step_rows(config), !config.predict_only, selects_entries(config));
-  const size_t structure_scratch = align_up(structure_scratch_bytes(plan, kernels, config));
-  if (structure_scratch > learn->scratch_stride) learn->scratch_stride = structure_scratch;
-  learn->scratch = arena->take<uint8_t>(static_cast<uint64_t>(config.n_threads) * learn->scratch_stride);
+  const uint64_t changes = align_up(structure_scratch_bytes(plan, kernels, config));
+  take_scratch(arena, config, changes > steps ? changes : steps, learn);
   *predict = *learn;
   if (!separate) return;
   arena->begin_region("predict");
   predict->activations = arena->take<float>(predict_size);
-  predict->scratch_stride = scratch_bytes_per_thread(plan, kernels, config.max_batch, false, false);
-  predict->scratch = arena->take<uint8_t>(static_cast<uint64_t>(config.n_threads) * predict->scratch_stride);
+  take_scratch(arena, config, scratch_bytes_per_thread(plan, kernels, config.max_batch, false, false), predict);
   predict->norms = lay_out_group_norms(arena, plan, config.max_batch);
 }
 

@@ -83,7 +83,7 @@ class Bench {
   // flops: two per multiply-add (non-zeros only for sparse kernels); bytes: read and written once, 0 = not shown.
   template <class Args>
   void time(const char* kernel, const std::string& shape, double flops, double bytes,
-            size_t (ScratchTable::*scratch_bytes)(const Args&) const,
+            uint64_t (ScratchTable::*scratch_bytes)(const Args&) const,
             void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
     std::vector<unsigned char> memory((table_.*scratch_bytes)(args) + 64);
     void* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;

@@ -39,12 +39,12 @@ void few_stand_for_all(Tests& tests, Rng& rng, const LayerShape& l) {
   const int most = std::min(limit, rng.chance(0.5) ? rng.range(1, 700) : rng.range(1, limit));
   for (const char* level : kLevelNames) {
     const ScratchTable& table = *scratch_table(level);
-    size_t planned[64] = {};
+    uint64_t planned[64] = {};
     int n = 0;
     for (uint32_t rows = next_row_count(0, static_cast<uint32_t>(most)); rows != 0;
          rows = next_row_count(rows, static_cast<uint32_t>(most))) {
       n = 0;
-      ask_scratch(table, l, static_cast<int>(rows), [&](const char*, size_t bytes) {
+      ask_scratch(table, l, static_cast<int>(rows), [&](const char*, uint64_t bytes) {
         planned[n] = std::max(planned[n], bytes);
         n++;
       });
@@ -52,9 +52,11 @@ void few_stand_for_all(Tests& tests, Rng& rng, const LayerShape& l) {
     for (int i = 0; i < 30; i++) {
       const int rows = i == 0 ? most : rng.chance(0.5) ? rng.range(std::max(1, most - 40), most) : rng.range(1, most);
       n = 0;
-      ask_scratch(table, l, rows, [&](const char* kernel, size_t bytes) {
-        tests.expect(bytes <= planned[n], text("%s at %s, %s: %zu bytes for %d rows, planned %zu for up to %d", kernel,
-                                               level, l.conv.name().c_str(), bytes, rows, planned[n], most));
+      ask_scratch(table, l, rows, [&](const char* kernel, uint64_t bytes) {
+        tests.expect(bytes <= planned[n],
+                     text("%s at %s, %s: %llu bytes for %d rows, planned %llu for up to %d", kernel, level,
+                          l.conv.name().c_str(), static_cast<unsigned long long>(bytes), rows,
+                          static_cast<unsigned long long>(planned[n]), most));
         n++;
       });
     }

@@ -155,7 +155,7 @@ TEST(bad_input_changes_nothing) {
       EDGECL_E_ARGUMENT,
       [](edgecl_removal* removal, edgecl_error* err) { return edgecl_removal_stage(removal, 5, err); }, &table);
   message_of(
-      EDGECL_E_ARGUMENT,
+      EDGECL_E_SHAPE,
       [](edgecl_removal* removal, edgecl_error* err) {
         uint32_t ids[4];
         return edgecl_removal_kept(removal, ids, 4, err);

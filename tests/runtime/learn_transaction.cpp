@@ -186,7 +186,7 @@ TEST(room_for_slots_is_checked_before_the_step) {
   report.replay_slots = slots;
   report.replay_slots_capacity = 5;
   const std::string before = session.digest();
-  CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_E_ARGUMENT && session.digest() == before);
+  CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_E_SHAPE && session.digest() == before);
   report.replay_slots_capacity = 6;
   CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_OK && report.n_replayed == 6);
 }

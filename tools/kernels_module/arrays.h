@@ -215,8 +215,8 @@ class Attributes {
 
   // Runs the kernel in n_parts parts, one after the other.
   template <class Args>
-  void run(size_t (ScratchTable::*bytes)(const Args&) const, void (*KernelTable::*kernel)(const Args&, int, int, void*),
-           const Args& args) {
+  void run(uint64_t (ScratchTable::*bytes)(const Args&) const,
+           void (*KernelTable::*kernel)(const Args&, int, int, void*), const Args& args) {
     const KernelTable* t = table();
     const int n_parts = take("n_parts", 1);
     finish();

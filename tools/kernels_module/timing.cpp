@@ -213,7 +213,7 @@ class TimedLayer {
   };
 
   template <class Args>
-  std::vector<double> time_kernel(size_t (ScratchTable::*bytes)(const Args&) const,
+  std::vector<double> time_kernel(uint64_t (ScratchTable::*bytes)(const Args&) const,
                                   void (*KernelTable::*kernel)(const Args&, int, int, void*), const Args& args,
                                   bool gathers, int repeat) {
     const size_t stride = ((table_->*bytes)(args) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;

@@ -14,7 +14,7 @@ struct TypedCall {
   static void run(const KernelTable& kernels, const void* args, int part, int n_parts, void* scratch) {
     (kernels.*kKernel)(*static_cast<const Args*>(args), part, n_parts, scratch);
   }
-  static size_t scratch_bytes(const ScratchTable& kernels, const void* args) {
+  static uint64_t scratch_bytes(const ScratchTable& kernels, const void* args) {
     return (kernels.*kScratch)(*static_cast<const Args*>(args));
   }
 };

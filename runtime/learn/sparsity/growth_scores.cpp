@@ -185,9 +185,9 @@ void lay_out_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& 
   if (split) scratch.output_gradient = arena->take<float>(output + kReadSlack);
 }
 
-size_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config) {
+uint64_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config) {
   if (!grows_by_gradient(config)) return 0;
-  size_t most = 0;
+  uint64_t most = 0;
   const Weights no_weights;
   const Workspace no_work;
   const Environment no_environment;
@@ -200,11 +200,11 @@ size_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const
       const Tensor x = pass.tensor(record.inputs[0]), dy = pass.tensor(record.output);
       SparsePattern piece = pattern_shape(param);
       piece.nnz = static_cast<uint32_t>(piece_entries(piece));
-      const size_t bytes = record.kind == format::kOpConv
-                               ? kernels.sparse_conv_backward_weight_scratch_bytes(SparseConvBackwardWeightArgs{
-                                     x, dy, piece, nullptr, nullptr, nullptr, op_conv_shape(record)})
-                               : kernels.sparse_linear_backward_weight_scratch_bytes(
-                                     SparseLinearBackwardWeightArgs{x, dy, piece, nullptr, nullptr, nullptr});
+      const uint64_t bytes = record.kind == format::kOpConv
+                                 ? kernels.sparse_conv_backward_weight_scratch_bytes(SparseConvBackwardWeightArgs{
+                                       x, dy, piece, nullptr, nullptr, nullptr, op_conv_shape(record)})
+                                 : kernels.sparse_linear_backward_weight_scratch_bytes(
+                                       SparseLinearBackwardWeightArgs{x, dy, piece, nullptr, nullptr, nullptr});
       if (bytes > most) most = bytes;
     });
   }

@@ -36,7 +36,7 @@ struct GrowthScratch {
 };
 
 void lay_out_growth_scores(Arena* arena, const Plan& plan, const SessionConfig& config, struct StructureMemory* memory);
-size_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config);
+uint64_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config);
 
 // LayerProbe::after_backward of a step that ends with an update; `session` is the user.
 void score_layer(void* session, const format::BackwardRecord& record);

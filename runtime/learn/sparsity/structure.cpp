@@ -224,7 +224,7 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
   if (hand_out) *memory = taken;
 }
 
-size_t structure_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config) {
+uint64_t structure_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config) {
   return growth_scratch_bytes(plan, kernels, config);
 }
 

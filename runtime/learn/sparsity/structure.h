@@ -72,7 +72,7 @@ Status check_structure(const Plan& plan, const SessionConfig& config);
 // Memory in region "structure"; none for a static structure without gradient masks.
 void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory);
 // Scratch bytes a thread that growth by gradient needs on top of what the passes need.
-size_t structure_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config);
+uint64_t structure_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config);
 
 // Growth at a task's start.
 void structure_begin_task(Session* session);

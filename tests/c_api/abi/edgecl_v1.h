@@ -1,5 +1,5 @@
 /* edgecl: learning on the device. This header is the whole C API and its manual (C99; usable from C++).
- * Never here: anything that a caller may not rely on. So many lines because a manual is read in one place.
+ * Never here: anything that a caller may not rely on. It is long because a manual is read in one place.
  *
  * CONTENTS
  *   1 ground rules      5 model        9 learning       13 measuring
@@ -19,13 +19,15 @@
  *
  * Failures change nothing. After a failed call the session is as it was before: edgecl_state_digest gives the same
  *   hash. edgecl_learn looks at shapes, labels, samples, loss and gradients before it touches anything that lasts.
+ *   One exception: edgecl_rehearse takes many steps, and those before the failed one stay done.
  *
  * Sentences. Each failure has a sentence with three parts: what was expected, what was found, what to do. A call on a
  *   session keeps it for edgecl_session_error. Other calls write it into an edgecl_error, which is optional.
  *
  * NULL is allowed only where a parameter is called optional. Close and destroy accept NULL.
  *
- * Strings are UTF-8 and end with a zero byte. A returned string lives as long as the object it came from.
+ * Strings are UTF-8 and end with a zero byte. A string of a model lives as long as the model. A string of a session
+ *   lives until the next call on that session that is not a mere question: copy it.
  *
  * Numbers are float32 unless said otherwise. A row is one sample. Arrays are row-major. Names carry units: _bytes, _us
  *   (microseconds), n_ (a count).
@@ -39,10 +41,12 @@
  * Enumerations are macros of fixed-width integers, because the size of a C enum differs between compilers.
  *
  * Threads. A model may be used from any thread. A session belongs to one thread at a time: a second call at the same
- *   time is refused with E_BUSY and changes nothing. The library starts no threads. Hooks run on the calling thread,
- *   except the bodies that are handed to parallel_for.
+ *   time, also one from inside a hook, is refused with E_BUSY and changes nothing. edgecl_session_error and
+ *   edgecl_session_destroy do not look whether a call is in progress: the caller sees to it. The library starts no
+ *   threads. Hooks run on the calling thread, except the bodies that are handed to parallel_for.
  *
- * Memory. Sizes can be asked before anything is allocated. Once a session exists nothing allocates.
+ * Memory. Sizes can be asked before anything is allocated. Once a session exists nothing allocates. The library takes
+ *   less than 8 KiB of stack on a microcontroller and 16 KiB elsewhere (measured: 3.5 and 11), hooks not counted.
  *
  * Trust. Bytes of bundles and states are hostile until they are checked. Pointers and sizes of the caller are trusted.
  *
@@ -80,11 +84,11 @@ typedef int32_t edgecl_status;
 #define EDGECL_OK 0
 /* Mistakes in the call. */
 #define EDGECL_E_ARGUMENT (-1)    /* NULL, a bad flag, a bad struct size, a value out of its range */
-#define EDGECL_E_SHAPE (-2)       /* dimensions of samples or arrays do not fit the bundle */
+#define EDGECL_E_SHAPE (-2)       /* dimensions of samples do not fit the bundle, or the caller's array is too short */
 #define EDGECL_E_DTYPE (-3)       /* an element type that is not accepted here */
 #define EDGECL_E_SEQUENCE (-4)    /* the right call at the wrong moment */
 #define EDGECL_E_UNSUPPORTED (-5) /* this build, bundle or session has no such part */
-#define EDGECL_E_BUSY (-6)        /* the session is in use by another thread */
+#define EDGECL_E_BUSY (-6)        /* a call on this session is in progress */
 /* Limits. */
 #define EDGECL_E_NO_MEMORY (-20)       /* the allocator refused */
 #define EDGECL_E_ARENA_TOO_SMALL (-21) /* the caller's block is smaller than the size function says */
@@ -92,15 +96,15 @@ typedef int32_t edgecl_status;
 #define EDGECL_E_NOT_FOUND (-23)       /* no such label, name or index */
 /* Bundles. */
 #define EDGECL_E_BUNDLE_CORRUPT (-30)   /* structure or digest is wrong; the sentence names section and field */
-#define EDGECL_E_BUNDLE_VERSION (-31)   /* the format is newer than this library */
+#define EDGECL_E_BUNDLE_VERSION (-31)   /* the format, or a section that must be understood, is not of this library */
 #define EDGECL_E_BUNDLE_SIGNATURE (-32) /* the signature that was asked for is missing or not by this key */
 #define EDGECL_E_BUNDLE_OP (-33)        /* an operator of the bundle is not in this build; the sentence names it */
 /* States. */
 #define EDGECL_E_STATE_CORRUPT (-40)  /* structure or digest is wrong */
-#define EDGECL_E_STATE_MISMATCH (-41) /* the state belongs to another bundle or configuration */
+#define EDGECL_E_STATE_MISMATCH (-41) /* of another bundle, configuration or version; the sentence says which */
 /* The world. */
 #define EDGECL_E_IO (-50)       /* a file operation failed; the sentence holds the system's own words */
-#define EDGECL_E_NUMERIC (-60)  /* NaN or infinity in samples, loss or gradients; weights are untouched */
+#define EDGECL_E_NUMERIC (-60)  /* NaN, infinity or absurd numbers in samples, loss or gradients */
 #define EDGECL_E_INTERNAL (-99) /* our bug; please report it with edgecl_build_info */
 
 /* Status and sentence of a failed call that has no session to keep them. Written on failure only. */
@@ -136,7 +140,7 @@ EDGECL_API uint32_t edgecl_state_format_version(void);
  * ===================================================================================================================*/
 
 /* Where memory comes from. Optional everywhere; without one the C library's aligned_alloc and free serve
- * (builds without a C library then answer E_ARGUMENT). */
+ * (builds without a C library then answer E_ARGUMENT). The struct is copied; `user` must outlive what was allocated. */
 typedef struct edgecl_allocator {
   uint32_t struct_size;
   /* `bytes` of memory, aligned to `alignment` (a power of two); NULL on failure. Need not be cleared. */
@@ -155,7 +159,8 @@ typedef struct edgecl_hooks {
   void (*parallel_for)(void* user, uint32_t n, void (*body)(void* context, uint32_t i), void* context);
   /* Microseconds of a clock that never goes back. NULL: no times in edgecl_stats, and no profile. */
   uint64_t (*now_us)(void* user);
-  /* One line. level: 0 debug, 1 information, 2 warning, 3 error. NULL: silent. */
+  /* One line. level: 0 debug, 1 information, 2 warning, 3 error. This version logs the sentences of failed calls on a
+   * session, at level 2. NULL: silent. */
   void (*log)(void* user, int32_t level, const char* text);
 } edgecl_hooks;
 
@@ -166,8 +171,8 @@ typedef struct edgecl_hooks {
 typedef struct edgecl_model edgecl_model;
 
 /* Signatures. This version verifies none: a key or EDGECL_SIGNATURE_REQUIRED fails with E_BUNDLE_SIGNATURE. */
-#define EDGECL_SIGNATURE_OPTIONAL 0 /* unsigned bundles are accepted; with a key, a signature must be by that key */
-#define EDGECL_SIGNATURE_REQUIRED 1 /* a signature by public_key, or the bundle is refused */
+#define EDGECL_SIGNATURE_OPTIONAL 0 /* unsigned bundles are accepted */
+#define EDGECL_SIGNATURE_REQUIRED 1 /* a signature by public_key, or the bundle is refused; for a later version */
 
 /* Where the bundle's bytes lie while the model lives. */
 #define EDGECL_PLACEMENT_DEFAULT 0  /* files: a copy; memory: in place */
@@ -189,13 +194,14 @@ typedef struct edgecl_open_options {
 
 /* Checks a whole bundle as opening it does: structure, every digest, every index, and what `options` asks of the
  * signature. `bytes` is aligned to 64. Keeps nothing.
- *   Errors  E_BUNDLE_*, E_NO_MEMORY, E_ARGUMENT.
- *   Cost    O(n_bytes); some ten bytes a tensor from the allocator, which it gives back. */
+ *   Errors  E_BUNDLE_*, E_NO_MEMORY, E_UNSUPPORTED (the level is not in this build or CPU), E_ARGUMENT.
+ *   Cost    O(n_bytes + tensors^2), of at most 4096 tensors; some ten bytes a tensor from the allocator, which it gives
+ *           back. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_verify(const void* bytes, size_t n_bytes,
                                                                 const edgecl_open_options* options, edgecl_error* err);
 
 /* Bytes of memory that edgecl_model_init needs for this bundle with these options.
- *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_ARGUMENT.
+ *   Errors  E_BUNDLE_CORRUPT (no bundle), E_BUNDLE_VERSION, E_BUNDLE_SIGNATURE, E_UNSUPPORTED (the level), E_ARGUMENT.
  *   Cost    O(1): the first 4096 bytes are enough. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_size(const void* bytes, size_t n_bytes,
                                                              const edgecl_open_options* options, size_t* model_bytes,
@@ -204,13 +210,13 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_size(const void* bytes, 
 /* Opens a bundle inside the caller's `memory` (aligned to 64, at least edgecl_model_size bytes), without an allocator.
  * `memory` must outlive the model; so must `bytes` unless they are copied. `bytes` is aligned to 64 unless copied.
  *   Errors  E_BUNDLE_*, E_ARENA_TOO_SMALL, E_UNSUPPORTED (the level is not in this build or CPU), E_ARGUMENT.
- *   Cost    O(n_bytes): everything is checked once, here. */
+ *   Cost    O(n_bytes + tensors^2), as edgecl_bundle_verify: everything is checked once, here. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_init(const void* bytes, size_t n_bytes,
                                                              const edgecl_open_options* options, void* memory,
                                                              size_t memory_bytes, edgecl_model** model,
                                                              edgecl_error* err);
 
-/* The same with memory from the allocator. Also E_NO_MEMORY. */
+/* The same with memory from the allocator, edgecl_model_size bytes of it. Also E_NO_MEMORY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_memory(const void* bytes, size_t n_bytes,
                                                                     const edgecl_open_options* options,
                                                                     edgecl_model** model, edgecl_error* err);
@@ -225,8 +231,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_open_file(const char* pa
 
 /* Closes a model and releases what opening took. NULL is fine.
  *   Errors  E_SEQUENCE while sessions live or one is being made: the model stays open.
- *   State   from success on no call with this model may begin. A call that makes a session and began before is counted,
- *           so either it or the close is refused. */
+ *   State   once it has succeeded, start no call with this model. A call that makes a session and began before is
+ *           counted, so either it or the close is refused. */
 EDGECL_API edgecl_status edgecl_model_close(edgecl_model* model);
 
 /* =====================================================================================================================
@@ -302,9 +308,9 @@ typedef struct edgecl_class_info {
   uint32_t struct_size;
   int32_t label;
   const char* name;
-  uint64_t samples_seen;   /* rows learned since the session began */
-  uint32_t replay_samples; /* exemplars now in the buffer */
-  uint32_t present;        /* 1: can be predicted; 0: never added, or forgotten */
+  uint64_t samples_seen;   /* rows learned, also before a state was imported; 0 for a bundle */
+  uint32_t replay_samples; /* exemplars now in the buffer; 0 for a bundle */
+  uint32_t present;        /* 1: can be predicted; 0: never added, or forgotten; 1 for a bundle */
 } edgecl_class_info;
 
 /* Reads a bundle's header alone: fills format_version and bundle_bytes, and zeroes the rest. Checks no digest.
@@ -313,7 +319,7 @@ typedef struct edgecl_class_info {
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_bundle_peek(const void* bytes, size_t n_bytes,
                                                               edgecl_model_info* info, edgecl_error* err);
 
-/* What an open model holds. E_ARGUMENT alone. Cost O(operators). */
+/* What an open model holds. The only error is E_ARGUMENT. Cost O(operators). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_describe(const edgecl_model* model, edgecl_model_info* info);
 
 /* The kernel level in use: "x86-64-v3", ... "" for NULL. */
@@ -400,9 +406,11 @@ typedef struct edgecl_session_config {
   uint32_t n_threads;         /* 1..64: pieces that work is cut into for parallel_for */
   uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
   uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
-  uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows */
-  uint32_t separate_predict;  /* 1: predictions have activations of their own (more memory), so that they may come while
-                                 a learn step is under way; 0: they share those of a step */
+  uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows; a forgotten label
+                                 stays forgotten */
+  uint32_t separate_predict;  /* 1: predictions have activations of their own (more memory); 0: they share those of a
+                                 step. Meant for predictions between the pieces of a step; no call of this version
+                                 stops inside a step, so it only costs memory yet */
   uint32_t reserved[5];       /* 0 */
   uint64_t seed;              /* names all random choices */
 
@@ -454,17 +462,18 @@ typedef struct edgecl_session_options {
 typedef struct edgecl_sizes {
   uint32_t struct_size;
   uint32_t arena_alignment; /* 64 */
-  uint64_t arena_bytes;     /* all that a session ever uses */
+  uint64_t arena_bytes;     /* all memory that a session ever uses, the stack apart */
   uint64_t learnable_bytes; /* weights, gradients, optimiser, sparse structure, statistics */
   uint64_t replay_bytes;
   uint64_t learn_bytes;     /* activations and gradients of a learn step */
-  uint64_t predict_bytes;   /* activations of a predict; they share memory with learn_bytes */
+  uint64_t predict_bytes;   /* activations of a predict; part of learn_bytes unless separate_predict */
   uint64_t scratch_bytes;   /* all threads together */
   uint64_t state_bytes_max; /* the largest edgecl_state_export of this configuration */
 } edgecl_sizes;
 
-/* Fills every field with the recipe of the bundle: one thread, seed 0, max_batch the recipe's batch size. This is also
- * how to read a recipe. E_ARGUMENT alone. */
+/* Fills every field: the recipe of the bundle; one thread, seed 0, max_batch the recipe's batch size, max_classes the
+ * bundle's capacity, predict_only where nothing of the bundle can learn, and 0 for the rest. This is also how to read a
+ * recipe. The only error is E_ARGUMENT. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_init(const edgecl_model* model,
                                                                       edgecl_session_config* config);
 
@@ -522,7 +531,8 @@ EDGECL_API const char* edgecl_session_error(const edgecl_session* session);
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_get(const edgecl_session* session,
                                                                      edgecl_session_config* config);
 
-/* Learning rate of the steps to come; finite, > 0 (E_ARGUMENT). It is part of the state. */
+/* Learning rate of the steps to come; finite, > 0 and no subnormal number (E_ARGUMENT); E_BUSY. It is part of the
+ * state. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learning_rate_set(edgecl_session* session, float learning_rate);
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learning_rate_get(const edgecl_session* session,
                                                                     float* learning_rate);
@@ -561,7 +571,7 @@ typedef struct edgecl_prediction {
  *   Errors  E_SHAPE (also: `capacity` is too small), E_DTYPE, E_ARGUMENT, E_BUSY.
  *           E_NUMERIC: a sample is not finite (nothing was written), or a score that the network made of it is not
  *           (results of earlier pieces of max_batch rows may have been written).
- *   Cost    macs_forward_sparse multiply-adds a sample; no allocation.
+ *   Cost    macs_forward_sparse multiply-adds a sample, and at most 2^33 numbers read and written; no allocation.
  *   State   only samples_predicted of edgecl_stats changes. */
 
 /* Most likely class of each sample. out_stride: bytes from one prediction to the next, the caller's
@@ -597,7 +607,7 @@ typedef struct edgecl_learn_report {
   uint64_t step;                                /* steps done, this one included */
   uint64_t macs_forward, macs_backward;         /* multiply-adds that this step really did */
   uint32_t* replay_slots;                       /* in: receives the buffer slots drawn, in row order */
-  uint32_t replay_slots_capacity;               /* in: numbers in replay_slots */
+  uint32_t replay_slots_capacity;               /* in: numbers in replay_slots; edgecl_replay_rows are enough */
   uint32_t structure_changed;                   /* 1: this step ended with a change of structure */
   uint64_t macs_paper;  /* as the SparCL paper counts: each row forward, the backward pass of current rows alone */
   uint8_t* row_correct; /* in: n_samples flags. 1: the largest logit of the current row, among the classes present and
@@ -608,15 +618,16 @@ typedef struct edgecl_learn_report {
 /* One update from this batch (n_samples <= max_batch) and the rows that the method replays; then the batch enters the
  * reservoir. labels: n_samples labels in 0..max_classes-1. `report` is optional.
  *   Errors  E_CAPACITY (too many rows, a label beyond max_classes), E_NOT_FOUND (a class that was not added, or was
- *           forgotten), E_NUMERIC (samples, loss or gradients are not finite, a normalised sample is above 1e12, or a
- *           weight could come to exceed 1e9), E_UNSUPPORTED (predict_only), E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
+ *           forgotten), E_NUMERIC (samples, loss or gradients are not finite, a normalised sample or a logit for the
+ *           buffer is above 1e12, or a weight could come to exceed 1e9), E_UNSUPPORTED (predict_only), E_SHAPE (samples,
+ *           or too few replay_slots), E_DTYPE, E_ARGUMENT (a negative label), E_BUSY.
  *   Cost    forward and backward of n_samples + replayed rows, whatever was learned before; no allocation.
  *   State   on success one step further; on any failure as before, but refused_steps counts it. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch,
                                                         const int32_t* labels, edgecl_learn_report* report);
 
 /* Begins a task; the one before ends. Structures expand, and gradient masks are chosen anew. A stream without tasks need
- * not call it. E_UNSUPPORTED never; E_ARGUMENT, E_BUSY. Cost O(weights of sparse layers). */
+ * not call it. A session with predict_only takes it too. E_ARGUMENT, E_BUSY. Cost O(weights of sparse layers). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_task_begin(edgecl_session* session);
 
 typedef struct edgecl_rehearse_report {
@@ -626,8 +637,9 @@ typedef struct edgecl_rehearse_report {
 } edgecl_rehearse_report;
 
 /* k-FPF (Zhao et al. 2023, "Does continual learning equally forget all parameters?"): n_steps steps of cross-entropy on
- * replayed rows alone. They update only what forgets most: the head, and the scales and shifts of normalisations. Each
- * step draws replay_batch rows afresh. Batch statistics follow. With an empty buffer nothing happens and `done` is 0.
+ * replayed rows alone. They update the head, and the scales and shifts of normalisations, and nothing else. Each
+ * step draws replay_batch rows afresh. Running means and variances are updated. With an empty buffer nothing happens and
+ * `done` is 0.
  * n_steps: at most 2^20. `report` is optional, and also written on E_NUMERIC.
  *   Errors  E_UNSUPPORTED (no buffer, predict_only, or neither head nor normalisations train), E_ARGUMENT, E_BUSY,
  *           E_NUMERIC (as edgecl_learn; the steps before it stay done).
@@ -680,7 +692,7 @@ typedef struct edgecl_removal edgecl_removal;
  * right. */
 #define EDGECL_REMOVAL_FORGETTING 1
 
-/* Bytes that edgecl_removal_init needs. */
+/* Bytes that edgecl_removal_init needs: 12 an example and a fixed part. */
 EDGECL_API size_t edgecl_removal_size(uint32_t n_examples);
 
 /* Makes a table in the caller's block (aligned to 8), which it lives in until the caller takes the block back.
@@ -700,8 +712,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_record(edgecl_removal*
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_stage(edgecl_removal* removal, uint32_t n_remove,
                                                                 edgecl_error* err);
 
-/* Examples that are kept: how many (0 for NULL), and their ids in ascending order. E_ARGUMENT when `capacity` (numbers
- * in `ids`) is below the count. */
+/* Examples that are kept: how many (0 for NULL), and their ids in ascending order. E_SHAPE when `capacity` (numbers in
+ * `ids`) is below the count; E_ARGUMENT. */
 EDGECL_API uint32_t edgecl_removal_count(const edgecl_removal* removal);
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_kept(const edgecl_removal* removal, uint32_t* ids,
                                                                uint32_t capacity, edgecl_error* err);
@@ -709,8 +721,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_removal_kept(const edgecl_remo
 /* =====================================================================================================================
  * 12. STATE: everything that a session learned
  *
- * A state is self-contained and little-endian, ends with a SHA-256 over all of it (32 bytes), and is tied to the
- * bundle's digest. It holds weights, momentum, statistics, classes, exemplars, counters, seed and learning rate.
+ * A state is self-contained and little-endian, and is tied to the bundle's digest. It ends with a SHA-256 (32 bytes) of
+ * its header and table, which hold the digest of each section, so that it stands for all of it. A state holds weights,
+ * momentum, statistics, classes, exemplars, counters, seed and learning rate.
  * ===================================================================================================================*/
 
 /* Bytes that an export needs now. E_ARGUMENT, E_BUSY. */
@@ -723,7 +736,10 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_export(const edgecl_sess
                                                                size_t capacity, size_t* written);
 
 /* Takes over a state, all of it or nothing.
- *   Errors  E_STATE_CORRUPT, E_STATE_MISMATCH (another bundle, or a configuration that does not fit), E_ARGUMENT, E_BUSY.
+ *   Errors  E_STATE_CORRUPT, E_STATE_MISMATCH (another bundle; a configuration that differs in max_classes or in a field
+ *           of the recipe, but for learning_rate and batch_size; or a version that this library does not read: the
+ *           sentence says which), E_ARGUMENT, E_BUSY.
+ *   State   samples_predicted, refused_steps and times are no part of a state and stay.
  *   Cost    O(n_bytes), twice: everything is checked before anything is written. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes,
                                                                size_t n_bytes);
@@ -738,12 +754,12 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_digest(const edgecl_sess
 typedef struct edgecl_stats {
   uint32_t struct_size;
   uint32_t n_classes; /* present */
-  uint64_t steps;
+  uint64_t steps;     /* rehearsals count neither here nor in samples_learned */
   uint64_t samples_learned, samples_predicted;
   uint64_t samples_seen; /* by the reservoir */
   uint32_t replay_fill, replay_capacity;
   uint64_t arena_bytes;
-  uint64_t macs_learn;       /* multiply-adds of all learn steps */
+  uint64_t macs_learn;       /* multiply-adds of all learn steps and rehearsals */
   uint64_t macs_learn_dense; /* of the same steps, as if every layer were dense */
   uint64_t refused_steps;
   uint64_t tasks;                        /* begun so far, by edgecl_task_begin or the drift signal */
@@ -752,17 +768,18 @@ typedef struct edgecl_stats {
   uint64_t weights_dropped, weights_grown;
   uint64_t weights_stored;         /* scalars of trainable parameters now */
   uint64_t weights_trainable;      /* of these, those that get a gradient in an ordinary step */
-  uint64_t structure_us, learn_us; /* time in changes of structure, and in learn calls as a whole; 0 without now_us */
+  uint64_t structure_us, learn_us; /* time in changes of structure; in learn calls and rehearsals; 0 without now_us */
   uint64_t steps_in_task;
 } edgecl_stats;
 
 /* Counts of the session so far. E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_stats(const edgecl_session* session, edgecl_stats* stats);
 
-#define EDGECL_EVENT_INPUT 0xffffffffu
-#define EDGECL_EVENT_LOSS 0xfffffffeu
-#define EDGECL_EVENT_UPDATE 0xfffffffdu
-#define EDGECL_EVENT_REPLAY 0xfffffffcu
+/* Parts of a call that are no operator; their macs are 0. */
+#define EDGECL_EVENT_INPUT 0xffffffffu  /* samples checked and normalised */
+#define EDGECL_EVENT_LOSS 0xfffffffeu   /* losses and the gradients of the scores */
+#define EDGECL_EVENT_UPDATE 0xfffffffdu /* the checks before the commit, and the commit */
+#define EDGECL_EVENT_REPLAY 0xfffffffcu /* rows drawn, or the buffer written */
 
 typedef struct edgecl_profile_event {
   uint32_t op;               /* index of the operator, or EDGECL_EVENT_* */
@@ -777,7 +794,7 @@ typedef struct edgecl_profile_event {
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_start(edgecl_session* session, edgecl_profile_event* events,
                                                                 size_t event_stride, size_t capacity);
 
-/* Ends the profile: events written, and events dropped. E_SEQUENCE when none is being taken. */
+/* Ends the profile: events written, and events dropped. E_SEQUENCE when none is being taken; E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_stop(edgecl_session* session, size_t* n_events,
                                                                size_t* n_dropped);
 
