@@ -204,6 +204,28 @@ def test_parameters_take_effect(make_bundle: Callable[..., bytes], blobs: Any) -
     assert edgecl.Classifier(data, n_threads=-1).config()["n_threads"] >= 1
 
 
+def test_fit_keeps_what_was_learned_when_rows_do_not_fit(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, blobs.y)
+    digest = learner.state_digest()
+    for x, y in ((blobs.x[:, :3], blobs.y), (blobs.x, blobs.y[:3]), (blobs.x[:0], blobs.y[:0])):
+        with pytest.raises(errors.ShapeError):
+            learner.fit(x, y)
+    assert learner.state_digest() == digest
+    assert learner.fit(blobs.x, blobs.y).state_digest() == digest
+
+
+def test_a_refused_step_binds_no_label(make_bundle: Callable[..., bytes], tmp_path: Path, blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, [str(label) for label in blobs.y])
+    learner.save(tmp_path / "s.ecs")
+    loaded = edgecl.Classifier(make_bundle()).load(tmp_path / "s.ecs")
+    before = loaded.classes_.tolist()
+    with pytest.raises(errors.NumericError):
+        loaded.partial_fit(blobs.x[:2] * np.nan, ["0", "1"])
+    assert loaded.classes_.tolist() == before
+    loaded.partial_fit(blobs.x, [str(label) for label in blobs.y])
+    assert loaded.classes_.tolist() == [str(label) for label in before]
+
+
 def test_forget_reports(make_bundle: Callable[..., bytes], blobs: Any) -> None:
     learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, blobs.y)
     report = learner.forget(1)

@@ -305,6 +305,17 @@ def _process(
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_an_output_that_cannot_be_written(bundle_path: Path, options: tuple[str, ...]) -> None:
+    arguments = ["inspect", str(bundle_path), *options]
+    code = f"import sys; sys.argv[1:] = {arguments!r}; from edgecl.cli.main import main; main()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == failure.INPUT
+    assert "expected to write the output" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_full_disk_keeps_the_old_state(bundle_path: Path, stream_file: Path, tmp_path: Path) -> None:
     state = tmp_path / "s.ecs"
     arguments = ["learn", bundle_path, "--data", stream_file, "--classes-per-task", 2, "--state", state]
@@ -315,7 +326,7 @@ def test_full_disk_keeps_the_old_state(bundle_path: Path, stream_file: Path, tmp
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
     )
     done = _process(*arguments, prelude=limit)
-    assert done.returncode == failure.INPUT and "expected room for" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == failure.INPUT and "expected to write" in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.count("error:") == 1 and done.stdout == ""
     assert state.read_bytes() == before and sorted(p.name for p in tmp_path.iterdir()) == [
         "data.npz",

@@ -36,10 +36,30 @@ def test_write_replaces_and_keeps_the_mode(tmp_path: Path) -> None:
 
 
 def test_missing_places(tmp_path: Path) -> None:
-    with pytest.raises(errors.FileError, match="expected room"):
+    with pytest.raises(errors.FileError, match="expected to write"):
         write_file_atomic(tmp_path / "no" / "f", b"x")
     with pytest.raises(errors.FileError, match="expected a readable file"):
         read_file(tmp_path / "none")
+
+
+def test_links_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    write_file_atomic(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_bytes() == b"new"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file_atomic(tmp_path / "pipe", b"through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_long_name_has_room(tmp_path: Path) -> None:
+    write_file_atomic(tmp_path / ("n" * 250), b"x")
+    assert os.listdir(tmp_path) == ["n" * 250]
 
 
 _FULL = """
@@ -59,7 +79,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "state.ecs"
     path.write_bytes(b"old")
     done = subprocess.run([sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True, check=True)
-    assert "expected room for 100000 bytes" in done.stdout and "unchanged" in done.stdout
+    assert "expected to write 100000 bytes" in done.stdout and "unchanged" in done.stdout
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["state.ecs"]
 
 

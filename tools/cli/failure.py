@@ -1,7 +1,7 @@
 # Exit codes, and the one place where an exception becomes a line on stderr.
 # Never here: commands.
 """Exit codes of every command: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used,
-70 a defect of edgecl. Never a traceback, unless EDGECL_DEBUG=1 asks for it."""
+70 a defect of edgecl, 130 interrupted. Never a traceback, unless EDGECL_DEBUG=1 asks for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from edgecl.errors import ArgumentError, Error, UnsupportedError
+from edgecl.errors import ArgumentError, Error, FileError, UnsupportedError
 from edgecl.parts import missing_part
 
 DONE, NO, USAGE, INPUT, INTERNAL = 0, 1, 2, 3, 70
@@ -64,6 +64,10 @@ def report(error: BaseException, as_json: bool) -> int:
     """Prints the error (stderr; with --json also one document on stdout) and returns the exit code."""
     if isinstance(error, ModuleNotFoundError) and (sentence := missing_part(error.name)):
         error = UnsupportedError(sentence)
+    if isinstance(error, OSError):  # of files the library makes its own errors; what is left is our output
+        error = FileError(
+            f"expected to write the output; found: {error.strerror or error}; free space, or write it to another place"
+        )
     code = exit_code(error)
     if os.environ.get("EDGECL_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)
@@ -78,9 +82,18 @@ def report(error: BaseException, as_json: bool) -> int:
             f"internal error: {type(error).__name__}: {text}; please report it (EDGECL_DEBUG=1 shows where it arose)"
         )
     print(f"error: {message}", file=sys.stderr)
-    if as_json:
-        print(json.dumps({"error": {"status": status, "message": message, "exit_code": code}}, indent=2))
+    try:
+        if as_json:
+            print(json.dumps({"error": {"status": status, "message": message, "exit_code": code}}, indent=2))
+        sys.stdout.flush()
+    except OSError:
+        discard_output()
     return code
+
+
+def discard_output() -> None:
+    """Drops what is still to be written to stdout, which nobody takes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
@@ -91,11 +104,13 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         import typer
 
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            sys.stdout.flush()  # a full disk shows here and not when the interpreter ends
+            return result
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except BrokenPipeError:  # the reader of our output went away, as `| head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()
             raise typer.Exit(DONE) from None
         except (Exception, KeyboardInterrupt) as error:
             raise typer.Exit(report(error, bool(kwargs.get("as_json")))) from None

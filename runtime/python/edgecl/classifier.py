@@ -53,6 +53,7 @@ class Classifier:
     _estimator_type = "classifier"
     _session: _core.Session | None = None
     _bundle: Bundle | None = None
+    _opened_from: Any = None  # the parameter `bundle` that it was opened from
     _labels: LabelMap
     _lock: threading.Lock  # held by a learning call
     _opening: threading.RLock  # held while bundle and session come to be or go
@@ -133,10 +134,7 @@ class Classifier:
 
     def _learn(self, X: Any, y: Any, reports: list[dict[str, Any]] | None) -> None:
         session = self._open()
-        x = self._batch(X)
-        if x.ndim == 0 or len(x) == 0:
-            raise ShapeError(f"expected at least one row to learn; found shape {x.shape}; skip empty batches")
-        labels = label_list(y, len(x))
+        x, labels = self._rows(X, y)
         if not self._lock.acquire(blocking=False):
             raise BusyError(
                 "expected one learning call at a time; found another thread in one; give each thread its own Classifier"
@@ -146,9 +144,21 @@ class Classifier:
         finally:
             self._lock.release()
 
+    def _rows(self, X: Any, y: Any) -> tuple[NDArray[Any], list[Hashable]]:
+        x = self._batch(X)
+        if x.ndim == 0 or len(x) == 0:
+            raise ShapeError(f"expected at least one row to learn; found shape {x.shape}; skip empty batches")
+        return x, label_list(y, len(x))
+
     def fit(self, X: Any, y: Any) -> Classifier:
-        """Forgets everything learned, takes the present parameters, then `partial_fit` in row order. Errors and
-        cost: `partial_fit`."""
+        """Forgets everything learned, takes the present parameters, then `partial_fit` in row order. What was learned
+        is kept when `X` and `y` do not fit each other or the bundle. Errors and cost: `partial_fit`."""
+        if self._bundle is not None and self._opened_from is self.bundle:
+            x, _ = self._rows(X, y)
+            if x.size != len(x) * self.n_features_in_:
+                raise ShapeError(
+                    f"expected {self.n_features_in_} numbers a row; found shape {x.shape}; nothing was forgotten"
+                )
         self._close()
         return self.partial_fit(X, y)
 
@@ -396,6 +406,7 @@ class Classifier:
         with self._opening:
             if self._bundle is None:
                 self._bundle = self.bundle if isinstance(self.bundle, Bundle) else open_bundle(self.bundle)
+                self._opened_from = self.bundle
             return self._bundle
 
     def _open(self) -> _core.Session:
@@ -463,6 +474,7 @@ class Classifier:
     ) -> None:
         # reports: None, or takes the report of each call, with its rows.
         step = int(session.config["max_batch"])
+        labels_before = self._labels.copy()
         known: dict[Hashable, int] = {}
         for label in dict.fromkeys(labels):
             code = self._labels.find(label)
@@ -493,6 +505,8 @@ class Classifier:
                     row = stop
         except Error as error:
             error.n_done = row + (error.n_done or 0)
+            if error.n_done == 0:
+                self._labels = labels_before
             raise
 
     def _learn_growing(
@@ -510,7 +524,7 @@ class Classifier:
                 self._labels.bind(label, code)
                 codes[rows] = code
             return session.learn(x, codes[part], want_rows=True)
-        except Exception:
+        except BaseException:  # also an interrupt: no class without a row
             session.state_import(before)
             self._labels = labels_before
             raise

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -30,16 +31,21 @@ def write_file_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """Replaces a file as a whole: written beside, synchronised, renamed, and the folder synchronised.
 
     After a power cut at any moment the path holds the old bytes or the new ones. On failure the old file is kept and
-    the partial copy is removed. Cost: one write of `data` and two fsync calls.
+    the partial copy is removed. A symbolic link stays, and the file that it names is replaced. What is no file (a pipe,
+    /dev/null) is written as it is. Cost: one write of `data` and two fsync calls.
 
     Raises:
         FileError: the disk is full, the folder is missing or not writable.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     folder = target.parent
     temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
+        if _is_stream(target):
+            target.write_bytes(data)
+            return
+        # Part of the name, so that a long one still has room for what is added.
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:32]}.", suffix=".part", dir=folder)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
@@ -54,12 +60,20 @@ def write_file_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             os.close(folder_descriptor)
     except OSError as error:
         raise FileError(
-            f"expected room for {len(data)} bytes at '{target}'; found: {error.strerror or error}; "
-            "free space or choose another folder (an older file at that path is unchanged)"
+            f"expected to write {len(data)} bytes to '{os.fspath(path)}'; found: {error.strerror or error}; "
+            "check the folder and its free space (an older file at that path is unchanged)"
         ) from error
     finally:
         if temporary is not None:
             _remove_quietly(temporary)
+
+
+def _is_stream(target: Path) -> bool:
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _new_file_mode(target: Path) -> int:

@@ -1,5 +1,5 @@
 /* edgecl: learning on the device. This header is the whole C API and its manual (C99; usable from C++).
- * Never here: anything that a caller may not rely on. It is long because a manual is read in one place.
+ * Never here: anything that a caller may not rely on. This many lines because a manual is read in one place.
  *
  * CONTENTS
  *   1 ground rules      5 model        9 learning       13 measuring
