@@ -77,12 +77,15 @@ uint32_t head_records(const Session& session) {
 void backward_unit(Session* session) {
   StepMemory& step = session->step;
   const Net net = session->learning();
-  if (step.at == 0) {
+  const bool first = step.at == 0;
+  if (first) {
     gather_transposed_values(net);
     const uint32_t own = head_records(*session);
     step.at = own < step.n_records ? own : step.n_records;
     session->head->backward(net, step.n_rows, step.at, &step.probe);
-  } else {
+  }
+  // Also behind a head without a record: a unit that did nothing would be taken for ever.
+  if (step.at < step.n_records && !(first && step.at > 0)) {
     backward_records(net, step.n_rows, step.at, step.at + 1, &step.probe);
     step.at++;
   }

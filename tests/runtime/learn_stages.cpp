@@ -101,6 +101,24 @@ TEST(the_same_bits_wherever_a_step_stops) {
   }
 }
 
+// Without a layer that is the head every operator is encoder, and the head has no record of the backward list.
+TEST(a_model_without_a_head_learns_the_same) {
+  BundleSource source = mlp(0.5f);
+  source.classes = {{0, "a"}, {1, "b"}, {2, "c"}};
+  const Model with(source);
+  source.head_weight = source.head_bias = edgecl::format::kNone;
+  source.embedding_tensor = edgecl::format::kNone;
+  const Model without(source);
+  CoreSession a(with, config_of(with)), b(without, config_of(without));
+  Stream stream(with.info, 5);
+  for (int i = 0; i < 6; i++) {
+    stream.next(4, 0, 3);
+    learn_in_pieces(&a, stream, 1, [] {});
+    learn_in_pieces(&b, stream, 1, [] {});
+    CHECK(a.scores(a.batch(stream)) == b.scores(b.batch(stream)));
+  }
+}
+
 TEST(a_step_given_up_leaves_no_trace) {
   const Model model(image_net());
   CoreSession clean(model, config_of(model)), disturbed(model, config_of(model));
