@@ -7,11 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from edgecl._core import MAX_CLASS_NAME_BYTES, MAX_CLASSES
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op, Param, unique
-
-MAX_CLASSES = 65536  # kMaxClasses of bundle_format.h
-MAX_NAME_BYTES = 63  # edgecl_class_add
 
 
 def settle_classes(
@@ -50,11 +48,13 @@ def settle_classes(
 def _names(classes: int | Sequence[str] | None, columns: int) -> list[str]:
     if classes is None:
         classes = columns
+    if isinstance(classes, int) and not 0 <= classes <= MAX_CLASSES:
+        raise ExportError(f"expected 0..{MAX_CLASSES} classes; found {classes}; give fewer", -1)
     names = [str(label) for label in range(classes)] if isinstance(classes, int) else [str(name) for name in classes]
-    bad = [name for name in names if not name or len(name.encode()) > MAX_NAME_BYTES]
+    bad = [name for name in names if not name or len(name.encode()) > MAX_CLASS_NAME_BYTES]
     if bad or len(set(names)) != len(names):
         raise ExportError(
-            f"expected distinct class names of 1..{MAX_NAME_BYTES} bytes; found {bad or names}; rename them", -1
+            f"expected distinct class names of 1..{MAX_CLASS_NAME_BYTES} bytes; found {bad or names}; rename them", -1
         )
     return names
 

@@ -22,8 +22,8 @@ uint32_t suffix_of(const char* name, const char* label, size_t n) {
 
 // The decimal label; where a class already has that name, "1_2", "1_3", ..., the first that is free. Looks at every name
 // once for each 512 numbers, so that no choice of names makes it long.
-void default_name(const ClassTable& table, uint32_t label, char name[kMaxClassNameBytes + 1]) {
-  TextWriter out(name, kMaxClassNameBytes + 1);
+void default_name(const ClassTable& table, uint32_t label, char name[format::kMaxClassNameBytes + 1]) {
+  TextWriter out(name, format::kMaxClassNameBytes + 1);
   out.number(label);
   if (class_find(table, name) < 0) return;
   const size_t digits = out.length();
@@ -61,15 +61,15 @@ void classes_reset(const Plan& plan, ClassTable* table) {
 }
 
 bool valid_class_name(const uint8_t* bytes, size_t n) {
-  return n > 0 && n <= kMaxClassNameBytes && valid_utf8(bytes, n);
+  return n > 0 && n <= format::kMaxClassNameBytes && valid_utf8(bytes, n);
 }
 
 Status check_class_name(const char* name) {
-  const size_t n = text_length(name, kMaxClassNameBytes + 1);
-  if (n == 0 || n > kMaxClassNameBytes) {
+  const size_t n = text_length(name, format::kMaxClassNameBytes + 1);
+  if (n == 0 || n > format::kMaxClassNameBytes) {
     return failure(EDGECL_E_ARGUMENT,
-                   "expected a class name of 1 to %zu bytes; found %s; give a shorter or non-empty name",
-                   kMaxClassNameBytes, n == 0 ? "an empty one" : "a longer one");
+                   "expected a class name of 1 to %u bytes; found %s; give a shorter or non-empty name",
+                   format::kMaxClassNameBytes, n == 0 ? "an empty one" : "a longer one");
   }
   if (!valid_class_name(reinterpret_cast<const uint8_t*>(name), n)) {
     return failure(EDGECL_E_ARGUMENT, "expected a class name in UTF-8; found bytes that are not; encode the name");
@@ -97,7 +97,7 @@ void class_add(ClassTable* table, uint32_t label, const char* name) {
   ClassEntry* entry = &table->entries[label];
   memset(entry->name, 0, sizeof entry->name);
   if (name) {
-    memcpy(entry->name, name, text_length(name, kMaxClassNameBytes));
+    memcpy(entry->name, name, text_length(name, format::kMaxClassNameBytes));
   } else {
     default_name(*table, label, entry->name);
   }

@@ -12,12 +12,10 @@
 
 namespace edgecl {
 
-constexpr size_t kMaxClassNameBytes = 63;
-
 struct ClassEntry {
-  char name[kMaxClassNameBytes + 1];  // zero-terminated; empty until the label is issued
-  uint64_t samples_seen;              // rows learned since the session began
-  uint8_t issued;                     // ever added; stays 1 after removal, so the label is never issued again
+  char name[format::kMaxClassNameBytes + 1];  // zero-terminated; empty until the label is issued
+  uint64_t samples_seen;                      // rows learned since the session began
+  uint8_t issued;                             // ever added; stays 1 after removal, so the label is never issued again
 };
 EDGECL_SAME_BYTES(ClassEntry);
 

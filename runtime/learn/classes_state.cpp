@@ -25,7 +25,7 @@ void write_classes(SectionWriter* out, const Session& session) {
 }
 
 uint64_t classes_bytes_max(const Plan&, const SessionConfig& config) {
-  return 8 + config.max_classes * (20ull + kMaxClassNameBytes);
+  return 8 + config.max_classes * (20ull + format::kMaxClassNameBytes);
 }
 
 Status read_classes(SectionReader* in, StateImport* import) {

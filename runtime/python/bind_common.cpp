@@ -126,6 +126,40 @@ std::vector<int32_t> labels_from(const py::array& labels, uint32_t n_rows) {
   return result;
 }
 
+std::string shown(const py::handle& value) {
+  constexpr size_t kMost = 80;
+  const py::object text = py::reinterpret_steal<py::object>(PyObject_Repr(value.ptr()));
+  if (!text) {  // an int of thousands of digits has none
+    PyErr_Clear();
+    return std::string("a value of type ") + Py_TYPE(value.ptr())->tp_name;
+  }
+  const std::string whole = py::cast<std::string>(
+      py::reinterpret_steal<py::bytes>(PyUnicode_AsEncodedString(text.ptr(), "utf-8", "backslashreplace")));
+  return whole.size() <= kMost ? whole : whole.substr(0, kMost) + "...";
+}
+
+uint64_t integer_argument(const char* name, const py::handle& value, uint64_t low, uint64_t high) {
+  const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+  const unsigned long long number = index ? PyLong_AsUnsignedLongLong(index.ptr()) : 0;
+  const bool bad = PyErr_Occurred() != nullptr;
+  PyErr_Clear();
+  if (bad || number < low || number > high) {
+    raise_status(EDGECL_E_ARGUMENT, "expected an integer in " + std::to_string(low) + ".." + std::to_string(high) +
+                                        " for '" + name + "'; found " + shown(value) + "; correct the value");
+  }
+  return number;
+}
+
+double number_argument(const char* name, const py::handle& value) {
+  const double number = PyFloat_AsDouble(value.ptr());
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    raise_status(EDGECL_E_ARGUMENT,
+                 std::string("expected a number for '") + name + "'; found " + shown(value) + "; correct the value");
+  }
+  return number;
+}
+
 std::string hex(const uint8_t* bytes, size_t n) {
   static const char kDigits[] = "0123456789abcdef";
   std::string text;

@@ -66,6 +66,13 @@ Samples samples_from(const py::array& x, const edgecl_model_info& info);
 // One int32 label a row; any integer dtype whose values fit.
 std::vector<int32_t> labels_from(const py::array& labels, uint32_t n_rows);
 
+// Arguments that may be anything: a value of the wrong kind or out of its range is an ArgumentError that names the
+// argument.
+uint64_t integer_argument(const char* name, const py::handle& value, uint64_t low, uint64_t high);
+double number_argument(const char* name, const py::handle& value);
+// repr() of a value for an error text: shortened, and never an error itself.
+std::string shown(const py::handle& value);
+
 std::string hex(const uint8_t* bytes, size_t n);
 // Of one of the lists of runtime/core/recipe.h.
 const char* name_of(const char* const* names, uint32_t value);

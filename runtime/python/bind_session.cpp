@@ -175,12 +175,7 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
-  const long long step = py::isinstance<py::int_>(batch_size) ? py::cast<long long>(batch_size) : 0;
-  if (step < 1 || step > static_cast<long long>(config_.max_batch)) {
-    raise_status(EDGECL_E_ARGUMENT, "expected a batch_size in 1.." + std::to_string(config_.max_batch) +
-                                        " (max_batch); found " + py::cast<std::string>(py::repr(batch_size)) +
-                                        "; correct it or make the session with a larger max_batch");
-  }
+  const uint32_t step = static_cast<uint32_t>(integer_argument("batch_size", batch_size, 1, config_.max_batch));
   const uint32_t n = samples.n_rows;
   uint32_t n_done = 0, n_steps = 0;
   uint64_t macs_forward = 0, macs_backward = 0;
@@ -192,7 +187,7 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
       const py::gil_scoped_release release;
       const auto pause = std::chrono::steady_clock::now() + kSignalInterval;
       do {
-        const uint32_t count = std::min(static_cast<uint32_t>(step), n - n_done);
+        const uint32_t count = std::min(step, n - n_done);
         const edgecl_batch batch = samples.slice(n_done, count);
         auto report = sized<edgecl_learn_report>();
         rows.point(&report, n_done);
@@ -220,13 +215,9 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
 
 py::dict Session::rehearse(const py::object& n_steps) {
   const InUse guard(this);
-  const long long n = py::isinstance<py::int_>(n_steps) ? py::cast<long long>(n_steps) : -1;
-  if (n < 0 || n > std::numeric_limits<uint32_t>::max()) {
-    raise_status(EDGECL_E_ARGUMENT, "expected n_steps of at least 0; found " +
-                                        py::cast<std::string>(py::repr(n_steps)) + "; pass a number of steps");
-  }
   // A few steps at a time, so that Ctrl-C ends the call between them.
-  uint32_t left = static_cast<uint32_t>(n), done = 0;
+  uint64_t left = integer_argument("n_steps", n_steps, 0, std::numeric_limits<uint32_t>::max());
+  uint32_t done = 0;
   double loss_sum = 0;
   while (left > 0) {
     auto report = sized<edgecl_rehearse_report>();
@@ -368,9 +359,9 @@ void Session::reset() {
   check(edgecl_session_reset(session_));
 }
 
-void Session::set_learning_rate(double value) {
+void Session::set_learning_rate(const py::object& value) {
   const InUse guard(this);
-  check(edgecl_learning_rate_set(session_, static_cast<float>(value)));
+  check(edgecl_learning_rate_set(session_, static_cast<float>(number_argument("learning_rate", value))));
 }
 
 py::bytes Session::state_export() {
@@ -467,11 +458,13 @@ py::dict Session::parameters() {
   return result;
 }
 
-void Session::profile_start(size_t capacity) {
+void Session::profile_start(const py::object& capacity) {
+  constexpr uint64_t kMostEvents = 1u << 24;  // half a GiB
   const InUse guard(this);
+  const size_t n_events = integer_argument("capacity", capacity, 1, kMostEvents);
   if (profiling_) raise_status(EDGECL_E_SEQUENCE, "expected no running profile; found one; stop it first");
-  events_.assign(capacity, edgecl_profile_event{});
-  check(edgecl_profile_start(session_, events_.data(), sizeof(edgecl_profile_event), capacity));
+  events_.assign(n_events, edgecl_profile_event{});
+  check(edgecl_profile_start(session_, events_.data(), sizeof(edgecl_profile_event), n_events));
   profiling_ = true;
 }
 

@@ -12,6 +12,8 @@
 namespace edgecl::python {
 namespace {
 
+constexpr uint64_t kMostU32 = std::numeric_limits<uint32_t>::max();
+
 enum class FieldType { kU32, kU64, kFloat, kFlag, kEpochs };  // kEpochs: bit e of a uint32 is epoch e
 struct Field {
   const char* name;
@@ -47,27 +49,13 @@ const std::vector<Field>& fields() {
 
 [[noreturn]] void refuse(const Field& field, const char* expected, const py::handle& value) {
   raise_status(EDGECL_E_ARGUMENT, std::string("expected ") + expected + " for '" + field.name + "'; found " +
-                                      py::cast<std::string>(py::repr(value)) + "; correct the value");
-}
-
-uint64_t unsigned_value(const Field& field, const py::handle& value, uint64_t most) {
-  const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-  if (!index) {
-    PyErr_Clear();
-    refuse(field, "an integer", value);
-  }
-  const unsigned long long number = PyLong_AsUnsignedLongLong(index.ptr());
-  if (PyErr_Occurred() != nullptr || number > most) {
-    PyErr_Clear();
-    refuse(field, ("an integer in 0.." + std::to_string(most)).c_str(), value);
-  }
-  return number;
+                                      shown(value) + "; correct the value");
 }
 
 // One of the names of a choice, or its number.
 uint32_t choice_value(const Field& field, const py::handle& value) {
   if (!py::isinstance<py::str>(value)) {
-    return static_cast<uint32_t>(unsigned_value(field, value, std::numeric_limits<uint32_t>::max()));
+    return static_cast<uint32_t>(integer_argument(field.name, value, 0, kMostU32));
   }
   const std::string name = py::cast<std::string>(value);
   std::string names;
@@ -83,7 +71,7 @@ uint32_t epochs_value(const Field& field, const py::handle& value) {
   if (!py::isinstance<py::sequence>(value) || py::isinstance<py::str>(value)) refuse(field, "a list of epochs", value);
   uint32_t bits = 0;
   for (const auto& item : py::reinterpret_borrow<py::sequence>(value)) {
-    const uint64_t epoch = unsigned_value(field, item, std::numeric_limits<uint32_t>::max());
+    const uint64_t epoch = integer_argument(field.name, item, 0, kMostU32);
     if (epoch < 1 || epoch > 31) refuse(field, "epochs in 1..31", value);
     bits |= 1u << epoch;
   }
@@ -111,24 +99,18 @@ void apply_config(const py::dict& keywords, edgecl_session_config* config) {
     }
     uint8_t* const target = reinterpret_cast<uint8_t*>(config) + known->offset;
     if (known->type == FieldType::kFloat) {
-      const double number = PyFloat_AsDouble(item.second.ptr());
-      if (PyErr_Occurred() != nullptr) {
-        PyErr_Clear();
-        refuse(*known, "a number", item.second);
-      }
-      const float narrow = static_cast<float>(number);
+      const float narrow = static_cast<float>(number_argument(known->name, item.second));
       std::memcpy(target, &narrow, sizeof(narrow));
     } else if (known->type == FieldType::kU64) {
-      const uint64_t number = unsigned_value(*known, item.second, std::numeric_limits<uint64_t>::max());
+      const uint64_t number = integer_argument(known->name, item.second, 0, std::numeric_limits<uint64_t>::max());
       std::memcpy(target, &number, sizeof(number));
     } else if (known->type == FieldType::kEpochs) {
       const uint32_t bits = epochs_value(*known, item.second);
       std::memcpy(target, &bits, sizeof(bits));
     } else {
-      const uint32_t number =
-          known->values != nullptr
-              ? choice_value(*known, item.second)
-              : static_cast<uint32_t>(unsigned_value(*known, item.second, std::numeric_limits<uint32_t>::max()));
+      const uint32_t number = known->values != nullptr
+                                  ? choice_value(*known, item.second)
+                                  : static_cast<uint32_t>(integer_argument(known->name, item.second, 0, kMostU32));
       std::memcpy(target, &number, sizeof(number));
     }
   }

@@ -34,13 +34,13 @@ class Session {
   py::list classes();
   void begin_task();
   void reset();
-  void set_learning_rate(double value);
+  void set_learning_rate(const py::object& value);
   py::bytes state_export();
   void state_import(const py::buffer& data);
   std::string state_digest();
   py::dict stats();
   py::dict sizes() const;
-  void profile_start(size_t capacity);
+  void profile_start(const py::object& capacity);
   py::list profile_stop();
   py::dict parameters();
   void close();

@@ -1,5 +1,6 @@
 // edgecl_run: opens a bundle on a device, describes it, predicts, or learns and prints what it measured as one JSON
 // line. Never here: anything that the C API does not offer.
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,21 +42,49 @@ static size_t sample_bytes(const Runner* r) {
   return (size_t)r->info.input_elements * (r->info.input_dtype == EDGECL_U8 ? 1 : 4);
 }
 
-static int failed(const char* what, const char* why) {
-  fprintf(stderr, "edgecl_run: %s: %s\n", what, why);
-  return 0;
+// Every command gives one of these, the numbers that the command line `edgecl` has too.
+enum ExitCode { kDone = 0, kNo = 1, kUsage = 2, kInput = 3, kInternal = 70 };
+
+static int code_of(edgecl_status status) {
+  switch (status) {
+    case EDGECL_OK:
+      return kDone;
+    case EDGECL_E_BUNDLE_SIGNATURE:
+      return kNo;
+    case EDGECL_E_ARGUMENT:
+    case EDGECL_E_SEQUENCE:
+    case EDGECL_E_UNSUPPORTED:
+      return kUsage;
+    case EDGECL_E_NO_MEMORY:
+    case EDGECL_E_ARENA_TOO_SMALL:
+    case EDGECL_E_INTERNAL:
+      return kInternal;
+    default:
+      return kInput;
+  }
+}
+
+static int no_memory(const char* what) {
+  fprintf(stderr, "edgecl_run: %s: expected memory; found none; ask for less\n", what);
+  return kInternal;
+}
+
+static int library_failed(const char* what, edgecl_status status, const char* sentence) {
+  fprintf(stderr, "edgecl_run: %s: %s: %s\n", what, edgecl_status_name(status), sentence);
+  return code_of(status);
 }
 
 static int session_failed(const Runner* r, const char* what, edgecl_status status) {
-  fprintf(stderr, "edgecl_run: %s: %s: %s\n", what, edgecl_status_name(status), edgecl_session_error(r->session));
-  return 0;
+  return library_failed(what, status, edgecl_session_error(r->session));
 }
 
 static int open_bundle(Runner* r) {
   edgecl_error err = {.struct_size = sizeof err};
-  if (edgecl_model_open_file(r->options.bundle, NULL, &r->model, &err) != EDGECL_OK) return failed("open", err.message);
+  edgecl_status status = edgecl_model_open_file(r->options.bundle, NULL, &r->model, &err);
+  if (status != EDGECL_OK) return library_failed("open", status, err.message);
   r->info.struct_size = sizeof r->info;
-  return edgecl_model_describe(r->model, &r->info) == EDGECL_OK;
+  status = edgecl_model_describe(r->model, &r->info);
+  return status == EDGECL_OK ? kDone : library_failed("describe", status, "the bundle could not be described");
 }
 
 // A string of a bundle, which may hold anything, as JSON.
@@ -104,10 +133,10 @@ static void print_methods(void) {
 static int import_state(Runner* r) {
   size_t n = 0;
   void* bytes = read_file(r->options.state_in, &n);
-  if (bytes == NULL) return 0;
+  if (bytes == NULL) return kInput;
   const edgecl_status status = edgecl_state_import(r->session, bytes, n);
   free(bytes);
-  return status == EDGECL_OK ? 1 : session_failed(r, "state-in", status);
+  return status == EDGECL_OK ? kDone : session_failed(r, "state-in", status);
 }
 
 static int create_session(Runner* r) {
@@ -116,66 +145,80 @@ static int create_session(Runner* r) {
   edgecl_hooks hooks = {.struct_size = sizeof hooks};
   const edgecl_session_options options = {.struct_size = sizeof options, .hooks = &hooks};
   c->struct_size = sizeof *c;
-  if (edgecl_session_config_init(r->model, c) != EDGECL_OK) return 0;
-  if (r->options.batch) c->max_batch = r->options.batch;
-  if (r->options.method != NULL && edgecl_session_config_preset(c, r->options.method, &err) != EDGECL_OK)
-    return failed("method", err.message);
+  edgecl_status status = edgecl_session_config_init(r->model, c);
+  if (status != EDGECL_OK) return library_failed("recipe", status, "the bundle's recipe could not be read");
+  if (r->options.batch > 0) c->max_batch = (uint32_t)r->options.batch;
+  if (r->options.method != NULL) status = edgecl_session_config_preset(c, r->options.method, &err);
+  if (status != EDGECL_OK) return library_failed("method", status, err.message), kUsage;
   if (r->options.capacity >= 0) c->replay_capacity = (uint32_t)r->options.capacity;
   if (r->options.command == kCommandPredict) c->predict_only = 1;
   c->add_unseen_labels = 1;
-  c->seed = r->options.seed;
-  c->n_threads = r->options.threads;
-  if (r->options.threads > 1) {
-    r->pool = thread_pool_create(r->options.threads);
-    if (r->pool == NULL) return failed("threads", "the system refused to start them");
+  c->seed = (uint64_t)r->options.seed;
+  c->n_threads = (uint32_t)r->options.threads;
+  if (c->n_threads > 1) {
+    r->pool = thread_pool_create(c->n_threads);
+    if (r->pool == NULL) return no_memory("threads");
     hooks.parallel_for = thread_pool_run;
     hooks.user = r->pool;
   }
-  if (edgecl_session_create(r->model, c, &options, &r->session, &err) != EDGECL_OK)
-    return failed("session", err.message);
-  return r->options.state_in ? import_state(r) : 1;
+  status = edgecl_session_create(r->model, c, &options, &r->session, &err);
+  if (status != EDGECL_OK) return library_failed("session", status, err.message);
+  return r->options.state_in ? import_state(r) : kDone;
 }
 
 // The classes that are present; all columns when there are none yet.
 static int choose_labels(Runner* r) {
   r->synthetic_labels = malloc(r->config.max_classes * sizeof(int32_t));
-  if (r->synthetic_labels == NULL) return 0;
+  if (r->synthetic_labels == NULL) return no_memory("labels");
   for (uint32_t label = 0; label < r->config.max_classes; label++) {
     edgecl_class_info info = {.struct_size = sizeof info};
     if (edgecl_class_describe(r->session, (int32_t)label, &info) == EDGECL_OK && info.present) {
       r->synthetic_labels[r->n_synthetic_labels++] = (int32_t)label;
     }
   }
-  if (r->n_synthetic_labels > 0) return 1;
+  if (r->n_synthetic_labels > 0) return kDone;
   while (r->n_synthetic_labels < r->config.max_classes) {
     r->synthetic_labels[r->n_synthetic_labels] = (int32_t)r->n_synthetic_labels;
     r->n_synthetic_labels++;
   }
-  return 1;
+  return kDone;
+}
+
+static const char* type_name(NpyType type) {
+  return type == kNpyU8 ? "uint8" : type == kNpyF32 ? "float32" : "int32";
+}
+
+// An array with the wanted type, rows (0 = any number but none) and elements a row.
+static int read_array(const char* path, NpyType type, uint64_t rows, uint64_t elements, NpyArray* array) {
+  if (!read_npy(path, array)) return kInput;
+  if (array->type == type && array->elements_per_row == elements && array->rows > 0 &&
+      (rows == 0 || array->rows == rows)) {
+    return kDone;
+  }
+  char wanted_rows[24] = "1 or more";
+  if (rows != 0) snprintf(wanted_rows, sizeof wanted_rows, "%" PRIu64, rows);
+  fprintf(stderr,
+          "edgecl_run: %s: expected %s, %s rows of %" PRIu64 " elements; found %s, %" PRIu64 " rows of %" PRIu64
+          "; hand in an array that fits the bundle\n",
+          path, type_name(type), wanted_rows, elements, type_name(array->type), array->rows, array->elements_per_row);
+  return kInput;
 }
 
 static int load_data(Runner* r) {
-  if (!read_npy(r->options.data, &r->data)) return 0;
-  const NpyType wanted = r->info.input_dtype == EDGECL_U8 ? kNpyU8 : kNpyF32;
-  if (r->data.type != wanted || r->data.elements_per_row != r->info.input_elements || r->data.rows == 0) {
-    return failed(r->options.data, "expected samples of the bundle's dtype and size; found others");
-  }
-  if (r->options.labels == NULL) return 1;
-  if (!read_npy(r->options.labels, &r->labels)) return 0;
-  if (r->labels.type != kNpyI32 || r->labels.elements_per_row != 1 || r->labels.rows != r->data.rows) {
-    return failed(r->options.labels, "expected one int32 label per sample; found another array");
-  }
-  return 1;
+  const NpyType type = r->info.input_dtype == EDGECL_U8 ? kNpyU8 : kNpyF32;
+  const int code = read_array(r->options.data, type, 0, r->info.input_elements, &r->data);
+  if (code != kDone || r->options.labels == NULL) return code;
+  return read_array(r->options.labels, kNpyI32, r->data.rows, 1, &r->labels);
 }
 
 static int prepare_samples(Runner* r) {
   const size_t bytes = sample_bytes(r);
   r->batch_samples = malloc(r->config.max_batch * bytes);
   r->batch_labels = malloc(r->config.max_batch * sizeof(int32_t));
-  r->learn_ns = malloc((r->options.learn_steps + 1u) * sizeof(int64_t));
-  r->predict_ns = malloc((r->options.predict_steps + 1u) * sizeof(int64_t));
-  if (!r->batch_samples || !r->batch_labels || !r->learn_ns || !r->predict_ns) return failed("samples", "no memory");
-  r->synthetic.state = r->options.seed + 1;
+  r->learn_ns = malloc(((size_t)r->options.learn_steps + 1) * sizeof(int64_t));
+  r->predict_ns = malloc(((size_t)r->options.predict_steps + 1) * sizeof(int64_t));
+  if (!r->batch_samples || !r->batch_labels || !r->learn_ns || !r->predict_ns) return no_memory("samples");
+  r->synthetic.state = (uint64_t)r->options.seed + 1;
   r->synthetic.elements = r->info.input_elements;
   r->synthetic.is_u8 = r->info.input_dtype == EDGECL_U8;
   return r->options.data ? load_data(r) : choose_labels(r);
@@ -199,7 +242,7 @@ static edgecl_batch next_batch(Runner* r) {
 }
 
 static int learn(Runner* r) {
-  for (uint32_t i = 0; i < r->options.learn_steps; i++) {
+  for (int64_t i = 0; i < r->options.learn_steps; i++) {
     const edgecl_batch batch = next_batch(r);
     r->report.struct_size = sizeof r->report;
     const int64_t begin = monotonic_ns();
@@ -208,31 +251,39 @@ static int learn(Runner* r) {
     if (status != EDGECL_OK) return session_failed(r, "learn", status);
     if (i == 0) r->first_step_at_ns = monotonic_ns();
   }
-  return 1;
+  return kDone;
 }
 
 static int predict(Runner* r, edgecl_prediction* out) {
-  for (uint32_t i = 0; i < r->options.predict_steps; i++) {
+  for (int64_t i = 0; i < r->options.predict_steps; i++) {
     const edgecl_batch batch = next_batch(r);
     const int64_t begin = monotonic_ns();
     const edgecl_status status = edgecl_predict(r->session, &batch, out, sizeof *out);
     r->predict_ns[i] = monotonic_ns() - begin;
     if (status != EDGECL_OK) return session_failed(r, "predict", status);
   }
-  return 1;
+  return kDone;
 }
 
 static int write_state(Runner* r) {
   size_t n = 0, written = 0;
-  if (edgecl_state_size(r->session, &n) != EDGECL_OK) return 0;
-  void* bytes = malloc(n);
-  const int good = bytes && edgecl_state_export(r->session, bytes, n, &written) == EDGECL_OK &&
-                   replace_file(r->options.state_out, bytes, written);
+  edgecl_status status = edgecl_state_size(r->session, &n);
+  void* bytes = status == EDGECL_OK ? malloc(n) : NULL;
+  if (status == EDGECL_OK && bytes == NULL) return no_memory("state-out");
+  if (status == EDGECL_OK) status = edgecl_state_export(r->session, bytes, n, &written);
+  int code = status == EDGECL_OK ? kDone : session_failed(r, "state-out", status);
+  if (code == kDone && !replace_file(r->options.state_out, bytes, written)) {
+    fprintf(stderr,
+            "edgecl_run: expected to write %zu bytes to \"%s\"; found: %s; check the folder and its free space (an "
+            "older file there is as it was)\n",
+            written, r->options.state_out, strerror(errno));
+    code = kInput;
+  }
   free(bytes);
-  return good ? 1 : failed(r->options.state_out, "the state could not be written; an older file there is as it was");
+  return code;
 }
 
-static void print_times(const char* name, int64_t* ns, uint32_t n) {
+static void print_times(const char* name, int64_t* ns, int64_t n) {
   printf(", \"%s_p50_ms\": %.4f, \"%s_p95_ms\": %.4f", name, (double)percentile(ns, n, 50) / 1e6, name,
          (double)percentile(ns, n, 95) / 1e6);
 }
@@ -252,8 +303,8 @@ static int64_t to_first_step_ns(const Runner* r, const char** reference) {
 static void print_measurements(Runner* r) {
   edgecl_stats stats = {.struct_size = sizeof stats};
   if (edgecl_session_stats(r->session, &stats) != EDGECL_OK) return;
-  printf("{\"kernel_level\": \"%s\", \"threads\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"learn_steps\": %" PRIu32
-         ", \"predict_steps\": %" PRIu32,
+  printf("{\"kernel_level\": \"%s\", \"threads\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"learn_steps\": %" PRId64
+         ", \"predict_steps\": %" PRId64,
          edgecl_model_kernel_level(r->model), r->config.n_threads, r->config.max_batch, r->options.learn_steps,
          r->options.predict_steps);
   printf(", \"peak_rss_bytes\": %" PRIu64 ", \"arena_bytes\": %" PRIu64 ", \"bundle_bytes\": %" PRIu64,
@@ -280,23 +331,27 @@ static void print_measurements(Runner* r) {
 }
 
 static int run(Runner* r) {
-  if (!create_session(r) || !prepare_samples(r)) return 0;
+  int code = create_session(r);
+  if (code == kDone) code = prepare_samples(r);
+  if (code != kDone) return code;
   edgecl_prediction* predictions = malloc(r->config.max_batch * sizeof *predictions);
-  if (predictions == NULL) return failed("predict", "no memory");
+  if (predictions == NULL) return no_memory("predict");
   const uint64_t before = allocation_count();
-  int good = learn(r) && predict(r, predictions);
+  code = learn(r);
+  if (code == kDone) code = predict(r, predictions);
   r->allocations_after_creation = allocation_count() - before;
   free(predictions);
-  if (!good) return 0;
-  if (r->options.state_out && !write_state(r)) return 0;
-  print_measurements(r);
-  return 1;
+  if (code == kDone && r->options.state_out) code = write_state(r);
+  if (code == kDone) print_measurements(r);
+  return code;
 }
 
 static int predict_file(Runner* r) {
-  if (!create_session(r) || !load_data(r)) return 0;
-  edgecl_prediction* out = malloc(r->data.rows * sizeof *out);
-  if (out == NULL || r->data.rows > UINT32_MAX) return failed("predict", "no memory");
+  int code = create_session(r);
+  if (code == kDone) code = load_data(r);
+  if (code != kDone) return code;
+  edgecl_prediction* out = r->data.rows > UINT32_MAX ? NULL : malloc(r->data.rows * sizeof *out);
+  if (out == NULL) return no_memory("predict");
   const edgecl_batch batch = {sizeof batch, r->info.input_dtype,   (uint32_t)r->data.rows, 0,
                               r->data.data, r->info.input_elements};
   const edgecl_status status = edgecl_predict(r->session, &batch, out, sizeof *out);
@@ -305,7 +360,7 @@ static int predict_file(Runner* r) {
            (double)out[i].probability, (double)out[i].margin);
   }
   free(out);
-  return status == EDGECL_OK ? 1 : session_failed(r, "predict", status);
+  return status == EDGECL_OK ? kDone : session_failed(r, "predict", status);
 }
 
 static void release(Runner* r) {
@@ -321,18 +376,31 @@ static void release(Runner* r) {
   free(r->predict_ns);
 }
 
+// What was printed has arrived, or a line says that it has not (a full disk shows only here).
+static int finish_output(void) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return kDone;
+  fprintf(stderr, "edgecl_run: expected to write the output; found: %s; free space, or write it to another place\n",
+          strerror(errno));
+  return kInput;
+}
+
 int main(int argc, char** argv) {
   Runner r;
   memset(&r, 0, sizeof r);
   r.main_ns = monotonic_ns();
-  if (!parse_options(argc, argv, &r.options)) return 2;
-  if (r.options.command == kCommandMethods) return print_methods(), 0;
-  int good = open_bundle(&r);
-  if (good && r.options.command == kCommandInfo) {
-    print_info(&r);
-  } else if (good) {
-    good = r.options.command == kCommandPredict ? predict_file(&r) : run(&r);
+  if (!parse_options(argc, argv, &r.options)) return kUsage;
+  int code = kDone;
+  if (r.options.command == kCommandMethods) {
+    print_methods();
+  } else {
+    code = open_bundle(&r);
+    if (code == kDone && r.options.command == kCommandInfo) {
+      print_info(&r);
+    } else if (code == kDone) {
+      code = r.options.command == kCommandPredict ? predict_file(&r) : run(&r);
+    }
+    release(&r);
   }
-  release(&r);
-  return good ? 0 : 1;
+  const int output = finish_output();
+  return code == kDone ? output : code;
 }

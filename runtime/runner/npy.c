@@ -2,11 +2,13 @@
 // Never here: conversion between types.
 #include "npy.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 void* read_file(const char* path, size_t* n_bytes) {
+  errno = 0;
   FILE* file = fopen(path, "rb");
   long size = -1;
   if (file && fseek(file, 0, SEEK_END) == 0) size = ftell(file);
@@ -17,7 +19,8 @@ void* read_file(const char* path, size_t* n_bytes) {
   }
   if (file) fclose(file);
   if (bytes == NULL) {
-    fprintf(stderr, "edgecl_run: expected a readable file at %s; found none\n", path);
+    fprintf(stderr, "edgecl_run: expected a readable file at \"%s\"; found: %s; check the path\n", path,
+            errno != 0 ? strerror(errno) : "no memory for it");
     return NULL;
   }
   ((char*)bytes)[size] = '\0';

@@ -2,6 +2,9 @@
 // Never here: defaults that depend on a bundle.
 #include "options.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,43 +19,77 @@ static const char kUsage[] =
     "[--spawned-ns NS]\n"
     "methods: the methods by name, one JSON line each. NAME is one of these; without it the bundle's recipe holds.\n"
     "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
-    "measurements.\n";
+    "measurements.\n"
+    "Exit codes: 0 done, 1 a signature does not fit, 2 wrong usage, 3 a file or its contents cannot be used, 70 "
+    "internal.\n";
 
-static int parse_number(const char* text, int64_t low, int64_t high, int64_t* out) {
+typedef struct NumberOption {
+  const char* name;
+  size_t offset;  // in Options
+  int64_t low, high;
+} NumberOption;
+
+static const NumberOption kNumbers[] = {
+    {"--learn", offsetof(Options, learn_steps), 0, 1000000000},
+    {"--predict", offsetof(Options, predict_steps), 0, 1000000000},
+    {"--batch", offsetof(Options, batch), 1, 1000000000},
+    {"--threads", offsetof(Options, threads), 1, 64},
+    {"--capacity", offsetof(Options, capacity), 0, 1 << 24},
+    {"--seed", offsetof(Options, seed), 0, INT64_MAX},
+    {"--spawned-ns", offsetof(Options, spawned_ns), 0, INT64_MAX},
+};
+
+typedef struct TextOption {
+  const char* name;
+  size_t offset;
+} TextOption;
+
+static const TextOption kTexts[] = {
+    {"--data", offsetof(Options, data)},         {"--labels", offsetof(Options, labels)},
+    {"--state-in", offsetof(Options, state_in)}, {"--state-out", offsetof(Options, state_out)},
+    {"--method", offsetof(Options, method)},
+};
+
+static int parse_number(const NumberOption* option, const char* text, Options* options) {
   char* end = NULL;
+  errno = 0;
   const long long value = strtoll(text, &end, 10);
-  if (end == text || *end != '\0' || value < low || value > high) return 0;
-  *out = value;
+  if (end == text || *end != '\0' || errno != 0 || value < option->low || value > option->high) {
+    fprintf(stderr, "edgecl_run: expected %s with a number in %" PRId64 "..%" PRId64 "; found \"%s\"; correct it\n",
+            option->name, option->low, option->high, text);
+    return 0;
+  }
+  *(int64_t*)((char*)options + option->offset) = value;
   return 1;
 }
 
-// Takes one option with its value; 0 when it is unknown or the value is bad.
-static int parse_option(const char* name, const char* value, Options* o) {
-  int64_t number = 0;
-  if (strcmp(name, "--data") == 0) return o->data = value, 1;
-  if (strcmp(name, "--labels") == 0) return o->labels = value, 1;
-  if (strcmp(name, "--state-in") == 0) return o->state_in = value, 1;
-  if (strcmp(name, "--state-out") == 0) return o->state_out = value, 1;
-  if (strcmp(name, "--method") == 0) return o->method = value, 1;
-  if (strcmp(name, "--spawned-ns") == 0) return parse_number(value, 0, INT64_MAX, &o->spawned_ns);
-  if (strcmp(name, "--seed") == 0) {
-    const int good = parse_number(value, 0, INT64_MAX, &number);
-    o->seed = (uint64_t)number;
-    return good;
+// Takes one option with its value, NULL when there is none; 0 = a message was printed.
+static int parse_option(const char* name, const char* value, Options* options) {
+  const NumberOption* number = NULL;
+  const TextOption* text = NULL;
+  for (size_t i = 0; i < sizeof kNumbers / sizeof kNumbers[0]; i++) {
+    if (strcmp(name, kNumbers[i].name) == 0) number = &kNumbers[i];
   }
-  if (strcmp(name, "--capacity") == 0) return parse_number(value, 0, 1 << 30, &o->capacity);
-  if (!parse_number(value, 0, 1000000000, &number)) return 0;
-  if (strcmp(name, "--learn") == 0) return o->learn_steps = (uint32_t)number, 1;
-  if (strcmp(name, "--predict") == 0) return o->predict_steps = (uint32_t)number, 1;
-  if (strcmp(name, "--batch") == 0) return o->batch = (uint32_t)number, 1;
-  if (strcmp(name, "--threads") == 0) return o->threads = (uint32_t)number, number >= 1 && number <= 64;
-  return 0;
+  for (size_t i = 0; i < sizeof kTexts / sizeof kTexts[0]; i++) {
+    if (strcmp(name, kTexts[i].name) == 0) text = &kTexts[i];
+  }
+  if (number == NULL && text == NULL) {
+    fprintf(stderr, "edgecl_run: expected an option that is listed below; found \"%s\"\n%s", name, kUsage);
+    return 0;
+  }
+  if (value == NULL) {
+    fprintf(stderr, "edgecl_run: expected a value after %s; found the end of the line; add it\n", name);
+    return 0;
+  }
+  if (number != NULL) return parse_number(number, value, options);
+  *(const char**)((char*)options + text->offset) = value;
+  return 1;
 }
 
 int parse_options(int argc, char** argv, Options* o) {
   memset(o, 0, sizeof *o);
   o->threads = 1;
-  o->capacity = -1;
+  o->batch = o->capacity = -1;
   o->spawned_ns = -1;
   int at = 3;
   if (argc == 2 && strcmp(argv[1], "methods") == 0) return o->command = kCommandMethods, 1;
@@ -72,16 +109,13 @@ int parse_options(int argc, char** argv, Options* o) {
     if (strcmp(argv[at], "--sha") == 0) {
       o->print_sha = 1;
       at++;
-    } else if (at + 1 < argc && parse_option(argv[at], argv[at + 1], o)) {
-      at += 2;
     } else {
-      fprintf(stderr, "edgecl_run: expected a known option with a value in its range; found \"%s\"\n%s", argv[at],
-              kUsage);
-      return 0;
+      if (!parse_option(argv[at], at + 1 < argc ? argv[at + 1] : NULL, o)) return 0;
+      at += 2;
     }
   }
   if (o->command == kCommandRun && (o->data == NULL) != (o->labels == NULL)) {
-    return fputs("edgecl_run: expected --data and --labels together; found one of them\n", stderr), 0;
+    return fputs("edgecl_run: expected --data and --labels together; found one of them; add the other\n", stderr), 0;
   }
   return 1;
 }

@@ -14,12 +14,13 @@ typedef struct Options {
   const char* labels;     // .npy of int32 labels; needs data
   const char* state_in;   // NULL = start from the bundle
   const char* state_out;  // NULL = do not write
-  uint32_t learn_steps, predict_steps;
-  uint32_t batch;  // 0 = the recipe's
-  uint32_t threads;
-  const char* method;  // a name; NULL = the recipe's
-  int64_t capacity;    // of the replay buffer; -1 = the recipe's
-  uint64_t seed;
+  const char* method;     // a name; NULL = the recipe's
+  // Numbers, each in the range that options.c lists; -1 where the user said nothing and the recipe holds.
+  int64_t learn_steps, predict_steps;
+  int64_t batch;
+  int64_t threads;
+  int64_t capacity;  // of the replay buffer
+  int64_t seed;
   int64_t spawned_ns;  // CLOCK_MONOTONIC at the moment the launcher started this process; -1 = unknown
   int print_sha;
 } Options;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int write_all(int file, const char* bytes, size_t n_bytes) {
@@ -30,7 +31,14 @@ static void flush_folder(char* path) {
   close(folder);
 }
 
-int replace_file(const char* path, const void* bytes, size_t n_bytes) {
+static int write_stream(const char* path, const void* bytes, size_t n_bytes) {
+  const int stream = open(path, O_WRONLY | O_CLOEXEC);
+  int good = stream >= 0 && write_all(stream, bytes, n_bytes);
+  if (stream >= 0 && close(stream) != 0) good = 0;
+  return good;
+}
+
+static int replace(const char* path, const void* bytes, size_t n_bytes) {
   const size_t room = strlen(path) + sizeof ".new";
   char* beside = malloc(room);
   if (beside == NULL) return 0;
@@ -42,8 +50,20 @@ int replace_file(const char* path, const void* bytes, size_t n_bytes) {
   if (good) {
     flush_folder(beside);
   } else if (file >= 0) {
+    const int reason = errno;
     unlink(beside);
+    errno = reason;
   }
   free(beside);
+  return good;
+}
+
+int replace_file(const char* path, const void* bytes, size_t n_bytes) {
+  struct stat about;
+  if (stat(path, &about) != 0) return replace(path, bytes, n_bytes);
+  if (!S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) return write_stream(path, bytes, n_bytes);
+  char* target = realpath(path, NULL);
+  const int good = target != NULL && replace(target, bytes, n_bytes);
+  free(target);
   return good;
 }

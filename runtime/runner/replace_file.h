@@ -5,8 +5,9 @@
 
 #include <stddef.h>
 
-// Writes `path`.new, flushes it to the disk, renames it over `path`, flushes the folder. 0 when any of it fails: then
-// `path` is as it was, and `path`.new is gone.
+// Writes `path`.new, flushes it to the disk, renames it over `path`, flushes the folder. A symbolic link stays, and the
+// file that it names is replaced; what is no file (a pipe, /dev/null) is written as it is. 0 when any of it fails, and
+// errno says why: then the file is as it was, and `path`.new is gone.
 int replace_file(const char* path, const void* bytes, size_t n_bytes);
 
 #endif  // EDGECL_RUNTIME_RUNNER_REPLACE_FILE_H_

@@ -54,8 +54,8 @@ bool SectionReader::floats(uint64_t n, float limit, float* to) {
 }
 
 Status SectionReader::corrupt(const char* what) const {
-  return failure(EDGECL_E_STATE_CORRUPT, "state section %s: expected a sound section; found %s; use an older export",
-                 name_, what);
+  return failure(EDGECL_E_STATE_CORRUPT,
+                 "state section %s: expected a sound section; found %s; restore the file from a copy", name_, what);
 }
 
 }  // namespace edgecl

@@ -12,7 +12,8 @@ constexpr char kNames[][12] = {"(unknown)", "CONFIG", "COUNTERS", "PARAMS", "STA
 
 Status damaged(const char* what) {
   return failure(EDGECL_E_STATE_CORRUPT,
-                 "expected a whole state, as edgecl_state_export wrote it; found %s; use an older export", what);
+                 "expected a whole state, as edgecl_state_export wrote it; found %s; restore the file from a copy",
+                 what);
 }
 
 }  // namespace
@@ -111,7 +112,7 @@ Status read_state_sections(const StateFile& file, const StateSection* sections, 
                    entry.id, state_section_name(entry.id), entry.version);
   }
   if (next == n) return Status();
-  return failure(EDGECL_E_STATE_CORRUPT, "state: expected a section %s; found none; use an older export",
+  return failure(EDGECL_E_STATE_CORRUPT, "state: expected a section %s; found none; restore the file from a copy",
                  state_section_name(sections[next].id));
 }
 

@@ -404,3 +404,43 @@ def test_a_bundle_file_may_be_overwritten_while_it_is_open(make_bundle: Callable
         file.truncate(0)
     assert learner.bundle_info()["classes"] == ["cat", "dog"]
     assert (learner.clone().set_params(bundle=learner._opened()).predict_proba(x) == expected).all()
+
+
+def test_arguments_of_the_wrong_kind_are_errors_of_the_library(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle())
+    x, y = blobs.x[:8], blobs.y[:8]
+    learner.partial_fit(x, y)
+    before = learner.state_digest()
+    endless: Any = 10**5000  # has no text
+    calls: list[Callable[[], Any]] = [
+        lambda: edgecl.Classifier(make_bundle(), method=3).partial_fit(x, y),  # type: ignore[arg-type]
+        lambda: edgecl.Classifier(make_bundle(), replay_capacity=endless).partial_fit(x, y),
+        lambda: learner.set_params(learning_rate="x"),
+        lambda: learner.set_params(learning_rate=float("nan")),
+        lambda: learner.set_params(copy="sometimes"),
+        lambda: learner.profile(-1).__enter__(),
+        lambda: learner.profile(2**50).__enter__(),
+        lambda: learner.profile("x").__enter__(),  # type: ignore[arg-type]
+        lambda: learner.rehearse(2**80),
+        lambda: learner.rehearse(1.5),  # type: ignore[arg-type]
+        lambda: learner.save("a\0b"),
+        lambda: learner.save(""),
+        lambda: learner.load("a\0b"),
+        lambda: learner.load(None),  # type: ignore[arg-type]
+        lambda: learner.predict([[1.0], [1.0, 2.0]]),
+    ]
+    for call in calls:
+        with pytest.raises(errors.Error, match="expected"):
+            call()
+    assert learner.state_digest() == before
+
+
+def test_a_later_step_that_fails_says_how_many_rows_came_before(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle(), batch_size=10)
+    x, y = blobs.x[:40].copy(), blobs.y[:40]
+    x[39, 0] = np.nan
+    with pytest.raises(errors.NumericError, match=r"sample 9.* \(30 rows were learned before") as caught:
+        learner.partial_fit(x, y)
+    assert caught.value.n_done == 30
+    with pytest.raises(errors.ShapeError, match=r"\(40, 3\)"):
+        learner.partial_fit(np.zeros((40, 3), np.float32), y)

@@ -272,10 +272,15 @@ def test_missing_data(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     _refused(failure.USAGE, "learn", bundle_path, "--stream", "no-such-stream", saying="split-mnist")
     _refused(failure.USAGE, "learn", bundle_path, saying="--stream NAME or --data FILE")
     _refused(failure.INPUT, "learn", bundle_path, "--data", tmp_path / "none.npz", "--classes-per-task", 2)
+    arrays = {"x_train": np.zeros((0, 12), np.float32), "y_train": np.zeros(0, np.int64)}
+    np.savez(tmp_path / "empty.npz", **arrays, x_test=arrays["x_train"], y_test=arrays["y_train"])
+    _refused(failure.INPUT, "learn", bundle_path, "--data", tmp_path / "empty.npz", "--classes-per-task", 2)
 
 
 def test_wrong_values(bundle_path: Path, stream_file: Path) -> None:
     data = ["--data", stream_file, "--classes-per-task", 2]
+    _refused(failure.USAGE, "learn", bundle_path, "--data", stream_file, saying="--classes-per-task")
+    _refused(failure.USAGE, "learn", bundle_path, *data, "--density", 0.5, saying="on the fly")
     _refused(failure.USAGE, "learn", bundle_path, *data, "--learning-rate", "nan")
     _refused(failure.USAGE, "learn", bundle_path, *data, "--learning-rate", "-1")
     _refused(failure.USAGE, "learn", bundle_path, "--data", stream_file, saying="classes_per_task")

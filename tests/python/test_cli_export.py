@@ -139,6 +139,8 @@ def test_calibration_file(tmp_path: Path) -> None:
         ("mlp", ["--std", "0"], failure.USAGE, "std"),
         ("mlp", ["--calib", "none.npz"], failure.INPUT, "expected an .npz file"),
         ("mlp", ["--classes", "a,a"], failure.USAGE, "distinct"),
+        ("mlp", ["--classes", "99999999999"], failure.USAGE, "at most"),
+        ("mlp", ["--input-shape", "4294967296,65536"], failure.USAGE, "memory"),
     ],
 )
 def test_what_cannot_be_exported(

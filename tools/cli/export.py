@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer
+from edgecl._core import MAX_CLASSES
 from edgecl.cli import failure, output
-from edgecl.cli.recipe_options import SET, recipe_settings
+from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
 from edgecl.errors import UnsupportedError
 from edgecl.parts import missing_part
 from rich.console import Console
@@ -60,7 +61,9 @@ def numbers(text: str | None, option: str, kind: type) -> tuple[Any, ...] | None
 def _classes(text: str | None, built_in: bool) -> int | list[str] | None:
     if text is None:
         return 0 if built_in else None  # an untrained network knows no class yet
-    if text.isdigit():
+    if text.isdecimal():
+        if len(text) > len(str(MAX_CLASSES)) or int(text) > MAX_CLASSES:
+            raise failure.UsageError(f"expected at most {MAX_CLASSES} for --classes; found {text[:40]}; give fewer")
         return int(text)
     return text.split(",")
 
@@ -103,7 +106,11 @@ def export(
         help="Classes known already: a number or names with commas; default: all outputs (built-in: 0).",
     ),
     max_classes: int | None = typer.Option(
-        None, "--max-classes", min=1, help="Room for classes; default: the model's outputs (built-in: 10)."
+        None,
+        "--max-classes",
+        min=1,
+        max=MAX_CLASSES,
+        help="Room for classes; default: the model's outputs (built-in: 10).",
     ),
     input_shape: str | None = typer.Option(
         None, "--input-shape", help="One sample without the batch axis, such as 3,32,32."
@@ -143,7 +150,7 @@ def export(
         None, "--device", help="Profile name: for --layer-choice predicted, and kept in the report."
     ),
     name: str | None = typer.Option(None, "--name", help="Name of the bundle."),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of fresh weights and random masks."),
+    seed: int = typer.Option(0, "--seed", min=0, max=MAX_SEED, help="Of fresh weights and random masks."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Do everything but write the file."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:

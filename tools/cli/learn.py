@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
-from edgecl.cli.recipe_options import SET, recipe_settings
+from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
 from edgecl.methods import method_settings
 from rich.console import Console
 
@@ -161,14 +161,17 @@ def learn(
         None,
         "--seed",
         min=0,
+        max=MAX_SEED,
         help="Of the order of samples, the replay draws and the augmentation. Default: 0; the state's own.",
     ),
     keep_last: bool = typer.Option(False, "--keep-last", help="Learn incomplete last batches as smaller steps."),
     method: str | None = typer.Option(
         None, "--method", help="er, derpp, sparcl-derpp, ...: see `edgecl methods`. Default: the recipe of the bundle."
     ),
-    density: float = typer.Option(
-        1.0, "--density", help="Of a model exported on the fly: share of the weights kept in its sparse layers."
+    density: float | None = typer.Option(
+        None,
+        "--density",
+        help="Of a model exported on the fly: share of the weights kept in its sparse layers. Default: 1.",
     ),
     structure_interval: int | None = typer.Option(
         None, "--structure-interval", min=1, help="Steps between changes of structure. Default: a tenth of a task."
@@ -227,9 +230,16 @@ def learn(
     if "method" in recipe:
         method_settings(recipe["method"])  # an unknown one is told before data are read
     is_bundle = bundle.endswith(".ecl") or (Path(bundle).exists() and not bundle.endswith((".onnx", ".py")))
+    if is_bundle and density is not None:
+        raise failure.UsageError(
+            "expected --density with a model that is exported on the fly; found a bundle, whose layers are what they "
+            "are; leave the option out, or export with it"
+        )
     tasks = None if is_bundle else _stream(stream, data, classes_per_task)
     learner = Classifier(
-        bundle if tasks is None else _export(bundle, tasks, density, seed or 0, dict(recipe)),
+        bundle
+        if tasks is None
+        else _export(bundle, tasks, 1.0 if density is None else density, seed or 0, dict(recipe)),
         random_state=seed,
         n_threads=threads,
         **recipe,

@@ -14,7 +14,7 @@ from typing import Any
 
 from edgecl.cli.failure import UsageError
 from edgecl.cli.models import BUILT_IN, BuiltIn
-from edgecl.errors import FileError, UnsupportedError
+from edgecl.errors import Error, FileError, UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,17 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
     torch.manual_seed(seed)
     if argument in BUILT_IN:
         entry = BUILT_IN[argument]
-        return ModelSource(module=entry.build(input_shape or entry.shape, columns), built_in=entry, name=argument)
+        shape = input_shape or entry.shape
+        try:
+            module = entry.build(shape, columns)
+        except (RuntimeError, OverflowError) as error:
+            if isinstance(error, Error):
+                raise
+            raise UsageError(
+                f"expected a network that fits into this machine's memory; found {argument} for inputs of {shape} and "
+                f"{columns} classes; take a smaller --input-shape"
+            ) from error
+        return ModelSource(module=module, built_in=entry, name=argument)
     if ":" not in argument:
         raise UsageError(
             f"expected MODEL to be a file.onnx, module:callable, path.py:callable or one of {', '.join(BUILT_IN)}; "

@@ -14,6 +14,7 @@ import typer
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.cli.output import ProgressCallback
+from edgecl.cli.recipe_options import MAX_SEED
 from edgecl.errors import UnsupportedError
 from edgecl.parts import missing_part
 from numpy.typing import NDArray
@@ -232,7 +233,7 @@ def quickstart(
     folder: Path | None = typer.Option(
         None, "--folder", help="Where bundle, state and picture go; default: a new temporary folder."
     ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of everything random."),
+    seed: int = typer.Option(0, "--seed", min=0, max=MAX_SEED, help="Of everything random."),
     threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads; results do not depend on it."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:

@@ -17,6 +17,7 @@ SET = typer.Option(
     metavar="NAME=VALUE",
     help="Any field of the recipe, such as rate_floor=0.1 or removal_stages=1,2; wins over other options; repeatable.",
 )
+MAX_SEED = 2**64 - 1
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 

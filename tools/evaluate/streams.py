@@ -92,8 +92,8 @@ def stream_from_npz(path: str | os.PathLike[str], classes_per_task: int | None =
         return Stream(os.path.basename(source), "domain-incremental", _non_empty(tasks, source), spec, names)
     if classes_per_task is None or classes_per_task < 1:
         raise ArgumentError(
-            "expected classes_per_task of at least 1, because the file has no task_train and task_test; "
-            f"found {classes_per_task}; pass it or add the arrays"
+            "expected classes_per_task of at least 1 (--classes-per-task), because the file has no task_train and "
+            f"task_test; found {classes_per_task}; pass it or add the arrays"
         )
     return _split(os.path.basename(source), train, test, classes_per_task, spec, names)
 
@@ -233,9 +233,10 @@ def _non_empty(tasks: tuple[Task, ...], source: str) -> tuple[Task, ...]:
 
 
 def _samples(x: NDArray[Any], name: str, source: str) -> NDArray[Any]:
-    if x.dtype.kind not in "buif" or x.ndim < 2:
+    if x.dtype.kind not in "buif" or x.ndim < 2 or x.size == 0:
         raise DataError(
-            f"expected samples (n, ...) of numbers as {name} in '{source}'; found {x.dtype} of shape {x.shape}; "
+            f"expected samples (n, ...) of numbers, n >= 1, as {name} in '{source}'; found {x.dtype} of shape "
+            f"{x.shape}; "
             "convert the array"
         )
     if x.dtype == np.uint8:

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_CLASSES: int  # of a bundle
+MAX_CLASS_NAME_BYTES: int
+
 def version() -> str: ...
 def build_info() -> str: ...
 def operators() -> dict[str, dict[str, Any]]:

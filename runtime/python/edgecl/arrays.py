@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import ArgumentError, DtypeError, NumericError
+from edgecl.errors import ArgumentError, DtypeError, NumericError, ShapeError
 
 DTYPES: dict[int, type[np.generic]] = {0: np.float32, 1: np.uint8}  # EDGECL_F32, EDGECL_U8
 
@@ -28,7 +28,10 @@ def as_batch(x: Any, dtype: type[np.generic], copy: str = "auto") -> NDArray[Any
         ArgumentError: copy="error" and a copy is needed.
     """
     wanted = np.dtype(dtype)
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ShapeError(f"expected samples of one shape; found: {error}; hand in samples that are alike") from error
     if array.dtype != wanted:
         if copy == "error":
             raise ArgumentError(

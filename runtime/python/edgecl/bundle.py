@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from edgecl import _core
 from edgecl.errors import ArgumentError
+from edgecl.files import read_file
 
 
 class Bundle:
@@ -83,7 +83,7 @@ class Bundle:
         Raises:
             BundleError.
         """
-        data = self._data if self._data is not None else Path(self.path or "").read_bytes()
+        data = self._data if self._data is not None else read_file(self.path or "")
         _core.verify_bundle(data, key)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:

@@ -148,17 +148,18 @@ class Classifier:
         x = self._batch(X)
         if x.ndim == 0 or len(x) == 0:
             raise ShapeError(f"expected at least one row to learn; found shape {x.shape}; skip empty batches")
+        if x.size != len(x) * self.n_features_in_:
+            raise ShapeError(
+                f"expected samples of {self.n_features_in_} numbers; found shape {x.shape}; reshape the array (one "
+                "sample alone needs a leading axis of 1)"
+            )
         return x, label_list(y, len(x))
 
     def fit(self, X: Any, y: Any) -> Classifier:
         """Forgets everything learned, takes the present parameters, then `partial_fit` in row order. What was learned
         is kept when `X` and `y` do not fit each other or the bundle. Errors and cost: `partial_fit`."""
         if self._bundle is not None and self._opened_from is self.bundle:
-            x, _ = self._rows(X, y)
-            if x.size != len(x) * self.n_features_in_:
-                raise ShapeError(
-                    f"expected {self.n_features_in_} numbers a row; found shape {x.shape}; nothing was forgotten"
-                )
+            self._rows(X, y)
         self._close()
         return self.partial_fit(X, y)
 
@@ -348,12 +349,14 @@ class Classifier:
         first use.
 
         Raises:
-            ArgumentError: no such parameter; nothing is changed.
+            ArgumentError: no such parameter, or a value that acts at once is not valid; nothing is changed.
         """
         known = self.get_params()
         unknown = sorted(set(params) - set(known))
         if unknown:
             raise ArgumentError(f"expected parameters among {sorted(known)}; found {unknown}; check the spelling")
+        if "copy" in params:
+            _check_copy(params["copy"])
         if self._session is not None and params.get("learning_rate") is not None:
             self._session.set_learning_rate(params["learning_rate"])
         for name, value in params.items():
@@ -417,8 +420,7 @@ class Classifier:
             return self._session
 
     def _open_session(self) -> None:
-        if self.copy not in ("auto", "error"):
-            raise ArgumentError(f"expected copy='auto' or 'error'; found {self.copy!r}; choose one of them")
+        _check_copy(self.copy)
         bundle = self._opened()
         given = {
             _CONFIG_FIELDS.get(name, name): getattr(self, name)
@@ -459,7 +461,9 @@ class Classifier:
     def _with_classes(self) -> _core.Session:
         session = self._open()
         if not self._labels.codes:
-            raise SequenceError("expected at least one learned class; found none; call partial_fit first")
+            raise SequenceError(
+                "expected at least one learned class; found none; learn one first (partial_fit, or `edgecl learn`)"
+            )
         return session
 
     def _batch(self, X: Any) -> NDArray[Any]:
@@ -507,6 +511,8 @@ class Classifier:
             error.n_done = row + (error.n_done or 0)
             if error.n_done == 0:
                 self._labels = labels_before
+            else:
+                error.args = (f"{error} ({error.n_done} rows were learned before; samples are counted after them)",)
             raise
 
     def _learn_growing(
@@ -528,3 +534,8 @@ class Classifier:
             session.state_import(before)
             self._labels = labels_before
             raise
+
+
+def _check_copy(copy: Any) -> None:
+    if copy not in ("auto", "error"):
+        raise ArgumentError(f"expected copy='auto' or 'error'; found {copy!r}; choose one of them")

@@ -9,20 +9,21 @@ import stat
 import tempfile
 from pathlib import Path
 
-from edgecl.errors import FileError
+from edgecl.errors import ArgumentError, FileError
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """All bytes of a file.
 
     Raises:
-        FileError: with the system's own words.
+        FileError: with the system's own words. ArgumentError: no path.
     """
+    _refuse_no_path(path)
     try:
         return Path(path).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise FileError(
-            f"expected a readable file at '{os.fspath(path)}'; found: {error.strerror or error}; check the path and "
+            f"expected a readable file at '{os.fspath(path)}'; found: {_reason(error)}; check the path and "
             "its permissions"
         ) from error
 
@@ -35,12 +36,13 @@ def write_file_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     /dev/null) is written as it is. Cost: one write of `data` and two fsync calls.
 
     Raises:
-        FileError: the disk is full, the folder is missing or not writable.
+        FileError: the disk is full, the folder is missing or not writable. ArgumentError: no path.
     """
-    target = Path(os.path.realpath(path))
-    folder = target.parent
+    _refuse_no_path(path)
     temporary: str | None = None
     try:
+        target = Path(os.path.realpath(path))
+        folder = target.parent
         if _is_stream(target):
             target.write_bytes(data)
             return
@@ -58,14 +60,23 @@ def write_file_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             os.fsync(folder_descriptor)
         finally:
             os.close(folder_descriptor)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise FileError(
-            f"expected to write {len(data)} bytes to '{os.fspath(path)}'; found: {error.strerror or error}; "
+            f"expected to write {len(data)} bytes to '{os.fspath(path)}'; found: {_reason(error)}; "
             "check the folder and its free space (an older file at that path is unchanged)"
         ) from error
     finally:
         if temporary is not None:
             _remove_quietly(temporary)
+
+
+def _refuse_no_path(path: object) -> None:
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise ArgumentError(f"expected the path of a file; found {path!r}; pass a str or a Path")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _is_stream(target: Path) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl import _core
 from edgecl.errors import ArgumentError, ShapeError
 
-MAX_NAME_BYTES = 63  # edgecl_class_add
+MAX_NAME_BYTES = _core.MAX_CLASS_NAME_BYTES
 
 
 def label_list(y: Any, n_rows: int) -> list[Hashable]:

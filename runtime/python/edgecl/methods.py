@@ -53,7 +53,10 @@ def method_settings(name: str) -> dict[str, Any]:
     Raises:
         ArgumentError: there is no such method.
     """
-    entry = METHODS.get(name) or METHODS.get(name.replace("-", "_")) or METHODS.get(name.replace("_", "-"))
+    known = {
+        spelling: entry for entry in METHODS for spelling in (entry, entry.replace("_", "-"), entry.replace("-", "_"))
+    }
+    entry = METHODS[known[name]] if isinstance(name, str) and name in known else None
     if entry is None:
         raise ArgumentError(f"expected a method among {', '.join(METHODS)}; found {name!r}; see `edgecl methods`")
     return dict(entry.settings)
