@@ -12,6 +12,9 @@ namespace format = edgecl::format;
 
 Block bundle_block(256u << 10), model_block(256u << 10), arena_block(kMostArena), rows_block(512u << 10);
 
+// More would only make the fuzzing slow: a chain of depthwise layers can double its channels again and again.
+constexpr uint32_t kMostChannels = 64;
+
 // Layers as the bytes say; shapes fit each other mostly by luck, as an exporter's would not.
 BundleSource built(Input* in) {
   NetBuilder net(in->u8());
@@ -32,7 +35,9 @@ BundleSource built(Input* in) {
         o.trainable = in->below(3) != 0;
         o.bias = in->below(2) != 0;
         o.activation = static_cast<edgecl::Activation>(in->below(3));
-        x = net.conv(x, o.groups * (1 + in->below(6)), o);
+        const uint32_t outputs = o.groups * (1 + in->below(6));
+        if (outputs > kMostChannels) break;
+        x = net.conv(x, outputs, o);
         break;
       }
       case 1:
@@ -64,7 +69,7 @@ BundleSource built(Input* in) {
                                 in->below(2) != 0);
         break;
       case 8:
-        if (shape.channels + net.source.tensors[mate].channels <= 64) x = net.concat({x, mate});
+        if (shape.channels + net.source.tensors[mate].channels <= kMostChannels) x = net.concat({x, mate});
         break;
       case 9:
         if (shape.channels * shape.height * shape.width <= 256) x = net.flatten(x);
