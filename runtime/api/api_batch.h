@@ -16,6 +16,8 @@ inline Status read_batch(const edgecl_batch* from, Batch* to) {
     return failure(EDGECL_E_ARGUMENT, "expected batch.reserved = 0; found %u; clear the struct before filling it",
                    batch.reserved);
   }
+  if (batch.reserved_end != nullptr)
+    return failure(EDGECL_E_ARGUMENT, "expected batch.reserved_end = NULL; found another; clear the struct first");
   if (batch.dtype > EDGECL_U8) {
     return failure(EDGECL_E_DTYPE, "expected EDGECL_F32 or EDGECL_U8; found dtype %u; set one of these", batch.dtype);
   }
@@ -23,6 +25,7 @@ inline Status read_batch(const edgecl_batch* from, Batch* to) {
   to->n = batch.n_samples;
   to->data = batch.data;
   to->elements = batch.elements_per_sample;
+  to->weights = batch.weights;
   return Status();
 }
 

@@ -4,6 +4,7 @@
 #include "runtime/api/api_objects.h"
 #include "runtime/learn/learn_step.h"
 #include "runtime/learn/rehearse.h"
+#include "runtime/learn/replay/remember.h"
 
 namespace edgecl::api {
 namespace {
@@ -22,7 +23,10 @@ Status learn_checked(edgecl_session* session, const edgecl_batch* from, const in
   StepReport step;
   const uint32_t slots_capacity = report.replay_slots ? report.replay_slots_capacity : UINT32_MAX;
   EDGECL_RETURN_IF_FAILED(learn_step(&session->session, batch, labels, slots_capacity, &step));
+  const Environment& env = session->session.env;
+  if (step.note && env.log) env.log(env.hook_user, kWarning, step.note);
   if (out == nullptr) return Status();
+  report.note = step.note;
   report.n_replayed = step.n_replayed;
   report.loss = step.loss.total;
   report.loss_current = step.loss.current;
@@ -45,6 +49,13 @@ Status learn(edgecl_session* session, const edgecl_batch* batch, const int32_t* 
   Status status = learn_checked(session, batch, labels, report);
   if (!status.ok()) session->session.refused_steps++;
   return status;
+}
+
+Status remember_checked(edgecl_session* session, const edgecl_batch* from, const int32_t* labels) {
+  Batch batch;
+  EDGECL_RETURN_IF_FAILED(read_batch(from, &batch));
+  EDGECL_RETURN_IF_FAILED(check_pointer(labels, "labels"));
+  return remember(&session->session, batch, labels);
 }
 
 // On a failure in the middle the report tells how many steps stay done.
@@ -81,6 +92,31 @@ Status describe(const edgecl_session* session, int32_t label, edgecl_class_info*
   return Status();
 }
 
+Status set_weight(edgecl_session* session, int32_t label, float weight) {
+  EDGECL_RETURN_IF_FAILED(check_present(session->session, label));
+  if (!(weight >= 0 && weight <= kLargestClassWeight)) {
+    return failure(EDGECL_E_ARGUMENT, "expected a class weight in 0..1e6; found another number; give one such as 2");
+  }
+  session->session.classes.entries[label].weight = weight;
+  return Status();
+}
+
+Status get_weight(const edgecl_session* session, int32_t label, float* weight) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(weight, "weight"));
+  EDGECL_RETURN_IF_FAILED(check_present(session->session, label));
+  *weight = session->session.classes.entries[label].weight;
+  return Status();
+}
+
+Status set_label_kind(edgecl_session* session, uint32_t kind) {
+  if (kind >= format::kLabelKinds) {
+    return failure(EDGECL_E_ARGUMENT, "expected a kind of labels in 0..%u; found %u; set EDGECL_LABELS_*",
+                   format::kLabelKinds - 1, kind);
+  }
+  session->session.classes.label_kind = kind;
+  return Status();
+}
+
 Status find(const edgecl_session* session, const char* name, int32_t* label) {
   EDGECL_RETURN_IF_FAILED(check_pointer(name, "name"));
   EDGECL_RETURN_IF_FAILED(check_pointer(label, "label"));
@@ -104,6 +140,11 @@ edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, c
                            edgecl_learn_report* report) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::learn(session, batch, labels, report)) : call.refusal();
+}
+
+edgecl_status edgecl_remember(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::remember_checked(session, batch, labels)) : call.refusal();
 }
 
 edgecl_status edgecl_task_begin(edgecl_session* session) {
@@ -133,6 +174,29 @@ edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label) {
 edgecl_status edgecl_class_describe(const edgecl_session* session, int32_t label, edgecl_class_info* info) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::describe(session, label, info)) : call.refusal();
+}
+
+edgecl_status edgecl_class_weight_set(edgecl_session* session, int32_t label, float weight) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::set_weight(session, label, weight)) : call.refusal();
+}
+
+edgecl_status edgecl_class_weight_get(const edgecl_session* session, int32_t label, float* weight) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::get_weight(session, label, weight)) : call.refusal();
+}
+
+edgecl_status edgecl_label_kind_set(edgecl_session* session, uint32_t kind) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::set_label_kind(session, kind)) : call.refusal();
+}
+
+edgecl_status edgecl_label_kind_get(const edgecl_session* session, uint32_t* kind) {
+  const api::SessionCall call(session);
+  if (!call.entered()) return call.refusal();
+  if (kind == nullptr) return call.done(api::check_pointer(kind, "kind"));
+  *kind = session->session.classes.label_kind;
+  return EDGECL_OK;
 }
 
 edgecl_status edgecl_class_find(const edgecl_session* session, const char* name, int32_t* label) {

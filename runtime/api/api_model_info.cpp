@@ -58,6 +58,8 @@ edgecl_model_info describe(const Plan& plan) {
     info.parity_reference_abs = plan.parity->max_abs_reference;
     info.parity_source = plan.string(plan.parity->source);
   }
+  info.label_kind = plan.model->label_kind;
+  info.n_exemplars = plan.exemplars.n;
   info.is_signed = plan.signature != nullptr ? 1 : 0;
   info.notes = plan.notes;
   return info;

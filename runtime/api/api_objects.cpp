@@ -15,7 +15,6 @@ edgecl_status SessionCall::done(const Status& status) const {
   if (status.ok()) return EDGECL_OK;
   write_message(status, session_->error, sizeof session_->error);
   const Environment& env = session_->session.env;
-  constexpr int32_t kWarning = 2;
   if (env.log) env.log(env.hook_user, kWarning, session_->error);
   return status.code;
 }

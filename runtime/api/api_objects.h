@@ -89,6 +89,8 @@ class SessionCall {
   FpControl fp_;
 };
 
+constexpr int32_t kWarning = 2;  // level of edgecl_hooks.log
+
 // The C library's memory, and the level that EDGECL_SIMD names (null: none); runtime/api/api_system.cpp.
 edgecl_allocator system_allocator();
 const char* wanted_level();

@@ -19,6 +19,16 @@ Status export_into(const edgecl_session* session, void* buffer, size_t capacity,
   return Status();
 }
 
+Status config_from_state(const edgecl_model* model, const void* bytes, size_t n_bytes, edgecl_session_config* config) {
+  EDGECL_RETURN_IF_FAILED(check_pointer(model, "model"));
+  EDGECL_RETURN_IF_FAILED(check_pointer(bytes, "bytes"));
+  EDGECL_RETURN_IF_FAILED(check_struct(config, "edgecl_session_config"));
+  SessionConfig found;
+  EDGECL_RETURN_IF_FAILED(state_config(model->plan, static_cast<const uint8_t*>(bytes), n_bytes, &found));
+  write_struct(write_config(found), config);
+  return Status();
+}
+
 }  // namespace
 }  // namespace edgecl::api
 
@@ -44,6 +54,12 @@ edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes, si
   if (!call.entered()) return call.refusal();
   if (bytes == nullptr) return call.done(api::check_pointer(bytes, "bytes"));
   return call.done(import_state(&session->session, static_cast<const uint8_t*>(bytes), n_bytes));
+}
+
+edgecl_status edgecl_session_config_from_state(const edgecl_model* model, const void* bytes, size_t n_bytes,
+                                               edgecl_session_config* config, edgecl_error* err) {
+  if (!api::good_error(err)) return EDGECL_E_ARGUMENT;
+  return report(api::config_from_state(model, bytes, n_bytes, config), err);
 }
 
 edgecl_status edgecl_state_digest(const edgecl_session* session, uint8_t digest[32]) {

@@ -48,6 +48,7 @@ const SectionRule kRules[] = {
     {"ADAPTORS", 0, 0, 0, false, true},
     {"CANARY", 0, 0, 0, false, true},
     {"NOTES", 1, 2, format::kMaxNotesBytes + 1, false},
+    {"EXEMPLARS", 0, 0, 0, false},
 };
 constexpr uint32_t kKnownTypes = sizeof kRules / sizeof kRules[0];
 
@@ -323,6 +324,9 @@ Status read_bundle(const void* bytes, size_t n, void* scratch, size_t scratch_by
   }
   EDGECL_RETURN_IF_FAILED(
       validate(view, {sections[format::kSectionStrings].bytes, sections[format::kSectionData].bytes}, checks));
+  const Section& exemplars = sections[format::kSectionExemplars];
+  if (exemplars.data != nullptr)
+    EDGECL_RETURN_IF_FAILED(validate_exemplars(exemplars.data, exemplars.bytes, view, &view.exemplars));
   find_border(&view, checks.lifetimes);
   *plan = view;
   return Status();

@@ -154,6 +154,7 @@ Bytes assemble(const Parts& parts) {
       {format::kSectionParity, format::kSectionOptional, as_bytes(parts.parity)},
       {format::kSectionTaps, format::kSectionOptional, as_bytes(parts.taps)},
       {format::kSectionNotes, format::kSectionOptional, parts.notes},
+      {format::kSectionExemplars, format::kSectionOptional, parts.exemplars},
   };
   for (const Item& item : optional) {
     if (!item.bytes.empty()) items.push_back(item);

@@ -66,6 +66,15 @@ struct SourceTap {
   bool pooled = false;
 };
 
+// Samples for the replay buffer, in the order in which a smaller buffer takes the first ones.
+struct SourceExemplars {
+  uint32_t dtype = format::kElementF32;             // of the input, or int8 for an input of floats
+  std::vector<uint32_t> labels;                     // one a sample; empty: no section
+  std::vector<std::pair<uint32_t, uint64_t>> rows;  // (label, rows that its samples stand for), any order
+  std::vector<float> scale, offset;                 // int8: [channels of tensor 0]
+  std::vector<uint8_t> samples;                     // [n][elements] in `dtype`
+};
+
 // The recipe's fields are those of its record; all zero but a batch_size of 1.
 struct BundleSource : format::RecipeRecord {
   BundleSource() : format::RecipeRecord{} { batch_size = 1; }
@@ -85,12 +94,14 @@ struct BundleSource : format::RecipeRecord {
   std::string preset_name;  // RecipeRecord::preset; may be empty
 
   std::vector<std::pair<uint32_t, std::string>> classes;  // (label, name), any order
+  uint32_t label_kind = format::kLabelsUnknown;
   uint32_t class_capacity = 0;
   uint32_t logits_tensor = format::kNone, embedding_tensor = format::kNone;
   uint32_t head_weight = format::kNone, head_bias = format::kNone;
   SourceParity parity;
   std::vector<SourceTap> taps;  // any order
   std::string notes;            // empty: no section
+  SourceExemplars exemplars;
 };
 
 // Names of the dict to numbers of the format; format::kNone when the name is unknown.

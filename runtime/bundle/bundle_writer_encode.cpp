@@ -190,6 +190,7 @@ void encode_rest(const BundleSource& source, Parts* parts) {
   model.class_capacity = source.class_capacity;
   model.head_weight = source.head_weight;
   model.head_bias = source.head_bias;
+  model.label_kind = source.label_kind;
 
   parts->recipe = source;
   parts->recipe.preset = parts->strings.add(source.preset_name);
@@ -219,6 +220,27 @@ void encode_rest(const BundleSource& source, Parts* parts) {
   if (!source.notes.empty()) append(&parts->notes, source.notes.c_str(), source.notes.size() + 1);
 }
 
+void encode_exemplars(const SourceExemplars& source, Parts* parts) {
+  if (source.labels.empty()) return;
+  Bytes* const out = &parts->exemplars;
+  format::ExemplarsRecord record = {};
+  record.n = static_cast<uint32_t>(source.labels.size());
+  record.dtype = source.dtype;
+  record.n_classes = static_cast<uint32_t>(source.rows.size());
+  append(out, &record, sizeof record);
+  auto rows = source.rows;
+  std::sort(rows.begin(), rows.end());
+  for (const auto& entry : rows) {
+    const auto n = std::count(source.labels.begin(), source.labels.end(), entry.first);
+    const format::ExemplarClass one = {entry.first, static_cast<uint32_t>(n), entry.second};
+    append(out, &one, sizeof one);
+  }
+  append(out, source.labels.data(), source.labels.size() * sizeof(uint32_t));
+  append(out, source.scale.data(), source.scale.size() * sizeof(float));
+  append(out, source.offset.data(), source.offset.size() * sizeof(float));
+  append(out, source.samples.data(), source.samples.size());
+}
+
 }  // namespace
 
 void encode_parts(const BundleSource& source, Parts* parts) {
@@ -227,6 +249,7 @@ void encode_parts(const BundleSource& source, Parts* parts) {
   encode_params(source, parts);
   encode_input(source, parts);
   encode_rest(source, parts);
+  encode_exemplars(source.exemplars, parts);
 }
 
 }  // namespace edgecl

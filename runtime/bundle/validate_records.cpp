@@ -70,6 +70,10 @@ Status validate_notes(const uint8_t* text, uint64_t bytes) {
 Status validate_reserved(const Plan& plan) {
   if (!all_zero(plan.model->reserved, sizeof plan.model->reserved))
     return corrupt("MODEL", format::kNone, "reserved", "expected 0, found another number");
+  if (plan.model->label_kind >= format::kLabelKinds) {
+    return corrupt("MODEL", format::kNone, "label_kind", "expected 0..%u, found %u", format::kLabelKinds - 1,
+                   plan.model->label_kind);
+  }
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     if (!all_zero(plan.ops[i].reserved, sizeof plan.ops[i].reserved))
       return corrupt("OPS", i, "reserved", "expected 0, found another number");

@@ -28,10 +28,13 @@ void copy_rows_in(const Net& net, const float* const* rows_in, uint32_t rows, co
 void encode(const Net& net, uint32_t rows, Mode mode, uint32_t begin, uint32_t end, const Tap* taps, uint32_t n_taps,
             const LayerProbe* probe = nullptr);
 
-// One element of a tensor: flat position `at` of `channel` of a batch row.
-inline float tensor_element(const Tensor& t, uint32_t row, int32_t channel, int64_t at) {
+// Where one element of a tensor lies: flat position `at` of `channel` of a batch row.
+inline float* tensor_place(const Tensor& t, uint32_t row, int32_t channel, int64_t at) {
   const int64_t group = row / static_cast<uint32_t>(t.lanes), lane = row % static_cast<uint32_t>(t.lanes);
-  return t.data[(group * t.channels + channel) * t.plane() + at * t.lanes + lane];
+  return t.data + (group * t.channels + channel) * t.plane() + at * t.lanes + lane;
+}
+inline float tensor_element(const Tensor& t, uint32_t row, int32_t channel, int64_t at) {
+  return *tensor_place(t, row, channel, at);
 }
 
 }  // namespace edgecl

@@ -21,6 +21,16 @@ struct View {
   const T* end() const { return data + n; }
 };
 
+// Samples that the bundle ships (plan_records.h, ExemplarsRecord); n 0: none.
+struct Exemplars {
+  uint32_t n = 0, dtype = 0;
+  View<format::ExemplarClass> classes;
+  const uint32_t* labels = nullptr;                 // [n]
+  const float *scale = nullptr, *offset = nullptr;  // [channels of tensor 0]; null unless int8
+  const uint8_t* samples = nullptr;                 // [n][row_bytes]
+  uint64_t row_bytes = 0;
+};
+
 // Filled by read_bundle only. Every index, size and offset in it holds what FORMAT.md says; users check nothing again.
 // Points into the bundle's bytes, which must outlive it. Copyable; shareable by threads.
 struct Plan {
@@ -43,6 +53,7 @@ struct Plan {
   View<format::TapRecord> taps;                        // ascending tensors
   const format::SignatureRecord* signature = nullptr;  // null: none
   const char* notes = "";                              // zero-terminated UTF-8; empty: none
+  Exemplars exemplars;
   // All ops before border_op are frozen (no parameter trains, every batch norm uses running statistics), and all that
   // later ops read of them, or of the input, is border_tensor. The last such place; border_op 0: there is none behind
   // the input.

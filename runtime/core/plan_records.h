@@ -57,8 +57,13 @@ struct ModelRecord {
   uint64_t macs_forward_sparse;
   uint64_t macs_backward;  // dX + dW that the backward list does, dense-equivalent
   uint64_t macs_backward_sparse;
-  uint32_t reserved[10];
+  uint32_t label_kind;  // LabelKind
+  uint32_t reserved[9];
 };
+
+// What the labels of the application are, of which class names are the text.
+enum LabelKind : uint32_t { kLabelsUnknown = 0, kLabelsText = 1, kLabelsBool = 2, kLabelsInteger = 3, kLabelsReal = 4 };
+constexpr uint32_t kLabelKinds = 5;
 
 struct TensorRecord {  // one batch row of it is C*H*W floats
   StringRef name;
@@ -161,6 +166,7 @@ enum GradientMask : uint32_t { kGradientAll = 0, kGradientDgm = 1, kGradientMigu
 enum Boundary : uint32_t { kBoundaryCaller = 0, kBoundaryDrift = 1 };
 
 enum RateSchedule : uint32_t { kRateConstant = 0, kRateLinear = 1, kRateCosine = 2 };
+enum ReplayPolicy : uint32_t { kReplayReservoir = 0, kReplayBalanced = 1 };
 enum RemovalScore : uint32_t { kRemovalMisclassified = 0, kRemovalForgetting = 1 };
 
 #define RECIPE_COUNTED(...) +1
@@ -211,6 +217,23 @@ struct ParityRecord {  // bundle against source model on the export's calibratio
   uint32_t reserved[2];
 };
 
+// Samples that the bundle ships for the replay buffer. Behind the record: ExemplarClass[n_classes], ascending labels;
+// u32 label[n]; with int8 float scale[C] and offset[C], C the channels of tensor 0, value = stored * scale + offset; then
+// the samples, as the user knows them, [n][elements]. Any first part of them is as balanced as it can be.
+struct ExemplarsRecord {
+  uint32_t n;
+  uint32_t dtype;  // ElementType: of the input, or int8 for an input of floats
+  uint32_t n_classes;
+  uint32_t reserved[13];
+};
+struct ExemplarClass {
+  uint32_t label;  // of a class that the bundle ships
+  uint32_t n;      // samples here
+  uint64_t rows;   // of the data that they stand for, >= n
+};
+constexpr uint32_t kMaxExemplars = 16384;
+constexpr uint64_t kMaxExemplarRows = 1ull << 40;  // of a class
+
 // A tensor whose values are copied out of a forward pass.
 struct TapRecord {
   uint32_t tensor;  // a forward tensor; ascending
@@ -235,7 +258,8 @@ static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(
                   sizeof(InputRecord) == 48,
               "records have no padding");
 static_assert(sizeof(RecipeRecord) == 4 * kRecipeWords && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&
-                  sizeof(TapRecord) == 16 && sizeof(SignatureRecord) == 96,
+                  sizeof(ExemplarsRecord) == 64 && sizeof(ExemplarClass) == 16 && sizeof(TapRecord) == 16 &&
+                  sizeof(SignatureRecord) == 96,
               "records have no padding");
 
 }  // namespace edgecl::format

@@ -23,6 +23,7 @@ constexpr const char* kGradientMaskNames[] = {"all", "dgm", "migu", "hft", nullp
 constexpr const char* kBoundaryNames[] = {"caller", "drift", nullptr};
 constexpr const char* kRateScheduleNames[] = {"constant", "linear", "cosine", nullptr};
 constexpr const char* kRemovalScoreNames[] = {"misclassified", "forgetting", nullptr};
+constexpr const char* kReplayPolicyNames[] = {"reservoir", "class_balanced", nullptr};
 constexpr const char* kTrainableNames[] = {"all", "tail", "head", nullptr};
 
 // Which word of a recipe a field is.

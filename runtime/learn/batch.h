@@ -16,6 +16,7 @@ struct Batch {
   uint32_t n;
   const void* data;
   uint64_t elements;
+  const float* weights;  // [n] of a learn step's cross-entropy; null: all 1
   const void* sample(const Session& session, uint32_t row) const {
     return static_cast<const uint8_t*>(data) + row * session.sample_bytes;
   }

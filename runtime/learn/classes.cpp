@@ -57,6 +57,7 @@ void classes_reset(const Plan& plan, ClassTable* table) {
   memset(static_cast<void*>(table->entries), 0, table->capacity * sizeof(ClassEntry));
   memset(table->present, 0, table->n_columns);
   table->n_present = 0;
+  table->label_kind = plan.model->label_kind;
   for (const format::ClassRecord& record : plan.classes) class_add(table, record.label, plan.string(record.name));
 }
 
@@ -77,11 +78,7 @@ Status check_class_name(const char* name) {
   return Status();
 }
 
-Status check_class_add(const ClassTable& table, uint32_t label, const char* name) {
-  if (table.entries[label].issued) {
-    return failure(EDGECL_E_NOT_FOUND,
-                   "expected a label that was never issued; found %u, which was removed; use a new label", label);
-  }
+Status check_class_add(const ClassTable& table, const char* name) {
   if (name == nullptr) return Status();
   EDGECL_RETURN_IF_FAILED(check_class_name(name));
   const int32_t other = class_find(table, name);
@@ -102,6 +99,7 @@ void class_add(ClassTable* table, uint32_t label, const char* name) {
     default_name(*table, label, entry->name);
   }
   entry->samples_seen = 0;
+  entry->weight = 1;
   entry->issued = 1;
   table->present[label] = 1;
   table->n_present++;
@@ -110,12 +108,17 @@ void class_add(ClassTable* table, uint32_t label, const char* name) {
 uint32_t class_next_label(const ClassTable& table) {
   uint32_t label = 0;
   while (label < table.capacity && table.entries[label].issued) label++;
+  if (label < table.capacity) return label;
+  label = 0;
+  while (label < table.capacity && table.present[label]) label++;
   return label;
 }
 
 void class_drop(ClassTable* table, uint32_t label) {
   memset(table->entries[label].name, 0, sizeof table->entries[label].name);
   table->entries[label].samples_seen = 0;
+  table->entries[label].weight = 1;
+  table->entries[label].full = 0;
   table->present[label] = 0;
   table->n_present--;
 }

@@ -12,10 +12,14 @@
 
 namespace edgecl {
 
+constexpr float kLargestClassWeight = 1e6f;
+
 struct ClassEntry {
   char name[format::kMaxClassNameBytes + 1];  // zero-terminated; empty until the label is issued
   uint64_t samples_seen;                      // rows learned since the session began
-  uint8_t issued;                             // ever added; stays 1 after removal, so the label is never issued again
+  float weight;                               // of the cross-entropy of its rows; 1 unless it was set
+  uint8_t issued;                             // ever added; stays 1 after removal
+  uint8_t full;  // class-balanced buffer: was a largest class of a full buffer, and samples its own rows since
 };
 EDGECL_SAME_BYTES(ClassEntry);
 
@@ -23,6 +27,7 @@ struct ClassTable {
   uint32_t capacity = 0;   // labels 0..capacity-1 (max_classes)
   uint32_t n_columns = 0;  // class capacity of the bundle: columns of the logits
   uint32_t n_present = 0;
+  uint32_t label_kind = 0;        // format::LabelKind: what class names are the text of
   ClassEntry* entries = nullptr;  // [capacity]
   uint8_t* present = nullptr;     // [n_columns] 1 = has a class; what the loss kernels take as `allowed`
 };
@@ -36,12 +41,12 @@ Status check_class_name(const char* name);
 // The same for bytes that came out of a file.
 bool valid_class_name(const uint8_t* bytes, size_t n);
 
-// Whether the label can be issued now under `name` (null: a name made from the label): E_NOT_FOUND when it was issued
-// and removed, E_ARGUMENT for a bad name or one in use. Changes nothing.
-Status check_class_add(const ClassTable& table, uint32_t label, const char* name);
+// Whether the label, which is not present, can be issued now under `name` (null: a name made from the label):
+// E_ARGUMENT for a bad name or one in use. Changes nothing.
+Status check_class_add(const ClassTable& table, const char* name);
 // Issues it. Precondition: check_class_add succeeded.
 void class_add(ClassTable* table, uint32_t label, const char* name);
-// Lowest label never issued; `capacity` when there is none.
+// Lowest label never issued, else the lowest that was removed; `capacity` when all are present.
 uint32_t class_next_label(const ClassTable& table);
 // Marks a present label absent and clears name and count.
 void class_drop(ClassTable* table, uint32_t label);

@@ -1,6 +1,7 @@
 // Section CONFIG: everything of a configuration that decides results. A state only goes on under the same one.
 // Never here: seed and learning rate, which a state brings along (counters_state.cpp); what decides no result
-// (max_batch, n_threads).
+// (n_threads).
+#include <stddef.h>
 #include <string.h>
 
 #include "runtime/core/recipe.h"
@@ -50,9 +51,11 @@ void config_words(const Session& session, uint32_t* words) {
   words[kLogits] = session.replay.logits_width;
   if (c.predict_only) return;
   c.learning_rate = 0;  // a state brings its own
-  c.batch_size = 0;     // decides no result
+  c.batch_size = session.step_rows;
   memcpy(words + kRecipe, static_cast<const format::RecipeRecord*>(&c), (kWords - kRecipe) * sizeof *words);
 }
+
+constexpr uint32_t kBatchSize = kRecipe + offsetof(format::RecipeRecord, batch_size) / sizeof(uint32_t);
 
 // A word as the sentence shows it.
 unsigned long long shown(bool is_float, uint32_t word) {
@@ -64,7 +67,7 @@ unsigned long long shown(bool is_float, uint32_t word) {
 
 Status agree(const uint32_t* expected, const uint32_t* found, uint32_t end) {
   for (uint32_t i = 0; i < end; i++) {
-    if (expected[i] == found[i]) continue;
+    if (expected[i] == found[i] || i == kBatchSize) continue;  // steps may have another size from now on
     const char* name = kNames;
     bool is_float = false;
     if (i >= kRecipe) {
@@ -108,9 +111,11 @@ uint64_t config_bytes_max(const Plan&, const SessionConfig& config) {
   return (kRecipe + 1 + fields_to_write(config)) * sizeof(uint32_t);
 }
 
-Status read_config(SectionReader* in, StateImport* import) {
-  const Session& s = *import->session;
-  uint32_t found[kWords] = {}, expected[kWords];
+namespace {
+
+// The words of a section, zero where it has none.
+Status read_words(SectionReader* in, uint32_t found[kWords]) {
+  memset(found, 0, kWords * sizeof *found);
   for (uint32_t i = 0; i < kRecipe; i++) found[i] = in->u32();
   // Fields that one side does not know yet mean nothing at zero.
   const uint32_t n_fields = in->u32();
@@ -125,13 +130,26 @@ Status read_config(SectionReader* in, StateImport* import) {
                    "state: expected a recipe of %u fields; found %u, and a later one in use; use a newer library",
                    kWords - kRecipe, n_fields);
   }
+  return Status();
+}
+
+}  // namespace
+
+Status read_config(SectionReader* in, StateImport* import) {
+  const Session& s = *import->session;
+  uint32_t found[kWords], expected[kWords];
+  EDGECL_RETURN_IF_FAILED(read_words(in, found));
   config_words(s, expected);
   import->flags = found[kFlags];
+  if (import->stores_learning()) import->session->step_rows = found[kBatchSize];
   import->replay_capacity = found[kCapacity];
   import->exemplar_dtype = found[kDtype];
   import->exemplar_bytes = found[kBytes];
   import->logits_width = found[kLogits];
-  if (!s.config.predict_only) return agree(expected, found, kWords);
+  if (!s.config.predict_only) {
+    if (found[kBatchSize] > format::kMaxRows) return in->corrupt("a batch size that no session has");
+    return agree(expected, found, kWords);
+  }
 
   // A session that only predicts learns here what it has to leave out.
   EDGECL_RETURN_IF_FAILED(agree(expected, found, kShared));
@@ -148,6 +166,36 @@ Status read_config(SectionReader* in, StateImport* import) {
     return in->corrupt("an impossible buffer");
   }
   return Status();
+}
+
+Status state_config(const Plan& plan, const uint8_t* bytes, size_t n, SessionConfig* config) {
+  StateFile file;
+  EDGECL_RETURN_IF_FAILED(open_state_of(plan, bytes, n, &file));
+  *config = default_config(plan);
+  bool learns = false;
+  Counters counters = {};
+  for (uint32_t i = 0; i < file.header().n_sections; i++) {
+    const StateEntry entry = file.entry(i);
+    SectionReader in = file.reader(entry);
+    if (entry.id == kStateConfig) {
+      uint32_t found[kWords];
+      EDGECL_RETURN_IF_FAILED(read_words(&in, found));
+      learns = (found[kFlags] & kStateLearning) != 0;
+      config->max_classes = found[0];
+      config->head = found[2];
+      if (learns) {
+        memcpy(static_cast<format::RecipeRecord*>(config), found + kRecipe, (kWords - kRecipe) * sizeof *found);
+        if (config->batch_size == 0) config->batch_size = plan.recipe->batch_size;
+        config->max_batch = config->batch_size;
+      }
+    } else if (entry.id == kStateCounters) {
+      EDGECL_RETURN_IF_FAILED(read_counter_values(&in, learns, &counters));
+    }
+  }
+  config->seed = counters.seed;
+  config->predict_only = !learns;
+  if (learns) config->learning_rate = counters.learning_rate;
+  return check_config(plan, *config);
 }
 
 }  // namespace edgecl

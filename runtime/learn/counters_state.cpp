@@ -19,7 +19,7 @@ uint64_t counters_bytes_max(const Plan&, const SessionConfig&) {
   return 8 * sizeof(uint64_t) + 8;
 }
 
-Status read_counters(SectionReader* in, StateImport* import) {
+Status read_counter_values(SectionReader* in, bool learns, Counters* values) {
   Counters c = {};
   uint64_t* const counts[] = {&c.seed,
                               &c.step,
@@ -32,8 +32,14 @@ Status read_counters(SectionReader* in, StateImport* import) {
   for (uint64_t* count : counts) *count = in->u64();
   const bool finite = in->floats(1, FLT_MAX, &c.learning_rate);
   if (in->u32() != 0 || c.step >= kMaxStateCount) return in->corrupt("a counter out of range");
-  if (!finite || (import->says(kStateLearning) && !(c.learning_rate >= FLT_MIN)))
-    return in->corrupt("a learning rate that is not above 0");
+  if (!finite || (learns && !(c.learning_rate >= FLT_MIN))) return in->corrupt("a learning rate that is not above 0");
+  *values = c;
+  return Status();
+}
+
+Status read_counters(SectionReader* in, StateImport* import) {
+  Counters c;
+  EDGECL_RETURN_IF_FAILED(read_counter_values(in, import->says(kStateLearning), &c));
   if (import->apply) import->session->counters = c;
   return Status();
 }

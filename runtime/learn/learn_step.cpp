@@ -10,6 +10,7 @@
 #include "runtime/learn/magnitude.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/profile.h"
+#include "runtime/learn/replay/admission.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 #include "runtime/learn/streams.h"
 
@@ -45,7 +46,12 @@ Status stage_labels(Session* session, const Batch& batch, const int32_t* labels)
                        static_cast<int>(label), r);
       }
       EDGECL_RETURN_IF_FAILED(session->head->check_add_class(*session->plan));
-      EDGECL_RETURN_IF_FAILED(check_class_add(classes, static_cast<uint32_t>(label), nullptr));
+      if (classes.entries[label].issued) {
+        return failure(EDGECL_E_NOT_FOUND,
+                       "expected a label that is present or was never issued; found %d at row %u, which was forgotten; "
+                       "call edgecl_class_add if its column is to be used again",
+                       static_cast<int>(label), r);
+      }
       session->step.present[label] = 1;
       rows->n_present++;
     }
@@ -76,7 +82,23 @@ Status check_request(Session* session, const Batch& batch, const int32_t* labels
           "or drop the sample",
           r);
   }
+  for (uint32_t r = 0; batch.weights != nullptr && r < batch.n; r++) {
+    if (!(batch.weights[r] >= 0 && batch.weights[r] <= kLargestClassWeight))
+      return failure(EDGECL_E_ARGUMENT,
+                     "expected weights in 0..1e6; found another number at row %u; correct the weights", r);
+  }
   return stage_labels(session, batch, labels);
+}
+
+// The first step of a bundle that ships classes and no exemplars of them.
+const char* note_of(const Session& session) {
+  if (session.counters.step > 0 || session.plan->classes.n == 0 || session.replay.fill > 0) return nullptr;
+  if (session.replay.capacity == 0) {
+    return "this bundle ships classes, and nothing of them is replayed while others are learned, so they may be "
+           "forgotten; learn by a method with a buffer, and ship exemplars of them";
+  }
+  return "this bundle ships classes, and the replay buffer holds no exemplar of them, so they may be forgotten while "
+         "others are learned; ship exemplars (edgecl export --remember), or hand some in (edgecl_remember) first";
 }
 
 // Makes the method's draws and gathers the rows in the order [current | draw 1 | draw 2]: raw samples, labels, stored
@@ -170,23 +192,6 @@ Status after_loss(Session* session) {
       "of the samples, or lower the learning rate");
 }
 
-// Rows that enter the reservoir, and their counts.
-void admit_rows(Session* session) {
-  const ProfileScope profile(session->env, kProfileReplay, 1);
-  RandomStream random = step_stream(session->counters.seed, Purpose::kReservoir, session->counters.step);
-  for (uint32_t r = 0; r < session->step.n_current; r++) {
-    const uint32_t label = static_cast<uint32_t>(session->step.labels[r]);
-    if (!session->classes.present[label]) class_add(&session->classes, label, nullptr);
-    session->classes.entries[label].samples_seen++;
-    const uint32_t slot = replay_admit(&session->replay, &random);
-    if (slot == kNoSlot) continue;
-    const float* logits =
-        session->step.logits ? session->step.logits + static_cast<uint64_t>(r) * session->classes.n_columns : nullptr;
-    // The raw sample; with latent replay its activations at the border (cross_border).
-    replay_store(&session->replay, slot, session->step.samples[r], session->step.labels[r], logits);
-  }
-}
-
 void count_step(Session* session) {
   const StepMemory& step = session->step;
   const RowMacs& dense = session->macs_dense;
@@ -232,8 +237,10 @@ void commit(Session* session) {
   } else {
     session->head->learn_rows(session->head_memory, step.embeddings, step.labels, step.n_current);
   }
-  admit_rows(session);
+  admit_rows(session, step.n_current, step.row_weights,
+             step_stream(session->counters.seed, Purpose::kReservoir, session->counters.step));
   count_step(session);
+  session->step_rows = own_step_rows(*session);
   step.structure_changed = session->head->by_gradient && move_structure(session, step.loss.current);
 }
 
@@ -258,6 +265,7 @@ void write_report(const Session& session, StepReport* report) {
   report->macs_backward = step.n_rows * (step.macs.input_gradient + step.macs.weight_gradient);
   report->macs_paper = paper_macs(step.macs, step.n_rows, step.n_current);
   report->structure_changed = step.structure_changed;
+  report->note = step.note;
 }
 
 }  // namespace
@@ -268,6 +276,8 @@ Status learn_step_begin(Session* session, const Batch& batch, const int32_t* lab
   EDGECL_RETURN_IF_FAILED(check_request(session, batch, labels));
   step.at = 0;
   step.n_current = step.n_rows = batch.n;
+  step.row_weights = batch.weights;
+  step.note = note_of(*session);
   step.n_replayed = 0;
   step.macs = {};
   step.rows.n[kSegmentCurrent] = batch.n;

@@ -18,6 +18,7 @@ struct StepReport {
   uint64_t step;
   uint64_t macs_forward, macs_backward, macs_paper;
   bool structure_changed;
+  const char* note;  // null, or what the user should see
 };  // arrays are valid until the next step
 
 // Checks the request and stages its labels; the step then stands at Stage::kDraw. `batch.data` must stay until it ends.

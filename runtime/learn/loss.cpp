@@ -2,6 +2,7 @@
 // Never here: weights of terms.
 #include "runtime/learn/loss.h"
 
+#include "runtime/core/encoder.h"
 #include "runtime/learn/methods/cosine_logits.h"
 #include "runtime/learn/profile.h"
 
@@ -19,6 +20,20 @@ Args term_args(const Session& session, const LossTerm& term, int32_t row_begin, 
   args.weight = term.row_weight;
   args.loss_row = session.step.loss_rows;
   return args;
+}
+
+// Rows whose cross-entropy has a weight of its own: that of their class, and of a current row the caller's.
+void apply_weights(const Session& session, const LossTerm& term, int32_t first, int32_t last, uint32_t rows) {
+  const StepMemory& step = session.step;
+  const Tensor gradient = plan_tensor(session.learning(), session.plan->logits_gradient(), rows, Mode::kLearn);
+  for (int32_t r = first; r < last; r++) {
+    float weight = session.classes.entries[step.labels[r]].weight;
+    if (!session.classes.present[step.labels[r]]) weight = 1;  // a class that comes with this step
+    if (term.segment == kSegmentCurrent && step.row_weights) weight *= step.row_weights[r];
+    if (weight == 1) continue;
+    step.loss_rows[r] *= weight;
+    for (int32_t c = 0; c < gradient.channels; c++) *tensor_place(gradient, static_cast<uint32_t>(r), c, 0) *= weight;
+  }
 }
 
 }  // namespace
@@ -41,6 +56,7 @@ LossSums compute_loss(const Session& session, const StepRows& rows, const LossTe
       CrossEntropyArgs args = term_args<CrossEntropyArgs>(session, term, first, last, n_rows);
       args.labels = session.step.labels;
       run_kernel(net, kernels.cross_entropy, args);
+      apply_weights(session, term, first, last, n_rows);
       if (cosine) scale_cosine_gradient(session);
     } else {
       LogitsMseArgs args = term_args<LogitsMseArgs>(session, term, first, last, n_rows);

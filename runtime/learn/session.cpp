@@ -9,6 +9,7 @@
 #include "runtime/core/weights.h"
 #include "runtime/learn/inference.h"
 #include "runtime/learn/methods/method.h"
+#include "runtime/learn/replay/remember.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 
 namespace edgecl {
@@ -65,7 +66,9 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   lay_out_weights(arena, plan, options, &weights, &learn);
   lay_out_classes(arena, plan, config.max_classes, &session->classes);
   lay_out_replay(arena, learning ? config.replay_capacity : 0, exemplar_bytes(plan, config),
-                 config_stores_logits(config) ? plan.model->class_capacity : 0, &session->replay);
+                 config_stores_logits(config) ? plan.model->class_capacity : 0,
+                 learning && config.replay_policy == format::kReplayBalanced ? plan.model->class_capacity : 0,
+                 &session->replay);
   lay_out_step(arena, plan, config, &session->step);
   lay_out_structure(arena, plan, config, &session->structure);
   const HeadKind& head = *head_kind(config.head);
@@ -118,11 +121,13 @@ void reset_session(Session* session) {
   session->counters.seed = session->config.seed;
   session->counters.learning_rate = session->config.predict_only ? 0.0f : session->config.learning_rate;
   session->bounds = UpdateBounds();
+  session->step_rows = own_step_rows(*session);
   session->samples_predicted = session->refused_steps = session->structure_us = session->learn_us = 0;
   if (session->config.predict_only) return;
   session->counters.mask_stale = 1;
   structure_begin_task(session);
   choose_roles(session);
+  remember_shipped(session);
 }
 
 void begin_task(Session* session) {
@@ -150,10 +155,11 @@ Status add_class(Session* session, const char* name, int32_t* label) {
   if (next == session->classes.capacity) {
     return failure(
         EDGECL_E_CAPACITY,
-        "expected a free label below max_classes; found all %u issued; make the session with a larger max_classes",
+        "expected a free label below max_classes; found all %u in use; make the session with a larger max_classes, or "
+        "forget a class",
         session->classes.capacity);
   }
-  EDGECL_RETURN_IF_FAILED(check_class_add(session->classes, next, name));
+  EDGECL_RETURN_IF_FAILED(check_class_add(session->classes, name));
   class_add(&session->classes, next, name);
   *label = static_cast<int32_t>(next);
   return Status();
@@ -165,6 +171,7 @@ Status forget_class(Session* session, int32_t label) {
   session->head->forget_class(session->head_memory, session->learning(), column);
   if (!session->config.predict_only) {  // else there is no buffer, and a learner's state brought no count of its rows
     replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);
+    replay_clear_logit(&session->replay, column);  // the column may serve another class
   }
   class_drop(&session->classes, column);
   return Status();

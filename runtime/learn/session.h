@@ -59,6 +59,7 @@ struct Session {
   StepMemory step = {};
   const void** predict_samples = nullptr;  // [max_batch] rows of a prediction under way
   UpdateBounds bounds;
+  uint32_t step_rows = 0;  // of the state: most rows of the steps that made it; 0 = the recipe's batch size
 
   // Of this object, not of the state.
   uint64_t samples_predicted = 0, refused_steps = 0, structure_us = 0, learn_us = 0;
@@ -82,6 +83,11 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
                      const SessionConfig& config, Session* session);
 // Reads the regions of an arena that lay_out_session used.
 SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionConfig& config);
+
+// Session::step_rows of a session that learns by itself.
+inline uint32_t own_step_rows(const Session& session) {
+  return session.config.max_batch == session.plan->recipe->batch_size ? 0 : session.config.max_batch;
+}
 
 // Weights, statistics and classes as the bundle ships them; empty buffer, zero counters.
 void reset_session(Session* session);

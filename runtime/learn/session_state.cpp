@@ -72,16 +72,18 @@ void state_digest(const Session& session, uint8_t digest[kSha256Bytes]) {
   write_state_file(session.plan->digest, kSections, count_of(*session.head), &session, nullptr, digest);
 }
 
+Status open_state_of(const Plan& plan, const uint8_t* bytes, size_t n, StateFile* file) {
+  EDGECL_RETURN_IF_FAILED(file->open(bytes, n));
+  if (memcmp(file->header().bundle_digest, plan.digest, sizeof plan.digest) == 0) return Status();
+  return failure(EDGECL_E_STATE_MISMATCH,
+                 "expected a state of the bundle \"%s\"; found one of another bundle; open the bundle it was made with",
+                 plan.string(plan.model->name));
+}
+
 Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   StateFile file;
-  EDGECL_RETURN_IF_FAILED(file.open(bytes, n));
   const Plan& plan = *session->plan;
-  if (memcmp(file.header().bundle_digest, plan.digest, sizeof plan.digest) != 0) {
-    return failure(
-        EDGECL_E_STATE_MISMATCH,
-        "expected a state of the bundle \"%s\"; found one of another bundle; open the bundle it was made with",
-        plan.string(plan.model->name));
-  }
+  EDGECL_RETURN_IF_FAILED(open_state_of(plan, bytes, n, &file));
   StateImport import = {};
   import.session = session;
   // Activations mean nothing between steps, and a row of logits is one number a column.

@@ -26,7 +26,14 @@ void state_digest(const Session& session, uint8_t digest[kSha256Bytes]);
 // E_STATE_CORRUPT (the message names the section), E_STATE_MISMATCH (other bundle, other configuration, newer format).
 Status import_state(Session* session, const uint8_t* bytes, size_t n);
 
+// The configuration that the state was made under: the recipe, max_classes, seed, learning rate and batch size in force;
+// the rest as the bundle's recipe says. Errors: as import_state, and those of check_config.
+Status state_config(const Plan& plan, const uint8_t* bytes, size_t n, SessionConfig* config);
+
 // --- between the sections ---
+
+// A state whose frame is sound and whose bundle is the plan's.
+Status open_state_of(const Plan& plan, const uint8_t* bytes, size_t n, StateFile* file);
 
 // One import: the session, and what sections that were read already say to later ones.
 struct StateImport {
@@ -65,6 +72,7 @@ uint64_t config_bytes_max(const Plan& plan, const SessionConfig& config);
 
 void write_counters(SectionWriter* out, const Session& session);
 Status read_counters(SectionReader* in, StateImport* import);
+Status read_counter_values(SectionReader* in, bool learns, Counters* values);
 uint64_t counters_bytes_max(const Plan& plan, const SessionConfig& config);
 
 void write_params(SectionWriter* out, const Session& session);

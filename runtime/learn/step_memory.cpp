@@ -39,6 +39,8 @@ void lay_out_step(Arena* arena, const Plan& plan, const SessionConfig& config, S
   const Border border = config_border(plan, config);
   if (border.op != 0)
     memory.latents = arena->take<float>(config.max_batch * tensor_row_floats(plan.tensors[border.tensor]));
+  if (learning && plan.exemplars.dtype == format::kElementI8)
+    memory.raw_row = arena->take<float>(sample_elements(plan));
   if (learning && config.method == format::kMethodUer) memory.cosine = lay_out_cosine(arena, config.max_batch, columns);
   if (learning && config.gradient_mask == format::kGradientMigu) {
     uint32_t most = 0;

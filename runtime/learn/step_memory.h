@@ -44,6 +44,7 @@ struct StepMemory {
   float* logits;            // [max_batch][columns] of the current rows, kept for the buffer (DER++)
   float* embeddings;        // [max_batch][embedding] of the current rows, for a head that learns by itself
   CosineMemory cosine;      // UER
+  float* raw_row;           // [elements] an exemplar of the bundle as floats, where it is stored as integers
   float* row_scores;        // [largest number of rows of a sparse layer] MIGU
   uint8_t* row_chosen;      // the same
 
@@ -51,6 +52,8 @@ struct StepMemory {
   Stage stage;
   uint32_t at;  // units done of the stage
   uint32_t n_rows, n_current, n_replayed;
+  const float* row_weights;  // [n_current] of the caller; null: all 1
+  const char* note;
   uint32_t n_records;      // of the backward list: those above what rests
   bool structure_changed;  // by the commit
   bool scores_layers;      // the backward pass scores layers for a change of structure

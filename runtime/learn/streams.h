@@ -18,6 +18,7 @@ enum class Purpose : uint64_t {
   kTensors = 6,   // by task
   kRehearse = 7,  // by rehearsal step
   kRehearseAugment = 8,
+  kRemember = 9,  // by rows that the buffer has seen
 };
 
 // Each step has its own stream for each purpose. So the random state of a session is its seed and its step counter, and

@@ -236,8 +236,8 @@ static edgecl_batch next_batch(Runner* r) {
     synthetic_rows(&r->synthetic, r->synthetic_labels, r->n_synthetic_labels, r->config.max_batch, r->batch_samples,
                    r->batch_labels);
   }
-  const edgecl_batch batch = {sizeof batch,     r->info.input_dtype,   r->config.max_batch, 0,
-                              r->batch_samples, r->info.input_elements};
+  const edgecl_batch batch = {
+      sizeof batch, r->info.input_dtype, r->config.max_batch, 0, r->batch_samples, r->info.input_elements, NULL, NULL};
   return batch;
 }
 
@@ -352,8 +352,8 @@ static int predict_file(Runner* r) {
   if (code != kDone) return code;
   edgecl_prediction* out = r->data.rows > UINT32_MAX ? NULL : malloc(r->data.rows * sizeof *out);
   if (out == NULL) return no_memory("predict");
-  const edgecl_batch batch = {sizeof batch, r->info.input_dtype,   (uint32_t)r->data.rows, 0,
-                              r->data.data, r->info.input_elements};
+  const edgecl_batch batch = {
+      sizeof batch, r->info.input_dtype, (uint32_t)r->data.rows, 0, r->data.data, r->info.input_elements, NULL, NULL};
   const edgecl_status status = edgecl_predict(r->session, &batch, out, sizeof *out);
   for (uint64_t i = 0; status == EDGECL_OK && i < r->data.rows; i++) {
     printf("{\"row\": %" PRIu64 ", \"label\": %" PRId32 ", \"probability\": %.6f, \"margin\": %.6f}\n", i, out[i].label,

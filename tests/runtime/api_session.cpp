@@ -69,8 +69,8 @@ TEST(sizes_are_exact) {
               EDGECL_OK);
         Stream stream(model.info, 1);
         stream.next(8);
-        const edgecl_batch batch = {sizeof batch,  model.info.input_dtype,   8, 0,
-                                    stream.data(), model.info.input_elements};
+        const edgecl_batch batch = {sizeof batch,  model.info.input_dtype,    8,       0,
+                                    stream.data(), model.info.input_elements, nullptr, nullptr};
         for (int i = 0; i < 4 && !predict_only; i++)
           CHECK(edgecl_learn(session, &batch, stream.labels.data(), nullptr) == EDGECL_OK);
         edgecl_prediction out[8];

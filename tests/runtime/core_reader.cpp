@@ -243,7 +243,7 @@ TEST(elements_and_reserved_words) {
   auto param = [](uint8_t* at) { return reinterpret_cast<format::ParamRecord*>(at); };
   auto model = [](uint8_t* at) { return reinterpret_cast<format::ModelRecord*>(at); };
   expect_refusal(net, format::kSectionOps, "OPS, record 0", "reserved", [&](uint8_t* at) { op(at)->reserved[5] = 1; });
-  expect_refusal(net, format::kSectionModel, "MODEL", "reserved", [&](uint8_t* at) { model(at)->reserved[9] = 1; });
+  expect_refusal(net, format::kSectionModel, "MODEL", "reserved", [&](uint8_t* at) { model(at)->reserved[8] = 1; });
   const uint32_t tensors = format::kSectionTensors, params = format::kSectionParams;
   expect_refusal(net, tensors, "TENSORS, record 1", "reserved", [&](uint8_t* at) { tensor(at)->reserved[1] = 1; });
   expect_refusal(net, tensors, "TENSORS, record 1", "dtype", [&](uint8_t* at) { tensor(at)->dtype = 4; });

@@ -168,7 +168,7 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   edgecl_batch batch(const void* data, uint32_t n) const {
-    return {sizeof(edgecl_batch), model_.info.input_dtype, n, 0, data, model_.info.input_elements};
+    return {sizeof(edgecl_batch), model_.info.input_dtype, n, 0, data, model_.info.input_elements, nullptr, nullptr};
   }
   edgecl_status learn(const void* data, const std::vector<int32_t>& labels, edgecl_learn_report* report = nullptr) {
     const edgecl_batch b = batch(data, static_cast<uint32_t>(labels.size()));

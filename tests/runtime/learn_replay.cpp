@@ -20,10 +20,10 @@ class Buffer {
  public:
   explicit Buffer(uint32_t capacity) {
     edgecl::Arena measure;
-    edgecl::lay_out_replay(&measure, capacity, 4, 1, &replay);
+    edgecl::lay_out_replay(&measure, capacity, 4, 1, 0, &replay);
     memory_ = aligned_alloc(64, measure.used());
     edgecl::Arena arena(memory_, measure.used());
-    edgecl::lay_out_replay(&arena, capacity, 4, 1, &replay);
+    edgecl::lay_out_replay(&arena, capacity, 4, 1, 0, &replay);
     CHECK(!arena.exhausted() && arena.used() == measure.used());
   }
   ~Buffer() { free(memory_); }

@@ -41,7 +41,7 @@ class CoreSession {
   }
   Batch batch(const Stream& stream) const {
     return {session.plan->input->dtype, static_cast<uint32_t>(stream.labels.size()), stream.data(),
-            session.sample_elements};
+            session.sample_elements, nullptr};
   }
   std::vector<float> scores(const Batch& batch) {
     std::vector<float> out(static_cast<size_t>(batch.n) * session.classes.n_columns);

@@ -130,6 +130,30 @@ void check_round_trip(const BundleSource& source, uint32_t method, float momentu
 
 }  // namespace
 
+TEST(a_state_says_how_it_was_learned) {
+  const Model model(mlp());
+  edgecl_session_config made = config_of(model), found = model.config();
+  made.method = EDGECL_METHOD_DERPP;
+  made.max_batch = 3;
+  made.seed = 77;
+  made.max_classes = 3;
+  Session session(model, made);
+  CHECK(edgecl_learning_rate_set(session.session, 0.25f) == EDGECL_OK);
+  const std::vector<uint8_t> state = session.state();
+  CHECK(edgecl_session_config_from_state(model.model, state.data(), state.size(), &found, nullptr) == EDGECL_OK);
+  CHECK(found.method == EDGECL_METHOD_DERPP && found.max_batch == 3 && found.seed == 77 && found.max_classes == 3);
+  CHECK(found.learning_rate == 0.25f && found.predict_only == 0 && found.replay_capacity == made.replay_capacity);
+  Session next(model, found);
+  CHECK(import(&next, state) == EDGECL_OK && next.digest() == session.digest());
+  const edgecl_session_config before = found;
+  CHECK(edgecl_session_config_from_state(model.model, state.data(), state.size() - 1, &found, nullptr) ==
+        EDGECL_E_STATE_CORRUPT);
+  const Model other(mlp(0.5f));
+  CHECK(edgecl_session_config_from_state(other.model, state.data(), state.size(), &found, nullptr) ==
+        EDGECL_E_STATE_MISMATCH);
+  CHECK(memcmp(&found, &before, sizeof found) == 0);
+}
+
 TEST(round_trip_and_go_on) {
   check_round_trip(mlp(), EDGECL_METHOD_DERPP, 0.9f);
   check_round_trip(mlp(0.5f), EDGECL_METHOD_ER, 0);
@@ -150,10 +174,12 @@ TEST(export_is_as_long_as_announced) {
     int32_t issued = -1;
     CHECK(edgecl_class_add(session.session, (name.substr(1) + static_cast<char>('a' + label)).c_str(), &issued) ==
           EDGECL_OK);
+    CHECK(edgecl_class_weight_set(session.session, issued, 2) == EDGECL_OK);
   }
   learn(&session, &stream, 5);
   CHECK(session.stats().replay_fill == session.config().replay_capacity);
-  CHECK(session.state().size() == sizes.state_bytes_max);  // names of 63 bytes, buffer full: nothing can be larger
+  // Names of 63 bytes, weights, buffer full: nothing can be larger.
+  CHECK(session.state().size() == sizes.state_bytes_max);
   size_t written = 77;
   std::vector<uint8_t> small(session.state().size() - 1);
   CHECK(edgecl_state_export(session.session, small.data(), small.size(), &written) == EDGECL_E_SHAPE && written == 77);

@@ -131,7 +131,8 @@ TEST(predict_while_learning_is_refused) {
     CHECK(edgecl_session_create(model.model, &config, &options, &session, nullptr) == EDGECL_OK);
     Stream stream(model.info, 6);
     stream.next(4);
-    const edgecl_batch batch = {sizeof batch, model.info.input_dtype, 4, 0, stream.data(), model.info.input_elements};
+    const edgecl_batch batch = {sizeof batch,  model.info.input_dtype,    4,       0,
+                                stream.data(), model.info.input_elements, nullptr, nullptr};
     gate.armed = true;
     std::atomic<edgecl_status> learned_status{1};
     std::thread learner([&] { learned_status = edgecl_learn(session, &batch, stream.labels.data(), nullptr); });

@@ -277,6 +277,8 @@ typedef struct edgecl_model_info {
   uint32_t parity_rows;                  /* samples compared with the source model at export; 0: none */
   float parity_max_abs, parity_mean_abs; /* differences of the logits */
   float parity_reference_abs;            /* largest |logit| of the source */
+  uint32_t label_kind;                   /* EDGECL_LABELS_*: what the names of its classes are the text of */
+  uint32_t n_exemplars;                  /* samples that it ships for the replay buffer */
 } edgecl_model_info;
 
 /* One parameter tensor. */
@@ -393,6 +395,13 @@ typedef struct edgecl_session edgecl_session;
 #define EDGECL_RATE_LINEAR 1 /* down to rate_floor of it */
 #define EDGECL_RATE_COSINE 2 /* the same along half a cosine (Loshchilov and Hutter 2017) */
 
+/* Which rows the replay buffer keeps. */
+#define EDGECL_REPLAY_RESERVOIR 0 /* a uniform sample of all rows (Vitter 1985) */
+/* As many of each class as of the others (Chrysakis and Moens 2020, "Online continual learning from imbalanced data"): a
+ * row of a class that never was among the largest takes the place of a random exemplar of a largest one; the others are
+ * uniform samples of their own rows. */
+#define EDGECL_REPLAY_CLASS_BALANCED 1
+
 /* What makes scores of embeddings. */
 #define EDGECL_HEAD_GRADIENT 0 /* the last layers of the network, trained by gradients */
 
@@ -407,7 +416,7 @@ typedef struct edgecl_session_config {
   uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
   uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
   uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows; a forgotten label
-                                 stays forgotten */
+                                 stays forgotten until edgecl_class_add */
   uint32_t separate_predict;  /* 1: predictions have activations of their own (more memory); 0: they share those of a
                                  step. Meant for predictions between the pieces of a step; no call of this version
                                  stops inside a step, so it only costs memory yet */
@@ -449,6 +458,8 @@ typedef struct edgecl_session_config {
   uint32_t rehearse_steps;    /* of one rehearsal */
   uint32_t rehearse_interval; /* learn steps between two rehearsals; 0 = none */
   uint32_t head;              /* EDGECL_HEAD_* */
+  uint32_t replay_policy;     /* EDGECL_REPLAY_* */
+  uint32_t reserved_end;      /* 0 */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -503,7 +514,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes_for(const edgecl
  * must outlive the session. Nothing allocates, now or later.
  *   Errors  as edgecl_session_sizes, E_ARENA_TOO_SMALL, E_SEQUENCE (the model is being closed).
  *   Cost    O(arena_bytes).
- *   State   weights and classes as the bundle ships them, an empty buffer, step 0. */
+ *   State   weights and classes as the bundle ships them, step 0. The buffer holds the exemplars that the bundle ships, as
+ *           many as fit, and is empty without. Where it keeps logits or activations the bundle's network makes them here:
+ *           a forward pass an exemplar. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
                                                                const edgecl_session_options* options, void* arena,
                                                                size_t arena_bytes, edgecl_session** session,
@@ -557,6 +570,10 @@ typedef struct edgecl_batch {
   uint32_t reserved;            /* 0 */
   const void* data;             /* n_samples samples one behind the other; raw values, the bundle normalises */
   uint64_t elements_per_sample; /* must be the bundle's input_elements (E_SHAPE) */
+  /* Optional, of edgecl_learn: n_samples weights 0..1e6 of the rows' cross-entropy (E_ARGUMENT). A row of weight 0 does
+   * not enter the buffer. */
+  const float* weights;
+  const void* reserved_end; /* NULL */
 } edgecl_batch;
 
 typedef struct edgecl_prediction {
@@ -613,6 +630,10 @@ typedef struct edgecl_learn_report {
   uint8_t* row_correct; /* in: n_samples flags. 1: the largest logit of the current row, among the classes present and
                            before the update, was its label's */
   float* row_loss;      /* in: n_samples losses of the current rows */
+  /* NULL, or a sentence that the user should see. In this version: the first step of a bundle that ships classes, with a
+   * buffer that holds none of them. Also told to the log hook, at level 2. */
+  const char* note;
+  const void* reserved_end; /* NULL */
 } edgecl_learn_report;
 
 /* One update from this batch (n_samples <= max_batch) and the rows that the method replays; then the batch enters the
@@ -625,6 +646,16 @@ typedef struct edgecl_learn_report {
  *   State   on success one step further; on any failure as before, but refused_steps counts it. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch,
                                                         const int32_t* labels, edgecl_learn_report* report);
+
+/* Puts rows into the replay buffer without a step, as if they had been learned: they are admitted by the replay policy,
+ * and samples_seen of their classes counts them. For a model that learns on over classes that it was shipped with: hand
+ * in the data that it was trained on, or a sample of them. n_samples <= max_batch; labels of classes that are present.
+ *   Errors  E_CAPACITY (too many rows), E_NOT_FOUND (a class that is not present), E_UNSUPPORTED (predict_only, or no
+ *           buffer), E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
+ *   Cost    O(n_samples); where the buffer keeps logits or activations, also a forward pass a row.
+ *   State   nothing but the buffer and its counts. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_remember(edgecl_session* session, const edgecl_batch* batch,
+                                                           const int32_t* labels);
 
 /* Begins a task; the one before ends. Structures expand, and gradient masks are chosen anew. A stream without tasks need
  * not call it. A session with predict_only takes it too. E_ARGUMENT, E_BUSY. Cost O(weights of sparse layers). */
@@ -654,19 +685,39 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_rehearse(edgecl_session* sessi
  * ===================================================================================================================*/
 
 /* Adds a class under the lowest label that was never issued, and writes that label. Its head column is as the bundle
- * ships it. `name` is optional: 1..63 bytes that no class present has. Without one the class is called by its label, or
+ * ships it. When all were issued, the lowest label of a forgotten class serves again; its column is zero. `name` is optional: 1..63 bytes that no class present has. Without one the class is called by its label, or
  * by its label and a number ("1_2") where another class has that name.
- *   Errors  E_CAPACITY (max_classes are issued), E_ARGUMENT (name), E_UNSUPPORTED (no head), E_BUSY. */
+ *   Errors  E_CAPACITY (max_classes are in use), E_ARGUMENT (name), E_UNSUPPORTED (no head), E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_t* label);
 
 /* Forgets a class: zeroes its head column and its part of the optimiser, drops its exemplars and counts. Layers below
- * the head keep what they learned from it. The label is never issued again; the name is free.
+ * the head keep what they learned from it. The name is free. The label is free for edgecl_class_add, which takes those
+ * never issued first.
  *   Errors  E_NOT_FOUND, E_UNSUPPORTED (no head), E_BUSY. Cost O(exemplars + head). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label);
 
 /* Describes label 0..max_classes-1, present or not. E_NOT_FOUND beyond. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_describe(const edgecl_session* session, int32_t label,
                                                                  edgecl_class_info* info);
+
+/* Weight of a class in the cross-entropy of its rows, current and replayed: 0..1e6, 1 unless it was set. It is part of
+ * the state. E_NOT_FOUND (no such class is present), E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_weight_set(edgecl_session* session, int32_t label,
+                                                                   float weight);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_weight_get(const edgecl_session* session, int32_t label,
+                                                                   float* weight);
+
+/* What the labels of the application are, of which class names are the text. It is part of the state, so that another
+ * program that loads it can hand out labels of the same kind; the library itself makes no use of it. */
+#define EDGECL_LABELS_UNKNOWN 0
+#define EDGECL_LABELS_TEXT 1
+#define EDGECL_LABELS_BOOL 2 /* "0" and "1" */
+#define EDGECL_LABELS_INTEGER 3
+#define EDGECL_LABELS_REAL 4 /* integers that a program keeps as real numbers: "3" is 3.0 */
+
+/* EDGECL_LABELS_*; a bundle may ship it. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_label_kind_set(edgecl_session* session, uint32_t kind);
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_label_kind_get(const edgecl_session* session, uint32_t* kind);
 
 /* Label of the class of that name that is present. E_NOT_FOUND when there is none. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_find(const edgecl_session* session, const char* name,
@@ -743,6 +794,14 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_export(const edgecl_sess
  *   Cost    O(n_bytes), twice: everything is checked before anything is written. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_import(edgecl_session* session, const void* bytes,
                                                                size_t n_bytes);
+
+/* The configuration that a state of this model was made under, to make a session that goes on as it learned: the recipe
+ * in force, max_classes, seed, learning rate, and max_batch; the rest as edgecl_session_config_init fills it.
+ *   Errors  E_STATE_CORRUPT, E_STATE_MISMATCH (another bundle), E_ARGUMENT. Cost O(n_bytes): every digest is checked. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_from_state(const edgecl_model* model,
+                                                                            const void* bytes, size_t n_bytes,
+                                                                            edgecl_session_config* config,
+                                                                            edgecl_error* err);
 
 /* The SHA-256 that an export would end with; needs no buffer. E_ARGUMENT, E_BUSY. Cost O(state). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_digest(const edgecl_session* session, uint8_t digest[32]);

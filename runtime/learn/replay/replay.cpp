@@ -20,12 +20,14 @@ void wipe(Replay* replay, uint32_t from, uint32_t to) {
 
 }  // namespace
 
-void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width, Replay* replay) {
+void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width,
+                    uint32_t balanced_columns, Replay* replay) {
   arena->begin_region("replay");
   uint8_t* samples = arena->take<uint8_t>(capacity * sample_bytes);
   int32_t* labels = arena->take<int32_t>(capacity);
   float* logits = arena->take<float>(static_cast<uint64_t>(capacity) * logits_width);
   uint32_t* drawn = arena->take<uint32_t>(bitmap_words(capacity));
+  uint32_t* fill_of = balanced_columns > 0 ? arena->take<uint32_t>(balanced_columns) : nullptr;
   if (arena->measuring() || arena->exhausted()) return;
   replay->capacity = capacity;
   replay->sample_bytes = sample_bytes;
@@ -34,6 +36,7 @@ void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint
   replay->labels = labels;
   replay->logits = logits;
   replay->drawn = drawn;
+  replay->fill_of = fill_of;
   memset(drawn, 0, bitmap_words(capacity) * sizeof(uint32_t));
   replay->fill = 0;
 }
@@ -97,6 +100,11 @@ uint32_t replay_forget(Replay* replay, int32_t label, uint64_t rows_seen) {
   replay->missing_inside += dropped;
   replay->missing_outside += rows_seen - dropped;
   return dropped;
+}
+
+void replay_clear_logit(Replay* replay, uint32_t column) {
+  for (uint32_t slot = 0; replay->logits_width > 0 && slot < replay->fill; slot++)
+    replay->slot_logits(slot)[column] = 0;
 }
 
 uint32_t replay_count(const Replay& replay, int32_t label) {

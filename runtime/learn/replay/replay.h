@@ -23,6 +23,8 @@ struct Replay {
   int32_t* labels = nullptr;   // [capacity]
   float* logits = nullptr;     // [capacity][logits_width]
   uint32_t* drawn = nullptr;   // bitmap of `capacity` bits, all zero between calls
+  uint32_t* fill_of =
+      nullptr;  // [columns] exemplars of each label, in admissions of a class-balanced buffer; else null
 
   // Of the stream that the buffer samples: rows presented, less those of removed classes.
   uint64_t seen = 0;
@@ -35,8 +37,10 @@ struct Replay {
   float* slot_logits(uint32_t slot) const { return logits + static_cast<uint64_t>(slot) * logits_width; }
 };
 
-// Takes the buffer's memory in region "replay". Measuring: sizes only.
-void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width, Replay* replay);
+// Takes the buffer's memory in region "replay". Measuring: sizes only. balanced_columns: labels of a class-balanced
+// buffer, 0 for a reservoir.
+void lay_out_replay(Arena* arena, uint32_t capacity, uint64_t sample_bytes, uint32_t logits_width,
+                    uint32_t balanced_columns, Replay* replay);
 // Empties the buffer and wipes what it held.
 void replay_clear(Replay* replay);
 
@@ -50,12 +54,15 @@ uint32_t replay_draw(Replay* replay, RandomStream* random, uint32_t m, uint32_t*
 // "A dip in the reservoir") lets new rows stand in for the removed ones, so the buffer stays a uniform sample of the
 // rows of all classes that remain.
 uint32_t replay_admit(Replay* replay, RandomStream* random);
-// Writes an exemplar into a slot that replay_admit gave. `logits` may be null when logits_width is 0.
+// Writes an exemplar into a slot that an admission gave. `logits` may be null when logits_width is 0.
 void replay_store(Replay* replay, uint32_t slot, const void* sample, int32_t label, const float* logits);
 
 // Drops all exemplars of a label: later slots move down, their order stays. `rows_seen`: rows of that label presented
 // so far. Returns how many exemplars were dropped; their memory is wiped.
 uint32_t replay_forget(Replay* replay, int32_t label, uint64_t rows_seen);
+
+// Sets the stored logits of one column to 0, as those of a class that nobody knows.
+void replay_clear_logit(Replay* replay, uint32_t column);
 
 uint32_t replay_count(const Replay& replay, int32_t label);
 

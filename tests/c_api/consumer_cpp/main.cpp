@@ -67,7 +67,7 @@ std::string learn(edgecl_model* model, std::uint32_t n_threads) {
     for (std::size_t i = 0; i < samples.size(); i++)
       samples[i] = static_cast<float>((i * 7 + static_cast<std::size_t>(step) * 3) % 11) / 11.0f;
     const std::int32_t labels[] = {0, 1};
-    const edgecl_batch batch{sizeof batch, EDGECL_F32, 2, 0, samples.data(), info.input_elements};
+    const edgecl_batch batch{sizeof batch, EDGECL_F32, 2, 0, samples.data(), info.input_elements, nullptr, nullptr};
     if (edgecl_learn(session.get(), &batch, labels, nullptr) != EDGECL_OK) {
       std::fprintf(stderr, "learn: %s\n", edgecl_session_error(session.get()));
       return {};
