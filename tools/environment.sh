@@ -18,6 +18,26 @@ need() {
   has "$command" || fail "expected the program '$command', found none; run: sudo apt-get update && sudo apt-get install -y $*"
 }
 
+# find_python: prints the path of the first interpreter that can make a virtual environment. Names alone prove nothing: the
+# shim of a version manager carries the name of every version, and fails for those that are not installed or not chosen.
+find_python() {
+  local names=(python3.13 python3.12 python3.11 python3.10 python3) name path old="" tell='
+import sys
+if sys.version_info < (3, 10): sys.exit(2)
+try: import ensurepip, venv
+except ImportError: sys.exit(3)
+print(sys.executable)'
+  [ -z "${EDGECL_PYTHON:-}" ] || names=("$EDGECL_PYTHON")
+  for name in "${names[@]}"; do
+    path=$("$name" -c "$tell" 2>/dev/null) && [ -x "$path" ] && { printf '%s\n' "$path"; return; }
+    [ $? != 3 ] || old="$old $name"
+  done
+  [ -z "$old" ] || fail "expected Python's venv module with pip, found none for$old; run: sudo apt-get install -y python3-venv"
+  [ -z "${EDGECL_PYTHON:-}" ] ||
+    fail "expected EDGECL_PYTHON to run Python 3.10 or newer, found '$EDGECL_PYTHON', which does not; correct it or unset it"
+  fail "expected Python 3.10 or newer, found none; run: sudo apt-get install -y python3 python3-venv"
+}
+
 # step NAME COMMAND...: runs it, keeps its time and verdict for summary(), and goes on after a failure.
 STEP_LINES=()
 STEP_FAILED=0
