@@ -120,8 +120,9 @@ def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
                 label = f"{method.replace('static-derpp', 'derpp with class mask')}, width {width}"
                 yield ours("control", method, label=f"{label} (for {density:g})", width=width)
     if "rules" in groups:
-        for method in ("static-derpp", "set-derpp", "rigl-derpp"):
-            yield ours("rules", method, 0.1)
+        for loss in ("derpp", "er"):
+            for rule in ("static", "set", "rigl"):
+                yield ours("rules", f"{rule}-{loss}", 0.1)
         for growth in ("gradient", "importance"):
             yield ours("rules", "sparcl-derpp", 0.1, f"sparcl-derpp, growth by {growth}", changes={"growth": growth})
     if "ablation" in groups:
@@ -135,8 +136,9 @@ def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
         ):
             yield ours("ablation", "sparcl-derpp", 0.1, label, changes=changes, removal=removal)
     if "methods" in groups:
-        for method in ("uer", "fpf"):
-            yield Row("methods", method)
+        for method in ("finetune", "uer", "fpf"):
+            yield ours("methods", method)
+        yield Row("methods", "fpf", label="fpf, constant rate 0.03")
 
 
 def small_width(what: str, density: float) -> int:
