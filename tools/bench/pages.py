@@ -1,0 +1,260 @@
+"""Fills the tables of the Markdown pages: settings of the methods from the core, figures from the committed results.
+
+    python tools/bench/pages.py           # writes what stands between `<!-- table: NAME -->` and `<!-- end -->`
+    python tools/bench/pages.py --check   # writes nothing; exit 1 where a page says something else
+
+A name has an argument after a space: `<!-- table: settings sparcl-er -->`. Needs the installed package. Never
+here: text of a page, measuring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from figures import NETWORKS, document, rows, spread
+
+ROOT = Path(__file__).resolve().parents[2]
+METHOD_PAGES = ROOT / "runtime/learn/methods"
+MARK = re.compile(r"(<!-- table: ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.S)
+STREAMS = {  # results in words
+    "accuracy_fashion": "Fashion-MNIST",
+    "accuracy_fashion_5epochs": "Fashion-MNIST, 5 epochs",
+    "ablation_fashion": "Fashion-MNIST, 5 epochs",
+    "accuracy_cifar10": "CIFAR-10",
+}
+RECIPES = {  # groups of accuracy.py in words
+    "reference": "constant rate",
+    "default": "falling rate",
+    "control": "falling rate",
+    "rules": "falling rate",
+    "ablation": "falling rate",
+    "methods": "falling rate",
+}
+
+
+def table(head: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
+    """Markdown."""
+    head = list(head)
+    found = [head, ["---"] * len(head), *[list(map(str, line)) for line in lines]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in found)
+
+
+def short(value: float) -> str:
+    """Three digits, never as a power of ten."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def times(row: dict[str, Any]) -> str:
+    """Milliseconds, and how many times as fast as the best dense peer."""
+    return f"{short(row['ours_ms'])} ({row['ratio_to_best_dense_peer']:.1f})"
+
+
+def steps(batches: str) -> str:
+    """Learn steps on one thread; `batches` with commas."""
+    lines = []
+    for network, title in NETWORKS.items():
+        for batch in batches.split(","):
+            found = {row["sparsity"]: row for row in rows("steps", layer=network, batch=batch, threads=1)}
+            peer = found[0.0]["ours_ms"] * found[0.0]["ratio_to_best_dense_peer"]
+            lines.append([title, batch, *[times(found[s]) for s in (0.0, 0.5, 0.75, 0.9, 0.95)], short(peer)])
+    return table(["ms a step", "rows", "dense", "50 % sparse", "75 %", "90 %", "95 %", "best peer"], lines)
+
+
+def layers() -> str:
+    """Single layers: all three passes together, on one thread."""
+    wanted = [row for row in rows("sparse", threads=1) if row["pass"] == "all"]
+    sparsities = sorted({row["sparsity"] for row in wanted})
+    lines = []
+    for layer in dict.fromkeys(row["layer"] for row in wanted):
+        found = {row["sparsity"]: row for row in wanted if row["layer"] == layer}
+        cells = [
+            f"{found[s]['ratio_to_best_dense_peer']:.1f} ({found[s]['percent_of_peak']:.0f} %)" if s in found else "-"
+            for s in sparsities
+        ]
+        lines.append([layer, *cells])
+    return table(["layer", *[f"{100 * s:g} % sparse" for s in sparsities]], lines)
+
+
+def peers(what: str) -> str:
+    """Predicting or learning, beside the fastest of the peers."""
+    lines = []
+    found = rows("peers", what=what)
+    for network, batch in dict.fromkeys((row["network"], row["batch"]) for row in found):
+        here = {row["contender"]: row for row in found if (row["network"], row["batch"]) == (network, batch)}
+        ours = [short(here[name]["ms"]) if name in here else "-" for name in ("edgecl", "edgecl 90 % sparse")]
+        best = min((row for name, row in here.items() if not name.startswith("edgecl")), key=lambda row: row["ms"])
+        lines.append([network, batch, *ours, f"{short(best['ms'])}, {best['contender']}"])
+    return table(["ms", "rows", "edgecl", "edgecl, 90 % sparse", "best peer"], lines)
+
+
+def memory() -> str:
+    """The program edgecl_run."""
+    found = document("memory")["rows"]
+    mib = 2**20
+    return table(
+        ["network", "weights kept", "method", "peak, MiB", "session, MiB", "bundle, kB", "first step, ms"],
+        [
+            [
+                row["network"],
+                f"{100 * row['density']:g} %",
+                row["method"],
+                f"{row['peak_rss_bytes'] / mib:.1f}",
+                f"{row['arena_bytes'] / mib:.1f}",
+                f"{row['bundle_bytes'] / 1000:.0f}",
+                f"{row['ms_to_first_step']:.1f}",
+            ]
+            for row in found
+        ],
+    )
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    macs = short(row["train_macs"] / 1e9) if "train_macs" in row else "-"
+    seconds = short(sum(row["seconds"]) / len(row["seconds"])) if "seconds" in row else "-"
+    return [
+        f"{100 * row['density']:g} %",
+        str(len(row["accuracy"])),
+        str(spread(row["accuracy"])),
+        str(spread(row["forgetting"])),
+        macs,
+        seconds,
+    ]
+
+
+_HEAD = ["weights kept", "seeds", "accuracy", "forgetting", "multiply-adds, G", "seconds"]
+
+
+def accuracy(name: str) -> str:
+    """One result whole."""
+    found = document(name)["rows"]
+    order = list(dict.fromkeys(row["group"] for row in found))
+    found.sort(key=lambda row: (order.index(row["group"]), row["method"].partition(",")[0], -row["density"]))
+    return table(["group", "method", *_HEAD], [[r["group"], r["method"], *_cells(r)] for r in found])
+
+
+def rows_of_method(method: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(result, row) of a method; the small dense nets of the group `control` are of no method's page."""
+    for name in STREAMS:
+        for row in document(name)["rows"]:
+            label = "static-derpp, dense" if row["method"] == "derpp with class mask" else row["method"]
+            if row["group"] == "ablation":
+                label = f"sparcl-derpp, {label}"
+            if row["group"] != "control" and label.partition(",")[0] == method:
+                yield name, {**row, "method": label}
+
+
+def figures(method: str) -> str:
+    """All that the results hold of a method, and the commands that made it."""
+    lines, commands = [], dict[str, None]()
+    for name, row in rows_of_method(method):
+        label = row["method"].partition(", ")[2]
+        recipe = label if label.startswith("constant rate") else f"{RECIPES[row['group']]}, {label}".removesuffix(", ")
+        lines.append(((list(STREAMS).index(name), recipe, -row["density"]), [STREAMS[name], recipe, *_cells(row)]))
+        commands[command(name, row)] = None
+    if not lines:
+        return "Accuracy: not measured yet."
+    lines.sort(key=lambda line: line[0])
+    found = table(["stream", "recipe", *_HEAD], [cells for _, cells in lines])
+    return "\n".join([found, "", "Made by:", "", *[f"    {text}" for text in commands]])
+
+
+def command(name: str, row: dict[str, Any]) -> str:
+    """What measures a row again."""
+    found = document(name)
+    epochs = f" --epochs {found['epochs']}" if found["epochs"] > 1 else ""
+    return (
+        f"python tools/bench/accuracy.py {found['what']} --seeds {len(row['accuracy'])}{epochs} "
+        f"--groups {row['group']} --json tools/bench/results/{name}.json"
+    )
+
+
+def pytorch() -> str:
+    """The reference recipe beside plain PyTorch, whose figures accuracy.py has."""
+    from accuracy import REFERENCE
+
+    lines = []
+    for what, wanted in REFERENCE.items():
+        found = rows(f"accuracy_{what}", group="reference")
+        for (method, density), (accurate, forgotten) in wanted.items():
+            label = "derpp with class mask" if method == "static-derpp" else method
+            row = next(r for r in found if (r["method"], r["density"]) == (label, density))
+            ours = [str(spread(row["accuracy"])), str(spread(row["forgetting"]))]
+            lines.append(
+                [STREAMS[f"accuracy_{what}"], label, f"{100 * density:g} %", ours[0], accurate, ours[1], forgotten]
+            )
+    head = ["stream", "method", "weights kept", "accuracy", "PyTorch", "forgetting", "PyTorch"]
+    return table(head, lines)
+
+
+def settings(method: str) -> str:
+    """What the core's preset sets, and what it says of itself."""
+    from edgecl.methods import METHODS
+
+    def value(setting: Any) -> str:
+        return f"{setting:.6g}" if isinstance(setting, float) else str(setting)
+
+    entry = METHODS[method]
+    about = [
+        f"Source: {entry.source if entry.source != '-' else 'none; a baseline'}.",
+        f"Needs: {', '.join(entry.needs) or 'nothing'}. Compared with: {entry.compared}.",
+    ]
+    lines = [[f"`{name}`", f"`{value(setting)}`"] for name, setting in entry.settings.items()]
+    return "\n".join(about) + "\n\n" + table(["setting", "value"], lines)
+
+
+def methods() -> str:
+    """All presets, each with its page."""
+    from edgecl.methods import METHODS
+
+    lines = [
+        [f"[{name}]({name}.md)", entry.title, entry.source, ", ".join(entry.needs) or "-"]
+        for name, entry in METHODS.items()
+    ]
+    return table(["method", "what it is", "source", "needs"], lines)
+
+
+TABLES: dict[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (steps, layers, peers, memory, accuracy, pytorch, figures, settings, methods)
+}
+
+
+def filled(text: str) -> str:
+    """The page with its tables as they should be."""
+
+    def fill(found: re.Match[str]) -> str:
+        name, _, argument = found[2].partition(" ")
+        return f"{found[1]}{TABLES[name](*filter(None, [argument]))}\n{found[4]}"
+
+    return MARK.sub(fill, text)
+
+
+def pages() -> list[Path]:
+    """Those that have tables to fill."""
+    folders = (ROOT, ROOT / "tools/bench", METHOD_PAGES)
+    return [page for folder in folders for page in sorted(folder.glob("*.md")) if MARK.search(page.read_text("utf-8"))]
+
+
+def main() -> int:
+    """Command line; see the module's text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check, stale = parser.parse_args().check, 0
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if (wanted := filled(text)) != text:
+            stale += 1
+            print(f"{page.relative_to(ROOT)}: " + ("stale; run python tools/bench/pages.py" if check else "written"))
+            if not check:
+                page.write_text(wanted, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
