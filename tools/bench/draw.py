@@ -27,7 +27,7 @@ STREAMS = {
 }
 COLOURS = {"ER": "#7f7f7f", "ER-ACE": "#1f77b4", "DER++": "#e69f00", "DER++, class mask": "#c0392b"}
 MARKERS = {"dense": "s", "sparse": "o", "small dense": "x"}
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "edgecl",
     "svg.fonttype": "none",  # text stays text: small, and searched like the page
     "font.family": "sans-serif",
