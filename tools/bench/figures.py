@@ -47,17 +47,20 @@ NETWORKS = {
     "mlp": "MLP 784-256-256-10",
     "resnet18-nf20": "ResNet-18, 20 channels",
     "resnet18": "ResNet-18, 64 channels",
+    "efficientnet-lite0": "EfficientNet-Lite0",
 }
 
 
 def speed_lines(folder: Path = RESULTS) -> dict[str, list[tuple[float, float]]]:
-    """Of each network: (sparsity, times as fast as the best dense peer), learning 10 + 10 rows on one thread."""
+    """Of each network that learns: (sparsity, times as fast as the best dense peer), 10 + 10 rows on one thread."""
+    learned = {row["layer"] for row in document("steps", folder)["rows"]}
     return {
         title: [
             (row["sparsity"], row["ratio_to_best_dense_peer"])
             for row in rows("steps", folder, layer=name, batch="10+10", threads=1)
         ]
         for name, title in NETWORKS.items()
+        if name in learned
     }
 
 

@@ -58,11 +58,13 @@ def times(row: dict[str, Any]) -> str:
 def steps(batches: str) -> str:
     """Learn steps on one thread; `batches` with commas."""
     lines = []
-    for network, title in NETWORKS.items():
+    for network in dict.fromkeys(row["layer"] for row in rows("steps", threads=1)):
         for batch in batches.split(","):
             found = {row["sparsity"]: row for row in rows("steps", layer=network, batch=batch, threads=1)}
             peer = found[0.0]["ours_ms"] * found[0.0]["ratio_to_best_dense_peer"]
-            lines.append([title, batch, *[times(found[s]) for s in (0.0, 0.5, 0.75, 0.9, 0.95)], short(peer)])
+            lines.append(
+                [NETWORKS[network], batch, *[times(found[s]) for s in (0.0, 0.5, 0.75, 0.9, 0.95)], short(peer)]
+            )
     return table(["ms a step", "rows", "dense", "50 % sparse", "75 %", "90 %", "95 %", "best peer"], lines)
 
 
@@ -89,7 +91,7 @@ def peers(what: str) -> str:
         here = {row["contender"]: row for row in found if (row["network"], row["batch"]) == (network, batch)}
         ours = [short(here[name]["ms"]) if name in here else "-" for name in ("edgecl", "edgecl 90 % sparse")]
         best = min((row for name, row in here.items() if not name.startswith("edgecl")), key=lambda row: row["ms"])
-        lines.append([network, batch, *ours, f"{short(best['ms'])}, {best['contender']}"])
+        lines.append([NETWORKS[network], batch, *ours, f"{short(best['ms'])}, {best['contender']}"])
     return table(["ms", "rows", "edgecl", "edgecl, 90 % sparse", "best peer"], lines)
 
 
@@ -101,12 +103,12 @@ def memory() -> str:
         ["network", "weights kept", "method", "peak, MiB", "session, MiB", "bundle, kB", "first step, ms"],
         [
             [
-                row["network"],
+                NETWORKS[row["network"]],
                 f"{100 * row['density']:g} %",
                 row["method"],
                 f"{row['peak_rss_bytes'] / mib:.1f}",
                 f"{row['arena_bytes'] / mib:.1f}",
-                f"{row['bundle_bytes'] / 1000:.0f}",
+                short(row["bundle_bytes"] / 1000),
                 f"{row['ms_to_first_step']:.1f}",
             ]
             for row in found
