@@ -21,21 +21,16 @@ Status check_floats(const uint8_t* bytes, uint64_t n, const char* field) {
   return Status();
 }
 
-bool ships(const Plan& plan, uint32_t label) {
-  for (const format::ClassRecord& record : plan.classes) {
-    if (record.label == label) return true;
-  }
-  return false;
-}
-
 Status check_classes(const Plan& plan, const Exemplars& view) {
   uint64_t counted = 0;
+  uint32_t shipped = 0;  // of plan.classes; both lists ascend
   for (uint32_t i = 0; i < view.classes.n; i++) {
     const format::ExemplarClass& entry = view.classes[i];
     if (i > 0 && entry.label <= view.classes[i - 1].label)
       return corrupt("EXEMPLARS", i, "label", "expected ascending labels, found %u after %u", entry.label,
                      view.classes[i - 1].label);
-    if (!ships(plan, entry.label))
+    while (shipped < plan.classes.n && plan.classes[shipped].label < entry.label) shipped++;
+    if (shipped == plan.classes.n || plan.classes[shipped].label != entry.label)
       return corrupt("EXEMPLARS", i, "label", "expected a class of CLASSES, found %u", entry.label);
     if (entry.n < 1 || entry.rows < entry.n || entry.rows > format::kMaxExemplarRows)
       return corrupt("EXEMPLARS", i, "rows",

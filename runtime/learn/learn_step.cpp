@@ -98,7 +98,8 @@ const char* note_of(const Session& session) {
            "forgotten; learn by a method with a buffer, and ship exemplars of them";
   }
   return "this bundle ships classes, and the replay buffer holds no exemplar of them, so they may be forgotten while "
-         "others are learned; ship exemplars (edgecl export --remember), or hand some in (edgecl_remember) first";
+         "others are learned; ship exemplars (edgecl export --remember), or hand some in first (edgecl_remember, "
+         "Classifier.remember)";
 }
 
 // Makes the method's draws and gathers the rows in the order [current | draw 1 | draw 2]: raw samples, labels, stored

@@ -177,6 +177,8 @@ py::dict Model::describe() const {
   d["parity_reference_abs"] = i.parity_reference_abs;
   d["notes"] = i.notes != nullptr ? i.notes : "";
   d["parity_source"] = i.parity_source != nullptr ? i.parity_source : "";
+  d["label_kind"] = i.label_kind;
+  d["n_exemplars"] = i.n_exemplars;
   d["is_signed"] = i.is_signed != 0;
   d["kernel_level"] = edgecl_model_kernel_level(model);
   d["classes"] = class_names(model, i.n_classes);
@@ -247,6 +249,16 @@ py::list Model::ops() const {
   return result;
 }
 
+py::dict Model::config_from_state(const py::buffer& data) const {
+  const py::buffer_info view = data.request();
+  auto config = sized<edgecl_session_config>();
+  ErrorRecord error;
+  static const char kEmpty[1] = {0};
+  const size_t n_bytes = static_cast<size_t>(view.size * view.itemsize);
+  check(edgecl_session_config_from_state(handle(), n_bytes != 0 ? view.ptr : kEmpty, n_bytes, &config, &error), error);
+  return config_dict(config);
+}
+
 edgecl_session_config Model::default_config() const {
   auto config = sized<edgecl_session_config>();
   const edgecl_status status = edgecl_session_config_init(handle(), &config);
@@ -295,6 +307,7 @@ void bind_model(py::module_& module) {
       .def("describe", &Model::describe)
       .def("layers", &Model::layers)
       .def("ops", &Model::ops)
+      .def("config_from_state", &Model::config_from_state, py::arg("data"))
       .def("default_config", [](const Model& model) { return config_dict(model.default_config()); })
       .def("sizes", [](const Model& model, const py::kwargs& config) { return model.sizes(config); })
       .def("sizes_for", [](const Model& model, const std::string& level, uint32_t pointer_bytes,

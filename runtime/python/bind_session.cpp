@@ -32,6 +32,23 @@ void put_report(py::dict* d, const edgecl_learn_report& report) {
   (*d)["macs_backward"] = report.macs_backward;
   (*d)["macs_paper"] = report.macs_paper;
   (*d)["structure_changed"] = report.structure_changed != 0;
+  (*d)["note"] = report.note != nullptr ? py::object(py::str(report.note)) : py::object(py::none());
+}
+
+// One float32 weight a row, or none at all.
+using Weights = py::array_t<float, py::array::c_style>;
+Weights weights_from(const py::object& weights, uint32_t n_rows) {
+  if (weights.is_none()) return Weights(0);
+  const auto array = py::array_t < float, py::array::c_style | py::array::forcecast > ::ensure(weights);
+  if (!array) throw py::error_already_set();
+  if (array.ndim() != 1 || array.shape(0) != static_cast<py::ssize_t>(n_rows)) {
+    raise_status(EDGECL_E_SHAPE, "expected " + std::to_string(n_rows) + " weights, one a row; found " +
+                                     std::to_string(array.size()) + "; pass equally many of both");
+  }
+  return array;
+}
+const float* first_of(const Weights& weights) {
+  return weights.size() == 0 ? nullptr : weights.data();
 }
 
 // What learn steps say of each current row, if anybody asked: numpy's own memory, so it is made and read with the GIL
@@ -139,10 +156,13 @@ py::dict Session::config() {
   return config_dict(present);
 }
 
-py::dict Session::learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows) {
+py::dict Session::learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows,
+                        const py::object& weights) {
   const InUse guard(this);
-  const Samples samples = samples_from(x, model_->info());
+  Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
+  const Weights row_weights = weights_from(weights, samples.n_rows);
+  samples.batch.weights = first_of(row_weights);
   uint32_t n_slots = 0;
   if (want_slots) {
     ErrorRecord error;
@@ -170,11 +190,14 @@ py::dict Session::learn(const py::array& x, const py::array& labels, bool want_s
   return result;
 }
 
-py::dict Session::learn_many(const py::array& x, const py::array& labels, const py::object& batch_size,
-                             bool want_rows) {
+py::dict Session::learn_many(const py::array& x, const py::array& labels, const py::object& batch_size, bool want_rows,
+                             const py::object& weights) {
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
+  const Weights row_weights = weights_from(weights, samples.n_rows);
+  const float* const weight = first_of(row_weights);
+  const char* note = nullptr;
   const uint32_t step = static_cast<uint32_t>(integer_argument("batch_size", batch_size, 1, config_.max_batch));
   const uint32_t n = samples.n_rows;
   uint32_t n_done = 0, n_steps = 0;
@@ -188,11 +211,13 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
       const auto pause = std::chrono::steady_clock::now() + kSignalInterval;
       do {
         const uint32_t count = std::min(step, n - n_done);
-        const edgecl_batch batch = samples.slice(n_done, count);
+        edgecl_batch batch = samples.slice(n_done, count);
+        if (weight != nullptr) batch.weights = weight + n_done;
         auto report = sized<edgecl_learn_report>();
         rows.point(&report, n_done);
         status = edgecl_learn(session_, &batch, codes.data() + n_done, &report);
         if (status != EDGECL_OK) break;
+        if (report.note != nullptr) note = report.note;
         n_done += count;
         ++n_steps;
         loss_sum += report.loss;
@@ -209,8 +234,31 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
   result["mean_loss"] = n_steps != 0 ? loss_sum / n_steps : 0.0;
   result["macs_forward"] = macs_forward;
   result["macs_backward"] = macs_backward;
+  result["note"] = note != nullptr ? py::object(py::str(note)) : py::object(py::none());
   if (want_rows) rows.put(&result);
   return result;
+}
+
+void Session::remember(const py::array& x, const py::array& labels) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
+  for (uint32_t n_done = 0; n_done < samples.n_rows;) {
+    edgecl_status status = EDGECL_OK;
+    {
+      const py::gil_scoped_release release;
+      const auto pause = std::chrono::steady_clock::now() + kSignalInterval;
+      do {
+        const uint32_t count = std::min(config_.max_batch, samples.n_rows - n_done);
+        const edgecl_batch batch = samples.slice(n_done, count);
+        status = edgecl_remember(session_, &batch, codes.data() + n_done);
+        if (status != EDGECL_OK) break;
+        n_done += count;
+      } while (n_done < samples.n_rows && std::chrono::steady_clock::now() < pause);
+    }
+    check(status, n_done);
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
 }
 
 py::dict Session::rehearse(const py::object& n_steps) {
@@ -342,6 +390,30 @@ py::list Session::classes() {
     result.append(d);
   }
   return result;
+}
+
+void Session::set_class_weight(int32_t label, const py::object& weight) {
+  const InUse guard(this);
+  check(edgecl_class_weight_set(session_, label, static_cast<float>(number_argument("class_weight", weight))));
+}
+
+float Session::class_weight(int32_t label) {
+  const InUse guard(this);
+  float weight = 0;
+  check(edgecl_class_weight_get(session_, label, &weight));
+  return weight;
+}
+
+void Session::set_label_kind(uint32_t kind) {
+  const InUse guard(this);
+  check(edgecl_label_kind_set(session_, kind));
+}
+
+uint32_t Session::label_kind() {
+  const InUse guard(this);
+  uint32_t kind = 0;
+  check(edgecl_label_kind_get(session_, &kind));
+  return kind;
 }
 
 void Session::begin_task() {
@@ -495,9 +567,10 @@ void bind_session(py::module_& module) {
            py::arg("model"), py::arg("n_threads") = 1)
       .def_property_readonly("config", &Session::config)
       .def("learn", &Session::learn, py::arg("x"), py::arg("labels"), py::arg("want_slots") = false,
-           py::arg("want_rows") = false)
+           py::arg("want_rows") = false, py::arg("weights") = py::none())
       .def("learn_many", &Session::learn_many, py::arg("x"), py::arg("labels"), py::arg("batch_size"),
-           py::arg("want_rows") = false)
+           py::arg("want_rows") = false, py::arg("weights") = py::none())
+      .def("remember", &Session::remember, py::arg("x"), py::arg("labels"))
       .def("rehearse", &Session::rehearse, py::arg("n_steps"))
       .def("predict", &Session::predict, py::arg("x"))
       .def("logits", &Session::logits, py::arg("x"))
@@ -507,6 +580,9 @@ void bind_session(py::module_& module) {
       .def("class_forget", &Session::class_forget, py::arg("label"))
       .def("class_find", &Session::class_find, py::arg("name"))
       .def("classes", &Session::classes)
+      .def("set_class_weight", &Session::set_class_weight, py::arg("label"), py::arg("weight"))
+      .def("class_weight", &Session::class_weight, py::arg("label"))
+      .def_property("label_kind", &Session::label_kind, &Session::set_label_kind)
       .def("begin_task", &Session::begin_task)
       .def("reset", &Session::reset)
       .def("set_learning_rate", &Session::set_learning_rate, py::arg("value"))

@@ -372,10 +372,47 @@ void read_taps(const Record& plan, BundleSource* source) {
   }
 }
 
+void read_exemplars(const Record& plan, BundleSource* source) {
+  if (plan.find("exemplars").is_none()) return;
+  const Record record(plan.get("exemplars"), "exemplars");
+  record.only({"samples", "labels", "rows", "scale", "offset"});
+  SourceExemplars& out = source->exemplars;
+  const py::object samples = record.get("samples");
+  const py::dtype dtype = py::isinstance<py::array>(samples) ? py::cast<py::array>(samples).dtype() : py::dtype("O");
+  const auto bytes_of = [&](const auto& values) {
+    const auto* first = reinterpret_cast<const uint8_t*>(values.data());
+    out.samples.assign(first, first + values.size() * sizeof(values[0]));
+  };
+  if (dtype.equal(py::dtype::of<int8_t>())) {
+    out.dtype = format::kElementI8;
+    bytes_of(record.array_of<int8_t>("samples", "int8"));
+    out.scale = record.array_of<float>("scale", "float32");
+    out.offset = record.array_of<float>("offset", "float32");
+  } else if (dtype.equal(py::dtype::of<uint8_t>())) {
+    out.dtype = format::kElementU8;
+    bytes_of(record.array_of<uint8_t>("samples", "uint8"));
+  } else {
+    bytes_of(record.array_of<float>("samples", "float32, uint8 or int8"));
+  }
+  out.labels = record.array_of<uint32_t>("labels", "uint32");
+  if (out.labels.size() > format::kMaxExemplars)
+    refuse("exemplars.labels", "at most " + std::to_string(format::kMaxExemplars), std::to_string(out.labels.size()));
+  const std::vector<py::object> rows = record.list_of("rows");
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::string where = record.item("rows", i);
+    if (!py::isinstance<py::sequence>(rows[i]) || py::len(rows[i]) != 2)
+      refuse(where, "(label, rows)", type_name(rows[i]));
+    const auto pair = py::reinterpret_borrow<py::sequence>(rows[i]);
+    out.rows.emplace_back(integer<uint32_t>(pair[0], where),
+                          static_cast<uint64_t>(integer<int64_t>(pair[1], where)));
+  }
+}
+
 py::bytes write(const py::dict& dict) {
   const Record plan(dict, "");
   plan.only({"name", "producer", "tensors", "ops", "backward", "params", "input", "recipe", "classes", "class_capacity",
-             "logits_tensor", "embedding_tensor", "head_weight", "head_bias", "parity", "taps", "notes"});
+             "logits_tensor", "embedding_tensor", "head_weight", "head_bias", "parity", "taps", "notes", "label_kind",
+             "exemplars"});
   BundleSource source;
   source.name = plan.text_of("name");
   source.producer = plan.text_of("producer");
@@ -388,6 +425,8 @@ py::bytes write(const py::dict& dict) {
   read_classes(plan, &source);
   read_parity(plan, &source);
   read_taps(plan, &source);
+  source.label_kind = plan.unsigned_of("label_kind", 0);
+  read_exemplars(plan, &source);
   if (plan.has("notes")) source.notes = plan.text_of("notes");
   source.class_capacity = plan.unsigned_of("class_capacity");
   source.logits_tensor = plan.unsigned_of("logits_tensor");

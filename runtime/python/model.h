@@ -23,6 +23,7 @@ class Model {
   py::list layers() const;
   py::list ops() const;
   edgecl_session_config default_config() const;
+  py::dict config_from_state(const py::buffer& data) const;
   py::dict sizes(const py::dict& keywords) const;
   // Of a session on another machine.
   py::dict sizes_for(const std::string& level, uint32_t pointer_bytes, const py::dict& keywords) const;

@@ -21,8 +21,11 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   py::dict config();
-  py::dict learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows);
-  py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size, bool want_rows);
+  py::dict learn(const py::array& x, const py::array& labels, bool want_slots, bool want_rows,
+                 const py::object& weights);
+  py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size, bool want_rows,
+                      const py::object& weights);
+  void remember(const py::array& x, const py::array& labels);
   py::dict rehearse(const py::object& n_steps);
   py::tuple predict(const py::array& x);
   py::array logits(const py::array& x);
@@ -32,6 +35,10 @@ class Session {
   void class_forget(int32_t label);
   py::object class_find(const std::string& name);
   py::list classes();
+  void set_class_weight(int32_t label, const py::object& weight);
+  float class_weight(int32_t label);
+  void set_label_kind(uint32_t kind);
+  uint32_t label_kind();
   void begin_task();
   void reset();
   void set_learning_rate(const py::object& value);

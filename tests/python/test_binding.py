@@ -207,6 +207,7 @@ def test_classes(make_bundle: Callable[..., bytes]) -> None:
         session.class_forget(1)
     session.class_add()
     session.class_add()
+    assert session.class_add() == 1  # the forgotten one's column, when nothing else is left
     with pytest.raises(errors.CapacityError):
         session.class_add()
     session.reset()

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from edgecl import errors
 from edgecl.evaluate.testing import check_learner
-from edgecl.labels import class_name, label_array, label_from_name, label_list
 
 BUNDLES: dict[str, dict[str, Any]] = {
     "dense": {},
@@ -43,14 +42,14 @@ def test_contract_with_momentum_and_decay(make_bundle: Callable[..., bytes]) -> 
 
 
 def test_contract_notices_a_broken_learner(make_bundle: Callable[..., bytes]) -> None:
-    class Sorting(edgecl.Classifier):
+    class Reversing(edgecl.Classifier):
         @property
         def classes_(self) -> Any:
-            return np.sort(super().classes_)
+            return super().classes_[::-1]
 
     data = make_bundle()
-    with pytest.raises(AssertionError, match="classes_come_in_order_of_appearance"):
-        check_learner(lambda: Sorting(data))
+    with pytest.raises(AssertionError, match="classes_are_sorted"):
+        check_learner(lambda: Reversing(data))
     with pytest.raises(AssertionError, match="room for 3"):
         check_learner(lambda: edgecl.Classifier(data, max_classes=2))
 
@@ -78,84 +77,6 @@ def test_class_grows_with_its_first_step_only(make_bundle: Callable[..., bytes],
     for i in range(0, 10, 2):
         steps.partial_fit(blobs.x[i : i + 2], y[i : i + 2])
     assert batch.state_digest() == steps.state_digest()
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        ["b", "a", "c"],
-        [30, -10, 20],
-        [(1, 2), (1, "x"), frozenset({3})],
-        [0.5, 1.5, 2.5],
-        [True, False, None],
-        ["3", 4, "x" * 200],
-        [2**70, 1, 2],
-        ["ä" * 60, "漢字", "with space"],
-    ],
-)
-def test_any_hashable_label(make_bundle: Callable[..., bytes], blobs: Any, labels: list[Any], tmp_path: Path) -> None:
-    learner = edgecl.Classifier(make_bundle())
-    y = [labels[k] for k in blobs.y]
-    order = list(dict.fromkeys(y))
-    for _ in range(8):
-        learner.partial_fit(blobs.x, y)
-    assert learner.classes_.tolist() == order
-    assert learner.score(blobs.x, y) > 0.95
-    assert learner.predict_one(blobs.x[0]) in labels
-    again = pickle.loads(pickle.dumps(learner))
-    assert again.classes_.tolist() == order
-    learner.save(tmp_path / "state.ecs")
-    loaded = edgecl.Classifier(make_bundle()).load(tmp_path / "state.ecs")
-    assert [class_name(label) for label in loaded.classes_.tolist()] == [class_name(label) for label in order]
-    loaded.partial_fit(blobs.x, y)  # the labels are bound to their names again
-    assert loaded.classes_.tolist() == order
-
-
-def test_labels_with_equal_text_are_refused(make_bundle: Callable[..., bytes], blobs: Any) -> None:
-    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x[:4], [3, 3, 3, 3])
-    before = learner.state_digest()
-    with pytest.raises(errors.ArgumentError, match="different texts"):
-        learner.learn_one(blobs.x[0], "3")
-    assert learner.state_digest() == before and learner.classes_.tolist() == [3]
-
-
-@pytest.mark.parametrize("label", ["", "a\0b", "\ud800", float("nan")])
-def test_labels_without_a_text_are_refused(make_bundle: Callable[..., bytes], blobs: Any, label: Any) -> None:
-    learner = edgecl.Classifier(make_bundle())
-    with pytest.raises(errors.ArgumentError):
-        learner.learn_one(blobs.x[0], label)
-    assert len(learner.classes_) == 0
-
-
-def test_shipped_classes_take_the_labels_of_the_user(make_bundle: Callable[..., bytes], blobs: Any) -> None:
-    learner = edgecl.Classifier(make_bundle(classes=("0", "1", "cat")))
-    assert learner.classes_.tolist() == [0, 1, "cat"]
-    learner.partial_fit(blobs.x, blobs.y)
-    assert learner.classes_.tolist() == [0, 1, "cat", 2]
-    text = edgecl.Classifier(make_bundle(classes=("0", "1"))).partial_fit(blobs.x[:2], ["1", "0"])
-    assert text.classes_.tolist() == ["0", "1"]
-
-
-def test_label_functions() -> None:
-    assert label_list(np.array([1, 2], np.int8), 2) == [1, 2] and type(label_list(np.array([1]), 1)[0]) is int
-    assert label_list([np.float64(2), np.str_("x")], 2) == [2.0, "x"]
-    assert [label_from_name(n) for n in ("7", "-7", "07", "+7", "²", "x", "--1", "-")] == [
-        7,
-        -7,
-        "07",
-        "+7",
-        "²",
-        "x",
-        "--1",
-        "-",
-    ]
-    assert label_array([1, 2]).dtype == np.int64 and label_array(["a"]).dtype.kind == "U"
-    assert label_array([1, "a"]).dtype == object and label_array([(1, 2), (3, 4)]).shape == (2,)
-    assert label_array([2**70]).tolist() == [2**70]
-    long_names = {class_name("x" * 100), class_name("x" * 101), class_name("x" * 63)}
-    assert len(long_names) == 3 and all(len(n.encode()) <= 63 for n in long_names)
-    with pytest.raises(errors.ArgumentError):
-        label_list(3, 1)
 
 
 def test_conversions_and_copy_error(make_bundle: Callable[..., bytes], blobs: Any) -> None:
@@ -214,18 +135,6 @@ def test_fit_keeps_what_was_learned_when_rows_do_not_fit(make_bundle: Callable[.
     assert learner.fit(blobs.x, blobs.y).state_digest() == digest
 
 
-def test_a_refused_step_binds_no_label(make_bundle: Callable[..., bytes], tmp_path: Path, blobs: Any) -> None:
-    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, [str(label) for label in blobs.y])
-    learner.save(tmp_path / "s.ecs")
-    loaded = edgecl.Classifier(make_bundle()).load(tmp_path / "s.ecs")
-    before = loaded.classes_.tolist()
-    with pytest.raises(errors.NumericError):
-        loaded.partial_fit(blobs.x[:2] * np.nan, ["0", "1"])
-    assert loaded.classes_.tolist() == before
-    loaded.partial_fit(blobs.x, [str(label) for label in blobs.y])
-    assert loaded.classes_.tolist() == [str(label) for label in before]
-
-
 def test_forget_reports(make_bundle: Callable[..., bytes], blobs: Any) -> None:
     learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, blobs.y)
     report = learner.forget(1)
@@ -233,7 +142,7 @@ def test_forget_reports(make_bundle: Callable[..., bytes], blobs: Any) -> None:
     assert report["shared_parameters"] == 2
     assert 1 not in learner.classes_.tolist()
     learner.partial_fit(blobs.x, blobs.y)
-    assert sorted(learner.classes_.tolist()) == [0, 1, 2] and learner.classes_.tolist()[-1] == 1
+    assert learner.classes_.tolist() == [0, 1, 2]
 
 
 def test_second_learning_call_is_refused(make_bundle: Callable[..., bytes]) -> None:
@@ -345,12 +254,12 @@ class TestScikitLearn:
 
 
 def test_probabilities_have_the_bits_of_predictions(make_bundle: Callable[..., bytes], blobs: Any) -> None:
-    learner = edgecl.Classifier(make_bundle(classes=("other", "one", "two")), random_state=3)
+    learner = edgecl.Classifier(make_bundle(classes=("7", "8", "9")), random_state=3)
     for _ in range(5):
         learner.partial_fit(blobs.x, blobs.y)
     shares = learner.predict_proba(blobs.x)
     assert shares.dtype == np.float32 and shares.shape == (len(blobs.x), len(learner.classes_))
-    _, probabilities, _ = learner._open().predict(blobs.x)
+    _, probabilities, _ = learner._open().session.predict(blobs.x)
     assert (shares.max(axis=1) == probabilities).all()
     assert np.abs(shares.sum(axis=1) - 1).max() < 1e-6
 
@@ -361,7 +270,7 @@ def test_config_tells_what_is_in_force_after_load(make_bundle: Callable[..., byt
     donor.save(tmp_path / "donor.ecs")
     learner = edgecl.Classifier(data, random_state=6)
     assert learner.config()["seed"] == 6
-    with pytest.warns(UserWarning, match="found one of seed 5"):
+    with pytest.warns(UserWarning, match="random_state=6.*goes on with 5"):
         learner.load(tmp_path / "donor.ecs")
     assert learner.config()["seed"] == 5 and learner.config()["learning_rate"] == 0.25
     learner.set_params(learning_rate=0.5)

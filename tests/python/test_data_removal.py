@@ -68,9 +68,8 @@ def test_a_stream_is_learned_as_a_plain_loop_would(make_bundle: Callable[..., by
                 kept = [i for i in kept if i not in removed]
         plain.begin_task()
     # The states differ in their recipes, so weights and buffer are compared.
-    assert plain._session is not None and learner._session is not None
-    weights = plain._session.parameters()
-    assert all((weights[name] == values).all() for name, values in learner._session.parameters().items())
+    weights = plain._open().session.parameters()
+    assert all((weights[name] == values).all() for name, values in learner._open().session.parameters().items())
     assert result["samples"] == learned == 2 * 5 * N - result["removal"]["samples_skipped"]
     assert result["removal"] == {
         "share": pytest.approx(0.3),
@@ -94,8 +93,7 @@ def test_no_removal_changes_nothing(make_bundle: Callable[..., bytes]) -> None:
         result = run_stream(learner, _stream(), epochs=5)
         assert result["removal"]["examples_removed"] == result["removal"]["samples_skipped"] == 0
         assert result["removal"]["stages"] == []
-        assert learner._session is not None
-        learned.add(b"".join(values.tobytes() for values in learner._session.parameters().values()))
+        learned.add(b"".join(values.tobytes() for values in learner._open().session.parameters().values()))
     assert len(learned) == 1
 
 

@@ -166,7 +166,7 @@ def test_a_step_replays_as_many_draws_as_said(method: str, make_bundle: Callable
     stream = _stream(rows=43)
     learner = edgecl.Classifier(make_bundle(), method=method, batch_size=4, replay_batch=3, replay_capacity=20)
     learner.partial_fit(stream.tasks[0].x_train[:40], np.array(stream.class_names)[stream.tasks[0].y_train[:40]])
-    session = learner._session
+    session = learner._open().session
     assert session is not None
     report = session.learn(stream.tasks[0].x_train[:4], np.zeros(4, np.int32))
     assert report["n_replayed"] == _core.replay_rows(learner.config()) == 3 * DRAWS[method]

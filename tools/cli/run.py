@@ -86,7 +86,7 @@ def run(
             buffer,
             label=np.array([str(label) for label in labels.tolist()], dtype=np.str_)[best],
             probability=shares.max(axis=1),
-            logits=learner.decision_function(samples),
+            logits=learner.logits(samples),
             classes=np.array(document["classes"], dtype=np.str_),
         )
         write_file_atomic(out, buffer.getvalue())

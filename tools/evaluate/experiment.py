@@ -58,7 +58,7 @@ def evaluate(
     of_task[[c for c in columns[task.classes].tolist() if c >= 0]] = True
     n_class, n_task = 0, 0
     for begin in range(0, len(task.x_test), _ROWS_A_CALL):
-        scores = learner.decision_function(task.x_test[begin : begin + _ROWS_A_CALL])
+        scores = learner.logits(task.x_test[begin : begin + _ROWS_A_CALL])
         wanted = columns[task.y_test[begin : begin + _ROWS_A_CALL]]
         n_class += int((scores.argmax(axis=1) == wanted).sum())
         if of_task.any():

@@ -51,6 +51,10 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
       # optional
       "taps":     [{"tensor": int, "pooled": bool}],
       "notes":    str (at most 65535 bytes of UTF-8),
+      "label_kind": int (EDGECL_LABELS_*: what class names are the text of),
+      "exemplars": {"samples": float32 or uint8 as "input" has it, or int8 for floats, n samples, "labels": uint32[n],
+                    "rows": [(label, rows that its samples stand for)],
+                    "scale", "offset": float32, one a channel (int8)},
     }
     Tensor 0 is the input. Weights as in plan_records.h (dense linear [I][O]; sparse linear positions over [O][I]).
     Raises ValueError on a malformed plan (a key, an index, a shape), naming it.
@@ -100,6 +104,8 @@ class Model:
         `layers`, or None)."""
     def layers(self) -> list[dict[str, Any]]: ...
     def ops(self) -> list[dict[str, Any]]: ...
+    def config_from_state(self, data: bytes) -> dict[str, Any]:
+        """The configuration that a state of this bundle was made under (edgecl_session_config_from_state)."""
     def default_config(self) -> dict[str, Any]:
         """edgecl_session_config_init as a dict (without hooks); every key is accepted by Session and sizes."""
     def sizes(self, **config: Any) -> dict[str, int]: ...
@@ -116,17 +122,29 @@ class Session:
     def config(self) -> dict[str, Any]:
         """The values in force: seed and learning rate are those of the state."""
     def learn(
-        self, x: NDArray[Any], labels: NDArray[np.int32], want_slots: bool = False, want_rows: bool = False
+        self,
+        x: NDArray[Any],
+        labels: NDArray[np.int32],
+        want_slots: bool = False,
+        want_rows: bool = False,
+        weights: NDArray[np.float32] | None = None,
     ) -> dict[str, Any]:
         """Exactly one step. Returns loss, loss_current, loss_replay, loss_logits, n_replayed, step, macs_forward,
-        macs_backward, macs_paper, structure_changed (and replay_slots). want_rows: also row_correct (bool) and row_loss
-        (float32) of each row of `x`, before the update."""
+        macs_backward, macs_paper, structure_changed, note (and replay_slots). want_rows: also row_correct (bool) and
+        row_loss (float32) of each row of `x`, before the update."""
     def learn_many(
-        self, x: NDArray[Any], labels: NDArray[np.int32], batch_size: int, want_rows: bool = False
+        self,
+        x: NDArray[Any],
+        labels: NDArray[np.int32],
+        batch_size: int,
+        want_rows: bool = False,
+        weights: NDArray[np.float32] | None = None,
     ) -> dict[str, Any]:
         """Consecutive steps over all rows in order, without the GIL. Returns n_done (rows), n_steps, mean_loss,
-        macs_forward, macs_backward (and row_correct and row_loss, as `learn`). On failure the exception has n_done.
-        Ctrl-C ends it between two steps."""
+        macs_forward, macs_backward, note (and row_correct and row_loss, as `learn`). On failure the exception has
+        n_done. Ctrl-C ends it between two steps."""
+    def remember(self, x: NDArray[Any], labels: NDArray[np.int32]) -> None:
+        """All rows in order into the buffer (edgecl_remember). On failure the exception has n_done."""
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with
         an empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two
@@ -142,6 +160,9 @@ class Session:
     def class_find(self, name: str) -> int | None: ...
     def classes(self) -> list[dict[str, Any]]:
         """edgecl_class_info of every class that is present, in label order."""
+    label_kind: int  # EDGECL_LABELS_*
+    def set_class_weight(self, label: int, weight: float) -> None: ...
+    def class_weight(self, label: int) -> float: ...
     def begin_task(self) -> None: ...
     def reset(self) -> None: ...
     def close(self) -> None:

@@ -49,8 +49,34 @@ def as_batch(x: Any, dtype: type[np.generic], copy: str = "auto") -> NDArray[Any
     return array
 
 
+def row_weights(weights: Any, n_rows: int) -> NDArray[np.float32] | None:
+    """Weights of rows, (n_rows,); None stays None.
+
+    Raises:
+        ShapeError: not one a row. ArgumentError: not numbers, negative, or not finite.
+    """
+    if weights is None:
+        return None
+    try:
+        array = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"expected numbers as sample_weight; found: {error}; convert them") from error
+    if array.ndim == 0:
+        array = np.full(n_rows, float(array))
+    if array.shape != (n_rows,):
+        raise ShapeError(f"expected {n_rows} weights, one a row; found shape {array.shape}; pass one a row")
+    if not np.isfinite(array).all() or (array.size and array.min() < 0):
+        raise ArgumentError("expected weights of at least 0; found a negative or none-finite one; correct them")
+    return array.astype(np.float32)
+
+
 def _convert(array: NDArray[Any], wanted: np.dtype[Any]) -> NDArray[Any]:
     kind = array.dtype.kind
+    if kind == "O":  # numbers as Python's objects
+        try:
+            return _convert(array.astype(np.float64), wanted)
+        except (TypeError, ValueError) as error:
+            raise DtypeError(f"expected numbers, {wanted} best; found objects: {error}; convert the array") from error
     if kind not in "buif":
         raise DtypeError(f"expected numbers, {wanted} best; found dtype {array.dtype}; convert the array to {wanted}")
     if wanted == np.uint8:

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import os
 import threading
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import _core
-from edgecl.arrays import DTYPES, as_batch
+from edgecl.arrays import DTYPES, as_batch, row_weights
 from edgecl.bundle import Bundle, open_bundle
-from edgecl.errors import ArgumentError, BusyError, Error, NotFoundError, SequenceError, ShapeError, StateError
+from edgecl.engine import Engine
+from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, StateError
+from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
-from edgecl.labels import LabelMap, class_name, label_array, label_list
+from edgecl.labels import Key, label_keys
 from edgecl.methods import method_settings
+from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
 from edgecl.profile import Profile
 from edgecl.recipe_parameters import PARAMETERS, RecipeParameters, refuse_unknown, shows_parameters
 
@@ -31,13 +33,16 @@ if TYPE_CHECKING:
 
 # Constructor parameters that have another name among the fields of a session's configuration.
 _CONFIG_FIELDS = {"max_classes": "max_classes", "random_state": "seed", "batch_size": "max_batch"}
+# What a state may be learned on with in another way, once the constructor asks for it.
+_FREE_FIELDS = {"learning_rate", "max_batch", "seed"}
 
 
 @shows_parameters(with_defaults=False)
 class Classifier:
     """Learns classes one after the other from a stream, with the recipe stored in a bundle.
 
-    Constructor parameters are stored as given and validated at first use. None means: as the bundle's recipe says.
+    Constructor parameters are stored as given and validated at first use. None means: as the bundle's recipe says, and
+    after `load` as the state says.
 
     Args:
         bundle: path of a bundle, its bytes, or an opened `Bundle` (shared, not copied).
@@ -45,17 +50,25 @@ class Classifier:
         random_state: integer seed 0..2**64-1; None = 0. Equal seeds and calls give equal bits.
         n_threads: threads of one call, -1 = all processors. Results do not depend on it.
         copy: "auto" converts arrays where it must; "error" refuses arrays that would have to be copied.
+        epochs: passes of `fit` over its rows.
+        class_weight: {label: weight 0..1e6} of the classes in the loss; "balanced": in `fit`, weights that are inverse
+            to how often a class occurs.
         {parameters}
+
+    Samples are arrays (n, *input dims), frames of numbers, or (one by one) dicts of named features. Labels are text,
+    integers or truth values: one identity per value, as numpy compares them (1, 1.0 and True are one class), and what
+    comes back is of the kind that was handed in.
 
     Threads: one thread at a time; a second concurrent call raises `BusyError` and changes nothing.
     """
 
     _estimator_type = "classifier"
-    _session: _core.Session | None = None
+    _supervised = _multiclass = True  # river
+    _engine: Engine | None = None
     _bundle: Bundle | None = None
     _opened_from: Any = None  # the parameter `bundle` that it was opened from
-    _labels: LabelMap
-    _lock: threading.Lock  # held by a learning call
+    _features: FeatureNames
+    _lock: threading.RLock  # held by a learning call
     _opening: threading.RLock  # held while bundle and session come to be or go
     _saved: dict[str, Any] | None = None  # what a pickle brought; imported when the session opens
 
@@ -70,6 +83,8 @@ class Classifier:
         random_state: int | None = None,
         n_threads: int = 1,
         copy: str = "auto",
+        epochs: int = 1,
+        class_weight: Mapping[Hashable, float] | str | None = None,
         **recipe: Unpack[RecipeParameters],
     ) -> None:
         refuse_unknown(recipe, type(self).__name__)
@@ -78,16 +93,20 @@ class Classifier:
         self.random_state = random_state
         self.n_threads = n_threads
         self.copy = copy
+        self.epochs = epochs
+        self.class_weight = class_weight
         for name in PARAMETERS:
             setattr(self, name, recipe.get(name))
-        self._make_locks()
+        self._begin()
 
-    def _make_locks(self) -> None:
-        self._lock, self._opening = threading.Lock(), threading.RLock()
+    def _begin(self) -> None:
+        self._lock, self._opening = threading.RLock(), threading.RLock()
+        self._features = FeatureNames()
+        is_river_classifier(type(self))
 
     # --- learning ---
 
-    def partial_fit(self, X: Any, y: Any) -> Classifier:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Classifier:
         """Learns the rows in order, in consecutive steps of `batch_size`; labels never seen before grow a class.
 
         With batch_size=1 the state is bit for bit that of a loop of `learn_one`. Nothing is forgotten by itself.
@@ -95,7 +114,10 @@ class Classifier:
         Args:
             X: array (n, *input dims), n >= 1, the bundle's dtype (others are converted once); raw values, the bundle
             normalises.
-            y: n hashable labels.
+            y: n labels.
+            classes: all labels that will come; those not known yet exist from the first step on. None: they come to
+            exist with their rows.
+            sample_weight: (n,) weights 0..1e6 of the rows in the loss; a row of weight 0 does not enter the buffer.
 
         Raises:
             ShapeError, DtypeError, NumericError, CapacityError, ArgumentError, BusyError. Each step is all or nothing;
@@ -104,7 +126,13 @@ class Classifier:
         Cost: one forward and backward of batch_size + replayed rows a step, whatever was learned before. A step that
         brings a new class also copies the state once, so that it can be undone.
         """
-        self._learn(X, y, None)
+        if self.class_weight == "balanced":
+            raise ArgumentError(
+                "expected class_weight as {label: weight} for partial_fit, which does not know the rows to come; found "
+                "'balanced'; use fit, or give the weights"
+            )
+        with self._learning():
+            self._learn(X, y, classes, sample_weight)
         return self
 
     def partial_fit_rows(self, X: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -113,12 +141,59 @@ class Classifier:
         Returns:
             Whether the row's largest logit was its label's, (n,) bool; its loss, (n,) float32. For `DataRemoval`.
         """
-        reports: list[dict[str, Any]] = []
-        self._learn(X, y, reports)
+        with self._learning():
+            reports = self._learn(X, y, None, None, want_rows=True)
         return (
             np.concatenate([report["row_correct"] for report in reports]),
             np.concatenate([report["row_loss"] for report in reports]),
         )
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
+        """Forgets everything learned, takes the present parameters, then learns the rows in order, `epochs` times. What
+        was learned is kept when `X` and `y` do not fit each other or the bundle. Classes that the bundle ships stay.
+        Errors and cost: `partial_fit`."""
+        with self._learning():
+            if self._bundle is not None and self._opened_from is self._source():
+                self._rows(X, y)  # nothing is forgotten for rows that cannot be learned
+            if not isinstance(self.epochs, int) or self.epochs < 1:
+                raise ArgumentError(f"expected epochs of at least 1; found {self.epochs!r}; give a number of passes")
+            if sample_weight is not None and not np.asarray(sample_weight).any():
+                raise ArgumentError("expected a sample_weight that is not zero; found none; leave sample_weight out")
+            with self._opening:  # other threads wait for the new session, or end with the old one
+                self._close()
+                engine = self._open()
+            if self.class_weight == "balanced":
+                engine.class_weights = _balanced(label_keys(y)[0])
+            self._features.frame(X, fitting=True)
+            for _ in range(self.epochs):
+                self._learn(X, y, None, sample_weight)
+        return self
+
+    def learn_one(self, x: Any, y: Hashable, w: float = 1.0) -> None:
+        """One step from one sample: an array of the input's dims, or a dict of its features. `w`: weight of the row.
+        Errors and cost: `partial_fit`."""
+        self.partial_fit(self._sample(x), [y], sample_weight=None if w == 1.0 else [w])
+
+    def remember(self, X: Any, y: Any) -> Classifier:
+        """Puts rows of known classes into the replay buffer without a step, as if they had been learned: for a bundle
+        that ships classes and is to learn others. Hand in the data that it was trained on, or a sample of them.
+
+        Raises:
+            NotFoundError: a label that is not among `classes_`. UnsupportedError: no buffer. ShapeError, DtypeError,
+            NumericError, ArgumentError, BusyError. Cost: a forward pass a row where the buffer keeps logits (DER++) or
+            activations, else a copy.
+        """
+        with self._learning():
+            engine = self._open()
+            x, keys, kind = self._rows(X, y)
+            unknown = [key for key in dict.fromkeys(keys) if engine.table.find(key) is None]
+            if unknown:
+                raise NotFoundError(
+                    f"expected labels among {engine.table.classes.tolist()}; found {unknown[:5]}; learn them first, or "
+                    "leave their rows out"
+                )
+            engine.remember(x, keys, kind)
+        return self
 
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """k-FPF (Zhao et al. 2023): n_steps steps on exemplars alone that update head and normalisations alone.
@@ -130,67 +205,34 @@ class Classifier:
             UnsupportedError (no buffer), NumericError. Cost: a forward pass of replay_batch rows a step, and the part
             of a backward pass down to the lowest normalisation.
         """
-        return self._open().rehearse(n_steps)
-
-    def _learn(self, X: Any, y: Any, reports: list[dict[str, Any]] | None) -> None:
-        session = self._open()
-        x, labels = self._rows(X, y)
-        if not self._lock.acquire(blocking=False):
-            raise BusyError(
-                "expected one learning call at a time; found another thread in one; give each thread its own Classifier"
-            )
-        try:
-            self._learn_rows(session, x, labels, reports)
-        finally:
-            self._lock.release()
-
-    def _rows(self, X: Any, y: Any) -> tuple[NDArray[Any], list[Hashable]]:
-        x = self._batch(X)
-        if x.ndim == 0 or len(x) == 0:
-            raise ShapeError(f"expected at least one row to learn; found shape {x.shape}; skip empty batches")
-        if x.size != len(x) * self.n_features_in_:
-            raise ShapeError(
-                f"expected samples of {self.n_features_in_} numbers; found shape {x.shape}; reshape the array (one "
-                "sample alone needs a leading axis of 1)"
-            )
-        return x, label_list(y, len(x))
-
-    def fit(self, X: Any, y: Any) -> Classifier:
-        """Forgets everything learned, takes the present parameters, then `partial_fit` in row order. What was learned
-        is kept when `X` and `y` do not fit each other or the bundle. Errors and cost: `partial_fit`."""
-        if self._bundle is not None and self._opened_from is self.bundle:
-            self._rows(X, y)
-        self._close()
-        return self.partial_fit(X, y)
-
-    def learn_one(self, x: Any, y: Hashable) -> None:
-        """One step from one sample of the input's dims. Errors and cost: `partial_fit`."""
-        self.partial_fit(np.asarray(x)[None], [y])
+        return self._open().session.rehearse(n_steps)
 
     def begin_task(self) -> None:
         """The next task begins: structures of sparse layers expand, gradient masks are chosen anew. The first task
         needs no such call."""
-        self._open().begin_task()
+        self._open().session.begin_task()
 
     def forget(self, label: Hashable) -> dict[str, Any]:
-        """Unlearns a class: its head column, its exemplars and its counts are gone; `classes_` loses the entry and
-        keeps its order.
+        """Unlearns a class: its head column, its exemplars and its counts are gone, and `classes_` loses the entry. The
+        column serves again when all others are taken.
 
         Returns:
             {"label", "samples_learned", "exemplars_dropped", "shared_parameters"}: the last is how many trainable
-            parameter tensors besides the head's saw the class; their weights still carry its influence. The column is
-            not issued again.
+            parameter tensors besides the head's saw the class; their weights still carry its influence.
 
         Raises:
             NotFoundError: no such class.
         """
-        session = self._open()
-        code = self._labels.find(label)
-        if code is None:
-            raise NotFoundError(f"expected one of {self._labels.labels}; found {label!r}; nothing was removed")
-        record = next(r for r in session.classes() if r["label"] == code)
-        session.class_forget(code)
-        self._labels.remove(code)
+        with self._learning():
+            engine = self._open()
+            key = label_keys([label])[0][0]
+            code = engine.table.find(key)
+            if code is None:
+                raise NotFoundError(
+                    f"expected one of {engine.table.classes.tolist()}; found {label!r}; nothing was removed"
+                )
+            record = next(r for r in engine.session.classes() if r["label"] == code)
+            engine.forget(key)
         bundle = self._opened()
         head = (bundle.info["head_weight"], bundle.info["head_bias"])
         shared = [layer for index, layer in enumerate(bundle.layers) if layer["trainable"] and index not in head]
@@ -209,57 +251,90 @@ class Classifier:
         Raises:
             SequenceError: no class yet. ShapeError, DtypeError, NumericError.
         """
-        session = self._with_classes()
-        codes, _, _ = session.predict(self._batch(X))
-        known = self._labels.codes
-        table = label_array(self._labels.labels)
-        return table[np.searchsorted(known, codes)]
+        engine = self._with_classes()
+        codes, _, _ = engine.session.predict(self._batch(X))
+        table = engine.table
+        place = np.zeros(max(table.codes) + 1, np.int64)
+        place[table.codes] = np.arange(len(table.codes))
+        return table.classes[place[codes]]
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Softmax over the classes present, (n, len(classes_)) float32, columns in the order of `classes_`. The core
         computes it, so the bits are the same on every machine."""
-        session = self._with_classes()
-        return session.probabilities(self._batch(X))[:, self._labels.codes]
+        engine = self._with_classes()
+        shares = engine.session.probabilities(self._batch(X))
+        return shares[:, engine.table.codes]
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
+        """Logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
+        """Logits of the classes present, (n, len(classes_)) float32; with two classes the second's minus the first's,
+        (n,), as scikit-learn has it."""
+        logits = self.logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def logits(self, X: Any) -> NDArray[np.float32]:
         """Logits of the classes present, (n, len(classes_)) float32."""
-        session = self._with_classes()
-        return session.logits(self._batch(X))[:, self._labels.codes]
+        engine = self._with_classes()
+        logits = engine.session.logits(self._batch(X))
+        return logits[:, engine.table.codes]
 
     def embed(self, X: Any) -> NDArray[np.float32]:
         """Input of the head, (n, embedding_dim). UnsupportedError when the model has no separate head."""
-        return self._open().embed(self._batch(X))
+        return self._open().session.embed(self._batch(X))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of rows whose predicted label equals `y`, 0..1; labels never learned count as wrong."""
-        predicted = self.predict(X).tolist()
-        wanted = label_list(y, len(predicted))
-        hits = np.fromiter(
-            (p == w for p, w in zip(predicted, wanted, strict=True)), dtype=np.float64, count=len(wanted)
-        )
-        return float(np.average(hits, weights=sample_weight))
+        """Share of rows whose predicted label equals `y`, 0..1; labels never learned count as wrong.
 
-    def predict_one(self, x: Any) -> Hashable:
-        """Label of one sample."""
-        session = self._with_classes()
-        codes, _, _ = session.predict(self._batch(np.asarray(x)[None]))
-        return self._labels.label(int(codes[0]))
+        Raises:
+            ShapeError: no rows, or not one label a row. ArgumentError: weights that are none, or all 0.
+        """
+        predicted = self.predict(X)
+        if len(predicted) == 0:
+            raise ShapeError("expected at least one row to score; found none; hand in some")
+        wanted, _ = label_keys(y, len(predicted))
+        weights = row_weights(sample_weight, len(predicted))
+        hits = np.array([p == w for p, w in zip(label_keys(predicted)[0], wanted, strict=True)], np.float64)
+        if weights is not None and not weights.sum() > 0:
+            raise ArgumentError("expected a sample_weight above 0; found none; leave sample_weight out")
+        return float(np.average(hits, weights=weights))
 
-    def predict_proba_one(self, x: Any) -> dict[Hashable, float]:
-        """{label: probability} of one sample."""
-        row = self.predict_proba(np.asarray(x)[None])[0]
-        return dict(zip(self._labels.labels, map(float, row), strict=True))
+    def predict_one(self, x: Any) -> Any:
+        """Label of one sample, an array of the input's dims or a dict of its features; None before the first class."""
+        engine = self._open()
+        if not engine.table.codes:
+            return None
+        codes, _, _ = engine.session.predict(self._batch(self._sample(x)))
+        return engine.table.label(int(codes[0]))
+
+    def predict_proba_one(self, x: Any) -> dict[Any, float]:
+        """{label: probability} of one sample; empty before the first class."""
+        engine = self._open()
+        if not engine.table.codes:
+            return {}
+        row = self.predict_proba(self._sample(x))[0]
+        return dict(zip(engine.table.classes.tolist(), map(float, row), strict=True))
 
     @property
     def n_features_in_(self) -> int:
         """Numbers in one sample."""
-        return int(self._opened().info["input_elements"])
+        return int(self._opened_or_none().info["input_elements"])
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Names of the columns, when the last `fit` got a frame with names."""
+        if self._features.names is None:
+            raise AttributeError("feature_names_in_")
+        return np.array(self._features.names, dtype=object)
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """Labels in order of first appearance, never sorted; those that the bundle ships come first."""
-        self._open()
-        return label_array(self._labels.labels)
+        """Labels in ascending order, those that the bundle ships included."""
+        self._opened_or_none()
+        return self._open().table.classes
 
     # --- state ---
 
@@ -269,44 +344,36 @@ class Classifier:
         Raises:
             FileError.
         """
-        write_file_atomic(path, self._open().state_export())
+        write_file_atomic(path, self._open().session.state_export())
 
     def load(self, path: str | os.PathLike[str]) -> Classifier:
-        """Takes over a saved state, all or nothing.
+        """Takes over a saved state, all or nothing, and goes on as it learned: method, rates, seed, batch size, most
+        classes and labels are those of the state.
 
-        Labels come back as int where their text is an integer and as str otherwise, until the same label is handed in
-        again. The state brings its own seed and learning rate, and `config` shows them. A `learning_rate` given to this
-        learner wins over the state's. The seed is the state's; a `random_state` that differs from it is told by a
-        UserWarning.
+        What this learner was given must agree with the state. Three parameters may differ, which a UserWarning tells: a
+        `learning_rate` and a `batch_size` given win over the state's; the seed stays the state's.
 
         Raises:
-            FileError; StateError (corrupt, or of another bundle or configuration): the learner is as it was.
+            FileError; StateError (corrupt, of another bundle, or learned with other parameters than those given): the
+            learner is as it was.
         """
         data = read_file(path)
-        session = self._open()
-        session.state_import(data)
-        self._labels = LabelMap.from_classes(session.classes(), self._labels.bound)
-        self._apply_learning_rate(session)
-        seed = session.config["seed"]
-        if self.random_state is not None and self.random_state != seed:
-            warnings.warn(
-                f"expected a state of random_state={self.random_state}; found one of seed {seed}, which is now in "
-                f"force; give random_state={seed} or none",
-                stacklevel=2,
-            )
+        with self._learning():
+            self._engine = self._restored(data)
+            self._saved = None
         return self
 
     def state_digest(self) -> str:
         """SHA-256 of the state in hex: equal digests mean equal learners."""
-        return self._open().state_digest()
+        return self._open().session.state_digest()
 
     def stats(self) -> dict[str, int]:
         """Counters of `edgecl_stats`: steps, samples_learned, replay_fill, arena_bytes, macs_learn, ..."""
-        return self._open().stats()
+        return self._open().session.stats()
 
     def state_bytes(self) -> int:
         """Bytes that `save` would write now."""
-        return len(self._open().state_export())
+        return len(self._open().session.state_export())
 
     def bundle_info(self) -> dict[str, Any]:
         """`Bundle.info` of the bundle in use."""
@@ -315,11 +382,11 @@ class Classifier:
     def config(self) -> dict[str, Any]:
         """The configuration in force (fields of edgecl_session_config): the recipe of the bundle with this learner's
         parameters on top; seed and learning rate are those of the state, also after `load`."""
-        return self._open().config
+        return self._open().session.config
 
     def sizes(self) -> dict[str, int]:
         """Bytes of this learner by purpose; see `Bundle.sizes`."""
-        return self._open().sizes()
+        return self._open().session.sizes()
 
     @contextmanager
     def profile(self, capacity: int = 65536) -> Iterator[Profile]:
@@ -328,7 +395,7 @@ class Classifier:
         Args:
             capacity: most events kept.
         """
-        session = self._open()
+        session = self._open().session
         record = Profile(self._opened().ops)
         session.profile_start(capacity)
         try:
@@ -357,8 +424,8 @@ class Classifier:
             raise ArgumentError(f"expected parameters among {sorted(known)}; found {unknown}; check the spelling")
         if "copy" in params:
             _check_copy(params["copy"])
-        if self._session is not None and params.get("learning_rate") is not None:
-            self._session.set_learning_rate(params["learning_rate"])
+        if self._engine is not None and params.get("learning_rate") is not None:
+            self._engine.session.set_learning_rate(params["learning_rate"])
         for name, value in params.items():
             setattr(self, name, value)
         return self
@@ -369,34 +436,22 @@ class Classifier:
 
     def __getstate__(self) -> dict[str, Any]:
         saved = self._saved
-        if self._session is not None:
-            saved = {
-                "state": self._session.state_export(),
-                "labels": self._labels.bound,
-                "digest": self._opened().digest,
-            }
-        return {"params": self.get_params(), "saved": saved}
+        if self._engine is not None:
+            saved = {"state": self._engine.session.state_export(), "digest": self._opened().digest}
+        given = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return {"given": given, "saved": saved, "features": self._features.names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._make_locks()
-        for name, value in state["params"].items():
-            setattr(self, name, value)
+        self._begin()
+        vars(self).update(state["given"])
         self._saved = state["saved"]
+        self._features.names = state["features"]
 
     def __sklearn_is_fitted__(self) -> bool:
-        return self._saved is not None or (self._session is not None and bool(self._labels.codes))
+        return self._saved is not None or (self._engine is not None and bool(self._engine.table.codes))
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            transformer_tags=None,
-            classifier_tags=ClassifierTags(),
-            regressor_tags=None,
-            input_tags=InputTags(two_d_array=True, three_d_array=True),
-        )
+        return scikit_learn_tags()
 
     def __repr__(self) -> str:
         given = {k: v for k, v in self.get_params().items() if v is not None and k != "bundle"}
@@ -405,137 +460,194 @@ class Classifier:
 
     # --- inside ---
 
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise BusyError(
+                "expected one learning call at a time; found another thread in one; give each thread its own Classifier"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _learn(self, X: Any, y: Any, classes: Any, sample_weight: Any, want_rows: bool = False) -> list[dict[str, Any]]:
+        engine = self._open()
+        x, keys, kind = self._rows(X, y)
+        weights = row_weights(sample_weight, len(x))
+        declared: list[Key] = []
+        if classes is not None:
+            declared, declared_kind = label_keys(classes, what="classes")
+            unknown = set(keys) - set(declared)
+            if unknown:
+                raise ArgumentError(
+                    f"expected labels among classes={list(declared)[:10]}; found {sorted(map(str, unknown))[:5]}; name "
+                    "all classes, or leave `classes` out"
+                )
+            kind = max(kind, declared_kind)
+        reports = engine.learn(x, keys, kind, weights, sorted(set(declared)), want_rows)  # type: ignore[type-var]
+        for report in reports:
+            if report["note"]:
+                warnings.warn(report["note"], UserWarning, stacklevel=4)
+        return reports
+
+    def _rows(self, X: Any, y: Any) -> tuple[NDArray[Any], list[Key], int]:
+        x = self._batch(X)
+        if len(x) == 0:
+            raise ShapeError(f"expected at least one row to learn; found shape {x.shape}; skip empty batches")
+        return x, *label_keys(y, len(x))
+
+    def _sample(self, x: Any) -> Any:
+        if isinstance(x, Mapping):
+            return self._features.sample(x, self.n_features_in_)[None]
+        return np.asarray(x)[None]
+
+    def _batch(self, X: Any) -> NDArray[Any]:
+        values = self._features.frame(X, fitting=False)
+        x = as_batch(values, DTYPES[self._opened().info["input_dtype"]], self.copy)
+        n = self.n_features_in_
+        if x.ndim == 0 or x.size != len(x) * n:
+            raise ShapeError(self._shape_sentence(x.shape))
+        return x
+
+    def _shape_sentence(self, shape: tuple[int, ...]) -> str:
+        info = self._opened().info
+        sentence = (
+            f"expected samples of shape (n, {', '.join(map(str, info['input_dims']))}); found an array of shape "
+            f"{shape}. Reshape your data (one sample alone needs a leading axis of 1)"
+        )
+        if len(shape) != 2:
+            return sentence
+        name, n = type(self).__name__, info["input_elements"]  # scikit-learn's words, which its users know
+        return f"X has {shape[1]} features, but {name} is expecting {n} features as input: {sentence}"
+
+    def _source(self) -> Any:
+        # Where the bundle comes from.
+        return self.bundle
+
+    def _opened_or_none(self) -> Bundle:
+        if self._source() is None:  # a property of an estimator that has none yet does not exist
+            raise AttributeError("expected a bundle; found None; hand one to the constructor")
+        return self._opened()
+
     def _opened(self) -> Bundle:
         with self._opening:
             if self._bundle is None:
-                self._bundle = self.bundle if isinstance(self.bundle, Bundle) else open_bundle(self.bundle)
-                self._opened_from = self.bundle
+                source = self._source()
+                self._bundle = source if isinstance(source, Bundle) else open_bundle(source)
+                self._opened_from = source
             return self._bundle
 
-    def _open(self) -> _core.Session:
+    def _open(self) -> Engine:
+        engine = self._engine
+        if engine is not None:
+            return engine
         with self._opening:  # two threads that come first at the same time get one session
-            if self._session is None:
-                self._open_session()
-            assert self._session is not None
-            return self._session
+            if self._engine is None:
+                self._engine = self._opened_engine()
+            return self._engine
 
-    def _open_session(self) -> None:
+    def _opened_engine(self) -> Engine:
         _check_copy(self.copy)
         bundle = self._opened()
+        if self._saved is None:
+            return self._engine_of({**self._named_fields(), **self._given_fields()})
+        if self._saved["digest"] != bundle.digest:
+            raise StateError(
+                f"expected the bundle {self._saved['digest'][:12]} that this learner was pickled with; found "
+                f"{bundle.digest[:12]}; put the original bundle back",
+                status=-41,
+            )
+        with warnings.catch_warnings():  # what differed was told when the state was loaded
+            warnings.simplefilter("ignore", UserWarning)
+            engine = self._restored(self._saved["state"])
+        self._saved = None
+        return engine
+
+    def _engine_of(self, config: dict[str, Any]) -> Engine:
+        n_threads = min(os.cpu_count() or 1, 64) if self.n_threads == -1 else self.n_threads
+        session = _core.Session(self._opened().model, n_threads=n_threads, **config)
+        weights = {} if self.class_weight in (None, "balanced") else _weights_by_key(self.class_weight)
+        return Engine(session, weights)
+
+    def _restored(self, data: bytes) -> Engine:
+        found = self._opened().model.config_from_state(data)
+        given = self._given_fields()
+        expected = {**self._named_fields(), **given}
+        for name, value in expected.items():
+            if name in _FREE_FIELDS or _same(value, found[name]):
+                continue
+            raise StateError(
+                f"expected a state that was learned with {name}={value!r}; found one with {found[name]!r}; leave "
+                f"{name} out to go on as it was learned",
+                status=-41,
+            )
+        kept = {name: given[name] for name in ("learning_rate", "max_batch") if name in given}
+        for name in (*kept, *(["seed"] if "seed" in given else [])):
+            if not _same(given[name], found[name]):
+                shown = {"max_batch": "batch_size", "seed": "random_state"}.get(name, name)
+                in_force = found[name] if name == "seed" else given[name]
+                warnings.warn(
+                    f"this learner has {shown}={given[name]!r}, the state was learned with {found[name]!r}; it goes on "
+                    f"with {in_force!r}",
+                    stacklevel=3,
+                )
+        ignored = ("n_threads", "predict_only", "add_unseen_labels", "batch_size")
+        engine = self._engine_of({k: v for k, v in found.items() if k not in ignored} | kept)
+        engine.session.state_import(data)
+        if "learning_rate" in kept:
+            engine.session.set_learning_rate(kept["learning_rate"])
+        return Engine(engine.session, engine.class_weights)
+
+    def _named_fields(self) -> dict[str, Any]:
+        return {} if self.method is None else method_settings(self.method)
+
+    def _given_fields(self) -> dict[str, Any]:
+        # Fields of the session's configuration that the constructor names; a method by the core's name of it.
         given = {
             _CONFIG_FIELDS.get(name, name): getattr(self, name)
             for name in (*PARAMETERS, *_CONFIG_FIELDS)
             if getattr(self, name) is not None
         }
-        named = {} if self.method is None else method_settings(self.method)
-        config = {**named, **given, **({"method": named["method"]} if named else {})}
-        n_threads = (os.cpu_count() or 1) if self.n_threads == -1 else self.n_threads
-        session = _core.Session(
-            bundle.model, n_threads=min(n_threads, 64) if self.n_threads == -1 else n_threads, **config
-        )
-        bound: dict[str, Hashable] = {}
-        if self._saved is not None:
-            if self._saved["digest"] != bundle.digest:
-                raise StateError(
-                    f"expected the bundle {self._saved['digest'][:12]} that this learner was pickled with; found "
-                    f"{bundle.digest[:12]}; "
-                    "put the original bundle back",
-                    status=-41,
-                )
-            session.state_import(self._saved["state"])
-            self._apply_learning_rate(session)
-            bound = self._saved["labels"]
-        self._labels = LabelMap.from_classes(session.classes(), bound)
-        self._session, self._saved = session, None
-
-    def _apply_learning_rate(self, session: _core.Session) -> None:
-        if self.learning_rate is not None:
-            session.set_learning_rate(self.learning_rate)
+        if self.method is not None:
+            given["method"] = method_settings(self.method)["method"]
+        return given
 
     def _close(self) -> None:
+        # The session goes when the last call that uses it ends.
         with self._opening:
-            if self._session is not None:
-                self._session.close()
-            self._session = self._bundle = self._saved = None
+            self._engine = self._bundle = self._saved = None
 
-    def _with_classes(self) -> _core.Session:
-        session = self._open()
-        if not self._labels.codes:
-            raise SequenceError(
+    def _with_classes(self) -> Engine:
+        engine = self._open() if self._source() is not None else None
+        if engine is None or not engine.table.codes:
+            raise not_fitted(
                 "expected at least one learned class; found none; learn one first (partial_fit, or `edgecl learn`)"
             )
-        return session
-
-    def _batch(self, X: Any) -> NDArray[Any]:
-        return as_batch(X, DTYPES[self._opened().info["input_dtype"]], self.copy)
-
-    def _learn_rows(
-        self,
-        session: _core.Session,
-        x: NDArray[Any],
-        labels: list[Hashable],
-        reports: list[dict[str, Any]] | None,
-    ) -> None:
-        # reports: None, or takes the report of each call, with its rows.
-        step = int(session.config["max_batch"])
-        labels_before = self._labels.copy()
-        known: dict[Hashable, int] = {}
-        for label in dict.fromkeys(labels):
-            code = self._labels.find(label)
-            if code is not None:
-                known[label] = code
-                self._labels.bind(label, code)
-        codes = np.fromiter(map(known.get, labels, itertools.repeat(-1)), dtype=np.int32, count=len(labels))
-        rows_of_new: dict[Hashable, list[int]] = {}
-        for row in np.flatnonzero(codes < 0).tolist():
-            rows_of_new.setdefault(labels[row], []).append(row)
-        # Steps that bring a new class are taken one by one, because the class must come to exist with its first step
-        # and not before: else a batch would not equal a loop over its rows.
-        growing = sorted({rows[0] // step * step for rows in rows_of_new.values()})
-        row = 0
-        try:
-            for start in [*growing, len(x)]:
-                if row < start:
-                    report = session.learn_many(x[row:start], codes[row:start], step, want_rows=reports is not None)
-                    if reports is not None:
-                        reports.append(report)
-                    row = start
-                if start < len(x):
-                    stop = min(start + step, len(x))
-                    new = {label: rows for label, rows in rows_of_new.items() if start <= rows[0] < stop}
-                    report = self._learn_growing(session, x[start:stop], codes, slice(start, stop), new)
-                    if reports is not None:
-                        reports.append(report)
-                    row = stop
-        except Error as error:
-            error.n_done = row + (error.n_done or 0)
-            if error.n_done == 0:
-                self._labels = labels_before
-            else:
-                error.args = (f"{error} ({error.n_done} rows were learned before; samples are counted after them)",)
-            raise
-
-    def _learn_growing(
-        self,
-        session: _core.Session,
-        x: NDArray[Any],
-        codes: NDArray[np.int32],
-        part: slice,
-        new: dict[Hashable, list[int]],
-    ) -> dict[str, Any]:
-        before, labels_before = session.state_export(), self._labels.copy()
-        try:
-            for label, rows in new.items():
-                code = session.class_add(class_name(label))
-                self._labels.bind(label, code)
-                codes[rows] = code
-            return session.learn(x, codes[part], want_rows=True)
-        except BaseException:  # also an interrupt: no class without a row
-            session.state_import(before)
-            self._labels = labels_before
-            raise
+        return engine
 
 
 def _check_copy(copy: Any) -> None:
     if copy not in ("auto", "error"):
         raise ArgumentError(f"expected copy='auto' or 'error'; found {copy!r}; choose one of them")
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) or isinstance(b, float):
+        return np.float32(a) == np.float32(b)
+    if isinstance(a, str) or isinstance(b, str):
+        return str(a) == str(b)
+    return bool(np.array_equal(a, b))
+
+
+def _weights_by_key(weights: Any) -> dict[Key, float]:
+    if not isinstance(weights, Mapping):
+        raise ArgumentError(f"expected class_weight as a dict, 'balanced' or None; found {weights!r}; give a dict")
+    keys, _ = label_keys(list(weights), what="class_weight")
+    return dict(zip(keys, weights.values(), strict=True))
+
+
+def _balanced(keys: list[Key]) -> dict[Key, float]:
+    # n / (classes * rows of the class), as scikit-learn has it.
+    names, counts = np.unique(np.array(keys), return_counts=True)
+    return {key: len(keys) / (len(names) * int(n)) for key, n in zip(names.tolist(), counts, strict=True)}

@@ -1,11 +1,18 @@
-# The mapping between what users call a class (any hashable label) and the columns and names of the core.
+# The mapping between labels of the user and the columns and names of the core.
 # Never here: arrays of samples, sessions, files.
-"""Labels: objects for the user, columns for the core, names in the state."""
+"""Labels: texts, integers or truth values for the user, columns for the core, names in the state.
+
+A label has one identity, as numpy compares values: 1, 1.0 and True are one label. What a user gets back is of the kind
+that was handed in, and that kind is part of the state.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Hashable, Iterable, Sequence
+import math
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,160 +21,238 @@ from numpy.typing import NDArray
 from edgecl import _core
 from edgecl.errors import ArgumentError, ShapeError
 
-MAX_NAME_BYTES = _core.MAX_CLASS_NAME_BYTES
+# EDGECL_LABELS_*. Numbers widen: a learner that saw truth values and integers has integers.
+UNKNOWN, TEXT, BOOL, INTEGER, REAL = range(5)
+_DTYPES: dict[int, type[np.generic]] = {TEXT: np.str_, BOOL: np.bool_, INTEGER: np.int64, REAL: np.float64}
+_KIND_NAMES = {TEXT: "text", BOOL: "truth values", INTEGER: "integers", REAL: "real numbers"}
+
+Key = int | str  # the identity of a label: its text, or the integer that it equals
 
 
-def label_list(y: Any, n_rows: int) -> list[Hashable]:
-    """Labels of a batch as plain Python objects (numpy scalars become int, float, bool, str).
+def label_keys(y: Any, n_rows: int | None = None, what: str = "labels") -> tuple[list[Key], int]:
+    """Identities of labels, and their kind.
+
+    Args:
+        y: one-dimensional array, tensor, Series or list of texts, integers or truth values. Real numbers that equal
+            integers count as these; a column (n, 1) is taken with a warning.
+        n_rows: how many there must be; None: any number.
+        what: name of the argument in error texts.
 
     Raises:
-        ShapeError: not one label a row. ArgumentError: a label that is not hashable, or NaN.
+        ShapeError: not one label a row. ArgumentError: missing values, other kinds, or text beside numbers.
     """
-    if isinstance(y, np.ndarray):
-        if y.ndim != 1:
-            raise ShapeError(f"expected one label a row, shape ({n_rows},); found {y.shape}; flatten the labels")
-        labels: list[Hashable] = y.tolist()
-    else:
-        try:
-            labels = [label.item() if isinstance(label, np.generic) else label for label in y]
-        except TypeError as error:
-            raise ArgumentError(
-                f"expected a sequence of labels; found {type(y).__name__}; pass a list or an array"
-            ) from error
-    if len(labels) != n_rows:
-        raise ShapeError(f"expected {n_rows} labels, one a row; found {len(labels)}; pass equally many of both")
-    for label in set(map(_checked, labels)):
-        if isinstance(label, float) and label != label:
-            raise ArgumentError("expected a label; found NaN; drop the rows that have none")
-    return labels
+    array = _as_array(y, what)
+    if array.ndim == 2 and array.shape[1] == 1:
+        _warn_of_column(array.shape)
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ShapeError(f"expected one label a row; found {what} of shape {array.shape}; hand in one dimension")
+    if n_rows is not None and len(array) != n_rows:
+        raise ShapeError(f"expected {n_rows} {what}, one a row; found {len(array)}; pass equally many of both")
+    kind = array.dtype.kind
+    if kind == "U":
+        return _texts(array.tolist(), what), TEXT
+    if kind == "b":
+        return array.astype(np.int64).tolist(), BOOL
+    if kind in "iu":
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            raise ArgumentError(f"expected {what} of 64 bits; found {array.max()}; use text for such long numbers")
+        return array.tolist(), INTEGER
+    if kind == "f":
+        return [_integer(value, row, what) for row, value in enumerate(array.tolist())], REAL
+    if kind == "O":
+        return _objects(array, what)
+    raise ArgumentError(
+        f"expected {what} of text, integers or truth values; found {array.dtype}; convert them to one of these"
+    )
 
 
-def _checked(label: Any) -> Hashable:
-    try:
-        hash(label)
-    except TypeError as error:
-        raise ArgumentError(
-            f"expected hashable labels; found {type(label).__name__}; use int, str or a tuple"
-        ) from error
-    return label  # type: ignore[no-any-return]
+def class_name(key: Key) -> str:
+    """The text under which the core keeps a label."""
+    return str(key)
 
 
-def class_name(label: Hashable) -> str:
-    """The text under which a label is kept in the state: `str(label)`, shortened with a digest beyond 63 bytes."""
-    name = str(label)
-    encoded = name.encode(errors="surrogatepass")
-    if not name or "\0" in name or encoded.decode(errors="replace") != name:
-        raise ArgumentError(
-            f"expected a label whose text is valid, not empty and without NUL; found {label!r}; rename the class"
-        )
-    if len(encoded) <= MAX_NAME_BYTES:
-        return name
-    digest = hashlib.sha256(encoded).hexdigest()[:16]
-    return encoded[: MAX_NAME_BYTES - 17].decode(errors="ignore") + "#" + digest
+def label_array(keys: Sequence[Key], kind: int) -> NDArray[Any]:
+    """Labels of these identities as the user knows them."""
+    if kind == UNKNOWN:
+        kind = TEXT if any(isinstance(key, str) for key in keys) else INTEGER
+    return np.array(keys, dtype=_DTYPES[kind])
 
 
-def label_from_name(name: str) -> Hashable:
-    """The label that a name read from a bundle or state stands for: an int where it is the canonical text of one,
-    else the text."""
-    digits = name.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and str(int(name)) == name:
-        return int(name)
-    return name
+@dataclass
+class LabelTable:
+    """Which label is which column."""
 
-
-def label_array(labels: Sequence[Hashable]) -> NDArray[Any]:
-    """Labels as a one-dimensional array of their common type; of objects when they have none."""
-    kinds = {type(label) for label in labels}
-    for kind, dtype in ((int, np.int64), (bool, np.bool_), (float, np.float64), (str, np.str_)):
-        if kinds == {kind}:
-            try:
-                return np.array(labels, dtype=dtype)
-            except OverflowError:  # an int beyond 64 bits stays a Python int
-                break
-    array = np.empty(len(labels), dtype=object)
-    for i, label in enumerate(labels):
-        array[i] = label
-    return array
-
-
-class LabelMap:
-    """Which label is which column. Names come from the core; label objects are bound when a user first hands one in."""
-
-    def __init__(self) -> None:
-        self._code_of_name: dict[str, int] = {}
-        self._label_of_code: dict[int, Hashable] = {}
-        self._bound: dict[str, Hashable] = {}
+    kind: int = UNKNOWN
+    _code_of: dict[Key, int] = field(default_factory=dict)
 
     @classmethod
-    def from_classes(cls, classes: Iterable[dict[str, Any]], bound: dict[str, Hashable] | None = None) -> LabelMap:
-        """From the core's class records; `bound` keeps label objects that the user handed in earlier, by name."""
-        result = cls()
-        for record in classes:
-            if record["present"]:
-                name = str(record["name"])
-                code = int(record["label"])
-                result._code_of_name[name] = code
-                result._label_of_code[code] = (bound or {}).get(name, label_from_name(name))
-        if bound:
-            result._bound = {name: label for name, label in bound.items() if name in result._code_of_name}
-        return result
+    def from_classes(cls, classes: Iterable[dict[str, Any]], kind: int) -> LabelTable:
+        """From the core's class records and its kind of labels. A kind that was not said is open until labels come."""
+        named = {str(record["name"]): int(record["label"]) for record in classes if record["present"]}
+        if (kind == UNKNOWN and all(map(_is_integer, named))) or kind in (BOOL, INTEGER, REAL):
+            numbers = {int(name): code for name, code in named.items() if _is_integer(name)}
+            if len(numbers) == len(named):
+                return cls(kind, dict(numbers))
+        return cls(TEXT if named else kind, dict(named))
 
-    def copy(self) -> LabelMap:
+    def copy(self) -> LabelTable:
         """An independent copy."""
-        other = LabelMap()
-        other._code_of_name = dict(self._code_of_name)
-        other._label_of_code = dict(self._label_of_code)
-        other._bound = dict(self._bound)
-        return other
+        return LabelTable(self.kind, dict(self._code_of))
 
     @property
-    def bound(self) -> dict[str, Hashable]:
-        """Label objects that the user handed in, by class name."""
-        return dict(self._bound)
+    def keys(self) -> list[Key]:
+        """Identities in ascending order."""
+        return sorted(self._code_of)  # type: ignore[type-var]
 
     @property
     def codes(self) -> list[int]:
-        """Columns of the classes present, in order of first appearance (columns are issued ascending and never
-        again)."""
-        return sorted(self._label_of_code)
+        """Columns in the order of `keys`."""
+        return [self._code_of[key] for key in self.keys]
 
     @property
-    def labels(self) -> list[Hashable]:
-        """Labels in the order of `codes`."""
-        return [self._label_of_code[code] for code in self.codes]
+    def classes(self) -> NDArray[Any]:
+        """Labels in ascending order."""
+        return label_array(self.keys, self.kind)
 
-    def label(self, code: int) -> Hashable:
-        """The label of a column that is present."""
-        return self._label_of_code[code]
-
-    def find(self, label: Hashable) -> int | None:
-        """The column of a label, or None.
+    def widened(self, kind: int) -> LabelTable:
+        """This table once labels of another kind came.
 
         Raises:
-            ArgumentError: another label has the same text.
+            ArgumentError: text beside numbers.
         """
-        name = class_name(label)
-        code = self._code_of_name.get(name)
-        if code is not None and name in self._bound:
-            known = self._bound[name]
-            if known != label or isinstance(known, str) != isinstance(label, str):
-                raise ArgumentError(
-                    f"expected labels with different texts; found {label!r} beside {known!r}; rename one of them (the "
-                    "state keeps the text)"
-                )
-        return code
+        table = self.copy()
+        if self.kind == kind or not self._code_of:
+            table.kind = kind if not self._code_of else self.kind
+        elif self.kind == UNKNOWN:
+            table.kind = kind
+            if kind == TEXT:
+                table._code_of = {class_name(key): code for key, code in self._code_of.items()}
+        elif TEXT in (self.kind, kind):
+            some = ", ".join(repr(label) for label in self.classes[:3].tolist())
+            raise ArgumentError(
+                f"expected {_KIND_NAMES[self.kind]}, as the labels known already ({some}, ...); found "
+                f"{_KIND_NAMES[kind]}; convert the labels"
+            )
+        else:
+            table.kind = max(self.kind, kind)
+        return table
 
-    def bind(self, label: Hashable, code: int) -> None:
-        """Remembers the user's object for a class that the core has issued or shipped."""
-        name = class_name(label)
-        if name not in self._bound:
-            self._bound[name] = label
-            self._code_of_name[name] = code
-            self._label_of_code[code] = label
+    def find(self, key: Key) -> int | None:
+        """The column of a label, or None."""
+        return self._code_of.get(key)
 
-    def remove(self, code: int) -> None:
-        """Forgets a column."""
-        del self._label_of_code[code]
-        for name in [n for n, c in self._code_of_name.items() if c == code]:
-            del self._code_of_name[name]
-            self._bound.pop(name, None)
+    def add(self, key: Key, code: int) -> None:
+        """A label and its column."""
+        self._code_of[key] = code
+
+    def remove(self, key: Key) -> None:
+        """Forgets a label."""
+        del self._code_of[key]
+
+    def label(self, code: int) -> Any:
+        """The label of a column, as a Python object."""
+        key = next(key for key, known in self._code_of.items() if known == code)
+        return label_array([key], self.kind).tolist()[0]
+
+
+def _as_array(y: Any, what: str) -> NDArray[Any]:
+    if isinstance(y, str | bytes | dict | set) or hasattr(y, "columns"):
+        raise ArgumentError(
+            f"expected {what} as an array, a Series or a list; found {type(y).__name__}; hand in one column of it"
+        )
+    if isinstance(y, list | tuple):  # numpy would turn a mixture into text
+        array = np.empty(len(y), dtype=object)
+        for i, value in enumerate(y):
+            array[i] = value
+        return array
+    if hasattr(y, "detach"):  # a tensor that may ask for gradients or live elsewhere
+        y = y.detach().cpu()
+    try:
+        array = np.asarray(y)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"expected {what} as an array; found: {error}; hand in a list or an array") from error
+    if array.ndim == 0:
+        raise ArgumentError(f"expected {what} as an array; found {type(y).__name__}; pass a list or an array")
+    return array
+
+
+def _objects(array: NDArray[Any], what: str) -> tuple[list[Key], int]:
+    keys: list[Key] = []
+    kinds: set[int] = set()
+    for row, value in enumerate(array.tolist()):
+        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy scalars, tensors of one number
+            value = value.item()
+        if isinstance(value, bool):
+            kinds.add(BOOL)
+            keys.append(int(value))
+        elif isinstance(value, int):
+            kinds.add(INTEGER)
+            keys.append(_of_64_bits(value, row, what))
+        elif isinstance(value, float):
+            kinds.add(REAL)
+            keys.append(_integer(value, row, what))
+        elif isinstance(value, str):
+            kinds.add(TEXT)
+            keys.append(value)
+        else:
+            _refuse_value(value, row, what)
+    if TEXT in kinds and len(kinds) > 1:
+        raise ArgumentError(f"expected {what} of one kind; found text beside numbers; convert them to one of these")
+    kind = max(kinds, default=UNKNOWN)
+    return (_texts([str(key) for key in keys], what) if kind == TEXT else keys), kind
+
+
+def _refuse_value(value: Any, row: int, what: str) -> None:
+    missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+    raise ArgumentError(
+        f"expected a label in row {row}; found {'none: ' if missing else ''}{type(value).__name__} in {what}; "
+        + ("drop the rows that have none" if missing else "use text, integers or truth values")
+    )
+
+
+def _integer(value: float, row: int, what: str) -> int:
+    if math.isnan(value):
+        raise ArgumentError(f"expected a label in row {row}; found NaN in {what}; drop the rows that have none")
+    if not value.is_integer():
+        raise ArgumentError(
+            f"Unknown label type: continuous. expected classes; found {value} in row {row} of {what}; a classifier "
+            "learns integers, truth values or text"
+        )
+    return _of_64_bits(int(value), row, what)
+
+
+def _of_64_bits(value: int, row: int, what: str) -> int:
+    if -(2**63) <= value < 2**63:
+        return value
+    raise ArgumentError(f"expected {what} of 64 bits; found a longer number in row {row}; use text for such numbers")
+
+
+def _texts(texts: list[str], what: str) -> list[Key]:
+    for text in set(texts):
+        encoded = text.encode(errors="surrogatepass")
+        if not text or "\0" in text or encoded.decode(errors="replace") != text:
+            raise ArgumentError(
+                f"expected {what} of valid text, not empty and without NUL; found {text!r}; rename the class"
+            )
+        if len(encoded) > _core.MAX_CLASS_NAME_BYTES:
+            raise ArgumentError(
+                f"expected {what} of at most {_core.MAX_CLASS_NAME_BYTES} bytes; found {len(encoded)} in "
+                f"{text[:40]!r}...; use a shorter name"
+            )
+    return list(texts)
+
+
+def _is_integer(name: str) -> bool:
+    digits = name.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and str(int(name)) == name if len(digits) < 20 else False
+
+
+def _warn_of_column(shape: tuple[int, ...]) -> None:
+    # scikit-learn's own category where it is in use, so that its users can filter it.
+    known = sys.modules.get("sklearn.exceptions")
+    warnings.warn(
+        f"A column-vector y was passed when a 1d array was expected (shape {shape}); use y.ravel()",
+        getattr(known, "DataConversionWarning", UserWarning),
+        stacklevel=5,
+    )

@@ -73,6 +73,7 @@ class RecipeParameters(TypedDict, total=False):
     rehearse_steps: Annotated[int | None, Parameter(0, "steps of one rehearsal (k-FPF)")]
     rehearse_interval: Annotated[int | None, Parameter(0, "learn steps between two rehearsals")]
     head: Annotated[str | None, Parameter("gradient", "what makes scores of embeddings")]
+    replay_policy: Annotated[str | None, Parameter("reservoir", "which rows the buffer keeps")]
 
 
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)

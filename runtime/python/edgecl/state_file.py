@@ -18,6 +18,7 @@ from edgecl.errors import StateError
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY = range(1, 8)
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
+_PRESENT, _WEIGHTED = 1, 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class StateFile:
             reservoir_seen, learning_rate, steps_in_task, structure_updates, weights_dropped, weights_grown, rehearsals.
         parameters: trainable parameters, ascending index.
         statistics: {operator: (running mean, running variance)}.
-        classes: {"label", "name", "present", "samples_seen"} of every label ever issued.
+        classes: {"label", "name", "present", "samples_seen", "weight"} of every label ever issued.
         replay_labels: labels of the exemplars, by slot.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
@@ -186,10 +187,15 @@ def _statistics(section: _Reader) -> dict[int, tuple[NDArray[np.float32], NDArra
 
 def _classes(section: _Reader) -> list[dict[str, Any]]:
     result = []
-    for _ in range(section.list_length()):
-        label, present, samples_seen, n_name = section.unpack("IIQI")
+    n, _label_kind = section.unpack("II")
+    for _ in range(n):
+        label, flags, samples_seen, n_name = section.unpack("IIQI")
         name = bytes(section.take(n_name)).decode(errors="replace")
-        result.append({"label": label, "name": name, "present": bool(present), "samples_seen": samples_seen})
+        (weight,) = section.unpack("f") if flags & _WEIGHTED else (1.0,)
+        present = bool(flags & _PRESENT)
+        result.append(
+            {"label": label, "name": name, "present": present, "samples_seen": samples_seen, "weight": weight}
+        )
     return result
 
 
