@@ -403,8 +403,7 @@ void read_exemplars(const Record& plan, BundleSource* source) {
     if (!py::isinstance<py::sequence>(rows[i]) || py::len(rows[i]) != 2)
       refuse(where, "(label, rows)", type_name(rows[i]));
     const auto pair = py::reinterpret_borrow<py::sequence>(rows[i]);
-    out.rows.emplace_back(integer<uint32_t>(pair[0], where),
-                          static_cast<uint64_t>(integer<int64_t>(pair[1], where)));
+    out.rows.emplace_back(integer<uint32_t>(pair[0], where), static_cast<uint64_t>(integer<int64_t>(pair[1], where)));
   }
 }
 

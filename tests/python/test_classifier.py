@@ -287,7 +287,7 @@ def test_first_use_from_two_threads_makes_one_session(
         time.sleep(0.1)  # the other thread has time to come here too
         return real(*args, **keywords)
 
-    monkeypatch.setattr("edgecl.classifier._core.Session", slow)
+    monkeypatch.setattr("edgecl.opening._core.Session", slow)
     learner = edgecl.Classifier(make_bundle())
     start, sessions = threading.Barrier(2), []
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl import _core
 from edgecl.arrays import DTYPES, as_batch, row_weights
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.engine import Engine
@@ -23,18 +22,13 @@ from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, S
 from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import Key, label_keys
-from edgecl.methods import method_settings
+from edgecl.opening import new_engine, restored_engine
 from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
 from edgecl.profile import Profile
 from edgecl.recipe_parameters import PARAMETERS, RecipeParameters, refuse_unknown, shows_parameters
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-# Constructor parameters that have another name among the fields of a session's configuration.
-_CONFIG_FIELDS = {"max_classes": "max_classes", "random_state": "seed", "batch_size": "max_batch"}
-# What a state may be learned on with in another way, once the constructor asks for it.
-_FREE_FIELDS = {"learning_rate", "max_batch", "seed"}
 
 
 @shows_parameters(with_defaults=False)
@@ -359,7 +353,7 @@ class Classifier:
         """
         data = read_file(path)
         with self._learning():
-            self._engine = self._restored(data)
+            self._engine = restored_engine(self, self._opened(), data)
             self._saved = None
         return self
 
@@ -485,7 +479,7 @@ class Classifier:
                     "all classes, or leave `classes` out"
                 )
             kind = max(kind, declared_kind)
-        reports = engine.learn(x, keys, kind, weights, sorted(set(declared)), want_rows)  # type: ignore[type-var]
+        reports = engine.learn(x, keys, kind, weights, sorted(set(declared)), want_rows)
         for report in reports:
             if report["note"]:
                 warnings.warn(report["note"], UserWarning, stacklevel=4)
@@ -551,7 +545,7 @@ class Classifier:
         _check_copy(self.copy)
         bundle = self._opened()
         if self._saved is None:
-            return self._engine_of({**self._named_fields(), **self._given_fields()})
+            return new_engine(self, bundle)
         if self._saved["digest"] != bundle.digest:
             raise StateError(
                 f"expected the bundle {self._saved['digest'][:12]} that this learner was pickled with; found "
@@ -560,58 +554,9 @@ class Classifier:
             )
         with warnings.catch_warnings():  # what differed was told when the state was loaded
             warnings.simplefilter("ignore", UserWarning)
-            engine = self._restored(self._saved["state"])
+            engine = restored_engine(self, bundle, self._saved["state"])
         self._saved = None
         return engine
-
-    def _engine_of(self, config: dict[str, Any]) -> Engine:
-        n_threads = min(os.cpu_count() or 1, 64) if self.n_threads == -1 else self.n_threads
-        session = _core.Session(self._opened().model, n_threads=n_threads, **config)
-        weights = {} if self.class_weight in (None, "balanced") else _weights_by_key(self.class_weight)
-        return Engine(session, weights)
-
-    def _restored(self, data: bytes) -> Engine:
-        found = self._opened().model.config_from_state(data)
-        given = self._given_fields()
-        expected = {**self._named_fields(), **given}
-        for name, value in expected.items():
-            if name in _FREE_FIELDS or _same(value, found[name]):
-                continue
-            raise StateError(
-                f"expected a state that was learned with {name}={value!r}; found one with {found[name]!r}; leave "
-                f"{name} out to go on as it was learned",
-                status=-41,
-            )
-        kept = {name: given[name] for name in ("learning_rate", "max_batch") if name in given}
-        for name in (*kept, *(["seed"] if "seed" in given else [])):
-            if not _same(given[name], found[name]):
-                shown = {"max_batch": "batch_size", "seed": "random_state"}.get(name, name)
-                in_force = found[name] if name == "seed" else given[name]
-                warnings.warn(
-                    f"this learner has {shown}={given[name]!r}, the state was learned with {found[name]!r}; it goes on "
-                    f"with {in_force!r}",
-                    stacklevel=3,
-                )
-        ignored = ("n_threads", "predict_only", "add_unseen_labels", "batch_size")
-        engine = self._engine_of({k: v for k, v in found.items() if k not in ignored} | kept)
-        engine.session.state_import(data)
-        if "learning_rate" in kept:
-            engine.session.set_learning_rate(kept["learning_rate"])
-        return Engine(engine.session, engine.class_weights)
-
-    def _named_fields(self) -> dict[str, Any]:
-        return {} if self.method is None else method_settings(self.method)
-
-    def _given_fields(self) -> dict[str, Any]:
-        # Fields of the session's configuration that the constructor names; a method by the core's name of it.
-        given = {
-            _CONFIG_FIELDS.get(name, name): getattr(self, name)
-            for name in (*PARAMETERS, *_CONFIG_FIELDS)
-            if getattr(self, name) is not None
-        }
-        if self.method is not None:
-            given["method"] = method_settings(self.method)["method"]
-        return given
 
     def _close(self) -> None:
         # The session goes when the last call that uses it ends.
@@ -630,21 +575,6 @@ class Classifier:
 def _check_copy(copy: Any) -> None:
     if copy not in ("auto", "error"):
         raise ArgumentError(f"expected copy='auto' or 'error'; found {copy!r}; choose one of them")
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) or isinstance(b, float):
-        return np.float32(a) == np.float32(b)
-    if isinstance(a, str) or isinstance(b, str):
-        return str(a) == str(b)
-    return bool(np.array_equal(a, b))
-
-
-def _weights_by_key(weights: Any) -> dict[Key, float]:
-    if not isinstance(weights, Mapping):
-        raise ArgumentError(f"expected class_weight as a dict, 'balanced' or None; found {weights!r}; give a dict")
-    keys, _ = label_keys(list(weights), what="class_weight")
-    return dict(zip(keys, weights.values(), strict=True))
 
 
 def _balanced(keys: list[Key]) -> dict[Key, float]:

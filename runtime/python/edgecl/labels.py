@@ -89,12 +89,12 @@ class LabelTable:
     @classmethod
     def from_classes(cls, classes: Iterable[dict[str, Any]], kind: int) -> LabelTable:
         """From the core's class records and its kind of labels. A kind that was not said is open until labels come."""
-        named = {str(record["name"]): int(record["label"]) for record in classes if record["present"]}
-        if (kind == UNKNOWN and all(map(_is_integer, named))) or kind in (BOOL, INTEGER, REAL):
-            numbers = {int(name): code for name, code in named.items() if _is_integer(name)}
+        named: dict[Key, int] = {str(record["name"]): int(record["label"]) for record in classes if record["present"]}
+        if (kind == UNKNOWN and all(map(_is_integer, map(str, named)))) or kind in (BOOL, INTEGER, REAL):
+            numbers: dict[Key, int] = {int(name): code for name, code in named.items() if _is_integer(str(name))}
             if len(numbers) == len(named):
-                return cls(kind, dict(numbers))
-        return cls(TEXT if named else kind, dict(named))
+                return cls(kind, numbers)
+        return cls(TEXT if named else kind, named)
 
     def copy(self) -> LabelTable:
         """An independent copy."""
@@ -103,7 +103,7 @@ class LabelTable:
     @property
     def keys(self) -> list[Key]:
         """Identities in ascending order."""
-        return sorted(self._code_of)  # type: ignore[type-var]
+        return sorted(self._code_of)
 
     @property
     def codes(self) -> list[int]:

@@ -1,0 +1,110 @@
+# From the parameters of a learner, or from a saved state, to a session that runs.
+# Never here: learning, files.
+"""`new_engine` and `restored_engine`: how a `Classifier` opens."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgecl import _core
+from edgecl.bundle import Bundle
+from edgecl.engine import Engine
+from edgecl.errors import ArgumentError, StateError
+from edgecl.labels import Key, label_keys
+from edgecl.methods import method_settings
+from edgecl.recipe_parameters import PARAMETERS
+
+# Constructor parameters that have another name among the fields of a session's configuration.
+_CONFIG_FIELDS = {"max_classes": "max_classes", "random_state": "seed", "batch_size": "max_batch"}
+_NAMES = {field: name for name, field in _CONFIG_FIELDS.items()}
+# What a state may go on with in another way, once the constructor asks for it.
+_FREE_FIELDS = {"learning_rate", "max_batch", "seed"}
+# What a state does not say.
+_OF_THE_SESSION = ("n_threads", "predict_only", "add_unseen_labels", "batch_size")
+
+
+def new_engine(learner: Any, bundle: Bundle) -> Engine:
+    """A session as the bundle's recipe and the learner's parameters say, with nothing learned.
+
+    Args:
+        learner: has the constructor parameters of a `Classifier` as attributes.
+
+    Raises:
+        ArgumentError, CapacityError, UnsupportedError, MemoryExhaustedError.
+    """
+    return _engine(learner, bundle, {**_named_fields(learner), **_given_fields(learner)})
+
+
+def restored_engine(learner: Any, bundle: Bundle, state: bytes) -> Engine:
+    """A session that goes on as the one that saved the state. What the learner was given must agree with it; a
+    UserWarning tells of another seed, learning rate or batch size.
+
+    Raises:
+        StateError: corrupt, of another bundle, or learned with other parameters than those given.
+    """
+    found = bundle.model.config_from_state(state)
+    given = _given_fields(learner)
+    for name, value in {**_named_fields(learner), **given}.items():
+        if name not in _FREE_FIELDS and not _same(value, found[name]):
+            raise StateError(
+                f"expected a state that was learned with {name}={value!r}; found one with {found[name]!r}; leave "
+                f"{name} out to go on as it was learned",
+                status=-41,
+            )
+    kept: dict[str, Any] = {name: given[name] for name in ("learning_rate", "max_batch") if name in given}
+    for name in _FREE_FIELDS & set(given):
+        if not _same(given[name], found[name]):
+            in_force = kept.get(name, found[name])
+            warnings.warn(
+                f"this learner has {_NAMES.get(name, name)}={given[name]!r}, the state was learned with "
+                f"{found[name]!r}; it goes on with {in_force!r}",
+                stacklevel=3,
+            )
+    config = {name: value for name, value in found.items() if name not in _OF_THE_SESSION}
+    engine = _engine(learner, bundle, {**config, **kept})
+    engine.session.state_import(state)
+    if "learning_rate" in kept:
+        engine.session.set_learning_rate(kept["learning_rate"])
+    return Engine(engine.session, engine.class_weights)
+
+
+def _engine(learner: Any, bundle: Bundle, config: dict[str, Any]) -> Engine:
+    n_threads = min(os.cpu_count() or 1, 64) if learner.n_threads == -1 else learner.n_threads
+    session = _core.Session(bundle.model, n_threads=n_threads, **config)
+    return Engine(session, _weights_by_key(learner.class_weight))
+
+
+def _named_fields(learner: Any) -> dict[str, Any]:
+    return {} if learner.method is None else method_settings(learner.method)
+
+
+def _given_fields(learner: Any) -> dict[str, Any]:
+    # Fields of the session's configuration that the constructor names; the method by the core's name of it.
+    given = {
+        _CONFIG_FIELDS.get(name, name): getattr(learner, name)
+        for name in (*PARAMETERS, *_CONFIG_FIELDS)
+        if getattr(learner, name) is not None
+    }
+    if learner.method is not None:
+        given["method"] = method_settings(learner.method)["method"]
+    return given
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) or isinstance(b, float):
+        return bool(np.float32(a) == np.float32(b))
+    return bool(np.array_equal(a, b))
+
+
+def _weights_by_key(weights: Any) -> dict[Key, float]:
+    if weights is None or weights == "balanced":  # `fit` makes the latter, once it knows the rows
+        return {}
+    if not isinstance(weights, Mapping):
+        raise ArgumentError(f"expected class_weight as a dict, 'balanced' or None; found {weights!r}; give a dict")
+    keys, _ = label_keys(list(weights), what="class_weight")
+    return dict(zip(keys, weights.values(), strict=True))
