@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgecl.export.errors import Blocker, ExportError, ParityError
+    from edgecl.export.exemplars import Exemplars
     from edgecl.export.onnx_front import from_onnx
     from edgecl.export.recipe import InputSpec, Recipe
     from edgecl.export.report import ExportReport, LayerReport, ParityFigures
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Blocker": "errors",
+    "Exemplars": "exemplars",
     "ExportError": "errors",
     "ExportReport": "report",
     "InputSpec": "recipe",
@@ -36,6 +38,7 @@ _HOMES = {
 
 __all__ = [
     "Blocker",
+    "Exemplars",
     "ExportError",
     "ExportReport",
     "InputSpec",

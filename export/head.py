@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from edgecl._core import MAX_CLASS_NAME_BYTES, MAX_CLASSES
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op, Param, unique
+from edgecl.labels import BOOL, INTEGER, TEXT, UNKNOWN
 
 
 def settle_classes(
@@ -45,12 +47,21 @@ def settle_classes(
     return names, capacity
 
 
+def kind_of_labels(classes: int | Sequence[Any] | None) -> int:
+    """What the labels are that classes are named after: not said where they are merely counted."""
+    if classes is None or isinstance(classes, int):
+        return UNKNOWN
+    kinds = {type(name) for name in classes}
+    return {frozenset({str}): TEXT, frozenset({bool}): BOOL, frozenset({int}): INTEGER}.get(frozenset(kinds), UNKNOWN)
+
+
 def _names(classes: int | Sequence[str] | None, columns: int) -> list[str]:
     if classes is None:
         classes = columns
     if isinstance(classes, int) and not 0 <= classes <= MAX_CLASSES:
         raise ExportError(f"expected 0..{MAX_CLASSES} classes; found {classes}; give fewer", -1)
-    names = [str(label) for label in range(classes)] if isinstance(classes, int) else [str(name) for name in classes]
+    listed = range(classes) if isinstance(classes, int) else classes
+    names = [str(int(name)) if isinstance(name, bool) else str(name) for name in listed]
     bad = [name for name in names if not name or len(name.encode()) > MAX_CLASS_NAME_BYTES]
     if bad or len(set(names)) != len(names):
         raise ExportError(

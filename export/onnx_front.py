@@ -14,6 +14,7 @@ import onnx
 import onnx.inliner
 import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
 from edgecl.export.options import (
@@ -56,6 +57,7 @@ def from_onnx(
     recipe: Recipe | None = None,
     calibration: NDArray[Any] | None = None,
     device: str | None = None,
+    remember: Exemplars | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -93,6 +95,7 @@ def from_onnx(
         recipe or Recipe(),
         calibration,
         device,
+        remember,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgecl.export.errors import ExportError
+from edgecl.export.exemplars import Exemplars
 from edgecl.export.recipe import InputSpec, Recipe
 from numpy.typing import NDArray
 
@@ -43,6 +44,7 @@ class ExportOptions:
     recipe: Recipe = field(default_factory=Recipe)
     calibration: NDArray[Any] | None = None
     device: str | None = None
+    remember: Exemplars | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.density <= 1.0:

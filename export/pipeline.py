@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from edgecl.export.backward import BackwardPass, backward_list, backward_macs
 from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.exemplars import exemplar_record
 from edgecl.export.fuse import fuse
 from edgecl.export.graph import Graph
-from edgecl.export.head import settle_classes
+from edgecl.export.head import kind_of_labels, settle_classes
 from edgecl.export.layer_choice import keep_dense_where_faster
 from edgecl.export.options import ExportOptions
 from edgecl.export.plan import build_plan
@@ -84,6 +85,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         recipe=options.recipe,
         trainable=trainable,
         classes=names,
+        label_kind=kind_of_labels(options.classes),
         structure_room=max(options.structure_room, options.recipe.structure_room),
     )
     return Prepared(plan, graph, backward, trainable, untrainable, columns, sparse)
@@ -116,6 +118,10 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         "reference_abs": parity.reference_abs,
         "source": parity.source,
     }
+    notes = list(graph.notes)
+    if options.remember is not None:
+        prepared.plan["exemplars"], told = exemplar_record(options.remember, draft)
+        notes += told
     bundle = _core.write_bundle(prepared.plan)
     model = _core.Model(data=bundle)
     info = model.describe()
@@ -133,7 +139,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         untrainable=prepared.untrainable,
         layers=layer_reports(graph, prepared.backward),
         macs={key: int(info[f"macs_{key}"]) for key in ("forward", "forward_sparse", "backward", "backward_sparse")},
-        notes=list(graph.notes),
+        notes=notes,
         device=options.device,
     )
 

@@ -24,6 +24,7 @@ def build_plan(
     recipe: Recipe,
     trainable: str,
     classes: Sequence[str],
+    label_kind: int,
     structure_room: float,
 ) -> dict[str, Any]:
     """The plan of `edgecl._core.write_bundle` without a parity record. Tensors: the input, op outputs in order, then
@@ -76,6 +77,7 @@ def build_plan(
         "head_weight": param_index[id(head.params[0])] if head is not None else None,
         "head_bias": param_index[id(head_bias)] if head_bias is not None else None,
         "parity": None,
+        "label_kind": label_kind,
     }
 
 

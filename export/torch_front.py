@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import torch
 from edgecl.export.errors import ExportError
+from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
 from edgecl.export.options import (
@@ -58,6 +59,7 @@ def from_torch(
     recipe: Recipe | None = None,
     calibration: NDArray[Any] | None = None,
     device: str | None = None,
+    remember: Exemplars | None = None,
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -89,6 +91,7 @@ def from_torch(
         recipe: how the device learns by default.
         calibration: raw rows (n, *sample) for the parity check; default 8 seeded random ones of plausible range.
         device: profile name, kept in the report.
+        remember: samples of the shipped classes that travel in the bundle, for the replay buffer of the device.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -117,6 +120,7 @@ def from_torch(
         recipe or Recipe(),
         calibration,
         device,
+        remember,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

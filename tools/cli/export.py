@@ -39,6 +39,29 @@ class InputDtype(str, Enum):
     f32 = "f32"
 
 
+class ExemplarChoice(str, Enum):
+    """Which samples of a class travel along."""
+
+    herding = "herding"
+    random = "random"
+
+
+class ExemplarDtype(str, Enum):
+    """How they are stored."""
+
+    input = "input"
+    i8 = "i8"
+
+
+def _labelled_samples(path: Path) -> tuple[Any, Any]:
+    from edgecl.npz import read_npz
+
+    arrays = read_npz(path, ())
+    names = ("x", "y") if "x" in arrays else ("x_train", "y_train")
+    arrays = read_npz(path, names)
+    return arrays[names[0]], arrays[names[1]]
+
+
 def numbers(text: str | None, option: str, kind: type) -> tuple[Any, ...] | None:
     """A comma-separated list such as 3,32,32; None stays None.
 
@@ -146,6 +169,19 @@ def export(
     calib: Path | None = typer.Option(
         None, "--calib", help="Raw samples for the parity check: .npy, or array 'x' of an .npz."
     ),
+    remember: Path | None = typer.Option(
+        None,
+        "--remember",
+        help="Samples of the shipped classes, x and y (or x_train, y_train) of an .npz: some travel in the bundle and "
+        "fill the device's replay buffer.",
+    ),
+    exemplars: int = typer.Option(200, "--exemplars", min=1, max=16384, help="How many of --remember."),
+    exemplar_choice: ExemplarChoice = typer.Option(
+        ExemplarChoice.herding, "--exemplar-choice", help="Which: closest to the class mean, or at random."
+    ),
+    exemplar_dtype: ExemplarDtype = typer.Option(
+        ExemplarDtype.input, "--exemplar-dtype", help="As the input has them, or one byte a number (i8)."
+    ),
     device: str | None = typer.Option(
         None, "--device", help="Profile name: for --layer-choice predicted, and kept in the report."
     ),
@@ -222,6 +258,11 @@ def export(
             "recipe": recipe,
             "calibration": None if calib is None else load_samples(calib),
             "device": device,
+            "remember": None
+            if remember is None
+            else exporter.Exemplars(
+                *_labelled_samples(remember), exemplars, exemplar_choice.value, exemplar_dtype.value, seed
+            ),
         }
         if source.onnx is not None:
             result = exporter.from_onnx(source.onnx, **keywords)

@@ -96,6 +96,7 @@ def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bo
                 ("signed", "yes" if d["is_signed"] else "no"),
                 ("input", f"{dims} {d['input_dtype']}" + (", channels last" if d["channels_last"] else "")),
                 ("classes", f"{d['n_classes']} of {d['class_capacity']}: {', '.join(d['classes']) or 'none yet'}"),
+                ("exemplars", f"{d['n_exemplars']} samples for the replay buffer" if d["n_exemplars"] else "none"),
                 (
                     "weights",
                     f"{d['weights_stored']:,} stored of {d['weights_total']:,}; {d['weights_trainable']:,} learn",
