@@ -10,10 +10,10 @@ namespace {
 using namespace edgecl_fuzz;
 
 constexpr uint32_t kModels = 3, kSessions = 3, kMostCalls = 16;
-constexpr uint32_t kBundles = 7;
+constexpr uint32_t kBundles = 10;
 
 Block in_block(4096), out_block(512u << 10), rows_block(64u << 10), label_block(4096), extra_block(64u << 10),
-    state_block(256u << 10), removal_block(4096);
+    state_block(256u << 10), removal_block(4096), weights_block(4096);
 
 // --- memory ---
 
@@ -92,8 +92,9 @@ edgecl_profile_event events[8];
 edgecl_removal* removal = nullptr;
 edgecl_session* in_call = nullptr;
 
-const uint8_t* bundle_at(uint32_t i, size_t* n) {
-  static Block* blocks[kBundles];
+const uint8_t* bundle_at(uint32_t choice, size_t* n) {
+  const uint32_t i = choice < 7 ? choice : 13 + choice;  // those with exemplars too
+  static Block* blocks[kSeeds];
   const std::vector<uint8_t>& bytes = seed_bundle(i);
   if (blocks[i] == nullptr) {
     blocks[i] = new Block(bytes.size());
@@ -276,6 +277,11 @@ const edgecl_batch* some_batch(Input* in, edgecl_session* session, uint32_t mode
   if (in->below(24) == 0) batch.elements_per_sample = in->number();
   if (in->below(32) == 0) batch.reserved = in->number();
   if (in->below(32) == 0) batch.data = nullptr;
+  if (in->below(8) == 0) {
+    float* weights = reinterpret_cast<float*>(weights_block.use(n * sizeof(float) + 4));
+    for (uint32_t i = 0; i < n; i++) weights[i] = in->below(8) == 0 ? in->real() : 0.5f;
+    batch.weights = weights;
+  }
   *n_samples = n;
   return in->below(32) == 0 ? nullptr : shaped(in, &in_block, batch);
 }
@@ -308,6 +314,7 @@ edgecl_status learn(Input* in, const OpenSession& at) {
     report.replay_slots = reinterpret_cast<uint32_t*>(extra);
     report.replay_slots_capacity = n_slots;
   }
+  if (in->below(8) == 0) return edgecl_remember(at.session, batch, in->below(32) == 0 ? nullptr : labels);
   report.row_loss = reinterpret_cast<float*>(extra + n_slots * 4);
   report.row_correct = extra + n_slots * 4 + n * 4;
   return edgecl_learn(at.session, batch, in->below(32) == 0 ? nullptr : labels,
@@ -327,7 +334,21 @@ edgecl_status classes(Input* in, const OpenSession& at) {
   }
   text[length] = 0;
   const char* name = reinterpret_cast<const char*>(extra_block.copy(text, length + 1));
-  switch (in->below(4)) {
+  switch (in->below(8)) {
+    case 4:
+      return edgecl_class_weight_set(at.session, static_cast<int32_t>(in->below(6)),
+                                     in->below(4) == 0 ? in->real() : 1.5f);
+    case 5: {
+      float weight = 0;
+      return edgecl_class_weight_get(at.session, static_cast<int32_t>(in->below(6)),
+                                     in->below(16) == 0 ? nullptr : &weight);
+    }
+    case 6:
+      return edgecl_label_kind_set(at.session, in->below(7));
+    case 7: {
+      uint32_t kind = 0;
+      return edgecl_label_kind_get(at.session, in->below(16) == 0 ? nullptr : &kind);
+    }
     case 0:
       return edgecl_class_add(at.session, in->below(2) == 0 ? nullptr : name, &label);
     case 1:

@@ -193,11 +193,17 @@ inline BundleSource seed_source(uint32_t i) {
       return edgecl_test::residual_net();
     case 6:
       return edgecl_test::all_kinds_net();
+    case 20:
+      return edgecl_test::with_exemplars(edgecl_test::mlp(), edgecl::format::kElementF32);
+    case 21:
+      return edgecl_test::with_exemplars(edgecl_test::tail_net(), edgecl::format::kElementU8);
+    case 22:
+      return edgecl_test::with_exemplars(edgecl_test::mlp(0.5f), edgecl::format::kElementI8);
     default:
       return edgecl_test::random_net(i - 7);
   }
 }
-constexpr uint32_t kSeeds = 20;
+constexpr uint32_t kSeeds = 23;
 
 // The seeds as bundles; made once.
 inline const std::vector<uint8_t>& seed_bundle(uint32_t i) {

@@ -89,6 +89,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x1000) != 0) config.n_threads = 1 + in->below(3);
   if ((change & 0x2000) != 0) config.learning_rate = 0.01f;
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
+  if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
   config.seed = change >> 4;
@@ -171,9 +172,14 @@ inline edgecl_status learn_rows(edgecl_session* session, const edgecl_session_co
                                 bool tame) {
   uint32_t n = 1 + in->below(kMostRows);
   if (n > config.max_batch) n = config.max_batch;
-  const edgecl_batch batch = rows->next(in, n, tame);
+  edgecl_batch batch = rows->next(in, n, tame);
   int32_t labels[kMostRows];
   for (uint32_t i = 0; i < n; i++) labels[i] = static_cast<int32_t>(in->below(4));
+  float weights[kMostRows];
+  if (in->below(4) == 0) {
+    for (uint32_t i = 0; i < n; i++) weights[i] = tame ? static_cast<float>(in->below(4)) / 2 : in->real();
+    batch.weights = weights;
+  }
   uint8_t correct[kMostRows];
   float loss[kMostRows];
   edgecl_learn_report report = sized<edgecl_learn_report>();
@@ -182,6 +188,18 @@ inline edgecl_status learn_rows(edgecl_session* session, const edgecl_session_co
   const edgecl_status status = edgecl_learn(session, &batch, labels, &report);
   require_status(session, status);
   if (status == EDGECL_OK) REQUIRE(report.loss - report.loss == 0, "loss of a step that was done");
+  return status;
+}
+
+inline edgecl_status remember_rows(edgecl_session* session, const edgecl_session_config& config, Rows* rows, Input* in,
+                                   bool tame) {
+  uint32_t n = 1 + in->below(kMostRows);
+  if (n > config.max_batch) n = config.max_batch;
+  const edgecl_batch batch = rows->next(in, n, tame);
+  int32_t labels[kMostRows];
+  for (uint32_t i = 0; i < n; i++) labels[i] = static_cast<int32_t>(in->below(4));
+  const edgecl_status status = edgecl_remember(session, &batch, labels);
+  require_status(session, status);
   return status;
 }
 
@@ -206,7 +224,7 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
                  uint32_t most_calls) {
   for (uint32_t call = 0; call < most_calls && (in->left() > 0 || call < 3); call++) {
     edgecl_status status = EDGECL_OK;
-    switch (in->below(12)) {
+    switch (in->below(15)) {
       default:
         status = learn_rows(session, config, rows, in, tame);
         break;
@@ -230,6 +248,16 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
         status = edgecl_class_add(session, nullptr, &label);
         break;
       }
+      case 12:
+        status = remember_rows(session, config, rows, in, tame);
+        break;
+      case 13:
+        status = edgecl_class_weight_set(session, static_cast<int32_t>(in->below(4)),
+                                         tame ? static_cast<float>(in->below(5)) / 2 : in->real());
+        break;
+      case 14:
+        status = edgecl_label_kind_set(session, in->below(6));
+        break;
     }
     require_status(session, status);
   }

@@ -45,10 +45,10 @@ void mask_gradients(edgecl_session_config* config, uint32_t mask) {
   config->gradient_keep = 0.5f;
 }
 
-constexpr uint32_t kPlaces = 10;
+constexpr uint32_t kPlaces = 12;
 
 uint32_t place_seed(uint32_t i) {
-  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2};
+  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21};
   return kSeedOf[i];
 }
 
@@ -87,6 +87,14 @@ void configure(uint32_t i, edgecl_session_config* config) {
       config->cosine_scale = 4;
       mask_gradients(config, EDGECL_GRADIENT_HFT);
       break;
+    case 10:
+      config->replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
+      config->method = EDGECL_METHOD_DERPP;
+      break;
+    case 11:
+      config->latent_replay = 1;
+      config->method = EDGECL_METHOD_ER;
+      break;
     default:
       break;
   }
@@ -119,6 +127,8 @@ const std::vector<Place>& places() {
         Input in(bytes, sizeof bytes);
         REQUIRE(learn_rows(place.session, place.config, place.rows.get(), &in, true) == EDGECL_OK);
       }
+      edgecl_status weighted = edgecl_class_weight_set(place.session, 1, 2);
+      REQUIRE(weighted == EDGECL_OK || weighted == EDGECL_E_NOT_FOUND);
       const edgecl_status forgotten = forget_class(place.session, 2);
       REQUIRE(forgotten == EDGECL_OK || forgotten == EDGECL_E_UNSUPPORTED);
     }
@@ -240,6 +250,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[1] != kDigestsStay) repair_state(state, n, place.rows->info().digest);
   Input control(data + 2, kControl - 2);
   edgecl_session* session = place.session;
+  // What a state says of its session makes one, or is refused with a sentence.
+  edgecl_session_config config = sized<edgecl_session_config>();
+  edgecl_error error = sized<edgecl_error>();
+  if (edgecl_session_config_from_state(place.model, state, n, &config, &error) != EDGECL_OK) {
+    require_failure(error.status, error.message);
+  } else {
+    edgecl_sizes sizes = sized<edgecl_sizes>();
+    REQUIRE(
+        edgecl_session_sizes(place.model, &config, &sizes, &error) == EDGECL_OK || error.status == EDGECL_E_CAPACITY,
+        "%s", error.message);
+  }
   const edgecl_status status = edgecl_state_import(session, state, n);
   require_status(session, status);
   if (status != EDGECL_OK) {

@@ -229,8 +229,41 @@ void edit_tensor(Input* in, edgecl::SourceTensor* tensor) {
   }
 }
 
+void edit_exemplars(Input* in, edgecl::SourceExemplars* exemplars) {
+  switch (in->below(6)) {
+    case 0:
+      return edit_word(in, &exemplars->dtype);
+    case 1:
+      return edit_list(in, &exemplars->labels);
+    case 2:
+      if (!exemplars->labels.empty()) edit_word(in, &exemplars->labels[0]);
+      return;
+    case 3:
+      if (!exemplars->rows.empty()) {
+        edit_word(in, &exemplars->rows[0].first);
+        exemplars->rows[0].second = in->number();
+      }
+      return;
+    case 4: {
+      const size_t n = exemplars->samples.size();
+      if (n >= 4) {
+        const float x = in->real();
+        memcpy(&exemplars->samples[in->u16() % (n - 3)], &x, sizeof x);
+      }
+      return;
+    }
+    default:
+      return edit_list(in, in->below(2) == 0 ? &exemplars->scale : &exemplars->offset);
+  }
+}
+
 void edit_rest(Input* in, BundleSource* source) {
-  switch (in->below(14)) {
+  switch (in->below(16)) {
+    case 14:
+      return edit_exemplars(in, &source->exemplars);
+    case 15:
+      source->label_kind = in->below(7);
+      return;
     case 0: {
       uint32_t* const words[] = {&source->class_capacity, &source->logits_tensor, &source->embedding_tensor,
                                  &source->head_weight,    &source->head_bias,     &source->input_dtype};

@@ -88,6 +88,34 @@ inline BundleSource tail_net(bool skip = false, bool follow = false) {
   return source;
 }
 
+// 6 samples of classes 0, 1, 2 in turn, of 60, 30 and 30 rows.
+inline BundleSource with_exemplars(BundleSource source, uint32_t dtype) {
+  constexpr uint32_t kSamples = 6;
+  const uint32_t elements = source.tensors[0].channels * source.tensors[0].height * source.tensors[0].width;
+  source.classes = {{0, "ant"}, {1, "bee"}, {2, "cat"}};
+  source.exemplars.dtype = dtype;
+  edgecl::RandomStream random = {5, 5, 0};
+  for (uint32_t i = 0; i < kSamples; i++) {
+    source.exemplars.labels.push_back(i % 3);
+    for (uint32_t e = 0; e < elements; e++) {
+      const uint32_t word = random.next_u32();
+      const float x = static_cast<float>(word % 1000) / 500 - 1;
+      const uint8_t* bytes = reinterpret_cast<const uint8_t*>(&x);
+      if (dtype == format::kElementF32) {
+        source.exemplars.samples.insert(source.exemplars.samples.end(), bytes, bytes + sizeof x);
+      } else {
+        source.exemplars.samples.push_back(static_cast<uint8_t>(word));
+      }
+    }
+  }
+  source.exemplars.rows = {{2, 30}, {0, 60}, {1, 30}};
+  if (dtype == format::kElementI8) {
+    source.exemplars.scale.assign(source.tensors[0].channels, 1.0f / 128);
+    source.exemplars.offset.assign(source.tensors[0].channels, 0.5f);
+  }
+  return source;
+}
+
 inline std::vector<uint8_t> encode(const BundleSource& source) {
   std::string error;
   std::vector<uint8_t> bytes = edgecl::write_bundle(source, &error);

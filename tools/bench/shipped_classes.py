@@ -224,7 +224,8 @@ def run(name: str, method: str, seed: int) -> dict[str, Any]:
         rate = task.sparse_rate if sparse else task.rate
         recipe = export.Recipe(
             method=method.removesuffix(UNMASKED_END), learning_rate=rate, batch_size=BATCH, replay_batch=REPLAY,
-            replay_capacity=BUFFER, alpha=ALPHA, beta=BETA, structure_interval=max(1, len(new_x) // BATCH // 10), **mask,
+            replay_capacity=BUFFER, alpha=ALPHA, beta=BETA, **mask,
+            structure_interval=max(1, len(new_x) // BATCH // 10),
         )  # fmt: skip
         return export.from_torch(
             module.eval(), torch.zeros(1, *old_x.shape[1:]), classes=list(range(task.shipped)), max_classes=columns,
