@@ -272,11 +272,12 @@ static int write_state(Runner* r) {
   if (status == EDGECL_OK && bytes == NULL) return no_memory("state-out");
   if (status == EDGECL_OK) status = edgecl_state_export(r->session, bytes, n, &written);
   int code = status == EDGECL_OK ? kDone : session_failed(r, "state-out", status);
-  if (code == kDone && !replace_file(r->options.state_out, bytes, written)) {
+  const char* reason = code == kDone ? replace_file(r->options.state_out, bytes, written) : NULL;
+  if (reason != NULL) {
     fprintf(stderr,
-            "edgecl_run: expected to write %zu bytes to \"%s\"; found: %s; check the folder and its free space (an "
-            "older file there is as it was)\n",
-            written, r->options.state_out, strerror(errno));
+            "edgecl_run: expected to write %zu bytes to \"%s\"; found: %s; name a file in a folder that can be written "
+            "and has free space\n",
+            written, r->options.state_out, reason);
     code = kInput;
   }
   free(bytes);

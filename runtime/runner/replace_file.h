@@ -6,8 +6,11 @@
 #include <stddef.h>
 
 // Writes `path`.new, flushes it to the disk, renames it over `path`, flushes the folder. A symbolic link stays, and the
-// file that it names is replaced; what is no file (a pipe, /dev/null) is written as it is. 0 when any of it fails, and
-// errno says why: then the file is as it was, and `path`.new is gone.
-int replace_file(const char* path, const void* bytes, size_t n_bytes);
+// file that it names is replaced. A file that is mounted by itself cannot be replaced and is overwritten in place: this
+// one case is not atomic. Folders, devices, pipes and files that are read-only are refused.
+//
+// NULL when done; else why not, in words: then the file is as it was (unless it was being overwritten in place), and
+// `path`.new is gone.
+const char* replace_file(const char* path, const void* bytes, size_t n_bytes);
 
 #endif  // EDGECL_RUNTIME_RUNNER_REPLACE_FILE_H_

@@ -45,13 +45,42 @@ if [ -e /dev/full ]; then
   [ "$got" = 3 ] && grep -q "expected to write the output" "$folder/err"
 fi
 
-# A link stays a link, and a pipe a pipe.
+# A link stays a link, and its file keeps its mode.
 : > "$folder/file.ecs"
+chmod 640 "$folder/file.ecs"
 ln -s file.ecs "$folder/link.ecs"
 "$program" "$bundle" run --learn 1 --state-out "$folder/link.ecs" > /dev/null
 [ -L "$folder/link.ecs" ] && [ -s "$folder/file.ecs" ]
+[ "$(stat -c %a "$folder/file.ecs")" = 640 ]
+mkdir "$folder/later"
+ln -s later/state.ecs "$folder/first.ecs"
+ln -s "$folder/first.ecs" "$folder/second.ecs"
+"$program" "$bundle" run --learn 1 --state-out "$folder/second.ecs" > /dev/null
+[ -L "$folder/second.ecs" ] && [ -L "$folder/first.ecs" ] && cmp "$folder/file.ecs" "$folder/later/state.ecs"
+# What is no file, or must not be written, is refused and stays what it is. A file of an earlier, killed run is no hindrance.
 mkfifo "$folder/pipe"
-cat "$folder/pipe" > "$folder/through.ecs" &
-"$program" "$bundle" run --learn 1 --state-out "$folder/pipe" > /dev/null
-wait $!
-[ -p "$folder/pipe" ] && cmp "$folder/through.ecs" "$folder/file.ecs"
+refuse 3 "a pipe" "$bundle" run --learn 1 --state-out "$folder/pipe"
+[ -p "$folder/pipe" ]
+refuse 3 "a folder" "$bundle" run --learn 1 --state-out "$folder"
+refuse 3 "a device" "$bundle" run --learn 1 --state-out /dev/null
+[ -c /dev/null ]
+ln -s loop.ecs "$folder/loop.ecs"
+refuse 3 "oo many" "$bundle" run --learn 1 --state-out "$folder/loop.ecs"
+cp "$folder/file.ecs" "$folder/fixed.ecs"
+chmod 444 "$folder/fixed.ecs"
+refuse 3 "a read-only file" "$bundle" run --learn 2 --state-out "$folder/fixed.ecs"
+cmp "$folder/file.ecs" "$folder/fixed.ecs"
+: > "$folder/file.ecs.new"
+"$program" "$bundle" run --learn 1 --state-out "$folder/file.ecs" > /dev/null
+cmp "$folder/file.ecs" "$folder/fixed.ecs"
+[ -z "$(find "$folder" -name '*.new')" ]
+
+# A file that is mounted by itself cannot be renamed over: it is overwritten, also by a shorter state.
+mounted='mount --bind "$0/host" "$0/state.ecs" && "$1" "$2" run --learn 1 --state-out "$0/state.ecs" > /dev/null'
+head -c 9999999 /dev/zero > "$folder/host"
+: > "$folder/state.ecs"
+if unshare -m true 2> /dev/null && [ "$(id -u)" = 0 ]; then
+  unshare -m sh -c "$mounted" "$folder" "$program" "$bundle"
+  cmp "$folder/host" "$folder/file.ecs"
+  [ -z "$(find "$folder" -name '*.new')" ]
+fi

@@ -7,10 +7,12 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import socket
 import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import edgecl
 import numpy as np
 import pytest
 from edgecl import errors
-from edgecl.files import read_file, write_file_atomic
+from edgecl.files import check_output, read_file, write_file_atomic
 from edgecl.state_file import read_state
 
 
@@ -42,19 +44,104 @@ def test_missing_places(tmp_path: Path) -> None:
         read_file(tmp_path / "none")
 
 
-def test_links_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+def test_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "link").symlink_to("file")
     write_file_atomic(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_bytes() == b"new"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "first").symlink_to("folder/later")
+    write_file_atomic(tmp_path / "first", b"new")
+    assert (tmp_path / "first").is_symlink() and (tmp_path / "folder" / "later").read_bytes() == b"new"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(errors.FileError, match="too many|Too many"):
+        write_file_atomic(tmp_path / "loop", b"new")
+    assert (tmp_path / "loop").is_symlink()
+
+
+def test_what_is_no_file_is_refused_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        write_file_atomic(tmp_path / "pipe", b"through")
-        assert os.read(reader, 100) == b"through"
-    finally:
-        os.close(reader)
-    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "folder").mkdir()
+    fixed = tmp_path / "fixed"
+    fixed.write_bytes(b"old")
+    fixed.chmod(0o444)
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+        server.bind("socket")
+    before = {path.name: path.lstat().st_mode for path in tmp_path.iterdir()}
+    for path, found in (
+        (tmp_path / "pipe", "a pipe"),
+        (tmp_path / "folder", "a folder"),
+        (tmp_path / "socket", "a socket"),
+        (Path("/dev/null"), "a device"),
+        (fixed, "read-only"),
+        (tmp_path / "none" / "f", "no folder"),
+        (fixed / "f", "found: "),
+        (f"{tmp_path}/new/", "a folder"),
+        ("nul\0", "null"),
+    ):
+        for refused in (lambda path=path: write_file_atomic(path, b"new"), lambda path=path: check_output(path)):
+            with pytest.raises(errors.FileError, match=rf"expected to write.*found: .*{found}|{found}.*; name a file"):
+                refused()
+    assert fixed.read_bytes() == b"old" and stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
+    check_output(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+
+
+@_ROOT
+def test_a_folder_of_others_is_refused() -> None:
+    """As another user than the one who owns the folder; below /tmp, because pytest's folders are closed to others."""
+    code = (
+        "import sys; from edgecl import errors; from edgecl.files import check_output, write_file_atomic\n"
+        "import os; os.setgid(65534); os.setuid(65534)\n"
+        "for call in (check_output, lambda p: write_file_atomic(p, b'x')):\n"
+        "    try: call(sys.argv[1])\n"
+        "    except errors.FileError as error: print(error)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        done = subprocess.run([sys.executable, "-c", code, f"{folder}/f"], capture_output=True, text=True, check=True)
+        assert done.stdout.count("that is read-only") == 2 and os.listdir(folder) == []
+
+
+@_ROOT
+@pytest.mark.parametrize("folder_mode", ["rw", "ro"])
+def test_a_file_mounted_by_itself_is_overwritten(tmp_path: Path, folder_mode: str) -> None:
+    """As containers mount single files, also into a file system that is read-only."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    inside = tmp_path / "a folder"
+    inside.mkdir()
+    (tmp_path / "host").write_bytes(b"an older and much longer text")
+    (inside / "state.ecs").touch()
+    mount = 'mount --bind "$0/a folder" "$0/a folder" && '
+    if folder_mode == "ro":
+        mount += 'mount -o remount,bind,ro "$0/a folder" && '
+    mount += 'mount --bind "$0/host" "$0/a folder/state.ecs" && exec "$1" -c "$2" "$0/a folder/state.ecs"'
+    code = "import sys; from edgecl.files import write_file_atomic; write_file_atomic(sys.argv[1], b'new')"
+    command = ["unshare", "-m", "sh", "-c", mount, str(tmp_path), sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "host").read_bytes() == b"new"
+    assert os.listdir(inside) == ["state.ecs"]
+    assert sorted(os.listdir(tmp_path)) == ["a folder", "host"]
+
+
+@pytest.mark.parametrize("where", ["fsync", "chmod", "replace"])
+def test_an_interrupt_leaves_no_partial_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    (tmp_path / "f").write_bytes(b"old")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"edgecl.files.os.{where}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_file_atomic(tmp_path / "f", b"new")
+    assert os.listdir(tmp_path) == ["f"] and (tmp_path / "f").read_bytes() == b"old"
 
 
 def test_a_long_name_has_room(tmp_path: Path) -> None:
