@@ -1,23 +1,28 @@
 # Exit codes, and the one place where an exception becomes a line on stderr.
 # Never here: commands.
 """Exit codes of every command: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used,
-70 a defect of edgecl, 130 interrupted. Never a traceback, unless EDGECL_DEBUG=1 asks for it."""
+70 a defect of edgecl, 130 interrupted (Ctrl-C), 143 told to end (SIGTERM). Never a traceback, unless EDGECL_DEBUG=1
+asks for it."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from edgecl.errors import ArgumentError, Error, FileError, UnsupportedError
 from edgecl.parts import missing_part
 
 DONE, NO, USAGE, INPUT, INTERNAL = 0, 1, 2, 3, 70
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 _CODE_OF_STATUS = {
     -1: USAGE,
@@ -47,6 +52,31 @@ class UsageError(ArgumentError):
     """Options that do not go together, or a value that the parser cannot judge."""
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: ends a command in the way that Ctrl-C does, so that files are closed and partial copies removed."""
+
+
+@contextmanager
+def _manners() -> Iterator[None]:
+    """Inside, SIGTERM raises `TerminatedError`, and a warning is one line on stderr."""
+
+    def end(*_: Any) -> None:
+        raise TerminatedError
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, end) if in_main else None
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            yield
+    finally:
+        if in_main:
+            signal.signal(signal.SIGTERM, before)
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code for an exception."""
     if type(error).__name__ == "ParityError":  # edgecl.export, which is not loaded for this
@@ -56,7 +86,7 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, Error):
         return _CODE_OF_STATUS.get(error.status, INTERNAL)
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, TerminatedError) else INTERRUPTED
     return INTERNAL
 
 
@@ -72,7 +102,9 @@ def report(error: BaseException, as_json: bool) -> int:
     if os.environ.get("EDGECL_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
-        status, message = "INTERRUPTED", "interrupted; files that were there before are unchanged"
+        status = "INTERRUPTED"
+        what = "ended by SIGTERM" if isinstance(error, TerminatedError) else "interrupted"
+        message = f"{what}; files that were there before are unchanged"
     elif isinstance(error, Error):
         status, message = error.status_name, str(error)
     else:
@@ -104,7 +136,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         import typer
 
         try:
-            result = function(*args, **kwargs)
+            with _manners():
+                result = function(*args, **kwargs)
             sys.stdout.flush()  # a full disk shows here and not when the interpreter ends
             return result
         except (typer.Exit, typer.Abort, typer.BadParameter):

@@ -1,5 +1,5 @@
-# `edgecl learn`: a bundle learns a stream, and what it cost is told.
-# Never here: the loop itself (edgecl.evaluate.experiment), data sets (edgecl.evaluate.streams).
+# `edgecl learn`: a model learns a stream, once or by several methods and seeds, and what it cost is told.
+# Never here: the loop itself (edgecl.evaluate), models and streams (learn_models.py), tables.
 """The command `learn`."""
 
 from __future__ import annotations
@@ -7,136 +7,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
-from edgecl.classifier import Classifier
-from edgecl.cli import failure, output
+from edgecl.cli import compare_runs, failure, output
+from edgecl.cli.learn_models import Models, read_stream, variants
+from edgecl.cli.learn_table import render_run
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
-from edgecl.methods import method_settings
-from rich.console import Console
+from edgecl.files import check_output, read_file, write_file_atomic
+from edgecl.state_file import read_state
 
 if TYPE_CHECKING:
+    from edgecl.evaluate.runs import RunsInterrupted
     from edgecl.evaluate.stream_types import Stream
 
-
-def _stream(name: str | None, data: Path | None, classes_per_task: int | None) -> Stream:
-    from edgecl.evaluate.streams import load_stream, stream_from_npz, stream_names
-
-    if (name is None) == (data is None):
-        raise failure.UsageError(
-            f"expected either --stream NAME or --data FILE; found {'both' if name else 'neither'}; "
-            f"streams: {', '.join(stream_names())}"
-        )
-    return load_stream(name) if name is not None else stream_from_npz(str(data), classes_per_task)
-
-
-def _export(model: str, stream: Stream, density: float, seed: int, settings: dict[str, Any]) -> bytes:
-    """A bundle of a model for the samples and classes of a stream; all classes take part from the first step on."""
-    from edgecl.cli.model_source import load_model
-
-    shape = tuple(stream.tasks[0].x_train.shape[1:])
-    source = load_model(model, shape, stream.n_classes, seed)
-    import edgecl.export as exporter
-    import torch
-
-    spec = exporter.InputSpec(
-        dtype="u8" if stream.tasks[0].x_train.dtype == np.uint8 else "f32",
-        scale=stream.input.scale,
-        mean=stream.input.mean,
-        std=stream.input.std,
-    )
-    if source.built_in is not None:
-        schedule = settings.setdefault("rate_schedule", "linear")
-        settings.setdefault("learning_rate", source.built_in.learning_rate(density, schedule))
-    keywords: dict[str, Any] = {
-        "name": source.name,
-        "density": density,
-        "mask_seed": seed,
-        "initial_scale": "variance" if source.built_in is not None and not source.built_in.trained else "none",
-        "classes": list(stream.class_names),
-        "input": spec,
-        "recipe": exporter.Recipe(**settings),
-    }
-    if source.onnx is not None:
-        return exporter.from_onnx(source.onnx, **keywords).bundle
-    return exporter.from_torch(source.module, torch.zeros(1, *shape), **keywords).bundle
-
-
-def _render(console: Console, document: dict[str, Any]) -> None:
-    rows = [
-        (name, output.percent(at), output.percent(end), output.count(macs), output.count(paper), f"{seconds:.2f}")
-        for name, at, end, macs, paper, seconds in zip(
-            document["tasks"],
-            document["per_task_after_learning"],
-            document["per_task"],
-            document["task_macs"],
-            document["task_macs_paper"],
-            document["task_seconds"],
-            strict=True,
-        )
-    ]
-    columns = ["task", "after learning it>", "at the end>", "multiply-adds>", "paper's count>", "seconds>"]
-    console.print(output.table(columns, rows))
-    macs, dense = document["train_macs"], document["train_macs_dense"]
-    console.print(
-        output.facts(
-            [
-                ("average accuracy", output.percent(document["average_accuracy"])),
-                ("forgetting", output.percent(document["forgetting"])),
-                ("backward transfer", output.percent(document["backward_transfer"])),
-                ("accuracy with the task known", output.percent(document["task_il_accuracy"])),
-                ("training multiply-adds", f"{output.count(macs)} ({output.count(dense)} if dense)"),
-                (
-                    "as the SparCL paper counts",
-                    f"{output.count(document['train_macs_paper'])} ({output.count(document['train_macs_paper_dense'])} "
-                    "if dense)",
-                ),
-                *_structure_facts(document),
-                *_removal_facts(document),
-                ("memory of the session", output.size(document["peak_bytes"])),
-                (
-                    "learning",
-                    f"{document['seconds']:.2f} s, {document['steps']} steps of {document['config']['max_batch']}",
-                ),
-                (
-                    "learning rate",
-                    f"{document['config']['learning_rate']:.3g}, {document['rate_schedule']} in each task",
-                ),
-                ("testing", f"{document['evaluate_seconds']:.2f} s"),
-                ("state", document["state_sha256"] + (f" in {document['state']}" if document["state"] else "")),
-            ]
-        )
-    )
-
-
-def _structure_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
-    structure = document["structure"]
-    if not structure["updates"]:
-        return []
-    return [
-        (
-            "changes of structure",
-            f"{structure['updates']}: {output.count(structure['weights_dropped'])} weights dropped, "
-            f"{output.count(structure['weights_grown'])} grown, {structure['share_of_time']:.2%} of the learning time",
-        )
-    ]
-
-
-def _removal_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
-    facts, removal = [], document["removal"]
-    if removal["stages"]:
-        facts.append(
-            (
-                "data removal",
-                f"{removal['examples_removed']} examples after epochs {', '.join(map(str, removal['stages']))}; "
-                f"{removal['samples_skipped']} samples need not be learned",
-            )
-        )
-    elif removal["share"] > 0:
-        facts.append(("data removal", "none: it needs --epochs 2 or more"))
-    if document["rehearsals"]:
-        facts.append(("rehearsals", f"{document['rehearsals']} of {document['config']['rehearse_steps']} steps"))
-    return facts
+_MOST_SEEDS = 1000
 
 
 @failure.command
@@ -152,7 +35,10 @@ def learn(
     ),
     classes_per_task: int | None = typer.Option(None, "--classes-per-task", min=1, help="Cuts --data into tasks."),
     state: Path | None = typer.Option(
-        None, "--state", "-s", help="State (.ecs): continued where it exists, written at the end."
+        None, "--state", "-s", help="State (.ecs), written at the end. One that exists is learned on from."
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with the interrupted run of the same arguments, after its last whole task."
     ),
     epochs: int = typer.Option(
         1, "--epochs", min=1, help="Passes over each task; with a SparCL method examples are removed on the way."
@@ -162,7 +48,20 @@ def learn(
         "--seed",
         min=0,
         max=MAX_SEED,
-        help="Of the order of samples, the replay draws and the augmentation. Default: 0; the state's own.",
+        help="Of the order of samples, the replay draws and the augmentation; with --seeds the first. Default: 0; the "
+        "state's own.",
+    ),
+    seeds: int | None = typer.Option(
+        None, "--seeds", min=1, max=_MOST_SEEDS, help="Compare: this many runs a method, of seeds 0, 1, 2, ..."
+    ),
+    methods: str | None = typer.Option(
+        None,
+        "--methods",
+        help="Compare: er,derpp,sparcl-derpp@0.1, ...; @ gives a density of its own to a model exported on the fly.",
+    ),
+    csv: Path | None = typer.Option(None, "--csv", help="Write a row a run; shares are 0..1."),
+    plot: Path | None = typer.Option(
+        None, "--plot", help="Draw accuracy against tasks learned (.png, .svg, .pdf); needs matplotlib."
     ),
     keep_last: bool = typer.Option(False, "--keep-last", help="Learn incomplete last batches as smaller steps."),
     method: str | None = typer.Option(
@@ -202,20 +101,30 @@ def learn(
 
     Example: edgecl learn mlp.ecl --stream split-fashion-mnist --method er_ace --state robot.ecs
 
-    JSON: {"stream", "tasks", "average_accuracy", "forgetting", "backward_transfer", "per_task",
+    Example: edgecl learn mlp --stream digits --seeds 5 --methods er,derpp,sparcl-derpp@0.1 --csv runs.csv
+
+    A run with --state, --csv or --plot keeps what is done in a file beside the first of them, its name with .progress
+    after it: after each task, and after each run of a comparison. Ctrl-C and SIGTERM print the tasks done and leave
+    that file; the same command with --resume goes on, and the state at the end is the same as without the interrupt.
+    A finished run removes the file. This is another thing than an existing --state, which a new run begins from.
+
+    JSON of a comparison: {"stream", "n_tasks", "seeds", "methods": [{"method", "seeds", "average_accuracy": {"mean",
+    "deviation", "values"}, "forgetting", "train_macs", "seconds", "peak_bytes", ...}], "runs": [...], "n_runs",
+    "interrupted", "csv", "plot"}.
+
+    JSON of one run: {"stream", "tasks", "average_accuracy", "forgetting", "backward_transfer", "per_task",
     "per_task_after_learning", "accuracy_matrix", "task_il_accuracy", "seconds", "evaluate_seconds", "steps", "samples",
     "task_seconds", "task_macs", "task_macs_paper", "train_macs", "train_macs_dense", "train_macs_paper",
     "train_macs_paper_dense", "structure": {"updates", "weights_dropped", "weights_grown", "weights_stored",
     "weights_trainable", "seconds", "share_of_time"}, "removal": {"share", "stages", "score", "examples_removed",
     "samples_skipped"}, "rehearsals", "rate_schedule",
-    "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "config", "bundle", "bundle_sha256", ...};
-    shares are 0..1.
+    "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "csv", "plot", "interrupted", "config",
+    "bundle", "bundle_sha256", ...}; shares are 0..1.
     """
-    from edgecl.evaluate.experiment import run_stream, task_intervals
+    from edgecl.evaluate.runs import RunsInterrupted, run_all
 
     recipe = recipe_settings(
         settings,
-        method=method,
         structure_interval=structure_interval,
         growth=growth,
         learning_rate=learning_rate,
@@ -227,35 +136,130 @@ def learn(
         beta=beta,
         class_mask=class_mask,
     )
-    if "method" in recipe:
-        method_settings(recipe["method"])  # an unknown one is told before data are read
-    is_bundle = bundle.endswith(".ecl") or (Path(bundle).exists() and not bundle.endswith((".onnx", ".py")))
-    if is_bundle and density is not None:
-        raise failure.UsageError(
-            "expected --density with a model that is exported on the fly; found a bundle, whose layers are what they "
-            "are; leave the option out, or export with it"
-        )
-    tasks = None if is_bundle else _stream(stream, data, classes_per_task)
-    learner = Classifier(
-        bundle
-        if tasks is None
-        else _export(bundle, tasks, 1.0 if density is None else density, seed or 0, dict(recipe)),
-        random_state=seed,
-        n_threads=threads,
-        **recipe,
-    )
-    learner.config()  # a bad bundle or option is told before data are read
-    tasks = tasks or _stream(stream, data, classes_per_task)
-    if "method" in recipe:
-        config = learner.config()
-        intervals = task_intervals(config, len(tasks.tasks[0].x_train) // config["max_batch"] * epochs)
-        learner = learner.set_params(**{**intervals, **recipe}).clone()
-    if state is not None and state.exists():
-        learner.load(state)
-        output.log(f"continuing from {state}, seed {learner.config()['seed']}")
-    with output.progress() as progress:
-        document = run_stream(learner, tasks, epochs=epochs, seed=seed or 0, drop_last=not keep_last, progress=progress)
-    if state is not None:
+    rows = variants(methods, recipe.pop("method", method), density)
+    compares = methods is not None or seeds is not None
+    files = {"state": state, "csv": csv, "plot": plot}
+    checkpoint = _check_files(files, compares, resume)
+    models = Models(bundle, recipe, threads, epochs)
+    models.check(rows)
+    start = read_file(state) if state is not None and state.exists() else None
+    if start is not None:
+        output.log(f"learning on from {state}, seed {read_state(start).counters['seed']}")
+    tasks = read_stream(stream, data, classes_per_task)
+    _say_what_is_there(checkpoint, resume)
+    each_seed = [seed] if seeds is None else [(seed or 0) + n for n in range(seeds)]
+    runs = [models.run(row, own, tasks, start) for row in rows for own in each_seed]
+    if len(runs) > 1:
+        for row in rows:
+            models.learner(row, each_seed[0], tasks).config()  # what cannot run is told before anything does
+
+    def tell(documents: list[dict[str, Any]], interrupted: bool) -> None:
+        found = {name: None if path is None or interrupted else str(path) for name, path in files.items()}
+        if compares:
+            own_seeds = [run.seed for run in runs[: len(each_seed)]]
+            document = _comparison(documents, tasks, own_seeds, len(runs), found)
+            output.emit(document, as_json, lambda console: compare_runs.render_comparison(console, document))
+        elif documents:
+            one = {**documents[0], **found}
+            output.emit(one, as_json, lambda console: render_run(console, one))
+
+    try:
+        with output.progress() as progress:
+            documents, learner = run_all(
+                runs,
+                tasks,
+                epochs=epochs,
+                drop_last=not keep_last,
+                made_from=models.identity(rows) if checkpoint is not None else None,
+                checkpoint=checkpoint,
+                resume=resume,
+                after_run=lambda done: _write(csv, None, done),
+                progress=progress,
+            )
+    except RunsInterrupted as interrupt:
+        tell(interrupt.done if compares or interrupt.partial is None else [interrupt.partial], interrupted=True)
+        failure.finish(_say_how_to_go_on(interrupt, checkpoint))
+    if state is not None and learner is not None:
         learner.save(state)
-    document["state"] = None if state is None else str(state)
-    output.emit(document, as_json, lambda console: _render(console, document))
+    _write(csv, plot, documents)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    tell(documents, interrupted=False)
+
+
+def _check_files(files: dict[str, Path | None], compares: bool, resume: bool) -> Path | None:
+    # Whether all outputs can be written, before any work; and where the checkpoint lies.
+    from edgecl.evaluate.runs import checkpoint_path
+
+    if compares and files["state"] is not None:
+        raise failure.UsageError(
+            "expected --state with one run; found several (--seeds, --methods), each with a state of its own; leave it "
+            "out"
+        )
+    given = [path for path in files.values() if path is not None]
+    if resume and not given:
+        raise failure.UsageError(
+            "expected --state, --csv or --plot with --resume, because the unfinished run lies beside that file; found "
+            "none of them; give the arguments of the interrupted run"
+        )
+    if len({path.resolve() for path in given}) < len(given):
+        raise failure.UsageError("expected different files for --state, --csv and --plot; found one twice; rename it")
+    for path in given:
+        check_output(path)
+    if files["plot"] is not None:
+        compare_runs.check_picture(files["plot"])
+    if not given:
+        return None
+    check_output(checkpoint_path(given[0]))
+    return checkpoint_path(given[0])
+
+
+def _say_what_is_there(checkpoint: Path | None, resume: bool) -> None:
+    from edgecl.evaluate.checkpoint import Checkpoint
+
+    if checkpoint is None:
+        return
+    if not checkpoint.exists():
+        if resume:
+            output.log(f"no unfinished run in {checkpoint}: beginning from the start")
+        return
+    done = Checkpoint.read(checkpoint).text()
+    if resume:
+        output.log(f"resuming {checkpoint}: {done} done")
+    else:
+        output.log(f"note: {checkpoint} holds an unfinished run ({done} done), which is replaced; --resume would go on")
+
+
+def _say_how_to_go_on(interrupt: RunsInterrupted, checkpoint: Path | None) -> int:
+    code = failure.exit_code(interrupt.__cause__ or interrupt)
+    what = "interrupted" if code == failure.INTERRUPTED else "ended by SIGTERM"
+    if interrupt.kept:
+        output.log(f"{what}; the same command with --resume goes on (from {checkpoint})")
+    elif checkpoint is None:
+        output.log(f"{what}; nothing was kept, because no --state, --csv or --plot says where")
+    else:
+        output.log(f"{what} before a task was done; nothing was kept")
+    return code
+
+
+def _write(csv: Path | None, plot: Path | None, documents: list[dict[str, Any]]) -> None:
+    if csv is not None:
+        write_file_atomic(csv, compare_runs.csv_text(documents).encode())
+    if plot is not None:
+        write_file_atomic(plot, compare_runs.draw(documents, plot.suffix[1:].lower()))
+
+
+def _comparison(
+    documents: list[dict[str, Any]], stream: Stream, seeds: list[int], n_runs: int, files: dict[str, str | None]
+) -> dict[str, Any]:
+    return {
+        "stream": stream.name,
+        "n_tasks": len(stream.tasks),
+        "seeds": seeds,
+        "methods": compare_runs.summaries(documents),
+        "runs": documents,
+        "n_runs": n_runs,
+        "interrupted": len(documents) < n_runs,
+        "csv": files["csv"],
+        "plot": files["plot"],
+    }

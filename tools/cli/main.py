@@ -9,6 +9,7 @@ import sys
 import typer
 from edgecl.cli.bench import bench
 from edgecl.cli.devices import devices
+from edgecl.cli.evaluate import evaluate
 from edgecl.cli.export import export
 from edgecl.cli.failure import report
 from edgecl.cli.inspect import inspect
@@ -22,7 +23,7 @@ app = typer.Typer(
     name="edgecl",
     help="Continual learning on the CPU of a device: export a model, let it learn, look at what it costs.",
     epilog="Exit codes: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used, "
-    "70 internal, 130 interrupted.",
+    "70 internal, 130 interrupted, 143 told to end.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +34,7 @@ app.command("export")(export)
 app.command("inspect")(inspect)
 app.command("run")(run)
 app.command("learn")(learn)
+app.command("evaluate")(evaluate)
 app.command("methods")(methods)
 app.command("verify")(verify)
 app.command("bench")(bench)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-_PLAIN_WIDTH = 120  # of tables that go to a file or pipe
+_PLAIN_WIDTH = 80  # of tables that go to a file or pipe, where COLUMNS does not say otherwise
 
 ProgressCallback = Callable[[str, int, int], None]
 
@@ -24,8 +25,13 @@ ProgressCallback = Callable[[str, int, int], None]
 def console(stderr: bool = False) -> Console:
     """A console on stdout or stderr as they are now (tests replace them)."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _PLAIN_WIDTH
+    width = None if stream.isatty() else _columns()
     return Console(file=stream, width=width, highlight=False, markup=False, soft_wrap=False)
+
+
+def _columns() -> int:
+    text = os.environ.get("COLUMNS", "")
+    return max(int(text), 20) if text.isdigit() else _PLAIN_WIDTH
 
 
 def emit(document: dict[str, Any], as_json: bool, render: Callable[[Console], None]) -> None:
@@ -96,6 +102,40 @@ def count(number: float) -> str:
     return f"{value:.3g}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 3 ms, 2.6 s, 2 min 05 s, 3 h 20 min."""
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
+    """Mean ± sample deviation: 80.2 ± 0.6 %; the mean alone of one value."""
+    text = f"{np.mean(values):,.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {np.std(values, ddof=1):,.{digits}f}"
+    return f"{text} {unit}".rstrip()
+
+
+def duration_spread(values: Sequence[float]) -> str:
+    """The same for seconds: 2.6 ± 0.1 s."""
+    mean = float(np.mean(values))
+    factor, unit = (1000.0, "ms") if mean < 1 else (1.0, "s") if mean < 600 else (1 / 60, "min")
+    return spread([value * factor for value in values], unit, 0 if unit == "ms" else 1)
+
+
+def count_spread(values: Sequence[float]) -> str:
+    """The same for counts, with a decimal unit: 11.3 ± 0.1 G; no deviation where all are equal."""
+    mean = float(np.mean(values))
+    unit = count(mean).lstrip("0123456789.").strip()
+    factor = 1000.0 ** " kMGTP".index(unit or " ")
+    scaled = [value / factor for value in values]
+    return spread(scaled[:1] if len(set(values)) == 1 else scaled, unit, 0 if not unit else 1)
+
+
 def percent(share: float | None) -> str:
     """A share 0..1 as 12.3 %; empty for None."""
     return "" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
@@ -108,15 +148,17 @@ def log(text: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[ProgressCallback]:
-    """A progress bar on stderr; the callback takes (what, done, total)."""
+    """A progress bar on stderr, where that is a terminal; the callback takes (what, done, total)."""
+    shown = console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=console(stderr=True),
+        console=shown,
         transient=True,
+        disable=not shown.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=1)

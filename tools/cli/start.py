@@ -19,6 +19,9 @@ def main() -> None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # the imports take a moment
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
     run()
 
 

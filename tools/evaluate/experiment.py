@@ -4,21 +4,22 @@
 
 from __future__ import annotations
 
-import resource
-import sys
+import copy
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from edgecl._core import schedule_rate, schedule_rehearsal, version
+from edgecl._core import schedule_rate, schedule_rehearsal
 from edgecl.classifier import Classifier
 from edgecl.data_removal import TaskRows
 from edgecl.errors import ArgumentError, CapacityError
-from edgecl.evaluate import metrics
+from edgecl.evaluate.stream_progress import StreamProgress
 from edgecl.evaluate.stream_types import Stream, Task
+from edgecl.labels import class_name
 from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
@@ -52,8 +53,9 @@ def evaluate(
 
     Cost: one forward pass a test sample.
     """
-    column = {label: i for i, label in enumerate(learner.classes_.tolist())}
-    columns = np.array([column.get(label, -1) for label in labels.tolist()])
+    # By text: a learner that was loaded may know the class "0" as the number 0.
+    column = {class_name(label): i for i, label in enumerate(learner.classes_.tolist())}
+    columns = np.array([column.get(class_name(label), -1) for label in labels.tolist()])
     of_task = np.zeros(len(column), dtype=bool)
     of_task[[c for c in columns[task.classes].tolist() if c >= 0]] = True
     n_class, n_task = 0, 0
@@ -82,6 +84,18 @@ def rows_learned(n_rows: int, batch_size: int, drop_last: bool) -> int:
     return n_rows // batch_size * batch_size if drop_last and n_rows >= batch_size else n_rows
 
 
+class StreamInterrupted(KeyboardInterrupt):
+    """A run was interrupted; the cause is the interrupt itself.
+
+    Attributes:
+        document: results of the tasks done, as `run_stream` returns them; None before the first.
+    """
+
+    def __init__(self, document: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.document = document
+
+
 def run_stream(
     learner: Classifier,
     stream: Stream,
@@ -90,6 +104,8 @@ def run_stream(
     seed: int = 0,
     drop_last: bool = True,
     progress: Progress | None = None,
+    done: StreamProgress | None = None,
+    after_task: Callable[[StreamProgress], None] | None = None,
 ) -> dict[str, Any]:
     """Learns every task of a stream in order and tests all tasks so far after each.
 
@@ -103,6 +119,9 @@ def run_stream(
         seed: of the shuffles (the learner has its own random_state).
         drop_last: True leaves out the incomplete last batch of each pass; False learns it as a smaller step.
         progress: called with (what, rows done, rows in all).
+        done: tasks that an earlier call did, and whose end the learner's state is: they are not done again, and the
+            results are those of one run (edgecl.evaluate.runs does this with files).
+        after_task: called when a task is learned and tested, with all that is done; the learner is at the task's end.
 
     Returns:
         A document of plain JSON types: average_accuracy, forgetting, forgetting_from_best, backward_transfer (0..1),
@@ -112,111 +131,109 @@ def run_stream(
         (multiply-adds really done), train_macs_dense (as if no weight were left out), train_macs_paper and
         train_macs_paper_dense (as the SparCL paper counts), task_seconds, task_macs and task_macs_paper (lists: the
         same of each task), structure (what changed, and its share of time), peak_bytes (all memory of the session),
-        peak_rss_bytes (of the process), state_bytes, state_sha256, config, and what was run on.
+        peak_rss_bytes (of the process), state_bytes, state_sha256, config, interrupted, and what was run on.
 
     Raises:
-        CapacityError: the stream holds more classes than the learner has room for; nothing was learned. Otherwise as
-        `partial_fit`.
+        CapacityError: the stream holds more classes than the learner has room for; nothing was learned.
+        StreamInterrupted: in place of a KeyboardInterrupt, with the results so far. Otherwise as `partial_fit`.
+
+    A UserWarning tells where batches of a single class meet a loss over the classes of a batch.
     """
     if epochs < 1:
         raise ArgumentError(f"expected at least one epoch; found {epochs}; correct it")
-    labels = np.array(
-        stream.class_names if len(set(stream.class_names)) == stream.n_classes else range(stream.n_classes)
-    )
+    labels = stream_labels(stream)
     config = learner.config()
     _check_room(learner, stream, labels, int(config["max_classes"]))
+    _warn_of_idle_loss(config, stream)
+    found = StreamProgress() if done is None else done
+
+    def document() -> dict[str, Any]:
+        return found.document(
+            stream, learner.config(), learner.bundle_info(), epochs=epochs, seed=seed, drop_last=drop_last
+        )
+
+    at_end: dict[str, Any] | None = document() if found.n_done else None
+    try:
+        for t in range(found.n_done, len(stream.tasks)):
+            next_found = copy.deepcopy(found)
+            _learn_task(learner, stream.tasks[t], t, labels, epochs, seed, drop_last, next_found, progress)
+            _test_tasks(learner, stream, t, labels, next_found, progress)
+            found = next_found
+            at_end = document()
+            if after_task is not None:
+                after_task(found)
+    except KeyboardInterrupt as interrupt:
+        raise StreamInterrupted(at_end) from interrupt
+    assert at_end is not None
+    return at_end
+
+
+def stream_labels(stream: Stream) -> NDArray[Any]:
+    """The label of each class id: its name, or the id where names repeat."""
+    return np.array(stream.class_names if len(set(stream.class_names)) == stream.n_classes else range(stream.n_classes))
+
+
+def _learn_task(
+    learner: Classifier,
+    task: Task,
+    t: int,
+    labels: NDArray[Any],
+    epochs: int,
+    seed: int,
+    drop_last: bool,
+    found: StreamProgress,
+    progress: Progress | None,
+) -> None:
+    config = learner.config()
     batch_size = int(config["max_batch"])
-    before = learner.stats()
-    n_tasks = len(stream.tasks)
-    matrix = np.full((n_tasks, n_tasks), np.nan)
-    task_il = [0.0] * n_tasks
-    learn_seconds = evaluate_seconds = 0.0
-    per_task: dict[str, list[Any]] = {"task_seconds": [], "task_macs": [], "task_macs_paper": []}
-    n_removed = n_skipped = n_rehearsals = 0
-    stages: list[int] = []
-    for t, task in enumerate(stream.tasks):
-        started, at_start = time.perf_counter(), learner.stats()
-        left = TaskRows(config, len(task.x_train), epochs)
-        stages = left.stages
-        for epoch in range(epochs):
-            order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
-            n_skipped += rows_learned(left.n_examples, batch_size, drop_last) - len(order)
-            begin = 0
-            while begin < len(order):
-                n_steps, rehearse_steps = _next_steps(learner, config, len(order) // batch_size)
-                rows = order[begin : begin + n_steps * batch_size]
-                with _at_rate(learner, config, (epoch + begin / len(order)) / epochs):
-                    if left.watches:
-                        left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
-                    else:
-                        learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
-                begin += len(rows)
-                if rehearse_steps and len(rows) == n_steps * batch_size:
-                    n_rehearsals += int(learner.rehearse(rehearse_steps)["done"] > 0)
-                if progress is not None:
-                    progress(f"learn {task.name}", epoch * len(order) + begin, epochs * len(order))
-            left.end_epoch(epoch + 1)
-        n_removed += left.n_examples - len(left.kept)
-        learner.begin_task()  # the next one
-        seconds, at_end = time.perf_counter() - started, learner.stats()
-        learn_seconds += seconds
-        per_task["task_seconds"].append(seconds)
-        per_task["task_macs"].append(at_end["macs_learn"] - at_start["macs_learn"])
-        per_task["task_macs_paper"].append(at_end["macs_paper"] - at_start["macs_paper"])
-        started = time.perf_counter()
-        for j in range(t + 1):
-            accuracy = evaluate(learner, stream.tasks[j], labels)
-            matrix[t, j] = accuracy.class_il
-            task_il[j] = accuracy.task_il
+    started, before = time.perf_counter(), learner.stats()
+    left = TaskRows(config, len(task.x_train), epochs)
+    found.stages = left.stages
+    for epoch in range(epochs):
+        order = left.kept[task_order(len(left.kept), batch_size, seed, t, epoch, drop_last)]
+        found.samples_skipped += rows_learned(left.n_examples, batch_size, drop_last) - len(order)
+        begin = 0
+        while begin < len(order):
+            n_steps, rehearse_steps = _next_steps(learner, config, len(order) // batch_size)
+            rows = order[begin : begin + n_steps * batch_size]
+            with _at_rate(learner, config, (epoch + begin / len(order)) / epochs):
+                if left.watches:
+                    left.record(rows, *learner.partial_fit_rows(task.x_train[rows], labels[task.y_train[rows]]))
+                else:
+                    learner.partial_fit(task.x_train[rows], labels[task.y_train[rows]])
+            begin += len(rows)
+            if rehearse_steps and len(rows) == n_steps * batch_size:
+                found.rehearsals += int(learner.rehearse(rehearse_steps)["done"] > 0)
             if progress is not None:
-                progress(f"test after {task.name}", j + 1, t + 1)
-        evaluate_seconds += time.perf_counter() - started
-    after = learner.stats()
-    info = learner.bundle_info()
-    return {
-        "stream": stream.name,
-        "kind": stream.kind,
-        "n_tasks": n_tasks,
-        "tasks": [task.name for task in stream.tasks],
-        "average_accuracy": metrics.average_accuracy(matrix),
-        "forgetting": metrics.forgetting(matrix),
-        "forgetting_from_best": metrics.forgetting_from_best(np.nan_to_num(matrix)),
-        "backward_transfer": metrics.backward_transfer(matrix),
-        "per_task": matrix[-1].tolist(),
-        "per_task_after_learning": np.diag(matrix).tolist(),
-        "accuracy_matrix": [[None if np.isnan(v) else v for v in row] for row in matrix.tolist()],
-        "task_il_accuracy": float(np.mean(task_il)),
-        "seconds": learn_seconds,
-        "evaluate_seconds": evaluate_seconds,
-        "steps": after["steps"] - before["steps"],
-        "samples": after["samples_learned"] - before["samples_learned"],
-        "removal": {
-            "share": config["removal_share"],
-            "stages": stages,
-            "score": config["removal_score"],
-            "examples_removed": n_removed,
-            "samples_skipped": n_skipped,
-        },
-        "rehearsals": n_rehearsals,
-        "train_macs": after["macs_learn"] - before["macs_learn"],
-        "train_macs_dense": after["macs_learn_dense"] - before["macs_learn_dense"],
-        "train_macs_paper": after["macs_paper"] - before["macs_paper"],
-        "train_macs_paper_dense": after["macs_paper_dense"] - before["macs_paper_dense"],
-        **per_task,
-        "structure": _structure(before, after),
-        "peak_bytes": after["arena_bytes"],
-        "peak_rss_bytes": _peak_rss_bytes(),
+                progress(f"learn {task.name}", epoch * len(order) + begin, epochs * len(order))
+        left.end_epoch(epoch + 1)
+    found.examples_removed += left.n_examples - len(left.kept)
+    learner.begin_task()  # the next one
+    found.add_learning(time.perf_counter() - started, before, learner.stats())
+
+
+def _test_tasks(
+    learner: Classifier,
+    stream: Stream,
+    t: int,
+    labels: NDArray[Any],
+    found: StreamProgress,
+    progress: Progress | None,
+) -> None:
+    started = time.perf_counter()
+    accuracies = []
+    for j in range(t + 1):
+        accuracies.append(evaluate(learner, stream.tasks[j], labels))
+        if progress is not None:
+            progress(f"test after {stream.tasks[t].name}", j + 1, t + 1)
+    found.accuracy.append([accuracy.class_il for accuracy in accuracies])
+    found.task_il = [accuracy.task_il for accuracy in accuracies]
+    found.evaluate_seconds += time.perf_counter() - started
+    stats = learner.stats()
+    found.learner = {
+        **{name: stats[name] for name in ("weights_stored", "weights_trainable", "arena_bytes")},
         "state_bytes": learner.state_bytes(),
         "state_sha256": learner.state_digest(),
-        "epochs": epochs,
-        "seed": seed,
-        "drop_last": drop_last,
-        "rate_schedule": config["rate_schedule"],
-        "config": learner.config(),
-        "bundle": info["name"],
-        "bundle_sha256": info["digest"],
-        "kernel_level": info["kernel_level"],
-        "edgecl_version": version(),
     }
 
 
@@ -271,21 +288,19 @@ def _check_room(learner: Classifier, stream: Stream, labels: NDArray[Any], max_c
         )
 
 
-def _structure(before: dict[str, int], after: dict[str, int]) -> dict[str, Any]:
-    def grown(key: str) -> int:
-        return after[key] - before[key]
-
-    return {
-        "updates": grown("structure_updates"),
-        "weights_dropped": grown("weights_dropped"),
-        "weights_grown": grown("weights_grown"),
-        "weights_stored": after["weights_stored"],
-        "weights_trainable": after["weights_trainable"],
-        "seconds": grown("structure_us") / 1e6,
-        "share_of_time": grown("structure_us") / max(grown("learn_us"), 1),
-    }
-
-
-def _peak_rss_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _warn_of_idle_loss(config: Mapping[str, Any], stream: Stream) -> None:
+    """Over the classes of a batch, the loss of a batch with one class is 0."""
+    if not config["class_mask"] and config["method"] != "er_ace":
+        return
+    where = "batches of one row"
+    if int(config["max_batch"]) > 1:
+        names = [task.name for task in stream.tasks if len(task.classes) == 1]
+        if not names:
+            return
+        where = f"task '{names[0]}'" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    warnings.warn(
+        "expected two classes or more in a batch, because the current loss runs over the batch's classes only "
+        f"(class_mask, er_ace); found one in {where}, where that loss is 0 and only replayed rows teach; use more "
+        "classes a task, or a method without the mask such as er or derpp",
+        stacklevel=3,
+    )

@@ -214,10 +214,16 @@ def _split(
     classes = np.unique(train[1]).tolist()
     groups = [classes[i : i + classes_per_task] for i in range(0, len(classes), classes_per_task)]
     tasks = tuple(
-        _task("classes " + ",".join(map(str, g)), train, test, np.isin(train[1], g), np.isin(test[1], g))
-        for g in groups
+        _task(_task_name(g, class_names), train, test, np.isin(train[1], g), np.isin(test[1], g)) for g in groups
     )
     return Stream(name, "class-incremental", _non_empty(tasks, name), spec, tuple(class_names))
+
+
+def _task_name(classes: Sequence[int], class_names: Sequence[str]) -> str:
+    # The names of its classes, the first three of many; numbers alone would say nothing.
+    names = [class_names[c] for c in classes]
+    text = ", ".join(names if len(names) <= 4 else [*names[:3], f"... ({len(names)} classes)"])
+    return f"classes {text}" if all(name.isdigit() for name in names) else text
 
 
 def _non_empty(tasks: tuple[Task, ...], source: str) -> tuple[Task, ...]:

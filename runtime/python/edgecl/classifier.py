@@ -340,9 +340,13 @@ class Classifier:
         """
         write_file_atomic(path, self._open().session.state_export())
 
-    def load(self, path: str | os.PathLike[str]) -> Classifier:
-        """Takes over a saved state, all or nothing, and goes on as it learned: method, rates, seed, batch size, most
-        classes and labels are those of the state.
+    def to_bytes(self) -> bytes:
+        """The bytes that `save` writes."""
+        return self._open().session.state_export()
+
+    def load(self, path: str | os.PathLike[str] | bytes) -> Classifier:
+        """Takes over a saved state, a file or its bytes, all or nothing, and goes on as it learned: method, rates, seed,
+        batch size, most classes and labels are those of the state.
 
         What this learner was given must agree with the state. Three parameters may differ, which a UserWarning tells: a
         `learning_rate` and a `batch_size` given win over the state's; the seed stays the state's.
@@ -351,7 +355,7 @@ class Classifier:
             FileError; StateError (corrupt, of another bundle, or learned with other parameters than those given): the
             learner is as it was.
         """
-        data = read_file(path)
+        data = path if isinstance(path, bytes) else read_file(path)
         with self._learning():
             self._engine = restored_engine(self, self._opened(), data)
             self._saved = None
