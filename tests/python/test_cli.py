@@ -20,7 +20,7 @@ from edgecl.cli.main import app
 from edgecl.cli.output import count, percent, plain, size
 from typer.testing import CliRunner
 
-COMMANDS = ["export", "inspect", "run", "learn", "methods", "verify", "bench", "devices", "quickstart"]
+COMMANDS = ["export", "inspect", "run", "learn", "evaluate", "methods", "verify", "bench", "devices", "quickstart"]
 
 
 def _call(*arguments: object) -> Any:
@@ -363,7 +363,7 @@ def test_one_document_on_stdout_and_logs_elsewhere(bundle_path: Path, stream_fil
     again = _process(
         "learn", bundle_path, "--data", stream_file, "--classes-per-task", 2, "--json", "--state", tmp_path / "s.ecs"
     )
-    assert "continuing from" in again.stderr and json.loads(again.stdout)
+    assert "learning on from" in again.stderr and json.loads(again.stdout)
 
 
 def test_methods() -> None:

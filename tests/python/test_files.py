@@ -54,7 +54,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
     write_file_atomic(tmp_path / "first", b"new")
     assert (tmp_path / "first").is_symlink() and (tmp_path / "folder" / "later").read_bytes() == b"new"
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(errors.FileError, match="[Tt]oo many"):
+    with pytest.raises(errors.FileError, match=r"[Tt]oo many"):
         write_file_atomic(tmp_path / "loop", b"new")
     assert (tmp_path / "loop").is_symlink()
 

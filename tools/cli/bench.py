@@ -67,24 +67,33 @@ def _compare(rows: list[dict[str, Any]], path: Path) -> None:
 
 def _render(console: Console, document: dict[str, Any]) -> None:
     console.print(f"{document['bundle']} on {document['device_title']}: {document['kind']}")
+    # One kind and one library fill no column of their own.
+    kinds = {row["kind"] for row in document["rows"]}
+    shows = {
+        "by": len({row.get("by", "edgecl") for row in document["rows"]}) > 1,
+        "kind": len(kinds) > 1,
+        "change>": any("change" in row for row in document["rows"]),
+    }
+    range_column = "95 % below>" if kinds == {"measured"} else "range>"
     rows = []
     for row in document["rows"]:
-        spread = (
-            f"{row['low_ms']:.3g} to {row['high_ms']:.3g}" if row["kind"] == "predicted" else f"p95 {row['p95_ms']:.3g}"
-        )
+        predicted = row["kind"] == "predicted"
+        spread = f"{row['low_ms']:.3g} to {row['high_ms']:.3g}" if predicted else f"{row['p95_ms']:.3g}"
         percent = "" if row["percent_of_peak"] is None else f"{row['percent_of_peak']:.0f} %"
-        cells = [
-            row.get("by", "edgecl"),
-            row["what"],
-            row["batch"],
-            row["threads"],
-            f"{row['p50_ms']:.3f}",
-            spread,
-            row["kind"],
-        ]
-        rows.append([*cells, f"{row['gflops']:.1f}", percent, row.get("change", "")])
-    columns = ["by", "what", "batch>", "threads>", "ms>", "spread>", "kind", "GFLOP/s>", "of peak>", "change>"]
-    console.print(output.table(columns, rows))
+        cells = {
+            "by": row.get("by", "edgecl"),
+            "what": row["what"],
+            "batch>": row["batch"],
+            "threads>": row["threads"],
+            "ms>": f"{row['p50_ms']:.3f}",
+            range_column: spread,
+            "kind": row["kind"],
+            "GFLOP/s>": f"{row['gflops']:.1f}",
+            "of peak>": percent,
+            "change>": row.get("change", ""),
+        }
+        rows.append({name: cell for name, cell in cells.items() if shows.get(name, True)})
+    console.print(output.table(list(rows[0]), [list(row.values()) for row in rows]))
     slowest = sorted(document["rows"][0].get("operators", []), key=lambda op: -op["ms"])[:5]
     if slowest:
         console.print("\nslowest operators of the first row (predicted):")

@@ -169,7 +169,7 @@ def _tables(console: Console, document: dict[str, Any]) -> None:
         title = (row["layer"], row["batch_text"], row["threads"])
         line = (row["pass"], row["sparsity"])
         groups.setdefault(title, {}).setdefault(line, {})[row["peer"]] = row
-    columns = ["pass", "sparsity>", "ms>", "of peak>", "own dense>", *[f"{p}>" for p in peers], "best dense peer>"]
+    columns = ["pass", "zeros>", "ms>", "of peak>", "own dense>", *[f"{p}>" for p in peers], "best>"]
     for (layer, batch, threads), lines in groups.items():
         cells = []
         for (pass_name, sparsity), by_peer in lines.items():
@@ -177,7 +177,7 @@ def _tables(console: Console, document: dict[str, Any]) -> None:
             percent = "" if row["percent_of_peak"] is None else f"{row['percent_of_peak']:.0f} %"
             own, best = row["ratio_to_own_dense"], row["ratio_to_best_dense_peer"]
             counted = row["counted_ratio_to_own_dense"]
-            own_cell = "" if own is None else f"{row['ours_dense_ms']:.3f} x{own:.2f} of {counted:.1f}"
+            own_cell = "" if own is None else f"x{own:.2f} of {counted:.1f}"
             best_cell = f"x{best:.2f}" if best == best else ""
             line_cells = [pass_name, f"{100 * sparsity:g} %", f"{row['ours_ms']:.3f}", percent, own_cell]
             cells.append([*line_cells, *[_cell(by_peer.get(p)) for p in peers], best_cell])
@@ -189,7 +189,7 @@ def _tables(console: Console, document: dict[str, Any]) -> None:
     console.print(f"\n{document['measured_on']}")
     console.print(
         "ms of the quietest round (one thread: processor time); xN: times as fast as that, of M: the multiply-adds "
-        "would have it M times; of peak: non-zeros"
+        "would have it M times; of peak: non-zeros; best: the best dense peer"
     )
     if document["least_cpu"] < BUSY:
         console.print(

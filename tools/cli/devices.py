@@ -34,6 +34,33 @@ def _describe(name: str) -> dict[str, Any]:
     }
 
 
+_TITLES = {
+    "clock_hz": "clock",
+    "flop_per_cycle": "FLOP a cycle",
+    "vector_bytes": "vector",
+    "l1d_bytes": "L1 data cache",
+    "llc_bytes": "last cache",
+    "memory_bytes": "memory",
+    "bandwidth_bytes_per_s": "bandwidth",
+    "efficiency": "of peak, one core",
+    "thread_efficiency": "each core more",
+}
+
+
+def _title(key: str) -> str:
+    return _TITLES.get(key, key.replace("_", " "))
+
+
+def _value(key: str, value: float) -> str:
+    if key == "clock_hz":
+        return f"{value / 1e9:.2f} GHz"
+    if key.endswith("_bytes_per_s"):
+        return f"{value / 1e9:.1f} GB/s"
+    if key.endswith("_bytes"):
+        return output.size(value)
+    return output.percent(value) if key.endswith("efficiency") else f"{value:.4g}"
+
+
 @failure.command
 def devices(
     name: str | None = typer.Argument(
@@ -60,8 +87,8 @@ def devices(
                 f"{device['title']} ({device['architecture']})"
                 + ("  [this machine]" if device["is_this_machine"] else "")
             )
-            sources = [(k, f"{f['value']:g}", f["kind"], f["source"], f["date"]) for k, f in device["figures"].items()]
-            console.print(output.table(["figure", "value>", "kind", "source", "since"], sources))
+            sources = [(_title(k), _value(k, f["value"]), f["kind"], f["source"]) for k, f in device["figures"].items()]
+            console.print(output.table(["figure", "value>", "kind", "source"], sources))
             return
         rows = []
         for device in found:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import functools
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from edgecl.cli import interrupts
+from edgecl.cli.interrupts import TerminatedError
 from edgecl.errors import ArgumentError, Error, FileError, UnsupportedError
 from edgecl.parts import missing_part
 
@@ -50,31 +49,6 @@ R = TypeVar("R")
 
 class UsageError(ArgumentError):
     """Options that do not go together, or a value that the parser cannot judge."""
-
-
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM: ends a command in the way that Ctrl-C does, so that files are closed and partial copies removed."""
-
-
-@contextmanager
-def _manners() -> Iterator[None]:
-    """Inside, SIGTERM raises `TerminatedError`, and a warning is one line on stderr."""
-
-    def end(*_: Any) -> None:
-        raise TerminatedError
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"warning: {message}", file=sys.stderr)
-
-    in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, end) if in_main else None
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = show
-            yield
-    finally:
-        if in_main:
-            signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(error: BaseException) -> int:
@@ -128,6 +102,18 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _called(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return function(*args, **kwargs)
+    except Exception:
+        interrupts.check()  # an import that was interrupted half way fails with an error of its own
+        raise
+
+
 def command(function: Callable[P, R]) -> Callable[P, R]:
     """Wraps a command so that every exception ends as one error and an exit code. Reads the option `as_json`."""
 
@@ -136,8 +122,9 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         import typer
 
         try:
-            with _manners():
-                result = function(*args, **kwargs)
+            with interrupts.raised(), warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                result = _called(function, *args, **kwargs)
             sys.stdout.flush()  # a full disk shows here and not when the interpreter ends
             return result
         except (typer.Exit, typer.Abort, typer.BadParameter):

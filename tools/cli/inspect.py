@@ -21,7 +21,7 @@ _MEMORY = (
     ("learnable_bytes", "weights, gradients, momentum, sparse structure, statistics"),
     ("replay_bytes", "replay buffer"),
     ("learn_bytes", "activations and gradients of a learn step"),
-    ("predict_bytes", "activations of a predict (shares the memory of a learn step)"),
+    ("predict_bytes", "activations of a predict (memory of a learn step)"),
     ("scratch_bytes", "scratch of all threads"),
     ("arena_bytes", "all that a session ever uses"),
     ("state_bytes_max", "largest saved state"),
@@ -113,7 +113,7 @@ def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bo
                 ),
                 (
                     "recipe",
-                    ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in recipe.items()),
+                    "; ".join(f"{k} {output.value(v)}" for k, v in recipe.items()),
                 ),
                 ("parity", parity),
                 *([("notes", d["notes"])] if d["notes"] else []),

@@ -106,7 +106,8 @@ def learn(
     A run with --state, --csv or --plot keeps what is done in a file beside the first of them, its name with .progress
     after it: after each task, and after each run of a comparison. Ctrl-C and SIGTERM print the tasks done and leave
     that file; the same command with --resume goes on, and the state at the end is the same as without the interrupt.
-    A finished run removes the file. This is another thing than an existing --state, which a new run begins from.
+    A finished run removes the file; --resume then has nothing to do and says so. This is another thing than an existing
+    --state, which a new run begins from.
 
     JSON of a comparison: {"stream", "n_tasks", "seeds", "methods": [{"method", "seeds", "average_accuracy": {"mean",
     "deviation", "values"}, "forgetting", "train_macs", "seconds", "peak_bytes", ...}], "runs": [...], "n_runs",
@@ -142,11 +143,13 @@ def learn(
     checkpoint = _check_files(files, compares, resume)
     models = Models(bundle, recipe, threads, epochs)
     models.check(rows)
+    _say_what_is_there(checkpoint, resume, state if state is not None and state.exists() else None)
     start = read_file(state) if state is not None and state.exists() else None
     if start is not None:
-        output.log(f"learning on from {state}, seed {read_state(start).counters['seed']}")
+        seed_there = read_state(start).counters["seed"]
+        if not resume:
+            output.log(f"learning on from {state}, seed {seed_there}")
     tasks = read_stream(stream, data, classes_per_task)
-    _say_what_is_there(checkpoint, resume)
     each_seed = [seed] if seeds is None else [(seed or 0) + n for n in range(seeds)]
     runs = [models.run(row, own, tasks, start) for row in rows for own in each_seed]
     if len(runs) > 1:
@@ -214,12 +217,17 @@ def _check_files(files: dict[str, Path | None], compares: bool, resume: bool) ->
     return checkpoint_path(given[0])
 
 
-def _say_what_is_there(checkpoint: Path | None, resume: bool) -> None:
+def _say_what_is_there(checkpoint: Path | None, resume: bool, begun: Path | None) -> None:
     from edgecl.evaluate.checkpoint import Checkpoint
 
     if checkpoint is None:
         return
     if not checkpoint.exists():
+        if resume and begun is not None:
+            raise failure.UsageError(
+                f"expected an unfinished run in '{checkpoint}'; found none, while '{begun}' is there: a run that is "
+                "finished, or a state to learn on from; leave out --resume to learn on from it"
+            )
         if resume:
             output.log(f"no unfinished run in {checkpoint}: beginning from the start")
         return
@@ -238,7 +246,7 @@ def _say_how_to_go_on(interrupt: RunsInterrupted, checkpoint: Path | None) -> in
     elif checkpoint is None:
         output.log(f"{what}; nothing was kept, because no --state, --csv or --plot says where")
     else:
-        output.log(f"{what} before a task was done; nothing was kept")
+        output.log(f"{what} before a task was done; the same command with --resume begins anew")
     return code
 
 

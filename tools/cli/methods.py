@@ -47,14 +47,15 @@ def methods(
 
     def render(console: Console) -> None:
         if name is None:
-            rows = [(m["name"], m["title"], m["source"], ", ".join(m["needs"]) or "-") for m in found]
-            console.print(output.table(["name", "method", "source", "needs"], rows))
+            rows = [(m["name"], m["title"], ", ".join(m["needs"]) or "-") for m in found]
+            console.print(output.table(["name", "method", "needs"], rows))
+            console.print("edgecl methods NAME: its settings, its source, and what it was compared with")
             return
         method = found[0]
         console.print(f"{method['name']}: {method['title']} ({method['source']})")
         facts = [("needs", "; ".join(_NEEDS[need] for need in method["needs"]) or "nothing")]
         facts.append(("compared with", method["compared"]))
-        facts += [(key, str(value)) for key, value in method["settings"].items()]
+        facts += [(key, output.value(value)) for key, value in method["settings"].items()]
         console.print(output.facts(facts))
 
     output.emit({"methods": found}, as_json, render)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from edgecl.cli import interrupts
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -141,6 +142,15 @@ def percent(share: float | None) -> str:
     return "" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
 
 
+def value(setting: Any) -> str:
+    """A setting of a recipe: yes, no, 0.3, 1, 2, 3 or a name."""
+    if isinstance(setting, bool):
+        return "yes" if setting else "no"
+    if isinstance(setting, list | tuple):
+        return ", ".join(map(value, setting)) or "none"
+    return f"{setting:.6g}" if isinstance(setting, float) else str(setting)
+
+
 def log(text: str) -> None:
     """A line on stderr."""
     print(text, file=sys.stderr)
@@ -164,6 +174,7 @@ def progress() -> Iterator[ProgressCallback]:
         task = bar.add_task("", total=1)
 
         def update(what: str, done: int, total: int) -> None:
+            interrupts.check()
             bar.update(task, description=what, completed=done, total=total)
 
         yield update

@@ -6,22 +6,25 @@ from __future__ import annotations
 
 import sys
 
+from edgecl.cli.interrupts import TerminatedError, check, held
 from edgecl.parts import missing_part
 
 
 def main() -> None:
     """Runs the command line; ends the process with an exit code."""
     try:
-        from edgecl.cli.main import main as run
+        with held():
+            from edgecl.cli.main import main as run
+        check()
     except ModuleNotFoundError as error:
         sentence = missing_part(error.name)
         if sentence is None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:  # the imports take a moment
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        print("error: interrupted; nothing was begun", file=sys.stderr)
+        sys.exit(143 if isinstance(error, TerminatedError) else 130)
     run()
 
 

@@ -4,8 +4,8 @@
 
 The file: a line of text that names the format, the length of a JSON document (u64, little-endian), the document, the
 bytes of a saved state, and the SHA-256 of all that. It is replaced as a whole. Keys of the document: "definition"
-(what the runs are made from), "done" (results of finished runs), "run" (the definition of the present one, null before
-its first task) and "progress" (its `StreamProgress`).
+(what the runs are made from), "done" (results of finished runs), "run" (the definition of the present one) and
+"progress" (its `StreamProgress`, null before its first task is done).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Checkpoint:
     Attributes:
         definition: what all runs are made from; see `definition_of_data`.
         done: documents of finished runs, in order.
-        run: of the present run; see `definition_of_run`. None before its first task is done.
-        progress: of the present run.
+        run: of the present run; see `definition_of_run`. None between two runs.
+        progress: of the present run; None before its first task is done.
         state: of the present run's learner after the last task done.
     """
 

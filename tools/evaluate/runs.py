@@ -41,7 +41,7 @@ class RunsInterrupted(KeyboardInterrupt):
     Attributes:
         done: documents of finished runs.
         partial: document of the run that was going on, of its tasks done; None before the first.
-        kept: the checkpoint holds all that.
+        kept: the checkpoint holds all that, and that is something.
     """
 
     def __init__(self, done: list[dict[str, Any]], partial: dict[str, Any] | None, kept: bool) -> None:
@@ -72,8 +72,9 @@ def run_all(
         runs: at least one.
         epochs, drop_last: as `run_stream`.
         made_from: whatever else tells these runs from others, in plain JSON types; a checkpoint must agree with it.
-        checkpoint: this file is written after each task and each run. It stays there at the end, for the caller to
-            remove when the results are safe.
+        checkpoint: this file is written at the beginning and after each task and each run. It stays there at the end,
+            for the caller to remove when the results are safe; where it is missing, no run is unfinished. An error
+            before the first task is done removes it.
         resume: begin with what the file holds; without such a file from the beginning.
         after_run: called with the documents of all finished runs after each.
         progress: called with (what, done, total).
@@ -100,6 +101,7 @@ def run_all(
             _refuse_other(checkpoint, kept.definition, definition)
         kept.definition = definition
     written = bool(kept.done or kept.progress)
+    began = False
     learner: Classifier | None = None
     partial: dict[str, Any] | None = None
     try:
@@ -107,6 +109,9 @@ def run_all(
             run = runs[len(kept.done)]
             partial = None
             learner = _begin(run, kept, checkpoint)
+            if checkpoint is not None and kept.progress is None:
+                kept.write(checkpoint)
+                began = True
 
             def after_task(found: StreamProgress, learner: Classifier = learner) -> None:
                 nonlocal written
@@ -145,6 +150,10 @@ def run_all(
     except KeyboardInterrupt as interrupt:
         cause = interrupt.__cause__ if isinstance(interrupt, StreamInterrupted) else interrupt
         raise RunsInterrupted(kept.done, partial, written) from cause
+    except Exception:
+        if checkpoint is not None and began and not written:
+            checkpoint.unlink(missing_ok=True)
+        raise
     return kept.done, learner
 
 
@@ -157,15 +166,18 @@ def _begin(run: Run, kept: Checkpoint, path: Path | None) -> Classifier:
         **definition_of_run(learner),
         "state that it began from": None if run.start is None else learner.state_digest(),
     }
-    if kept.progress is None or path is None:
+    if kept.run is None or path is None:
         kept.run = definition
+        return learner
+    if kept.progress is None:
+        _refuse_other(path, kept.run, definition)
         return learner
     already_saved = (
         run.start is not None and definition["state that it began from"] == kept.progress.learner["state_sha256"]
     )
     if already_saved:  # interrupted between the writing of the results and the removal of the checkpoint
-        definition = dict(kept.run or {})
-    _refuse_other(path, kept.run or {}, definition)
+        definition = kept.run
+    _refuse_other(path, kept.run, definition)
     return learner.load(kept.state)
 
 

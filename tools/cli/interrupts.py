@@ -1,0 +1,65 @@
+# SIGINT and SIGTERM of a command: when they are raised, and that none is lost.
+# Never here: an import that takes time (start.py needs this before all others), what a command does about it.
+"""`held` and `raised`: two ways to meet the signals that end a command; `check` for what was swallowed on the way."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: ends a command in the way that Ctrl-C does, so that files are closed and partial copies removed."""
+
+
+_KINDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: TerminatedError}
+_come: list[type[KeyboardInterrupt]] = []
+
+
+def check() -> None:
+    """Raises an interrupt that came and was not raised, or that somebody swallowed (an import that tries one package
+    after the other, a destructor)."""
+    if _come:
+        raise _come[-1]
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Inside, signals only wait for `check`: modules that are half loaded cannot be loaded again."""
+    with _handlers(lambda kind: None):
+        yield
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM `TerminatedError`."""
+    _come.clear()
+
+    def at_once(kind: type[KeyboardInterrupt]) -> None:
+        raise kind
+
+    with _handlers(at_once):
+        yield
+
+
+@contextmanager
+def _handlers(act: Callable[[type[KeyboardInterrupt]], None]) -> Iterator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        kind = _KINDS[signal.Signals(number)]
+        _come.append(kind)
+        act(kind)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _KINDS:
+            # A signal that is ignored (SIGINT of what a shell starts in the background) stays ignored.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
