@@ -97,11 +97,11 @@ def _render(console: Console, document: dict[str, Any]) -> None:
     slowest = sorted(document["rows"][0].get("operators", []), key=lambda op: -op["ms"])[:5]
     if slowest:
         console.print("\nslowest operators of the first row (predicted):")
-        cells = [
+        operators = [
             [op["name"], op["kind"], f"{op['ms']:.3f}", f"{op['low_ms']:.3g} to {op['high_ms']:.3g}", op["bound"]]
             for op in slowest
         ]
-        console.print(output.table(["operator", "kind", "ms>", "range>", "bound by"], cells))
+        console.print(output.table(["operator", "kind", "ms>", "range>", "bound by"], operators))
     facts = [
         ("bundle (flash)", output.size(document["bundle_bytes"]) + ", exact"),
         ("largest session (memory)", output.size(document["peak_bytes"]) + ", exact"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecl.cli.output import plain
+from edgecl.files import write_file_atomic
 
 DIGITS = 5  # significant, of floats
 WIDTH = 400  # of the lines before the rows: few, so that the rows are the file
@@ -32,7 +33,8 @@ def write_table(path: Path, document: dict[str, Any]) -> None:
     table = ",\n".join(json.dumps([row.get(column) for column in columns], allow_nan=False) for row in rows)
     head = "\n".join(filter(None, lines))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{{{head}\n"columns": {json.dumps(columns)},\n"rows": [\n{table}\n]}}\n', encoding="utf-8")
+    text = f'{{{head}\n"columns": {json.dumps(columns)},\n"rows": [\n{table}\n]}}\n'
+    write_file_atomic(path, text.encode())
 
 
 def read_table(path: Path) -> dict[str, Any]:

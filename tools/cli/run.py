@@ -13,7 +13,7 @@ import typer
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.errors import DataError
-from edgecl.files import write_file_atomic
+from edgecl.files import check_output, write_file_atomic
 from edgecl.npz import read_npz
 from numpy.typing import NDArray
 from rich.console import Console
@@ -62,6 +62,8 @@ def run(
     JSON: {"bundle", "bundle_sha256", "state_sha256", "n_samples", "classes", "predictions": [{"label", "probability"}],
     "output"}
     """
+    if out is not None:
+        check_output(out)
     learner = Classifier(bundle, n_threads=threads)
     if state is not None:
         learner.load(state)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import sys
 
-from edgecl.cli.interrupts import TerminatedError, check, held
 from edgecl.parts import missing_part
 
 
 def main() -> None:
     """Runs the command line; ends the process with an exit code."""
+    from edgecl.cli.interrupts import TerminatedError, check, held
+
     try:
         with held():
             from edgecl.cli.main import main as run
