@@ -178,6 +178,10 @@ def test_a_checkpoint_is_not_used_unasked_and_not_for_another_run(
             assert refused.exit_code == failure.INPUT and saying in refused.stderr
             assert progress.read_bytes() == damaged
     progress.write_bytes(kept)
+    with monkeypatch.context() as patch:
+        _Interrupt(patch, experiment, "_learn_task", 1, KeyboardInterrupt)
+        assert _call(*base, "--epochs", 3).exit_code == 130
+    assert progress.read_bytes() == kept  # the one who forgot --resume has lost nothing yet
     anew = _call(*base, "--epochs", 2)
     assert anew.exit_code == 0 and "note: " in anew.stderr and "2 tasks done" in anew.stderr
     assert not progress.exists()

@@ -145,10 +145,8 @@ def learn(
     models.check(rows)
     _say_what_is_there(checkpoint, resume, state if state is not None and state.exists() else None)
     start = read_file(state) if state is not None and state.exists() else None
-    if start is not None:
-        seed_there = read_state(start).counters["seed"]
-        if not resume:
-            output.log(f"learning on from {state}, seed {seed_there}")
+    if start is not None and not resume:
+        output.log(f"learning on from {state}, seed {read_state(start).counters['seed']}")
     tasks = read_stream(stream, data, classes_per_task)
     each_seed = [seed] if seeds is None else [(seed or 0) + n for n in range(seeds)]
     runs = [models.run(row, own, tasks, start) for row in rows for own in each_seed]
@@ -235,7 +233,10 @@ def _say_what_is_there(checkpoint: Path | None, resume: bool, begun: Path | None
     if resume:
         output.log(f"resuming {checkpoint}: {done} done")
     else:
-        output.log(f"note: {checkpoint} holds an unfinished run ({done} done), which is replaced; --resume would go on")
+        output.log(
+            f"note: {checkpoint} holds an unfinished run ({done} done), which is replaced when the first task is done; "
+            "--resume would go on with it"
+        )
 
 
 def _say_how_to_go_on(interrupt: RunsInterrupted, checkpoint: Path | None) -> int:
@@ -246,7 +247,7 @@ def _say_how_to_go_on(interrupt: RunsInterrupted, checkpoint: Path | None) -> in
     elif checkpoint is None:
         output.log(f"{what}; nothing was kept, because no --state, --csv or --plot says where")
     else:
-        output.log(f"{what} before a task was done; the same command with --resume begins anew")
+        output.log(f"{what} before a task was done; nothing new was kept")
     return code
 
 

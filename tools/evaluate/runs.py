@@ -74,7 +74,8 @@ def run_all(
         made_from: whatever else tells these runs from others, in plain JSON types; a checkpoint must agree with it.
         checkpoint: this file is written at the beginning and after each task and each run. It stays there at the end,
             for the caller to remove when the results are safe; where it is missing, no run is unfinished. An error
-            before the first task is done removes it.
+            before the first task is done removes it. An older one that is not resumed is replaced after the first
+            task, and not before.
         resume: begin with what the file holds; without such a file from the beginning.
         after_run: called with the documents of all finished runs after each.
         progress: called with (what, done, total).
@@ -109,8 +110,8 @@ def run_all(
             run = runs[len(kept.done)]
             partial = None
             learner = _begin(run, kept, checkpoint)
-            if checkpoint is not None and kept.progress is None:
-                kept.write(checkpoint)
+            if checkpoint is not None and kept.progress is None and (resume or not checkpoint.exists()):
+                kept.write(checkpoint)  # an older one that is not resumed stays until there is something to replace it
                 began = True
 
             def after_task(found: StreamProgress, learner: Classifier = learner) -> None:
