@@ -182,7 +182,9 @@ def _tables(console: Console, document: dict[str, Any]) -> None:
             line_cells = [pass_name, f"{100 * sparsity:g} %", f"{row['ours_ms']:.3f}", percent, own_cell]
             cells.append([*line_cells, *[_cell(by_peer.get(p)) for p in peers], best_cell])
         console.print()
-        console.print(output.table(columns, cells, title=f"{layer}, batch {batch}, {threads} thread(s)"))
+        console.print(
+            output.table(columns, cells, title=f"{layer}, batch {batch}, {threads} thread{'s' if threads > 1 else ''}")
+        )
     notes = dict.fromkeys((r["peer"], r["note"]) for r in document["rows"] if r.get("note"))
     for peer, note in notes:
         console.print(f"{peer} n/a: {note}")
