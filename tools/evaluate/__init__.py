@@ -5,8 +5,9 @@
     from edgecl.evaluate import experiment, streams
     result = experiment.run_stream(learner, streams.load_stream("digits"))
 
-`streams`: named data sets and the user's arrays as tasks. `experiment`: `run_stream`. `runs`: many of them,
-resumable. `confusion`: labelled samples, class by class. `metrics`: accuracy, forgetting, transfer. `testing`: the contract of a learner as code. Needs numpy; Pillow or scikit-learn for some of the data sets.
+`streams`: named data sets and the user's arrays as tasks. `experiment`: `run_stream`. `runs`: many of them, resumable.
+`confusion`: labelled samples, class by class. `metrics`: accuracy, forgetting, transfer. `testing`: the contract of a
+learner as code. Needs numpy; Pillow or scikit-learn for some of the data sets.
 """
 
 from __future__ import annotations
