@@ -313,6 +313,24 @@ def test_one_class_under_a_mask_is_said_once(
     assert result.stderr.count("that loss is 0") == int(warned), result.stderr
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_prints_the_table_and_how_to_go_on(
+    bundle_path: Path, stream_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    inner = experiment._learn_task
+
+    def signalled(*arguments: Any) -> None:
+        if arguments[2] == 2:
+            os.kill(os.getpid(), number)
+        inner(*arguments)
+
+    monkeypatch.setattr(experiment, "_learn_task", signalled)
+    base = ["learn", bundle_path, "--data", stream_file, "--classes-per-task", 2, "--state", tmp_path / "s.ecs"]
+    stopped = _call(*base)
+    assert stopped.exit_code == code and "2 of 3 tasks learned" in stopped.stdout
+    assert len(stopped.stderr.splitlines()) == 1 and "the same command with --resume goes on" in stopped.stderr
+
+
 def test_a_swallowed_interrupt_is_raised_at_the_next_moment(
     bundle_path: Path, stream_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

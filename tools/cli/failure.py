@@ -106,14 +106,6 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def _called(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    try:
-        return function(*args, **kwargs)
-    except Exception:
-        interrupts.check()  # an import that was interrupted half way fails with an error of its own
-        raise
-
-
 def command(function: Callable[P, R]) -> Callable[P, R]:
     """Wraps a command so that every exception ends as one error and an exit code. Reads the option `as_json`."""
 
@@ -124,7 +116,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             with interrupts.raised(), warnings.catch_warnings():
                 warnings.showwarning = _show_warning
-                result = _called(function, *args, **kwargs)
+                result = function(*args, **kwargs)
             sys.stdout.flush()  # a full disk shows here and not when the interpreter ends
             return result
         except (typer.Exit, typer.Abort, typer.BadParameter):
@@ -133,7 +125,8 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             discard_output()
             raise typer.Exit(DONE) from None
         except (Exception, KeyboardInterrupt) as error:
-            raise typer.Exit(report(error, bool(kwargs.get("as_json")))) from None
+            # An import that was interrupted half way fails with an error of its own.
+            raise typer.Exit(report(interrupts.come() or error, bool(kwargs.get("as_json")))) from None
 
     return guarded
 

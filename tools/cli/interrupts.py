@@ -19,9 +19,14 @@ _KINDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: TerminatedError}
 _come: list[type[KeyboardInterrupt]] = []
 
 
-def check() -> None:
-    """Raises an interrupt that came and was not raised, or that somebody swallowed (an import that tries one package
+def come() -> KeyboardInterrupt | None:
+    """The last interrupt that came, raised or not; somebody may have swallowed it (an import that tries one package
     after the other, a destructor)."""
+    return _come[-1]() if _come else None
+
+
+def check() -> None:
+    """Raises an interrupt that came."""
     if _come:
         raise _come[-1]
 
