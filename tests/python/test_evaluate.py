@@ -89,8 +89,10 @@ def test_numbers_and_texts_are_the_same_labels(make_bundle: Callable[..., bytes]
     bundle.write_bytes(make_bundle())
     learner = edgecl.Classifier(bundle).partial_fit(blobs.x, blobs.y)
     learner.save(tmp_path / "s.ecs")
-    found = [confusion(learner, blobs.x, y) for y in (blobs.y, blobs.y.astype(np.uint8), blobs.y.astype(str))]
-    assert found[0] == found[1] == found[2] and found[0]["accuracy"] > 0.5
+    found = [
+        confusion(learner, blobs.x, y) for y in (blobs.y, blobs.y.astype(np.uint8), blobs.y.astype(str), blobs.y * 1.0)
+    ]
+    assert found[0] == found[1] == found[2] == found[3] and found[0]["accuracy"] > 0.5
     loaded = edgecl.Classifier(bundle).load(tmp_path / "s.ecs")
     assert confusion(loaded, blobs.x, blobs.y) == found[0]
 
@@ -120,7 +122,8 @@ def test_bad_input(learned: edgecl.Classifier, bundle_path: Path, blobs: Any, na
 
     refused(failure.INPUT, "x_test and y_test, or x and y", z=blobs.x)
     refused(failure.INPUT, "one integer or text label a sample", x=blobs.x, y=names[:-1])
-    refused(failure.INPUT, "one integer or text label a sample", x=blobs.x, y=blobs.y.astype(float))
+    refused(failure.INPUT, "expected", x=blobs.x, y=blobs.y + 0.5)
+    refused(failure.INPUT, "one integer or text label a sample", x=blobs.x, y=blobs.y[:, None])
     refused(failure.INPUT, "one integer or text label a sample", x=blobs.x[:0], y=blobs.y[:0])
     refused(failure.INPUT, "expected", x=blobs.x[:, :5], y=blobs.y)
     refused(failure.INPUT, "expected", "--state", tmp_path / "none.ecs")

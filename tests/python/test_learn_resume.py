@@ -211,6 +211,19 @@ def test_a_run_that_goes_on_from_a_state_resumes_too(
     assert state.read_bytes() == whole.read_bytes() and not (tmp_path / "s.ecs.progress").exists()
 
 
+def test_learning_on_keeps_the_intervals_of_the_state(
+    make_bundle: Callable[..., bytes], stream_file: Path, tmp_path: Path
+) -> None:
+    bundle, state = tmp_path / "sparse.ecl", tmp_path / "s.ecs"
+    bundle.write_bytes(make_bundle(density=0.5))
+    base = ["learn", bundle, "--data", stream_file, "--classes-per-task", 2, "--state", state]
+    base += ["--method", "sparcl-er", "--set", "structure_inter=0"]
+    first = json.loads(_call(*base, "--json").stdout)["config"]["structure_interval"]
+    again = _call(*base, "--epochs", 9, "--json")  # nine times the steps a task
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout)["config"]["structure_interval"] == first
+
+
 def test_finished_runs_of_a_comparison_are_not_done_again(
     bundle_path: Path, stream_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

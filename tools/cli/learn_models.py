@@ -16,6 +16,7 @@ from edgecl.classifier import Classifier
 from edgecl.cli import failure
 from edgecl.files import read_file
 from edgecl.methods import method_settings
+from edgecl.state_file import read_state
 
 if TYPE_CHECKING:
     from edgecl.evaluate.runs import Run
@@ -118,10 +119,10 @@ class Models:
         """One run; `seed` None is 0, or the one of the state that the learner continues from."""
         from edgecl.evaluate.runs import Run
 
-        return Run(row.label, seed or 0, lambda: self.learner(row, seed, stream), start)
+        return Run(row.label, seed or 0, lambda: self.learner(row, seed, stream, start), start)
 
-    def learner(self, row: Variant, seed: int | None, stream: Stream) -> Classifier:
-        """A fresh learner whose intervals fit the stream's tasks."""
+    def learner(self, row: Variant, seed: int | None, stream: Stream, start: bytes | None = None) -> Classifier:
+        """A fresh learner, whose intervals fit the stream's tasks, or are those of the state that it is to load."""
         from edgecl.evaluate.experiment import task_intervals
 
         source: Bundle | bytes = self._bundle() if self.is_bundle else self._exported(row, seed or 0, stream)
@@ -130,6 +131,9 @@ class Models:
             return learner
         config = learner.config()
         intervals = task_intervals(config, len(stream.tasks[0].x_train) // config["max_batch"] * self.epochs)
+        if start is not None:
+            recipe = read_state(start).recipe
+            intervals = {name: recipe[name] for name in intervals if name in recipe}
         return learner.set_params(**{**intervals, **self._settings(row)}).clone()
 
     def _settings(self, row: Variant) -> dict[str, Any]:

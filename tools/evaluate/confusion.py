@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from edgecl.classifier import Classifier
-from edgecl.errors import DataError
-from edgecl.labels import class_name
+from edgecl.errors import ArgumentError, DataError
+from edgecl.labels import class_name, label_keys
 from numpy.typing import NDArray
 
 _ROWS_A_CALL = 1000
@@ -19,7 +19,8 @@ _ROWS_A_CALL = 1000
 def confusion(
     learner: Classifier, x: NDArray[Any], y: NDArray[Any], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """Compares predictions with labels; both are compared by their text, as a bundle and a state keep them.
+    """Compares predictions with labels; both are compared by the text under which a state
+    keeps them.
 
     Args:
         x: raw samples (n, *input dims), n >= 1.
@@ -35,18 +36,18 @@ def confusion(
     Raises:
         DataError: not one label a sample. Otherwise as `predict`. Cost: one forward pass a sample.
     """
-    if y.ndim != 1 or y.dtype.kind not in "iuUb" or len(y) != len(x) or len(y) == 0:
+    if y.ndim != 1 or len(y) != len(x) or len(y) == 0:
         raise DataError(
             f"expected one integer or text label a sample; found {len(x)} samples and labels {y.dtype} of shape "
             f"{y.shape}; convert or correct them"
         )
+    wanted = _texts(y)
     predicted: list[str] = []
     for begin in range(0, len(x), _ROWS_A_CALL):
-        predicted += map(class_name, learner.predict(x[begin : begin + _ROWS_A_CALL]).tolist())
+        predicted += _texts(learner.predict(x[begin : begin + _ROWS_A_CALL]))
         if progress is not None:
             progress(len(predicted), len(x))
-    wanted = [class_name(label) for label in y.tolist()]
-    known = [class_name(label) for label in learner.classes_.tolist()]
+    known = _texts(learner.classes_)
     unknown = sorted(set(wanted) - set(known))
     names = known + unknown
     index = {name: i for i, name in enumerate(names)}
@@ -72,6 +73,13 @@ def confusion(
         "matrix": matrix.tolist(),
         "unknown": {"names": unknown, "samples": int(rows[len(known) :].sum())},
     }
+
+
+def _texts(labels: NDArray[Any]) -> list[str]:
+    try:
+        return [class_name(key) for key in label_keys(labels)[0]]
+    except ArgumentError as error:
+        raise DataError(str(error)) from error
 
 
 def largest_confusions(document: dict[str, Any], most: int) -> list[dict[str, Any]]:

@@ -19,7 +19,6 @@ from edgecl.data_removal import TaskRows
 from edgecl.errors import ArgumentError, CapacityError
 from edgecl.evaluate.stream_progress import StreamProgress
 from edgecl.evaluate.stream_types import Stream, Task
-from edgecl.labels import class_name
 from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
@@ -53,9 +52,9 @@ def evaluate(
 
     Cost: one forward pass a test sample.
     """
-    # By text: a learner that was loaded may know the class "0" as the number 0.
-    column = {class_name(label): i for i, label in enumerate(learner.classes_.tolist())}
-    columns = np.array([column.get(class_name(label), -1) for label in labels.tolist()])
+    # By text: a bundle that ships the class "0" knows it as the number 0 until labels come.
+    column = {str(label): i for i, label in enumerate(learner.classes_.tolist())}
+    columns = np.array([column.get(str(label), -1) for label in labels.tolist()])
     of_task = np.zeros(len(column), dtype=bool)
     of_task[[c for c in columns[task.classes].tolist() if c >= 0]] = True
     n_class, n_task = 0, 0
