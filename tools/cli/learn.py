@@ -143,6 +143,7 @@ def learn(
     checkpoint = _check_files(files, compares, resume)
     models = Models(bundle, recipe, threads, epochs)
     models.check(rows)
+    models.hush()
     _say_what_is_there(checkpoint, resume, state if state is not None and state.exists() else None)
     start = read_file(state) if state is not None and state.exists() else None
     if start is not None and not resume:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,12 @@ class Models:
         """Whether the argument is a bundle; it then can be checked before data are read."""
         path = Path(self.argument)
         return path.suffix == ".ecl" or (path.exists() and path.suffix not in (".onnx", ".py"))
+
+    def hush(self) -> None:
+        """Inside `failure.command`: no warning that shipped classes may be forgotten, where the export on the fly is
+        what declared the classes, and nothing was trained for them."""
+        if not self.is_bundle:
+            warnings.filterwarnings("ignore", message="this bundle ships classes")
 
     def check(self, rows: Sequence[Variant]) -> None:
         """A bad bundle or option is told before data are read."""
