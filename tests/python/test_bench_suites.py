@@ -134,7 +134,7 @@ def test_without_the_kernels_module_one_sentence(monkeypatch: pytest.MonkeyPatch
 def test_tables_say_where_and_when() -> None:
     result = _call("--suite", "sparse", "--layer", "linear-8x8", "--batch", "2", "--sparsity", "0.5", *QUICK)
     assert result.exit_code == 0, result.output
-    assert "linear-8x8, batch 2, 1 thread(s)" in result.stdout and "measured 2" in result.stdout
+    assert "linear-8x8, batch 2, 1 thread" in result.stdout and "measured 2" in result.stdout
     assert "50 %" in result.stdout and "nan" not in result.stdout
 
 

@@ -179,6 +179,7 @@ def test_learn_a_model_on_the_fly() -> None:
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
     options = ["--stream", "digits", "--method", "sparcl-derpp", "--density", "0.2", "--lr", "0.1", "--json"]
     result = _call("learn", "mlp", *options)
+    assert "ships classes" not in result.stderr  # they were only declared
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     structure = document["structure"]
