@@ -345,8 +345,8 @@ class Classifier:
         return self._open().session.state_export()
 
     def load(self, path: str | os.PathLike[str] | bytes) -> Classifier:
-        """Takes over a saved state, a file or its bytes, all or nothing, and goes on as it learned: method, rates, seed,
-        batch size, most classes and labels are those of the state.
+        """Takes over a saved state, a file or its bytes, all or nothing, and goes on as it learned: method, rates,
+        seed, batch size, most classes and labels are those of the state.
 
         What this learner was given must agree with the state. Three parameters may differ, which a UserWarning tells: a
         `learning_rate` and a `batch_size` given win over the state's; the seed stays the state's.
