@@ -178,6 +178,7 @@ TEST(configurations_that_do_not_fit_are_told) {
   refused(good, [](S* s) { s->structure = 4; }, EDGECL_E_ARGUMENT, "structure");
   refused(good, [](S* s) { s->growth = 3; }, EDGECL_E_ARGUMENT, "growth");
   refused(good, [](S* s) { s->structure_interval = 0; }, EDGECL_E_ARGUMENT, "structure_interval");
+  refused(good, [](S* s) { s->structure_updates = 0xffffffff; }, EDGECL_E_ARGUMENT, "structure_updates");
   refused(good, [](S* s) { s->structure_intra = 1.5f; }, EDGECL_E_ARGUMENT, "structure_intra");
   refused(good, [](S* s) { s->importance_current = NAN; }, EDGECL_E_ARGUMENT, "importance_current");
   refused(good, [](S* s) { s->gradient_mask = 9; }, EDGECL_E_ARGUMENT, "gradient_mask");

@@ -440,7 +440,7 @@ typedef struct edgecl_session_config {
   float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0 */
   uint32_t structure;     /* EDGECL_STRUCTURE_* */
   uint32_t growth;        /* EDGECL_GROWTH_* */
-  uint32_t structure_interval, structure_updates;
+  uint32_t structure_interval, structure_updates; /* updates: at most 2^24 */
   float structure_inter;                       /* 0..0.5 */
   float structure_intra;                       /* 0..1 */
   float importance_current, importance_replay; /* a and b of the importance, >= 0 */
