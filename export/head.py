@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from edgecl._core import MAX_CLASS_NAME_BYTES, MAX_CLASSES
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op, Param, unique
+from edgecl.export.options import Classes
 from edgecl.labels import BOOL, INTEGER, TEXT, UNKNOWN
 
 
-def settle_classes(
-    graph: Graph, classes: int | Sequence[str] | None, max_classes: int | None, seed: int
-) -> tuple[list[str], int]:
+def settle_classes(graph: Graph, classes: Classes | None, max_classes: int | None, seed: int) -> tuple[list[str], int]:
     """Flattens the output to one column a class, grows the head if asked, and returns the class names and the number of
     columns.
 
@@ -47,7 +43,7 @@ def settle_classes(
     return names, capacity
 
 
-def kind_of_labels(classes: int | Sequence[Any] | None) -> int:
+def kind_of_labels(classes: Classes | None) -> int:
     """What the labels are that classes are named after: not said where they are merely counted."""
     if classes is None or isinstance(classes, int):
         return UNKNOWN
@@ -55,7 +51,7 @@ def kind_of_labels(classes: int | Sequence[Any] | None) -> int:
     return {frozenset({str}): TEXT, frozenset({bool}): BOOL, frozenset({int}): INTEGER}.get(frozenset(kinds), UNKNOWN)
 
 
-def _names(classes: int | Sequence[str] | None, columns: int) -> list[str]:
+def _names(classes: Classes | None, columns: int) -> list[str]:
     if classes is None:
         classes = columns
     if isinstance(classes, int) and not 0 <= classes <= MAX_CLASSES:

@@ -18,6 +18,7 @@ from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
 from edgecl.export.options import (
+    Classes,
     Distribution,
     ExportOptions,
     InitialMask,
@@ -51,7 +52,7 @@ def from_onnx(
     mask_seed: int = 0,
     initial_scale: InitialScale = "none",
     structure_room: float = 0.01,
-    classes: int | Sequence[str] | None = None,
+    classes: Classes | None = None,
     max_classes: int | None = None,
     input: InputSpec | None = None,
     recipe: Recipe | None = None,

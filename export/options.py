@@ -20,6 +20,7 @@ Trainable = str | Sequence[str] | NamePredicate
 Distribution = Literal["uniform", "erk"]
 InitialMask = Literal["magnitude", "random"]
 InitialScale = Literal["none", "variance"]
+Classes = int | Sequence[str | int | bool]  # how many, or what they are
 LayerChoice = Literal["sparse", "predicted", "measured"]
 
 
@@ -38,7 +39,7 @@ class ExportOptions:
     mask_seed: int = 0
     initial_scale: InitialScale = "none"
     structure_room: float = 0.01
-    classes: int | Sequence[str] | None = None
+    classes: Classes | None = None
     max_classes: int | None = None
     input: InputSpec = field(default_factory=InputSpec)
     recipe: Recipe = field(default_factory=Recipe)

@@ -21,6 +21,7 @@ from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
 from edgecl.export.options import (
+    Classes,
     Distribution,
     ExportOptions,
     InitialMask,
@@ -53,7 +54,7 @@ def from_torch(
     mask_seed: int = 0,
     initial_scale: InitialScale = "none",
     structure_room: float = 0.01,
-    classes: int | Sequence[str] | None = None,
+    classes: Classes | None = None,
     max_classes: int | None = None,
     input: InputSpec | None = None,
     recipe: Recipe | None = None,
@@ -84,7 +85,7 @@ def from_torch(
             squares; for networks that were not trained yet.
         structure_room: room for weights to come in sparse layers, as a fraction of the layer's weights (0.01 for
             SparCL's exchanges).
-        classes: their names, or how many of the head's columns are classes already; default all columns, named "0",
+        classes: their labels, or how many of the head's columns are classes already; default all columns, named "0",
             "1", ...
         max_classes: columns of the head; new ones are drawn as a fresh nn.Linear has them.
         input: how raw samples become the network's input.

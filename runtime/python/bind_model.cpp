@@ -259,6 +259,26 @@ py::dict Model::config_from_state(const py::buffer& data) const {
   return config_dict(config);
 }
 
+py::tuple Model::migrate(const py::buffer& data, const Model& to) const {
+  const py::buffer_info view = data.request();
+  const size_t n_bytes = static_cast<size_t>(view.size * view.itemsize);
+  const py::bytes out =
+      py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(n_bytes)));
+  if (!out) throw py::error_already_set();
+  auto migration = sized<edgecl_migration>();
+  ErrorRecord error;
+  static const char kEmpty[1] = {0};
+  check(edgecl_state_migrate(handle(), to.handle(), n_bytes != 0 ? view.ptr : kEmpty, n_bytes,
+                             PyBytes_AS_STRING(out.ptr()), n_bytes, &migration, &error),
+        error);
+  py::dict told;
+  told["n_params"] = migration.n_params;
+  told["n_renamed"] = migration.n_renamed;
+  told["n_frozen_changed"] = migration.n_frozen_changed;
+  told["n_classes_left"] = migration.n_classes_left;
+  return py::make_tuple(out, told);
+}
+
 edgecl_session_config Model::default_config() const {
   auto config = sized<edgecl_session_config>();
   const edgecl_status status = edgecl_session_config_init(handle(), &config);
@@ -308,6 +328,7 @@ void bind_model(py::module_& module) {
       .def("layers", &Model::layers)
       .def("ops", &Model::ops)
       .def("config_from_state", &Model::config_from_state, py::arg("data"))
+      .def("migrate", &Model::migrate, py::arg("data"), py::arg("to"))
       .def("default_config", [](const Model& model) { return config_dict(model.default_config()); })
       .def("sizes", [](const Model& model, const py::kwargs& config) { return model.sizes(config); })
       .def("sizes_for", [](const Model& model, const std::string& level, uint32_t pointer_bytes,

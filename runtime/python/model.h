@@ -23,6 +23,7 @@ class Model {
   py::list layers() const;
   py::list ops() const;
   edgecl_session_config default_config() const;
+  py::tuple migrate(const py::buffer& data, const Model& to) const;
   py::dict config_from_state(const py::buffer& data) const;
   py::dict sizes(const py::dict& keywords) const;
   // Of a session on another machine.

@@ -18,6 +18,7 @@ NO_TAIL(edgecl_class_info, present);
 NO_TAIL(edgecl_session_config, reserved_end);
 NO_TAIL(edgecl_session_options, hooks);
 NO_TAIL(edgecl_preset_info, compared);
+NO_TAIL(edgecl_migration, n_classes_left);
 NO_TAIL(edgecl_sizes, state_bytes_max);
 NO_TAIL(edgecl_target, level);
 NO_TAIL(edgecl_batch, reserved_end);

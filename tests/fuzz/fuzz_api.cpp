@@ -1,6 +1,7 @@
 // Fuzz target: sequences of calls of the C API, with structs of other sizes, wrong shapes, missing pointers, failing
 // allocators. A failed call leaves the state's digest as it was; sizes hold; no call on a session allocates.
 // Never here: hostile files (fuzz_bundle, fuzz_state); pointers that do not hold what the caller says they hold.
+// These are many lines because every function of the API is called in one place.
 #include <memory>
 
 #include "tests/fuzz/fuzz_session.h"

@@ -220,11 +220,11 @@ def run(name: str, method: str, seed: int) -> dict[str, Any]:
     columns = len(np.unique(task.train[1]))
 
     def bundle(remember: export.Exemplars | None) -> export.ExportReport:
-        mask = {"class_mask": False} if method == UNMASKED else {}
+        class_mask = False if method == UNMASKED else None
         rate = task.sparse_rate if sparse else task.rate
         recipe = export.Recipe(
             method=method.removesuffix(UNMASKED_END), learning_rate=rate, batch_size=BATCH, replay_batch=REPLAY,
-            replay_capacity=BUFFER, alpha=ALPHA, beta=BETA, **mask,
+            replay_capacity=BUFFER, alpha=ALPHA, beta=BETA, class_mask=class_mask,
             structure_interval=max(1, len(new_x) // BATCH // 10),
         )  # fmt: skip
         return export.from_torch(

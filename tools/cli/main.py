@@ -15,6 +15,7 @@ from edgecl.cli.failure import report
 from edgecl.cli.inspect import inspect
 from edgecl.cli.learn import learn
 from edgecl.cli.methods import methods
+from edgecl.cli.migrate import migrate
 from edgecl.cli.quickstart import quickstart
 from edgecl.cli.run import run
 from edgecl.cli.verify import verify
@@ -36,6 +37,7 @@ app.command("run")(run)
 app.command("learn")(learn)
 app.command("evaluate")(evaluate)
 app.command("methods")(methods)
+app.command("migrate")(migrate)
 app.command("verify")(verify)
 app.command("bench")(bench)
 app.command("devices")(devices)

@@ -441,10 +441,10 @@ typedef struct edgecl_session_config {
   uint32_t structure;     /* EDGECL_STRUCTURE_* */
   uint32_t growth;        /* EDGECL_GROWTH_* */
   uint32_t structure_interval, structure_updates; /* updates: at most 2^24 */
-  float structure_inter;                       /* 0..0.5 */
-  float structure_intra;                       /* 0..1 */
-  float importance_current, importance_replay; /* a and b of the importance, >= 0 */
-  uint32_t gradient_mask;                      /* EDGECL_GRADIENT_* */
+  float structure_inter;                          /* 0..0.5 */
+  float structure_intra;                          /* 0..1 */
+  float importance_current, importance_replay;    /* a and b of the importance, >= 0 */
+  uint32_t gradient_mask;                         /* EDGECL_GRADIENT_* */
   uint32_t gradient_interval;
   float gradient_keep; /* (0, 1] */
   uint32_t boundary;   /* EDGECL_BOUNDARY_* */
@@ -802,6 +802,27 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_config_from_state(cons
                                                                             const void* bytes, size_t n_bytes,
                                                                             edgecl_session_config* config,
                                                                             edgecl_error* err);
+
+/* What a state took along to another bundle, and what it did not. */
+typedef struct edgecl_migration {
+  uint32_t struct_size;
+  uint32_t n_params;         /* trained parameters that came along */
+  uint32_t n_renamed;        /* of these, those that have another name in the new bundle */
+  uint32_t n_frozen_changed; /* frozen parameters that are other values there: the new bundle's hold */
+  uint32_t n_classes_left;   /* classes that the new bundle ships and the state does not have: they are gone */
+} edgecl_migration;
+
+/* Makes a state of the model `from` a state of the model `to`, for a model that was exported again: the k-th trained
+ * parameter of one is the k-th of the other, and they agree in storage and shape, as do the normalisations that follow
+ * the batch. `out`: n_bytes, which may not be those of `bytes`. Whether a session of `to` takes it is seen by
+ * edgecl_state_import: recipe, buffer and classes must fit as always. `migration` is optional.
+ *   Errors  E_STATE_CORRUPT, E_STATE_MISMATCH (not of `from`, or other trained shapes), E_SHAPE (capacity), E_ARGUMENT.
+ *           `out` holds nothing of use then.
+ *   Cost    O(n_bytes + frozen weights). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_migrate(const edgecl_model* from, const edgecl_model* to,
+                                                                const void* bytes, size_t n_bytes, void* out,
+                                                                size_t capacity, edgecl_migration* migration,
+                                                                edgecl_error* err);
 
 /* The SHA-256 that an export would end with; needs no buffer. E_ARGUMENT, E_BUSY. Cost O(state). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_state_digest(const edgecl_session* session, uint8_t digest[32]);

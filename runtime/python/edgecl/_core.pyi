@@ -106,6 +106,8 @@ class Model:
     def ops(self) -> list[dict[str, Any]]: ...
     def config_from_state(self, data: bytes) -> dict[str, Any]:
         """The configuration that a state of this bundle was made under (edgecl_session_config_from_state)."""
+    def migrate(self, data: bytes, to: Model) -> tuple[bytes, dict[str, int]]:
+        """A state of this bundle as one of another, and the fields of edgecl_migration."""
     def default_config(self) -> dict[str, Any]:
         """edgecl_session_config_init as a dict (without hooks); every key is accepted by Session and sizes."""
     def sizes(self, **config: Any) -> dict[str, int]: ...

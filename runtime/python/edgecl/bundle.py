@@ -77,6 +77,18 @@ class Bundle:
             return self.model.sizes(**config)
         return self.model.sizes_for(level, pointer_bytes, **config)
 
+    def migrate(self, state: bytes, to: Bundle) -> tuple[bytes, dict[str, int]]:
+        """A state of this bundle as a state of `to`, the same model exported again.
+
+        Returns:
+            The new state, and what came along: n_params (trained parameters), n_renamed, n_frozen_changed (frozen ones
+            whose values are the new bundle's), n_classes_left (shipped by the new bundle, not in the state: gone).
+
+        Raises:
+            StateError: corrupt, not of this bundle, or `to` trains other shapes.
+        """
+        return self.model.migrate(state, to.model)
+
     def verify(self, key: bytes | None = None) -> None:
         """Checks structure, every digest and every index again; with a 32-byte public key also the signature.
 
