@@ -3,15 +3,16 @@
     python tools/bench/accuracy.py fashion --seeds 5 --json tools/bench/results/accuracy_fashion.json
     python tools/bench/accuracy.py cifar10 --seeds 3 --json tools/bench/results/accuracy_cifar10.json
     python tools/bench/accuracy.py fashion --groups ablation --epochs 5 --seeds 3
+    python tools/bench/accuracy.py cifar10 --groups default --epochs 5 --seeds 3 --resume --json FILE
 
 Groups of rows: `reference` (the recipe of the plain-PyTorch reference: learning rate 0.03, pruned weights as they
 were), `default` (this project's recipe: a learning rate that falls through each task and is warm again in the next,
 kept weights of the MLP rescaled), `control` (small dense nets of about the same training FLOPs, same recipe), `rules`
 (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods` (other baselines).
 Every row is one `run_stream` of edgecl.evaluate a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
-CIFAR-10 with random crops and flips. Seconds are of the learning alone, on the machine as it was: compare them within a
-table. Rows of an earlier run stay in the JSON file until they are run again. Needs the data folder (EDGECL_DATA). Never
-here: step-by-step comparison (parity_trajectory.py).
+CIFAR-10 with random crops and flips. A run can be stopped and goes on with --resume, seed by seed. Seconds are of the
+learning alone, on the machine as it was: compare them within a table. Rows of an earlier run stay in the JSON file until
+they are run again. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
 """
 
 from __future__ import annotations
@@ -182,25 +183,28 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
     return experiment.run_stream(learner, stream, seed=seed, epochs=epochs)
 
 
-def summary(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row of the table, with the single runs."""
-
-    def points(key: str) -> list[float]:
-        return [100 * run[key] for run in runs]
-
+def summary(row: Row, run: dict[str, Any]) -> dict[str, Any]:
+    """One row of the table, with one run in it."""
     return {
         "group": row.group,
         "method": row.label or row.method,
         "density": row.density,
-        "accuracy": points("average_accuracy"),
-        "forgetting": points("forgetting"),
-        "task_il": points("task_il_accuracy"),
-        "seconds": [run["seconds"] for run in runs],
-        "train_macs": runs[0]["train_macs"],
-        "train_macs_paper": runs[0]["train_macs_paper"],
-        "peak_bytes": runs[0]["peak_bytes"],
+        "accuracy": [100 * run["average_accuracy"]],
+        "forgetting": [100 * run["forgetting"]],
+        "task_il": [100 * run["task_il_accuracy"]],
+        "seconds": [run["seconds"]],
+        "train_macs": run["train_macs"],
+        "train_macs_paper": run["train_macs_paper"],
+        "peak_bytes": run["peak_bytes"],
         "date": date.today().isoformat(),
     }
+
+
+def joined(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """The same row with another run."""
+    if not row:
+        return more
+    return {**more, **{key: [*row[key], *value] for key, value in more.items() if isinstance(value, list)}}
 
 
 def spread(values: list[float]) -> str:
@@ -218,7 +222,8 @@ def main() -> int:
     parser.add_argument("--only", help="rows whose method or label holds this text")
     parser.add_argument("--densities", type=float, nargs="+", help="rows of these densities; default: all")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the rows here, after each one")
+    parser.add_argument("--json", type=Path, help="write the rows here, after each seed")
+    parser.add_argument("--resume", action="store_true", help="seeds that the file has are not run again")
     options = parser.parse_args()
     print("| group | method | density | seeds | accuracy | reference | forgetting | reference | seconds | G MACs |")
     print("|---|---|---|---|---|---|---|---|---|---|")
@@ -228,20 +233,33 @@ def main() -> int:
             continue
         if options.densities and row.density not in options.densities:
             continue
-        runs = [run_one(options.what, row, seed, options.epochs, options.threads) for seed in range(options.seeds)]
-        result = summary(row, runs)
+        result = _earlier(options, row) if options.resume else {}
+        for seed in range(len(result.get("accuracy", [])), options.seeds):
+            result = joined(result, summary(row, run_one(options.what, row, seed, options.epochs, options.threads)))
+            if options.json:
+                _write(options, [*found, result])
         found.append(result)
         comparable = row.group == "reference" and options.epochs == 1
         reference = REFERENCE[options.what].get((row.method, row.density), ("-", "-")) if comparable else ("-", "-")
         print(
-            f"| {row.group} | {result['method']} | {row.density:g} | {len(runs)} | {spread(result['accuracy'])} "
-            f"| {reference[0]} | {spread(result['forgetting'])} | {reference[1]} | {np.mean(result['seconds']):.1f} "
+            f"| {row.group} | {result['method']} | {row.density:g} | {len(result['accuracy'])} "
+            f"| {spread(result['accuracy'])} | {reference[0]} | {spread(result['forgetting'])} | {reference[1]} | {np.mean(result['seconds']):.1f} "
             f"| {result['train_macs'] / 1e9:.1f} |",
             flush=True,
         )
-        if options.json:
-            _write(options, found)
     return 0
+
+
+def _earlier(options: argparse.Namespace, row: Row) -> dict[str, Any]:
+    # What the file has of a row, with its single runs; of files that keep no single runs nothing.
+    from edgecl.cli.results import read_table
+
+    if options.json is None or not options.json.exists():
+        return {}
+    wanted = (row.group, row.label or row.method, row.density)
+    rows = [r for r in read_table(options.json)["rows"] if (r["group"], r["method"], r["density"]) == wanted]
+    lists = ("accuracy", "forgetting", "task_il", "seconds")
+    return rows[0] if rows and all(isinstance(rows[0].get(key), list) for key in lists) else {}
 
 
 def _write(options: argparse.Namespace, found: list[dict[str, Any]]) -> None:
