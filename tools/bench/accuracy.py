@@ -11,8 +11,9 @@ kept weights of the MLP rescaled), `control` (small dense nets of about the same
 (SET, RigL, TDM by gradient, fixed structure), `ablation` (parts of SparCL left out) and `methods` (other baselines).
 Every row is one `run_stream` of edgecl.evaluate a seed: batch 10 + 10, buffer 500, incomplete last batches skipped;
 CIFAR-10 with random crops and flips. A run can be stopped and goes on with --resume, seed by seed. Seconds are of the
-learning alone, on the machine as it was: compare them within a table. Rows of an earlier run stay in the JSON file until
-they are run again. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison (parity_trajectory.py).
+learning alone, on the machine as it was: compare them within a table. Rows of an earlier run stay in the JSON file
+until they are run again. Needs the data folder (EDGECL_DATA). Never here: step-by-step comparison
+(parity_trajectory.py).
 """
 
 from __future__ import annotations
@@ -243,8 +244,8 @@ def main() -> int:
         reference = REFERENCE[options.what].get((row.method, row.density), ("-", "-")) if comparable else ("-", "-")
         print(
             f"| {row.group} | {result['method']} | {row.density:g} | {len(result['accuracy'])} "
-            f"| {spread(result['accuracy'])} | {reference[0]} | {spread(result['forgetting'])} | {reference[1]} | {np.mean(result['seconds']):.1f} "
-            f"| {result['train_macs'] / 1e9:.1f} |",
+            f"| {spread(result['accuracy'])} | {reference[0]} | {spread(result['forgetting'])} | {reference[1]} "
+            f"| {np.mean(result['seconds']):.1f} | {result['train_macs'] / 1e9:.1f} |",
             flush=True,
         )
     return 0

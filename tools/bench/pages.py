@@ -83,6 +83,53 @@ def layers() -> str:
     return table(["layer", *[f"{100 * s:g} % sparse" for s in sparsities]], lines)
 
 
+def shipped() -> str:
+    """Shipped classes while others are learned, by stream and method."""
+    head = [
+        "stream",
+        "method",
+        "seeds",
+        "old before",
+        "after",
+        "loss",
+        "new",
+        "mean",
+        "PyTorch",
+        "gap",
+        "joint",
+        "without",
+    ]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in document("shipped_classes")["rows"]:
+        groups.setdefault((row["stream"], row["method"]), []).append(row)
+    lines = []
+    for (stream, method), runs in groups.items():
+
+        def mean(key: str, runs: list[dict[str, Any]] = runs) -> float:
+            return 100 * sum(run[key] for run in runs) / len(runs)
+
+        gaps = [100 * (run["with_mean"] - run["torch_mean"]) for run in runs]
+        error = (sum((gap - sum(gaps) / len(gaps)) ** 2 for gap in gaps) / (len(gaps) - 1) / len(gaps)) ** 0.5
+        figures_ = [
+            mean("shipped_before"),
+            mean("with_old"),
+            mean("shipped_before") - mean("with_old"),
+            mean("with_new"),
+        ]
+        figures_ += [mean("with_mean"), mean("torch_mean")]
+        lines.append(
+            [
+                stream,
+                method,
+                len(runs),
+                *[f"{value:.1f}" for value in figures_],
+                f"{sum(gaps) / len(gaps):+.1f} ± {error:.1f}",
+            ]
+            + [f"{mean(key):.1f}" for key in ("joint_mean", "without_mean")]
+        )
+    return table(head, lines)
+
+
 def peers(what: str) -> str:
     """Predicting or learning, beside the fastest of the peers."""
     lines = []
@@ -223,7 +270,7 @@ def methods() -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (steps, layers, peers, memory, accuracy, pytorch, figures, settings, methods)
+    for function in (steps, layers, peers, memory, accuracy, shipped, pytorch, figures, settings, methods)
 }
 
 

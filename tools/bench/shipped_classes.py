@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import warnings
 from collections.abc import Callable
@@ -30,6 +29,7 @@ import numpy as np
 import torch
 from edgecl import Classifier, export
 from edgecl.cli.models import har_cnn
+from edgecl.cli.results import read_table, write_table
 from edgecl.evaluate.streams import load_stream
 from numpy.typing import NDArray
 from torch import nn
@@ -329,7 +329,7 @@ def main() -> None:
     torch.set_num_threads(1)
     earlier: list[dict[str, Any]] = []
     if arguments.json and arguments.json.exists():
-        earlier = json.loads(arguments.json.read_text())["rows"]
+        earlier = read_table(arguments.json)["rows"]
     rows = [r for r in earlier if r["stream"] not in arguments.streams or r["method"] not in arguments.methods]
     for stream in arguments.streams:
         for method in arguments.methods:
@@ -340,13 +340,12 @@ def main() -> None:
     if arguments.json:
         record = {
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            "machine": platform.machine(),
             "torch": torch.__version__.partition("+")[0],
             "buffer": BUFFER,
             "density_of_sparcl": DENSITY,
-            "rows": [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows],
+            "rows": rows,
         }
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_table(arguments.json, record)
 
 
 if __name__ == "__main__":
