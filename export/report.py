@@ -94,7 +94,8 @@ class ExportReport:
             dims = " x ".join(str(size) for size in layer.dims)
             lines.append(
                 f"  {layer.name:<{width}}  {layer.kind:<6}  {dims:<18}  {state}  density {layer.density:.3f}  "
-                f"{layer.macs_forward:,} forward, {layer.macs_backward:,} backward"
+                f"{round(layer.macs_forward * layer.density):,} forward, "
+                f"{round(layer.macs_backward * layer.density):,} backward"
             )
         lines += [f"cannot learn: {blocker}" for blocker in self.untrainable]
         lines += [f"note: {note}" for note in self.notes]

@@ -90,10 +90,26 @@ Status check_request(Session* session, const Batch& batch, const int32_t* labels
   return stage_labels(session, batch, labels);
 }
 
-// The first step of a bundle that ships classes and no exemplars of them.
-const char* note_of(const Session& session) {
-  if (session.counters.step > 0 || session.plan->classes.n == 0 || session.replay.fill > 0) return nullptr;
-  if (session.replay.capacity == 0) {
+bool ships(const Plan& plan, int32_t label) {
+  for (const format::ClassRecord& record : plan.classes) {
+    if (record.label == static_cast<uint32_t>(label)) return true;
+  }
+  return false;
+}
+
+// At the first step that brings a class which the bundle does not ship: whether anything of the shipped ones is replayed.
+// Settled once in the life of a session.
+const char* note_of(Session* session) {
+  const Plan& plan = *session->plan;
+  if (session->note_settled || plan.classes.n == 0) return nullptr;
+  bool other = false;
+  for (uint32_t r = 0; r < session->step.n_current && !other; r++) other = !ships(plan, session->step.labels[r]);
+  if (!other) return nullptr;
+  session->note_settled = true;
+  for (uint32_t slot = 0; slot < session->replay.fill; slot++) {
+    if (ships(plan, session->replay.labels[slot])) return nullptr;
+  }
+  if (session->replay.capacity == 0) {
     return "this bundle ships classes, and nothing of them is replayed while others are learned, so they may be "
            "forgotten; learn by a method with a buffer, and ship exemplars of them";
   }
@@ -227,6 +243,7 @@ bool move_structure(Session* session, float current_loss) {
 
 void commit(Session* session) {
   StepMemory& step = session->step;
+  step.note = note_of(session);
   const Net net = session->learning();
   if (session->head->by_gradient) {
     const ProfileScope profile(session->env, kProfileUpdate, 1);
@@ -278,7 +295,7 @@ Status learn_step_begin(Session* session, const Batch& batch, const int32_t* lab
   step.at = 0;
   step.n_current = step.n_rows = batch.n;
   step.row_weights = batch.weights;
-  step.note = note_of(*session);
+  step.note = nullptr;
   step.n_replayed = 0;
   step.macs = {};
   step.rows.n[kSegmentCurrent] = batch.n;

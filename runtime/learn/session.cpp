@@ -122,6 +122,7 @@ void reset_session(Session* session) {
   session->counters.learning_rate = session->config.predict_only ? 0.0f : session->config.learning_rate;
   session->bounds = UpdateBounds();
   session->step_rows = own_step_rows(*session);
+  session->note_settled = false;
   session->samples_predicted = session->refused_steps = session->structure_us = session->learn_us = 0;
   if (session->config.predict_only) return;
   session->counters.mask_stale = 1;

@@ -62,6 +62,7 @@ struct Session {
   uint32_t step_rows = 0;  // of the state: most rows of the steps that made it; 0 = the recipe's batch size
 
   // Of this object, not of the state.
+  bool note_settled = false;  // StepReport::note was told, or need not be
   uint64_t samples_predicted = 0, refused_steps = 0, structure_us = 0, learn_us = 0;
   uint64_t weights_trained = 0;  // scalars that get a gradient in an ordinary step
 

@@ -66,7 +66,13 @@ bool boolean(const py::handle& value, const std::string& where) {
 
 std::string text(const py::handle& value, const std::string& where) {
   if (!py::isinstance<py::str>(value)) refuse(where, "text", type_name(value));
-  return py::cast<std::string>(value);
+  Py_ssize_t n = 0;
+  const char* const bytes = PyUnicode_AsUTF8AndSize(value.ptr(), &n);
+  if (bytes == nullptr) {  // half of a surrogate pair
+    PyErr_Clear();
+    refuse(where, "valid text", shown(value));
+  }
+  return std::string(bytes, static_cast<size_t>(n));
 }
 
 // One dict of the plan: required and optional keys by name, and nothing else.
@@ -79,7 +85,7 @@ class Record {
 
   void only(const std::vector<const char*>& known) const {
     for (const auto& item : dict_) {
-      const std::string key = py::cast<std::string>(py::str(item.first));
+      const std::string key = text(py::str(item.first), where_.empty() ? "its top level" : where_);
       bool found = false;
       std::string names;
       for (const char* const name : known) {

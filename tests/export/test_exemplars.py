@@ -56,7 +56,7 @@ def test_a_device_begins_with_them(net: Any, data: Any) -> None:
         learner.partial_fit(x[:10], ["dog"] * 10)
     assert learner.classes_.tolist() == ["ant", "bee", "cat", "dog"]
     with pytest.warns(UserWarning, match="--remember"):
-        edgecl.Classifier(export.from_torch(net, torch.zeros(1, 12), classes=3).bundle).partial_fit(x[:3], [0, 1, 2])
+        edgecl.Classifier(export.from_torch(net, torch.zeros(1, 12), classes=3).bundle).partial_fit(x[:3], [3, 3, 3])
 
 
 def test_as_many_of_each_class(net: Any, data: Any) -> None:

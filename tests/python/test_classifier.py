@@ -8,6 +8,7 @@ import copy
 import pickle
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -353,3 +354,76 @@ def test_a_later_step_that_fails_says_how_many_rows_came_before(make_bundle: Cal
     assert caught.value.n_done == 30
     with pytest.raises(errors.ShapeError, match=r"\(40, 3\)"):
         learner.partial_fit(np.zeros((40, 3), np.float32), y)
+
+
+def test_a_fit_that_fails_keeps_what_was_learned(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, blobs.y)
+    before = learner.state_digest()
+    late = blobs.x.copy()
+    late[59, 3] = np.nan
+    many = np.arange(60)  # more labels than the bundle has room for
+
+    def fit(x: Any, y: Any, **more: Any) -> Callable[[], Any]:
+        return lambda: learner.fit(x, y, **more)
+
+    calls = [fit(late, blobs.y), fit(blobs.x, many), fit(blobs.x, [None] * 60)]
+    calls += [fit(blobs.x, blobs.y, sample_weight=wrong) for wrong in ([-1.0] * 60, [1.0], np.zeros(60), ["a"] * 60)]
+    for call in calls:
+        with pytest.raises(errors.Error):
+            call()
+        assert learner.state_digest() == before
+    for wrong in ({"method": "typo"}, {"class_weight": 3}, {"epochs": 0}, {"bundle": b"none"}, {"max_classes": 99}):
+        old = {name: learner.get_params()[name] for name in wrong}
+        learner.set_params(**wrong)
+        with pytest.raises(errors.Error):
+            learner.fit(blobs.x, blobs.y)
+        assert learner.state_digest() == before and learner.predict(blobs.x).shape == (60,)
+        learner.set_params(**old)
+    assert learner.fit(blobs.x, blobs.y).state_digest() == before
+
+
+def test_a_copy_does_not_see_parameters_that_wait_for_fit(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle(), class_weight={0: 2.0}).partial_fit(blobs.x, blobs.y)
+    learner.set_params(method="er_ace", batch_size=3, replay_capacity=7, class_weight={0: 5.0})
+    for other in (pickle.loads(pickle.dumps(learner)), copy.deepcopy(learner)):
+        assert other.state_digest() == learner.state_digest() and other.get_params()["method"] == "er_ace"
+        assert other.config()["max_batch"] == learner.config()["max_batch"]
+        again = pickle.loads(pickle.dumps(other))
+        for each in (other, again):
+            each.partial_fit(blobs.x, blobs.y)
+        assert again.state_digest() == other.state_digest()
+    learner.partial_fit(blobs.x, blobs.y)
+    assert learner.state_digest() == other.state_digest()
+    assert other.fit(blobs.x, blobs.y).config()["method"] == "er_ace"
+
+
+def test_remembering_is_all_or_nothing(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle(), batch_size=10).partial_fit(blobs.x, blobs.y)
+    before = learner.state_digest()
+    broken = blobs.x.copy()
+    broken[25, 0] = np.nan
+    with pytest.raises(errors.NumericError, match=r"sample 5.*counted from row 20 on"):
+        learner.remember(broken, blobs.y)
+    with pytest.raises(errors.NotFoundError, match="found \\[7\\]"):
+        learner.remember(blobs.x[:2], [0, 7])
+    assert learner.state_digest() == before
+    learner.remember(blobs.x, blobs.y)
+    assert learner.stats()["samples_seen"] == 120 and learner.stats()["steps"] == 6
+    with pytest.raises(errors.UnsupportedError):
+        edgecl.Classifier(make_bundle(classes=("0", "1", "2")), method="finetune", replay_capacity=0).remember(
+            blobs.x, blobs.y
+        )
+
+
+def test_the_warning_of_shipped_classes_points_here(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle(classes=("0", "1")))
+    old = blobs.y < 2
+    with pytest.warns(UserWarning, match="ships classes") as told:
+        learner.partial_fit(blobs.x[~old], blobs.y[~old])
+    assert len(told) == 1 and told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learner.partial_fit(blobs.x, blobs.y)
+        edgecl.Classifier(make_bundle(classes=("0", "1"))).partial_fit(blobs.x[old], blobs.y[old]).partial_fit(
+            blobs.x, blobs.y
+        )

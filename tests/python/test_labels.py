@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import enum
 import pickle
 import warnings
 from collections.abc import Callable
@@ -165,6 +166,55 @@ def test_shipped_classes_take_the_kind_of_the_user(make_bundle: Callable[..., by
     assert named.classes_.tolist() == ["0", "cat"]
     with pytest.raises(errors.ArgumentError, match="expected text"):
         named.partial_fit(blobs.x, blobs.y)
+
+
+def test_labels_that_float64_has_not_stay_integers(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x[:2], [2**53, 2**53 + 1])
+    learner.partial_fit(blobs.x[:1], [1.0])
+    assert learner.classes_.tolist() == [1, 2**53, 2**53 + 1] and len(learner.predict_proba_one(blobs.x[0])) == 3
+
+
+class Fruit(str, enum.Enum):
+    """Texts with names."""
+
+    apple = "APPLE"
+    pear = "PEAR"
+
+
+def test_enumerations_count_as_their_values(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x[:2], [Fruit.pear, Fruit.apple])
+    assert learner.classes_.tolist() == ["APPLE", "PEAR"] and learner.predict_one(blobs.x[0]) in list(Fruit)
+
+
+def test_gaps_and_other_odd_arrays(make_bundle: Callable[..., bytes], blobs: Any) -> None:
+    learner = edgecl.Classifier(make_bundle()).partial_fit(blobs.x, blobs.y)
+    before = learner.state_digest()
+    gap = np.ma.masked_array(blobs.x, mask=blobs.x > 1)
+    huge: Any = [[10**400] * 12]
+    for call in (
+        lambda: learner.partial_fit(gap, blobs.y),
+        lambda: learner.partial_fit(blobs.x, np.ma.masked_array(blobs.y, mask=blobs.y == 1)),
+        lambda: learner.predict(huge),
+        lambda: learner.learn_one(dict.fromkeys(map(str, range(12)), 10**400), 1),
+        lambda: learner.partial_fit(blobs.x[:1], [1], sample_weight=[10**400]),
+        lambda: edgecl.Classifier(make_bundle(), class_weight={"3": 5}).partial_fit(blobs.x, blobs.y),
+    ):
+        with pytest.raises(errors.Error, match="expected"):
+            call()
+    assert learner.state_digest() == before
+    assert learner.predict(_tensor(blobs.x).requires_grad_()).shape == (60,)
+
+
+def test_loaded_class_weights_must_agree(make_bundle: Callable[..., bytes], blobs: Any, tmp_path: Path) -> None:
+    data = make_bundle()
+    learner = edgecl.Classifier(data, class_weight={1: 2.0}).partial_fit(blobs.x, blobs.y)
+    learner.save(tmp_path / "s.ecs")
+    for same in (None, {1: 2.0}, {1: 2.0, 5: 9.0}):
+        assert (
+            edgecl.Classifier(data, class_weight=same).load(tmp_path / "s.ecs").state_digest() == learner.state_digest()
+        )
+    with pytest.raises(errors.StateError, match="class_weight 50 of 1"):
+        edgecl.Classifier(data, class_weight={1: 50.0}).load(tmp_path / "s.ecs")
 
 
 def test_declared_classes_exist_from_the_first_step(make_bundle: Callable[..., bytes], blobs: Any) -> None:

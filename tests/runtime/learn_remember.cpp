@@ -155,9 +155,15 @@ TEST(an_empty_buffer_over_shipped_classes_is_told_once) {
   bare.exemplars = {};
   const Model shipped(source), model(bare), empty(mlp());
   Stream stream(model.info, 3);
-  stream.next(3, 0, 4);
+  stream.next(3, 0, 3);
   edgecl_learn_report report = {};
   report.struct_size = sizeof report;
+  {  // shipped classes alone: nothing to tell, and then some of them are in the buffer
+    Session session(model, model.config());
+    CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_OK && report.note == nullptr);
+    stream.next(3, 3, 1);
+    CHECK(session.learn(stream.data(), stream.labels, &report) == EDGECL_OK && report.note == nullptr);
+  }
   for (const bool replays : {true, false}) {
     edgecl_session_config config = model.config();
     config.replay_capacity = replays ? 8 : 0;

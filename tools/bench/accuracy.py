@@ -228,7 +228,7 @@ def main() -> int:
     options = parser.parse_args()
     print("| group | method | density | seeds | accuracy | reference | forgetting | reference | seconds | G MACs |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    found = []
+    found: list[dict[str, Any]] = []
     for row in rows_of(options.what, options.groups):
         if options.only and options.only not in f"{row.method} {row.label}":
             continue

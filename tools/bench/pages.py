@@ -106,7 +106,7 @@ def shipped() -> str:
     for (stream, method), runs in groups.items():
 
         def mean(key: str, runs: list[dict[str, Any]] = runs) -> float:
-            return 100 * sum(run[key] for run in runs) / len(runs)
+            return 100 * sum(float(run[key]) for run in runs) / len(runs)
 
         gaps = [100 * (run["with_mean"] - run["torch_mean"]) for run in runs]
         error = (sum((gap - sum(gaps) / len(gaps)) ** 2 for gap in gaps) / (len(gaps) - 1) / len(gaps)) ** 0.5

@@ -28,8 +28,14 @@ def as_batch(x: Any, dtype: type[np.generic], copy: str = "auto") -> NDArray[Any
         ArgumentError: copy="error" and a copy is needed.
     """
     wanted = np.dtype(dtype)
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise NumericError("expected samples without gaps; found a masked array; repair or drop the samples")
+    if hasattr(x, "detach"):  # a tensor that may ask for gradients or live elsewhere
+        x = x.detach().cpu()
     try:
         array = np.asarray(x)
+    except OverflowError as error:
+        raise DtypeError(f"expected numbers, {wanted} best; found: {error}; convert the array") from error
     except ValueError as error:  # rows of different lengths
         raise ShapeError(f"expected samples of one shape; found: {error}; hand in samples that are alike") from error
     if array.dtype != wanted:
@@ -49,6 +55,12 @@ def as_batch(x: Any, dtype: type[np.generic], copy: str = "auto") -> NDArray[Any
     return array
 
 
+def check_copy(copy: Any) -> None:
+    """ArgumentError unless it is a way of copying."""
+    if copy not in ("auto", "error"):
+        raise ArgumentError(f"expected copy='auto' or 'error'; found {copy!r}; choose one of them")
+
+
 def row_weights(weights: Any, n_rows: int) -> NDArray[np.float32] | None:
     """Weights of rows, (n_rows,); None stays None.
 
@@ -59,14 +71,15 @@ def row_weights(weights: Any, n_rows: int) -> NDArray[np.float32] | None:
         return None
     try:
         array = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(f"expected numbers as sample_weight; found: {error}; convert them") from error
     if array.ndim == 0:
         array = np.full(n_rows, float(array))
     if array.shape != (n_rows,):
         raise ShapeError(f"expected {n_rows} weights, one a row; found shape {array.shape}; pass one a row")
     if not np.isfinite(array).all() or (array.size and array.min() < 0):
-        raise ArgumentError("expected weights of at least 0; found a negative or none-finite one; correct them")
+        row = int(np.flatnonzero(~np.isfinite(array) | (array < 0))[0])
+        raise ArgumentError(f"expected weights of at least 0; found {array[row]} in row {row}; correct it")
     return array.astype(np.float32)
 
 
@@ -75,8 +88,11 @@ def _convert(array: NDArray[Any], wanted: np.dtype[Any]) -> NDArray[Any]:
     if kind == "O":  # numbers as Python's objects
         try:
             return _convert(array.astype(np.float64), wanted)
-        except (TypeError, ValueError) as error:
-            raise DtypeError(f"expected numbers, {wanted} best; found objects: {error}; convert the array") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DtypeError(
+                f"expected numbers, {wanted} best; found objects: {error}; convert the array (sparse matrices with "
+                "toarray)"
+            ) from error
     if kind not in "buif":
         raise DtypeError(f"expected numbers, {wanted} best; found dtype {array.dtype}; convert the array to {wanted}")
     if wanted == np.uint8:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.arrays import DTYPES, as_batch, row_weights
+from edgecl.arrays import DTYPES, as_batch, check_copy, row_weights
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.engine import Engine
 from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, StateError
 from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import Key, label_keys
-from edgecl.opening import new_engine, restored_engine
+from edgecl.notes import tell
+from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine
 from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
 from edgecl.profile import Profile
 from edgecl.recipe_parameters import PARAMETERS, RecipeParameters, refuse_unknown, shows_parameters
@@ -103,7 +103,8 @@ class Classifier:
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Classifier:
         """Learns the rows in order, in consecutive steps of `batch_size`; labels never seen before grow a class.
 
-        With batch_size=1 the state is bit for bit that of a loop of `learn_one`. Nothing is forgotten by itself.
+        With batch_size=1 the state is bit for bit that of a loop of `learn_one` of such a learner. Nothing is forgotten
+        by itself.
 
         Args:
             X: array (n, *input dims), n >= 1, the bundle's dtype (others are converted once); raw values, the bundle
@@ -120,13 +121,8 @@ class Classifier:
         Cost: one forward and backward of batch_size + replayed rows a step, whatever was learned before. A step that
         brings a new class also copies the state once, so that it can be undone.
         """
-        if self.class_weight == "balanced":
-            raise ArgumentError(
-                "expected class_weight as {label: weight} for partial_fit, which does not know the rows to come; found "
-                "'balanced'; use fit, or give the weights"
-            )
         with self._learning():
-            self._learn(X, y, classes, sample_weight)
+            self._learn_on(X, y, classes, sample_weight)
         return self
 
     def partial_fit_rows(self, X: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -136,22 +132,21 @@ class Classifier:
             Whether the row's largest logit was its label's, (n,) bool; its loss, (n,) float32. For `DataRemoval`.
         """
         with self._learning():
-            reports = self._learn(X, y, None, None, want_rows=True)
+            reports = self._learn_on(X, y, None, None, want_rows=True)
         return (
             np.concatenate([report["row_correct"] for report in reports]),
             np.concatenate([report["row_loss"] for report in reports]),
         )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
-        """Forgets everything learned, takes the present parameters, then learns the rows in order, `epochs` times. What
-        was learned is kept when `X` and `y` do not fit each other or the bundle. Classes that the bundle ships stay.
-        Errors and cost: `partial_fit`."""
-        with self._learning():
-            if self._bundle is not None and self._opened_from is self._source():
-                self._rows(X, y)  # nothing is forgotten for rows that cannot be learned
+        """Forgets everything learned, takes the present parameters, then learns the rows in order, `epochs` times. When
+        that fails, what was learned before is back. Classes that the bundle ships stay. Errors and cost: `partial_fit`;
+        until it ends there is memory for the old session too."""
+        with self._learning(), self._kept_when_it_fails():
             if not isinstance(self.epochs, int) or self.epochs < 1:
                 raise ArgumentError(f"expected epochs of at least 1; found {self.epochs!r}; give a number of passes")
-            if sample_weight is not None and not np.asarray(sample_weight).any():
+            weights = None if sample_weight is None else row_weights(sample_weight, np.asarray(sample_weight).size)
+            if weights is not None and not weights.any():
                 raise ArgumentError("expected a sample_weight that is not zero; found none; leave sample_weight out")
             with self._opening:  # other threads wait for the new session, or end with the old one
                 self._close()
@@ -170,7 +165,9 @@ class Classifier:
 
     def remember(self, X: Any, y: Any) -> Classifier:
         """Puts rows of known classes into the replay buffer without a step, as if they had been learned: for a bundle
-        that ships classes and is to learn others. Hand in the data that it was trained on, or a sample of them.
+        that ships classes and is to learn others. All or nothing. Hand in the data that it was trained on, or a sample
+        of them: in a reservoir new classes then get the share of the buffer that they have of all rows, with
+        replay_policy="class_balanced" that of their number.
 
         Raises:
             NotFoundError: a label that is not among `classes_`. UnsupportedError: no buffer. ShapeError, DtypeError,
@@ -421,7 +418,7 @@ class Classifier:
         if unknown:
             raise ArgumentError(f"expected parameters among {sorted(known)}; found {unknown}; check the spelling")
         if "copy" in params:
-            _check_copy(params["copy"])
+            check_copy(params["copy"])
         if self._engine is not None and params.get("learning_rate") is not None:
             self._engine.session.set_learning_rate(params["learning_rate"])
         for name, value in params.items():
@@ -435,7 +432,7 @@ class Classifier:
     def __getstate__(self) -> dict[str, Any]:
         saved = self._saved
         if self._engine is not None:
-            saved = {"state": self._engine.session.state_export(), "digest": self._opened().digest}
+            saved = {**saved_engine(self._engine), "digest": self._opened().digest}
         given = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return {"given": given, "saved": saved, "features": self._features.names}
 
@@ -469,6 +466,26 @@ class Classifier:
         finally:
             self._lock.release()
 
+    @contextmanager
+    def _kept_when_it_fails(self) -> Iterator[None]:
+        before = self._engine, self._bundle, self._opened_from, self._saved, self._features.names
+        try:
+            yield
+        except BaseException:
+            with self._opening:
+                self._engine, self._bundle, self._opened_from, self._saved, self._features.names = before
+            raise
+
+    def _learn_on(
+        self, X: Any, y: Any, classes: Any, sample_weight: Any, want_rows: bool = False
+    ) -> list[dict[str, Any]]:
+        if self.class_weight == "balanced":
+            raise ArgumentError(
+                "expected class_weight as {label: weight} for partial_fit, which does not know the rows to come; found "
+                "'balanced'; use fit, or give the weights"
+            )
+        return self._learn(X, y, classes, sample_weight, want_rows)
+
     def _learn(self, X: Any, y: Any, classes: Any, sample_weight: Any, want_rows: bool = False) -> list[dict[str, Any]]:
         engine = self._open()
         x, keys, kind = self._rows(X, y)
@@ -476,17 +493,17 @@ class Classifier:
         declared: list[Key] = []
         if classes is not None:
             declared, declared_kind = label_keys(classes, what="classes")
-            unknown = set(keys) - set(declared)
+            unknown = [key for key in dict.fromkeys(keys) if key not in set(declared)]
             if unknown:
                 raise ArgumentError(
-                    f"expected labels among classes={list(declared)[:10]}; found {sorted(map(str, unknown))[:5]}; name "
-                    "all classes, or leave `classes` out"
+                    f"expected labels among classes={list(declared)[:10]}; found {unknown[:5]}; name all classes, or "
+                    "leave `classes` out"
                 )
             kind = max(kind, declared_kind)
         reports = engine.learn(x, keys, kind, weights, sorted(set(declared)), want_rows)
         for report in reports:
             if report["note"]:
-                warnings.warn(report["note"], UserWarning, stacklevel=4)
+                tell(report["note"])
         return reports
 
     def _rows(self, X: Any, y: Any) -> tuple[NDArray[Any], list[Key], int]:
@@ -546,7 +563,7 @@ class Classifier:
             return self._engine
 
     def _opened_engine(self) -> Engine:
-        _check_copy(self.copy)
+        check_copy(self.copy)
         bundle = self._opened()
         if self._saved is None:
             return new_engine(self, bundle)
@@ -556,9 +573,7 @@ class Classifier:
                 f"{bundle.digest[:12]}; put the original bundle back",
                 status=-41,
             )
-        with warnings.catch_warnings():  # what differed was told when the state was loaded
-            warnings.simplefilter("ignore", UserWarning)
-            engine = restored_engine(self, bundle, self._saved["state"])
+        engine = copied_engine(self, bundle, self._saved)
         self._saved = None
         return engine
 
@@ -574,11 +589,6 @@ class Classifier:
                 "expected at least one learned class; found none; learn one first (partial_fit, or `edgecl learn`)"
             )
         return engine
-
-
-def _check_copy(copy: Any) -> None:
-    if copy not in ("auto", "error"):
-        raise ArgumentError(f"expected copy='auto' or 'error'; found {copy!r}; choose one of them")
 
 
 def _balanced(keys: list[Key]) -> dict[Key, float]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import _core
-from edgecl.errors import Error
-from edgecl.labels import Key, LabelTable, class_name
+from edgecl.errors import ArgumentError, Error
+from edgecl.labels import KIND_NAMES, TEXT, UNKNOWN, Key, LabelTable, class_name
 
 Reports = list[dict[str, Any]]
 
@@ -21,11 +21,12 @@ Reports = list[dict[str, Any]]
 class Engine:
     """One session with its labels. `table` is replaced, never changed, so that a reader keeps what it has read."""
 
-    def __init__(self, session: _core.Session, class_weights: Mapping[Key, float]) -> None:
+    def __init__(self, session: _core.Session, class_weights: Mapping[Key, float], known: bool = False) -> None:
+        """known: the session's classes have their weights; those to come get them from `class_weights`."""
         self.session = session
         self.class_weights = class_weights
         self.table = LabelTable.from_classes(session.classes(), session.label_kind)
-        for key, weight in class_weights.items():
+        for key, weight in {} if known else class_weights.items():
             self._set_weight(key, weight)
 
     def learn(
@@ -56,13 +57,23 @@ class Engine:
             return self._steps(x, keys, weights, want_rows)
 
     def remember(self, x: NDArray[Any], keys: Sequence[Key], kind: int) -> None:
-        """Rows enter the buffer without a step.
+        """Rows enter the buffer without a step, all or nothing.
 
         Raises:
-            Errors of the core; `n_done` says how many rows were taken.
+            Errors of the core.
         """
         codes = np.array([-1 if code is None else code for code in map(self.table.widened(kind).find, keys)], np.int32)
-        self.session.remember(x, codes)
+        several = len(x) > self.session.config["max_batch"]
+        before = self.session.state_export() if several else None
+        try:
+            self.session.remember(x, codes)
+        except BaseException as error:
+            if before is not None:
+                self.session.state_import(before)
+            if isinstance(error, Error) and error.n_done:
+                error.args = (f"{error} (samples are counted from row {error.n_done} on)",)
+                error.n_done = None
+            raise
 
     def forget(self, key: Key) -> None:
         """A class and its label are gone."""
@@ -76,6 +87,12 @@ class Engine:
     @contextmanager
     def _undone_when_nothing_was(self, kind: int, adds: bool) -> Iterator[None]:
         # A call that fails before its first step leaves nothing: no class that it declared, no other kind of labels.
+        texts = any(isinstance(key, str) for key in self.class_weights)
+        if self.class_weights and kind != UNKNOWN and texts != (kind == TEXT):
+            raise ArgumentError(
+                f"expected the labels of class_weight to be as those of y; found {list(self.class_weights)[:5]} for "
+                f"{KIND_NAMES[kind]}; write them as they are in y"
+            )
         table, kind_before, steps = self.table, self.session.label_kind, self.session.stats()["steps"]
         self.table = table.widened(kind)
         state = self.session.state_export() if adds else None

@@ -32,16 +32,14 @@ class FeatureNames:
         """
         names = self.names if self.names is not None else tuple(map(str, x))
         values = {str(name): value for name, value in x.items()}
-        if len(names) != n_features or len(values) != n_features:
-            raise ShapeError(
-                f"expected {n_features} features; found {len(values)}: {_some(values)}; hand in all of them"
-            )
         absent = [name for name in names if name not in values]
         if absent:
             raise ShapeError(f"expected the features {_some(names)} as before; found none called {_some(absent)}")
+        if len(values) != n_features:
+            raise ShapeError(f"expected {n_features} features; found {len(values)}; hand in all of them and no others")
         try:
             row = np.array([float(values[name]) for name in names])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ArgumentError(
                 f"expected numbers as features; found: {error}; encode text as numbers first"
             ) from error

@@ -24,7 +24,8 @@ from edgecl.errors import ArgumentError, ShapeError
 # EDGECL_LABELS_*. Numbers widen: a learner that saw truth values and integers has integers.
 UNKNOWN, TEXT, BOOL, INTEGER, REAL = range(5)
 _DTYPES: dict[int, type[np.generic]] = {TEXT: np.str_, BOOL: np.bool_, INTEGER: np.int64, REAL: np.float64}
-_KIND_NAMES = {TEXT: "text", BOOL: "truth values", INTEGER: "integers", REAL: "real numbers"}
+_EXACT = 2**53  # beyond it float64 has no longer every integer
+KIND_NAMES = {TEXT: "text", BOOL: "truth values", INTEGER: "integers", REAL: "real numbers"}
 
 Key = int | str  # the identity of a label: its text, or the integer that it equals
 
@@ -50,6 +51,8 @@ def label_keys(y: Any, n_rows: int | None = None, what: str = "labels") -> tuple
     if n_rows is not None and len(array) != n_rows:
         raise ShapeError(f"expected {n_rows} {what}, one a row; found {len(array)}; pass equally many of both")
     kind = array.dtype.kind
+    if kind == "T":  # numpy's strings of any length
+        return _objects(array.astype(object), what)
     if kind == "U":
         return _texts(array.tolist(), what), TEXT
     if kind == "b":
@@ -76,6 +79,8 @@ def label_array(keys: Sequence[Key], kind: int) -> NDArray[Any]:
     """Labels of these identities as the user knows them."""
     if kind == UNKNOWN:
         kind = TEXT if any(isinstance(key, str) for key in keys) else INTEGER
+    if kind == REAL and any(abs(key) > _EXACT for key in keys if isinstance(key, int)):
+        kind = INTEGER  # two labels must not become one
     return np.array(keys, dtype=_DTYPES[kind])
 
 
@@ -131,8 +136,8 @@ class LabelTable:
         elif TEXT in (self.kind, kind):
             some = ", ".join(repr(label) for label in self.classes[:3].tolist())
             raise ArgumentError(
-                f"expected {_KIND_NAMES[self.kind]}, as the labels known already ({some}, ...); found "
-                f"{_KIND_NAMES[kind]}; convert the labels"
+                f"expected {KIND_NAMES[self.kind]}, as the labels known already ({some}, ...); found "
+                f"{KIND_NAMES[kind]}; convert the labels"
             )
         else:
             table.kind = max(self.kind, kind)
@@ -168,6 +173,8 @@ def _as_array(y: Any, what: str) -> NDArray[Any]:
         return array
     if hasattr(y, "detach"):  # a tensor that may ask for gradients or live elsewhere
         y = y.detach().cpu()
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ArgumentError(f"expected {what} without gaps; found a masked array; drop the rows that have none")
     try:
         array = np.asarray(y)
     except (TypeError, ValueError) as error:
@@ -188,17 +195,19 @@ def _objects(array: NDArray[Any], what: str) -> tuple[list[Key], int]:
             keys.append(int(value))
         elif isinstance(value, int):
             kinds.add(INTEGER)
-            keys.append(_of_64_bits(value, row, what))
+            keys.append(_of_64_bits(int(value), row, what))
         elif isinstance(value, float):
             kinds.add(REAL)
             keys.append(_integer(value, row, what))
         elif isinstance(value, str):
             kinds.add(TEXT)
-            keys.append(value)
+            keys.append(str.__str__(value))  # of an enumeration of texts its value
         else:
             _refuse_value(value, row, what)
     if TEXT in kinds and len(kinds) > 1:
-        raise ArgumentError(f"expected {what} of one kind; found text beside numbers; convert them to one of these")
+        raise ArgumentError(
+            f"expected {what} of one kind; found text beside numbers; convert them all to text, or all to numbers"
+        )
     kind = max(kinds, default=UNKNOWN)
     return (_texts([str(key) for key in keys], what) if kind == TEXT else keys), kind
 

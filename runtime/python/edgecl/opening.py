@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +13,10 @@ import numpy as np
 from edgecl import _core
 from edgecl.bundle import Bundle
 from edgecl.engine import Engine
-from edgecl.errors import ArgumentError, StateError
+from edgecl.errors import ArgumentError, Error, StateError
 from edgecl.labels import Key, label_keys
 from edgecl.methods import method_settings
+from edgecl.notes import tell
 from edgecl.recipe_parameters import PARAMETERS
 
 # Constructor parameters that have another name among the fields of a session's configuration.
@@ -28,6 +28,27 @@ _FREE_FIELDS = {"learning_rate", "max_batch", "seed"}
 _OF_THE_SESSION = ("n_threads", "predict_only", "add_unseen_labels", "batch_size")
 
 
+def saved_engine(engine: Engine) -> dict[str, Any]:
+    """What a pickle needs beside the parameters, which may wait for the next `fit`."""
+    return {
+        "state": engine.session.state_export(),
+        "max_batch": int(engine.session.config["max_batch"]),
+        "class_weights": dict(engine.class_weights),
+    }
+
+
+def copied_engine(learner: Any, bundle: Bundle, saved: Mapping[str, Any]) -> Engine:
+    """A session that is what `saved_engine` described, whatever the learner's parameters say by now.
+
+    Raises:
+        StateError: of another bundle.
+    """
+    config = {**_restorable(bundle, saved["state"]), "max_batch": saved["max_batch"]}
+    session = _session(learner, bundle, config)
+    session.state_import(saved["state"])
+    return Engine(session, saved["class_weights"], known=True)
+
+
 def new_engine(learner: Any, bundle: Bundle) -> Engine:
     """A session as the bundle's recipe and the learner's parameters say, with nothing learned.
 
@@ -37,7 +58,8 @@ def new_engine(learner: Any, bundle: Bundle) -> Engine:
     Raises:
         ArgumentError, CapacityError, UnsupportedError, MemoryExhaustedError.
     """
-    return _engine(learner, bundle, {**_named_fields(learner), **_given_fields(learner)})
+    session = _session(learner, bundle, {**_named_fields(learner), **_given_fields(learner)})
+    return Engine(session, _weights_by_key(learner.class_weight))
 
 
 def restored_engine(learner: Any, bundle: Bundle, state: bytes) -> Engine:
@@ -47,36 +69,56 @@ def restored_engine(learner: Any, bundle: Bundle, state: bytes) -> Engine:
     Raises:
         StateError: corrupt, of another bundle, or learned with other parameters than those given.
     """
-    found = bundle.model.config_from_state(state)
+    found = _restorable(bundle, state)
     given = _given_fields(learner)
     for name, value in {**_named_fields(learner), **given}.items():
         if name not in _FREE_FIELDS and not _same(value, found[name]):
             raise StateError(
-                f"expected a state that was learned with {name}={value!r}; found one with {found[name]!r}; leave "
-                f"{name} out to go on as it was learned",
+                f"expected a state that was learned with {name}={_shown(value)}; found one with "
+                f"{_shown(found[name])}; leave {name} out to go on as it was learned",
                 status=-41,
             )
     kept: dict[str, Any] = {name: given[name] for name in ("learning_rate", "max_batch") if name in given}
     for name in _FREE_FIELDS & set(given):
         if not _same(given[name], found[name]):
             in_force = kept.get(name, found[name])
-            warnings.warn(
-                f"this learner has {_NAMES.get(name, name)}={given[name]!r}, the state was learned with "
-                f"{found[name]!r}; it goes on with {in_force!r}",
-                stacklevel=3,
+            tell(
+                f"this learner has {_NAMES.get(name, name)}={_shown(given[name])}, the state was learned with "
+                f"{_shown(found[name])}; it goes on with {_shown(in_force)}"
             )
-    config = {name: value for name, value in found.items() if name not in _OF_THE_SESSION}
-    engine = _engine(learner, bundle, {**config, **kept})
-    engine.session.state_import(state)
+    session = _session(learner, bundle, {**found, **kept})
+    session.state_import(state)
     if "learning_rate" in kept:
-        engine.session.set_learning_rate(kept["learning_rate"])
-    return Engine(engine.session, engine.class_weights)
+        session.set_learning_rate(kept["learning_rate"])
+    engine = Engine(session, _weights_by_key(learner.class_weight), known=True)
+    _agree_on_weights(engine)
+    return engine
 
 
-def _engine(learner: Any, bundle: Bundle, config: dict[str, Any]) -> Engine:
+def _restorable(bundle: Bundle, state: bytes) -> dict[str, Any]:
+    found = bundle.model.config_from_state(state)
+    return {name: value for name, value in found.items() if name not in _OF_THE_SESSION}
+
+
+def _agree_on_weights(engine: Engine) -> None:
+    for key, weight in engine.class_weights.items():
+        code = engine.table.find(key)
+        if code is not None and not _same(float(weight), engine.session.class_weight(code)):
+            raise StateError(
+                f"expected a state that was learned with class_weight {_shown(weight)} of {key!r}; found one with "
+                f"{_shown(engine.session.class_weight(code))}; leave class_weight out to go on as it was learned",
+                status=-41,
+            )
+
+
+def _session(learner: Any, bundle: Bundle, config: dict[str, Any]) -> _core.Session:
     n_threads = min(os.cpu_count() or 1, 64) if learner.n_threads == -1 else learner.n_threads
-    session = _core.Session(bundle.model, n_threads=n_threads, **config)
-    return Engine(session, _weights_by_key(learner.class_weight))
+    try:
+        return _core.Session(bundle.model, n_threads=n_threads, **config)
+    except Error as error:  # the core's words, with the parameter's name
+        for field, name in _NAMES.items():
+            error.args = (str(error).replace(f"'{field}'", f"'{name}'"),)
+        raise
 
 
 def _named_fields(learner: Any) -> dict[str, Any]:
@@ -93,6 +135,10 @@ def _given_fields(learner: Any) -> dict[str, Any]:
     if learner.method is not None:
         given["method"] = method_settings(learner.method)["method"]
     return given
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.7g}" if isinstance(value, float) else repr(value)
 
 
 def _same(a: Any, b: Any) -> bool:

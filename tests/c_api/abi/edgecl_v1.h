@@ -630,8 +630,8 @@ typedef struct edgecl_learn_report {
   uint8_t* row_correct; /* in: n_samples flags. 1: the largest logit of the current row, among the classes present and
                            before the update, was its label's */
   float* row_loss;      /* in: n_samples losses of the current rows */
-  /* NULL, or a sentence that the user should see. In this version: the first step of a bundle that ships classes, with a
-   * buffer that holds none of them. Also told to the log hook, at level 2. */
+  /* NULL, or a sentence that the user should see. In this version: the first step that brings a class which the bundle
+   * does not ship, while nothing of the shipped ones is in the buffer. Also told to the log hook, at level 2. */
   const char* note;
   const void* reserved_end; /* NULL */
 } edgecl_learn_report;
@@ -649,7 +649,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session,
 
 /* Puts rows into the replay buffer without a step, as if they had been learned: they are admitted by the replay policy,
  * and samples_seen of their classes counts them. For a model that learns on over classes that it was shipped with: hand
- * in the data that it was trained on, or a sample of them. n_samples <= max_batch; labels of classes that are present.
+ * in the data that it was trained on, or a sample of them: with a reservoir the new classes get the share of the buffer
+ * that they have of all rows, with EDGECL_REPLAY_CLASS_BALANCED that of their number. batch->weights is not used. n_samples <= max_batch; labels of classes that are present.
  *   Errors  E_CAPACITY (too many rows), E_NOT_FOUND (a class that is not present), E_UNSUPPORTED (predict_only, or no
  *           buffer), E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
  *   Cost    O(n_samples); where the buffer keeps logits or activations, also a forward pass a row.
