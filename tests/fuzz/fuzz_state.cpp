@@ -15,7 +15,7 @@ constexpr size_t kControl = 24;
 constexpr size_t kMostState = 48u << 10;
 constexpr uint8_t kDigestsStay = 0xd1;  // second byte: digests are left as they are
 
-Block state_block(kMostState), export_block(512u << 10), rows_block(64u << 10);
+Block state_block(kMostState), moved_block(kMostState), export_block(512u << 10), rows_block(64u << 10);
 
 // A session that has learned a little, and its state.
 struct Place {
@@ -260,6 +260,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     REQUIRE(
         edgecl_session_sizes(place.model, &config, &sizes, &error) == EDGECL_OK || error.status == EDGECL_E_CAPACITY,
         "%s", error.message);
+  }
+  // To the bundle that it belongs to, a state moves as it is.
+  uint8_t* const moved = moved_block.use(n);
+  if (edgecl_state_migrate(place.model, place.model, state, n, moved, n, nullptr, &error) != EDGECL_OK) {
+    require_failure(error.status, error.message);
+  } else {
+    REQUIRE(memcmp(moved, state, n) == 0);
   }
   const edgecl_status status = edgecl_state_import(session, state, n);
   require_status(session, status);

@@ -397,8 +397,8 @@ typedef struct edgecl_session edgecl_session;
 
 /* Which rows the replay buffer keeps. */
 #define EDGECL_REPLAY_RESERVOIR 0 /* a uniform sample of all rows (Vitter 1985) */
-/* As many of each class as of the others (Chrysakis and Moens 2020, "Online continual learning from imbalanced data"): a
- * row of a class that never was among the largest takes the place of a random exemplar of a largest one; the others are
+/* As many of each class as of the others (Chrysakis and Moens 2020, "Online continual learning from imbalanced data"). A
+ * row of a class that never was among the largest takes the place of a random exemplar of a largest one. The others are
  * uniform samples of their own rows. */
 #define EDGECL_REPLAY_CLASS_BALANCED 1
 
@@ -514,9 +514,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes_for(const edgecl
  * must outlive the session. Nothing allocates, now or later.
  *   Errors  as edgecl_session_sizes, E_ARENA_TOO_SMALL, E_SEQUENCE (the model is being closed).
  *   Cost    O(arena_bytes).
- *   State   weights and classes as the bundle ships them, step 0. The buffer holds the exemplars that the bundle ships, as
- *           many as fit, and is empty without. Where it keeps logits or activations the bundle's network makes them here:
- *           a forward pass an exemplar. */
+ *   State   weights and classes as the bundle ships them, step 0. The buffer holds the exemplars that the bundle ships,
+ *           as many as fit, and is empty without. Where it keeps logits or activations, the bundle's network makes them
+ *           here: a forward pass an exemplar. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_init(edgecl_model* model, const edgecl_session_config* config,
                                                                const edgecl_session_options* options, void* arena,
                                                                size_t arena_bytes, edgecl_session** session,
@@ -649,8 +649,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session,
 
 /* Puts rows into the replay buffer without a step, as if they had been learned: they are admitted by the replay policy,
  * and samples_seen of their classes counts them. For a model that learns on over classes that it was shipped with: hand
- * in the data that it was trained on, or a sample of them: with a reservoir the new classes get the share of the buffer
- * that they have of all rows, with EDGECL_REPLAY_CLASS_BALANCED that of their number. batch->weights is not used. n_samples <= max_batch; labels of classes that are present.
+ * in the data that it was trained on, or a sample of them. With a reservoir the new classes then get the share of the
+ * buffer that they have of all rows, with EDGECL_REPLAY_CLASS_BALANCED that of their number. n_samples <= max_batch;
+ * labels of classes that are present; batch->weights is not used.
  *   Errors  E_CAPACITY (too many rows), E_NOT_FOUND (a class that is not present), E_UNSUPPORTED (predict_only, or no
  *           buffer), E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
  *   Cost    O(n_samples); where the buffer keeps logits or activations, also a forward pass a row.
@@ -686,8 +687,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_rehearse(edgecl_session* sessi
  * ===================================================================================================================*/
 
 /* Adds a class under the lowest label that was never issued, and writes that label. Its head column is as the bundle
- * ships it. When all were issued, the lowest label of a forgotten class serves again; its column is zero. `name` is optional: 1..63 bytes that no class present has. Without one the class is called by its label, or
- * by its label and a number ("1_2") where another class has that name.
+ * ships it. When all were issued, the lowest label of a forgotten class serves again; its column is zero.
+ * `name` is optional: 1..63 bytes that no class present has. Without one the class is called by its label, or by its
+ * label and a number ("1_2") where another class has that name.
  *   Errors  E_CAPACITY (max_classes are in use), E_ARGUMENT (name), E_UNSUPPORTED (no head), E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_add(edgecl_session* session, const char* name, int32_t* label);
 

@@ -24,7 +24,7 @@ class Bundle:
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
-        """Opens a path (mapped read-only) or the bytes of a bundle.
+        """Opens a path, which is read whole and may change afterwards, or the bytes of a bundle.
 
         Raises:
             FileError, BundleError, UnsupportedError.
