@@ -88,6 +88,7 @@ class Row:
     scale: str = "none"
     changes: dict[str, Any] = field(default_factory=dict)
     schedule: str = "constant"
+    distribution: str = "uniform"
     removal: float = 0.0  # share of a task's examples that DDR leaves out in the end
 
 
@@ -135,8 +136,15 @@ def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
             ("without DDR", {}, 0.0),
             ("without class mask", {"class_mask": False}, 0.3),
             ("without TDM, DGM, DDR", {"structure": "static", "gradient_mask": "all"}, 0.0),
+            ("twice the rate", {"learning_rate": 2 * setting["rate"]}, 0.3),
+            ("half the rate", {"learning_rate": setting["rate"] / 2}, 0.3),
+            ("logits weighted 0.3", {"alpha": 0.3}, 0.3),
+            ("labels weighted 1", {"beta": 1.0}, 0.3),
+            ("exchanges of 5 %", {"structure_intra": 0.05}, 0.3),
         ):
             yield ours("ablation", "sparcl-derpp", 0.1, label, changes=changes, removal=removal)
+        yield ours("ablation", "sparcl-derpp", 0.1, "ERK densities", removal=0.3, distribution="erk")
+        yield ours("ablation", "static-derpp", label="dense, class mask")
     if "methods" in groups:
         for method in ("finetune", "uer", "fpf"):
             yield ours("methods", method)
@@ -174,6 +182,7 @@ def run_one(what: str, row: Row, seed: int, epochs: int, threads: int) -> dict[s
         module,
         torch.zeros(1, *setting["shape"]),
         density=row.density,
+        distribution=row.distribution,  # type: ignore[arg-type]
         mask_seed=seed,
         initial_scale=row.scale,  # type: ignore[arg-type]
         classes=list(stream.class_names),  # all logits take part from the first step on, as in the reference

@@ -13,6 +13,7 @@ from edgecl._core import MAX_CLASSES
 from edgecl.cli import failure, output
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
 from edgecl.errors import UnsupportedError
+from edgecl.files import check_output
 from edgecl.parts import missing_part
 from rich.console import Console
 
@@ -91,10 +92,56 @@ def _classes(text: str | None, built_in: bool) -> int | list[str] | None:
     return text.split(",")
 
 
-def _render(console: Console, document: dict[str, Any], summary: str) -> None:
-    console.print(summary)
-    if document["dry_run"]:
-        console.print("dry run: nothing was written")
+def _render(console: Console, d: dict[str, Any]) -> None:
+    parity, macs, sizes = d["parity"], d["macs"], d["sizes"]
+    parts = ("learnable_bytes", "replay_bytes", "learn_bytes", "scratch_bytes")
+    written = f" in {d['path']}" if d["path"] else " (dry run: nothing was written)" if d["dry_run"] else ""
+    console.print(
+        output.facts(
+            [
+                ("bundle", f"{d['name']}, {output.size(d['bundle_bytes'])}{written}"),
+                (
+                    "parity",
+                    f"{parity['source']}, {parity['n_rows']} rows: differs by at most {parity['max_abs']:.2g} "
+                    f"(outputs up to {parity['reference_abs']:.3g}, allowed {parity['tolerance']:.2g})",
+                ),
+                (
+                    "forward",
+                    f"{output.count(macs['forward_sparse'])} multiply-adds a row "
+                    f"({output.count(macs['forward'])} if dense)",
+                ),
+                (
+                    "backward",
+                    f"{output.count(macs['backward_sparse'])} multiply-adds a row "
+                    f"({output.count(macs['backward'])} if dense); trains: {d['trainable']}",
+                ),
+                (
+                    "session",
+                    f"{output.size(sizes['arena_bytes'])}: "
+                    + ", ".join(f"{part.removesuffix('_bytes')} {output.size(sizes[part])}" for part in parts),
+                ),
+            ]
+        )
+    )
+    rows = [
+        (
+            layer["name"],
+            layer["kind"],
+            " x ".join(map(str, layer["dims"])),
+            "learns" if layer["trainable"] else "frozen",
+            "dense" if layer["density"] == 1 else output.percent(layer["density"]),
+            output.count(layer["macs_forward"] * layer["density"]),
+            output.count(layer["macs_backward"] * layer["density"]),
+        )
+        for layer in d["layers"]
+    ]
+    console.print(output.table(["layer", "kind", "weights", "", "density>", "forward>", "backward>"], rows))
+    for blocker in d["untrainable"]:
+        console.print(
+            f"cannot learn: {blocker['node']} ({blocker['op_type']}): {blocker['reason']}; {blocker['remedy']}"
+        )
+    for note in d["notes"]:
+        console.print(f"note: {note}")
 
 
 @failure.command
@@ -201,6 +248,8 @@ def export(
     from edgecl.cli.model_source import load_model
     from edgecl.cli.run import load_samples
 
+    if not dry_run:
+        check_output(out)
     shape = numbers(input_shape, "--input-shape", int)
     source = load_model(model, shape, max_classes or 10, seed)
     try:
@@ -282,7 +331,7 @@ def export(
             f"expected the packages that export needs; found none of one ({error}); pip install 'edgecl[export]'"
         ) from error
     document = {**result.as_dict(), "dry_run": dry_run}
-    output.emit(document, as_json, lambda console: _render(console, document, result.summary()))
+    output.emit(document, as_json, lambda console: _render(console, document))
 
 
 def _trainable(text: str) -> str | list[str]:
