@@ -72,6 +72,7 @@ build() {
 # environment.
 install_package() {
   nice -n 5 env CMAKE_BUILD_PARALLEL_LEVEL="$JOBS" "$PYTHON" -m pip install --quiet --no-deps --no-build-isolation \
-    --force-reinstall -C build-dir=build/wheel -C cmake.define.EDGECL_BUILD_KERNELS_MODULE=ON "$@" "$ROOT"
+    --force-reinstall --config-settings build-dir=build/wheel \
+    --config-settings cmake.define.EDGECL_BUILD_KERNELS_MODULE=ON "$@" "$ROOT"
 }
 mkdir -p "$ROOT/build"

@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"no {module} here to build the wheel with")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    command += ["-C", f"build-dir={ROOT / 'build/wheel'}", "-w", str(folder), str(ROOT)]
+    command += ["--config-settings", f"build-dir={ROOT / 'build/wheel'}", "-w", str(folder), str(ROOT)]
     done = subprocess.run(command, env=os.environ | {"EDGECL_DEVICE_ONLY": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:

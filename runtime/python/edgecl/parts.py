@@ -9,7 +9,7 @@ _HOW = {
     "edgecl.export": _WHOLE,
     "edgecl.evaluate": _WHOLE,
     "edgecl.kernels_numba": _WHOLE,
-    "edgecl_kernels": "build it: pip install -C cmake.define.EDGECL_BUILD_KERNELS_MODULE=ON .",
+    "edgecl_kernels": "build it: pip install --config-settings cmake.define.EDGECL_BUILD_KERNELS_MODULE=ON .",
     "typer": "the command line needs it: pip install 'edgecl[cli]'",
     "rich": "the command line needs it: pip install 'edgecl[cli]'",
 }
