@@ -204,6 +204,17 @@ def test_recipe_options(tmp_path: Path) -> None:
     assert result.exit_code == failure.USAGE and "momentum in [0, 1)" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("classes", "known"), [("0,1,2", [0, 1, 2]), ("-1,7", [-1, 7]), ("00,1", ["00", "1"]), ("a,1", ["1", "a"])]
+)
+def test_classes_that_are_numbers_are_integer_labels(tmp_path: Path, classes: str, known: list[object]) -> None:
+    _export("mlp", "-o", tmp_path / "m.ecl", "--classes", classes)
+    learner = edgecl.Classifier(tmp_path / "m.ecl")
+    assert learner.classes_.tolist() == known
+    learner.partial_fit(np.zeros((2, 784), np.uint8), known[:2])
+    assert learner.classes_.tolist() == known
+
+
 def test_learn_of_several_epochs_removes_what_the_readme_promises(tmp_path: Path) -> None:
     """SparCL whole: with --epochs the data removal takes part; `--method sparcl-derpp` says how much."""
     rng = np.random.default_rng(3)

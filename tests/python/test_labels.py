@@ -162,6 +162,8 @@ def test_shipped_classes_take_the_kind_of_the_user(make_bundle: Callable[..., by
     assert learner.classes_.tolist() == [0, 1, 2]
     text = edgecl.Classifier(shipped).partial_fit(blobs.x[:2], ["1", "0"])
     assert text.classes_.tolist() == ["0", "1"]
+    beyond = edgecl.Classifier(make_bundle(classes=("0", "9999999999999999999")))  # more than 64 bits hold
+    assert beyond.classes_.tolist() == ["0", "9999999999999999999"]
     named = edgecl.Classifier(make_bundle(classes=("0", "cat")))
     assert named.classes_.tolist() == ["0", "cat"]
     with pytest.raises(errors.ArgumentError, match="expected text"):

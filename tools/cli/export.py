@@ -14,6 +14,7 @@ from edgecl.cli import failure, output
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
 from edgecl.errors import UnsupportedError
 from edgecl.files import check_output
+from edgecl.labels import is_integer_text
 from edgecl.parts import missing_part
 from rich.console import Console
 
@@ -82,14 +83,15 @@ def numbers(text: str | None, option: str, kind: type) -> tuple[Any, ...] | None
     return values
 
 
-def _classes(text: str | None, built_in: bool) -> int | list[str] | None:
+def _classes(text: str | None, built_in: bool) -> int | list[str] | list[int] | None:
     if text is None:
         return 0 if built_in else None  # an untrained network knows no class yet
     if text.isdecimal():
         if len(text) > len(str(MAX_CLASSES)) or int(text) > MAX_CLASSES:
             raise failure.UsageError(f"expected at most {MAX_CLASSES} for --classes; found {text[:40]}; give fewer")
         return int(text)
-    return text.split(",")
+    names = text.split(",")
+    return [int(name) for name in names] if all(map(is_integer_text, names)) else names
 
 
 def _render(console: Console, d: dict[str, Any]) -> None:
@@ -173,7 +175,8 @@ def export(
     classes: str | None = typer.Option(
         None,
         "--classes",
-        help="Classes known already: a number or names with commas; default: all outputs (built-in: 0).",
+        help="Classes known already: how many, or names or integer labels with commas; default: all outputs "
+        "(built-in: 0).",
     ),
     max_classes: int | None = typer.Option(
         None,

@@ -92,7 +92,7 @@ def _export(module: Any, stream: Stream, path: Path) -> dict[str, Any]:
         out=path,
         name="quickstart-digits",
         density=_DENSITY,
-        classes=[stream.class_names[c] for c in range(_KNOWN)],
+        classes=list(range(_KNOWN)),  # digits are named after themselves
         max_classes=stream.n_classes,
         input=exporter.InputSpec(dtype="u8", scale=spec.scale, mean=spec.mean, std=spec.std),
         recipe=exporter.Recipe(**_RECIPE),

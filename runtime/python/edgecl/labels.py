@@ -75,6 +75,14 @@ def class_name(key: Key) -> str:
     return str(key)
 
 
+def is_integer_text(name: str) -> bool:
+    """Whether a name is what Python writes for an integer of 64 bits: "7", not "07"."""
+    digits = name.removeprefix("-")
+    if len(digits) > 19 or not (digits.isascii() and digits.isdigit()):
+        return False
+    return str(int(name)) == name and -(2**63) <= int(name) < 2**63
+
+
 def label_array(keys: Sequence[Key], kind: int) -> NDArray[Any]:
     """Labels of these identities as the user knows them."""
     if kind == UNKNOWN:
@@ -95,8 +103,8 @@ class LabelTable:
     def from_classes(cls, classes: Iterable[dict[str, Any]], kind: int) -> LabelTable:
         """From the core's class records and its kind of labels. A kind that was not said is open until labels come."""
         named: dict[Key, int] = {str(record["name"]): int(record["label"]) for record in classes if record["present"]}
-        if (kind == UNKNOWN and all(map(_is_integer, map(str, named)))) or kind in (BOOL, INTEGER, REAL):
-            numbers: dict[Key, int] = {int(name): code for name, code in named.items() if _is_integer(str(name))}
+        if (kind == UNKNOWN and all(map(is_integer_text, map(str, named)))) or kind in (BOOL, INTEGER, REAL):
+            numbers: dict[Key, int] = {int(name): code for name, code in named.items() if is_integer_text(str(name))}
             if len(numbers) == len(named):
                 return cls(kind, numbers)
         return cls(TEXT if named else kind, named)
@@ -250,11 +258,6 @@ def _texts(texts: list[str], what: str) -> list[Key]:
                 f"{text[:40]!r}...; use a shorter name"
             )
     return list(texts)
-
-
-def _is_integer(name: str) -> bool:
-    digits = name.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and str(int(name)) == name if len(digits) < 20 else False
 
 
 def _warn_of_column(shape: tuple[int, ...]) -> None:
