@@ -160,5 +160,5 @@ def profile_names() -> list[str]:
 def read(name: str) -> Device:
     """Reads a shipped profile by name. Raises ValueError when there is none of that name or its file is wrong."""
     names = profile_names()
-    _expect(name in names, f"a device among {', '.join(['host', *names])}", name, "pass one of these to --device")
+    _expect(name in names, f"a device among {', '.join(['host', *names])}", name, "name one of these")
     return parse((resources.files("edgecl.devices") / f"{name}.toml").read_text(encoding="utf-8"), name)

@@ -2,6 +2,7 @@
 // Never here: defaults (the bundle's recipe has them) and limits (the core checks them).
 #include "runtime/python/config.h"
 
+#include <charconv>
 #include <cstring>
 #include <iterator>
 #include <limits>
@@ -78,6 +79,15 @@ uint32_t epochs_value(const Field& field, const py::handle& value) {
   return bits;
 }
 
+// What people wrote: 0.03 and not 0.029999999329447746. As a float it is the same number.
+double shortest(float value) {
+  char text[32];
+  const auto written = std::to_chars(text, text + sizeof(text), value);
+  double wide = value;
+  std::from_chars(text, written.ptr, wide);  // unlike strtod it has a point in every locale
+  return wide;
+}
+
 std::string known_names() {
   std::string names;
   for (const Field& field : fields()) names += (names.empty() ? "" : ", ") + std::string(field.name);
@@ -131,7 +141,7 @@ py::dict config_dict(const edgecl_session_config& config) {
     if (field.type == FieldType::kFloat) {
       float value;
       std::memcpy(&value, source, sizeof(value));
-      result[field.name] = value;
+      result[field.name] = shortest(value);
     } else if (field.type == FieldType::kU64) {
       uint64_t value;
       std::memcpy(&value, source, sizeof(value));

@@ -265,6 +265,14 @@ static int predict(Runner* r, edgecl_prediction* out) {
   return kDone;
 }
 
+static int not_written(const Runner* r, const char* reason) {
+  fprintf(stderr,
+          "edgecl_run: expected to write a state to \"%s\"; found: %s; name a file in a folder that can be written and "
+          "has free space\n",
+          r->options.state_out, reason);
+  return kInput;
+}
+
 static int write_state(Runner* r) {
   size_t n = 0, written = 0;
   edgecl_status status = edgecl_state_size(r->session, &n);
@@ -273,15 +281,8 @@ static int write_state(Runner* r) {
   if (status == EDGECL_OK) status = edgecl_state_export(r->session, bytes, n, &written);
   int code = status == EDGECL_OK ? kDone : session_failed(r, "state-out", status);
   const char* reason = code == kDone ? replace_file(r->options.state_out, bytes, written) : NULL;
-  if (reason != NULL) {
-    fprintf(stderr,
-            "edgecl_run: expected to write %zu bytes to \"%s\"; found: %s; name a file in a folder that can be written "
-            "and has free space\n",
-            written, r->options.state_out, reason);
-    code = kInput;
-  }
   free(bytes);
-  return code;
+  return reason == NULL ? code : not_written(r, reason);
 }
 
 static void print_times(const char* name, int64_t* ns, int64_t n) {
@@ -332,6 +333,8 @@ static void print_measurements(Runner* r) {
 }
 
 static int run(Runner* r) {
+  const char* reason = r->options.state_out ? check_replaceable(r->options.state_out) : NULL;
+  if (reason != NULL) return not_written(r, reason);
   int code = create_session(r);
   if (code == kDone) code = prepare_samples(r);
   if (code != kDone) return code;

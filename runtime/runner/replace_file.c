@@ -110,18 +110,35 @@ static int follow_links(char path[PATH_MAX]) {
   return 0;
 }
 
-const char* replace_file(const char* path, const void* bytes, size_t n_bytes) {
-  char target[PATH_MAX];
-  if (strlen(path) >= sizeof target) return strerror(ENAMETOOLONG);
+// The file that `path` comes to and the mode that its successor has; NULL, or why it cannot be replaced.
+static const char* find_target(const char* path, char target[PATH_MAX], int* mode) {
+  if (strlen(path) >= PATH_MAX) return strerror(ENAMETOOLONG);
   memcpy(target, path, strlen(path) + 1);
   if (!follow_links(target)) return strerror(errno);
   struct stat about;
-  int mode = -1;
-  if (stat(target, &about) == 0) {
-    const char* reason = refusal(&about);
-    if (reason != NULL) return reason;
-    if (access(target, W_OK) != 0) return strerror(errno);
-    mode = (int)(about.st_mode & 0777);
-  }
+  *mode = -1;
+  if (stat(target, &about) != 0) return NULL;
+  const char* reason = refusal(&about);
+  if (reason != NULL) return reason;
+  if (access(target, W_OK) != 0) return strerror(errno);
+  *mode = (int)(about.st_mode & 0777);
+  return NULL;
+}
+
+const char* check_replaceable(const char* path) {
+  char target[PATH_MAX];
+  int mode;
+  const char* reason = find_target(path, target, &mode);
+  if (reason != NULL) return reason;
+  char* slash = strrchr(target, '/');
+  if (slash) slash[slash == target] = '\0';
+  return access(slash ? target : ".", W_OK | X_OK) == 0 ? NULL : strerror(errno);
+}
+
+const char* replace_file(const char* path, const void* bytes, size_t n_bytes) {
+  char target[PATH_MAX];
+  int mode;
+  const char* reason = find_target(path, target, &mode);
+  if (reason != NULL) return reason;
   return replace(target, mode, bytes, n_bytes) ? NULL : strerror(errno);
 }

@@ -13,4 +13,7 @@
 // `path`.new is gone.
 const char* replace_file(const char* path, const void* bytes, size_t n_bytes);
 
+// The same refusals before there are bytes to write, and folders that are absent or cannot be written. Changes nothing.
+const char* check_replaceable(const char* path);
+
 #endif  // EDGECL_RUNTIME_RUNNER_REPLACE_FILE_H_

@@ -32,7 +32,9 @@ printf 'no bundle' > "$folder/bad.ecl"
 refuse 3 "E_BUNDLE" "$folder/bad.ecl" info
 refuse 3 "No such file" "$bundle" run --state-in "$folder/none.ecs"
 refuse 3 "E_STATE_CORRUPT" "$bundle" run --state-in "$folder/bad.ecl"
-refuse 3 "No such file" "$bundle" run --state-out "$folder/none/state.ecs"
+# Before the first step: so many would take hours.
+refuse 3 "No such file" "$bundle" run --learn 900000000 --state-out "$folder/none/state.ecs"
+refuse 3 "a device" "$bundle" run --learn 900000000 --state-out /dev/null
 refuse 3 "a .npy file" "$bundle" predict "$folder/bad.ecl"
 # Two rows of three float32, which no bundle of this test takes.
 { printf '\223NUMPY\001\000\166\000'; printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
@@ -62,7 +64,6 @@ mkfifo "$folder/pipe"
 refuse 3 "a pipe" "$bundle" run --learn 1 --state-out "$folder/pipe"
 [ -p "$folder/pipe" ]
 refuse 3 "a folder" "$bundle" run --learn 1 --state-out "$folder"
-refuse 3 "a device" "$bundle" run --learn 1 --state-out /dev/null
 [ -c /dev/null ]
 ln -s loop.ecs "$folder/loop.ecs"
 refuse 3 "oo many" "$bundle" run --learn 1 --state-out "$folder/loop.ecs"

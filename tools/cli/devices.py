@@ -17,10 +17,7 @@ def _describe(name: str) -> dict[str, Any]:
     try:
         device = edgecl.devices.load(name)
     except ValueError as error:
-        raise failure.UsageError(
-            f"expected a device among {', '.join(edgecl.devices.available())}; found '{name}': {error}; check the "
-            "spelling"
-        ) from error
+        raise failure.UsageError(str(error)) from error
     return {
         "name": device.name,
         "title": device.title,

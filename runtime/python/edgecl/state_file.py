@@ -155,7 +155,7 @@ def read_state(data: bytes) -> StateFile:
 def _recipe(words: NDArray[np.uint32]) -> dict[str, Any]:
     recipe: dict[str, Any] = {}
     for word, (name, kind, names) in zip(words, _core.recipe_fields(), strict=False):
-        value = float(word.view(np.float32)) if kind == "number" else int(word)
+        value = float(str(word.view(np.float32))) if kind == "number" else int(word)
         recipe[name] = names[int(word)] if int(word) < len(names) else value
     for name in ("learning_rate", "batch_size"):  # not of a state
         recipe.pop(name, None)
