@@ -1,7 +1,7 @@
 """Classes that a bundle ships with, while the device learns others: what is left of them, and what it takes.
 
     python tools/bench/shipped_classes.py --streams digits --seeds 10 --json tools/bench/results/shipped_classes.json
-    python tools/bench/shipped_classes.py --streams fashion --seeds 6 --json tools/bench/results/shipped_classes.json
+    python tools/bench/shipped_classes.py --streams fashion --seeds 10 --json tools/bench/results/shipped_classes.json
     python tools/bench/shipped_classes.py --streams har-phone --seeds 60 --json tools/bench/results/shipped_classes.json
 
 A network is trained in PyTorch on some classes and exported with 200 of their samples (herding); the device learns the
