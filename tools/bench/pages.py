@@ -99,16 +99,13 @@ def shipped() -> str:
         "joint",
         "without",
     ]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in document("shipped_classes")["rows"]:
-        groups.setdefault((row["stream"], row["method"]), []).append(row)
     lines = []
-    for (stream, method), runs in groups.items():
+    for row in document("shipped_classes")["rows"]:
 
-        def mean(key: str, runs: list[dict[str, Any]] = runs) -> float:
-            return 100 * sum(float(run[key]) for run in runs) / len(runs)
+        def mean(key: str, row: dict[str, Any] = row) -> float:
+            return 100 * float(sum(row[key])) / len(row[key])
 
-        gaps = [100 * (run["with_mean"] - run["torch_mean"]) for run in runs]
+        gaps = [100 * (ours - theirs) for ours, theirs in zip(row["with_mean"], row["torch_mean"], strict=True)]
         error = (sum((gap - sum(gaps) / len(gaps)) ** 2 for gap in gaps) / (len(gaps) - 1) / len(gaps)) ** 0.5
         figures_ = [
             mean("shipped_before"),
@@ -119,9 +116,9 @@ def shipped() -> str:
         figures_ += [mean("with_mean"), mean("torch_mean")]
         lines.append(
             [
-                stream,
-                method,
-                len(runs),
+                row["stream"],
+                row["method"],
+                len(gaps),
                 *[f"{value:.1f}" for value in figures_],
                 f"{sum(gaps) / len(gaps):+.1f} ± {error:.1f}",
             ]

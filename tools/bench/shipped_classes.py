@@ -281,6 +281,27 @@ def _exemplars_of(learner: Classifier, x: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([place[slot[4 : 4 + width].tobytes()] for slot in slots])
 
 
+def by_method(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs of one stream and method as one row of the file, each figure a list over the seeds."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run_ in runs:
+        groups.setdefault((run_["stream"], run_["method"]), []).append(run_)
+    return [
+        {"stream": stream, "method": method} | {key: [r[key] for r in of] for key in list(of[0])[2:]}
+        for (stream, method), of in groups.items()
+    ]
+
+
+def by_seed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What `by_method` was given."""
+    runs = []
+    for row in rows:
+        figures = {key: value for key, value in row.items() if isinstance(value, list)}
+        for of in zip(*figures.values(), strict=True):
+            runs.append({"stream": row["stream"], "method": row["method"]} | dict(zip(figures, of, strict=True)))
+    return runs
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Means over the seeds, in points."""
     head = [
@@ -329,7 +350,7 @@ def main() -> None:
     torch.set_num_threads(1)
     earlier: list[dict[str, Any]] = []
     if arguments.json and arguments.json.exists():
-        earlier = read_table(arguments.json)["rows"]
+        earlier = by_seed(read_table(arguments.json)["rows"])
     rows = [r for r in earlier if r["stream"] not in arguments.streams or r["method"] not in arguments.methods]
     for stream in arguments.streams:
         for method in arguments.methods:
@@ -343,7 +364,7 @@ def main() -> None:
             "torch": torch.__version__.partition("+")[0],
             "buffer": BUFFER,
             "density_of_sparcl": DENSITY,
-            "rows": rows,
+            "rows": by_method(rows),
         }
         write_table(arguments.json, record)
 
