@@ -1,5 +1,5 @@
-// Exact fused multiply-add and square root out of simpler operations.
-// Never here: the choice between these and an instruction (arithmetic.h).
+// Exact fused multiply-add and square root of floats out of simpler operations.
+// Never here: doubles (arithmetic_double.cpp), and the choice between these and an instruction (arithmetic.h).
 #include "kernels/arithmetic.h"
 
 #include "kernels/cpu_features.h"
@@ -31,6 +31,9 @@ namespace {
 __attribute__((target("fma"))) float fused_by_instruction(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
 }
+__attribute__((target("fma"))) double fused_by_instruction(double a, double b, double c) {
+  return __builtin_fma(a, b, c);
+}
 
 enum Answer : int { kUnknown = 0, kHasFma, kHasNone };
 
@@ -48,6 +51,9 @@ bool cpu_has_fma() {
 }  // namespace
 
 float fused_as_cpu_can(float a, float b, float c) {
+  return cpu_has_fma() ? fused_by_instruction(a, b, c) : fused_by_parts(a, b, c);
+}
+double fused_as_cpu_can(double a, double b, double c) {
   return cpu_has_fma() ? fused_by_instruction(a, b, c) : fused_by_parts(a, b, c);
 }
 #endif

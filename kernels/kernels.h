@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/moments.h"
+
 // ---------------------------------------------------------------------------------------------------------------
 // Memory layout. An activation tensor of `n` batch rows is stored as [G][C][H][W][L] with n = G * L, dense, no halo:
 // G groups of L batch lanes, lanes innermost. L = 16 when n is a multiple of 16, else G = 1 and L = n (so nothing is
@@ -38,7 +40,8 @@
 //  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16
 //    virtual lanes (a short last chunk leaves the other lanes alone), then the tree.
 //  * exp and log are ours (kernels/simd/math.h); so are fused multiply-add and square root where a chip has none
-//    (kernels/arithmetic.h).
+//    (kernels/arithmetic.h);
+//  * second moments are integers; their covariance, factor and solutions are in double (kernels/moments.h).
 // Work is split by outputs only. Each kernel takes (part, n_parts) and computes its share; calling it for every part in
 // 0..n_parts-1, in any order or at once, gives the whole. `scratch` is private to the part, 64-byte aligned, of at
 // least the bytes that the matching *_scratch_bytes says, contents undefined. Kernels may READ up to kReadSlack floats
@@ -352,19 +355,22 @@ struct SgdArgs {
 // ---------------------------------------------------------------------------------------------------------------------
 // X(name, Args): one line per kernel; drives the dispatch table, the bit-equality tests and the kernel bench.
 // Those whose work is in registers and caches: built for every level.
-#define EDGECL_TILED_KERNEL_LIST(X)                            \
-  X(conv_forward, ConvForwardArgs)                             \
-  X(conv_backward_data, ConvBackwardDataArgs)                  \
-  X(conv_backward_weight, ConvBackwardWeightArgs)              \
-  X(linear_forward, LinearForwardArgs)                         \
-  X(linear_backward_data, LinearBackwardDataArgs)              \
-  X(linear_backward_weight, LinearBackwardWeightArgs)          \
-  X(sparse_conv_forward, SparseConvForwardArgs)                \
-  X(sparse_conv_backward_data, SparseConvBackwardDataArgs)     \
-  X(sparse_conv_backward_weight, SparseConvBackwardWeightArgs) \
-  X(sparse_linear_forward, SparseLinearForwardArgs)            \
-  X(sparse_linear_backward_data, SparseLinearBackwardDataArgs) \
-  X(sparse_linear_backward_weight, SparseLinearBackwardWeightArgs)
+#define EDGECL_TILED_KERNEL_LIST(X)                                \
+  X(conv_forward, ConvForwardArgs)                                 \
+  X(conv_backward_data, ConvBackwardDataArgs)                      \
+  X(conv_backward_weight, ConvBackwardWeightArgs)                  \
+  X(linear_forward, LinearForwardArgs)                             \
+  X(linear_backward_data, LinearBackwardDataArgs)                  \
+  X(linear_backward_weight, LinearBackwardWeightArgs)              \
+  X(sparse_conv_forward, SparseConvForwardArgs)                    \
+  X(sparse_conv_backward_data, SparseConvBackwardDataArgs)         \
+  X(sparse_conv_backward_weight, SparseConvBackwardWeightArgs)     \
+  X(sparse_linear_forward, SparseLinearForwardArgs)                \
+  X(sparse_linear_backward_data, SparseLinearBackwardDataArgs)     \
+  X(sparse_linear_backward_weight, SparseLinearBackwardWeightArgs) \
+  X(moments_to_covariance, MomentsToCovarianceArgs)                \
+  X(cholesky_factor, CholeskyFactorArgs)                           \
+  X(cholesky_solve, CholeskySolveArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
 #define EDGECL_STREAMED_KERNEL_LIST(X)                    \
   X(batch_norm_forward, BatchNormForwardArgs)             \
@@ -387,7 +393,9 @@ struct SgdArgs {
   X(input_normalize, InputArgs)                           \
   X(cross_entropy, CrossEntropyArgs)                      \
   X(logits_mse, LogitsMseArgs)                            \
-  X(sgd_update, SgdArgs)
+  X(sgd_update, SgdArgs)                                  \
+  X(quantize_rows, QuantizeRowsArgs)                      \
+  X(moments_update, MomentsUpdateArgs)
 #define EDGECL_KERNEL_LIST(X) \
   EDGECL_TILED_KERNEL_LIST(X) \
   EDGECL_STREAMED_KERNEL_LIST(X)

@@ -21,6 +21,9 @@ static inline Share share_of(int64_t n, int part, int n_parts) {
 static inline float fused(float a, float b, float c) {
   return fused_multiply_add(a, b, c);
 }
+static inline double fused(double a, double b, double c) {
+  return fused_multiply_add(a, b, c);
+}
 // A NaN in x gives y, as in the SIMD forms.
 static inline float larger(float x, float y) {
   return x > y ? x : y;

@@ -78,7 +78,7 @@ EDGECL_INLINE vec vzero() {
 #if defined(__FMA__) || defined(__aarch64__)
 #define EDGECL_FMA_FUNCTION EDGECL_INLINE
 #else
-#define EDGECL_FMA_FUNCTION static __attribute__((noinline))
+#define EDGECL_FMA_FUNCTION static __attribute__((noinline, unused))
 #endif
 EDGECL_FMA_FUNCTION vec vfma(vec a, vec b, vec c) {
 #if defined(__AVX512F__)
@@ -160,6 +160,36 @@ EDGECL_INLINE void vstore_n(float* p, vec v, int n) {
   store_first(p, (__m256)v, n);
 #else
   memcpy(p, &v, static_cast<size_t>(n) * 4);
+#endif
+}
+
+// Doubles, of which a native vector holds half as many: what the statistics of heads need, and no more.
+constexpr int kDoubles = kVec / 2;
+typedef double dvec __attribute__((vector_size(EDGECL_VECTOR_BYTES), may_alias));
+
+EDGECL_INLINE dvec dload(const double* p) {
+  dvec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+EDGECL_INLINE void dstore(double* p, dvec v) {
+  memcpy(p, &v, sizeof v);
+}
+EDGECL_INLINE dvec dset(double x) {
+  return x - (dvec){};
+}
+// c - a * b with one rounding.
+EDGECL_FMA_FUNCTION dvec dfnma(dvec a, dvec b, dvec c) {
+#if defined(__AVX512F__)
+  return (dvec)_mm512_fnmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+  return (dvec)_mm256_fnmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+  return (dvec)vfmsq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+  dvec r;
+  for (int i = 0; i < kDoubles; i++) r[i] = fused_multiply_add(-a[i], b[i], c[i]);
+  return r;
 #endif
 }
 

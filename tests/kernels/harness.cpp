@@ -164,7 +164,8 @@ void Tests::compare(const char* kernel, const std::string& what, Case& c,
     std::vector<std::unique_ptr<Buffer>> buffers;
     int offset = 1;
     for (const Case::Output& o : c.outputs()) {
-      buffers.push_back(std::make_unique<Buffer>(static_cast<int64_t>(o.before.size()), offset++ % 4));
+      const int step = o.value_bytes > sizeof(float) ? 2 : 1;
+      buffers.push_back(std::make_unique<Buffer>(static_cast<int64_t>(o.before.size()), offset++ * step % 4));
       if (!o.before.empty()) memcpy(buffers.back()->data(), o.before.data(), o.before.size() * sizeof(float));
       for (float** slot : o.slots) *slot = buffers.back()->data();
     }

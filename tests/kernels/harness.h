@@ -4,6 +4,8 @@
 #ifndef EDGECL_TESTS_KERNELS_HARNESS_H_
 #define EDGECL_TESTS_KERNELS_HARNESS_H_
 
+#include <string.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,7 +33,7 @@ class Rng {
   uint64_t state_;
 };
 
-// n floats at an address that is a multiple of 4 bytes only, between two guard zones of kReadSlack NaNs: a kernel that
+// n floats at an address that is a multiple of 4 bytes only (of 8 with an even offset), between two guard zones of kReadSlack NaNs: a kernel that
 // uses what lies beyond the end gets NaN, and one that writes there is found out.
 class Buffer {
  public:
@@ -72,12 +74,24 @@ class Case {
   // `slot` is a pointer inside the arguments; it will point at n floats whose first content is random.
   int output(float** slot, int64_t n);
   void output(Tensor& t) { output(&t.data, t.size()); }
+  // The same of other types than float, with the content that the kernel finds.
+  template <class T>
+  int output_values(T** slot, const std::vector<T>& before) {
+    Output o;
+    o.slots.push_back(reinterpret_cast<float**>(slot));
+    o.before.resize((before.size() * sizeof(T) + sizeof(float) - 1) / sizeof(float));
+    if (!before.empty()) memcpy(o.before.data(), before.data(), before.size() * sizeof(T));
+    o.value_bytes = sizeof(T);
+    outputs_.push_back(o);
+    return static_cast<int>(outputs_.size()) - 1;
+  }
   // A second place that points at the same memory: a call in place.
   void also(int output, float** slot) { outputs_[static_cast<size_t>(output)].slots.push_back(slot); }
 
   struct Output {
     std::vector<float**> slots;
     std::vector<float> before;
+    size_t value_bytes = sizeof(float);
   };
   const std::vector<Output>& outputs() const { return outputs_; }
   Rng& rng() { return rng_; }
@@ -133,6 +147,7 @@ void normalisation_cases(Tests& tests);
 void pointwise_cases(Tests& tests);
 void pool_cases(Tests& tests);
 void input_and_loss_cases(Tests& tests);
+void moments_cases(Tests& tests);
 void math_cases(Tests& tests);
 void dispatch_cases(Tests& tests);
 void plan_cases(Tests& tests);

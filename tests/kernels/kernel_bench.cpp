@@ -87,11 +87,34 @@ class Bench {
             void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
     std::vector<unsigned char> memory((table_.*scratch_bytes)(args) + 64);
     void* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+    time_best(kernel, shape, flops, bytes, [] {}, [&] { (table_.*run)(args, 0, 1, scratch); });
+  }
+
+  // All phases of the factor of the matrix.
+  void factor(const std::vector<double>& from, double* matrix, int d) const {
+    if (!wants("cholesky_factor")) return;
+    int32_t failed = 0;
+    CholeskyFactorArgs args = {matrix, d, 0, 0.0, &failed};
+    std::vector<double> scratch(table_.cholesky_factor_scratch_bytes(args) / sizeof(double) + 8);
+    const auto run = [&] {
+      for (args.phase = 0; args.phase < cholesky_phases(d); args.phase++)
+        table_.cholesky_factor(args, 0, 1, scratch.data());
+    };
+    time_best(
+        "cholesky_factor", text("d %d", d), 2.0 / 3.0 * d * d * d, 0,
+        [&] { memcpy(matrix, from.data(), from.size() * sizeof(double)); }, run);
+  }
+
+ private:
+  template <class Prepare, class Run>
+  void time_best(const char* kernel, const std::string& shape, double flops, double bytes, Prepare prepare,
+                 Run run) const {
     double best = 1e30;
     const double until = seconds() + 0.08;
     do {
+      prepare();
       const double start = seconds();
-      (table_.*run)(args, 0, 1, scratch);
+      run();
       const double spent = seconds() - start;
       if (spent < best) best = spent;
     } while (!once_ && seconds() < until);
@@ -104,7 +127,6 @@ class Bench {
     printf("\n");
   }
 
- private:
   const KernelTable& table_;
   std::string filter_;
   bool once_;
@@ -228,6 +250,35 @@ void batch_norm(const Bench& bench, Rng& rng, int batch, int channels, int size)
   EDGECL_TIME(bench, batch_norm_backward, name + " residual", 0, 5 * bytes, backward);
 }
 
+// Of d features: a row quantised and added (n at once), and the model of `classes` made of the moments. Double has half
+// as many lanes, so its share of the peak is shown for twice its operations. Cholesky runs all its phases in one call.
+void moments(const Bench& bench, Rng& rng, int d, int classes) {
+  Case c(rng);
+  const size_t size = static_cast<size_t>(moments_size(d)), features = static_cast<size_t>(d);
+  const auto values = [&](size_t n) { return std::vector<double>(n, 0.5); };
+  int64_t* m = c.copy(std::vector<int64_t>(size, 3), 4 * kReadSlack);
+  int64_t* sums = c.copy(std::vector<int64_t>(features * static_cast<size_t>(classes), 5), 4 * kReadSlack);
+  std::vector<double> identity(size, 0.0);
+  for (int i = 0; i < d; i++) identity[static_cast<size_t>(moments_at(i, i, d))] = 1.0;
+  double* matrix = c.copy(identity, 4 * kReadSlack);
+  double* b = c.copy(values(features * static_cast<size_t>(classes)), 4 * kReadSlack);
+  int16_t* q = c.copy(std::vector<int16_t>(features * kMomentRows, 7), 4 * kReadSlack);
+  int32_t* counts = c.copy(std::vector<int32_t>(kMomentRows), 4 * kReadSlack);
+  const double pairs = 0.5 * d * (d + 1.0);
+  const QuantizeRowsArgs quantize = {c.floats(static_cast<int64_t>(d) * 16), q, counts, 16, d, 1000.0f};
+  EDGECL_TIME(bench, quantize_rows, text("d %d n 16", d), 0, 6.0 * 16 * d, quantize);
+  for (int n : {1, 8, 16, 32}) {
+    const MomentsUpdateArgs update = {q, m, n, d, false};
+    EDGECL_TIME(bench, moments_update, text("d %d n %d", d, n), 0, 16 * pairs, update);
+  }
+  const MomentsToCovarianceArgs covariance = {m, matrix, sums, b, classes, d, 1.0, 1.0};
+  EDGECL_TIME(bench, moments_to_covariance, text("d %d, %d sums", d, classes), 4 * pairs * classes, 16 * pairs,
+              covariance);
+  bench.factor(identity, matrix, d);
+  const CholeskySolveArgs solve = {matrix, b, d, classes, false};
+  EDGECL_TIME(bench, cholesky_solve, text("d %d, %d columns", d, classes), 8 * pairs * classes, 0, solve);
+}
+
 }  // namespace
 }  // namespace edgecl::test
 
@@ -268,5 +319,6 @@ int main(int argc, char** argv) {
     for (int stage = 0; stage < 4; stage++) batch_norm(bench, rng, batch, 64 << stage, 32 >> stage);
     batch_norm(bench, rng, batch, 20, 32);
   }
+  for (int d : {96, 512, 1280, 2048}) moments(bench, rng, d, 50);
   return 0;
 }

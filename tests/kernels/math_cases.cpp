@@ -22,6 +22,70 @@ bool same_float(float a, float b) {
   return float_bits(a) == float_bits(b) || (std::isnan(a) && std::isnan(b));
 }
 
+uint64_t bits_of(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+double double_of(uint64_t bits) {
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+bool same_double(double a, double b) {
+  return bits_of(a) == bits_of(b) || (std::isnan(a) && std::isnan(b));
+}
+
+// The same of doubles.
+void double_cases(Tests& tests) {
+  constexpr uint64_t kSign = 1ull << 63, kExponent = 0x7ffull << 52;
+  const uint64_t corners[] = {0,
+                              1,
+                              (1ull << 52) - 1,
+                              1ull << 52,
+                              0x3fefffffffffffff,
+                              0x3ff0000000000000,
+                              0x3ff0000000000001,
+                              0x3ca0000000000000,
+                              0x1ff0000000000000,
+                              0x7fefffffffffffff,
+                              0x7ff0000000000000,
+                              0x7ff8000000000000};
+  const auto check = [&](uint64_t a, uint64_t b, uint64_t c) {
+    const double x = double_of(a), y = double_of(b), z = double_of(c);
+    if (same_double(fused_by_parts(x, y, z), std::fma(x, y, z))) return;
+    tests.expect(false, text("fused(%016llx, %016llx, %016llx)", static_cast<unsigned long long>(a),
+                             static_cast<unsigned long long>(b), static_cast<unsigned long long>(c)));
+  };
+  for (uint64_t a : corners) {
+    for (uint64_t b : corners) {
+      for (uint64_t c : corners) {
+        for (uint64_t signs = 0; signs < 8; signs++) check(a | signs << 63, b | signs >> 1 << 63, c | signs >> 2 << 63);
+      }
+    }
+  }
+  Rng rng(0xd0b1e);
+  // Any exponent, those around 1, and those whose product lies below the normal numbers.
+  const auto near = [&](uint64_t exponent, uint64_t spread) {
+    return (rng.next() & ~kExponent) | (exponent + rng.next() % spread) << 52;
+  };
+  for (int i = 0; i < (tests.options().quick ? 100000 : 3000000); i++) {
+    const uint64_t a = rng.next(), b = rng.next(), product = bits_of(-double_of(a) * double_of(b));
+    check(a, b, rng.next());
+    check(a, b, product + rng.next() % 5 - 2);
+    check(a & ~0x3ffffffull, b & ~0x3ffffffull, product - ((20 + rng.next() % 100) << 52));
+    check(near(960, 63), near(960, 63), near(840, 180));
+    const uint64_t small = near(500, 30), other = near(470, 60);
+    check(small, other, near(0, 8));
+    check(small, other, bits_of(-double_of(small) * double_of(other)) ^ (rng.next() & kSign));
+    const double x = double_of(i % 2 ? a : near(0, 3) & ~kSign);
+    if (!same_double(root_by_bits(x), std::sqrt(x))) tests.expect(false, text("root(%.17g)", x));
+  }
+  for (uint64_t x : corners)
+    for (uint64_t bits : {x, x | kSign})
+      tests.expect(same_double(root_by_bits(double_of(bits)), std::sqrt(double_of(bits))), "roots of special doubles");
+}
+
 // The forms without instructions against the C library, which rounds once.
 void arithmetic_cases(Tests& tests) {
   const uint32_t corners[] = {0,          1,          0x7fffff,   0x800000,   0x800001,   0x3f7fffff, 0x3f800000,
@@ -65,6 +129,7 @@ void arithmetic_cases(Tests& tests) {
 
 void math_cases(Tests& tests) {
   arithmetic_cases(tests);
+  double_cases(tests);
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const uint32_t step = tests.options().quick ? 1021 : 61;
   double worst_exp = 0, worst_log = 0;
