@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 Pair: TypeAlias = tuple[int, int]
 Shared: TypeAlias = Any
@@ -201,3 +203,33 @@ def sgd_update(
     **shared: Shared,
 ) -> tuple[Floats, Floats | None]:
     """(weight, velocity) after one step."""
+
+def triangle_places(d: int) -> NDArray[np.int64]:
+    """Where the entries of a symmetric d x d matrix, in the order of numpy.tril_indices(d), lie in a packed triangle.
+
+    Moments, covariance and factor are flat arrays of that form; what lies between the entries is zero.
+    """
+
+def quantize_rows(x: Floats, scale: float, **shared: Shared) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+    """(q, how many values of each row were limited): x * scale to integers, ties to even, within +-16383."""
+
+def moments_update(
+    moments: NDArray[np.int64], q: Integers, subtract: bool = False, **shared: Shared
+) -> NDArray[np.int64]:
+    """moments +- q.T @ q of at most 32 rows, exact."""
+
+def moments_to_covariance(
+    moments: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    weight: Doubles,
+    alpha: float = 1.0,
+    ridge: float = 0.0,
+    **shared: Shared,
+) -> Doubles:
+    """alpha * moments - sum over v of weight[v] * outer(sums[v], sums[v]) + ridge * identity; sums (k, d)."""
+
+def cholesky_factor(matrix: Doubles, d: int, floor: float = 0.0, **shared: Shared) -> tuple[Doubles, int]:
+    """(L, -1), or (nothing of use, the index of the first pivot that is not above floor)."""
+
+def cholesky_solve(factor: Doubles, b: Doubles, forward_only: bool = False, **shared: Shared) -> Doubles:
+    """w with L L.T w = b, or with forward_only L w = b; b (d, columns)."""

@@ -1,6 +1,7 @@
 // edgecl_kernels: every kernel as a function of numpy arrays, at a chosen level and number of parts; for tests and
 // researchers.
 // Never here: sessions, bundles, state (edgecl._core), and arithmetic of its own.
+#include "tools/kernels_module/moments.h"
 #include "tools/kernels_module/operands.h"
 #include "tools/kernels_module/timing.h"
 #include "tools/kernels_module/weights.h"
@@ -453,6 +454,7 @@ PYBIND11_MODULE(edgecl_kernels, m) {
   m.def("all_finite", [](const FloatArray& x) { return edgecl::all_finite(x.data(), x.size()); }, "x"_a);
 
   add_timed_layer(m);
+  add_moments(m);
 
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a = py::none());
   m.def("conv_backward_data", &conv_backward_data, "dy"_a, "weight"_a, "input_size"_a, "add_to"_a = py::none());
