@@ -2,9 +2,11 @@
 // Never here: the step itself (runtime/learn/learn_step.cpp).
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
+#include "runtime/heads/statistics_head.h"
 #include "runtime/learn/learn_step.h"
 #include "runtime/learn/rehearse.h"
 #include "runtime/learn/replay/remember.h"
+#include "runtime/learn/unlearn.h"
 
 namespace edgecl::api {
 namespace {
@@ -58,6 +60,13 @@ Status remember_checked(edgecl_session* session, const edgecl_batch* from, const
   return remember(&session->session, batch, labels);
 }
 
+Status unlearn_checked(edgecl_session* session, const edgecl_batch* from, const int32_t* labels) {
+  Batch batch;
+  EDGECL_RETURN_IF_FAILED(read_batch(from, &batch));
+  EDGECL_RETURN_IF_FAILED(check_pointer(labels, "labels"));
+  return unlearn(&session->session, batch, labels);
+}
+
 // On a failure in the middle the report tells how many steps stay done.
 Status rehearse_checked(edgecl_session* session, uint32_t n_steps, edgecl_rehearse_report* report) {
   if (report) EDGECL_RETURN_IF_FAILED(check_struct(report, "edgecl_rehearse_report"));
@@ -92,7 +101,32 @@ Status describe(const edgecl_session* session, int32_t label, edgecl_class_info*
   return Status();
 }
 
+Status describe_head(const edgecl_session* session, edgecl_head_info* info) {
+  EDGECL_RETURN_IF_FAILED(check_struct(info, "edgecl_head_info"));
+  const Session& s = session->session;
+  if (s.head_memory.own == nullptr) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a session with a head that keeps statistics; found one that learns by gradients");
+  }
+  const StatisticsSummary summary = statistics_summary(s.head_memory);
+  edgecl_head_info found;
+  memset(&found, 0, sizeof found);
+  found.head = s.config.head;
+  found.dim = s.head_memory.dim;
+  found.bank_rows = summary.bank_rows;
+  found.rows = summary.rows;
+  found.saturated = summary.saturated;
+  found.bytes = s.head_bytes;
+  found.solved = summary.solved ? 1 : 0;
+  write_struct(found, info);
+  return Status();
+}
+
 Status set_weight(edgecl_session* session, int32_t label, float weight) {
+  if (!session->session.head->by_gradient) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a head that learns by gradients, for a weight in its loss; found one that keeps statistics");
+  }
   EDGECL_RETURN_IF_FAILED(check_present(session->session, label));
   if (!(weight >= 0 && weight <= kLargestClassWeight)) {
     return failure(EDGECL_E_ARGUMENT, "expected a class weight in 0..1e6; found another number; give one such as 2");
@@ -145,6 +179,16 @@ edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch, c
 edgecl_status edgecl_remember(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::remember_checked(session, batch, labels)) : call.refusal();
+}
+
+edgecl_status edgecl_unlearn(edgecl_session* session, const edgecl_batch* batch, const int32_t* labels) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::unlearn_checked(session, batch, labels)) : call.refusal();
+}
+
+edgecl_status edgecl_head_describe(const edgecl_session* session, edgecl_head_info* info) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(api::describe_head(session, info)) : call.refusal();
 }
 
 edgecl_status edgecl_task_begin(edgecl_session* session) {

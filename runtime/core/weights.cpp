@@ -38,8 +38,9 @@ void lay_out_param(Arena* arena, const Plan& plan, const WeightOptions& options,
   const uint64_t capacity = param.capacity = param.sparse ? record.nnz_capacity : param.n;
 
   arena->begin_region("weights");
-  if (record.trainable != 0 || param.sparse) param.own = arena->take<float>(capacity);
-  param.value = record.trainable != 0 || param.sparse ? param.own : plan.dense_values(index);
+  const bool own = (record.trainable != 0 && options.own) || param.sparse;
+  if (own) param.own = arena->take<float>(capacity);
+  param.value = own ? param.own : plan.dense_values(index);
   *work = {};
   work->role = learns ? Role::kTrains : Role::kFrozen;
   if (learns) {

@@ -15,10 +15,11 @@ struct WeightOptions {
   bool velocity;      // momentum
   bool selection;     // room for gradient masks of sparse parameters
   uint32_t max_rows;  // most rows of one forward or backward pass
+  bool own = true;    // trainable parameters have memory here; else they are read in the bundle, as frozen ones are
 };
 
 // Takes memory for weights and their workspace, in regions "weights", "gradients", "velocity", "sparsity",
-// "statistics". Trainable parameters live here; frozen dense ones stay in the bundle; sparse ones always get their
+// "statistics". Trainable parameters live here (`own`); frozen dense ones stay in the bundle; sparse ones always get their
 // pattern built here. A measuring arena only adds up, and the outputs are left alone. Contents are undefined until
 // initialise_weights. O(ops + params).
 void lay_out_weights(Arena* arena, const Plan& plan, const WeightOptions& options, Weights* weights, Workspace* work);

@@ -14,11 +14,14 @@ namespace edgecl {
 class SectionReader;
 class SectionWriter;
 
+struct StatisticsHead;
+struct Readout;
+
 // A head's own memory in a session.
 struct HeadMemory {
-  void* own = nullptr;   // what its lay_out took; null when it keeps nothing of its own
-  uint32_t dim = 0;      // floats of an embedding row; 0: the model has no separate head
-  uint32_t columns = 0;  // class capacity of the bundle
+  StatisticsHead* own = nullptr;  // null for a head that learns by gradients
+  uint32_t dim = 0;               // floats of an embedding row; 0: the model has no separate head
+  uint32_t columns = 0;           // class capacity of the bundle
 };
 
 // One kind of head. Members that are null have nothing to do.
@@ -36,32 +39,56 @@ struct HeadKind {
   // Ops from here on are the head's; those before are the encoder's.
   uint32_t (*first_op)(const Plan& plan);
 
-  // Memory beside the plan's, in the region "head"; runs over measuring arenas too.
-  void (*lay_out)(Arena* arena, const Plan& plan, HeadMemory* memory);
+  // Memory beside the plan's, in the region "head"; runs over measuring arenas too. The first of `weights` to be laid
+  // out; what the passes read as the head's weight and bias may be set here.
+  void (*lay_out)(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights,
+                  HeadMemory* memory);
+  // Floats of activations that `prepare` works in.
+  uint64_t (*work_floats)(const Plan& plan, const format::RecipeRecord& recipe);
+  // Scratch memory of one thread that the head's own kernel calls need.
+  uint64_t (*scratch_bytes)(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels);
   // As the bundle ships it.
   void (*reset)(const HeadMemory& memory);
 
+  // Before passes that score: what the scores are computed from is made anew where something was learned since. Works
+  // in the activations of `net`. E_NUMERIC.
+  Status (*prepare)(const HeadMemory& memory, const Net& net);
   // Logits tensor from what the encoder pass left (embedding_tensor).
   void (*score)(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe);
   // by_gradient: the first n_records of the backward list, from the gradient of the logits to that of the embedding.
   void (*backward)(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe);
-  // Else: takes n embeddings [n][dim] with labels below `columns`. Cannot fail.
-  void (*learn_rows)(const HeadMemory& memory, const float* embeddings, const int32_t* labels, uint32_t n);
+  // Else: whether n more rows fit. E_CAPACITY.
+  Status (*check_learn)(const HeadMemory& memory, uint32_t n);
+  // Takes n finite embeddings [n][dim] with labels below `columns`. Cannot fail.
+  void (*learn_rows)(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
+                     uint32_t n);
+  // And the other way: as if these rows had never been learned. E_NOT_FOUND.
+  Status (*unlearn_rows)(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
+                         uint32_t n);
 
   // E_UNSUPPORTED: columns of this bundle cannot be classes.
   Status (*check_add_class)(const Plan& plan);
+  // E_UNSUPPORTED: the head cannot forget just this class.
+  Status (*check_forget)(const HeadMemory& memory, uint32_t label);
   // All that the head knows of a class goes.
   void (*forget_class)(const HeadMemory& memory, const Net& net, uint32_t label);
 
   // Its section of the state, HEAD, and the bytes of it; null: what it knows are parameters of the plan. read_state
   // gets the section twice: with apply false it checks everything and stores nothing.
-  uint64_t (*state_bytes)(const Plan& plan);
+  uint64_t (*state_bytes_max)(const Plan& plan, const format::RecipeRecord& recipe);
   void (*write_state)(SectionWriter* out, const HeadMemory& memory);
   Status (*read_state)(SectionReader* in, const HeadMemory& memory, bool apply);
+
+  const Readout* readout;  // of a head that keeps statistics (statistics_head.h)
 };
 
 // X(constant, number in bundles, kind): a new head is a line here and a file.
-#define EDGECL_HEADS(X) X(kHeadGradient, 0, kGradientHead)
+#define EDGECL_HEADS(X)               \
+  X(kHeadGradient, 0, kGradientHead)  \
+  X(kHeadNcm, 1, kNcmHead)            \
+  X(kHeadNcmDistance, 2, kNcmDistanceHead) \
+  X(kHeadLda, 3, kLdaHead)            \
+  X(kHeadRidge, 4, kRidgeHead)
 
 #define EDGECL_HEAD_COUNT(constant, number, kind) +1
 constexpr uint32_t kHeads = 0 EDGECL_HEADS(EDGECL_HEAD_COUNT);

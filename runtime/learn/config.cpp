@@ -30,6 +30,10 @@ uint64_t sample_bytes(const Plan& plan) {
   return sample_elements(plan) * (plan.input->dtype == format::kInputU8 ? 1 : sizeof(float));
 }
 
+bool learns_by_gradient(const SessionConfig& config) {
+  return !config.predict_only && head_kind(config.head)->by_gradient;
+}
+
 SessionConfig default_config(const Plan& plan) {
   SessionConfig config = {};
   static_cast<format::RecipeRecord&>(config) = *plan.recipe;
@@ -62,8 +66,8 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
         "expected tensors below 2^31 numbers; found more with the %u rows of a step; lower max_batch or replay_batch",
         config_step_rows(config));
   }
-  if (config.predict_only) return Status();
-  if (plan.logits_gradient() == format::kNone && head->by_gradient) {
+  if (!learns_by_gradient(config)) return Status();
+  if (plan.logits_gradient() == format::kNone) {
     return failure(
         EDGECL_E_UNSUPPORTED,
         "expected a bundle with trainable parameters; found none in \"%s\"; set predict_only = 1 or export it "

@@ -23,6 +23,14 @@ struct SessionConfig : format::RecipeRecord {
   uint64_t seed;
 };
 
+// Whether steps have losses and gradients: not with predict_only, nor under a head that keeps statistics. All that
+// serves them (replay, structures, gradient masks, latent replay) then takes no memory and no time.
+bool learns_by_gradient(const SessionConfig& config);
+// Exemplars that the session has room for.
+inline uint32_t config_replay_capacity(const SessionConfig& config) {
+  return learns_by_gradient(config) ? config.replay_capacity : 0;
+}
+
 // The recipe that the bundle ships; one thread, seed 0, every class column usable. A bundle that trains nothing gets
 // predict_only.
 SessionConfig default_config(const Plan& plan);

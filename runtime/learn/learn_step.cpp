@@ -82,10 +82,14 @@ Status check_request(Session* session, const Batch& batch, const int32_t* labels
           "or drop the sample",
           r);
   }
+  if (session->head->check_learn) EDGECL_RETURN_IF_FAILED(session->head->check_learn(session->head_memory, batch.n));
   for (uint32_t r = 0; batch.weights != nullptr && r < batch.n; r++) {
     if (!(batch.weights[r] >= 0 && batch.weights[r] <= kLargestClassWeight))
       return failure(EDGECL_E_ARGUMENT,
                      "expected weights in 0..1e6; found another number at row %u; correct the weights", r);
+    if (!session->head->by_gradient && batch.weights[r] != 0 && batch.weights[r] != 1)
+      return failure(EDGECL_E_UNSUPPORTED,
+                     "expected weights of 0 or 1, since the head counts rows; found another number at row %u", r);
   }
   return stage_labels(session, batch, labels);
 }
@@ -185,12 +189,11 @@ void note_correct(Session* session) {
 // Before the loss, which may replace logits; the embeddings that a head without gradients learns from.
 void after_forward(Session* session) {
   StepMemory& step = session->step;
-  note_correct(session);
-  if (step.embeddings) {
-    const Net net = session->learning();
-    copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, step.n_rows, Mode::kLearn),
-                  step.n_current, false, step.embeddings);
-  }
+  if (session->head->by_gradient) return note_correct(session);
+  memset(step.correct, 0, step.n_current);  // nothing was scored
+  const Net net = session->learning();
+  copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, step.n_rows, Mode::kPredict),
+                step.n_current, false, step.embeddings);
 }
 
 // The backward pass may reuse the memory of the logits, so those that the buffer is to keep are copied out before it.
@@ -253,7 +256,11 @@ void commit(Session* session) {
     commit_statistics(net);
     session->bounds = step.bounds;
   } else {
-    session->head->learn_rows(session->head_memory, step.embeddings, step.labels, step.n_current);
+    for (uint32_t r = 0; r < step.n_current; r++) {
+      if (step.row_weights != nullptr && step.row_weights[r] == 0) continue;
+      session->head->learn_rows(session->head_memory, net, step.embeddings + r * session->head_memory.dim,
+                                step.labels + r, 1);
+    }
   }
   admit_rows(session, step.n_current, step.row_weights,
              step_stream(session->counters.seed, Purpose::kReservoir, session->counters.step));

@@ -16,10 +16,16 @@ void next_stage(StepMemory* step, Stage stage) {
   step->at = 0;
 }
 
+// How the rows of a step go through the network above a border. An embedding that statistics take is the one that
+// predictions see.
+Mode upper_mode(const Session& session) {
+  return session.head->by_gradient ? Mode::kLearn : Mode::kPredict;
+}
+
 Status load_rows(Session* session) {
   const bool latent = session->border.op != 0;
   const uint32_t rows = latent ? session->step.n_current : session->step.n_rows;
-  const Mode mode = latent ? Mode::kPredict : Mode::kLearn;
+  const Mode mode = latent ? Mode::kPredict : upper_mode(*session);
   if (rows == 0) return Status();  // a rehearsal of latent exemplars has no raw sample
   load_input(*session, session->learning(), session->step.samples, rows, mode, session->step.crop_y != nullptr);
   return check_loaded_input(*session, rows, mode);
@@ -39,10 +45,11 @@ Status forward_unit(Session* session) {
   if (border != 0 && unit == border + 1) return cross_border(session);
   const uint32_t op = border == 0 ? unit - 1 : unit - 2;
   if (op < session->head_op) {
-    forward_ops(net, step.n_rows, Mode::kLearn, op, op + 1, &step.probe);
+    forward_ops(net, step.n_rows, upper_mode(*session), op, op + 1, &step.probe);
     return Status();
   }
-  session->head->score(session->head_memory, net, step.n_rows, Mode::kLearn, &step.probe);
+  if (session->head->by_gradient)
+    session->head->score(session->head_memory, net, step.n_rows, Mode::kLearn, &step.probe);
   next_stage(&step, Stage::kLoss);
   return Status();
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "runtime/heads/head.h"
 #include "runtime/learn/methods/method.h"
 
 namespace edgecl {
@@ -12,7 +13,10 @@ namespace {
 using namespace format;
 using Word = RecipeWord;
 
-const PresetSetting kStatic[] = {{Word::structure, kStructureStatic}, {Word::gradient_mask, kGradientAll}, kPresetEnd};
+const PresetSetting kStatic[] = {{Word::structure, kStructureStatic},
+                                 {Word::gradient_mask, kGradientAll},
+                                 {Word::head, kHeadGradient},
+                                 kPresetEnd};
 // SparCL's released schedule in stream form: every K steps, eight exchanges of 1 % of a layer, then one last pruning;
 // gradients of the 80 % largest, chosen every 30 steps; 30 % of a task's examples go after its first epochs.
 const PresetSetting kSparcl[] = {{Word::structure, kStructureTdm},
@@ -29,6 +33,7 @@ const PresetSetting kSparcl[] = {{Word::structure, kStructureTdm},
                                  {Word::removal_share, 0.3f},
                                  {Word::removal_stages, 1u << 1 | 1u << 2 | 1u << 3},
                                  {Word::removal_score, kRemovalMisclassified},
+                                 {Word::head, kHeadGradient},
                                  kPresetEnd};
 #define REPLACING(structure_rule)       \
   {{Word::structure, structure_rule},   \
@@ -37,6 +42,7 @@ const PresetSetting kSparcl[] = {{Word::structure, kStructureTdm},
    {Word::structure_intra, 0.3f},       \
    {Word::structure_inter, 0},          \
    {Word::gradient_mask, kGradientAll}, \
+   {Word::head, kHeadGradient},         \
    kPresetEnd}
 const PresetSetting kSet[] = REPLACING(kStructureSet), kRigl[] = REPLACING(kStructureRigl);
 #undef REPLACING
@@ -44,6 +50,19 @@ const PresetSetting kMasked[] = {{Word::class_mask, 1}, kPresetEnd};
 const PresetSetting kLatent[] = {
     {Word::latent_replay, 1}, {Word::augment_crop, 0}, {Word::augment_flip, 0}, kPresetEnd};
 
+// A head that keeps statistics: nothing of the gradients' recipe is in use, so it is neutral.
+#define STATISTICS(number)                                                                                \
+  {                                                                                                       \
+    {Word::head, number}, {Word::structure, kStructureStatic}, {Word::gradient_mask, kGradientAll},       \
+        {Word::replay_capacity, 0}, {Word::augment_crop, 0}, {Word::augment_flip, 0},                     \
+        {Word::latent_replay, 0}, {Word::removal_share, 0}, {Word::rate_schedule, kRateConstant},         \
+        {Word::rehearse_steps, 0}, {Word::boundary, kBoundaryCaller}, kPresetEnd                          \
+  }
+const PresetSetting kNcm[] = STATISTICS(kHeadNcm), kNcmDistance[] = STATISTICS(kHeadNcmDistance),
+                    kLda[] = STATISTICS(kHeadLda), kRidge[] = STATISTICS(kHeadRidge);
+#undef STATISTICS
+
+const char kClosed[] = "class scores against the same formula in scikit-learn or NumPy";
 const char kAccuracy[] = "accuracy over seeds against a PyTorch transcription of the released code";
 const char kRule[] = "structure rule against a plain transcription";
 const char kWang[] = "Wang et al. 2022", kMocanu[] = "Mocanu et al. 2018", kEvci[] = "Evci et al. 2020";
@@ -75,6 +94,22 @@ const Preset kPresets[] = {
      kMoves,
      kMethodDerpp,
      {kSet, kMasked}},
+    {"ncm", "nearest class mean by cosine", "Mensink et al. 2013", kClosed, kNeedsHead, kMethodFinetune, {kNcm}},
+    {"ncm-distance",
+     "nearest class mean by distance",
+     "Mensink et al. 2013",
+     kClosed,
+     kNeedsHead,
+     kMethodFinetune,
+     {kNcmDistance}},
+    {"lda",
+     "streaming linear discriminant analysis",
+     "Hayes and Kanan 2020",
+     kClosed,
+     kNeedsHead,
+     kMethodFinetune,
+     {kLda}},
+    {"ridge", "ridge regression of the classes", "Zhuang et al. 2022", kClosed, kNeedsHead, kMethodFinetune, {kRidge}},
     {"rigl-er", "RigL on ER with the class mask", kEvci, kRule, kMoves, kMethodErAce, {kRigl}},
     {"rigl-derpp", "RigL on DER++ with the class mask", kEvci, kRule, kMoves, kMethodDerpp, {kRigl, kMasked}},
 };

@@ -17,6 +17,7 @@ enum PresetNeeds : uint32_t {
   kNeedsSparse = EDGECL_NEEDS_SPARSE,
   kNeedsBoundaries = EDGECL_NEEDS_BOUNDARIES,
   kNeedsTail = EDGECL_NEEDS_TAIL,
+  kNeedsHead = EDGECL_NEEDS_HEAD,
 };
 
 // One field of a recipe; choices by their number. (Words, not names: a pointer costs 32 bytes of a shared library.)

@@ -94,7 +94,7 @@ const StepKind kRehearsal = {
     "learning rate"};
 
 Status check_request(const Session& session, uint32_t n_steps) {
-  if (session.config.predict_only || config_draw_rows(session.config) == 0) {
+  if (!learns_by_gradient(session.config) || config_draw_rows(session.config) == 0) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected a session that learns with replay_capacity and replay_batch above 0; found %s; make one "
                    "with a buffer",

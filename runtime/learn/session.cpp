@@ -20,17 +20,26 @@ size_t align_up(size_t bytes) {
 }
 
 uint64_t learn_floats(const Plan& plan, const SessionConfig& config) {
-  return config.predict_only ? 0 : activation_floats(plan, Mode::kLearn, config_step_rows(config));
+  return learns_by_gradient(config) ? activation_floats(plan, Mode::kLearn, config_step_rows(config)) : 0;
 }
 
 uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {
-  return activation_floats(plan, Mode::kPredict, config.max_batch);
+  const uint64_t pass = activation_floats(plan, Mode::kPredict, config.max_batch);
+  const HeadKind& head = *head_kind(config.head);
+  const uint64_t work = head.work_floats ? head.work_floats(plan, config) : 0;
+  return pass > work ? pass : work;
 }
 
 // Scratch memory of all threads. 64 bits, so that what a 32-bit machine cannot hold exhausts the arena.
 void take_scratch(Arena* arena, const SessionConfig& config, uint64_t stride, Workspace* work) {
   work->scratch_stride = static_cast<size_t>(stride);
   work->scratch = arena->take<uint8_t>(config.n_threads * stride);
+}
+
+uint64_t scratch_stride(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config, uint64_t passes) {
+  const HeadKind& head = *head_kind(config.head);
+  const uint64_t own = head.scratch_bytes ? align_up(head.scratch_bytes(plan, config, kernels)) : 0;
+  return own > passes ? own : passes;
 }
 
 // Activations and scratch of predictions. Shared: a predict and a learn step never run at once, so they use the same
@@ -43,14 +52,15 @@ void lay_out_workspaces(Arena* arena, const Plan& plan, const ScratchTable& kern
   learn->activations = arena->take<float>(separate || learn_size > predict_size ? learn_size : predict_size);
   arena->begin_region("scratch");
   const uint64_t steps =
-      scratch_bytes_per_thread(plan, kernels, config_step_rows(config), !config.predict_only, selects_entries(config));
+      scratch_bytes_per_thread(plan, kernels, config_step_rows(config), learns_by_gradient(config), selects_entries(config));
   const uint64_t changes = align_up(structure_scratch_bytes(plan, kernels, config));
-  take_scratch(arena, config, changes > steps ? changes : steps, learn);
+  take_scratch(arena, config, scratch_stride(plan, kernels, config, changes > steps ? changes : steps), learn);
   *predict = *learn;
   if (!separate) return;
   arena->begin_region("predict");
   predict->activations = arena->take<float>(predict_size);
-  take_scratch(arena, config, scratch_bytes_per_thread(plan, kernels, config.max_batch, false, false), predict);
+  const uint64_t passes = scratch_bytes_per_thread(plan, kernels, config.max_batch, false, false);
+  take_scratch(arena, config, scratch_stride(plan, kernels, config, passes), predict);
   predict->norms = lay_out_group_norms(arena, plan, config.max_batch);
 }
 
@@ -59,15 +69,16 @@ void lay_out_workspaces(Arena* arena, const Plan& plan, const ScratchTable& kern
 void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels, const Environment& env,
                      const SessionConfig& config, Session* session) {
   const bool learning = !config.predict_only;
-  const WeightOptions options = {learning, learning && config.momentum > 0, selects_entries(config),
-                                 config_step_rows(config)};
+  const bool by_gradient = learns_by_gradient(config);
+  const WeightOptions options = {by_gradient, by_gradient && config.momentum > 0, selects_entries(config),
+                                 config_step_rows(config), head_kind(config.head)->by_gradient};
   Weights weights;
   Workspace learn, predict;
   lay_out_weights(arena, plan, options, &weights, &learn);
   lay_out_classes(arena, plan, config.max_classes, &session->classes);
-  lay_out_replay(arena, learning ? config.replay_capacity : 0, exemplar_bytes(plan, config),
+  lay_out_replay(arena, config_replay_capacity(config), exemplar_bytes(plan, config),
                  config_stores_logits(config) ? plan.model->class_capacity : 0,
-                 learning && config.replay_policy == format::kReplayBalanced ? plan.model->class_capacity : 0,
+                 by_gradient && config.replay_policy == format::kReplayBalanced ? plan.model->class_capacity : 0,
                  &session->replay);
   lay_out_step(arena, plan, config, &session->step);
   lay_out_structure(arena, plan, config, &session->structure);
@@ -75,7 +86,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   HeadMemory head_memory;
   head_memory.dim = static_cast<uint32_t>(embedding_size(plan));
   head_memory.columns = plan.model->class_capacity;
-  if (head.lay_out) head.lay_out(arena, plan, &head_memory);
+  if (head.lay_out) head.lay_out(arena, plan, config, &weights, &head_memory);
   arena->begin_region("step");
   const void** const predict_samples =
       config.separate_predict && learning ? arena->take<const void*>(config.max_batch) : session->step.samples;
@@ -92,6 +103,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   session->head = &head;
   session->head_op = head.first_op(plan);
   session->head_memory = head_memory;
+  session->head_bytes = arena->region_bytes("head");
   session->predict_samples = predict_samples;
   session->sample_bytes = sample_bytes(plan);
   session->sample_elements = sample_elements(plan);
@@ -105,7 +117,8 @@ SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionCo
   const char* const learnable[] = {"weights", "gradients", "velocity", "sparsity", "statistics", "structure", "head"};
   for (const char* region : learnable) sizes.learnable_bytes += arena.region_bytes(region);
   sizes.replay_bytes = arena.region_bytes("replay");
-  sizes.learn_bytes = config.predict_only ? 0 : learn_floats(plan, config) * sizeof(float) + arena.region_bytes("step");
+  if (!config.predict_only)
+    sizes.learn_bytes = learn_floats(plan, config) * sizeof(float) + arena.region_bytes("step");
   sizes.predict_bytes = predict_floats(plan, config) * sizeof(float);
   sizes.scratch_bytes = arena.region_bytes("scratch");
   return sizes;
@@ -169,6 +182,7 @@ Status add_class(Session* session, const char* name, int32_t* label) {
 Status forget_class(Session* session, int32_t label) {
   EDGECL_RETURN_IF_FAILED(check_present(*session, label));
   const uint32_t column = static_cast<uint32_t>(label);
+  if (session->head->check_forget) EDGECL_RETURN_IF_FAILED(session->head->check_forget(session->head_memory, column));
   session->head->forget_class(session->head_memory, session->learning(), column);
   if (!session->config.predict_only) {  // else there is no buffer, and a learner's state brought no count of its rows
     replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);

@@ -52,6 +52,7 @@ struct Session {
   Workspace learn, predict;  // one memory, unless config.separate_predict
   Environment env;
   HeadMemory head_memory;
+  uint64_t head_bytes = 0;  // of the region "head"
   ClassTable classes;
   Replay replay;
   StructureMemory structure;

@@ -17,9 +17,14 @@ uint64_t param_bytes(bool sparse, uint64_t n, uint32_t flags) {
   return 16 + n * (4 * arrays + (sparse && (flags & kStateSelection) != 0));
 }
 
-uint32_t count_trainable(const Plan& plan) {
+// What a state holds: what may change in its session. Under a head that keeps statistics no parameter does.
+bool is_kept(const SessionConfig& config, const format::ParamRecord& param) {
+  return param.trainable != 0 && head_kind(config.head)->by_gradient;
+}
+
+uint32_t count_kept(const Plan& plan, const SessionConfig& config) {
   uint32_t n = 0;
-  for (const format::ParamRecord& param : plan.params) n += param.trainable != 0;
+  for (const format::ParamRecord& param : plan.params) n += is_kept(config, param);
   return n;
 }
 
@@ -86,9 +91,9 @@ bool read_selection(SectionReader* in, uint64_t n, uint8_t* selection, uint64_t*
 void write_params(SectionWriter* out, const Session& session) {
   const Plan& plan = *session.plan;
   const uint32_t flags = state_flags(session.config);
-  out->list(count_trainable(plan));
+  out->list(count_kept(plan, session.config));
   for (uint32_t p = 0; p < plan.params.n; p++) {
-    if (!plan.params[p].trainable) continue;
+    if (!is_kept(session.config, plan.params[p])) continue;
     const ParamWeights& param = session.weights.params[p];
     if (out->counting()) {
       out->skip(param_bytes(param.sparse, param.n, flags));
@@ -109,7 +114,7 @@ uint64_t params_bytes_max(const Plan& plan, const SessionConfig& config) {
   uint64_t bytes = 8;
   for (const format::ParamRecord& param : plan.params) {
     const bool sparse = param.storage == format::kStorageSparse;
-    if (param.trainable)
+    if (is_kept(config, param))
       bytes += param_bytes(sparse, sparse ? param.nnz_capacity : param_size(param), state_flags(config));
   }
   return bytes;
@@ -118,9 +123,9 @@ uint64_t params_bytes_max(const Plan& plan, const SessionConfig& config) {
 Status read_params(SectionReader* in, StateImport* import) {
   const Plan& plan = *import->session->plan;
   const bool apply = import->apply, keep = import->stores_learning();
-  if (in->list() != count_trainable(plan)) return in->corrupt("another number of parameters");
+  if (in->list() != count_kept(plan, import->session->config)) return in->corrupt("another number of parameters");
   for (uint32_t p = 0; p < plan.params.n; p++) {
-    if (!plan.params[p].trainable) continue;
+    if (!is_kept(import->session->config, plan.params[p])) continue;
     ParamWeights* param = &import->session->weights.params[p];
     const uint32_t index = in->u32(), storage = in->u32();
     const uint64_t n = in->u64();

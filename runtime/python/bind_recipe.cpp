@@ -9,7 +9,7 @@ namespace edgecl::python {
 namespace {
 
 const char* const kKindNames[] = {"choice", "flag", "count", "epochs", "number"};
-const char* const kNeedNames[] = {"replay", "sparse", "boundaries", "tail"};
+const char* const kNeedNames[] = {"replay", "sparse", "boundaries", "tail", "head"};
 
 py::list fields() {
   py::list result;

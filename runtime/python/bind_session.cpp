@@ -1,5 +1,5 @@
 // The class Session: every call checks its arrays with the GIL held, then works without it.
-// Never here: models, numerics.
+// Never here: models, numerics; classes and heads (bind_session_classes.cpp).
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -78,27 +78,6 @@ class RowArrays {
 static_assert(sizeof(bool) == 1, "flags of 0 and 1 are numpy's bool");
 
 }  // namespace
-
-class Session::InUse {
- public:
-  explicit InUse(Session* session) : session_(session) {
-    if (session->in_use_.exchange(true, std::memory_order_acquire)) {
-      raise_status(EDGECL_E_BUSY,
-                   "expected one call of a session at a time; found another thread inside one; give each thread a "
-                   "session of its own");
-    }
-    if (session->session_ == nullptr) {
-      session->in_use_.store(false, std::memory_order_release);
-      raise_if_closed();
-    }
-  }
-  ~InUse() { session_->in_use_.store(false, std::memory_order_release); }
-  InUse(const InUse&) = delete;
-  InUse& operator=(const InUse&) = delete;
-
- private:
-  Session* session_;
-};
 
 Session::Session(std::shared_ptr<Model> model, const py::object& n_threads, const py::dict& keywords)
     : model_(std::move(model)) {
@@ -239,7 +218,7 @@ py::dict Session::learn_many(const py::array& x, const py::array& labels, const 
   return result;
 }
 
-void Session::remember(const py::array& x, const py::array& labels) {
+void Session::in_pieces(const py::array& x, const py::array& labels, PieceCall call) {
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   const std::vector<int32_t> codes = labels_from(labels, samples.n_rows);
@@ -251,7 +230,7 @@ void Session::remember(const py::array& x, const py::array& labels) {
       do {
         const uint32_t count = std::min(config_.max_batch, samples.n_rows - n_done);
         const edgecl_batch batch = samples.slice(n_done, count);
-        status = edgecl_remember(session_, &batch, codes.data() + n_done);
+        status = call(session_, &batch, codes.data() + n_done);
         if (status != EDGECL_OK) break;
         n_done += count;
       } while (n_done < samples.n_rows && std::chrono::steady_clock::now() < pause);
@@ -259,6 +238,14 @@ void Session::remember(const py::array& x, const py::array& labels) {
     check(status, n_done);
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
+}
+
+void Session::remember(const py::array& x, const py::array& labels) {
+  in_pieces(x, labels, edgecl_remember);
+}
+
+void Session::unlearn(const py::array& x, const py::array& labels) {
+  in_pieces(x, labels, edgecl_unlearn);
 }
 
 py::dict Session::rehearse(const py::object& n_steps) {
@@ -344,76 +331,6 @@ py::array Session::probabilities(const py::array& x) {
 
 py::array Session::embed(const py::array& x) {
   return matrix(x, model_->info().embedding_dim, edgecl_embed);
-}
-
-int32_t Session::class_add(const py::object& name) {
-  const InUse guard(this);
-  int32_t label = -1;
-  if (name.is_none()) {
-    check(edgecl_class_add(session_, nullptr, &label));
-  } else {
-    check(edgecl_class_add(session_, py::cast<std::string>(name).c_str(), &label));
-  }
-  return label;
-}
-
-void Session::class_forget(int32_t label) {
-  const InUse guard(this);
-  check(edgecl_class_forget(session_, label));
-}
-
-py::object Session::class_find(const std::string& name) {
-  const InUse guard(this);
-  int32_t label = -1;
-  const edgecl_status status = edgecl_class_find(session_, name.c_str(), &label);
-  if (status == EDGECL_E_NOT_FOUND) return py::none();
-  check(status);
-  return py::int_(label);
-}
-
-py::list Session::classes() {
-  const InUse guard(this);
-  py::list result;
-  for (uint32_t label = 0; label < config_.max_classes; ++label) {
-    auto info = sized<edgecl_class_info>();
-    const edgecl_status status = edgecl_class_describe(session_, static_cast<int32_t>(label), &info);
-    if (status == EDGECL_E_NOT_FOUND) continue;
-    check(status);
-    if (info.present == 0 && info.samples_seen == 0 && (info.name == nullptr || info.name[0] == '\0'))
-      continue;  // never issued
-    py::dict d;
-    d["label"] = info.label;
-    d["name"] = info.name != nullptr ? info.name : "";
-    d["samples_seen"] = info.samples_seen;
-    d["replay_samples"] = info.replay_samples;
-    d["present"] = info.present != 0;
-    result.append(d);
-  }
-  return result;
-}
-
-void Session::set_class_weight(int32_t label, const py::object& weight) {
-  const InUse guard(this);
-  check(edgecl_class_weight_set(session_, label, static_cast<float>(number_argument("class_weight", weight))));
-}
-
-float Session::class_weight(int32_t label) {
-  const InUse guard(this);
-  float weight = 0;
-  check(edgecl_class_weight_get(session_, label, &weight));
-  return weight;
-}
-
-void Session::set_label_kind(uint32_t kind) {
-  const InUse guard(this);
-  check(edgecl_label_kind_set(session_, kind));
-}
-
-uint32_t Session::label_kind() {
-  const InUse guard(this);
-  uint32_t kind = 0;
-  check(edgecl_label_kind_get(session_, &kind));
-  return kind;
 }
 
 void Session::begin_task() {
@@ -571,6 +488,7 @@ void bind_session(py::module_& module) {
       .def("learn_many", &Session::learn_many, py::arg("x"), py::arg("labels"), py::arg("batch_size"),
            py::arg("want_rows") = false, py::arg("weights") = py::none())
       .def("remember", &Session::remember, py::arg("x"), py::arg("labels"))
+      .def("unlearn", &Session::unlearn, py::arg("x"), py::arg("labels"))
       .def("rehearse", &Session::rehearse, py::arg("n_steps"))
       .def("predict", &Session::predict, py::arg("x"))
       .def("logits", &Session::logits, py::arg("x"))
@@ -590,6 +508,7 @@ void bind_session(py::module_& module) {
       .def("state_import", &Session::state_import, py::arg("data"))
       .def("state_digest", &Session::state_digest)
       .def("stats", &Session::stats)
+      .def("head", &Session::head)
       .def("sizes", &Session::sizes)
       .def("profile_start", &Session::profile_start, py::arg("capacity") = 65536)
       .def("profile_stop", &Session::profile_stop)

@@ -26,6 +26,7 @@ class Session {
   py::dict learn_many(const py::array& x, const py::array& labels, const py::object& batch_size, bool want_rows,
                       const py::object& weights);
   void remember(const py::array& x, const py::array& labels);
+  void unlearn(const py::array& x, const py::array& labels);
   py::dict rehearse(const py::object& n_steps);
   py::tuple predict(const py::array& x);
   py::array logits(const py::array& x);
@@ -46,6 +47,7 @@ class Session {
   void state_import(const py::buffer& data);
   std::string state_digest();
   py::dict stats();
+  py::object head();
   py::dict sizes() const;
   void profile_start(const py::object& capacity);
   py::list profile_stop();
@@ -53,7 +55,30 @@ class Session {
   void close();
 
  private:
-  class InUse;  // marks the session as taken by this call; BusyError when another thread has it
+  // Marks the session as taken by this call; BusyError when another thread has it.
+  class InUse {
+   public:
+    explicit InUse(Session* session) : session_(session) {
+      if (session->in_use_.exchange(true, std::memory_order_acquire)) {
+        raise_status(EDGECL_E_BUSY,
+                     "expected one call of a session at a time; found another thread inside one; give each thread a "
+                     "session of its own");
+      }
+      if (session->session_ == nullptr) {
+        session->in_use_.store(false, std::memory_order_release);
+        raise_if_closed();
+      }
+    }
+    ~InUse() { session_->in_use_.store(false, std::memory_order_release); }
+    InUse(const InUse&) = delete;
+    InUse& operator=(const InUse&) = delete;
+
+   private:
+    Session* session_;
+  };
+  using PieceCall = edgecl_status (*)(edgecl_session*, const edgecl_batch*, const int32_t*);
+  // All rows in order, max_batch at a time. On failure the exception has n_done.
+  void in_pieces(const py::array& x, const py::array& labels, PieceCall call);
 
   void check(edgecl_status status, int64_t n_done = -1) const;
   edgecl_session* handle() const;

@@ -118,7 +118,7 @@ static void print_info(const Runner* r) {
 
 // One JSON line a method, as `edgecl methods --json` has them.
 static void print_methods(void) {
-  static const char* const kNeeds[] = {"replay", "sparse", "boundaries", "tail"};  // bits of EDGECL_NEEDS_*
+  static const char* const kNeeds[] = {"replay", "sparse", "boundaries", "tail", "head"};  // bits of EDGECL_NEEDS_*
   for (uint32_t i = 0; i < edgecl_preset_count(); i++) {
     edgecl_preset_info info = {.struct_size = sizeof info};
     if (edgecl_preset_describe(i, &info) != EDGECL_OK) continue;

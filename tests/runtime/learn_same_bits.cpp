@@ -25,7 +25,7 @@ struct Result {
 };
 
 Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_threads, const char* level,
-                  uint32_t batch_size) {
+                  uint32_t batch_size, uint32_t head = EDGECL_HEAD_GRADIENT) {
   if (level) {
     setenv("EDGECL_SIMD", level, 1);
   } else {
@@ -40,6 +40,8 @@ Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_thread
   config.n_threads = n_threads;
   config.seed = 42;
   config.cosine_scale = 9;
+  config.head = head;
+  config.head_bank = head == EDGECL_HEAD_GRADIENT ? 0 : 20;
   edgecl_hooks hooks = no_hooks();
   if (n_threads > 1) hooks.parallel_for = run_on_threads;
   Session session(model, config, &hooks);
@@ -80,6 +82,19 @@ TEST(threads_and_levels_give_one_state) {
     for (int i = 0; i < n_levels; i++) {
       check_same(first, learn_some(c.source, c.method, 1, levels[i], c.batch), levels[i]);
       check_same(first, learn_some(c.source, c.method, 4, levels[i], c.batch), levels[i]);
+    }
+  }
+}
+
+TEST(threads_and_levels_give_one_head) {
+  const char* levels[16];
+  const int n_levels = edgecl::kernel_levels(levels, 16);
+  for (uint32_t head = EDGECL_HEAD_NCM; head <= EDGECL_HEAD_RIDGE; head++) {
+    for (const BundleSource& source : {image_net(), mlp()}) {
+      const Result first = learn_some(source, EDGECL_METHOD_ER, 1, nullptr, 7, head);
+      check_same(first, learn_some(source, EDGECL_METHOD_ER, 3, nullptr, 7, head), "threads");
+      for (int i = 0; i < n_levels; i++)
+        check_same(first, learn_some(source, EDGECL_METHOD_ER, 2, levels[i], 7, head), levels[i]);
     }
   }
 }

@@ -3,6 +3,7 @@
 #include "runtime/api/api_objects.h"
 #include "runtime/learn/session_state.h"
 #include "tests/runtime/learn_fixture.h"
+#include "tests/runtime/state_forging.h"
 
 namespace {
 
@@ -28,56 +29,6 @@ edgecl_status import(Session* session, const std::vector<uint8_t>& bytes) {
   return edgecl_state_import(session->session, bytes.data(), bytes.size());
 }
 
-// A word of the header or the table; entry i of the table lies at 64 + 64 * i.
-template <class T>
-class Word {
- public:
-  explicit Word(uint8_t* at) : at_(at) {}
-  operator T() const {
-    T value;
-    memcpy(&value, at_, sizeof value);
-    return value;
-  }
-  Word& operator=(T value) {
-    memcpy(at_, &value, sizeof value);
-    return *this;
-  }
-  Word& operator=(const Word& other) { return *this = static_cast<T>(other); }
-  Word& operator+=(T value) { return *this = static_cast<T>(*this + value); }
-  Word& operator-=(T value) { return *this = static_cast<T>(*this - value); }
-  Word& operator^=(T value) { return *this = static_cast<T>(*this ^ value); }
-  Word& operator|=(T value) { return *this = static_cast<T>(*this | value); }
-  Word& operator++() { return *this += 1; }
-  T operator++(int) {
-    const T before = *this;
-    *this += 1;
-    return before;
-  }
-  T operator--(int) {
-    const T before = *this;
-    *this -= 1;
-    return before;
-  }
-
- private:
-  uint8_t* at_;  // of any alignment
-};
-template <class T>
-Word<T> word(std::vector<uint8_t>* bytes, size_t at) {
-  return Word<T>(bytes->data() + at);
-}
-
-// Makes every SHA-256 fit again, as an attacker would.
-void seal(std::vector<uint8_t>* bytes) {
-  uint8_t* p = bytes->data();
-  const uint64_t left = bytes->size() - 32, n = word<uint32_t>(bytes, 48);
-  if (n > (left - 64) / 64) return;
-  for (uint64_t i = 0; i < n; i++) {
-    const uint64_t offset = word<uint64_t>(bytes, 80 + 64 * i), length = word<uint64_t>(bytes, 88 + 64 * i);
-    if (offset <= left && length <= left - offset) edgecl::sha256(p + offset, length, p + 96 + 64 * i);
-  }
-  edgecl::sha256(p, 64 + 64 * n, p + left);
-}
 
 // Puts a section of one byte behind the last.
 std::vector<uint8_t> with_section(const std::vector<uint8_t>& state, uint32_t id, uint32_t version, uint32_t flags) {
@@ -95,11 +46,6 @@ std::vector<uint8_t> with_section(const std::vector<uint8_t>& state, uint32_t id
   word<uint64_t>(&out, 8) = out.size();
   seal(&out);
   return out;
-}
-
-// Where section `id` begins.
-size_t section_at(std::vector<uint8_t>* state, uint32_t id) {
-  return static_cast<size_t>(word<uint64_t>(state, 80 + 64 * (id - 1)));
 }
 
 void check_round_trip(const BundleSource& source, uint32_t method, float momentum) {
@@ -539,35 +485,6 @@ TEST(logits_for_the_buffer_are_judged_as_an_import_judges_them) {
     CHECK(source.learn(stream.data(), stream.labels) == (large ? EDGECL_E_NUMERIC : EDGECL_OK));
     CHECK_MESSAGE(import(&target, source.state()) == EDGECL_OK, "%s", edgecl_session_error(target.session));
   }
-}
-
-// A head that keeps something beside parameters has a section of its own.
-uint32_t head_word = 0;
-
-TEST(a_head_writes_and_reads_its_own_section) {
-  edgecl::HeadKind kind = edgecl::kGradientHead;
-  kind.state_bytes = [](const edgecl::Plan&) -> uint64_t { return 4; };
-  kind.write_state = [](edgecl::SectionWriter* out, const edgecl::HeadMemory&) { out->u32(head_word); };
-  kind.read_state = [](edgecl::SectionReader* in, const edgecl::HeadMemory&, bool apply) {
-    const uint32_t word = in->u32();
-    if (word > 9) return in->corrupt("a word beyond 9");
-    if (apply) head_word = word;
-    return edgecl::Status();
-  };
-  const Model model(mlp());
-  Session session(model, config_of(model)), plain(model, config_of(model));
-  session.session->session.head = &kind;
-  head_word = 7;
-  std::vector<uint8_t> state = session.state();
-  head_word = 1;
-  CHECK_MESSAGE(import(&session, state) == EDGECL_OK && head_word == 7, "%s", edgecl_session_error(session.session));
-  CHECK(import(&plain, state) == EDGECL_E_STATE_MISMATCH);  // of a head that keeps nothing
-  CHECK(import(&session, plain.state()) == EDGECL_E_STATE_CORRUPT);
-  const std::string before = session.digest();
-  state[section_at(&state, 8)] = 10;
-  seal(&state);
-  CHECK(import(&session, state) == EDGECL_E_STATE_CORRUPT && session.digest() == before);
-  CHECK(strstr(edgecl_session_error(session.session), "HEAD") != nullptr);
 }
 
 TEST(reset_gives_the_first_state_again) {

@@ -139,12 +139,16 @@ def rows_of(what: str, groups: list[str]) -> Iterator[Row]:
             ("twice the rate", {"learning_rate": 2 * setting["rate"]}, 0.3),
             ("half the rate", {"learning_rate": setting["rate"] / 2}, 0.3),
             ("logits weighted 0.3", {"alpha": 0.3}, 0.3),
+            ("logits weighted 0.03", {"alpha": 0.03}, 0.3),
             ("labels weighted 1", {"beta": 1.0}, 0.3),
+            ("labels weighted 1, logits 0.03", {"beta": 1.0, "alpha": 0.03}, 0.3),
+            ("labels weighted 1, without TDM", {"beta": 1.0, "structure": "static"}, 0.3),
             ("exchanges of 5 %", {"structure_intra": 0.05}, 0.3),
         ):
             yield ours("ablation", "sparcl-derpp", 0.1, label, changes=changes, removal=removal)
         yield ours("ablation", "sparcl-derpp", 0.1, "ERK densities", removal=0.3, distribution="erk")
         yield ours("ablation", "static-derpp", label="dense, class mask")
+        yield ours("ablation", "static-derpp", label="dense, class mask, labels weighted 1", changes={"beta": 1.0})
     if "methods" in groups:
         for method in ("finetune", "uer", "fpf"):
             yield ours("methods", method)

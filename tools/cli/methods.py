@@ -16,6 +16,7 @@ _NEEDS = {
     "sparse": "sparse layers",
     "boundaries": "task ends (told, or the drift signal)",
     "tail": "a frozen lower part",
+    "head": "an embedding and a dense linear last layer",
 }
 
 

@@ -2,8 +2,6 @@
 // Never here: what one method does (method_<name>.cpp).
 #include "runtime/learn/methods/method.h"
 
-#include "runtime/heads/head.h"
-
 namespace edgecl {
 const Method& method_rule(uint32_t number) {
   switch (number) {
@@ -22,13 +20,12 @@ uint32_t config_draw_rows(const SessionConfig& config) {
 }
 
 uint32_t config_draws(const SessionConfig& config) {
-  if (config.predict_only || config_draw_rows(config) == 0) return 0;
-  if (!head_kind(config.head)->by_gradient) return 0;  // it learns from new rows alone
+  if (!learns_by_gradient(config) || config_draw_rows(config) == 0) return 0;
   return method_of(config).n_draws(config);
 }
 
 uint32_t config_step_rows(const SessionConfig& config) {
-  const uint32_t rehearsed = config.predict_only ? 0 : config_draw_rows(config);
+  const uint32_t rehearsed = learns_by_gradient(config) ? config_draw_rows(config) : 0;
   const uint32_t learned = config.max_batch + config_draws(config) * config_draw_rows(config);
   return learned > rehearsed ? learned : rehearsed;
 }

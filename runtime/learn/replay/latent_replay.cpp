@@ -9,7 +9,7 @@
 namespace edgecl {
 
 Border config_border(const Plan& plan, const SessionConfig& config) {
-  return config.latent_replay && !config.predict_only ? find_border(plan) : Border();
+  return config.latent_replay && learns_by_gradient(config) ? find_border(plan) : Border();
 }
 
 uint64_t exemplar_bytes(const Plan& plan, const SessionConfig& config) {

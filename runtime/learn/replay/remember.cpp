@@ -96,7 +96,7 @@ Status store_shipped(Session* session, uint32_t begin, uint32_t n) {
 
 Status remember(Session* session, const Batch& batch, const int32_t* labels) {
   const SessionConfig& config = session->config;
-  if (config.predict_only || config.replay_capacity == 0) {
+  if (config_replay_capacity(config) == 0) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected a session that learns with a replay buffer; found none; set predict_only = 0 and a "
                    "replay_capacity");

@@ -68,7 +68,7 @@ void write_replay(SectionWriter* out, const Session& session) {
 }
 
 uint64_t replay_bytes_max(const Plan& plan, const SessionConfig& config) {
-  const uint64_t capacity = config.predict_only ? 0 : config.replay_capacity;
+  const uint64_t capacity = config_replay_capacity(config);
   const uint32_t logits_width = config_stores_logits(config) ? plan.model->class_capacity : 0;
   return kFixedBytes + capacity * slot_bytes(exemplar_bytes(plan, config), logits_width);
 }

@@ -121,7 +121,7 @@ uint64_t keep_target(const format::RecipeRecord&, uint64_t, uint64_t target) {
 }
 
 const StructureRule* structure_rule(const SessionConfig& config) {
-  switch (config.predict_only ? format::kStructureStatic : config.structure) {
+  switch (learns_by_gradient(config) ? config.structure : format::kStructureStatic) {
     case format::kStructureTdm:
       return &kTdm;
     case format::kStructureSet:

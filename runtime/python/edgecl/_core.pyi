@@ -147,6 +147,10 @@ class Session:
         n_done. Ctrl-C ends it between two steps."""
     def remember(self, x: NDArray[Any], labels: NDArray[np.int32]) -> None:
         """All rows in order into the buffer (edgecl_remember). On failure the exception has n_done."""
+    def unlearn(self, x: NDArray[Any], labels: NDArray[np.int32]) -> None:
+        """All rows in order out of the statistics (edgecl_unlearn). On failure the exception has n_done."""
+    def head(self) -> dict[str, Any] | None:
+        """What a head that keeps statistics holds (edgecl_head_describe); None for one that learns by gradients."""
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with
         an empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two

@@ -177,14 +177,31 @@ class Classifier:
         with self._learning():
             engine = self._open()
             x, keys, kind = self._rows(X, y)
-            unknown = [key for key in dict.fromkeys(keys) if engine.table.find(key) is None]
-            if unknown:
-                raise NotFoundError(
-                    f"expected labels among {engine.table.classes.tolist()}; found {unknown[:5]}; learn them first, or "
-                    "leave their rows out"
-                )
+            engine.known_codes(keys)
             engine.remember(x, keys, kind)
         return self
+
+    def unlearn(self, X: Any, y: Any) -> Classifier:
+        """Takes learned rows back, with a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge"): these are
+        then, bit for bit, as if the rows had never been learned. Samples and labels as they were learned. What was not
+        learned is noticed when its class has fewer rows, or when `head_bank` keeps all rows of the class.
+
+        Raises:
+            NotFoundError: a label that is not among `classes_`, or rows that were not learned. UnsupportedError: a head
+            that learns by gradients. ShapeError, DtypeError, NumericError, ArgumentError, BusyError. Each step of
+            `batch_size` rows is all or nothing. Cost: a forward pass a row.
+        """
+        with self._learning():
+            engine = self._open()
+            x, keys, _ = self._rows(X, y)
+            engine.session.unlearn(x, engine.known_codes(keys))
+        return self
+
+    @property
+    def head_(self) -> dict[str, Any] | None:
+        """What a head that keeps statistics holds: {"head", "dim", "rows", "bank_rows", "saturated", "bytes", "solved"}.
+        None: the head learns by gradients. `saturated` counts features beyond `feature_range`."""
+        return self._open().session.head()
 
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """k-FPF (Zhao et al. 2023): n_steps steps on exemplars alone that update head and normalisations alone.

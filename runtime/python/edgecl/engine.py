@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import _core
-from edgecl.errors import ArgumentError, Error
+from edgecl.errors import ArgumentError, Error, NotFoundError
 from edgecl.labels import KIND_NAMES, TEXT, UNKNOWN, Key, LabelTable, class_name
 
 Reports = list[dict[str, Any]]
@@ -74,6 +74,21 @@ class Engine:
                 error.args = (f"{error} (samples are counted from row {error.n_done} on)",)
                 error.n_done = None
             raise
+
+    def known_codes(self, keys: Sequence[Key]) -> NDArray[np.int32]:
+        """Columns of labels that all have one.
+
+        Raises:
+            NotFoundError: labels that are not among the classes.
+        """
+        codes = {key: self.table.find(key) for key in dict.fromkeys(keys)}
+        unknown = [key for key, code in codes.items() if code is None]
+        if unknown:
+            raise NotFoundError(
+                f"expected labels among {self.table.classes.tolist()}; found {unknown[:5]}; learn them first, or leave "
+                "their rows out"
+            )
+        return np.array([codes[key] for key in keys], np.int32)
 
     def forget(self, key: Key) -> None:
         """A class and its label are gone."""

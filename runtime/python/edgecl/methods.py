@@ -22,7 +22,7 @@ class MethodEntry:
         source: authors and year.
         settings: fields of the session configuration that it sets; everything else stays as the recipe says.
         needs: what bundle and stream must have: "replay", "sparse", "boundaries" (task ends told or detected), "tail"
-            (frozen lower part).
+            (frozen lower part), "head" (a last layer that is dense and linear, with an embedding below it).
         compared: what its results were compared with.
     """
 

@@ -74,6 +74,13 @@ class RecipeParameters(TypedDict, total=False):
     rehearse_interval: Annotated[int | None, Parameter(0, "learn steps between two rehearsals")]
     head: Annotated[str | None, Parameter("gradient", "what makes scores of embeddings")]
     replay_policy: Annotated[str | None, Parameter("reservoir", "which rows the buffer keeps")]
+    head_shrinkage: Annotated[
+        float | None, Parameter(0.0, "lda and ridge: share of the identity in the covariance, 0..1; 0 = the default")
+    ]
+    feature_range: Annotated[
+        float | None, Parameter(0.0, "largest magnitude of an embedding that statistics tell apart; 0 = 64")
+    ]
+    head_bank: Annotated[int | None, Parameter(0, "rows of embeddings that the statistics keep, the first ones")]
 
 
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)

@@ -402,8 +402,26 @@ typedef struct edgecl_session edgecl_session;
  * uniform samples of their own rows. */
 #define EDGECL_REPLAY_CLASS_BALANCED 1
 
-/* What makes scores of embeddings. */
+/* What makes scores of embeddings. All but the first keep sufficient statistics of the embeddings: counts, class sums,
+ * and for LDA and ridge second moments, as sums of integers. So a learn step is exact: the order of rows does not matter,
+ * and rows can be taken back (edgecl_unlearn). The rest of the network stands still, and what serves gradients (method,
+ * learning_rate, replay, structures, masks, augmentation) has no effect. The scores are computed at the first prediction
+ * after something was learned. They need a bundle whose last layer is dense and linear with a bias. */
 #define EDGECL_HEAD_GRADIENT 0 /* the last layers of the network, trained by gradients */
+/* Nearest class mean (Mensink et al. 2013). Score: cosine_scale * cosine of embedding and class mean; 16 where
+ * cosine_scale is 0. */
+#define EDGECL_HEAD_NCM 1
+/* The same by distance: log-density of a Gaussian around the mean, as wide in every direction as the classes are on
+ * average. */
+#define EDGECL_HEAD_NCM_DISTANCE 2
+/* Streaming linear discriminant analysis (Hayes and Kanan 2020): Gaussians with one covariance, that within classes,
+ * shrunk towards a multiple of the identity: (1 - s) * covariance + s * mean variance * I, s = head_shrinkage or 0.1
+ * where that is 0. The learned class frequencies are not used. */
+#define EDGECL_HEAD_LDA 3
+/* Ridge regression of the classes' indicators with an intercept (Zhuang et al. 2022, "ACIL"; McDonnell et al. 2023,
+ * "RanPAC"): penalty s * mean variance of the features * rows, s = head_shrinkage or 0.3 where that is 0. Scores are divided by the variance of what the regression
+ * leaves over, which makes a softmax of them meaningful. */
+#define EDGECL_HEAD_RIDGE 4
 
 /* What a session is. Start from edgecl_session_config_init, which fills in the recipe of the bundle, then change
  * fields. Fields that a shorter struct lacks have the value of the recipe. Flags are 0 or 1. */
@@ -459,7 +477,11 @@ typedef struct edgecl_session_config {
   uint32_t rehearse_interval; /* learn steps between two rehearsals; 0 = none */
   uint32_t head;              /* EDGECL_HEAD_* */
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
-  uint32_t reserved_end;      /* 0 */
+  /* Of heads that keep statistics. */
+  float head_shrinkage;  /* s of LDA and ridge, 0..1; 0: the default of the head */
+  float feature_range;   /* embeddings are kept to 1/16383 of it, and saturate beyond; 0: 64 */
+  uint32_t head_bank;    /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
+                            forget a class, and edgecl_unlearn knows what was learned */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -647,6 +669,33 @@ typedef struct edgecl_learn_report {
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session, const edgecl_batch* batch,
                                                         const int32_t* labels, edgecl_learn_report* report);
 
+/* Takes rows back out of the statistics of the head, as if they had never been learned: the statistics are, bit for bit,
+ * those of the other rows. Samples and labels as they were learned; n_samples <= max_batch; batch->weights is not used.
+ * What was not learned is noticed when a class has fewer rows, or when the bank holds all rows of the class and not this
+ * one; else the statistics are wrong afterwards.
+ *   Errors  E_UNSUPPORTED (predict_only, or a head that learns by gradients), E_NOT_FOUND (a class that is not present, a
+ *           row that was not learned), E_CAPACITY, E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
+ *   Cost    a forward pass a row; with LDA and ridge also O(embedding_dim^2).
+ *   State   samples_seen of the classes falls; the class of the last row stays present, and is never predicted. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_unlearn(edgecl_session* session, const edgecl_batch* batch,
+                                                          const int32_t* labels);
+
+/* What a head that keeps statistics holds. */
+typedef struct edgecl_head_info {
+  uint32_t struct_size;
+  uint32_t head;         /* EDGECL_HEAD_* */
+  uint32_t dim;          /* numbers of an embedding */
+  uint32_t bank_rows;    /* now in the bank */
+  uint64_t rows;         /* learned and not taken back */
+  uint64_t saturated;    /* of their features, those beyond feature_range: choose a wider one if there are many */
+  uint64_t bytes;        /* of statistics and weights, all told */
+  uint32_t solved;       /* 1: the next prediction need not compute the weights anew */
+  uint32_t reserved_end; /* 0 */
+} edgecl_head_info;
+
+/* E_UNSUPPORTED (a head that learns by gradients), E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_head_describe(const edgecl_session* session, edgecl_head_info* info);
+
 /* Puts rows into the replay buffer without a step, as if they had been learned: they are admitted by the replay policy,
  * and samples_seen of their classes counts them. For a model that learns on over classes that it was shipped with: hand
  * in the data that it was trained on, or a sample of them. With a reservoir the new classes then get the share of the
@@ -696,7 +745,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_add(edgecl_session* sess
 /* Forgets a class: zeroes its head column and its part of the optimiser, drops its exemplars and counts. Layers below
  * the head keep what they learned from it. The name is free. The label is free for edgecl_class_add, which takes those
  * never issued first.
- *   Errors  E_NOT_FOUND, E_UNSUPPORTED (no head), E_BUSY. Cost O(exemplars + head). */
+ * Heads that keep statistics forget it exactly: they are as if its rows had never been learned. LDA and ridge need all
+ * of these in the bank for that (E_UNSUPPORTED; edgecl_unlearn does it with the samples).
+ *   Errors  E_NOT_FOUND, E_UNSUPPORTED (no head, or see above), E_BUSY. Cost O(exemplars + head). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label);
 
 /* Describes label 0..max_classes-1, present or not. E_NOT_FOUND beyond. */
@@ -704,7 +755,7 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_describe(const edgecl_se
                                                                  edgecl_class_info* info);
 
 /* Weight of a class in the cross-entropy of its rows, current and replayed: 0..1e6, 1 unless it was set. It is part of
- * the state. E_NOT_FOUND (no such class is present), E_ARGUMENT, E_BUSY. */
+ * the state. E_NOT_FOUND (no such class is present), E_UNSUPPORTED (a head that keeps statistics), E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_weight_set(edgecl_session* session, int32_t label,
                                                                    float weight);
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_weight_get(const edgecl_session* session, int32_t label,
@@ -894,6 +945,7 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_profile_stop(edgecl_session* s
 #define EDGECL_NEEDS_SPARSE 2     /* sparse layers that train */
 #define EDGECL_NEEDS_BOUNDARIES 4 /* ends of tasks, told or detected */
 #define EDGECL_NEEDS_TAIL 8       /* a frozen lower part */
+#define EDGECL_NEEDS_HEAD 16      /* a last layer that is dense and linear with a bias, and an embedding below it */
 
 typedef struct edgecl_preset_info {
   uint32_t struct_size;

@@ -1,0 +1,230 @@
+// Rows into the sums and out of them.
+// Never here: what is computed from the sums.
+#include "runtime/heads/statistics.h"
+
+#include <string.h>
+
+#include "runtime/core/executor.h"
+
+namespace edgecl {
+namespace {
+
+constexpr float kLargestQuantized = static_cast<float>(kQuantizedLimit);
+
+void quantize_to(const Net& net, const float* embedding, const Statistics& s, int16_t* row, int32_t* n_saturated) {
+  net.env.kernels->quantize_rows({embedding, row, n_saturated, 1, static_cast<int32_t>(s.size.dim), s.scale}, 0, 1,
+                                 nullptr);
+}
+
+// A row in fixed point, in the place behind the pending rows.
+int16_t* quantize(const Net& net, const float* embedding, const Statistics& s, int32_t* n_saturated) {
+  int16_t* const row = s.pending + static_cast<uint64_t>(s.n_pending) * s.size.dim;
+  quantize_to(net, embedding, s, row, n_saturated);
+  return row;
+}
+
+int64_t square_of(const int16_t* row, uint32_t dim) {
+  int64_t square = 0;
+  for (uint32_t i = 0; i < dim; i++) square += static_cast<int32_t>(row[i]) * row[i];
+  return square;
+}
+
+// The row into everything but moments and bank, or out of it.
+void count_row(const int16_t* row, int32_t label, int32_t n_saturated, int32_t sign, Statistics* s) {
+  ClassCounts* const counts = &s->classes[label];
+  counts->n += sign;
+  counts->square_sum += sign * (square_of(row, s->size.dim) >> kSquareShift);
+  counts->saturated += sign * n_saturated;
+  int64_t* const sum = s->class_sum(static_cast<uint32_t>(label));
+  for (uint32_t i = 0; i < s->size.dim; i++) sum[i] += sign * row[i];
+}
+
+void update_moments(const Net& net, uint32_t n, bool subtract, Statistics* s) {
+  if (n == 0 || s->moments == nullptr) return;
+  run_kernel(net, net.env.kernels->moments_update,
+             MomentsUpdateArgs{s->pending, s->moments, static_cast<int32_t>(n), static_cast<int32_t>(s->size.dim),
+                               subtract});
+}
+
+// The pending rows out of the moments.
+void take_pending(const Net& net, Statistics* s) {
+  update_moments(net, s->n_pending, true, s);
+  s->n_pending = 0;
+}
+
+// The first row of the bank that equals this one, behind `after`; the fill where there is none.
+uint32_t bank_find(const Statistics& s, const int16_t* row, int32_t label, uint32_t begin) {
+  const FeatureBank& bank = s.bank;
+  const uint64_t dim = s.size.dim;
+  for (uint32_t i = begin; i < bank.fill; i++) {
+    if (bank.labels[i] == label && memcmp(bank.rows + i * dim, row, dim * sizeof *row) == 0) return i;
+  }
+  return bank.fill;
+}
+
+// Rows that `keep` says no to go; the others keep their order.
+template <class Keep>
+void bank_filter(Statistics* s, const Keep& keep) {
+  FeatureBank* bank = &s->bank;
+  const uint64_t dim = s->size.dim;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < bank->fill; i++) {
+    if (!keep(i)) continue;
+    if (kept != i) memcpy(bank->rows + kept * dim, bank->rows + i * dim, dim * sizeof *bank->rows);
+    bank->labels[kept++] = bank->labels[i];
+  }
+  memset(bank->rows + kept * dim, 0, (bank->fill - kept) * dim * sizeof *bank->rows);
+  bank->fill = kept;
+}
+
+bool bank_complete(const Statistics& s, uint32_t label) {
+  return s.classes[label].n == static_cast<int64_t>(s.bank.count(static_cast<int32_t>(label)));
+}
+
+// Of rows 0..r of a batch, those of row r's label.
+uint32_t rows_of_label(const int32_t* labels, uint32_t r) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i <= r; i++) n += labels[i] == labels[r];
+  return n;
+}
+
+// How many of rows 0..r-1 of a batch equal row r, which is `row` in fixed point.
+uint32_t equals_before(const Net& net, const float* embeddings, const int32_t* labels, uint32_t r, const Statistics& s,
+                       const int16_t* row, int16_t* other) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < r; i++) {
+    if (labels[i] != labels[r]) continue;
+    int32_t n_saturated;
+    quantize_to(net, embeddings + static_cast<uint64_t>(i) * s.size.dim, s, other, &n_saturated);
+    n += memcmp(other, row, s.size.dim * sizeof *row) == 0;
+  }
+  return n;
+}
+
+Status never_learned(uint32_t r) {
+  return failure(EDGECL_E_NOT_FOUND,
+                 "expected rows that were learned under their labels; found another one at row %u; hand in the samples "
+                 "and labels as they were learned",
+                 r);
+}
+
+}  // namespace
+
+int64_t Statistics::n_rows() const {
+  int64_t n = 0;
+  for (uint32_t c = 0; c < size.columns; c++) n += classes[c].n;
+  return n;
+}
+
+uint32_t FeatureBank::count(int32_t label) const {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < fill; i++) n += labels[i] == label;
+  return n;
+}
+
+void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics) {
+  const uint64_t dim = size.dim, columns = size.columns;
+  statistics->size = size;
+  statistics->scale = kLargestQuantized / (range > 0 ? range : kDefaultFeatureRange);
+  statistics->classes = arena->take<ClassCounts>(columns);
+  statistics->sum = arena->take<int64_t>(columns * dim);
+  statistics->moments = size.moments ? arena->take<int64_t>(static_cast<uint64_t>(moments_size(size.dim))) : nullptr;
+  statistics->pending = arena->take<int16_t>((kPendingRows + 2) * dim + kReadSlack);  // two more to compare rows in
+  statistics->bank.capacity = size.bank;
+  statistics->bank.rows = arena->take<int16_t>(size.bank * dim);
+  statistics->bank.labels = arena->take<int32_t>(size.bank);
+}
+
+void clear_statistics(Statistics* s) {
+  const uint64_t dim = s->size.dim;
+  s->n_pending = 0;
+  memset(static_cast<void*>(s->classes), 0, s->size.columns * sizeof *s->classes);
+  memset(s->sum, 0, s->size.columns * dim * sizeof *s->sum);
+  if (s->moments) memset(s->moments, 0, static_cast<uint64_t>(moments_size(s->size.dim)) * sizeof *s->moments);
+  memset(s->pending, 0, (kPendingRows + 2) * dim * sizeof *s->pending);
+  s->bank.fill = 0;
+  if (s->bank.capacity > 0) memset(s->bank.rows, 0, s->bank.capacity * dim * sizeof *s->bank.rows);
+}
+
+uint64_t statistics_scratch_bytes(const StatisticsSize& size, const ScratchTable& kernels) {
+  const int32_t dim = static_cast<int32_t>(size.dim);
+  uint64_t most = kernels.quantize_rows_scratch_bytes({nullptr, nullptr, nullptr, 1, dim, 1});
+  for (int32_t n = 1; size.moments && n <= static_cast<int32_t>(kPendingRows); n++) {
+    const uint64_t need = kernels.moments_update_scratch_bytes({nullptr, nullptr, n, dim, false});
+    if (need > most) most = need;
+  }
+  return most;
+}
+
+void add_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* s) {
+  const uint64_t dim = s->size.dim;
+  for (uint32_t r = 0; r < n; r++) {
+    int32_t n_saturated;
+    const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
+    count_row(row, labels[r], n_saturated, 1, s);
+    if (s->bank.fill < s->bank.capacity) {
+      memcpy(s->bank.rows + s->bank.fill * dim, row, dim * sizeof *row);
+      s->bank.labels[s->bank.fill++] = labels[r];
+    }
+    if (s->moments == nullptr) continue;
+    if (++s->n_pending == kPendingRows) settle_moments(net, s);
+  }
+}
+
+Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* s) {
+  const uint64_t dim = s->size.dim;
+  settle_moments(net, s);
+  int16_t* const other = s->pending + (kPendingRows + 1) * dim;
+  int32_t n_saturated;
+  for (uint32_t r = 0; r < n; r++) {
+    const uint32_t label = static_cast<uint32_t>(labels[r]);
+    if (s->classes[label].n < static_cast<int64_t>(rows_of_label(labels, r))) return never_learned(r);
+    if (s->bank.capacity == 0 || !bank_complete(*s, label)) continue;
+    const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
+    uint32_t found = bank_find(*s, row, labels[r], 0);
+    for (uint32_t k = equals_before(net, embeddings, labels, r, *s, row, other); k > 0 && found < s->bank.fill; k--)
+      found = bank_find(*s, row, labels[r], found + 1);
+    if (found == s->bank.fill) return never_learned(r);
+  }
+  for (uint32_t r = 0; r < n; r++) {
+    const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
+    count_row(row, labels[r], n_saturated, -1, s);
+    const uint32_t found = bank_find(*s, row, labels[r], 0);
+    bank_filter(s, [&](uint32_t i) { return i != found; });
+    if (s->moments == nullptr) continue;
+    if (++s->n_pending == kPendingRows) take_pending(net, s);
+  }
+  take_pending(net, s);
+  return Status();
+}
+
+Status check_class_known(const Statistics& s, uint32_t label) {
+  if (s.moments == nullptr || bank_complete(s, label)) return Status();
+  return failure(EDGECL_E_UNSUPPORTED,
+                 "expected every row of class %u in the bank, to take the class out of the second moments; found %u of "
+                 "%llu; hand its samples to edgecl_unlearn, or make sessions with a larger head_bank",
+                 label, s.bank.count(static_cast<int32_t>(label)), static_cast<unsigned long long>(s.classes[label].n));
+}
+
+void take_class(const Net& net, uint32_t label, Statistics* s) {
+  const uint64_t dim = s->size.dim;
+  const int32_t of_class = static_cast<int32_t>(label);
+  settle_moments(net, s);
+  for (uint32_t i = 0; s->moments != nullptr && i < s->bank.fill; i++) {
+    if (s->bank.labels[i] != of_class) continue;
+    memcpy(s->pending + s->n_pending * dim, s->bank.rows + i * dim, dim * sizeof *s->pending);
+    if (++s->n_pending == kPendingRows) take_pending(net, s);
+  }
+  take_pending(net, s);
+  bank_filter(s, [&](uint32_t i) { return s->bank.labels[i] != of_class; });
+  s->classes[label] = {};
+  memset(s->class_sum(label), 0, dim * sizeof *s->sum);
+}
+
+void settle_moments(const Net& net, Statistics* s) {
+  if (s->moments == nullptr) return;
+  update_moments(net, s->n_pending, false, s);
+  s->n_pending = 0;
+}
+
+}  // namespace edgecl

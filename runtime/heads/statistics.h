@@ -1,0 +1,88 @@
+// Sufficient statistics of embeddings: counts, class sums and second moments in fixed point. What every head without
+// gradients is read from, and some novelty scores.
+// Never here: class scores (<kind>_head.cpp), sections of a state (statistics_state.cpp).
+//
+// An embedding row z becomes q = round(z * 16383 / range), 16-bit integers, and everything below is a sum of integers.
+// So it is exact: rows may come in any order, be taken back, or be learned on two devices and added.
+#ifndef EDGECL_RUNTIME_HEADS_STATISTICS_H_
+#define EDGECL_RUNTIME_HEADS_STATISTICS_H_
+
+#include <stdint.h>
+
+#include "kernels/moments.h"
+#include "runtime/core/arena.h"
+#include "runtime/core/memory.h"
+#include "runtime/core/status.h"
+
+namespace edgecl {
+
+constexpr float kDefaultFeatureRange = 64;      // of a recipe that says 0
+constexpr uint32_t kPendingRows = 16;           // that wait to enter the moments together; at most kMomentRows
+constexpr int64_t kMaxStatisticRows = 1 << 29;  // with kMaxFeatures every sum stays below 2^63
+constexpr uint32_t kMaxFeatures = 8192;         // of an embedding
+constexpr int32_t kSquareShift = 8;             // ClassCounts::square_sum counts 256ths
+
+// What a head asks of its statistics.
+struct StatisticsSize {
+  uint32_t dim = 0;      // numbers of an embedding
+  uint32_t columns = 0;  // class capacity of the bundle
+  uint32_t bank = 0;     // rows that are kept whole
+  bool moments = false;  // second moments are kept
+};
+
+// Single rows, in the order in which they were learned: as many as the bank has room for.
+struct FeatureBank {
+  uint32_t capacity = 0, fill = 0;
+  int16_t* rows = nullptr;    // [capacity][dim]
+  int32_t* labels = nullptr;  // [capacity]
+
+  uint32_t count(int32_t label) const;
+};
+
+// Of one class.
+struct ClassCounts {
+  int64_t n;           // rows
+  int64_t square_sum;  // of each row the squares of its features added up, and of that the 256th part, rounded down
+  int64_t saturated;   // features beyond the range
+};
+EDGECL_SAME_BYTES(ClassCounts);
+
+struct Statistics {
+  StatisticsSize size;
+  float scale = 0;                 // q = round(z * scale)
+  ClassCounts* classes = nullptr;  // [columns]
+  int64_t* sum = nullptr;          // [columns][dim]
+  int64_t* moments = nullptr;  // packed lower triangle (kernels/moments.h), without the pending rows; null: not kept
+  FeatureBank bank;
+  int16_t* pending = nullptr;  // [kPendingRows][dim]
+  uint32_t n_pending = 0;
+
+  int64_t n_rows() const;
+  const int64_t* class_sum(uint32_t label) const { return sum + static_cast<uint64_t>(label) * size.dim; }
+  int64_t* class_sum(uint32_t label) { return sum + static_cast<uint64_t>(label) * size.dim; }
+};
+EDGECL_TARGET_BYTES(Statistics, 56, 88);
+
+// In the arena's present region. `range`: largest magnitude of a feature that is told apart; 0: the default.
+void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics);
+void clear_statistics(Statistics* statistics);
+// Scratch memory of one thread for the calls below.
+uint64_t statistics_scratch_bytes(const StatisticsSize& size, const ScratchTable& kernels);
+
+// Adds n rows of float embeddings [n][dim], which are finite, with labels below `columns`. O(n * dim), and with moments
+// O(n * dim^2), once in kPendingRows rows.
+void add_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
+// Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned, as far as one can see: a
+// class has fewer rows, or the bank holds all rows of the class and not this one.
+Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
+// Whether all rows of a class can be taken back: without moments, or when the bank holds each of them. E_UNSUPPORTED.
+Status check_class_known(const Statistics& statistics, uint32_t label);
+// All rows of a class go. Precondition: check_class_known.
+void take_class(const Net& net, uint32_t label, Statistics* statistics);
+
+// The pending rows enter the moments. What the statistics stand for does not change.
+void settle_moments(const Net& net, Statistics* statistics);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_HEADS_STATISTICS_H_

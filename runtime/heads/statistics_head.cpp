@@ -1,0 +1,184 @@
+// Memory, learning and scores of heads that keep statistics.
+// Never here: how statistics become scores (<kind>_head.cpp), what they are (statistics.cpp), their section of a state
+// (statistics_state.cpp).
+#include "runtime/heads/statistics_head.h"
+
+#include <string.h>
+
+#include "kernels/arithmetic.h"
+#include "runtime/core/encoder.h"
+#include "runtime/heads/solve.h"
+
+namespace edgecl::statistics_head {
+namespace {
+
+StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe) {
+  StatisticsSize size;
+  size.dim = static_cast<uint32_t>(tensor_row_floats(plan.tensors[plan.model->embedding_tensor]));
+  size.columns = plan.model->class_capacity;
+  size.bank = recipe.head_bank;
+  size.moments = head_kind(recipe.head)->readout->moments;
+  return size;
+}
+
+void changed(StatisticsHead* head, const int32_t* labels, uint32_t n) {
+  for (uint32_t r = 0; r < n; r++) head->changed[labels[r]] = 1;
+  head->solved = false;
+}
+
+// Each score of a row is divided by |z|: one chain of fused multiply-adds over its features, then a root.
+void divide_by_norm(const Tensor& z, const Tensor& scores, uint32_t rows) {
+  const int64_t plane = static_cast<int64_t>(z.height) * z.width;
+  for (uint32_t r = 0; r < rows; r++) {
+    float square = 0;
+    for (int32_t c = 0; c < z.channels; c++) {
+      for (int64_t at = 0; at < plane; at++) {
+        const float x = tensor_element(z, r, c, at);
+        square = fused_multiply_add(x, x, square);
+      }
+    }
+    const float norm = square_root(square);
+    if (!(norm > 0)) continue;  // every score is the bias then
+    for (int32_t c = 0; c < scores.channels; c++) {
+      float* score = tensor_place(scores, r, c, 0);
+      if (*score != kNoScore) *score /= norm;
+    }
+  }
+}
+
+}  // namespace
+
+Status check(const Plan& plan) {
+  const format::ModelRecord& model = *plan.model;
+  bool fits = model.embedding_tensor != format::kNone && model.head_weight != format::kNone &&
+              model.head_bias != format::kNone;
+  if (fits) {
+    const format::ParamRecord& weight = plan.params[model.head_weight];
+    fits = weight.storage != format::kStorageSparse && weight.rank == 2 &&
+           weight.dims[0] == tensor_row_floats(plan.tensors[model.embedding_tensor]) && weight.dims[0] <= kMaxFeatures;
+  }
+  if (fits) return Status();
+  return failure(EDGECL_E_UNSUPPORTED,
+                 "expected a bundle whose last layer is dense and linear, with a bias and at most 8192 inputs, for this head; "
+                 "found another one in \"%s\"; export it with --head",
+                 plan.string(model.name));
+}
+
+bool owns(const Plan& plan, uint32_t param) {
+  return kGradientHead.owns(plan, param);
+}
+
+uint32_t first_op(const Plan& plan) {
+  return kGradientHead.first_op(plan);
+}
+
+void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights, HeadMemory* memory) {
+  arena->begin_region("head");
+  StatisticsHead* const own = arena->take<StatisticsHead>(1);
+  const StatisticsSize size = size_of(plan, recipe);
+  StatisticsHead head;
+  lay_out_statistics(arena, size, recipe.feature_range, &head.statistics);
+  head.readout = head_kind(recipe.head)->readout;
+  head.shrinkage = recipe.head_shrinkage;
+  head.cosine_scale = recipe.cosine_scale;
+  head.weight = arena->take<float>(static_cast<uint64_t>(size.dim) * size.columns + kReadSlack);
+  head.bias = arena->take<float>(size.columns + kReadSlack);
+  head.all = size.moments ? arena->take<int64_t>(size.dim) : nullptr;
+  head.changed = arena->take<uint8_t>(size.columns);
+  if (arena->measuring() || arena->exhausted()) return;
+  *own = head;
+  memory->own = own;
+  weights->params[plan.model->head_weight].value = own->weight;
+  weights->params[plan.model->head_bias].value = own->bias;
+}
+
+uint64_t work_floats(const Plan& plan, const format::RecipeRecord& recipe) {
+  const StatisticsSize size = size_of(plan, recipe);
+  return 2 * head_kind(recipe.head)->readout->work(size.dim, size.columns);
+}
+
+uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels) {
+  const StatisticsSize size = size_of(plan, recipe);
+  const uint64_t system = size.moments ? system_scratch_bytes(size, kernels) : 0;
+  const uint64_t rows = statistics_scratch_bytes(size, kernels);
+  return system > rows ? system : rows;
+}
+
+void reset(const HeadMemory& memory) {
+  StatisticsHead* head = memory.own;
+  clear_statistics(&head->statistics);
+  const uint64_t columns = memory.columns;
+  memset(head->weight, 0, memory.dim * columns * sizeof(float));
+  for (uint64_t c = 0; c < columns; c++) head->bias[c] = kNoScore;
+  memset(head->changed, 1, columns);
+  head->solved = false;
+}
+
+Status prepare(const HeadMemory& memory, const Net& net) {
+  StatisticsHead* head = memory.own;
+  if (head->solved) return Status();
+  const uint64_t columns = memory.columns;
+  settle_moments(net, &head->statistics);
+  for (uint64_t c = 0; c < columns; c++) {
+    if (head->statistics.classes[c].n > 0) continue;
+    for (uint64_t i = 0; i < memory.dim; i++) head->weight[i * columns + c] = 0;
+    head->bias[c] = kNoScore;
+  }
+  EDGECL_RETURN_IF_FAILED(head->readout->solve(head, net, reinterpret_cast<double*>(net.work.activations)));
+  memset(head->changed, 0, columns);
+  head->solved = true;
+  return Status();
+}
+
+void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe) {
+  kGradientHead.score(memory, net, rows, mode, probe);
+  if (!memory.own->readout->divides_by_norm) return;
+  divide_by_norm(plan_tensor(net, net.plan.model->embedding_tensor, rows, mode),
+                 plan_tensor(net, net.plan.model->logits_tensor, rows, mode), rows);
+}
+
+Status check_learn(const HeadMemory& memory, uint32_t n) {
+  if (memory.own->statistics.n_rows() + n <= kMaxStatisticRows) return Status();
+  return failure(EDGECL_E_CAPACITY,
+                 "expected at most %lld rows in the statistics of a head; found more; reset the session",
+                 static_cast<long long>(kMaxStatisticRows));
+}
+
+void learn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels, uint32_t n) {
+  add_rows(net, embeddings, labels, n, &memory.own->statistics);
+  changed(memory.own, labels, n);
+}
+
+Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
+                    uint32_t n) {
+  EDGECL_RETURN_IF_FAILED(take_rows(net, embeddings, labels, n, &memory.own->statistics));
+  changed(memory.own, labels, n);
+  return Status();
+}
+
+Status check_add_class(const Plan& plan) {
+  return kGradientHead.check_add_class(plan);
+}
+
+Status check_forget(const HeadMemory& memory, uint32_t label) {
+  return check_class_known(memory.own->statistics, label);
+}
+
+void forget_class(const HeadMemory& memory, const Net& net, uint32_t label) {
+  take_class(net, label, &memory.own->statistics);
+  memory.own->changed[label] = 1;
+  memory.own->solved = false;
+}
+
+}  // namespace edgecl::statistics_head
+
+namespace edgecl {
+
+StatisticsSummary statistics_summary(const HeadMemory& memory) {
+  const Statistics& s = memory.own->statistics;
+  StatisticsSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, memory.own->solved};
+  for (uint32_t c = 0; c < s.size.columns; c++) summary.saturated += static_cast<uint64_t>(s.classes[c].saturated);
+  return summary;
+}
+
+}  // namespace edgecl

@@ -1,0 +1,81 @@
+// What all heads that keep statistics share: memory, learning, forgetting, state. One differs from another in its
+// readout: how class scores are made of the statistics.
+// Never here: a readout (<kind>_head.cpp).
+#ifndef EDGECL_RUNTIME_HEADS_STATISTICS_HEAD_H_
+#define EDGECL_RUNTIME_HEADS_STATISTICS_HEAD_H_
+
+#include "runtime/heads/head.h"
+#include "runtime/heads/statistics.h"
+
+namespace edgecl {
+
+struct Readout;
+
+struct StatisticsHead {
+  Statistics statistics;
+  const Readout* readout = nullptr;
+  float shrinkage = 0, cosine_scale = 0;  // of the recipe
+  float* weight = nullptr;                // [dim][columns], as the linear layer reads it
+  float* bias = nullptr;                  // [columns]
+  int64_t* all = nullptr;                 // [dim] work of a readout: sums over the classes
+  uint8_t* changed = nullptr;             // [columns] 1: the class learned or forgot since its column was made
+  bool solved = false;                    // weight and bias are those of the statistics
+};
+EDGECL_TARGET_BYTES(StatisticsHead, 88, 144);
+
+// How scores = weight * z + bias come out of statistics. Columns of classes without a row stay as they are.
+struct Readout {
+  bool moments;          // needs second moments
+  bool divides_by_norm;  // scores are divided by |z|
+  // Doubles that `solve` works in.
+  uint64_t (*work)(uint64_t dim, uint64_t columns);
+  // Makes weight and bias of the classes that have rows. E_NUMERIC.
+  Status (*solve)(StatisticsHead* head, const Net& net, double* work);
+};
+
+// Score of a class that has no row: never the largest, and nothing in a softmax.
+constexpr float kNoScore = -1e30f;
+
+// The kind of head that a readout makes.
+#define EDGECL_STATISTICS_HEAD(name, readout)                                                                        \
+  {                                                                                                                  \
+    name, false, statistics_head::check, statistics_head::owns, statistics_head::first_op, statistics_head::lay_out, \
+        statistics_head::work_floats, statistics_head::scratch_bytes, statistics_head::reset, statistics_head::prepare, statistics_head::score,      \
+        nullptr, statistics_head::check_learn, statistics_head::learn_rows, statistics_head::unlearn_rows, statistics_head::check_add_class,       \
+        statistics_head::check_forget, statistics_head::forget_class, statistics_head::state_bytes_max,              \
+        statistics_head::write_state, statistics_head::read_state, readout                                           \
+  }
+
+struct StatisticsSummary {
+  uint64_t rows, saturated;
+  uint32_t bank_rows;
+  bool solved;
+};
+StatisticsSummary statistics_summary(const HeadMemory& memory);
+
+namespace statistics_head {
+
+Status check(const Plan& plan);
+bool owns(const Plan& plan, uint32_t param);
+uint32_t first_op(const Plan& plan);
+void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights, HeadMemory* memory);
+uint64_t work_floats(const Plan& plan, const format::RecipeRecord& recipe);
+uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels);
+void reset(const HeadMemory& memory);
+Status prepare(const HeadMemory& memory, const Net& net);
+void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe);
+Status check_learn(const HeadMemory& memory, uint32_t n);
+void learn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels, uint32_t n);
+Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
+                    uint32_t n);
+Status check_add_class(const Plan& plan);
+Status check_forget(const HeadMemory& memory, uint32_t label);
+void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
+uint64_t state_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
+void write_state(SectionWriter* out, const HeadMemory& memory);
+Status read_state(SectionReader* in, const HeadMemory& memory, bool apply);
+
+}  // namespace statistics_head
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_HEADS_STATISTICS_HEAD_H_

@@ -1,0 +1,135 @@
+// Section HEAD of heads that keep statistics: the sums, and the rows of the bank.
+// Never here: weights that are computed from them.
+#include <string.h>
+
+#include "runtime/heads/statistics_head.h"
+#include "runtime/state/section_reader.h"
+#include "runtime/state/section_writer.h"
+
+namespace edgecl::statistics_head {
+namespace {
+
+constexpr uint64_t kHeaderBytes = 4 * sizeof(uint32_t), kCountBytes = 4 * sizeof(int64_t);
+
+// What the moments hold with the pending rows in them, entry by entry: a state may be written between two updates.
+int64_t settled_moment(const Statistics& s, uint64_t i, uint64_t j) {
+  int64_t moment = s.moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s.size.dim)];
+  for (uint32_t r = 0; r < s.n_pending; r++) {
+    const int16_t* const row = s.pending + static_cast<uint64_t>(r) * s.size.dim;
+    moment += static_cast<int32_t>(row[i]) * row[j];
+  }
+  return moment;
+}
+
+// |value| <= limit.
+bool within(int64_t value, int64_t limit) {
+  return value >= -limit && value <= limit;
+}
+
+Status read_class(SectionReader* in, const Statistics& s, uint32_t* label, ClassCounts* counts) {
+  const uint64_t which = in->u64();
+  counts->n = static_cast<int64_t>(in->u64());
+  counts->square_sum = static_cast<int64_t>(in->u64());
+  counts->saturated = static_cast<int64_t>(in->u64());
+  if (in->failed()) return in->corrupt("a truncated class");
+  if (which >= s.size.columns || which < *label) return in->corrupt("classes out of order or range");
+  const int64_t features = counts->n * s.size.dim;
+  if (counts->n < 1 || counts->n > kMaxStatisticRows || counts->square_sum < 0 || counts->saturated < 0 ||
+      counts->saturated > features || counts->square_sum >> (28 - kSquareShift) > features)
+    return in->corrupt("a bad count");
+  *label = static_cast<uint32_t>(which);
+  return Status();
+}
+
+Status read_bank(SectionReader* in, Statistics* s, uint32_t n, bool apply) {
+  const uint64_t dim = s->size.dim;
+  for (uint32_t i = 0; i < n; i++) {
+    const uint32_t label = in->u32();
+    const uint8_t* const row = in->bytes(dim * sizeof(int16_t));
+    if (row == nullptr) return in->corrupt("a truncated row");
+    if (label >= s->size.columns) return in->corrupt("a row of no class");
+    if (!apply) continue;
+    memcpy(s->bank.rows + i * dim, row, dim * sizeof(int16_t));
+    s->bank.labels[i] = static_cast<int32_t>(label);
+  }
+  return Status();
+}
+
+}  // namespace
+
+uint64_t state_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
+  const uint64_t dim = tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
+  const uint64_t columns = plan.model->class_capacity;
+  uint64_t bytes = kHeaderBytes + columns * (kCountBytes + dim * sizeof(int64_t));
+  if (head_kind(recipe.head)->readout->moments) bytes += dim * (dim + 1) / 2 * sizeof(int64_t);
+  return bytes + recipe.head_bank * (sizeof(uint32_t) + dim * sizeof(int16_t));
+}
+
+// dim, scale, how many classes, how many rows of the bank; each class with rows: label, counts, sums; the lower triangle
+// of the moments row by row; each row of the bank: label, features.
+void write_state(SectionWriter* out, const HeadMemory& memory) {
+  const Statistics& s = memory.own->statistics;
+  const uint64_t dim = s.size.dim;
+  uint32_t n_classes = 0;
+  for (uint32_t c = 0; c < s.size.columns; c++) n_classes += s.classes[c].n > 0;
+  out->u32(s.size.dim);
+  out->floats(&s.scale, 1);
+  out->u32(n_classes);
+  out->u32(s.bank.fill);
+  for (uint32_t c = 0; c < s.size.columns; c++) {
+    if (s.classes[c].n == 0) continue;
+    out->u64(c);
+    out->bytes(&s.classes[c], sizeof s.classes[c]);
+    out->bytes(s.class_sum(c), dim * sizeof(int64_t));
+  }
+  if (s.moments != nullptr && out->counting()) {
+    out->skip(dim * (dim + 1) / 2 * sizeof(int64_t));
+  } else if (s.moments != nullptr) {
+    for (uint64_t i = 0; i < dim; i++) {
+      for (uint64_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(settled_moment(s, i, j)));
+    }
+  }
+  for (uint32_t i = 0; i < s.bank.fill; i++) {
+    out->u32(static_cast<uint32_t>(s.bank.labels[i]));
+    out->bytes(s.bank.rows + i * dim, dim * sizeof(int16_t));
+  }
+}
+
+Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
+  Statistics* const s = &memory.own->statistics;
+  const uint64_t dim = s->size.dim;
+  const uint32_t found_dim = in->u32();
+  float scale = 0;
+  const bool sound_scale = in->floats(1, kQuantizedLimit * 1e9f, &scale) && scale == s->scale;
+  const uint32_t n_classes = in->u32(), n_bank = in->u32();
+  if (in->failed() || found_dim != s->size.dim || !sound_scale) return in->corrupt("features of another kind");
+  if (n_classes > s->size.columns || n_bank > s->bank.capacity) return in->corrupt("more classes or rows than fit");
+  if (apply) reset(memory);
+  int64_t rows = 0;
+  for (uint32_t k = 0, label = 0; k < n_classes; k++, label++) {
+    ClassCounts counts;
+    EDGECL_RETURN_IF_FAILED(read_class(in, *s, &label, &counts));
+    rows += counts.n;
+    if (apply) s->classes[label] = counts;
+    for (uint64_t i = 0; i < dim; i++) {
+      const int64_t sum = static_cast<int64_t>(in->u64());
+      if (!within(sum, counts.n * kQuantizedLimit)) return in->corrupt("a sum beyond its rows");
+      if (apply) s->class_sum(label)[i] = sum;
+    }
+  }
+  if (rows > kMaxStatisticRows) return in->corrupt("too many rows");
+  const int64_t most = rows * kQuantizedLimit * kQuantizedLimit;
+  for (uint64_t i = 0; s->moments != nullptr && i < dim; i++) {
+    for (uint64_t j = 0; j <= i; j++) {
+      const int64_t moment = static_cast<int64_t>(in->u64());
+      if (!within(moment, most) || (i == j && moment < 0)) return in->corrupt("a moment beyond its rows");
+      if (apply) s->moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s->size.dim)] = moment;
+    }
+  }
+  EDGECL_RETURN_IF_FAILED(read_bank(in, s, n_bank, apply));
+  if (in->failed()) return in->corrupt("another size");
+  if (apply) s->bank.fill = n_bank;
+  return Status();
+}
+
+}  // namespace edgecl::statistics_head

@@ -1,0 +1,44 @@
+// Rows through the encoder and out of the head's statistics.
+// Never here: what statistics are (heads/statistics.cpp).
+#include "runtime/learn/unlearn.h"
+
+#include "runtime/core/encoder.h"
+
+namespace edgecl {
+
+Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
+  if (session->config.predict_only || session->head->unlearn_rows == nullptr) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a session that learns with a head that keeps statistics; found %s; make one with "
+                   "head = ncm, lda or ridge",
+                   session->config.predict_only ? "predict_only = 1" : "a head that learns by gradients");
+  }
+  if (batch.n > session->config.max_batch) {
+    return failure(EDGECL_E_CAPACITY, "expected at most max_batch = %u samples; found %u; hand them in pieces",
+                   session->config.max_batch, batch.n);
+  }
+  EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
+  StepMemory& step = session->step;
+  step.stage = Stage::kIdle;
+  for (uint32_t r = 0; r < batch.n; r++) {
+    EDGECL_RETURN_IF_FAILED(check_present(*session, labels[r]));
+    step.samples[r] = batch.sample(*session, r);
+  }
+  const Net net = session->learning();
+  load_input(*session, net, step.samples, batch.n, Mode::kPredict, false);
+  encode(net, batch.n, Mode::kPredict, 0, session->head_op, nullptr, 0);
+  copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, batch.n, Mode::kPredict), batch.n, false,
+                step.embeddings);
+  if (!all_finite(step.embeddings, static_cast<int64_t>(batch.n) * session->head_memory.dim)) {
+    return failure(EDGECL_E_NUMERIC,
+                   "expected finite embeddings; found NaN or infinity among those of the samples; check their range");
+  }
+  EDGECL_RETURN_IF_FAILED(session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n));
+  for (uint32_t r = 0; r < batch.n; r++) {
+    session->classes.entries[labels[r]].samples_seen--;
+    session->replay.seen--;
+  }
+  return Status();
+}
+
+}  // namespace edgecl

@@ -1,0 +1,233 @@
+// Heads that keep statistics: exactness over random histories, their section of a state, refusals.
+// Never here: scores against formulas (tests/python/test_heads.py), levels and threads (learn_same_bits.cpp).
+#include <algorithm>
+#include <string>
+
+#include "tests/runtime/learn_fixture.h"
+#include "tests/runtime/state_forging.h"
+
+namespace {
+
+using namespace edgecl_test;
+
+constexpr uint32_t kHeadSection = 8, kBank = 16;
+const uint32_t kStatisticsHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE};
+
+edgecl_session_config config_of(const Model& model, uint32_t head, uint32_t bank = kBank) {
+  edgecl_session_config config = model.config();
+  config.head = head;
+  config.head_bank = bank;
+  return config;
+}
+
+// Rows of a stream, to learn and take back one by one.
+struct Rows {
+  Rows(const Model& model, uint32_t n) {
+    Stream stream(model.info, 11);
+    stream.next(n, 0, 3);
+    samples = stream.floats;
+    labels = stream.labels;
+    elements = model.info.input_elements;
+  }
+  edgecl_status learn(Session* session, uint32_t row) const {
+    return session->learn(samples.data() + row * elements, {labels[row]});
+  }
+  edgecl_status unlearn(Session* session, uint32_t row) const {
+    const edgecl_batch batch = session->batch(samples.data() + row * elements, 1);
+    return edgecl_unlearn(session->session, &batch, &labels[row]);
+  }
+  std::vector<float> samples;
+  std::vector<int32_t> labels;
+  uint64_t elements = 0;
+};
+
+std::vector<float> logits(Session* session, const Rows& rows) {
+  std::vector<float> out(rows.labels.size() * kColumns);
+  const edgecl_batch batch = session->batch(rows.samples.data(), static_cast<uint32_t>(rows.labels.size()));
+  CHECK_MESSAGE(edgecl_logits(session->session, &batch, out.data(), out.size()) == EDGECL_OK, "%s",
+                edgecl_session_error(session->session));
+  return out;
+}
+
+std::vector<uint8_t> head_section(const Session& session) {
+  std::vector<uint8_t> state = session.state();
+  const size_t at = section_at(&state, kHeadSection);
+  return {state.begin() + static_cast<long>(at), state.end() - 32};
+}
+
+edgecl_status import(Session* session, const std::vector<uint8_t>& state) {
+  return edgecl_state_import(session->session, state.data(), state.size());
+}
+
+edgecl_head_info info_of(const Session& session) {
+  edgecl_head_info info = {};
+  info.struct_size = sizeof info;
+  CHECK(edgecl_head_describe(session.session, &info) == EDGECL_OK);
+  return info;
+}
+
+}  // namespace
+
+// Learn, take back, forget a class, score and save in any order: what is left is what rows that stayed make of a fresh
+// session, section and scores, bit for bit.
+TEST(a_history_is_what_is_left_of_it) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  edgecl::RandomStream random = {21, 1, 0};
+  for (uint32_t history = 0; history < 1000; history++) {
+    const uint32_t head = kStatisticsHeads[history % 4];
+    const edgecl_session_config config = config_of(model, head, 64);
+    Session session(model, config), fresh(model, config);
+    for (Session* one : {&session, &fresh}) {
+      int32_t label;
+      for (int c = 0; c < 3; c++) CHECK(edgecl_class_add(one->session, nullptr, &label) == EDGECL_OK);
+    }
+    std::vector<uint32_t> inside;
+    for (uint32_t event = random.bounded(40); event > 0; event--) {
+      const uint32_t what = random.bounded(8);
+      const uint32_t row = random.bounded(24);
+      const auto found = std::find(inside.begin(), inside.end(), row);
+      if (what == 0) {
+        logits(&session, rows);
+      } else if (what == 1) {
+        CHECK_MESSAGE(import(&session, session.state()) == EDGECL_OK, "%s", edgecl_session_error(session.session));
+      } else if (what <= 3 && found != inside.end()) {
+        CHECK(rows.unlearn(&session, row) == EDGECL_OK);
+        inside.erase(found);
+      } else {
+        CHECK(rows.learn(&session, row) == EDGECL_OK);
+        inside.push_back(row);
+      }
+    }
+    const bool forget = random.bounded(2) != 0;
+    if (forget) CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
+    for (const uint32_t row : inside) {
+      if (!forget || rows.labels[row] != 1) CHECK(rows.learn(&fresh, row) == EDGECL_OK);
+    }
+    if (forget) CHECK(edgecl_class_forget(fresh.session, 1) == EDGECL_OK);
+    CHECK_MESSAGE(head_section(session) == head_section(fresh), "history %u", history);
+    CHECK_MESSAGE(logits(&session, rows) == logits(&fresh, rows), "history %u", history);
+  }
+}
+
+TEST(a_state_of_a_head_goes_out_and_in) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  for (const uint32_t head : kStatisticsHeads) {
+    Session session(model, config_of(model, head)), copy(model, config_of(model, head));
+    for (uint32_t row = 0; row < 21; row++) CHECK(rows.learn(&session, row) == EDGECL_OK);
+    CHECK(import(&copy, session.state()) == EDGECL_OK && copy.digest() == session.digest());
+    CHECK(copy.state() == session.state() && logits(&copy, rows) == logits(&session, rows));
+    CHECK(info_of(copy).rows == 21 && info_of(copy).bank_rows == kBank);
+    // A reader that never learns has the same scores.
+    edgecl_session_config reading = config_of(model, head);
+    reading.predict_only = 1;
+    Session reader(model, reading);
+    CHECK_MESSAGE(import(&reader, session.state()) == EDGECL_OK, "%s", edgecl_session_error(reader.session));
+    CHECK(logits(&reader, rows) == logits(&session, rows));
+    CHECK(rows.unlearn(&reader, 0) == EDGECL_E_UNSUPPORTED);
+    size_t bytes = 0;
+    edgecl_sizes sizes = {};
+    sizes.struct_size = sizeof sizes;
+    CHECK(edgecl_session_sizes(model.model, &session.config(), &sizes, nullptr) == EDGECL_OK);
+    CHECK(edgecl_state_size(session.session, &bytes) == EDGECL_OK && bytes <= sizes.state_bytes_max);
+  }
+}
+
+TEST(a_forged_section_changes_nothing) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  for (const uint32_t head : kStatisticsHeads) {
+    Session session(model, config_of(model, head));
+    for (uint32_t row = 0; row < 21; row++) CHECK(rows.learn(&session, row) == EDGECL_OK);
+    std::vector<uint8_t> state = session.state();
+    const std::string before = session.digest();
+    const size_t at = section_at(&state, kHeadSection), end = state.size() - 32;
+    const size_t classes = at + 16, class_bytes = 32 + kHidden * 8, moments = classes + 3 * class_bytes;
+    struct Forgery {
+      size_t at;
+      int64_t value;
+    };
+    std::vector<Forgery> forgeries = {
+        {classes, 9},                                // a class that does not exist
+        {classes + class_bytes, 0},                  // out of order
+        {classes + 8, 0},           {classes + 8, -3}, {classes + 8, 1ll << 40},      // rows
+        {classes + 16, -1},         {classes + 16, 1ll << 60},                        // squares
+        {classes + 24, 1000},                                                         // saturated features
+        {classes + 32, 1ll << 50},  {classes + 32, -(1ll << 50)},                     // a sum
+    };
+    if (head >= EDGECL_HEAD_LDA) {
+      forgeries.push_back({moments, -1});
+      forgeries.push_back({moments + 8, 1ll << 62});
+    }
+    for (const Forgery& forgery : forgeries) {
+      std::vector<uint8_t> forged = state;
+      memcpy(forged.data() + forgery.at, &forgery.value, sizeof forgery.value);
+      seal(&forged);
+      CHECK_MESSAGE(import(&session, forged) == EDGECL_E_STATE_CORRUPT, "head %u, byte %zu", head, forgery.at - at);
+      CHECK(session.digest() == before && strstr(edgecl_session_error(session.session), "HEAD") != nullptr);
+    }
+    // Single words, of dim, scale, counts and the bank's last label; any answer but a changed session.
+    for (const size_t word_at : {at, at + 4, at + 8, at + 12, end - 4 - kHidden * 2}) {
+      std::vector<uint8_t> forged = state;
+      word<uint32_t>(&forged, word_at) = 0x7fffffff;
+      seal(&forged);
+      CHECK_MESSAGE(import(&session, forged) == EDGECL_E_STATE_CORRUPT, "head %u, byte %zu", head, word_at - at);
+      CHECK(session.digest() == before);
+    }
+    Session gradient(model, model.config());
+    CHECK(import(&gradient, state) == EDGECL_E_STATE_MISMATCH);
+    CHECK(import(&session, gradient.state()) == EDGECL_E_STATE_MISMATCH && session.digest() == before);
+  }
+}
+
+TEST(refused_steps_leave_statistics_alone) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  Session session(model, config_of(model, EDGECL_HEAD_RIDGE));
+  for (uint32_t row = 0; row < 5; row++) CHECK(rows.learn(&session, row) == EDGECL_OK);
+  const std::string before = session.digest();
+  std::vector<float> bad(kFeatures, 1e13f);
+  CHECK(session.learn(bad.data(), {0}) == EDGECL_E_NUMERIC && session.digest() == before);
+  bad[2] = __builtin_nanf("");
+  CHECK(session.learn(bad.data(), {0}) == EDGECL_E_NUMERIC && session.digest() == before);
+  const edgecl_batch batch = session.batch(bad.data(), 1);
+  const int32_t label = 0, absent = 3, negative = -1;
+  CHECK(edgecl_unlearn(session.session, &batch, &label) == EDGECL_E_NUMERIC);
+  CHECK(edgecl_unlearn(session.session, &batch, nullptr) == EDGECL_E_ARGUMENT);
+  const edgecl_batch good = session.batch(rows.samples.data(), 1);
+  CHECK(edgecl_unlearn(session.session, &good, &absent) == EDGECL_E_NOT_FOUND);
+  CHECK(edgecl_unlearn(session.session, &good, &negative) == EDGECL_E_NOT_FOUND);
+  const std::vector<int32_t> many(session.config().max_batch + 1, 0);
+  const edgecl_batch large = session.batch(rows.samples.data(), session.config().max_batch + 1);
+  CHECK(edgecl_unlearn(session.session, &large, many.data()) == EDGECL_E_CAPACITY);
+  CHECK(edgecl_class_weight_set(session.session, 0, 2.0f) == EDGECL_E_UNSUPPORTED);
+  CHECK(edgecl_rehearse(session.session, 1, nullptr) == EDGECL_E_UNSUPPORTED);
+  CHECK(edgecl_remember(session.session, &good, &label) == EDGECL_E_UNSUPPORTED);
+  CHECK(session.digest() == before);
+  Session gradient(model, model.config());
+  edgecl_head_info info = {};
+  info.struct_size = sizeof info;
+  CHECK(edgecl_head_describe(gradient.session, &info) == EDGECL_E_UNSUPPORTED);
+}
+
+// A bank that does not hold a class keeps it from being forgotten, with second moments.
+TEST(a_class_is_forgotten_as_a_whole_or_not_at_all) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  for (const uint32_t head : kStatisticsHeads) {
+    Session session(model, config_of(model, head, 3));
+    for (uint32_t row = 0; row < 24; row++) CHECK(rows.learn(&session, row) == EDGECL_OK);
+    const std::string before = session.digest();
+    const bool moments = head >= EDGECL_HEAD_LDA;
+    CHECK(edgecl_class_forget(session.session, 2) == (moments ? EDGECL_E_UNSUPPORTED : EDGECL_OK));
+    CHECK((session.digest() == before) == moments);
+    if (!moments) continue;
+    for (uint32_t row = 0; row < 24; row++) {
+      if (rows.labels[row] == 2) CHECK(rows.unlearn(&session, row) == EDGECL_OK);
+    }
+    CHECK(edgecl_class_forget(session.session, 2) == EDGECL_OK);
+  }
+}
+
+RUN_TESTS()
