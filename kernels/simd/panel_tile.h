@@ -61,14 +61,21 @@ EDGECL_INLINE void subtract_tile(Panels left, const double* right, int64_t n, do
 // The same of any number of rows.
 static __attribute__((noinline)) void subtract_rows(Panels left, const double* right, int64_t n, double* c,
                                                     int64_t rows) {
-  const auto advance = [&](int64_t by) {
-    left.first += by * kPanelColumns;
-    c += by * kPanelColumns;
-    rows -= by;
-  };
-  for (; rows >= kTileRows; advance(kTileRows)) subtract_tile<kTileRows>(left, right, n, c);
-  for (; rows >= kFewRows; advance(kFewRows)) subtract_tile<kFewRows>(left, right, n, c);
-  for (; rows > 0; advance(1)) subtract_tile<1>(left, right, n, c);
+  for (; rows >= kTileRows; rows -= kTileRows) {
+    subtract_tile<kTileRows>(left, right, n, c);
+    left.first += kTileRows * kPanelColumns;
+    c += kTileRows * kPanelColumns;
+  }
+  for (; rows >= kFewRows; rows -= kFewRows) {
+    subtract_tile<kFewRows>(left, right, n, c);
+    left.first += kFewRows * kPanelColumns;
+    c += kFewRows * kPanelColumns;
+  }
+  for (; rows > 0; rows--) {
+    subtract_tile<1>(left, right, n, c);
+    left.first += kPanelColumns;
+    c += kPanelColumns;
+  }
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

@@ -187,12 +187,46 @@ void solve(Tests& tests, Rng& rng) {
   CHECK_KERNEL(tests, c, cholesky_solve, args, text("%d by %d, forward only %d", d, columns, args.forward_only));
 }
 
+// The same numbers on every machine, not only at every level of one (FNV-1a of all results of one chain of kernels).
+void known_bits(Tests& tests) {
+  const int d = 100, k = 3, n = 20;
+  const size_t size = static_cast<size_t>(moments_size(d));
+  const KernelTable& table = *kernel_table("reference");
+  Rng rng(7);
+  std::vector<float> x(n * d);
+  for (float& v : x) v = rng.uniform(-3.0f, 3.0f);
+  std::vector<int16_t> q(x.size());
+  std::vector<int32_t> saturated(n);
+  table.quantize_rows({x.data(), q.data(), saturated.data(), n, d, 4096.0f}, 0, 1, nullptr);
+  std::vector<int64_t> m(size, 0), sums(k * d, 0);
+  table.moments_update({q.data(), m.data(), n, d, false}, 0, 1, nullptr);
+  for (int i = 0; i < n * d; i++) sums[static_cast<size_t>(i / d % k * d + i % d)] += q[static_cast<size_t>(i)];
+  const std::vector<double> weight = {1.0 / 7, 1.0 / 7, 1.0 / 6};
+  std::vector<double> c(size), b(2 * d);
+  table.moments_to_covariance({m.data(), c.data(), sums.data(), weight.data(), k, d, 1.0, 1e4}, 0, 1, nullptr);
+  tests.expect(factor_all(table, c, d, 0.0, 0, cholesky_phases(d), 1) == -1, "a scatter with a ridge has a factor");
+  for (double& v : b) v = random_double(rng);
+  table.cholesky_solve({c.data(), b.data(), d, 2, false}, 0, 1, nullptr);
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto mix = [&](const auto& values) {
+    for (const auto& v : values) {
+      uint64_t bits = 0;
+      memcpy(&bits, &v, sizeof v);
+      for (size_t i = 0; i < sizeof v; i++) hash = (hash ^ (bits >> 8 * i & 255)) * 0x100000001b3;
+    }
+  };
+  mix(q), mix(saturated), mix(m), mix(c), mix(b);
+  tests.expect(hash == 0xa96235331ca8d1e6,
+               text("bits of a known chain, found %016llx", static_cast<unsigned long long>(hash)));
+}
+
 }  // namespace
 
 void moments_cases(Tests& tests) {
   Rng rng(0x3031);
   layout(tests);
   quantize_known(tests);
+  known_bits(tests);
   const char* names[16];
   const int levels = kernel_levels(names, 16);
   for (int i = 0; i < levels; i++) {
