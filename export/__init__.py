@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgecl.export.embeddings_front import from_embeddings
     from edgecl.export.errors import Blocker, ExportError, ParityError
     from edgecl.export.exemplars import Exemplars
     from edgecl.export.onnx_front import from_onnx
@@ -32,6 +33,7 @@ _HOMES = {
     "ParityError": "errors",
     "ParityFigures": "report",
     "Recipe": "recipe",
+    "from_embeddings": "embeddings_front",
     "from_onnx": "onnx_front",
     "from_torch": "torch_front",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "ParityError",
     "ParityFigures",
     "Recipe",
+    "from_embeddings",
     "from_onnx",
     "from_torch",
 ]

@@ -30,7 +30,7 @@ def settle_classes(graph: Graph, classes: Classes | None, max_classes: int | Non
         graph.tensors[name] = (columns, 1, 1)
         graph.ops.append(Op(name=name, kind="reshape", inputs=[graph.output], output=name))
         graph.output = name
-    names = _names(classes, columns)
+    names = class_names(columns if classes is None else classes)
     capacity = max(columns, len(names)) if max_classes is None else max_classes
     if capacity < max(columns, len(names)) or capacity > MAX_CLASSES:
         raise ExportError(
@@ -51,9 +51,12 @@ def kind_of_labels(classes: Classes | None) -> int:
     return {frozenset({str}): TEXT, frozenset({bool}): BOOL, frozenset({int}): INTEGER}.get(frozenset(kinds), UNKNOWN)
 
 
-def _names(classes: Classes | None, columns: int) -> list[str]:
-    if classes is None:
-        classes = columns
+def class_names(classes: Classes) -> list[str]:
+    """Names of the classes that are listed, or "0", "1", ... of those that are counted.
+
+    Raises:
+        ExportError: names clash or are too long, or there are too many.
+    """
     if isinstance(classes, int) and not 0 <= classes <= MAX_CLASSES:
         raise ExportError(f"expected 0..{MAX_CLASSES} classes; found {classes}; give fewer", -1)
     listed = range(classes) if isinstance(classes, int) else classes

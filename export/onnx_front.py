@@ -59,6 +59,7 @@ def from_onnx(
     calibration: NDArray[Any] | None = None,
     device: str | None = None,
     remember: Exemplars | None = None,
+    projection: int = 0,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -97,6 +98,7 @@ def from_onnx(
         calibration,
         device,
         remember,
+        projection,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

@@ -46,6 +46,12 @@ class ExportOptions:
     calibration: NDArray[Any] | None = None
     device: str | None = None
     remember: Exemplars | None = None
+    projection: int = 0
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """The recipe's head learns without gradients, and replaces the source's."""
+        return bool(self.recipe.head != "gradient")
 
     def __post_init__(self) -> None:
         if not 0.0 < self.density <= 1.0:
@@ -84,6 +90,26 @@ class ExportOptions:
                 "put a single prefix into a list",
                 -1,
             )
+        if self.keeps_statistics and self.remember is not None:
+            raise ExportError(
+                f"expected no exemplars with the head '{self.recipe.head}', which has no replay buffer; found some; learn "
+                "them with Classifier.partial_fit and ship the saved state",
+                -5,
+            )
+        if self.keeps_statistics and self.trainable not in ("all", "none"):
+            raise ExportError(
+                f"expected trainable to be left out with the head '{self.recipe.head}', under which nothing else learns; "
+                f"found {self.trainable!r}; leave it out",
+                -1,
+            )
+        if self.projection and not self.keeps_statistics:
+            raise ExportError(
+                "expected a projection only before a head that keeps statistics; found the head 'gradient'; choose "
+                "method 'ncm', 'lda' or 'ridge', or leave it out",
+                -1,
+            )
+        if not 0 <= self.projection <= 8192:
+            raise ExportError(f"expected projection in 0..8192; found {self.projection}; 2048 is a good number", -1)
         if self.max_classes is not None and self.max_classes < 1:
             raise ExportError(
                 f"expected max_classes >= 1; found {self.max_classes}; leave it out to keep the head's size", -1

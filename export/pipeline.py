@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from edgecl.export.fuse import fuse
 from edgecl.export.graph import Graph
 from edgecl.export.head import kind_of_labels, settle_classes
 from edgecl.export.layer_choice import keep_dense_where_faster
+from edgecl.export.new_head import feature_range, give_new_head
 from edgecl.export.options import ExportOptions
 from edgecl.export.plan import build_plan
-from edgecl.export.report import ExportReport, LayerReport
+from edgecl.export.recipe import Recipe
+from edgecl.export.report import ExportReport, LayerReport, ParityFigures
 from edgecl.export.simplify import simplify
 from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
 from edgecl.export.trainable import choose_trainable
@@ -76,7 +78,35 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
     names, _ = settle_classes(graph, options.classes, options.max_classes, options.mask_seed)
     fuse(graph)
     backward = backward_list(graph)
-    plan = build_plan(
+    plan = _plan(graph, options, producer, backward, trainable, names)
+    return Prepared(plan, graph, backward, trainable, untrainable, columns, sparse)
+
+
+def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw: Any) -> Prepared:
+    """The same encoder under a head that keeps statistics; changes the graph."""
+    from edgecl import _core
+
+    graph = prepared.graph
+    head = give_new_head(graph, options)
+    graph.notes += head.notes
+    backward = backward_list(graph)
+    plan = _plan(graph, options, producer, backward, prepared.trainable, head.names)
+    if not options.recipe.feature_range:
+        measured = options.calibration is not None
+        found = feature_range(_core.write_bundle(plan), raw, measured)
+        plan["recipe"]["feature_range"] = found
+        rows = f"{len(raw)} {'calibration' if measured else 'random'} rows"
+        graph.notes.append(
+            f"embeddings are told apart up to {found:g} (feature_range), from {rows}"
+            + ("" if measured else "; hand in calibration rows for a better one")
+        )
+    return replace(prepared, plan=plan, backward=backward)
+
+
+def _plan(
+    graph: Graph, options: ExportOptions, producer: str, backward: BackwardPass, trainable: str, names: list[str]
+) -> dict[str, Any]:
+    return build_plan(
         graph,
         backward,
         name=options.name or graph.name,
@@ -88,7 +118,6 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         label_kind=kind_of_labels(options.classes),
         structure_room=max(options.structure_room, options.recipe.structure_room),
     )
-    return Prepared(plan, graph, backward, trainable, untrainable, columns, sparse)
 
 
 def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: str) -> ExportReport:
@@ -103,14 +132,18 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     """
     from edgecl import __version__, _core
     from edgecl.export.parity import check_parity
-    from edgecl.files import write_file_atomic
 
-    prepared = prepare(graph, options, f"edgecl {__version__}, {source}")
+    producer = f"edgecl {__version__}, {source}"
+    # A head that keeps statistics comes after the comparison: the source has none.
+    as_source = replace(options, trainable="none", classes=None, max_classes=None, recipe=Recipe(), projection=0)
+    prepared = prepare(graph, as_source if options.keeps_statistics else options, producer)
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
     raw = _calibration(options, graph)
     draft = _core.write_bundle(prepared.plan)
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
+    if options.keeps_statistics:
+        prepared = with_new_head(prepared, options, producer, raw)
     prepared.plan["parity"] = {
         "n_rows": parity.n_rows,
         "max_abs": parity.max_abs,
@@ -118,10 +151,31 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         "reference_abs": parity.reference_abs,
         "source": parity.source,
     }
-    notes = list(graph.notes)
+    notes: list[str] = []
     if options.remember is not None:
-        prepared.plan["exemplars"], told = exemplar_record(options.remember, draft)
-        notes += told
+        prepared.plan["exemplars"], notes = exemplar_record(options.remember, draft)
+    return _written(prepared, options, parity, notes)
+
+
+def export_head(graph: Graph, options: ExportOptions) -> ExportReport:
+    """A graph that is an embedding and nothing else gets a head; there is no source to compare with.
+
+    Raises:
+        ExportError, FileError.
+    """
+    from edgecl import __version__
+
+    prepared = Prepared({}, graph, backward_list(graph), "head", [], 0, {})
+    raw = _calibration(options, graph)
+    return _written(with_new_head(prepared, options, f"edgecl {__version__}", raw), options, None, [])
+
+
+def _written(
+    prepared: Prepared, options: ExportOptions, parity: ParityFigures | None, notes: list[str]
+) -> ExportReport:
+    from edgecl import _core
+    from edgecl.files import write_file_atomic
+
     bundle = _core.write_bundle(prepared.plan)
     model = _core.Model(data=bundle)
     info = model.describe()
@@ -135,11 +189,11 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         name=prepared.plan["name"],
         trainable=prepared.trainable,
         parity=parity,
-        sizes=model.sizes() if prepared.backward.steps else model.sizes(predict_only=1),
+        sizes=model.sizes(),
         untrainable=prepared.untrainable,
-        layers=layer_reports(graph, prepared.backward),
+        layers=layer_reports(prepared.graph, prepared.backward),
         macs={key: int(info[f"macs_{key}"]) for key in ("forward", "forward_sparse", "backward", "backward_sparse")},
-        notes=notes,
+        notes=[*prepared.graph.notes, *notes],
         device=options.device,
     )
 

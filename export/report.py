@@ -53,7 +53,7 @@ class ExportReport:
         path: where they were written, or None.
         name: of the bundle.
         trainable: "all", "tail" or "head".
-        parity: figures of the parity check.
+        parity: figures of the parity check; None without a source model.
         sizes: bytes that a session with the stored recipe needs (`edgecl_sizes` by field name).
         untrainable: nodes and parameters that would block trainable="all"; they are frozen here.
         layers: convolutions and linear layers in order.
@@ -66,7 +66,7 @@ class ExportReport:
     path: str | None
     name: str
     trainable: str
-    parity: ParityFigures
+    parity: ParityFigures | None
     sizes: dict[str, int]
     untrainable: list[Blocker]
     layers: list[LayerReport]
@@ -77,11 +77,15 @@ class ExportReport:
     def summary(self) -> str:
         """Plain text, one fact a line."""
         parity = self.parity
+        compared = "no source model to compare with"
+        if parity is not None:
+            compared = (
+                f"parity with {parity.source} on {parity.n_rows} rows: max {parity.max_abs:.3g}, mean "
+                f"{parity.mean_abs:.3g} (outputs up to {parity.reference_abs:.3g}, allowed {parity.tolerance:.3g})"
+            )
         lines = [
             f"bundle '{self.name}': {len(self.bundle):,} bytes" + (f" in {self.path}" if self.path else ""),
-            f"parity with {parity.source} on {parity.n_rows} rows: max {parity.max_abs:.3g}, mean "
-            f"{parity.mean_abs:.3g} "
-            f"(outputs up to {parity.reference_abs:.3g}, allowed {parity.tolerance:.3g})",
+            compared,
             f"multiply-adds a row: forward {self.macs['forward_sparse']:,} of {self.macs['forward']:,} dense, "
             f"backward {self.macs['backward_sparse']:,} of {self.macs['backward']:,} dense (trains: {self.trainable})",
             f"a session needs {self.sizes['arena_bytes']:,} bytes ("
@@ -109,7 +113,7 @@ class ExportReport:
             "trainable": self.trainable,
             "device": self.device,
             "bundle_bytes": len(self.bundle),
-            "parity": dict(self.parity.__dict__),
+            "parity": None if self.parity is None else dict(self.parity.__dict__),
             "sizes": dict(self.sizes),
             "untrainable": [dict(blocker.__dict__) for blocker in self.untrainable],
             "layers": [dict(layer.__dict__) for layer in self.layers],

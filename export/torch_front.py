@@ -61,6 +61,7 @@ def from_torch(
     calibration: NDArray[Any] | None = None,
     device: str | None = None,
     remember: Exemplars | None = None,
+    projection: int = 0,
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -93,6 +94,8 @@ def from_torch(
         calibration: raw rows (n, *sample) for the parity check; default 8 seeded random ones of plausible range.
         device: profile name, kept in the report.
         remember: samples of the shipped classes that travel in the bundle, for the replay buffer of the device.
+        projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge"), which takes
+            the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -122,6 +125,7 @@ def from_torch(
         calibration,
         device,
         remember,
+        projection,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

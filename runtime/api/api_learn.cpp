@@ -124,8 +124,9 @@ Status describe_head(const edgecl_session* session, edgecl_head_info* info) {
 
 Status set_weight(edgecl_session* session, int32_t label, float weight) {
   if (!session->session.head->by_gradient) {
-    return failure(EDGECL_E_UNSUPPORTED,
-                   "expected a head that learns by gradients, for a weight in its loss; found one that keeps statistics");
+    return failure(
+        EDGECL_E_UNSUPPORTED,
+        "expected a head that learns by gradients, for a weight in its loss; found one that keeps statistics");
   }
   EDGECL_RETURN_IF_FAILED(check_present(session->session, label));
   if (!(weight >= 0 && weight <= kLargestClassWeight)) {

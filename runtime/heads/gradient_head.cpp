@@ -69,8 +69,8 @@ void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
 
 }  // namespace
 
-const HeadKind kGradientHead = {"gradient", true,    check,   owns,    first_op,        nullptr, nullptr, nullptr,
-                                nullptr, nullptr, score, backward, nullptr, nullptr, nullptr, check_add_class, nullptr,
-                                forget_class, nullptr, nullptr, nullptr, nullptr};
+const HeadKind kGradientHead = {
+    "gradient", true,    check,   owns,    first_op,        nullptr, nullptr,      nullptr, nullptr, nullptr, score,
+    backward,   nullptr, nullptr, nullptr, check_add_class, nullptr, forget_class, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace edgecl

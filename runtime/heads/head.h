@@ -83,11 +83,11 @@ struct HeadKind {
 };
 
 // X(constant, number in bundles, kind): a new head is a line here and a file.
-#define EDGECL_HEADS(X)               \
-  X(kHeadGradient, 0, kGradientHead)  \
-  X(kHeadNcm, 1, kNcmHead)            \
+#define EDGECL_HEADS(X)                    \
+  X(kHeadGradient, 0, kGradientHead)       \
+  X(kHeadNcm, 1, kNcmHead)                 \
   X(kHeadNcmDistance, 2, kNcmDistanceHead) \
-  X(kHeadLda, 3, kLdaHead)            \
+  X(kHeadLda, 3, kLdaHead)                 \
   X(kHeadRidge, 4, kRidgeHead)
 
 #define EDGECL_HEAD_COUNT(constant, number, kind) +1

@@ -13,7 +13,9 @@ constexpr double kLeastVariance = 1e-4;  // left over, of an indicator: the regr
 // Covariance of indicator and feature: (class sum - rows of the class * mean) / rows.
 struct Target {
   double rows, share;  // of all classes; of this class
-  double at(int64_t sum, int64_t all) const { return (static_cast<double>(sum) - share * static_cast<double>(all)) / rows; }
+  double at(int64_t sum, int64_t all) const {
+    return (static_cast<double>(sum) - share * static_cast<double>(all)) / rows;
+  }
 };
 
 // w = (covariance + penalty)^-1 * covariance with the indicator, b = share - w . mean; and both divided by the variance

@@ -41,9 +41,9 @@ void count_row(const int16_t* row, int32_t label, int32_t n_saturated, int32_t s
 
 void update_moments(const Net& net, uint32_t n, bool subtract, Statistics* s) {
   if (n == 0 || s->moments == nullptr) return;
-  run_kernel(net, net.env.kernels->moments_update,
-             MomentsUpdateArgs{s->pending, s->moments, static_cast<int32_t>(n), static_cast<int32_t>(s->size.dim),
-                               subtract});
+  run_kernel(
+      net, net.env.kernels->moments_update,
+      MomentsUpdateArgs{s->pending, s->moments, static_cast<int32_t>(n), static_cast<int32_t>(s->size.dim), subtract});
 }
 
 // The pending rows out of the moments.

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "kernels/moments.h"
+#include "kernels/kernels.h"
 #include "runtime/core/arena.h"
 #include "runtime/core/memory.h"
 #include "runtime/core/status.h"

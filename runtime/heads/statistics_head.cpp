@@ -50,18 +50,19 @@ void divide_by_norm(const Tensor& z, const Tensor& scores, uint32_t rows) {
 
 Status check(const Plan& plan) {
   const format::ModelRecord& model = *plan.model;
-  bool fits = model.embedding_tensor != format::kNone && model.head_weight != format::kNone &&
-              model.head_bias != format::kNone;
+  bool fits =
+      model.embedding_tensor != format::kNone && model.head_weight != format::kNone && model.head_bias != format::kNone;
   if (fits) {
     const format::ParamRecord& weight = plan.params[model.head_weight];
     fits = weight.storage != format::kStorageSparse && weight.rank == 2 &&
            weight.dims[0] == tensor_row_floats(plan.tensors[model.embedding_tensor]) && weight.dims[0] <= kMaxFeatures;
   }
   if (fits) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a bundle whose last layer is dense and linear, with a bias and at most 8192 inputs, for this head; "
-                 "found another one in \"%s\"; export it with --head",
-                 plan.string(model.name));
+  return failure(
+      EDGECL_E_UNSUPPORTED,
+      "expected a bundle whose last layer is dense and linear, with a bias and at most 8192 inputs, for this head; "
+      "found another one in \"%s\"; export it with --head",
+      plan.string(model.name));
 }
 
 bool owns(const Plan& plan, uint32_t param) {

@@ -37,14 +37,29 @@ struct Readout {
 constexpr float kNoScore = -1e30f;
 
 // The kind of head that a readout makes.
-#define EDGECL_STATISTICS_HEAD(name, readout)                                                                        \
-  {                                                                                                                  \
-    name, false, statistics_head::check, statistics_head::owns, statistics_head::first_op, statistics_head::lay_out, \
-        statistics_head::work_floats, statistics_head::scratch_bytes, statistics_head::reset, statistics_head::prepare, statistics_head::score,      \
-        nullptr, statistics_head::check_learn, statistics_head::learn_rows, statistics_head::unlearn_rows, statistics_head::check_add_class,       \
-        statistics_head::check_forget, statistics_head::forget_class, statistics_head::state_bytes_max,              \
-        statistics_head::write_state, statistics_head::read_state, readout                                           \
-  }
+#define EDGECL_STATISTICS_HEAD(name, readout) \
+  {name,                                      \
+   false,                                     \
+   statistics_head::check,                    \
+   statistics_head::owns,                     \
+   statistics_head::first_op,                 \
+   statistics_head::lay_out,                  \
+   statistics_head::work_floats,              \
+   statistics_head::scratch_bytes,            \
+   statistics_head::reset,                    \
+   statistics_head::prepare,                  \
+   statistics_head::score,                    \
+   nullptr,                                   \
+   statistics_head::check_learn,              \
+   statistics_head::learn_rows,               \
+   statistics_head::unlearn_rows,             \
+   statistics_head::check_add_class,          \
+   statistics_head::check_forget,             \
+   statistics_head::forget_class,             \
+   statistics_head::state_bytes_max,          \
+   statistics_head::write_state,              \
+   statistics_head::read_state,               \
+   readout}
 
 struct StatisticsSummary {
   uint64_t rows, saturated;

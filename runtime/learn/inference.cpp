@@ -15,8 +15,7 @@ Status run_pieces(Session* session, const Batch& batch, bool scores, const void*
   EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
   const Plan& plan = *session->plan;
   const Net net = session->predicting();
-  if (scores && session->head->prepare)
-    EDGECL_RETURN_IF_FAILED(session->head->prepare(session->head_memory, net));
+  if (scores && session->head->prepare) EDGECL_RETURN_IF_FAILED(session->head->prepare(session->head_memory, net));
   const uint32_t watched = scores ? plan.model->logits_tensor : plan.model->embedding_tensor;
   for (uint32_t begin = 0; begin < batch.n;) {
     const uint32_t left = batch.n - begin;

@@ -13,10 +13,8 @@ namespace {
 using namespace format;
 using Word = RecipeWord;
 
-const PresetSetting kStatic[] = {{Word::structure, kStructureStatic},
-                                 {Word::gradient_mask, kGradientAll},
-                                 {Word::head, kHeadGradient},
-                                 kPresetEnd};
+const PresetSetting kStatic[] = {
+    {Word::structure, kStructureStatic}, {Word::gradient_mask, kGradientAll}, {Word::head, kHeadGradient}, kPresetEnd};
 // SparCL's released schedule in stream form: every K steps, eight exchanges of 1 % of a layer, then one last pruning;
 // gradients of the 80 % largest, chosen every 30 steps; 30 % of a task's examples go after its first epochs.
 const PresetSetting kSparcl[] = {{Word::structure, kStructureTdm},
@@ -35,15 +33,11 @@ const PresetSetting kSparcl[] = {{Word::structure, kStructureTdm},
                                  {Word::removal_score, kRemovalMisclassified},
                                  {Word::head, kHeadGradient},
                                  kPresetEnd};
-#define REPLACING(structure_rule)       \
-  {{Word::structure, structure_rule},   \
-   {Word::structure_interval, 100},     \
-   {Word::structure_updates, 8},        \
-   {Word::structure_intra, 0.3f},       \
-   {Word::structure_inter, 0},          \
-   {Word::gradient_mask, kGradientAll}, \
-   {Word::head, kHeadGradient},         \
-   kPresetEnd}
+#define REPLACING(structure_rule)                                          \
+  {{Word::structure, structure_rule}, {Word::structure_interval, 100},     \
+   {Word::structure_updates, 8},      {Word::structure_intra, 0.3f},       \
+   {Word::structure_inter, 0},        {Word::gradient_mask, kGradientAll}, \
+   {Word::head, kHeadGradient},       kPresetEnd}
 const PresetSetting kSet[] = REPLACING(kStructureSet), kRigl[] = REPLACING(kStructureRigl);
 #undef REPLACING
 const PresetSetting kMasked[] = {{Word::class_mask, 1}, kPresetEnd};
@@ -51,13 +45,18 @@ const PresetSetting kLatent[] = {
     {Word::latent_replay, 1}, {Word::augment_crop, 0}, {Word::augment_flip, 0}, kPresetEnd};
 
 // A head that keeps statistics: nothing of the gradients' recipe is in use, so it is neutral.
-#define STATISTICS(number)                                                                                \
-  {                                                                                                       \
-    {Word::head, number}, {Word::structure, kStructureStatic}, {Word::gradient_mask, kGradientAll},       \
-        {Word::replay_capacity, 0}, {Word::augment_crop, 0}, {Word::augment_flip, 0},                     \
-        {Word::latent_replay, 0}, {Word::removal_share, 0}, {Word::rate_schedule, kRateConstant},         \
-        {Word::rehearse_steps, 0}, {Word::boundary, kBoundaryCaller}, kPresetEnd                          \
-  }
+#define STATISTICS(number)               \
+  {{Word::head, number},                 \
+   {Word::structure, kStructureStatic},  \
+   {Word::gradient_mask, kGradientAll},  \
+   {Word::augment_crop, 0},              \
+   {Word::augment_flip, 0},              \
+   {Word::latent_replay, 0},             \
+   {Word::removal_share, 0},             \
+   {Word::rate_schedule, kRateConstant}, \
+   {Word::rehearse_steps, 0},            \
+   {Word::boundary, kBoundaryCaller},    \
+   kPresetEnd}
 const PresetSetting kNcm[] = STATISTICS(kHeadNcm), kNcmDistance[] = STATISTICS(kHeadNcmDistance),
                     kLda[] = STATISTICS(kHeadLda), kRidge[] = STATISTICS(kHeadRidge);
 #undef STATISTICS

@@ -51,8 +51,8 @@ void lay_out_workspaces(Arena* arena, const Plan& plan, const ScratchTable& kern
   arena->begin_region("activations");
   learn->activations = arena->take<float>(separate || learn_size > predict_size ? learn_size : predict_size);
   arena->begin_region("scratch");
-  const uint64_t steps =
-      scratch_bytes_per_thread(plan, kernels, config_step_rows(config), learns_by_gradient(config), selects_entries(config));
+  const uint64_t steps = scratch_bytes_per_thread(plan, kernels, config_step_rows(config), learns_by_gradient(config),
+                                                  selects_entries(config));
   const uint64_t changes = align_up(structure_scratch_bytes(plan, kernels, config));
   take_scratch(arena, config, scratch_stride(plan, kernels, config, changes > steps ? changes : steps), learn);
   *predict = *learn;
@@ -117,8 +117,7 @@ SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionCo
   const char* const learnable[] = {"weights", "gradients", "velocity", "sparsity", "statistics", "structure", "head"};
   for (const char* region : learnable) sizes.learnable_bytes += arena.region_bytes(region);
   sizes.replay_bytes = arena.region_bytes("replay");
-  if (!config.predict_only)
-    sizes.learn_bytes = learn_floats(plan, config) * sizeof(float) + arena.region_bytes("step");
+  if (!config.predict_only) sizes.learn_bytes = learn_floats(plan, config) * sizeof(float) + arena.region_bytes("step");
   sizes.predict_bytes = predict_floats(plan, config) * sizeof(float);
   sizes.scratch_bytes = arena.region_bytes("scratch");
   return sizes;

@@ -58,7 +58,8 @@ uint64_t state_bytes(const Session& session) {
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
-  uint64_t bytes = state_frame_bytes(count_of(head)) + (head.write_state != nullptr ? head.state_bytes_max(plan, config) : 0);
+  uint64_t bytes =
+      state_frame_bytes(count_of(head)) + (head.write_state != nullptr ? head.state_bytes_max(plan, config) : 0);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }

@@ -35,7 +35,9 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
   }
   EDGECL_RETURN_IF_FAILED(session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n));
   for (uint32_t r = 0; r < batch.n; r++) {
-    session->classes.entries[labels[r]].samples_seen--;
+    uint64_t* const of_class = &session->classes.entries[labels[r]].samples_seen;
+    if (*of_class == 0 || session->replay.seen == 0) continue;  // a state may say so
+    --*of_class;
     session->replay.seen--;
   }
   return Status();

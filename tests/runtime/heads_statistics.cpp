@@ -149,12 +149,16 @@ TEST(a_forged_section_changes_nothing) {
       int64_t value;
     };
     std::vector<Forgery> forgeries = {
-        {classes, 9},                                // a class that does not exist
-        {classes + class_bytes, 0},                  // out of order
-        {classes + 8, 0},           {classes + 8, -3}, {classes + 8, 1ll << 40},      // rows
-        {classes + 16, -1},         {classes + 16, 1ll << 60},                        // squares
-        {classes + 24, 1000},                                                         // saturated features
-        {classes + 32, 1ll << 50},  {classes + 32, -(1ll << 50)},                     // a sum
+        {classes, 9},                // a class that does not exist
+        {classes + class_bytes, 0},  // out of order
+        {classes + 8, 0},
+        {classes + 8, -3},
+        {classes + 8, 1ll << 40},  // rows
+        {classes + 16, -1},
+        {classes + 16, 1ll << 60},  // squares
+        {classes + 24, 1000},       // saturated features
+        {classes + 32, 1ll << 50},
+        {classes + 32, -(1ll << 50)},  // a sum
     };
     if (head >= EDGECL_HEAD_LDA) {
       forgeries.push_back({moments, -1});

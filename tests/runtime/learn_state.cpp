@@ -29,7 +29,6 @@ edgecl_status import(Session* session, const std::vector<uint8_t>& bytes) {
   return edgecl_state_import(session->session, bytes.data(), bytes.size());
 }
 
-
 // Puts a section of one byte behind the last.
 std::vector<uint8_t> with_section(const std::vector<uint8_t>& state, uint32_t id, uint32_t version, uint32_t flags) {
   std::vector<uint8_t> out = state;

@@ -104,7 +104,9 @@ def _render(console: Console, d: dict[str, Any]) -> None:
                 ("bundle", f"{d['name']}, {output.size(d['bundle_bytes'])}{written}"),
                 (
                     "parity",
-                    f"{parity['source']}, {parity['n_rows']} rows: differs by at most {parity['max_abs']:.2g} "
+                    "no source model to compare with"
+                    if parity is None
+                    else f"{parity['source']}, {parity['n_rows']} rows: differs by at most {parity['max_abs']:.2g} "
                     f"(outputs up to {parity['reference_abs']:.3g}, allowed {parity['tolerance']:.2g})",
                 ),
                 (
@@ -150,12 +152,21 @@ def _render(console: Console, d: dict[str, Any]) -> None:
 def export(
     model: str = typer.Argument(
         ...,
-        help="file.onnx | module:callable | path.py:callable | a built-in: mlp, small-cnn, resnet18-nf20, resnet18, "
-        "har-cnn, efficientnet-lite0.",
+        help="file.onnx | module:callable | path.py:callable | embeddings:NUMBER (an encoder of yours makes them) | a "
+        "built-in: mlp, small-cnn, resnet18-nf20, resnet18, har-cnn, efficientnet-lite0.",
     ),
     out: Path = typer.Option(..., "--output", "-o", help="Bundle to write (.ecl)."),
     trainable: str = typer.Option(
-        "all", "--trainable", help="all | tail | tail:LAYER | head | prefixes of parameter names with commas."
+        "all", "--trainable", help="all | tail | tail:LAYER | head | none | prefixes of parameter names with commas."
+    ),
+    head: str | None = typer.Option(
+        None,
+        "--head",
+        help="ncm | ncm-distance | lda | ridge: a head that keeps statistics takes the place of the last layer; the rest is "
+        "frozen. Short for --method.",
+    ),
+    projection: int = typer.Option(
+        0, "--projection", min=0, max=8192, help="Width of a random projection before such a head; 0: none."
     ),
     density: float = typer.Option(
         1.0, "--density", help="Fraction of weights kept in sparse layers, 0 < density <= 1."
@@ -262,7 +273,7 @@ def export(
         recipe = exporter.Recipe(
             **recipe_settings(
                 settings,
-                method=method,
+                method=_method(method, head),
                 learning_rate=rate if learning_rate is None else learning_rate,
                 momentum=momentum,
                 weight_decay=weight_decay,
@@ -304,19 +315,23 @@ def export(
             "layer_choice": layer_choice.value,
             "mask_seed": seed,
             "initial_scale": "variance" if entry is not None and not entry.trained else "none",
-            "classes": _classes(classes, entry is not None),
+            "classes": _classes(classes, entry is not None or recipe.head != "gradient"),
             "max_classes": max_classes,
             "input": spec,
             "recipe": recipe,
             "calibration": None if calib is None else load_samples(calib),
             "device": device,
+            "projection": projection,
             "remember": None
             if remember is None
             else exporter.Exemplars(
                 *_labelled_samples(remember), exemplars, exemplar_choice.value, exemplar_dtype.value, seed
             ),
         }
-        if source.onnx is not None:
+        if source.embedding_dim:
+            wanted = ("out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "mask_seed", "device")
+            result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
+        elif source.onnx is not None:
             result = exporter.from_onnx(source.onnx, **keywords)
         else:
             import numpy as np
@@ -338,4 +353,14 @@ def export(
 
 
 def _trainable(text: str) -> str | list[str]:
-    return text if text in ("all", "tail", "head") or text.startswith("tail:") else [text]
+    return text if text in ("all", "tail", "head", "none") or text.startswith("tail:") else [text]
+
+
+def _method(method: str, head: str | None) -> str:
+    if head is None or head == "gradient":
+        return method
+    if method != "er" and method != head:
+        raise failure.UsageError(
+            f"expected --head or --method, since a head of statistics is a method; found '{head}' and '{method}'; leave out one"
+        )
+    return head

@@ -19,9 +19,11 @@ from edgecl.errors import Error, FileError, UnsupportedError
 
 @dataclass(frozen=True)
 class ModelSource:
-    """One of the three: `onnx` is a path, or `module` is a torch module (with `built_in` where it has a name here)."""
+    """One of them: `onnx` is a path, `module` a torch module (with `built_in` where it has a name here), or
+    `embedding_dim` the numbers of embeddings that an encoder of the user's makes."""
 
     onnx: Path | None = None
+    embedding_dim: int = 0
     module: Any = None
     built_in: BuiltIn | None = None
     name: str = ""
@@ -39,6 +41,11 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
         if not path.is_file():
             raise FileError(f"expected an ONNX file at '{path}'; found none; check the path")
         return ModelSource(onnx=path, name=path.stem)
+    if argument.startswith("embeddings:"):
+        text = argument.removeprefix("embeddings:")
+        if not text.isdecimal() or int(text) == 0:
+            raise UsageError(f"expected embeddings:NUMBER with the numbers of an embedding; found '{argument}'; correct it")
+        return ModelSource(embedding_dim=int(text), name="embeddings")
     try:
         import torch
     except ImportError as error:
@@ -61,7 +68,8 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
         return ModelSource(module=module, built_in=entry, name=argument)
     if ":" not in argument:
         raise UsageError(
-            f"expected MODEL to be a file.onnx, module:callable, path.py:callable or one of {', '.join(BUILT_IN)}; "
+            f"expected MODEL to be a file.onnx, module:callable, path.py:callable, embeddings:NUMBER or one of "
+            f"{', '.join(BUILT_IN)}; "
             f"found '{argument}'; check the spelling"
         )
     place, _, attribute = argument.rpartition(":")

@@ -1,0 +1,121 @@
+# A head that keeps statistics, in place of the source's last layer or behind an encoder without one.
+# Never here: the encoder, what such a head computes (runtime/heads).
+"""`give_new_head` replaces what makes class scores; `feature_range` measures the embeddings that it will see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from edgecl import _core
+from edgecl._core import MAX_CLASSES
+from edgecl.export.errors import ExportError
+from edgecl.export.graph import Activation, Graph, Op, Param, unique
+from edgecl.export.head import class_names
+from edgecl.export.options import ExportOptions
+from numpy.typing import NDArray
+
+DEFAULT_CLASSES = 100
+PROJECTION_DENSITY = 0.1
+MAX_FEATURES = 8192
+# Room above the largest feature of rows that stand for the data, and of random ones, which may look like nothing.
+_MARGIN, _MARGIN_RANDOM = 2.0, 8.0
+
+
+@dataclass(frozen=True)
+class NewHead:
+    """What stands where the source's head was.
+
+    Attributes:
+        names: classes that exist from the start; they have no rows yet.
+        dim: numbers of an embedding.
+        notes: what was replaced and added.
+    """
+
+    names: list[str]
+    dim: int
+    notes: list[str]
+
+
+def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
+    """Takes the last linear layer out, averages a spatial map, adds the random projection that was asked for, and a
+    linear layer of zeros whose columns are the classes to come. Changes the graph.
+
+    The projection has entries 0 and +-1 / sqrt(density * inputs) at random places and a ReLU behind it (Li, Hastie and
+    Church 2006, "Very sparse random projections"; McDonnell et al. 2023, "RanPAC").
+
+    Raises:
+        ExportError: class names, their number, or an embedding that is too wide.
+    """
+    notes: list[str] = []
+    last = graph.head()
+    if last is not None:
+        columns = graph.tensors[graph.output][0]
+        graph.output = last.inputs[0]
+        graph.ops.remove(last)
+        notes.append(f"the source's last layer, '{last.layer}' of {columns} outputs, is left out: the new head replaces it")
+    channels, height, width = graph.tensors[graph.output]
+    if height * width > 1:
+        graph.output = _append(graph, "embedding.mean", (channels, 1, 1), kind="global_average_pool")
+        notes.append(f"the embedding is the mean of {channels} channels over {height} x {width} positions")
+    if options.projection:
+        _project(graph, options.projection, options.mask_seed)
+        notes.append(
+            f"a random projection to {options.projection} features stands before the head (seed {options.mask_seed})"
+        )
+    dim = graph.tensors[graph.output][0]
+    if dim > MAX_FEATURES:
+        raise ExportError(
+            f"expected an embedding of at most {MAX_FEATURES} numbers for this head; found {dim}; average or project it "
+            "first",
+            -22,
+        )
+    names = [] if options.classes is None else class_names(options.classes)
+    capacity = options.max_classes or max(DEFAULT_CLASSES, len(names))
+    if not len(names) <= capacity <= MAX_CLASSES:
+        raise ExportError(
+            f"expected room for the {len(names)} classes, at most {MAX_CLASSES}; found max_classes={capacity}; raise it",
+            -22,
+        )
+    head = _append(
+        graph,
+        "head",
+        (capacity, 1, 1),
+        kind="linear",
+        params=[
+            Param("head.weight", np.zeros((capacity, dim), np.float32)),
+            Param("head.bias", np.zeros(capacity, np.float32)),
+        ],
+    )
+    graph.output = head
+    graph.prune()
+    return NewHead(names, dim, notes)
+
+
+def feature_range(bundle: bytes, raw: NDArray[Any], measured: bool) -> float:
+    """A power of two well above the largest embedding of the rows; `measured`: they stand for the data."""
+    session = _core.Session(_core.Model(data=bundle), predict_only=1, max_batch=min(16, len(raw)))
+    largest = float(np.abs(session.embed(np.ascontiguousarray(raw))).max())
+    margin = _MARGIN if measured else _MARGIN_RANDOM
+    return float(2.0 ** np.ceil(np.log2(max(largest, 2.0**-20) * margin)))
+
+
+def _append(graph: Graph, name: str, shape: tuple[int, int, int], **fields: Any) -> str:
+    name = unique(name, graph.tensors)
+    graph.tensors[name] = shape
+    graph.ops.append(Op(name=name, inputs=[graph.output], output=name, **fields))
+    return name
+
+
+def _project(graph: Graph, width: int, seed: int) -> None:
+    inputs = graph.tensors[graph.output][0]
+    generator = np.random.default_rng(seed)
+    mask = generator.random((width, inputs)) < PROJECTION_DENSITY
+    mask[~mask.any(axis=1), 0] = True
+    signs = np.where(generator.random((width, inputs)) < 0.5, np.float32(-1), np.float32(1))
+    values = np.where(mask, signs / np.float32(np.sqrt(PROJECTION_DENSITY * inputs)), np.float32(0))
+    weight = Param("projection.weight", values.astype(np.float32), mask=mask)
+    graph.output = _append(
+        graph, "projection", (width, 1, 1), kind="linear", params=[weight, None], activation=Activation("relu")
+    )
