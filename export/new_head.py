@@ -54,7 +54,7 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
         columns = graph.tensors[graph.output][0]
         graph.output = last.inputs[0]
         graph.ops.remove(last)
-        notes.append(f"the source's last layer, '{last.layer}' of {columns} outputs, is left out: the new head replaces it")
+        notes.append(f"the source's last layer, '{last.layer}' of {columns} outputs, is left out for the new head")
     channels, height, width = graph.tensors[graph.output]
     if height * width > 1:
         graph.output = _append(graph, "embedding.mean", (channels, 1, 1), kind="global_average_pool")
@@ -67,15 +67,16 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
     dim = graph.tensors[graph.output][0]
     if dim > MAX_FEATURES:
         raise ExportError(
-            f"expected an embedding of at most {MAX_FEATURES} numbers for this head; found {dim}; average or project it "
-            "first",
+            f"expected an embedding of at most {MAX_FEATURES} numbers for this head; found {dim}; average or project "
+            "it first",
             -22,
         )
     names = [] if options.classes is None else class_names(options.classes)
     capacity = options.max_classes or max(DEFAULT_CLASSES, len(names))
     if not len(names) <= capacity <= MAX_CLASSES:
         raise ExportError(
-            f"expected room for the {len(names)} classes, at most {MAX_CLASSES}; found max_classes={capacity}; raise it",
+            f"expected room for the {len(names)} classes, at most {MAX_CLASSES}; found max_classes={capacity}; change "
+            "it",
             -22,
         )
     head = _append(

@@ -92,14 +92,14 @@ class ExportOptions:
             )
         if self.keeps_statistics and self.remember is not None:
             raise ExportError(
-                f"expected no exemplars with the head '{self.recipe.head}', which has no replay buffer; found some; learn "
-                "them with Classifier.partial_fit and ship the saved state",
+                f"expected no exemplars with the head '{self.recipe.head}', which has no replay buffer; found some; "
+                "learn them with Classifier.partial_fit and ship the saved state",
                 -5,
             )
         if self.keeps_statistics and self.trainable not in ("all", "none"):
             raise ExportError(
-                f"expected trainable to be left out with the head '{self.recipe.head}', under which nothing else learns; "
-                f"found {self.trainable!r}; leave it out",
+                f"expected trainable to be left out with the head '{self.recipe.head}', under which nothing else "
+                f"learns; found {self.trainable!r}; leave it out",
                 -1,
             )
         if self.projection and not self.keeps_statistics:

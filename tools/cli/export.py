@@ -162,8 +162,8 @@ def export(
     head: str | None = typer.Option(
         None,
         "--head",
-        help="ncm | ncm-distance | lda | ridge: a head that keeps statistics takes the place of the last layer; the rest is "
-        "frozen. Short for --method.",
+        help="ncm | ncm-distance | lda | ridge: a head that keeps statistics takes the place of the last layer, and "
+        "the rest is frozen. The same as --method.",
     ),
     projection: int = typer.Option(
         0, "--projection", min=0, max=8192, help="Width of a random projection before such a head; 0: none."
@@ -329,7 +329,7 @@ def export(
             ),
         }
         if source.embedding_dim:
-            wanted = ("out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "mask_seed", "device")
+            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "mask_seed"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
         elif source.onnx is not None:
             result = exporter.from_onnx(source.onnx, **keywords)
@@ -361,6 +361,6 @@ def _method(method: str, head: str | None) -> str:
         return method
     if method != "er" and method != head:
         raise failure.UsageError(
-            f"expected --head or --method, since a head of statistics is a method; found '{head}' and '{method}'; leave out one"
+            f"expected --head or --method, since such a head is a method; found '{head}' and '{method}'; leave out one"
         )
     return head

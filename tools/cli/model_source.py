@@ -44,7 +44,9 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
     if argument.startswith("embeddings:"):
         text = argument.removeprefix("embeddings:")
         if not text.isdecimal() or int(text) == 0:
-            raise UsageError(f"expected embeddings:NUMBER with the numbers of an embedding; found '{argument}'; correct it")
+            raise UsageError(
+                f"expected embeddings:NUMBER with the numbers of an embedding; found '{argument}'; correct it"
+            )
         return ModelSource(embedding_dim=int(text), name="embeddings")
     try:
         import torch

@@ -31,7 +31,10 @@ C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
     "runtime/bundle": (("kernels/kernels.h", "runtime/core/", "runtime/bundle/"), RUNTIME_SYSTEM),
     "runtime/bundle/bundle_writer": (("kernels/kernels.h", "runtime/core/", "runtime/bundle/"), ANYTHING),
     "runtime/state": (("runtime/core/", "runtime/state/"), RUNTIME_SYSTEM),
-    "runtime/heads": (("kernels/kernels.h", "kernels/arithmetic.h", "runtime/core/", "runtime/state/", "runtime/heads/"), RUNTIME_SYSTEM),
+    "runtime/heads": (
+        ("kernels/kernels.h", "kernels/arithmetic.h", "runtime/core/", "runtime/state/", "runtime/heads/"),
+        RUNTIME_SYSTEM,
+    ),
     "runtime/learn": (
         (
             *("kernels/kernels.h", "kernels/arithmetic.h", "kernels/exp_log.h", "runtime/core/", "runtime/state/"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,15 @@ def _convert(array: NDArray[Any], wanted: np.dtype[Any]) -> NDArray[Any]:
             )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and the core refuses it as such
         return array.astype(wanted)
+
+
+def shape_sentence(info: Mapping[str, Any], shape: tuple[int, ...], owner: str) -> str:
+    """What is wrong with an array of this shape for the bundle that `info` describes."""
+    sentence = (
+        f"expected samples of shape (n, {', '.join(map(str, info['input_dims']))}); found an array of shape "
+        f"{shape}. Reshape your data (one sample alone needs a leading axis of 1)"
+    )
+    if len(shape) != 2:
+        return sentence
+    n = info["input_elements"]  # scikit-learn's words, which its users know
+    return f"X has {shape[1]} features, but {owner} is expecting {n} features as input: {sentence}"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.arrays import DTYPES, as_batch, check_copy, row_weights
+from edgecl.arrays import DTYPES, as_batch, check_copy, row_weights, shape_sentence
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.engine import Engine
 from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, StateError
 from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
-from edgecl.labels import Key, label_keys
+from edgecl.labels import Key, balanced_weights, label_keys
 from edgecl.notes import tell
 from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine
 from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
@@ -152,7 +152,7 @@ class Classifier:
                 self._close()
                 engine = self._open()
             if self.class_weight == "balanced":
-                engine.class_weights = _balanced(label_keys(y)[0])
+                engine.class_weights = balanced_weights(label_keys(y)[0])
             self._features.frame(X, fitting=True)
             for _ in range(self.epochs):
                 self._learn(X, y, None, sample_weight)
@@ -199,8 +199,8 @@ class Classifier:
 
     @property
     def head_(self) -> dict[str, Any] | None:
-        """What a head that keeps statistics holds: {"head", "dim", "rows", "bank_rows", "saturated", "bytes", "solved"}.
-        None: the head learns by gradients. `saturated` counts features beyond `feature_range`."""
+        """What a head that keeps statistics holds: {"head", "dim", "rows", "bank_rows", "saturated", "bytes",
+        "solved"}; None for one that learns by gradients. `saturated` counts features beyond `feature_range`."""
         return self._open().session.head()
 
     def rehearse(self, n_steps: int) -> dict[str, Any]:
@@ -539,19 +539,8 @@ class Classifier:
         x = as_batch(values, DTYPES[self._opened().info["input_dtype"]], self.copy)
         n = self.n_features_in_
         if x.ndim == 0 or x.size != len(x) * n:
-            raise ShapeError(self._shape_sentence(x.shape))
+            raise ShapeError(shape_sentence(self._opened().info, x.shape, type(self).__name__))
         return x
-
-    def _shape_sentence(self, shape: tuple[int, ...]) -> str:
-        info = self._opened().info
-        sentence = (
-            f"expected samples of shape (n, {', '.join(map(str, info['input_dims']))}); found an array of shape "
-            f"{shape}. Reshape your data (one sample alone needs a leading axis of 1)"
-        )
-        if len(shape) != 2:
-            return sentence
-        name, n = type(self).__name__, info["input_elements"]  # scikit-learn's words, which its users know
-        return f"X has {shape[1]} features, but {name} is expecting {n} features as input: {sentence}"
 
     def _source(self) -> Any:
         # Where the bundle comes from.
@@ -606,9 +595,3 @@ class Classifier:
                 "expected at least one learned class; found none; learn one first (partial_fit, or `edgecl learn`)"
             )
         return engine
-
-
-def _balanced(keys: list[Key]) -> dict[Key, float]:
-    # n / (classes * rows of the class), as scikit-learn has it.
-    names, counts = np.unique(np.array(keys), return_counts=True)
-    return {key: len(keys) / (len(names) * int(n)) for key, n in zip(names.tolist(), counts, strict=True)}

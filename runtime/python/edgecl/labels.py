@@ -268,3 +268,9 @@ def _warn_of_column(shape: tuple[int, ...]) -> None:
         getattr(known, "DataConversionWarning", UserWarning),
         stacklevel=5,
     )
+
+
+def balanced_weights(keys: Sequence[Key]) -> dict[Key, float]:
+    """Rows / (classes * rows of the class), as scikit-learn's "balanced" has it."""
+    names, counts = np.unique(np.array(keys), return_counts=True)
+    return {key: len(keys) / (len(names) * int(n)) for key, n in zip(names.tolist(), counts, strict=True)}
