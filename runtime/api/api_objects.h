@@ -37,7 +37,7 @@ struct edgecl_session {
 };
 
 namespace edgecl {
-EDGECL_TARGET_ROOM(edgecl_session, 1792, 2048);
+EDGECL_TARGET_ROOM(edgecl_session, 2048, 2304);
 }
 
 namespace edgecl::api {

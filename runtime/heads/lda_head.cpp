@@ -7,16 +7,13 @@
 namespace edgecl {
 namespace {
 
-constexpr double kDefaultShrinkage = 0.1;
-
 // w = covariance^-1 * mean of the class, b = -mean . w / 2.
 Status solve(StatisticsHead* head, const Net& net, double* work) {
   const Statistics& s = head->statistics;
   const System system = place_system(s, work);
   if (system.n_columns == 0) return Status();
   const uint64_t dim = s.size.dim, n = system.n_columns;
-  const double shrinkage = head->shrinkage > 0 ? static_cast<double>(head->shrinkage) : kDefaultShrinkage;
-  EDGECL_RETURN_IF_FAILED(factor_covariance(net, s, Centre::kClasses, shrinkage, false, nullptr, system));
+  EDGECL_RETURN_IF_FAILED(factor_covariance(net, s, Centre::kClasses, lda_shrinkage(head->shrinkage), false, nullptr, system));
   const auto mean = [&](uint32_t c, uint64_t i) {
     return static_cast<double>(s.class_sum(c)[i]) / static_cast<double>(s.classes[c].n);
   };

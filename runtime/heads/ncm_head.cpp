@@ -37,7 +37,7 @@ Status solve_cosine(StatisticsHead* head, const Net&, double*) {
   for (uint32_t c = 0; c < s.size.columns; c++) {
     if (s.classes[c].n == 0 || !head->changed[c]) continue;
     const double square = square_of(s.class_sum(c), s.size.dim);
-    const double norm = static_cast<double>(square_root(static_cast<float>(square)));
+    const double norm = square_root(square);
     set_column(head, c, norm > 0 ? scale / norm : 0.0, 0.0f);
   }
   return Status();

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "runtime/core/encoder.h"
 #include "runtime/core/executor.h"
 
 namespace edgecl {
@@ -23,17 +24,11 @@ int16_t* quantize(const Net& net, const float* embedding, const Statistics& s, i
   return row;
 }
 
-int64_t square_of(const int16_t* row, uint32_t dim) {
-  int64_t square = 0;
-  for (uint32_t i = 0; i < dim; i++) square += static_cast<int32_t>(row[i]) * row[i];
-  return square;
-}
-
 // The row into everything but moments and bank, or out of it.
 void count_row(const int16_t* row, int32_t label, int32_t n_saturated, int32_t sign, Statistics* s) {
   ClassCounts* const counts = &s->classes[label];
   counts->n += sign;
-  counts->square_sum += sign * (square_of(row, s->size.dim) >> kSquareShift);
+  counts->square_sum += sign * (squared(row, s->size.dim) >> kSquareShift);
   counts->saturated += sign * n_saturated;
   int64_t* const sum = s->class_sum(static_cast<uint32_t>(label));
   for (uint32_t i = 0; i < s->size.dim; i++) sum[i] += sign * row[i];
@@ -110,6 +105,22 @@ Status never_learned(uint32_t r) {
 
 }  // namespace
 
+int64_t squared(const int16_t* row, uint32_t dim) {
+  int64_t square = 0;
+  for (uint32_t i = 0; i < dim; i++) square += static_cast<int32_t>(row[i]) * row[i];
+  return square;
+}
+
+void quantized_row(const Net& net, const Statistics& s, const Tensor& embedding, uint32_t row, int16_t* q) {
+  const int64_t plane = static_cast<int64_t>(embedding.height) * embedding.width;
+  float* to = s.row;
+  for (int32_t c = 0; c < embedding.channels; c++) {
+    for (int64_t at = 0; at < plane; at++) *to++ = tensor_element(embedding, row, c, at);
+  }
+  int32_t n_saturated;
+  quantize_to(net, s.row, s, q, &n_saturated);
+}
+
 int64_t Statistics::n_rows() const {
   int64_t n = 0;
   for (uint32_t c = 0; c < size.columns; c++) n += classes[c].n;
@@ -130,6 +141,7 @@ void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, S
   statistics->sum = arena->take<int64_t>(columns * dim);
   statistics->moments = size.moments ? arena->take<int64_t>(static_cast<uint64_t>(moments_size(size.dim))) : nullptr;
   statistics->pending = arena->take<int16_t>((kPendingRows + 2) * dim + kReadSlack);  // two more to compare rows in
+  statistics->row = arena->take<float>(dim + kReadSlack);
   statistics->bank.capacity = size.bank;
   statistics->bank.rows = arena->take<int16_t>(size.bank * dim);
   statistics->bank.labels = arena->take<int32_t>(size.bank);

@@ -56,12 +56,13 @@ struct Statistics {
   FeatureBank bank;
   int16_t* pending = nullptr;  // [kPendingRows][dim]
   uint32_t n_pending = 0;
+  float* row = nullptr;  // [dim] one embedding under way
 
   int64_t n_rows() const;
   const int64_t* class_sum(uint32_t label) const { return sum + static_cast<uint64_t>(label) * size.dim; }
   int64_t* class_sum(uint32_t label) { return sum + static_cast<uint64_t>(label) * size.dim; }
 };
-EDGECL_TARGET_BYTES(Statistics, 56, 88);
+EDGECL_TARGET_BYTES(Statistics, 60, 96);
 
 // In the arena's present region. `range`: largest magnitude of a feature that is told apart; 0: the default.
 void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics);
@@ -79,6 +80,10 @@ Status take_rows(const Net& net, const float* embeddings, const int32_t* labels,
 Status check_class_known(const Statistics& statistics, uint32_t label);
 // All rows of a class go. Precondition: check_class_known.
 void take_class(const Net& net, uint32_t label, Statistics* statistics);
+
+// Row `row` of an embedding tensor in fixed point.
+void quantized_row(const Net& net, const Statistics& statistics, const Tensor& embedding, uint32_t row, int16_t* q);
+int64_t squared(const int16_t* row, uint32_t dim);
 
 // The pending rows enter the moments. What the statistics stand for does not change.
 void settle_moments(const Net& net, Statistics* statistics);

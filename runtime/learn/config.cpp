@@ -8,6 +8,7 @@
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/replay/latent_replay.h"
 #include "runtime/learn/sparsity/structure.h"
+#include "runtime/novelty/novelty.h"
 
 namespace edgecl {
 namespace {
@@ -51,6 +52,11 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
   EDGECL_RETURN_IF_FAILED(check_range("max_classes", config.max_classes, 1, plan.model->class_capacity));
   const HeadKind* head = head_kind(config.head);
   EDGECL_RETURN_IF_FAILED(head->check(plan));
+  if (config.novelty == kNoveltyRmds && (head->readout == nullptr || !head->readout->moments)) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a head that keeps second moments for novelty = rmds; found another one; set head = lda or "
+                   "ridge, or another score");
+  }
   if (plan.classes.n > 0) {
     const format::ClassRecord& last = plan.classes[plan.classes.n - 1];
     if (last.label >= config.max_classes) {

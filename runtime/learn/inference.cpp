@@ -117,6 +117,35 @@ Status probability_rows(Session* session, const Batch& batch, float* out) {
   });
 }
 
+Status resolve_novelty(const Session& session, uint32_t* kind) {
+  if (*kind == kNoveltyNone) *kind = session.config.novelty;
+  if (novelty_kind(*kind) != nullptr) return Status();
+  if (*kind == kNoveltyNone) {
+    return failure(EDGECL_E_ARGUMENT,
+                   "expected a novelty score; found none, and none in the recipe; name one, such as EDGECL_NOVELTY_RMDS");
+  }
+  return failure(EDGECL_E_ARGUMENT, "expected a novelty score in 1..%u; found %u; set EDGECL_NOVELTY_*", kNoveltyScores,
+                 *kind);
+}
+
+Status novelty_rows(Session* session, const Batch& batch, uint32_t number, float* out) {
+  EDGECL_RETURN_IF_FAILED(resolve_novelty(*session, &number));
+  const NoveltyKind& kind = *novelty_kind(number);
+  EDGECL_RETURN_IF_FAILED(kind.check(session->head_memory, session->novelty));
+  EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
+  const Net net = session->predicting();
+  EDGECL_RETURN_IF_FAILED(kind.prepare(session->head_memory, session->novelty, net));
+  const format::ModelRecord& model = *session->plan->model;
+  return run_pieces(session, batch, kind.logits, [&](const Tensor&, uint64_t begin, uint32_t rows) {
+    Tensor embedding = {};
+    if (model.embedding_tensor != format::kNone)
+      embedding = plan_tensor(net, model.embedding_tensor, rows, Mode::kPredict);
+    const NoveltyInput input = {session->head_memory, session->novelty, session->classes.present, net, embedding,
+                                plan_tensor(net, model.logits_tensor, rows, Mode::kPredict)};
+    for (uint32_t r = 0; r < rows; r++) out[begin + r] = kind.score(input, r);
+  });
+}
+
 Status embed_rows(Session* session, const Batch& batch, float* out) {
   const uint64_t size = embedding_size(*session->plan);
   if (size == 0) {

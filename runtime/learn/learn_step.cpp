@@ -256,6 +256,7 @@ void commit(Session* session) {
     commit_statistics(net);
     session->bounds = step.bounds;
   } else {
+    novelty_stale(session->novelty);
     for (uint32_t r = 0; r < step.n_current; r++) {
       if (step.row_weights != nullptr && step.row_weights[r] == 0) continue;
       session->head->learn_rows(session->head_memory, net, step.embeddings + r * session->head_memory.dim,

@@ -19,6 +19,11 @@ size_t align_up(size_t bytes) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
 }
 
+uint64_t most_of(uint64_t a, uint64_t b, uint64_t c) {
+  const uint64_t larger = a > b ? a : b;
+  return larger > c ? larger : c;
+}
+
 uint64_t learn_floats(const Plan& plan, const SessionConfig& config) {
   return learns_by_gradient(config) ? activation_floats(plan, Mode::kLearn, config_step_rows(config)) : 0;
 }
@@ -27,7 +32,7 @@ uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {
   const uint64_t pass = activation_floats(plan, Mode::kPredict, config.max_batch);
   const HeadKind& head = *head_kind(config.head);
   const uint64_t work = head.work_floats ? head.work_floats(plan, config) : 0;
-  return pass > work ? pass : work;
+  return most_of(pass, work, novelty_work_floats(plan, config));
 }
 
 // Scratch memory of all threads. 64 bits, so that what a 32-bit machine cannot hold exhausts the arena.
@@ -39,7 +44,7 @@ void take_scratch(Arena* arena, const SessionConfig& config, uint64_t stride, Wo
 uint64_t scratch_stride(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config, uint64_t passes) {
   const HeadKind& head = *head_kind(config.head);
   const uint64_t own = head.scratch_bytes ? align_up(head.scratch_bytes(plan, config, kernels)) : 0;
-  return own > passes ? own : passes;
+  return most_of(own, passes, align_up(static_cast<size_t>(novelty_scratch_bytes(plan, config, kernels))));
 }
 
 // Activations and scratch of predictions. Shared: a predict and a learn step never run at once, so they use the same
@@ -87,6 +92,8 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   head_memory.dim = static_cast<uint32_t>(embedding_size(plan));
   head_memory.columns = plan.model->class_capacity;
   if (head.lay_out) head.lay_out(arena, plan, config, &weights, &head_memory);
+  NoveltyMemory novelty;
+  lay_out_novelty(arena, plan, config, &novelty);
   arena->begin_region("step");
   const void** const predict_samples =
       config.separate_predict && learning ? arena->take<const void*>(config.max_batch) : session->step.samples;
@@ -103,6 +110,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   session->head = &head;
   session->head_op = head.first_op(plan);
   session->head_memory = head_memory;
+  session->novelty = novelty;
   session->head_bytes = arena->region_bytes("head");
   session->predict_samples = predict_samples;
   session->sample_bytes = sample_bytes(plan);
@@ -126,6 +134,8 @@ SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionCo
 void reset_session(Session* session) {
   initialise_weights(*session->plan, session->weights, session->learn);
   if (session->head->reset) session->head->reset(session->head_memory);
+  novelty_stale(session->novelty);
+  session->thresholds.clear();
   session->step.stage = Stage::kIdle;
   classes_reset(*session->plan, &session->classes);
   replay_clear(&session->replay);
@@ -183,6 +193,7 @@ Status forget_class(Session* session, int32_t label) {
   const uint32_t column = static_cast<uint32_t>(label);
   if (session->head->check_forget) EDGECL_RETURN_IF_FAILED(session->head->check_forget(session->head_memory, column));
   session->head->forget_class(session->head_memory, session->learning(), column);
+  novelty_stale(session->novelty);
   if (!session->config.predict_only) {  // else there is no buffer, and a learner's state brought no count of its rows
     replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);
     replay_clear_logit(&session->replay, column);  // the column may serve another class

@@ -20,6 +20,7 @@
 #include "runtime/learn/sparsity/structure.h"
 #include "runtime/learn/step_cost.h"
 #include "runtime/learn/step_memory.h"
+#include "runtime/novelty/threshold.h"
 
 namespace edgecl {
 
@@ -53,6 +54,8 @@ struct Session {
   Environment env;
   HeadMemory head_memory;
   uint64_t head_bytes = 0;  // of the region "head"
+  NoveltyMemory novelty;
+  Thresholds thresholds = {};
   ClassTable classes;
   Replay replay;
   StructureMemory structure;

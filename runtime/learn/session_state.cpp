@@ -28,7 +28,17 @@ Status read_head(SectionReader* in, StateImport* import) {
   return import->session->head->read_state(in, import->session->head_memory, import->apply);
 }
 
-// Ascending ids. Each may rely on what those before it proved.
+void write_novelty(SectionWriter* out, const Session& session) {
+  write_thresholds(out, session.thresholds);
+}
+Status read_novelty(SectionReader* in, StateImport* import) {
+  Thresholds found;
+  EDGECL_RETURN_IF_FAILED(read_thresholds(in, &found));
+  if (import->apply) import->session->thresholds = found;
+  return Status();
+}
+
+// Ascending ids. Each may rely on what those before it proved. The first seven are in every state.
 constexpr StateSection kSections[] = {
     {kStateConfig, 1, 0, write_section<write_config>, read_section<read_config>},
     {kStateCounters, 1, 0, write_section<write_counters>, read_section<read_counters>},
@@ -37,40 +47,54 @@ constexpr StateSection kSections[] = {
     {kStateClasses, 1, 0, write_section<write_classes>, read_section<read_classes>},
     {kStateReplay, 1, 0, write_section<write_replay>, read_section<read_replay>},
     {kStateSparsity, 1, 0, write_section<write_sparsity>, read_section<read_sparsity>},
-    {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},  // the last, since it may be missing
+    {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},
+    {kStateNovelty, 1, 0, write_section<write_novelty>, read_section<read_novelty>},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
     classes_bytes_max, replay_bytes_max,   sparsity_bytes_max,
 };
-constexpr uint32_t kCount = sizeof kBytesMax / sizeof kBytesMax[0];
-static_assert(sizeof kSections / sizeof kSections[0] == kCount + 1, "one bound a section, but that of the head");
+constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
+constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
+static_assert(kAll == kAlways + 2, "one bound a section, but those of head and novelty");
 
-uint32_t count_of(const HeadKind& head) {
-  return kCount + (head.write_state != nullptr);
-}
+// The sections of one state: that of the head where it keeps something, that of thresholds where there are some.
+struct SectionList {
+  SectionList(const HeadKind& head, bool thresholds) {
+    for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
+    if (head.write_state != nullptr) list[n++] = kSections[kAlways];
+    if (thresholds) list[n++] = kSections[kAlways + 1];
+  }
+  explicit SectionList(const Session& session) : SectionList(*session.head, session.thresholds.any()) {}
+
+  StateSection list[kAll];
+  uint32_t n = 0;
+};
 
 }  // namespace
 
 uint64_t state_bytes(const Session& session) {
-  return state_file_bytes(kSections, count_of(*session.head), &session);
+  const SectionList sections(session);
+  return state_file_bytes(sections.list, sections.n, &session);
 }
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
-  uint64_t bytes =
-      state_frame_bytes(count_of(head)) + (head.write_state != nullptr ? head.state_bytes_max(plan, config) : 0);
+  uint64_t bytes = state_frame_bytes(kAlways + 1 + (head.write_state != nullptr)) + kThresholdBytesMax;
+  if (head.write_state != nullptr) bytes += head.state_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }
 
 void export_state(const Session& session, uint8_t* buffer) {
   uint8_t digest[kSha256Bytes];
-  write_state_file(session.plan->digest, kSections, count_of(*session.head), &session, buffer, digest);
+  const SectionList sections(session);
+  write_state_file(session.plan->digest, sections.list, sections.n, &session, buffer, digest);
 }
 
 void state_digest(const Session& session, uint8_t digest[kSha256Bytes]) {
-  write_state_file(session.plan->digest, kSections, count_of(*session.head), &session, nullptr, digest);
+  const SectionList sections(session);
+  write_state_file(session.plan->digest, sections.list, sections.n, &session, nullptr, digest);
 }
 
 Status open_state_of(const Plan& plan, const uint8_t* bytes, size_t n, StateFile* file) {
@@ -90,7 +114,10 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   // Activations mean nothing between steps, and a row of logits is one number a column.
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
-  EDGECL_RETURN_IF_FAILED(read_state_sections(file, kSections, count_of(*session->head), &import));
+  const uint32_t n_sections = file.header().n_sections;
+  const bool thresholds = n_sections > 0 && file.entry(n_sections - 1).id == kStateNovelty;
+  const SectionList sections(*session->head, thresholds);
+  EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
   uint32_t* const exemplars_left = import.exemplars_left;
@@ -98,7 +125,9 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.session = session;
   import.exemplars_left = exemplars_left;
   import.apply = true;
-  const Status stored = read_state_sections(file, kSections, count_of(*session->head), &import);
+  session->thresholds.clear();
+  const Status stored = read_state_sections(file, sections.list, sections.n, &import);
+  novelty_stale(session->novelty);
   for (uint32_t p = 0; p < plan.params.n; p++) rebuild_transposed(&session->weights.params[p]);
   refresh_statistics(plan, session->weights);
   session->bounds = UpdateBounds();

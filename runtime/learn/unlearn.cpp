@@ -34,6 +34,7 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
                    "expected finite embeddings; found NaN or infinity among those of the samples; check their range");
   }
   EDGECL_RETURN_IF_FAILED(session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n));
+  novelty_stale(session->novelty);
   for (uint32_t r = 0; r < batch.n; r++) {
     uint64_t* const of_class = &session->classes.entries[labels[r]].samples_seen;
     if (*of_class == 0 || session->replay.seen == 0) continue;  // a state may say so

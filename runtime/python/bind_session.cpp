@@ -509,6 +509,11 @@ void bind_session(py::module_& module) {
       .def("state_digest", &Session::state_digest)
       .def("stats", &Session::stats)
       .def("head", &Session::head)
+      .def("novelty_scores", &Session::novelty_scores, py::arg("x"), py::arg("score") = "none")
+      .def("novelty_calibrate", &Session::novelty_calibrate, py::arg("score"), py::arg("scores"), py::arg("accepted"),
+           py::arg("kept"))
+      .def("novelty_threshold", &Session::novelty_threshold, py::arg("score") = "none")
+      .def("decide", &Session::decide, py::arg("x"))
       .def("sizes", &Session::sizes)
       .def("profile_start", &Session::profile_start, py::arg("capacity") = 65536)
       .def("profile_stop", &Session::profile_stop)

@@ -1,4 +1,4 @@
-// Session's calls about classes, labels and the head.
+// Session's calls about classes, labels, the head and novelty.
 // Never here: learning, inference, the class itself (bind_session.cpp).
 #include "runtime/core/recipe.h"
 #include "runtime/python/config.h"
@@ -91,6 +91,70 @@ py::object Session::head() {
   d["bytes"] = info.bytes;
   d["solved"] = info.solved != 0;
   return d;
+}
+
+namespace {
+
+uint32_t score_number(const std::string& name) {
+  for (uint32_t i = 0; kNoveltyNames[i] != nullptr; ++i) {
+    if (name == kNoveltyNames[i]) return i;
+  }
+  std::string known;
+  for (uint32_t i = 1; kNoveltyNames[i] != nullptr; ++i) known += std::string(i > 1 ? ", " : "") + kNoveltyNames[i];
+  raise_status(EDGECL_E_ARGUMENT, "expected a novelty score among " + known + "; found \"" + name + "\"; name one");
+}
+
+}  // namespace
+
+py::array Session::novelty_scores(const py::array& x, const std::string& score) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  const uint32_t number = score_number(score);
+  py::array_t<float> out(static_cast<py::ssize_t>(samples.n_rows));
+  float* const to = out.mutable_data();
+  edgecl_status status = EDGECL_OK;
+  if (samples.n_rows > 0) {
+    const py::gil_scoped_release release;
+    const edgecl_batch batch = samples.slice(0, samples.n_rows);
+    status = edgecl_novelty_scores(session_, &batch, number, to, samples.n_rows);
+  }
+  check(status);
+  return out;
+}
+
+void Session::novelty_calibrate(const std::string& score, const py::array_t<float, py::array::c_style>& scores,
+                                double accepted, double kept) {
+  const InUse guard(this);
+  check(edgecl_novelty_calibrate(session_, score_number(score), scores.data(), static_cast<size_t>(scores.size()),
+                                 accepted, kept));
+}
+
+py::object Session::novelty_threshold(const std::string& score) {
+  const InUse guard(this);
+  auto threshold = sized<edgecl_threshold>();
+  check(edgecl_novelty_threshold(session_, score_number(score), &threshold));
+  if (threshold.rows == 0) return py::none();
+  py::dict d;
+  d["score"] = kNoveltyNames[threshold.score];
+  d["accept"] = threshold.accept;
+  d["novel"] = threshold.novel;
+  d["rows"] = threshold.rows;
+  return d;
+}
+
+py::array Session::decide(const py::array& x) {
+  const InUse guard(this);
+  const Samples samples = samples_from(x, model_->info());
+  py::array_t<int32_t> out(static_cast<py::ssize_t>(samples.n_rows));
+  int32_t* const to = out.mutable_data();
+  edgecl_status status = EDGECL_OK;
+  if (samples.n_rows > 0) {
+    const py::gil_scoped_release release;
+    const edgecl_batch batch = samples.slice(0, samples.n_rows);
+    status = edgecl_decide(session_, &batch, to, samples.n_rows);
+  }
+  check(status);
+  return out;
 }
 
 }  // namespace edgecl::python

@@ -48,6 +48,11 @@ class Session {
   std::string state_digest();
   py::dict stats();
   py::object head();
+  py::array novelty_scores(const py::array& x, const std::string& score);
+  void novelty_calibrate(const std::string& score, const py::array_t<float, py::array::c_style>& scores,
+                         double accepted, double kept);
+  py::object novelty_threshold(const std::string& score);
+  py::array decide(const py::array& x);
   py::dict sizes() const;
   void profile_start(const py::object& capacity);
   py::list profile_stop();

@@ -29,6 +29,7 @@ enum StateSectionId : uint32_t {
   kStateReplay = 6,
   kStateSparsity = 7,
   kStateHead = 8,
+  kStateNovelty = 9,
 };
 // "CONFIG", ...; "(unknown)".
 const char* state_section_name(uint32_t id);

@@ -15,7 +15,7 @@ NO_TAIL(edgecl_model_info, n_exemplars);
 NO_TAIL(edgecl_param_info, stored);
 NO_TAIL(edgecl_op_info, index_bytes);
 NO_TAIL(edgecl_class_info, present);
-NO_TAIL(edgecl_session_config, head_bank);
+NO_TAIL(edgecl_session_config, reserved_end);
 NO_TAIL(edgecl_session_options, hooks);
 NO_TAIL(edgecl_preset_info, compared);
 NO_TAIL(edgecl_migration, n_classes_left);
@@ -27,6 +27,7 @@ NO_TAIL(edgecl_learn_report, reserved_end);
 NO_TAIL(edgecl_rehearse_report, mean_loss);
 NO_TAIL(edgecl_stats, steps_in_task);
 NO_TAIL(edgecl_head_info, reserved_end);
+NO_TAIL(edgecl_threshold, reserved);
 NO_TAIL(edgecl_preset_info, compared);
 NO_TAIL(edgecl_profile_event, macs);
 
@@ -39,7 +40,7 @@ PIN(model_info_bytes, sizeof(edgecl_model_info) == 224);
 PIN(param_info_bytes, sizeof(edgecl_param_info) == 56);
 PIN(op_info_bytes, sizeof(edgecl_op_info) == 80);
 PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
-PIN(config_bytes, sizeof(edgecl_session_config) == 216);
+PIN(config_bytes, sizeof(edgecl_session_config) == 224);
 PIN(config_seed, offsetof(edgecl_session_config, seed) == 48);
 PIN(config_method, offsetof(edgecl_session_config, method) == 56);
 PIN(config_head, offsetof(edgecl_session_config, head) == 196);
@@ -57,7 +58,7 @@ PIN(preset_info_bytes, sizeof(edgecl_preset_info) == 40);
 #else
 PIN(hooks_bytes, sizeof(edgecl_hooks) == 20);
 PIN(open_options_bytes, sizeof(edgecl_open_options) == 24);
-PIN(config_bytes, sizeof(edgecl_session_config) == 216);
+PIN(config_bytes, sizeof(edgecl_session_config) == 224);
 PIN(batch_bytes, sizeof(edgecl_batch) == 40);
 PIN(report_bytes, sizeof(edgecl_learn_report) == 88);
 #endif

@@ -21,6 +21,7 @@ from edgecl._core import DataRemoval, build_info, schedule_rate, schedule_rehear
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.classifier import Classifier
 from edgecl.errors import Error
+from edgecl.novelty import Decision
 from edgecl.parts import missing_part
 
 __version__: str = version()
@@ -29,6 +30,7 @@ __all__ = [
     "Bundle",
     "Classifier",
     "DataRemoval",
+    "Decision",
     "Error",
     "__version__",
     "build_info",

@@ -151,6 +151,12 @@ class Session:
         """All rows in order out of the statistics (edgecl_unlearn). On failure the exception has n_done."""
     def head(self) -> dict[str, Any] | None:
         """What a head that keeps statistics holds (edgecl_head_describe); None for one that learns by gradients."""
+    def novelty_scores(self, x: NDArray[Any], score: str = "none") -> NDArray[np.float32]:
+        """(n,), larger is more novel; "none": the session's score (edgecl_novelty_scores)."""
+    def novelty_calibrate(self, score: str, scores: NDArray[np.float32], accepted: float, kept: float) -> None: ...
+    def novelty_threshold(self, score: str = "none") -> dict[str, Any] | None: ...
+    def decide(self, x: NDArray[Any]) -> NDArray[np.int32]:
+        """(n,) 0 accept, 1 uncertain, 2 novel (edgecl_decide)."""
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with
         an empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two

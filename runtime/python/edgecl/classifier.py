@@ -22,6 +22,7 @@ from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import Key, balanced_weights, label_keys
 from edgecl.notes import tell
+from edgecl.novelty import NoveltyVerbs
 from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine
 from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
 from edgecl.profile import Profile
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @shows_parameters(with_defaults=False)
-class Classifier:
+class Classifier(NoveltyVerbs):
     """Learns classes one after the other from a stream, with the recipe stored in a bundle.
 
     Constructor parameters are stored as given and validated at first use. None means: as the bundle's recipe says, and
@@ -253,8 +254,9 @@ class Classifier:
 
     # --- using it ---
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Most likely label of each row, (n,). Cost: one forward pass a row.
+    def predict(self, X: Any, return_decision: bool = False) -> Any:
+        """Most likely label of each row, (n,); with `return_decision` also the `Decision` of each. Cost: one forward pass
+        a row, with decisions two.
 
         Raises:
             SequenceError: no class yet. ShapeError, DtypeError, NumericError.
@@ -264,7 +266,8 @@ class Classifier:
         table = engine.table
         place = np.zeros(max(table.codes) + 1, np.int64)
         place[table.codes] = np.arange(len(table.codes))
-        return table.classes[place[codes]]
+        labels = table.classes[place[codes]]
+        return (labels, self.decide(X)) if return_decision else labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Softmax over the classes present, (n, len(classes_)) float32, columns in the order of `classes_`. The core

@@ -81,6 +81,7 @@ class RecipeParameters(TypedDict, total=False):
         float | None, Parameter(0.0, "largest magnitude of an embedding that statistics tell apart; 0 = 64")
     ]
     head_bank: Annotated[int | None, Parameter(0, "rows of embeddings that the statistics keep, the first ones")]
+    novelty: Annotated[str | None, Parameter("none", "novelty score that decisions go by")]
 
 
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)

@@ -423,6 +423,16 @@ typedef struct edgecl_session edgecl_session;
  * leaves over, which makes a softmax of them meaningful. */
 #define EDGECL_HEAD_RIDGE 4
 
+/* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
+#define EDGECL_NOVELTY_NONE 0
+#define EDGECL_NOVELTY_MAX_LOGIT 1 /* minus the largest logit (Hendrycks et al. 2022); any head */
+#define EDGECL_NOVELTY_ENERGY 2    /* minus the log-sum-exp of the logits (Liu et al. 2020); any head */
+/* Relative Mahalanobis distance (Ren et al. 2021): to the nearest class mean under the covariance within classes, less
+ * that to the mean of all under the covariance of all; both shrunk by head_shrinkage as LDA has it. With LDA or ridge, in
+ * sessions made with novelty = rmds; class_capacity^2 * 16 + embedding_dim * class_capacity * 4 bytes. */
+#define EDGECL_NOVELTY_RMDS 3
+#define EDGECL_NOVELTY_KNN 4 /* distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022) */
+
 /* What a session is. Start from edgecl_session_config_init, which fills in the recipe of the bundle, then change
  * fields. Fields that a shorter struct lacks have the value of the recipe. Flags are 0 or 1. */
 typedef struct edgecl_session_config {
@@ -482,6 +492,8 @@ typedef struct edgecl_session_config {
   float feature_range;  /* embeddings are kept to 1/16383 of it, and saturate beyond; 0: 64 */
   uint32_t head_bank;   /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
+  uint32_t novelty;      /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
+  uint32_t reserved_end; /* 0 */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -631,6 +643,45 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_logits(edgecl_session* session
  * separate head. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_embed(edgecl_session* session, const edgecl_batch* batch, float* out,
                                                         size_t capacity);
+
+/* Novelty score of each sample: n_samples floats. `score`: EDGECL_NOVELTY_*; 0: that of the session. `capacity`: floats
+ * in `out`.
+ *   Errors  as above; E_UNSUPPORTED (the session does not keep what the score needs), E_SEQUENCE (nothing was learned).
+ *   Cost    a forward pass a sample, and what the score says; rmds solves a system of embedding_dim unknowns at the first
+ *           call after something was learned. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_novelty_scores(edgecl_session* session, const edgecl_batch* batch,
+                                                                 uint32_t score, float* out, size_t capacity);
+
+/* Where samples stop to be accepted, and where they begin to be novel. */
+typedef struct edgecl_threshold {
+  uint32_t struct_size;
+  uint32_t score;      /* EDGECL_NOVELTY_* */
+  float accept, novel; /* scores up to `accept` are accepted, those above `novel` are novel */
+  uint64_t rows;       /* it was made from; 0: there is none */
+  uint64_t reserved;   /* 0 */
+} edgecl_threshold;
+
+/* Sets the thresholds of a score from the scores of n rows of what was learned, which must not have been learned
+ * themselves: of rows like these a share `accepted` is accepted, and 1 - `kept` is called novel. 0.5 <= accepted <= kept
+ * < 1, say 0.95 and 0.99. They are part of the state, and hold until they are set anew: do that after much was learned.
+ *   Errors  E_ARGUMENT (shares, n = 0, a score that is not finite, no such score), E_BUSY. Cost O(n). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_novelty_calibrate(edgecl_session* session, uint32_t score,
+                                                                    const float* scores, size_t n, double accepted,
+                                                                    double kept);
+
+/* The thresholds of a score; 0: of the session's. E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_novelty_threshold(const edgecl_session* session, uint32_t score,
+                                                                    edgecl_threshold* threshold);
+
+/* Decisions. */
+#define EDGECL_ACCEPT 0
+#define EDGECL_UNCERTAIN 1 /* between the two thresholds */
+#define EDGECL_NOVEL 2
+
+/* Decision for each sample by the session's score: n_samples of EDGECL_ACCEPT and so on. `capacity`: numbers in `out`.
+ *   Errors  as edgecl_novelty_scores; E_SEQUENCE also when there are no thresholds. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_decide(edgecl_session* session, const edgecl_batch* batch,
+                                                         int32_t* out, size_t capacity);
 
 /* =====================================================================================================================
  * 9. LEARNING

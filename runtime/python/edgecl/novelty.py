@@ -1,0 +1,70 @@
+# What a Classifier says of samples that it should not judge.
+# Never here: scores and thresholds (the core has them).
+"""`Decision` and the verbs of novelty."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.engine import Engine
+
+
+class Decision(IntEnum):
+    """What to do with a prediction."""
+
+    ACCEPT = 0
+    UNCERTAIN = 1
+    NOVEL = 2
+
+
+class NoveltyVerbs:
+    """The part of `Classifier` that judges novelty. Scores by name: "max_logit", "energy" (any head), "rmds" (`novelty`
+    is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`); None: the parameter `novelty`."""
+
+    def _with_classes(self) -> Engine:
+        raise NotImplementedError
+
+    def _batch(self, X: Any) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def score_samples(self, X: Any, score: str | None = None) -> NDArray[np.float32]:
+        """Familiarity, (n,) float32: larger is closer to what was learned, the direction of scikit-learn.
+
+        Raises:
+            SequenceError: nothing was learned. UnsupportedError: the session does not keep what the score needs.
+            ArgumentError: no such score. ShapeError, DtypeError, NumericError. Cost: one forward pass a row.
+        """
+        return -self.ood_score(X, score)
+
+    def ood_score(self, X: Any, score: str | None = None) -> NDArray[np.float32]:
+        """Novelty, (n,) float32: exactly minus `score_samples`."""
+        return self._with_classes().session.novelty_scores(self._batch(X), score or "none")
+
+    def calibrate(self, X: Any, accepted: float = 0.95, kept: float = 0.99, score: str | None = None) -> dict[str, Any]:
+        """Sets the thresholds of a score from rows like those learned, which must not have been learned themselves.
+
+        Args:
+            accepted: share of such rows that `decide` accepts, 0.5..kept.
+            kept: 1 - the share of such rows that it calls novel, below 1.
+
+        Returns:
+            {"score", "accept", "novel", "rows"}; saved with the state.
+        """
+        session = self._with_classes().session
+        name = score or "none"
+        session.novelty_calibrate(name, session.novelty_scores(self._batch(X), name), accepted, kept)
+        threshold = session.novelty_threshold(name)
+        assert threshold is not None
+        return threshold
+
+    def decide(self, X: Any) -> NDArray[np.int32]:
+        """`Decision` of each row, (n,): accepted, uncertain between the thresholds, or novel, by the parameter `novelty`.
+
+        Raises:
+            SequenceError: no thresholds (`calibrate`); else as `score_samples`.
+        """
+        return self._with_classes().session.decide(self._batch(X))
