@@ -53,6 +53,17 @@ class Turned(Missing):
     row: Row
 
 
+@dataclass(frozen=True)
+class Norm(Missing):
+    """The L2 norm of a row over neighbouring axes `begin`..`end` - 1 of its dimensions, which stay as 1, and at least
+    `epsilon`: only the division of that row by it has a form on the device."""
+
+    row: Row
+    begin: int
+    end: int
+    epsilon: float
+
+
 class Node:
     """One ONNX node with decoded attributes."""
 

@@ -39,6 +39,8 @@
 //    sum over rows; sparse linear as its weight gradient.
 //  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16
 //    virtual lanes (a short last chunk leaves the other lanes alone), then the tree.
+//  * sums over the channels of one position of one batch row (L2 normalisation): channel c goes to virtual lane c % 16,
+//    each lane one fma chain over ascending c from +0, then the tree.
 //  * exp and log are ours (kernels/simd/math.h); so are fused multiply-add and square root where a chip has none
 //    (kernels/arithmetic.h);
 //  * second moments are integers; their covariance, factor and solutions are in double (kernels/moments.h).
@@ -231,6 +233,20 @@ struct GroupNormBackwardArgs {
   ActivationSpec activation;
 };
 
+// y = x * r with r = 1 / max(norm, eps), norm = sqrt(sum of x * x over the channels): of every position (h, w) of every
+// batch row by itself. Finite rows give finite results, zeros give zeros; a norm that is NaN stays NaN.
+struct L2NormalizeForwardArgs {
+  Tensor x, y;
+  float eps;  // a normal number, so that 1 / eps is finite
+};
+// dx = (dy - y * (y . dy)) * r, and dx = dy * r where norm < eps. Norm, y and r are computed again from x; the dot
+// product is r * (sum of dy * x).
+struct L2NormalizeBackwardArgs {
+  Tensor x, dy, dx;
+  float eps;
+  bool accumulate;
+};
+
 // --- pointwise
 // ------------------------------------------------------------------------------------------------------------
 struct ActivationForwardArgs {
@@ -377,6 +393,8 @@ struct SgdArgs {
   X(batch_norm_backward, BatchNormBackwardArgs)           \
   X(group_norm_forward, GroupNormForwardArgs)             \
   X(group_norm_backward, GroupNormBackwardArgs)           \
+  X(l2_normalize_forward, L2NormalizeForwardArgs)         \
+  X(l2_normalize_backward, L2NormalizeBackwardArgs)       \
   X(activation_forward, ActivationForwardArgs)            \
   X(activation_backward, ActivationBackwardArgs)          \
   X(binary_forward, BinaryArgs)                           \

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import numpy as np
-from edgecl.export.context import Context, Node
+from edgecl.export.context import Context, Node, Norm
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import FLOAT_MAX, Activation
+from edgecl.export.ops.l2_norm import at_least
 from edgecl.export.ops.registry import handles
 
 _SIXTH = float(np.float32(1.0) / np.float32(6.0))
@@ -27,7 +28,14 @@ def convert_relu(context: Context, node: Node) -> None:
 @handles("Clip")
 def convert_clip(context: Context, node: Node) -> None:
     """min(max(x, lo), hi); bounds as attributes (before operator set 11) or constant inputs; an open side is the
-    largest float."""
+    largest float. The lower bound of a norm is its epsilon."""
+    norm = context.environment.get(node.inputs[0])
+    if isinstance(norm, Norm):
+        if node.has_input(2) or node.number("max", FLOAT_MAX) < FLOAT_MAX:
+            raise Unsupported("an upper bound of a norm", "bound the norm from below only")
+        bound = context.floats(node, 1, "min bound").values if node.has_input(1) else node.number("min", 0.0)
+        context.environment[node.outputs[0]] = at_least(norm, bound)
+        return
     bounds = []
     for index, (key, default) in enumerate((("min", -FLOAT_MAX), ("max", FLOAT_MAX)), start=1):
         if node.has_input(index):

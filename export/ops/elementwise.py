@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import numpy as np
-from edgecl.export.context import Constant, Context, Node, Row
+from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import Dims, canonical
+from edgecl.export.ops.l2_norm import normalize
 from edgecl.export.ops.registry import handles
 from numpy.typing import NDArray
 
@@ -38,8 +39,12 @@ def convert_sub(context: Context, node: Node) -> None:
 
 @handles("Div")
 def convert_div(context: Context, node: Node) -> None:
-    """a / constant as a * (1 / constant), the reciprocal rounded once."""
+    """a / constant as a * (1 / constant), the reciprocal rounded once; a over its own norm as one operator."""
     left = context.value(node, 0)
+    norm = context.environment.get(node.inputs[1])
+    if isinstance(norm, Norm) and left == norm.row:
+        context.bind(node, normalize(context, node, norm))
+        return
     divisor = context.floats(node, 1, "divisor")
     if (divisor.values == 0).any():
         raise Unsupported("a division by zero", "correct the constant")

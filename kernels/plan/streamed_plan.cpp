@@ -30,6 +30,10 @@ uint64_t pool_bytes(const PoolBackwardArgs& a) {
   }
 EDGECL_SCRATCH(group_norm_forward, GroupNormForwardArgs,
                3 * sizeof(float) * static_cast<uint64_t>(plan::with_slack(int64_t{kVirtualLanes} * a.x.lanes)))
+EDGECL_SCRATCH(l2_normalize_forward, L2NormalizeForwardArgs,
+               sizeof(float) * static_cast<uint64_t>(plan::normalize_lanes(a.x)))
+EDGECL_SCRATCH(l2_normalize_backward, L2NormalizeBackwardArgs,
+               2 * sizeof(float) * static_cast<uint64_t>(plan::normalize_lanes(a.x)))
 EDGECL_SCRATCH(binary_forward, BinaryArgs, row_bytes(a.a))
 EDGECL_SCRATCH(binary_backward, BinaryBackwardArgs, row_bytes(a.dy))
 EDGECL_SCRATCH(max_pool_forward, PoolArgs, pool_bytes(a))

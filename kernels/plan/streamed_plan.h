@@ -25,6 +25,16 @@ EDGECL_ALWAYS_INLINE inline GroupNormGradientPieces group_norm_gradient_pieces(c
   return {with_slack(a.dy.rows()), period, a.dy.groups * period};
 }
 
+// L2 normalisation works on this many columns at a time (a column: the channels of one position of one row), so that
+// its second pass finds the first one's numbers in the cache.
+constexpr int64_t kNormalizeColumns = 64;
+
+// The 16 virtual lanes of the columns of a block, in floats.
+EDGECL_ALWAYS_INLINE inline int64_t normalize_lanes(const Tensor& x) {
+  const int64_t columns = x.plane() < kNormalizeColumns ? x.plane() : kNormalizeColumns;
+  return with_slack(kVirtualLanes * columns);
+}
+
 }  // namespace edgecl::plan
 
 #endif  // EDGECL_KERNELS_PLAN_STREAMED_PLAN_H_

@@ -37,6 +37,7 @@ SUPPORTED = [
     "HardSwish",
     "Identity",
     "InstanceNormalization",
+    "LpNormalization",
     "MatMul",
     "MaxPool",
     "Mul",
@@ -69,6 +70,7 @@ EXCLUDED = {
     r"^test_constant$": "no input",
     r"^test_identity_(sequence|opt)$": "sequence or optional instead of a tensor",
     r"^test_flatten_(axis[23]|negative_axis[12])$": "joins the batch axis with others",
+    r"^test_l1normalization": "another norm than that of p = 2",
     r"^test_gemm_default_matrix_bias$": "another bias for each row of the batch",
     r"^test_reshape_allowzero_reordered$": "a tensor without elements",
 }

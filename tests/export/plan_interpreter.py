@@ -73,6 +73,8 @@ class PlanInterpreter:
             y = functional.group_norm(
                 x[0], op["i"][0], self.params[op["params"][0]], self.params[op["params"][1]], op["epsilon"]
             )
+        elif kind == "l2_normalize":
+            y = functional.normalize(x[0], dim=1, eps=op["epsilon"])
         elif kind == "activation":
             return _activate(op, x[0])
         elif kind == "max_pool":

@@ -256,6 +256,18 @@ void batch_norm(const Bench& bench, Rng& rng, int batch, int channels, int size)
   EDGECL_TIME(bench, batch_norm_backward, name + " residual", 0, 5 * bytes, backward);
 }
 
+void l2_normalize(const Bench& bench, Rng& rng, int batch, int channels, int size) {
+  Case c(rng);
+  const Tensor x = c.tensor(batch, channels, size, size), y = c.tensor(batch, channels, size, size),
+               dx = c.tensor(batch, channels, size, size);
+  const L2NormalizeForwardArgs forward = {x, y, 1e-12f};
+  const L2NormalizeBackwardArgs backward = {x, y, dx, 1e-12f, false};
+  const double bytes = 4.0 * static_cast<double>(x.size());
+  const std::string name = text("%dx%dx%d b%d", channels, size, size, batch);
+  EDGECL_TIME(bench, l2_normalize_forward, name, 0, 2 * bytes, forward);
+  EDGECL_TIME(bench, l2_normalize_backward, name, 0, 3 * bytes, backward);
+}
+
 // Of d features: rows quantised and added, n at once, and a model of `classes` from the moments.
 void moments(const Bench& bench, Rng& rng, int d, int classes) {
   Case c(rng);
@@ -324,6 +336,8 @@ int main(int argc, char** argv) {
     linear(bench, rng, batch, 1024, 1024);
     for (int stage = 0; stage < 4; stage++) batch_norm(bench, rng, batch, 64 << stage, 32 >> stage);
     batch_norm(bench, rng, batch, 20, 32);
+    for (int channels : {1280, 2048}) l2_normalize(bench, rng, batch, channels, 1);
+    l2_normalize(bench, rng, batch, 256, 8);
   }
   for (int d : {96, 512, 1280, 2048}) moments(bench, rng, d, 50);
   return 0;

@@ -1,5 +1,8 @@
 // Cases of batch normalisation and group normalisation.
 // Never here: other kernels.
+#include <float.h>
+#include <math.h>
+
 #include "tests/kernels/shapes.h"
 
 namespace edgecl::test {
@@ -129,6 +132,69 @@ void group_norm(Tests& tests, Rng& rng, const NormProblem& p, int n_groups) {
   }
 }
 
+// Columns (channels of one position) of three kinds: as they come, zero, and with a norm below epsilon.
+void mix_columns(Rng& rng, const Tensor& x, float eps) {
+  const int64_t plane = x.plane();
+  for (int64_t g = 0; g < x.groups; g++)
+    for (int64_t k = 0; k < plane; k++) {
+      const float factor = rng.pick({1.0f, 1.0f, 1.0f, 1.0f, 0.0f, 0.01f * eps});
+      for (int64_t c = 0; c < x.channels; c++) x.data[(g * x.channels + c) * plane + k] *= factor;
+    }
+}
+
+void l2_normalize(Tests& tests, Rng& rng, const NormProblem& p) {
+  const float eps = rng.pick({1e-12f, 1e-3f, FLT_MIN});
+  const std::string name = text("batch %d, %d channels, %dx%d, epsilon %g", p.batch, p.channels, p.height, p.width,
+                                static_cast<double>(eps));
+  {
+    Case c(rng);
+    L2NormalizeForwardArgs args = {c.tensor(p.batch, p.channels, p.height, p.width),
+                                   c.output_shape(p.batch, p.channels, p.height, p.width), eps};
+    mix_columns(rng, args.x, eps);
+    c.output(args.y);
+    CHECK_KERNEL(tests, c, l2_normalize_forward, args, name);
+  }
+  {
+    Case c(rng);
+    L2NormalizeBackwardArgs args = {c.tensor(p.batch, p.channels, p.height, p.width),
+                                    c.tensor(p.batch, p.channels, p.height, p.width),
+                                    c.output_shape(p.batch, p.channels, p.height, p.width), eps, rng.chance(0.3)};
+    mix_columns(rng, args.x, eps);
+    c.output(args.dx);
+    CHECK_KERNEL(tests, c, l2_normalize_backward, args, name);
+  }
+}
+
+// A zero row gives zeros, and its gradient is dy / epsilon; a row that holds a NaN is NaN throughout, and its
+// neighbours are not touched by it.
+void l2_normalize_of_odd_rows(Tests& tests, const KernelTable& t) {
+  constexpr int kRows = 3, kChannels = 5;
+  float x[kRows * kChannels + kReadSlack] = {}, dy[kRows * kChannels + kReadSlack] = {}, y[kRows * kChannels],
+                              dx[kRows * kChannels];
+  for (int c = 0; c < kChannels; c++) {
+    x[c * kRows + 1] = c == 2 ? NAN : 1.0f;
+    x[c * kRows + 2] = c == 4 ? -2.0f : 0.0f;
+    for (int r = 0; r < kRows; r++) dy[c * kRows + r] = 0.25f * static_cast<float>(c + 1);
+  }
+  const Tensor shape = {nullptr, 1, kChannels, 1, 1, kRows};
+  const auto with = [&](float* data) { return Tensor{data, 1, shape.channels, 1, 1, shape.lanes}; };
+  constexpr float kEps = 0x1p-20f;
+  const L2NormalizeForwardArgs forward = {with(x), with(y), kEps};
+  const L2NormalizeBackwardArgs backward = {with(x), with(dy), with(dx), kEps, false};
+  std::vector<float> scratch(t.l2_normalize_backward_scratch_bytes(backward) / sizeof(float) + 16);
+  float* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64 / sizeof(float);
+  t.l2_normalize_forward(forward, 0, 1, aligned);
+  t.l2_normalize_backward(backward, 0, 1, aligned);
+  bool ok = true;
+  for (int c = 0; c < kChannels; c++) {
+    const int i = c * kRows;
+    ok = ok && y[i] == 0.0f && dx[i] == dy[i] * 0x1p20f;
+    ok = ok && y[i + 1] != y[i + 1] && dx[i + 1] != dx[i + 1];
+    ok = ok && y[i + 2] == (c == 4 ? -1.0f : 0.0f) && dx[i + 2] == (c == 4 ? 0.0f : dy[i + 2] * 0.5f);
+  }
+  tests.expect(ok, text("l2_normalize of a zero row, a NaN and one axis, level %s", t.level));
+}
+
 }  // namespace
 
 void normalisation_cases(Tests& tests) {
@@ -144,6 +210,14 @@ void normalisation_cases(Tests& tests) {
                            rng.pick({1, 2, 3, 4, 7, 9})};
     group_norm(tests, rng, p, n_groups);
   }
+  for (int i = 0; i < tests.repeats(300, 2000); i++) {
+    const bool vector = rng.chance(0.4);  // as embeddings are
+    const NormProblem p = {random_batch(rng), rng.pick({1, 2, 5, 15, 16, 17, 31, 40, 130}),
+                           vector ? 1 : rng.pick({1, 2, 3, 5, 8}), vector ? 1 : rng.pick({1, 2, 3, 4, 7, 9})};
+    l2_normalize(tests, rng, p);
+  }
+  const char* names[8];
+  for (int i = 0; i < kernel_levels(names, 8); i++) l2_normalize_of_odd_rows(tests, *kernel_table(names[i]));
 }
 
 }  // namespace edgecl::test

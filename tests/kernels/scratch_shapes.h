@@ -122,6 +122,8 @@ void ask_scratch(const Table& t, const LayerShape& l, int rows, Ask ask) {
   ask("group_norm_forward", t.group_norm_forward_scratch_bytes({x, x, nullptr, nullptr, 1, 0, nullptr, nullptr, {}}));
   ask("group_norm_backward", t.group_norm_backward_scratch_bytes(
                                  {x, x, x, x, nullptr, 1, nullptr, nullptr, nullptr, nullptr, l.accumulate, {}}));
+  ask("l2_normalize_forward", t.l2_normalize_forward_scratch_bytes({x, x, 1}));
+  ask("l2_normalize_backward", t.l2_normalize_backward_scratch_bytes({x, x, x, 1, l.accumulate}));
   BinaryArgs binary = {};
   binary.a = binary.y = x;
   BinaryBackwardArgs unbinary = {};

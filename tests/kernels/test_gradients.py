@@ -233,6 +233,57 @@ def test_group_norm_of_a_row_does_not_depend_on_its_batch() -> None:
         np.testing.assert_array_equal(kernels.group_norm_forward(x[rows], gamma, beta, 3)[0], whole[rows])
 
 
+L2_SHAPES = [(1, 1280), (10, 37), (16, 16), (1, 5, 4, 3), (3, 40, 1, 9), (32, 2, 5, 5), (7, 17, 13, 11)]
+
+
+@pytest.mark.parametrize("shape", L2_SHAPES, ids=str)
+@pytest.mark.parametrize("eps", [1e-12, 1.0])
+def test_l2_normalize(shape: tuple[int, ...], eps: float) -> None:
+    rng = np.random.default_rng(list(shape))
+    # With eps 1 norms lie on both sides of it.
+    x, dy = normal(rng, *shape) * np.float32(1.0 if eps < 1.0 else shape[1] ** -0.5), normal(rng, *shape)
+    tx = double(x)
+    y = F.normalize(tx, dim=1, eps=eps)
+    (dx,) = gradients(y, dy, tx)
+    factor = 1.0 / np.maximum(np.sqrt((x.astype(float) ** 2).sum(1, keepdims=True)), eps)
+    check(kernels.l2_normalize_forward(x, eps), y, shape[1], np.abs(x) * factor)
+    along = (np.abs(dy) * np.abs(x) * factor).sum(1, keepdims=True, dtype=float)
+    check(
+        kernels.l2_normalize_backward(x, dy, eps), dx, 3 * shape[1], factor * (np.abs(dy) + np.abs(x) * factor * along)
+    )
+
+
+def test_l2_normalize_of_zeros_and_at_epsilon() -> None:
+    """As PyTorch in float32: a zero vector stays one and its gradient is dy / eps; a norm of exactly eps has the
+    gradient of a norm."""
+    x = np.zeros((3, 4), np.float32)
+    x[1, 2], x[2, 0] = 0.5, 0.25
+    dy = np.array([1.0, -2.0, 0.5, 4.0], np.float32) * np.ones((3, 1), np.float32)
+    tx = torch.tensor(x, requires_grad=True)
+    y = F.normalize(tx, dim=1, eps=0.5)
+    (dx,) = torch.autograd.grad(y, (tx,), torch.tensor(dy))
+    np.testing.assert_array_equal(kernels.l2_normalize_forward(x, 0.5), y.detach().numpy())
+    np.testing.assert_array_equal(kernels.l2_normalize_backward(x, dy, 0.5), dx.numpy())
+    np.testing.assert_array_equal(dx.numpy()[0], 2 * dy[0])
+    assert dx.numpy()[1, 2] == 0.0
+
+
+@pytest.mark.parametrize("shape", [(32, 1280), (32, 21, 5, 3)], ids=str)
+def test_l2_normalize_of_a_row_does_not_depend_on_its_batch(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(6)
+    x, dy = normal(rng, *shape), normal(rng, *shape)
+    y, dx = kernels.l2_normalize_forward(x), kernels.l2_normalize_backward(x, dy)
+    for rows in (slice(0, 1), slice(3, 13), slice(16, 32)):
+        np.testing.assert_array_equal(kernels.l2_normalize_forward(x[rows]), y[rows])
+        np.testing.assert_array_equal(kernels.l2_normalize_backward(x[rows], dy[rows]), dx[rows])
+
+
+@pytest.mark.parametrize("eps", [0.0, -1.0, 1e-45, 2.0, float("nan")])
+def test_l2_normalize_refuses_epsilon(eps: float) -> None:
+    with pytest.raises(ValueError, match="normal number"):
+        kernels.l2_normalize_forward(np.ones((2, 3), np.float32), eps)
+
+
 ACTIVATIONS: list[tuple[Any, Any]] = [
     ("none", lambda x: x),
     ("relu", torch.relu),

@@ -184,6 +184,13 @@ class NetBuilder {
     return y;
   }
 
+  uint32_t l2_normalize(uint32_t x, float epsilon) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("l2", in.channels, in.height, in.width);
+    op(format::kOpL2Normalize, {x}, y).epsilon = epsilon;
+    return y;
+  }
+
   uint32_t activation(uint32_t x, edgecl::Activation kind, float lo = 0, float hi = 0) {
     const edgecl::SourceTensor in = source.tensors[x];
     const uint32_t y = tensor("activation", in.channels, in.height, in.width);
@@ -366,6 +373,7 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
   x = net.binary_constant(format::kOpMul, x, {6, 1, 1}, true);
   x = net.binary_constant(format::kOpAdd, x, {1, 5, 5}, false);
   x = net.activation(x, Activation::kSigmoid);
+  x = net.l2_normalize(x, 1e-12f);
   x = net.pool(x, format::kOpMaxPool, 3, 2, 1);
   x = net.batch_norm(x, Activation::kNone);
   x = net.flatten(x);

@@ -1,5 +1,6 @@
 // The reader refuses every damaged or hostile bundle with a clear sentence, and opens what the writer wrote.
 // Never here: execution.
+#include <math.h>
 #include <time.h>
 
 #include "runtime/bundle/bundle_format.h"
@@ -179,7 +180,7 @@ static void expect_refusal(const BundleSource& source, uint32_t type, const char
 }
 
 TEST(sentences_name_section_and_field) {
-  const BundleSource net = residual_net();
+  const BundleSource net = residual_net(), kinds = all_kinds_net();
   auto op = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::OpRecord*>(at) + i; };
   auto tensor = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::TensorRecord*>(at) + i; };
   auto param = [](uint8_t* at, uint32_t i) { return reinterpret_cast<format::ParamRecord*>(at) + i; };
@@ -192,6 +193,12 @@ TEST(sentences_name_section_and_field) {
   expect_refusal(net, format::kSectionOps, "OPS, record 6", "expected an operator",
                  [&](uint8_t* at) { op(at, 6)->kind = format::kOpKinds + 1; });
   expect_refusal(net, format::kSectionOps, "OPS, record 1", "epsilon", [&](uint8_t* at) { op(at, 1)->epsilon = -1; });
+  for (float epsilon : {0.0f, 1e-45f, 2.0f, NAN}) {  // 1 / epsilon must be a number
+    expect_refusal(kinds, format::kSectionOps, "OPS, record", "epsilon", [&](uint8_t* at) {
+      for (uint32_t i = 0; i < kinds.ops.size(); i++)
+        if (op(at, i)->kind == format::kOpL2Normalize) op(at, i)->epsilon = epsilon;
+    });
+  }
   expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "channels",
                  [&](uint8_t* at) { tensor(at, 1)->channels = 0; });
   expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "name",

@@ -140,6 +140,10 @@ def group_norm_backward(
 ) -> tuple[Floats, Floats, Floats]:
     """(dx, dgamma, dbeta)."""
 
+def l2_normalize_forward(x: Floats, eps: float = 1e-12, **shared: Shared) -> Floats:
+    """x / max(norm over the channels, eps); eps a normal number in (0, 1]."""
+
+def l2_normalize_backward(x: Floats, dy: Floats, eps: float = 1e-12, **shared: Shared) -> Floats: ...
 def activation_forward(x: Floats, **shared: Shared) -> Floats: ...
 def activation_backward(x: Floats, y: Floats, dy: Floats, **shared: Shared) -> Floats: ...
 def binary_forward(a: Floats, b: Floats, op: str, **shared: Shared) -> Floats:

@@ -1,6 +1,8 @@
 // edgecl_kernels: every kernel as a function of numpy arrays, at a chosen level and number of parts; for tests and
 // researchers.
 // Never here: sessions, bundles, state (edgecl._core), and arithmetic of its own.
+#include <float.h>
+
 #include "tools/kernels_module/moments.h"
 #include "tools/kernels_module/operands.h"
 #include "tools/kernels_module/timing.h"
@@ -108,6 +110,32 @@ py::tuple group_norm_backward(const FloatArray& x, const FloatArray& y, const Fl
   a.activation = o.activation();
   EDGECL_RUN(o, group_norm_backward, a);
   return py::make_tuple(unpack(a.dx), to_array(a.dgamma, {a.x.channels}), to_array(a.dbeta, {a.x.channels}));
+}
+
+void require_epsilon(float eps) {
+  if (eps >= FLT_MIN && eps <= 1.0f) return;
+  refuse("a normal number in (0, 1]", std::to_string(eps), "pass another eps");
+}
+
+FloatArray l2_normalize_forward(const FloatArray& x, float eps, const py::kwargs& kwargs) {
+  Memory m;
+  Attributes o(kwargs);
+  require_epsilon(eps);
+  L2NormalizeForwardArgs a = {m.pack(x, "x"), {}, eps};
+  a.y = m.tensor(a.x.rows(), a.x.channels, a.x.height, a.x.width);
+  EDGECL_RUN(o, l2_normalize_forward, a);
+  return unpack(a.y);
+}
+
+FloatArray l2_normalize_backward(const FloatArray& x, const FloatArray& dy, float eps, const py::kwargs& kwargs) {
+  Memory m;
+  Attributes o(kwargs);
+  require_epsilon(eps);
+  L2NormalizeBackwardArgs a = {m.pack(x, "x"), {}, {}, eps, false};
+  a.dy = m.pack_like(dy, "dy", a.x);
+  a.dx = m.tensor(a.x.rows(), a.x.channels, a.x.height, a.x.width);
+  EDGECL_RUN(o, l2_normalize_backward, a);
+  return unpack(a.dx);
 }
 
 // --- pointwise ---
@@ -479,6 +507,8 @@ PYBIND11_MODULE(edgecl_kernels, m) {
         "frozen"_a = false);
   m.def("group_norm_forward", &group_norm_forward, "x"_a, "gamma"_a, "beta"_a, "n_groups"_a, "eps"_a = 1e-5f);
   m.def("group_norm_backward", &group_norm_backward, "x"_a, "y"_a, "dy"_a, "gamma"_a, "n_groups"_a, "mean"_a, "rstd"_a);
+  m.def("l2_normalize_forward", &l2_normalize_forward, "x"_a, "eps"_a = 1e-12f);
+  m.def("l2_normalize_backward", &l2_normalize_backward, "x"_a, "dy"_a, "eps"_a = 1e-12f);
 
   m.def("activation_forward", &activation_forward, "x"_a);
   m.def("activation_backward", &activation_backward, "x"_a, "y"_a, "dy"_a);
