@@ -27,6 +27,7 @@ def from_embeddings(
     recipe: Recipe | None = None,
     calibration: NDArray[Any] | None = None,
     projection: int = 0,
+    normalise: bool = True,
     mask_seed: int = 0,
     device: str | None = None,
 ) -> ExportReport:
@@ -53,6 +54,7 @@ def from_embeddings(
         recipe=recipe or Recipe(method="ridge"),
         calibration=calibration,
         projection=projection,
+        normalise=normalise,
         mask_seed=mask_seed,
         device=device,
     )

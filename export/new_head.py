@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 DEFAULT_CLASSES = 100
 PROJECTION_DENSITY = 0.1
 MAX_FEATURES = 8192
+_EPSILON = 1e-12  # of PyTorch's normalize
 # Room above the largest feature of rows that stand for the data, and of random ones, which may look like nothing.
 _MARGIN, _MARGIN_RANDOM = 2.0, 8.0
 
@@ -39,8 +40,9 @@ class NewHead:
 
 
 def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
-    """Takes the last linear layer out, averages a spatial map, adds the random projection that was asked for, and a
-    linear layer of zeros whose columns are the classes to come. Changes the graph.
+    """Takes the last linear layer out, averages a spatial map, adds the random projection that was asked for, scales
+    embeddings to length 1 unless told otherwise, and ends in a linear layer of zeros whose columns are the classes to
+    come. Changes the graph.
 
     The projection has entries 0 and +-1 / sqrt(density * inputs) at random places and a ReLU behind it (Li, Hastie and
     Church 2006, "Very sparse random projections"; McDonnell et al. 2023, "RanPAC").
@@ -64,6 +66,10 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
         notes.append(
             f"a random projection to {options.projection} features stands before the head (seed {options.mask_seed})"
         )
+    if options.normalise:
+        width = graph.tensors[graph.output][0]
+        graph.output = _append(graph, "embedding.length1", (width, 1, 1), kind="l2_normalize", epsilon=_EPSILON)
+        notes.append("embeddings are scaled to length 1")
     dim = graph.tensors[graph.output][0]
     if dim > MAX_FEATURES:
         raise ExportError(
@@ -94,12 +100,14 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
     return NewHead(names, dim, notes)
 
 
-def feature_range(bundle: bytes, raw: NDArray[Any], measured: bool) -> float:
-    """A power of two well above the largest embedding of the rows; `measured`: they stand for the data."""
+def feature_range(bundle: bytes, raw: NDArray[Any], measured: bool, normalised: bool) -> float:
+    """A power of two well above the largest feature of the rows; `measured`: they stand for the data; `normalised`: no
+    feature is larger than 1."""
     session = _core.Session(_core.Model(data=bundle), predict_only=1, max_batch=min(16, len(raw)))
     largest = float(np.abs(session.embed(np.ascontiguousarray(raw))).max())
     margin = _MARGIN if measured else _MARGIN_RANDOM
-    return float(2.0 ** np.ceil(np.log2(max(largest, 2.0**-20) * margin)))
+    found = float(2.0 ** np.ceil(np.log2(max(largest, 2.0**-20) * margin)))
+    return min(found, 1.0) if normalised else found
 
 
 def _append(graph: Graph, name: str, shape: tuple[int, int, int], **fields: Any) -> str:

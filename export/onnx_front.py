@@ -60,6 +60,7 @@ def from_onnx(
     device: str | None = None,
     remember: Exemplars | None = None,
     projection: int = 0,
+    normalise: bool = True,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -99,6 +100,7 @@ def from_onnx(
         device,
         remember,
         projection,
+        normalise,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

@@ -47,6 +47,7 @@ class ExportOptions:
     device: str | None = None
     remember: Exemplars | None = None
     projection: int = 0
+    normalise: bool = True
 
     @property
     def keeps_statistics(self) -> bool:

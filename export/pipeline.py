@@ -40,6 +40,7 @@ class Prepared:
     untrainable: list[Blocker]
     columns: int
     sparse_weights: dict[str, np.ndarray]
+    flattened: bool  # a reshape to columns stands behind the source's output
 
 
 def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
@@ -75,11 +76,13 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         frozen = [op.layer for op in layers if op.weight().mask is not None and not op.weight().trainable]
         if frozen:
             graph.notes.append(f"frozen layers were pruned, which training cannot make up for: {', '.join(frozen)}")
+    output = graph.output
     names, _ = settle_classes(graph, options.classes, options.max_classes, options.mask_seed)
+    flattened = graph.output != output
     fuse(graph)
     backward = backward_list(graph)
     plan = _plan(graph, options, producer, backward, trainable, names)
-    return Prepared(plan, graph, backward, trainable, untrainable, columns, sparse)
+    return Prepared(plan, graph, backward, trainable, untrainable, columns, sparse, flattened)
 
 
 def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw: Any) -> Prepared:
@@ -87,13 +90,15 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
     from edgecl import _core
 
     graph = prepared.graph
+    if prepared.flattened:
+        graph.remove(graph.ops[-1])
     head = give_new_head(graph, options)
     graph.notes += head.notes
     backward = backward_list(graph)
     plan = _plan(graph, options, producer, backward, prepared.trainable, head.names)
     if not options.recipe.feature_range:
         measured = options.calibration is not None
-        found = feature_range(_core.write_bundle(plan), raw, measured)
+        found = feature_range(_core.write_bundle(plan), raw, measured, options.normalise)
         plan["recipe"]["feature_range"] = found
         rows = f"{len(raw)} {'calibration' if measured else 'random'} rows"
         graph.notes.append(
@@ -165,7 +170,7 @@ def export_head(graph: Graph, options: ExportOptions) -> ExportReport:
     """
     from edgecl import __version__
 
-    prepared = Prepared({}, graph, backward_list(graph), "head", [], 0, {})
+    prepared = Prepared({}, graph, backward_list(graph), "head", [], 0, {}, False)
     raw = _calibration(options, graph)
     return _written(with_new_head(prepared, options, f"edgecl {__version__}", raw), options, None, [])
 

@@ -62,6 +62,7 @@ def from_torch(
     device: str | None = None,
     remember: Exemplars | None = None,
     projection: int = 0,
+    normalise: bool = True,
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -96,6 +97,7 @@ def from_torch(
         remember: samples of the shipped classes that travel in the bundle, for the replay buffer of the device.
         projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge"), which takes
             the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
+        normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -126,6 +128,7 @@ def from_torch(
         device,
         remember,
         projection,
+        normalise,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

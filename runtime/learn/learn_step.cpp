@@ -105,7 +105,7 @@ bool ships(const Plan& plan, int32_t label) {
 // Settled once in the life of a session.
 const char* note_of(Session* session) {
   const Plan& plan = *session->plan;
-  if (session->note_settled || plan.classes.n == 0) return nullptr;
+  if (session->note_settled || plan.classes.n == 0 || !session->head->by_gradient) return nullptr;
   bool other = false;
   for (uint32_t r = 0; r < session->step.n_current && !other; r++) other = !ships(plan, session->step.labels[r]);
   if (!other) return nullptr;

@@ -123,7 +123,10 @@ TEST(export_is_as_long_as_announced) {
   }
   learn(&session, &stream, 5);
   CHECK(session.stats().replay_fill == session.config().replay_capacity);
-  // Names of 63 bytes, weights, buffer full: nothing can be larger.
+  const float score = 1;
+  for (uint32_t kind = EDGECL_NOVELTY_MAX_LOGIT; kind <= EDGECL_NOVELTY_KNN; kind++)
+    CHECK(edgecl_novelty_calibrate(session.session, kind, &score, 1, 0.9, 0.9) == EDGECL_OK);
+  // Names of 63 bytes, weights, thresholds, buffer full: nothing can be larger.
   CHECK(session.state().size() == sizes.state_bytes_max);
   size_t written = 77;
   std::vector<uint8_t> small(session.state().size() - 1);

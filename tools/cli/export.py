@@ -168,6 +168,9 @@ def export(
     projection: int = typer.Option(
         0, "--projection", min=0, max=8192, help="Width of a random projection before such a head; 0: none."
     ),
+    normalise: bool = typer.Option(
+        True, "--normalise/--no-normalise", help="Embeddings of length 1 before such a head."
+    ),
     density: float = typer.Option(
         1.0, "--density", help="Fraction of weights kept in sparse layers, 0 < density <= 1."
     ),
@@ -322,6 +325,7 @@ def export(
             "calibration": None if calib is None else load_samples(calib),
             "device": device,
             "projection": projection,
+            "normalise": normalise,
             "remember": None
             if remember is None
             else exporter.Exemplars(
@@ -329,7 +333,8 @@ def export(
             ),
         }
         if source.embedding_dim:
-            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "mask_seed"]
+            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
+            wanted += ["mask_seed", "device"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
         elif source.onnx is not None:
             result = exporter.from_onnx(source.onnx, **keywords)
