@@ -51,6 +51,14 @@ inline edgecl_status verify(const uint8_t* bytes, size_t n) {
   return status;
 }
 
+// A head that keeps statistics, in place of gradients.
+inline void statistics_head(edgecl_session_config* config, uint32_t head, uint32_t bank, uint32_t novelty) {
+  config->head = head;
+  config->head_bank = bank;
+  config->novelty = novelty;
+  config->feature_range = 8;
+}
+
 // The bundle's recipe, here and there another word; small enough to run.
 inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   edgecl_session_config config = sized<edgecl_session_config>();
@@ -90,6 +98,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x2000) != 0) config.learning_rate = 0.01f;
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
+  if ((change & 0x6000) == 0x6000) statistics_head(&config, in->below(5), in->below(12), in->below(5));
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
   config.seed = change >> 4;
@@ -203,6 +212,33 @@ inline edgecl_status remember_rows(edgecl_session* session, const edgecl_session
   return status;
 }
 
+// Rows that may have been learned go out of the statistics of a head.
+inline edgecl_status unlearn_rows(edgecl_session* session, const edgecl_session_config& config, Rows* rows, Input* in,
+                                  bool tame) {
+  uint32_t n = 1 + in->below(kMostRows);
+  if (n > config.max_batch) n = config.max_batch;
+  const edgecl_batch batch = rows->next(in, n, tame);
+  int32_t labels[kMostRows];
+  for (uint32_t i = 0; i < n; i++) labels[i] = static_cast<int32_t>(in->below(4));
+  return edgecl_unlearn(session, &batch, labels);
+}
+
+// Scores, thresholds from them, and decisions.
+inline edgecl_status judge_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
+  const uint32_t n = 1 + in->below(kMostRows), score = in->below(6);
+  const edgecl_batch batch = rows->next(in, n, tame);
+  float scores[kMostRows];
+  edgecl_status status = edgecl_novelty_scores(session, &batch, score, scores, kMostRows);
+  if (status != EDGECL_OK) return status;
+  status = edgecl_novelty_calibrate(session, score, scores, n, 0.5 + in->below(5) / 10.0, 0.95);
+  require_status(session, status);
+  int32_t decisions[kMostRows];
+  status = edgecl_decide(session, &batch, decisions, kMostRows);
+  for (uint32_t i = 0; status == EDGECL_OK && i < n; i++)
+    REQUIRE(decisions[i] >= EDGECL_ACCEPT && decisions[i] <= EDGECL_NOVEL);
+  return status;
+}
+
 inline edgecl_status predict_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
   const uint32_t n = 1 + in->below(kMostRows);
   const edgecl_batch batch = rows->next(in, n, tame);
@@ -224,7 +260,7 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
                  uint32_t most_calls) {
   for (uint32_t call = 0; call < most_calls && (in->left() > 0 || call < 3); call++) {
     edgecl_status status = EDGECL_OK;
-    switch (in->below(15)) {
+    switch (in->below(17)) {
       default:
         status = learn_rows(session, config, rows, in, tame);
         break;
@@ -257,6 +293,12 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
         break;
       case 14:
         status = edgecl_label_kind_set(session, in->below(6));
+        break;
+      case 15:
+        status = unlearn_rows(session, config, rows, in, tame);
+        break;
+      case 16:
+        status = judge_rows(session, rows, in, tame);
         break;
     }
     require_status(session, status);

@@ -45,10 +45,10 @@ void mask_gradients(edgecl_session_config* config, uint32_t mask) {
   config->gradient_keep = 0.5f;
 }
 
-constexpr uint32_t kPlaces = 12;
+constexpr uint32_t kPlaces = 15;
 
 uint32_t place_seed(uint32_t i) {
-  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21};
+  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0};
   return kSeedOf[i];
 }
 
@@ -95,6 +95,15 @@ void configure(uint32_t i, edgecl_session_config* config) {
       config->latent_replay = 1;
       config->method = EDGECL_METHOD_ER;
       break;
+    case 12:
+      statistics_head(config, EDGECL_HEAD_NCM, 7, EDGECL_NOVELTY_KNN);
+      break;
+    case 13:
+      statistics_head(config, EDGECL_HEAD_LDA, 9, EDGECL_NOVELTY_RMDS);
+      break;
+    case 14:
+      statistics_head(config, EDGECL_HEAD_RIDGE, 40, EDGECL_NOVELTY_ENERGY);
+      break;
     default:
       break;
   }
@@ -128,7 +137,10 @@ const std::vector<Place>& places() {
         REQUIRE(learn_rows(place.session, place.config, place.rows.get(), &in, true) == EDGECL_OK);
       }
       edgecl_status weighted = edgecl_class_weight_set(place.session, 1, 2);
-      REQUIRE(weighted == EDGECL_OK || weighted == EDGECL_E_NOT_FOUND);
+      REQUIRE(weighted == EDGECL_OK || weighted == EDGECL_E_NOT_FOUND || weighted == EDGECL_E_UNSUPPORTED);
+      const float scores[] = {1, 2, 4};
+      REQUIRE(edgecl_novelty_calibrate(place.session, EDGECL_NOVELTY_ENERGY, scores, i % 3, 0.5, 0.9) ==
+              (i % 3 == 0 ? EDGECL_E_ARGUMENT : EDGECL_OK));
       const edgecl_status forgotten = forget_class(place.session, 2);
       REQUIRE(forgotten == EDGECL_OK || forgotten == EDGECL_E_UNSUPPORTED);
     }

@@ -2,6 +2,7 @@
 // Never here: how the numbers come about. The rule: runtime/DESIGN.md, "Files for ever".
 #include <stdio.h>
 
+#include "runtime/novelty/novelty.h"
 #include "tests/runtime/learn_fixture.h"
 
 namespace {
@@ -81,6 +82,15 @@ BundleSource exemplars_balanced() {  // samples in the bundle, as bytes; classes
   return source;
 }
 
+BundleSource lda_rmds() {  // a head that keeps statistics, with a bank and a novelty score
+  BundleSource source = mlp();
+  source.head = edgecl::kHeadLda;
+  source.head_bank = 40;
+  source.feature_range = 8;
+  source.novelty = edgecl::kNoveltyRmds;
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},
     {"image_derpp", image_derpp, false, false},
@@ -89,6 +99,7 @@ const Golden kCases[] = {
     {"notes_signed", notes_and_all, true, false},
     {"image_reader", image_derpp, false, true},
     {"exemplars_balanced", exemplars_balanced, false, false},
+    {"lda_rmds", lda_rmds, false, false},
 };
 const char* const kVersions[] = {"v2"};
 
@@ -165,6 +176,9 @@ void make(const std::string& version, const Golden& c) {
   }
   if (model.info.n_exemplars > 0) CHECK(edgecl_class_weight_set(session.session, 0, 2.5f) == EDGECL_OK);
   CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
+  const float held_out[] = {-3, -2.5f, -1, 0.5f, 2};
+  if (session.config().novelty != 0)
+    CHECK(edgecl_novelty_calibrate(session.session, 0, held_out, 5, 0.6, 0.8) == EDGECL_OK);
   Session copy(final_model, config_of(final_model, c));
   const Bytes learned = session.state();
   CHECK_MESSAGE(edgecl_state_import(copy.session, learned.data(), learned.size()) == EDGECL_OK, "%s",

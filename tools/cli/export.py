@@ -117,7 +117,7 @@ def _render(console: Console, d: dict[str, Any]) -> None:
                 (
                     "backward",
                     f"{output.count(macs['backward_sparse'])} multiply-adds a row "
-                    f"({output.count(macs['backward'])} if dense); trains: {d['trainable']}",
+                    f"({output.count(macs['backward'])} if dense); trains: {_what_learns(d)}",
                 ),
                 (
                     "session",
@@ -355,6 +355,10 @@ def export(
         ) from error
     document = {**result.as_dict(), "dry_run": dry_run}
     output.emit(document, as_json, lambda console: _render(console, document))
+
+
+def _what_learns(d: dict[str, Any]) -> str:
+    return str(d["trainable"]) if d["macs"]["backward"] else "nothing by gradients"
 
 
 def _trainable(text: str) -> str | list[str]:

@@ -72,6 +72,8 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "replay_fill": len(state.replay_labels),
         "parameters": len(state.parameters),
         "values": sum(p.values.size for p in state.parameters),
+        "head": state.head,
+        "thresholds": state.thresholds,
         "sections": state.sections,
     }
 
@@ -160,7 +162,7 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
     console.print(
         output.facts(
             [
-                ("state", f"{output.size(d['bytes'])}, {d['values']:,} learned values in {d['parameters']} parameters"),
+                ("state", f"{output.size(d['bytes'])}, {_contents(d)}"),
                 ("sha256", d["sha256"]),
                 ("of bundle", d["bundle_sha256"]),
                 (
@@ -174,6 +176,13 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
                 ("learning rate", f"{counters['learning_rate']:.4g}"),
                 ("seed", counters["seed"]),
                 ("replay", f"{d['replay_fill']} of {config['replay_capacity']} exemplars"),
+                *(
+                    (
+                        f"novelty {t['score']}",
+                        f"accepted up to {t['accept']:.4g}, novel above {t['novel']:.4g} (from {t['rows']:,} rows)",
+                    )
+                    for t in d["thresholds"]
+                ),
             ]
         )
     )
@@ -184,6 +193,14 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
     console.print(output.table(["column>", "class", "samples>", "exemplars>"], rows))
     sections = [(s["name"], s["version"], f"{s['bytes']:,}", s["sha256"][:16]) for s in d["sections"]]
     console.print(output.table(["section", "version>", "bytes>", "sha256"], sections))
+
+
+def _contents(d: dict[str, Any]) -> str:
+    head = d["head"]
+    if head is None:
+        return f"{d['values']:,} learned values in {d['parameters']} parameters"
+    bank = f", {head['bank_rows']:,} of them kept" if head["bank_rows"] else ""
+    return f"head {head['head']} of {head['rows']:,} rows with {head['dim']:,} features{bank}"
 
 
 @failure.command
@@ -201,7 +218,8 @@ def inspect(
 
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
-    "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "sections"}
+    "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "thresholds",
+    "sections"}
     """
     data = read_file(file)
     if data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecl import _core
 from edgecl.errors import StateError
 
-_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY = range(1, 8)
+_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY = range(1, 10)
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
 _PRESENT, _WEIGHTED = 1, 4
@@ -49,6 +49,8 @@ class StateFile:
         statistics: {operator: (running mean, running variance)}.
         classes: {"label", "name", "present", "samples_seen", "weight"} of every label ever issued.
         replay_labels: labels of the exemplars, by slot.
+        head: what a head that keeps statistics holds, {"head", "dim", "rows", "bank_rows"}; None for another head.
+        thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
 
@@ -61,6 +63,8 @@ class StateFile:
     statistics: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
     classes: list[dict[str, Any]]
     replay_labels: NDArray[np.int32]
+    head: dict[str, Any] | None
+    thresholds: list[dict[str, Any]]
     sections: list[dict[str, Any]]
 
 
@@ -108,7 +112,7 @@ def read_state(data: bytes) -> StateFile:
     for wanted in range(_CONFIG, _SPARSITY + 1):
         if versions.get(wanted) != 1:
             raise _corrupt(f"a section {wanted} of version 1", f"{versions.get(wanted)}", "read it with a newer edgecl")
-    (max_classes, capacity, _, flags, replay_capacity, dtype, sample_bytes, logits_width, n_recipe) = sections[
+    (max_classes, capacity, head, flags, replay_capacity, dtype, sample_bytes, logits_width, n_recipe) = sections[
         _CONFIG
     ].unpack("9I")
     recipe = _recipe(sections[_CONFIG].array("<u4", n_recipe))
@@ -145,6 +149,8 @@ def read_state(data: bytes) -> StateFile:
         statistics=_statistics(sections[_STATISTICS]),
         classes=_classes(sections[_CLASSES]),
         replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
+        head=_head(sections[_HEAD], head) if _HEAD in sections else None,
+        thresholds=_thresholds(sections[_NOVELTY]) if _NOVELTY in sections else [],
         sections=table["sections"],
     )
     for wanted in range(_CONFIG, _SPARSITY + 1):
@@ -204,6 +210,28 @@ def _replay_labels(section: _Reader, sample_bytes: int, logits_width: int) -> ND
     stride = 4 + sample_bytes + 4 * logits_width
     slots = np.frombuffer(section.take(n * stride), np.uint8).reshape(n, stride)
     return slots[:, :4].copy().view("<i4").reshape(n)
+
+
+def _names(field: str) -> list[str]:
+    return next(names for name, _, names in _core.recipe_fields() if name == field)
+
+
+def _head(section: _Reader, kind: int) -> dict[str, Any]:
+    # The counts alone: moments and bank follow them.
+    dim, _scale, n_classes, bank_rows = section.unpack("IfII")
+    rows = 0
+    for _ in range(n_classes):
+        rows += section.unpack("Qqqq")[1]
+        section.take(8 * dim)
+    return {"head": _names("head")[kind], "dim": dim, "rows": rows, "bank_rows": bank_rows}
+
+
+def _thresholds(section: _Reader) -> list[dict[str, Any]]:
+    result = []
+    for _ in range(section.list_length()):
+        score, accept, novel, rows = section.unpack("QffQ")
+        result.append({"score": _names("novelty")[score], "accept": accept, "novel": novel, "rows": rows})
+    return result
 
 
 def _corrupt(expected: str, found: str, remedy: str = "restore the file from a copy") -> StateError:
