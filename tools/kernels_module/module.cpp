@@ -124,7 +124,7 @@ FloatArray l2_normalize_forward(const FloatArray& x, float eps, const py::kwargs
   L2NormalizeForwardArgs a = {m.pack(x, "x"), {}, eps};
   a.y = m.tensor(a.x.rows(), a.x.channels, a.x.height, a.x.width);
   EDGECL_RUN(o, l2_normalize_forward, a);
-  return unpack(a.y);
+  return unpack(a.y, x.ndim() == 2);
 }
 
 FloatArray l2_normalize_backward(const FloatArray& x, const FloatArray& dy, float eps, const py::kwargs& kwargs) {
@@ -135,7 +135,7 @@ FloatArray l2_normalize_backward(const FloatArray& x, const FloatArray& dy, floa
   a.dy = m.pack_like(dy, "dy", a.x);
   a.dx = m.tensor(a.x.rows(), a.x.channels, a.x.height, a.x.width);
   EDGECL_RUN(o, l2_normalize_backward, a);
-  return unpack(a.dx);
+  return unpack(a.dx, x.ndim() == 2);
 }
 
 // --- pointwise ---
