@@ -10,31 +10,12 @@ Status check(const Plan&) {
   return Status();  // every plan makes logits
 }
 
-bool owns(const Plan& plan, uint32_t param) {
-  return param != format::kNone && (param == plan.model->head_weight || param == plan.model->head_bias);
-}
-
-// Without a layer of its own the whole plan is encoder.
-uint32_t first_op(const Plan& plan) {
-  for (uint32_t i = plan.ops.n; i-- > 0;) {
-    if (owns(plan, plan.ops[i].params[0])) return i;
-  }
-  return plan.ops.n;
-}
-
 void score(const HeadMemory&, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe) {
-  forward_ops(net, rows, mode, first_op(net.plan), net.plan.ops.n, probe);
+  forward_ops(net, rows, mode, last_layer_op(net.plan), net.plan.ops.n, probe);
 }
 
 void backward(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe) {
   backward_records(net, rows, 0, n_records, probe);
-}
-
-Status check_add_class(const Plan& plan) {
-  if (plan.model->head_weight != format::kNone) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a bundle with a head whose columns are classes; found none in \"%s\"; export it with a head",
-                 plan.string(plan.model->name));
 }
 
 // The head's column of one class: every stored entry that belongs to it, in values and velocities.
@@ -70,7 +51,8 @@ void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
 }  // namespace
 
 const HeadKind kGradientHead = {
-    "gradient", true,    check,   owns,    first_op,        nullptr, nullptr,      nullptr, nullptr, nullptr, score,
-    backward,   nullptr, nullptr, nullptr, check_add_class, nullptr, forget_class, nullptr, nullptr, nullptr, nullptr};
+    "gradient", true,         check,   is_of_last_layer, last_layer_op, nullptr, nullptr, nullptr,
+    nullptr,    nullptr,      score,   backward,         nullptr,       nullptr, nullptr, check_has_columns,
+    nullptr,    forget_class, nullptr, nullptr,          nullptr,       nullptr};
 
 }  // namespace edgecl

@@ -1,4 +1,4 @@
-// Finds the kind of a head.
+// Finds the kind of a head, and the plan's last layer.
 // Never here: what one kind does (<kind>_head.cpp).
 #include "runtime/heads/head.h"
 
@@ -14,6 +14,25 @@ const HeadKind* head_kind(uint32_t number) {
     default:
       return nullptr;
   }
+}
+
+bool is_of_last_layer(const Plan& plan, uint32_t param) {
+  return param != format::kNone && (param == plan.model->head_weight || param == plan.model->head_bias);
+}
+
+// Without a layer of its own the whole plan is encoder.
+uint32_t last_layer_op(const Plan& plan) {
+  for (uint32_t i = plan.ops.n; i-- > 0;) {
+    if (is_of_last_layer(plan, plan.ops[i].params[0])) return i;
+  }
+  return plan.ops.n;
+}
+
+Status check_has_columns(const Plan& plan) {
+  if (plan.model->head_weight != format::kNone) return Status();
+  return failure(EDGECL_E_UNSUPPORTED,
+                 "expected a bundle with a head whose columns are classes; found none in \"%s\"; export it with a head",
+                 plan.string(plan.model->name));
 }
 
 }  // namespace edgecl

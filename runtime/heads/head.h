@@ -75,7 +75,7 @@ struct HeadKind {
 
   // Its section of the state, HEAD, and the bytes of it; null: what it knows are parameters of the plan. read_state
   // gets the section twice: with apply false it checks everything and stores nothing.
-  uint64_t (*state_bytes_max)(const Plan& plan, const format::RecipeRecord& recipe);
+  uint64_t (*section_bytes_max)(const Plan& plan, const format::RecipeRecord& recipe);
   void (*write_state)(SectionWriter* out, const HeadMemory& memory);
   Status (*read_state)(SectionReader* in, const HeadMemory& memory, bool apply);
 
@@ -100,6 +100,12 @@ EDGECL_HEADS(EDGECL_HEAD_DECLARATION)
 enum HeadNumber : uint32_t { EDGECL_HEADS(EDGECL_HEAD_NUMBER) };
 #undef EDGECL_HEAD_DECLARATION
 #undef EDGECL_HEAD_NUMBER
+
+// Of the plan's last layer, which every head of today scores with: whether a parameter is its weight or bias; its op, or
+// the end of the list without such a layer; whether its columns can be classes (E_UNSUPPORTED).
+bool is_of_last_layer(const Plan& plan, uint32_t param);
+uint32_t last_layer_op(const Plan& plan);
+Status check_has_columns(const Plan& plan);
 
 // The kind of a number (HeadNumber); null for another number.
 const HeadKind* head_kind(uint32_t number);

@@ -13,7 +13,8 @@ Status solve(StatisticsHead* head, const Net& net, double* work) {
   const System system = place_system(s, work);
   if (system.n_columns == 0) return Status();
   const uint64_t dim = s.size.dim, n = system.n_columns;
-  EDGECL_RETURN_IF_FAILED(factor_covariance(net, s, Centre::kClasses, lda_shrinkage(head->shrinkage), false, nullptr, system));
+  EDGECL_RETURN_IF_FAILED(
+      factor_covariance(net, s, Centre::kClasses, lda_shrinkage(head->shrinkage), false, nullptr, system));
   const auto mean = [&](uint32_t c, uint64_t i) {
     return static_cast<double>(s.class_sum(c)[i]) / static_cast<double>(s.classes[c].n);
   };

@@ -65,14 +65,6 @@ Status check(const Plan& plan) {
       plan.string(model.name));
 }
 
-bool owns(const Plan& plan, uint32_t param) {
-  return kGradientHead.owns(plan, param);
-}
-
-uint32_t first_op(const Plan& plan) {
-  return kGradientHead.first_op(plan);
-}
-
 void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights, HeadMemory* memory) {
   arena->begin_region("head");
   StatisticsHead* const own = arena->take<StatisticsHead>(1);
@@ -132,7 +124,7 @@ Status prepare(const HeadMemory& memory, const Net& net) {
 }
 
 void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe) {
-  kGradientHead.score(memory, net, rows, mode, probe);
+  forward_ops(net, rows, mode, last_layer_op(net.plan), net.plan.ops.n, probe);
   if (!memory.own->readout->divides_by_norm) return;
   divide_by_norm(plan_tensor(net, net.plan.model->embedding_tensor, rows, mode),
                  plan_tensor(net, net.plan.model->logits_tensor, rows, mode), rows);
@@ -155,10 +147,6 @@ Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embed
   EDGECL_RETURN_IF_FAILED(take_rows(net, embeddings, labels, n, &memory.own->statistics));
   changed(memory.own, labels, n);
   return Status();
-}
-
-Status check_add_class(const Plan& plan) {
-  return kGradientHead.check_add_class(plan);
 }
 
 Status check_forget(const HeadMemory& memory, uint32_t label) {

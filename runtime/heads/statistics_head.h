@@ -41,8 +41,8 @@ constexpr float kNoScore = -1e30f;
   {name,                                      \
    false,                                     \
    statistics_head::check,                    \
-   statistics_head::owns,                     \
-   statistics_head::first_op,                 \
+   is_of_last_layer,                          \
+   last_layer_op,                             \
    statistics_head::lay_out,                  \
    statistics_head::work_floats,              \
    statistics_head::scratch_bytes,            \
@@ -53,10 +53,10 @@ constexpr float kNoScore = -1e30f;
    statistics_head::check_learn,              \
    statistics_head::learn_rows,               \
    statistics_head::unlearn_rows,             \
-   statistics_head::check_add_class,          \
+   check_has_columns,                         \
    statistics_head::check_forget,             \
    statistics_head::forget_class,             \
-   statistics_head::state_bytes_max,          \
+   statistics_head::section_bytes_max,        \
    statistics_head::write_state,              \
    statistics_head::read_state,               \
    readout}
@@ -71,8 +71,6 @@ StatisticsSummary statistics_summary(const HeadMemory& memory);
 namespace statistics_head {
 
 Status check(const Plan& plan);
-bool owns(const Plan& plan, uint32_t param);
-uint32_t first_op(const Plan& plan);
 void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights, HeadMemory* memory);
 uint64_t work_floats(const Plan& plan, const format::RecipeRecord& recipe);
 uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels);
@@ -83,10 +81,9 @@ Status check_learn(const HeadMemory& memory, uint32_t n);
 void learn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels, uint32_t n);
 Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
                     uint32_t n);
-Status check_add_class(const Plan& plan);
 Status check_forget(const HeadMemory& memory, uint32_t label);
 void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
-uint64_t state_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
+uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
 void write_state(SectionWriter* out, const HeadMemory& memory);
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply);
 

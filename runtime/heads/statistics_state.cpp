@@ -57,7 +57,7 @@ Status read_bank(SectionReader* in, Statistics* s, uint32_t n, bool apply) {
 
 }  // namespace
 
-uint64_t state_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
+uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
   const uint64_t dim = tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
   const uint64_t columns = plan.model->class_capacity;
   uint64_t bytes = kHeaderBytes + columns * (kCountBytes + dim * sizeof(int64_t));

@@ -81,7 +81,7 @@ uint64_t state_bytes(const Session& session) {
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
   uint64_t bytes = state_frame_bytes(kAlways + 1 + (head.write_state != nullptr)) + kThresholdBytesMax;
-  if (head.write_state != nullptr) bytes += head.state_bytes_max(plan, config);
+  if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }

@@ -34,7 +34,7 @@ COMPLETE_OBJECT = re.compile(
 # Hooks of the caller: their stack is the caller's business. (runs_here: a check of the CPU.)
 CALLERS_OWN = {"allocate", "release", "unmap", "log", "now_us", "runs_here"}
 # Entries that every table of today leaves null.
-NULL_TODAY = {f"head.{name}" for name in ("lay_out", "reset", "learn_rows", "write_state", "read_state", "state_bytes")}
+NULL_TODAY: set[str] = set()
 # What a function pointer may hold, by the name it is called by: a function of that name, unless a line here says more.
 # "owner.name" goes before "name". The regex is searched in "name and parameters, place". None: the body of a
 # parallel_for made in the same file. Kernels take their arguments by reference. Pointers inside the SIMD kernels hold
@@ -56,6 +56,13 @@ CALLED_BY_NAME: dict[str, str | None] = {
     "head.check": r"::check\(const edgecl::Plan&\)",
     "head.forget_class": r"::forget_class\(const edgecl::HeadMemory&",
     "head.backward": r"::backward\(const edgecl::Net&, uint32_t, uint32_t, .* runtime/heads/",
+    "head.score": r"::score\(const edgecl::HeadMemory&",
+    "head.prepare": r"statistics_head::prepare\(",
+    "readout.work": r"::(no_work|system_doubles)\(",
+    "readout.solve": r"::solve(_cosine|_distance)?\(edgecl::StatisticsHead\*",
+    "kind.check": r"::(check|any_session)\(const edgecl::HeadMemory&",
+    "kind.prepare": r"::(prepare|nothing)\(const edgecl::HeadMemory&.* runtime/novelty/",
+    "kind.score": r"::(score|max_logit|energy)\(const edgecl::NoveltyInput&",
     "method.check": r"::check\(const edgecl::Plan&, const edgecl::SessionConfig&\)",
     "method.after_backward": r"::add_norm_gradients\(",
     "probe.after_forward": r"::after_forward\(void\*",
