@@ -34,14 +34,9 @@ def _call(*arguments: object) -> Any:
 
 
 @pytest.fixture
-def stream_file(tmp_path: Path) -> Path:
+def stream_file(make_stream_file: Callable[[int, int, int], Path]) -> Path:
     """Three tasks of two classes in an .npz."""
-    rng = np.random.default_rng(2)
-    centres = 2 * rng.standard_normal((6, 12))
-    y = rng.permutation(np.arange(360) % 6)
-    x = (centres[y] + 0.3 * rng.standard_normal((360, 12))).astype(np.float32)
-    np.savez(tmp_path / "data.npz", x_train=x[:240], y_train=y[:240], x_test=x[240:], y_test=y[240:])
-    return tmp_path / "data.npz"
+    return make_stream_file(6, 360, 240)
 
 
 class _Interrupt:
