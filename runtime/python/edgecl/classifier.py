@@ -43,7 +43,7 @@ class Classifier(NoveltyVerbs):
         bundle: path of a bundle, its bytes, or an opened `Bundle` (shared, not copied).
         max_classes: most classes, at most the bundle's capacity.
         random_state: integer seed 0..2**64-1; None = 0. Equal seeds and calls give equal bits.
-        n_threads: threads of one call, -1 = all processors. Results do not depend on it.
+        n_threads: threads of one call, {n_threads}. Results do not depend on it.
         copy: "auto" converts arrays where it must; "error" refuses arrays that would have to be copied.
         epochs: passes of `fit` over its rows.
         class_weight: {label: weight 0..1e6} of the classes in the loss; "balanced": in `fit`, weights that are inverse
