@@ -11,7 +11,6 @@ Importing this package loads neither torch nor onnx; the two functions do when t
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,7 +55,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(f"edgecl.export.{_HOMES[name]}"), name)
+        from edgecl.parts import load
+
+        return getattr(load(f"edgecl.export.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'edgecl.export' has no attribute '{name}'")
 
 

@@ -10,7 +10,7 @@
 
 namespace edgecl {
 
-constexpr uint32_t kMaxThreads = 64;  // limits that bundles share stand in plan_records.h
+constexpr uint32_t kMaxThreads = EDGECL_MAX_THREADS;  // limits that bundles share stand in plan_records.h
 
 // The recipe in force, and what belongs to this session alone (edgecl_session_config explains each field).
 struct SessionConfig : format::RecipeRecord {

@@ -88,7 +88,8 @@ Session::Session(std::shared_ptr<Model> model, const py::object& n_threads, cons
   apply_config(all, &config_);
   auto hooks = sized<edgecl_hooks>();
   hooks.now_us = now_us;
-  if (config_.n_threads > 1 && config_.n_threads <= 64) {  // a number beyond is refused below, before it costs threads
+  if (config_.n_threads > 1 &&
+      config_.n_threads <= EDGECL_MAX_THREADS) {  // a number beyond is refused below, before it costs threads
     try {
       pool_ = std::make_unique<ThreadPool>(config_.n_threads);
     } catch (const std::system_error& error) {

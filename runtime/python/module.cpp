@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, module) {
   module.def("version", [] { return std::string(edgecl_version_string()); });
   module.def("build_info", [] { return std::string(edgecl_build_info()); });
   module.attr("MAX_CLASSES") = edgecl::format::kMaxClasses;
+  module.attr("MAX_THREADS") = EDGECL_MAX_THREADS;
   module.attr("MAX_CLASS_NAME_BYTES") = edgecl::format::kMaxClassNameBytes;
   python::bind_model(module);
   python::bind_session(module);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "edgecl/edgecl.h"
+
 static const char kUsage[] =
     "usage: edgecl_run methods\n"
     "       edgecl_run BUNDLE info\n"
@@ -33,7 +35,7 @@ static const NumberOption kNumbers[] = {
     {"--learn", offsetof(Options, learn_steps), 0, 1000000000},
     {"--predict", offsetof(Options, predict_steps), 0, 1000000000},
     {"--batch", offsetof(Options, batch), 1, 1000000000},
-    {"--threads", offsetof(Options, threads), 1, 64},
+    {"--threads", offsetof(Options, threads), 1, EDGECL_MAX_THREADS},
     {"--capacity", offsetof(Options, capacity), 0, 1 << 24},
     {"--seed", offsetof(Options, seed), 0, INT64_MAX},
     {"--spawned-ns", offsetof(Options, spawned_ns), 0, INT64_MAX},

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "edgecl/edgecl.h"
+
 struct ThreadPool {
   pthread_mutex_t lock;
   pthread_cond_t begin, end;
@@ -15,7 +17,7 @@ struct ThreadPool {
   uint64_t round;
   int stopping;
   uint32_t n_workers;
-  pthread_t workers[64];
+  pthread_t workers[EDGECL_MAX_THREADS];
 };
 
 static void take_indices(ThreadPool* pool) {
@@ -63,7 +65,7 @@ static void* work(void* argument) {
 
 ThreadPool* thread_pool_create(uint32_t n_threads) {
   ThreadPool* pool = calloc(1, sizeof *pool);
-  if (pool == NULL || n_threads < 1 || n_threads > 64) return free(pool), NULL;
+  if (pool == NULL || n_threads < 1 || n_threads > EDGECL_MAX_THREADS) return free(pool), NULL;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->begin, NULL);
   pthread_cond_init(&pool->end, NULL);

@@ -66,6 +66,7 @@ void configure(uint32_t i, edgecl_session_config* config) {
       config->method = EDGECL_METHOD_DERPP;
       break;
     case 3:
+    case 11:
       config->latent_replay = 1;
       config->method = EDGECL_METHOD_ER;
       break;
@@ -90,10 +91,6 @@ void configure(uint32_t i, edgecl_session_config* config) {
     case 10:
       config->replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
       config->method = EDGECL_METHOD_DERPP;
-      break;
-    case 11:
-      config->latent_replay = 1;
-      config->method = EDGECL_METHOD_ER;
       break;
     case 12:
       statistics_head(config, EDGECL_HEAD_NCM, 7, EDGECL_NOVELTY_KNN);

@@ -118,6 +118,11 @@ void edit_word(Input* in, int32_t* word) {
   *word = static_cast<int32_t>(bits);
 }
 
+template <class T>
+void edit_one(Input* in, std::vector<T>* list) {
+  if (!list->empty()) edit_word(in, &(*list)[in->below(static_cast<uint32_t>(list->size()))]);
+}
+
 void edit_text(Input* in, std::string* text) {
   const uint32_t n = in->below(4) == 0 ? in->u16() % 400 : in->below(6);
   text->clear();
@@ -134,15 +139,13 @@ void edit_op(Input* in, edgecl::SourceOp* op) {
     case 1:
       return edit_list(in, &op->inputs);
     case 2:
-      if (!op->inputs.empty()) edit_word(in, &op->inputs[in->below(static_cast<uint32_t>(op->inputs.size()))]);
-      return;
+      return edit_one(in, &op->inputs);
     case 3:
       return edit_word(in, &op->output);
     case 4:
       return edit_list(in, &op->params);
     case 5:
-      if (!op->params.empty()) edit_word(in, &op->params[in->below(static_cast<uint32_t>(op->params.size()))]);
-      return;
+      return edit_one(in, &op->params);
     case 6:
       return edit_word(in, &op->activation);
     case 7: {
@@ -171,11 +174,10 @@ void edit_param(Input* in, edgecl::SourceParam* param) {
       edit_list(in, &param->dims);
       break;
     case 3:
-      if (!param->dims.empty()) edit_word(in, &param->dims[in->below(static_cast<uint32_t>(param->dims.size()))]);
+      edit_one(in, &param->dims);
       break;
     case 4:
-      if (!param->positions.empty())
-        edit_word(in, &param->positions[in->below(static_cast<uint32_t>(param->positions.size()))]);
+      edit_one(in, &param->positions);
       break;
     case 5:
       if (n_values > 0) param->values[in->u16() % n_values] = in->real();
@@ -200,9 +202,7 @@ void edit_backward(Input* in, edgecl::SourceBackward* record) {
     case 2:
       return edit_list(in, &record->input_gradients);
     case 3:
-      if (!record->input_gradients.empty())
-        edit_word(in, &record->input_gradients[in->below(static_cast<uint32_t>(record->input_gradients.size()))]);
-      return;
+      return edit_one(in, &record->input_gradients);
     case 4:
       if (record->accumulate.size() < 12) record->accumulate.push_back(in->below(2) != 0);
       return;

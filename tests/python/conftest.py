@@ -165,6 +165,22 @@ def bundle_path(make_bundle: MakeBundle, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def make_stream_file(tmp_path: Path) -> Callable[[int, int, int], Path]:
+    """Gives an .npz of well separated classes in 12 numbers; call with classes, rows, and how many of them train."""
+
+    def make(n_classes: int, n_rows: int, n_train: int) -> Path:
+        rng = np.random.default_rng(2)
+        centres = 2 * rng.standard_normal((n_classes, 12))
+        y = rng.permutation(np.arange(n_rows) % n_classes)
+        x = (centres[y] + 0.3 * rng.standard_normal((n_rows, 12))).astype(np.float32)
+        parts = {"x_train": x[:n_train], "y_train": y[:n_train], "x_test": x[n_train:], "y_test": y[n_train:]}
+        np.savez(tmp_path / "data.npz", **parts)
+        return tmp_path / "data.npz"
+
+    return make
+
+
 class Blobs:
     """Seeded samples of three well separated classes, in an order that is not sorted."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import threading
 import time
 import warnings
@@ -123,7 +124,17 @@ def test_parameters_take_effect(make_bundle: Callable[..., bytes], blobs: Any) -
         edgecl.Classifier(data, method="magic").fit(blobs.x, blobs.y)
     with pytest.raises(errors.ArgumentError, match="max_classes"):
         edgecl.Classifier(data, max_classes=7).fit(blobs.x, blobs.y)
-    assert edgecl.Classifier(data, n_threads=-1).config()["n_threads"] >= 1
+
+
+def test_the_range_of_n_threads_is_said_in_one_way(make_bundle: Callable[..., bytes]) -> None:
+    data, text = make_bundle(), "1..64, or -1 for all processors (64 at the most)"
+    assert f"threads of one call, {text}" in (edgecl.Classifier.__doc__ or "")
+    for good in (1, 64, np.int64(2)):
+        assert edgecl.Classifier(data, n_threads=good).config()["n_threads"] == good
+    assert 1 <= edgecl.Classifier(data, n_threads=-1).config()["n_threads"] <= 64
+    for bad in (0, 65, -2, 1.5, "all", None):
+        with pytest.raises(errors.ArgumentError, match=re.escape(f"expected n_threads of {text}; found {bad!r};")):
+            edgecl.Classifier(data, n_threads=bad).config()
 
 
 def test_fit_keeps_what_was_learned_when_rows_do_not_fit(make_bundle: Callable[..., bytes], blobs: Any) -> None:

@@ -47,14 +47,9 @@ def _refused(code: int, *arguments: object, saying: str = "expected") -> str:
 
 
 @pytest.fixture
-def stream_file(tmp_path: Path) -> Path:
+def stream_file(make_stream_file: Callable[[int, int, int], Path]) -> Path:
     """Two tasks of two classes in an .npz."""
-    rng = np.random.default_rng(2)
-    centres = 2 * rng.standard_normal((4, 12))
-    y = rng.permutation(np.arange(160) % 4)
-    x = (centres[y] + 0.3 * rng.standard_normal((160, 12))).astype(np.float32)
-    np.savez(tmp_path / "data.npz", x_train=x[:120], y_train=y[:120], x_test=x[120:], y_test=y[120:])
-    return tmp_path / "data.npz"
+    return make_stream_file(4, 160, 120)
 
 
 def test_every_command_has_help_with_an_example() -> None:

@@ -81,9 +81,17 @@ def test_it_learns_and_predicts_with_numpy_alone(wheel: Path, numpy_alone: Path,
 
 def test_it_says_what_it_lacks(wheel: Path, numpy_alone: Path, bundle_path: Path) -> None:
     done = _run("-m", "edgecl.cli.start", "--version", path=[wheel, numpy_alone])
-    assert done.returncode == 2 and "pip install 'edgecl[cli]'" in done.stderr and done.stderr.count("\n") == 1
-    done = _run("-c", "import edgecl; edgecl.evaluate", path=[wheel, numpy_alone])
-    assert "expected the module edgecl.evaluate; found none" in done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and "pip install '.[cli]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("part", ["evaluate", "export"])
+@pytest.mark.parametrize("how", ["import edgecl.{}", "from edgecl import {}", "import edgecl; edgecl.{}"])
+def test_every_way_of_importing_says_what_is_missing(wheel: Path, numpy_alone: Path, how: str, part: str) -> None:
+    done = _run("-c", how.format(part), path=[wheel, numpy_alone])
+    sentence = f"ModuleNotFoundError: expected the module edgecl.{part}; found none in this installation; "
+    assert done.stderr.splitlines()[-1].startswith(sentence)
+    done = _run("-c", f"import edgecl; assert '{part}' not in dir(edgecl); edgecl.nonsense", path=[wheel, numpy_alone])
+    assert done.stderr.splitlines()[-1] == "AttributeError: module 'edgecl' has no attribute 'nonsense'"
 
 
 def test_its_command_line_runs_and_says_what_it_lacks(wheel: Path, bundle_path: Path) -> None:

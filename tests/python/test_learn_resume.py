@@ -34,14 +34,9 @@ def _call(*arguments: object) -> Any:
 
 
 @pytest.fixture
-def stream_file(tmp_path: Path) -> Path:
+def stream_file(make_stream_file: Callable[[int, int, int], Path]) -> Path:
     """Three tasks of two classes in an .npz."""
-    rng = np.random.default_rng(2)
-    centres = 2 * rng.standard_normal((6, 12))
-    y = rng.permutation(np.arange(360) % 6)
-    x = (centres[y] + 0.3 * rng.standard_normal((360, 12))).astype(np.float32)
-    np.savez(tmp_path / "data.npz", x_train=x[:240], y_train=y[:240], x_test=x[240:], y_test=y[240:])
-    return tmp_path / "data.npz"
+    return make_stream_file(6, 360, 240)
 
 
 class _Interrupt:
@@ -361,6 +356,45 @@ def test_a_swallowed_interrupt_is_raised_at_the_next_moment(
     before = signal.getsignal(signal.SIGTERM)
     assert _call(*base, "--state", tmp_path / "s.ecs").exit_code == failure.TERMINATED
     assert signal.getsignal(signal.SIGTERM) is before and not (tmp_path / "s.ecs").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "number", "code"),
+    [
+        ("signal", signal.SIGINT, 130),  # before our own handlers are in place
+        ("numpy", signal.SIGINT, 130),
+        ("numpy", signal.SIGTERM, 143),
+        ("typer", signal.SIGINT, 130),
+        ("edgecl.cli.learn", signal.SIGTERM, 143),
+    ],
+)
+def test_a_signal_while_modules_load(module: str, number: int, code: int) -> None:
+    script = f"""
+import os, sys
+
+class Signalling:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "{module}":
+            sys.meta_path.remove(Signalling)
+            os.kill(os.getpid(), {int(number)})
+
+sys.meta_path.insert(0, Signalling)
+sys.argv = ["edgecl", "devices"]
+from edgecl.cli.start import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == "error: interrupted; nothing was begun\n"
+
+
+def test_a_signal_while_arguments_are_read(bundle_path: Path) -> None:
+    with interrupts.held():
+        os.kill(os.getpid(), signal.SIGINT)
+        stopped = _call("inspect", bundle_path)
+    assert stopped.exit_code == failure.INTERRUPTED and stopped.stdout == "" and "interrupted" in stopped.stderr
+    assert _call("inspect", bundle_path).exit_code == 0
 
 
 def test_library_runs_resume(make_bundle: Callable[..., bytes], stream_file: Path, tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def test_python_declares_the_fields_of_the_core() -> None:
         assert kind != "choice" or default in values
 
 
+def test_the_share_of_a_gradient_mask_is_checked_as_it_is_described(make_bundle: Callable[..., bytes]) -> None:
+    assert PARAMETERS["gradient_keep"].text.endswith("0..1, above 0 with a gradient mask")
+    assert "0..1; above 0 with a gradient_mask" in (ROOT / "runtime/include/edgecl/edgecl.h").read_text("utf-8")
+    data = make_bundle(density=0.5)
+    assert edgecl.Classifier(data, gradient_keep=0.0).config()["gradient_keep"] == 0
+    with pytest.raises(errors.ArgumentError, match="gradient_keep above 0 with a gradient_mask"):
+        edgecl.Classifier(data, gradient_keep=0.0, gradient_mask="migu", gradient_interval=1).config()
+
+
 def test_signature_and_help_show_every_parameter() -> None:
     signature = inspect.signature(edgecl.Classifier)
     own = ["bundle", "max_classes", "random_state", "n_threads", "copy", "epochs", "class_weight"]

@@ -10,12 +10,6 @@ namespace {
 
 using namespace edgecl_test;
 
-edgecl_error fresh_error() {
-  edgecl_error err = {};
-  err.struct_size = sizeof err;
-  return err;
-}
-
 edgecl_open_options fresh_options() {
   edgecl_open_options options = {};
   options.struct_size = sizeof options;

@@ -10,12 +10,6 @@ namespace {
 
 using namespace edgecl_test;
 
-edgecl_error fresh_error() {
-  edgecl_error err = {};
-  err.struct_size = sizeof err;
-  return err;
-}
-
 edgecl_sizes sizes_of(const Model& model, const edgecl_session_config& config) {
   edgecl_sizes sizes = {};
   sizes.struct_size = sizeof sizes;

@@ -124,13 +124,18 @@ inline std::vector<uint8_t> encode(const BundleSource& source) {
   return bytes;
 }
 
+inline edgecl_error fresh_error() {
+  edgecl_error err = {};
+  err.struct_size = sizeof err;
+  return err;
+}
+
 // One model of a source; closes it at the end.
 class Model {
  public:
   explicit Model(const BundleSource& source) : Model(encode(source)) {}
   explicit Model(const std::vector<uint8_t>& bundle) : bytes_(bundle) {
-    edgecl_error err = {};
-    err.struct_size = sizeof err;
+    edgecl_error err = fresh_error();
     const edgecl_status status = edgecl_model_open_memory(bytes_.data(), bytes_.size(), nullptr, &model, &err);
     CHECK_MESSAGE(status == EDGECL_OK, "%s", err.message);
     if (status != EDGECL_OK) exit(1);
@@ -155,6 +160,16 @@ class Model {
  private:
   AlignedBytes bytes_;
 };
+
+// How a session of this configuration would come to be, and what it says.
+inline edgecl_status create_status(const Model& model, const edgecl_session_config& config, std::string* message) {
+  edgecl_session* session = nullptr;
+  edgecl_error err = fresh_error();
+  const edgecl_status status = edgecl_session_create(model.model, &config, nullptr, &session, &err);
+  edgecl_session_destroy(session);
+  *message = err.message;
+  return status;
+}
 
 inline std::string digest_of(edgecl_session* session) {
   uint8_t digest[32];

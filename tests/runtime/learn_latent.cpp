@@ -31,16 +31,6 @@ void learn_some(Session* session, const Model& model, int steps, uint64_t seed =
   }
 }
 
-edgecl_status create_status(const Model& model, const edgecl_session_config& config, std::string* message) {
-  edgecl_session* session = nullptr;
-  edgecl_error err = {};
-  err.struct_size = sizeof err;
-  const edgecl_status status = edgecl_session_create(model.model, &config, nullptr, &session, &err);
-  edgecl_session_destroy(session);
-  *message = err.message;
-  return status;
-}
-
 void run_on_threads(void*, uint32_t n, void (*body)(void*, uint32_t), void* context) {
   std::vector<std::thread> threads;
   for (uint32_t i = n; i-- > 0;) threads.emplace_back(body, context, i);

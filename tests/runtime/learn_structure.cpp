@@ -183,6 +183,10 @@ TEST(configurations_that_do_not_fit_are_told) {
   refused(good, [](S* s) { s->importance_current = NAN; }, EDGECL_E_ARGUMENT, "importance_current");
   refused(good, [](S* s) { s->gradient_mask = 9; }, EDGECL_E_ARGUMENT, "gradient_mask");
   refused(good, [](S* s) { s->gradient_keep = 0; }, EDGECL_E_ARGUMENT, "gradient_keep");
+  const Model unmasked(mlp());
+  edgecl_session_config no_share = unmasked.config();
+  no_share.gradient_keep = 0;  // nothing without a mask
+  CHECK(edgecl_session_sizes(unmasked.model, &no_share, &sizes, nullptr) == EDGECL_OK);
   refused(good, [](S* s) { s->boundary = 1; }, EDGECL_E_ARGUMENT, "drift_threshold");
   refused(good, [](S* s) { s->structure_inter = 0.4f; }, EDGECL_E_CAPACITY, "nnz_capacity");
   refused(mlp(), [](S* s) { s->structure = 2, s->structure_interval = 1; }, EDGECL_E_UNSUPPORTED, "sparse layers");

@@ -14,16 +14,6 @@ edgecl_session_config uer_config(const Model& model) {
   return config;
 }
 
-edgecl_status create_status(const Model& model, const edgecl_session_config& config, std::string* message) {
-  edgecl_session* session = nullptr;
-  edgecl_error err = {};
-  err.struct_size = sizeof err;
-  const edgecl_status status = edgecl_session_create(model.model, &config, nullptr, &session, &err);
-  edgecl_session_destroy(session);
-  *message = err.message;
-  return status;
-}
-
 struct StepRecord {
   edgecl_learn_report report = {};
   uint32_t slots[8] = {};

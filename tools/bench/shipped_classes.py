@@ -32,6 +32,7 @@ from edgecl.cli.models import har_cnn
 from edgecl.cli.results import read_table, write_table
 from edgecl.evaluate.streams import load_stream
 from numpy.typing import NDArray
+from pages import shipped_table
 from torch import nn
 from torch.nn import functional
 
@@ -302,43 +303,6 @@ def by_seed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return runs
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Means over the seeds, in points."""
-    head = [
-        "stream",
-        "method",
-        "old before",
-        "old after",
-        "loss",
-        "new",
-        "mean",
-        "PyTorch",
-        "gap",
-        "joint",
-        "no exemplars",
-    ]
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
-    for stream in TASKS:
-        for method in METHODS:
-            chosen = [r for r in rows if r["stream"] == stream and r["method"] == method]
-            if not chosen:
-                continue
-            mean = {
-                key: 100 * float(np.mean([r[key] for r in chosen]))
-                for key in chosen[0]
-                if isinstance(chosen[0][key], float)
-            }
-            gaps = 100 * np.array([r["with_mean"] - r["torch_mean"] for r in chosen])
-            error = gaps.std(ddof=1) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
-            cells = [
-                stream, method, mean["shipped_before"], mean["with_old"], mean["shipped_before"] - mean["with_old"],
-                mean["with_new"], mean["with_mean"], mean["torch_mean"], f"{gaps.mean():+.1f} ± {error:.1f}",
-                mean["joint_mean"], mean["without_mean"],
-            ]  # fmt: skip
-            lines.append("| " + " | ".join(c if isinstance(c, str) else f"{c:.1f}" for c in cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Runs what is asked for and prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -357,7 +321,7 @@ def main() -> None:
             for seed in range(arguments.seeds):
                 rows.append(run(stream, method, seed))
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    print(table(rows))
+    print(shipped_table(by_method(rows)))
     if arguments.json:
         record = {
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),

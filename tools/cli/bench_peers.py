@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 from edgecl.cli.bench_measure import row_of, time_calls
-from edgecl.cli.failure import UsageError
-from edgecl.errors import UnsupportedError
+from edgecl.cli.failure import UsageError, needs
 
 
 def peer_rows(
@@ -101,10 +100,8 @@ def _onnxruntime(
 ) -> Callable[[], object] | None:
     if what == "learn":
         return None
-    try:
+    with needs("onnxruntime", "peers"):
         import onnxruntime
-    except ImportError as error:
-        raise UnsupportedError(f"expected onnxruntime; found none ({error}); pip install 'edgecl[peers]'") from error
     source = _module(model, info)
     data = source.onnx.read_bytes() if source.onnx is not None else _to_onnx(source.module, (batch, *_shape(info)))
     options = onnxruntime.SessionOptions()
@@ -131,10 +128,8 @@ def _to_onnx(module: Any, shape: tuple[int, ...]) -> bytes:
 def _litert(tflite: Path | None, batch: int, threads: int) -> Callable[[], object]:
     if tflite is None:
         raise UsageError("expected --tflite FILE with --against litert; found none; convert the network first")
-    try:
+    with needs("ai-edge-litert", "peers"):
         from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise UnsupportedError(f"expected ai-edge-litert; found none ({error}); pip install 'edgecl[peers]'") from error
     interpreter = Interpreter(model_path=str(tflite), num_threads=threads)
     interpreter.allocate_tensors()
     entry, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]

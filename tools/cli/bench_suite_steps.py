@@ -14,9 +14,8 @@ from typing import Any
 from edgecl.cli.bench_networks import INPUT_SHAPE, TRAINED, write_bundle, write_onnx
 from edgecl.cli.bench_suite import Figure, Peer, Settings, make_rows
 from edgecl.cli.bench_turns import Worker, WorkerFailed, take_turns, team
-from edgecl.cli.failure import UsageError
+from edgecl.cli.failure import UsageError, needs
 from edgecl.cli.output import ProgressCallback
-from edgecl.errors import UnsupportedError
 
 SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95)
 BATCHES = {"mlp": ("10+10", "32"), "resnet18-nf20": ("10+10", "32"), "resnet18": ("32",)}
@@ -47,12 +46,8 @@ def rows(
     settings: Settings, peak: float | None, update: ProgressCallback, versions: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """All rows, measured as they are asked for; `versions` receives those of the kernels and peers."""
-    try:
+    with needs("PyTorch to make the suite's networks with", "export"):
         import torch  # noqa: F401
-    except ImportError as error:
-        raise UnsupportedError(
-            f"expected PyTorch to make the suite's networks with; found none ({error}); pip install 'edgecl[export]'"
-        ) from error
     networks = _networks(settings)
     sparsities = sorted({0.0, *(SPARSITIES if settings.sparsities is None else settings.sparsities)})
     batches = {name: [parse_batch(b) for b in settings.batches or BATCHES[name]] for name in networks}

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 from edgecl.cli import output
-from edgecl.cli.failure import UsageError
-from edgecl.errors import UnsupportedError
+from edgecl.cli.failure import UsageError, needs
 from rich.console import Console
 
 _FIGURES = (
@@ -81,12 +80,8 @@ def check_picture(path: Path) -> None:
     Raises:
         UnsupportedError: matplotlib is missing. UsageError: no such kind.
     """
-    try:
+    with needs("matplotlib, which draws --plot", "report"):
         import matplotlib
-    except ImportError as error:
-        raise UnsupportedError(
-            f"expected matplotlib, which draws --plot; found none ({error}); pip install 'edgecl[report]'"
-        ) from error
     matplotlib.use("Agg")
     from matplotlib.backend_bases import FigureCanvasBase
 

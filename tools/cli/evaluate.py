@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
+from edgecl.cli.shared_options import THREADS
 from edgecl.errors import DataError
 from edgecl.files import check_output, write_file_atomic
 from edgecl.npz import read_npz
@@ -100,7 +101,7 @@ def evaluate(
     ),
     state: Path | None = typer.Option(None, "--state", "-s", help="State (.ecs) to test; default: as shipped."),
     out: Path | None = typer.Option(None, "--output", "-o", help="Write the JSON document to this file, too."),
-    threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads; results do not depend on it."),
+    threads: int = THREADS,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Test on labelled samples: accuracy, recall and precision of each class, and who is taken for whom.

@@ -12,10 +12,8 @@ import typer
 from edgecl._core import MAX_CLASSES
 from edgecl.cli import failure, output
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
-from edgecl.errors import UnsupportedError
 from edgecl.files import check_output
 from edgecl.labels import is_integer_text
-from edgecl.parts import missing_part
 from rich.console import Console
 
 
@@ -269,7 +267,7 @@ def export(
         check_output(out)
     shape = numbers(input_shape, "--input-shape", int)
     source = load_model(model, shape, max_classes or 10, seed)
-    try:
+    with failure.needs("the packages that export needs", "export"):
         import edgecl.export as exporter
 
         rate = source.built_in.learning_rate(density) if source.built_in is not None else None
@@ -347,12 +345,6 @@ def export(
                     "expected --input-shape, which PyTorch modules do not know; found none; pass for example 3,32,32"
                 )
             result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
-    except ImportError as error:
-        if missing_part(error.name):
-            raise
-        raise UnsupportedError(
-            f"expected the packages that export needs; found none of one ({error}); pip install 'edgecl[export]'"
-        ) from error
     document = {**result.as_dict(), "dry_run": dry_run}
     output.emit(document, as_json, lambda console: _render(console, document))
 

@@ -12,13 +12,14 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from edgecl.cli import interrupts
 from edgecl.cli.interrupts import TerminatedError
 from edgecl.errors import ArgumentError, Error, FileError, UnsupportedError
-from edgecl.parts import missing_part
+from edgecl.parts import from_source, missing_part
 
 DONE, NO, USAGE, INPUT, INTERNAL = 0, 1, 2, 3, 70
 INTERRUPTED, TERMINATED = 130, 143
@@ -100,6 +101,21 @@ def report(error: BaseException, as_json: bool) -> int:
 def discard_output() -> None:
     """Drops what is still to be written to stdout, which nobody takes."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def needs(what: str, extra: str) -> Iterator[None]:
+    """Inside, a package that cannot be imported is told as `what`, with how to install the extra that has it.
+
+    Raises:
+        UnsupportedError. A part of edgecl that is not here: `report` has its sentence.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("edgecl."):
+            raise
+        raise UnsupportedError(f"expected {what}; found none ({error}); {from_source(extra)}") from error
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 from edgecl import devices
+from edgecl._core import MAX_THREADS
 from edgecl.bundle import Bundle
 from edgecl.cli import failure, output
 from edgecl.files import read_file
@@ -208,7 +209,9 @@ def inspect(
     file: Path = typer.Argument(..., help="Bundle (.ecl) or state (.ecs)."),
     layers: bool = typer.Option(False, "--layers", help="Also every parameter and operator."),
     memory: bool = typer.Option(False, "--memory", help="Also the memory of a session by purpose."),
-    threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads that the memory is counted for."),
+    threads: int = typer.Option(
+        1, "--threads", "-t", min=1, max=MAX_THREADS, help="Threads that the memory is counted for."
+    ),
     device: str | None = typer.Option(None, "--device", help="Device that the memory is counted for; default: here."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:

@@ -17,6 +17,7 @@ class TerminatedError(KeyboardInterrupt):
 
 _KINDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: TerminatedError}
 _come: list[type[KeyboardInterrupt]] = []
+_holding = False
 
 
 def come() -> KeyboardInterrupt | None:
@@ -33,20 +34,27 @@ def check() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Inside, signals only wait for `check`: modules that are half loaded cannot be loaded again."""
+    """Inside, signals only wait for `check` or `raised`: modules that are half loaded cannot be loaded again."""
+    global _holding
     with _handlers(lambda kind: None):
-        yield
+        _holding = True
+        try:
+            yield
+        finally:
+            _holding = False
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM `TerminatedError`."""
-    _come.clear()
+    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM `TerminatedError`; one that `held` kept is raised first."""
+    if not _holding:
+        _come.clear()  # of an earlier command in this process
 
     def at_once(kind: type[KeyboardInterrupt]) -> None:
         raise kind
 
     with _handlers(at_once):
+        check()
         yield
 
 

@@ -12,6 +12,7 @@ from edgecl.cli import compare_runs, failure, output
 from edgecl.cli.learn_models import Models, read_stream, variants
 from edgecl.cli.learn_table import render_run
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
+from edgecl.cli.shared_options import THREADS
 from edgecl.files import check_output, read_file, write_file_atomic
 from edgecl.state_file import read_state
 
@@ -94,7 +95,7 @@ def learn(
         None, "--class-mask/--no-class-mask", help="Current loss over the batch's classes only."
     ),
     settings: list[str] = SET,
-    threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads; results do not depend on it."),
+    threads: int = THREADS,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Learn a stream task by task; test all tasks so far after each.

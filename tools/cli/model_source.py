@@ -12,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgecl.cli.failure import UsageError
+from edgecl.cli.failure import UsageError, needs
 from edgecl.cli.models import BUILT_IN, BuiltIn
-from edgecl.errors import Error, FileError, UnsupportedError
+from edgecl.errors import Error, FileError
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,8 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
                 f"expected embeddings:NUMBER with the numbers of an embedding; found '{argument}'; correct it"
             )
         return ModelSource(embedding_dim=int(text), name="embeddings")
-    try:
+    with needs("PyTorch, which this model is made with", "export"):
         import torch
-    except ImportError as error:
-        raise UnsupportedError(
-            f"expected PyTorch, which this model is made with; found none ({error}); pip install 'edgecl[export]'"
-        ) from error
     torch.manual_seed(seed)
     if argument in BUILT_IN:
         entry = BUILT_IN[argument]

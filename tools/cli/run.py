@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
+from edgecl.cli.shared_options import THREADS
 from edgecl.errors import DataError
 from edgecl.files import check_output, write_file_atomic
 from edgecl.npz import read_npz
@@ -52,7 +53,7 @@ def run(
     ),
     state: Path | None = typer.Option(None, "--state", "-s", help="State (.ecs) to predict with; default: as shipped."),
     out: Path | None = typer.Option(None, "--output", "-o", help="Write label, probability and logits to this .npz."),
-    threads: int = typer.Option(1, "--threads", "-t", min=1, max=64, help="Threads; results do not depend on it."),
+    threads: int = THREADS,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Predict the class of each sample.

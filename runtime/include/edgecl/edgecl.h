@@ -433,6 +433,8 @@ typedef struct edgecl_session edgecl_session;
 #define EDGECL_NOVELTY_RMDS 3
 #define EDGECL_NOVELTY_KNN 4 /* distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022) */
 
+#define EDGECL_MAX_THREADS 64
+
 /* What a session is. Start from edgecl_session_config_init, which fills in the recipe of the bundle, then change
  * fields. Fields that a shorter struct lacks have the value of the recipe. Flags are 0 or 1. */
 typedef struct edgecl_session_config {
@@ -440,7 +442,7 @@ typedef struct edgecl_session_config {
 
   /* Of this session. */
   uint32_t max_batch;         /* 1..65536: most rows of one step; larger predict batches are cut into such pieces */
-  uint32_t n_threads;         /* 1..64: pieces that work is cut into for parallel_for */
+  uint32_t n_threads;         /* 1..EDGECL_MAX_THREADS: pieces that work is cut into for parallel_for */
   uint32_t max_classes;       /* 1..class_capacity: labels are 0..max_classes-1 */
   uint32_t predict_only;      /* 1: no memory for learning; learn gives E_UNSUPPORTED */
   uint32_t add_unseen_labels; /* 1: learn adds a label that was never added, if max_classes allows; a forgotten label
@@ -474,7 +476,7 @@ typedef struct edgecl_session_config {
   float importance_current, importance_replay;    /* a and b of the importance, >= 0 */
   uint32_t gradient_mask;                         /* EDGECL_GRADIENT_* */
   uint32_t gradient_interval;
-  float gradient_keep; /* (0, 1] */
+  float gradient_keep; /* 0..1; above 0 with a gradient_mask */
   uint32_t boundary;   /* EDGECL_BOUNDARY_* */
   float drift_delta, drift_threshold;
   /* Schedules: the caller's loop over a task asks for them (edgecl_schedule_*); a step does not follow them by itself. */
@@ -488,9 +490,9 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
   /* Of heads that keep statistics. */
-  float head_shrinkage; /* s of LDA and ridge, 0..1; 0: the default of the head */
-  float feature_range;  /* embeddings are kept to 1/16383 of it, and saturate beyond; 0: 64 */
-  uint32_t head_bank;   /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
+  float head_shrinkage;  /* s of LDA and ridge, 0..1; 0: the default of the head */
+  float feature_range;   /* embeddings are kept to 1/16383 of it, and saturate beyond; 0: 64 */
+  uint32_t head_bank;    /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
   uint32_t novelty;      /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
   uint32_t reserved_end; /* 0 */

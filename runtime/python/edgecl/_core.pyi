@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 MAX_CLASSES: int  # of a bundle
 MAX_CLASS_NAME_BYTES: int
+MAX_THREADS: int  # of a session
 
 def version() -> str: ...
 def build_info() -> str: ...

@@ -102,7 +102,8 @@ def _convert(array: NDArray[Any], wanted: np.dtype[Any]) -> NDArray[Any]:
         if array.size and (array.min() < 0 or array.max() > 255 or (kind == "f" and (array != np.floor(array)).any())):
             raise DtypeError(
                 "expected raw bytes 0..255, because the bundle itself scales and normalises; "
-                f"found {array.dtype} values that are not bytes; hand in the raw uint8 data"
+                f"found {array.dtype} values {array.min():.4g}..{array.max():.4g}, not bytes; hand in the raw uint8 "
+                "data"
             )
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and the core refuses it as such
         return array.astype(wanted)

@@ -26,6 +26,7 @@ from edgecl.novelty import NoveltyVerbs
 from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine
 from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
 from edgecl.profile import Profile
+from edgecl.raw_range import RangeWatch
 from edgecl.recipe_parameters import PARAMETERS, RecipeParameters, refuse_unknown, shows_parameters
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Classifier(NoveltyVerbs):
         bundle: path of a bundle, its bytes, or an opened `Bundle` (shared, not copied).
         max_classes: most classes, at most the bundle's capacity.
         random_state: integer seed 0..2**64-1; None = 0. Equal seeds and calls give equal bits.
-        n_threads: threads of one call, -1 = all processors. Results do not depend on it.
+        n_threads: threads of one call, {n_threads}. Results do not depend on it.
         copy: "auto" converts arrays where it must; "error" refuses arrays that would have to be copied.
         epochs: passes of `fit` over its rows.
         class_weight: {label: weight 0..1e6} of the classes in the loss; "balanced": in `fit`, weights that are inverse
@@ -96,7 +97,7 @@ class Classifier(NoveltyVerbs):
 
     def _begin(self) -> None:
         self._lock, self._opening = threading.RLock(), threading.RLock()
-        self._features = FeatureNames()
+        self._features, self._ranges = FeatureNames(), RangeWatch()
         is_river_classifier(type(self))
 
     # --- learning ---
@@ -109,7 +110,7 @@ class Classifier(NoveltyVerbs):
 
         Args:
             X: array (n, *input dims), n >= 1, the bundle's dtype (others are converted once); raw values, the bundle
-            normalises.
+            normalises; a UserWarning tells when the first ones are far from the range that it expects.
             y: n labels.
             classes: all labels that will come; those not known yet exist from the first step on. None: they come to
             exist with their rows.
@@ -538,11 +539,10 @@ class Classifier(NoveltyVerbs):
         return np.asarray(x)[None]
 
     def _batch(self, X: Any) -> NDArray[Any]:
-        values = self._features.frame(X, fitting=False)
-        x = as_batch(values, DTYPES[self._opened().info["input_dtype"]], self.copy)
-        n = self.n_features_in_
-        if x.ndim == 0 or x.size != len(x) * n:
+        x = as_batch(self._features.frame(X, fitting=False), DTYPES[self._opened().info["input_dtype"]], self.copy)
+        if x.ndim == 0 or x.size != len(x) * self.n_features_in_:
             raise ShapeError(shape_sentence(self._opened().info, x.shape, type(self).__name__))
+        self._ranges.look(self._opened(), x)
         return x
 
     def _source(self) -> Any:

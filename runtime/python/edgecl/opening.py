@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from edgecl.errors import ArgumentError, Error, StateError
 from edgecl.labels import Key, label_keys
 from edgecl.methods import method_settings
 from edgecl.notes import tell
-from edgecl.recipe_parameters import PARAMETERS
+from edgecl.recipe_parameters import N_THREADS, PARAMETERS
 
 # Constructor parameters that have another name among the fields of a session's configuration.
 _CONFIG_FIELDS = {"max_classes": "max_classes", "random_state": "seed", "batch_size": "max_batch"}
@@ -112,13 +113,24 @@ def _agree_on_weights(engine: Engine) -> None:
 
 
 def _session(learner: Any, bundle: Bundle, config: dict[str, Any]) -> _core.Session:
-    n_threads = min(os.cpu_count() or 1, 64) if learner.n_threads == -1 else learner.n_threads
     try:
-        return _core.Session(bundle.model, n_threads=n_threads, **config)
+        return _core.Session(bundle.model, n_threads=_threads(learner.n_threads), **config)
     except Error as error:  # the core's words, with the parameter's name
         for field, name in _NAMES.items():
             error.args = (str(error).replace(f"'{field}'", f"'{name}'"),)
         raise
+
+
+def _threads(given: Any) -> int:
+    try:
+        n = index(given)
+    except TypeError:
+        n = 0
+    if n == -1:
+        return min(os.cpu_count() or 1, _core.MAX_THREADS)
+    if not 1 <= n <= _core.MAX_THREADS:  # the core knows no -1, so its sentence would not name it
+        raise ArgumentError(f"expected n_threads of {N_THREADS}; found {given!r}; set it within the range")
+    return n
 
 
 def _named_fields(learner: Any) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, NamedTuple, TypedDict, TypeVar, get_type_hint
 
 from edgecl import _core
 
+N_THREADS = f"1..{_core.MAX_THREADS}, or -1 for all processors ({_core.MAX_THREADS} at the most)"
+
 
 class Parameter(NamedTuple):
     """What an export stores unless it is told otherwise, and the parameter in words."""
@@ -57,7 +59,9 @@ class RecipeParameters(TypedDict, total=False):
     importance_replay: Annotated[float | None, Parameter(0.5, "TDM's importance: weight of replayed gradients")]
     gradient_mask: Annotated[str | None, Parameter("all", "which weights get a gradient")]
     gradient_interval: Annotated[int | None, Parameter(30, "steps between two choices of a gradient mask")]
-    gradient_keep: Annotated[float | None, Parameter(0.8, "share that gets a gradient, (0, 1]")]
+    gradient_keep: Annotated[
+        float | None, Parameter(0.8, "share that gets a gradient, 0..1, above 0 with a gradient mask")
+    ]
     boundary: Annotated[str | None, Parameter("caller", "who ends a task")]
     drift_delta: Annotated[float | None, Parameter(0.05, "drift test: rise of the loss that does not count")]
     drift_threshold: Annotated[float | None, Parameter(3.0, "drift test: cumulated rise that alarms")]
@@ -109,7 +113,7 @@ def refuse_unknown(names: Mapping[str, Any], owner: str) -> None:
 
 def shows_parameters(with_defaults: bool) -> Any:
     """Decorator for a class whose constructor takes `**recipe: Unpack[RecipeParameters]`: its signature lists every
-    parameter, and the line `{parameters}` of its text becomes their descriptions.
+    parameter; in its text the line `{parameters}` becomes their descriptions, and `{n_threads}` that range.
 
     Args:
         with_defaults: the signature shows the defaults of an export; False: None, which is as the bundle says.
@@ -134,7 +138,8 @@ def shows_parameters(with_defaults: bool) -> Any:
             )
             for name, parameter in PARAMETERS.items()
         )
-        cls.__doc__ = (cls.__doc__ or "").replace(" " * 8 + "{parameters}", "\n".join(lines))
+        text = (cls.__doc__ or "").replace("{n_threads}", N_THREADS)
+        cls.__doc__ = text.replace(" " * 8 + "{parameters}", "\n".join(lines))
         return cls
 
     return show
