@@ -71,7 +71,7 @@ uint32_t cosine_head(const Plan& plan) {
     const format::OpRecord& op = plan.ops[i];
     if (op.kind != format::kOpLinear || op.output != plan.model->logits_tensor) continue;
     const format::ParamRecord& weight = plan.params[op.params[0]];
-    const bool fits = kGradientHead.owns(plan, op.params[0]) && weight.storage == format::kStorageDense &&
+    const bool fits = is_of_last_layer(plan, op.params[0]) && weight.storage == format::kStorageDense &&
                       weight.trainable != 0 && op.activation == static_cast<uint32_t>(Activation::kNone);
     return fits ? i : format::kNone;
   }
