@@ -60,8 +60,8 @@ def from_embeddings(
     )
     if not options.keeps_statistics:
         raise ExportError(
-            "expected a head that keeps statistics, since embeddings have no layers to train; found a method that learns "
-            f"by gradients ('{options.recipe.preset}'); choose 'ncm', 'lda' or 'ridge'",
+            "expected a head that keeps statistics, since embeddings have no layers to train; found a method that "
+            f"learns by gradients ('{options.recipe.preset}'); choose 'ncm', 'lda' or 'ridge'",
             -1,
         )
     graph = Graph(name, "embedding", (dim,), {"embedding": (dim, 1, 1)}, output="embedding")

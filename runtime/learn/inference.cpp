@@ -121,8 +121,9 @@ Status resolve_novelty(const Session& session, uint32_t* kind) {
   if (*kind == kNoveltyNone) *kind = session.config.novelty;
   if (novelty_kind(*kind) != nullptr) return Status();
   if (*kind == kNoveltyNone) {
-    return failure(EDGECL_E_ARGUMENT,
-                   "expected a novelty score; found none, and none in the recipe; name one, such as EDGECL_NOVELTY_RMDS");
+    return failure(
+        EDGECL_E_ARGUMENT,
+        "expected a novelty score; found none, and none in the recipe; name one, such as EDGECL_NOVELTY_RMDS");
   }
   return failure(EDGECL_E_ARGUMENT, "expected a novelty score in 1..%u; found %u; set EDGECL_NOVELTY_*", kNoveltyScores,
                  *kind);
@@ -140,7 +141,11 @@ Status novelty_rows(Session* session, const Batch& batch, uint32_t number, float
     Tensor embedding = {};
     if (model.embedding_tensor != format::kNone)
       embedding = plan_tensor(net, model.embedding_tensor, rows, Mode::kPredict);
-    const NoveltyInput input = {session->head_memory, session->novelty, session->classes.present, net, embedding,
+    const NoveltyInput input = {session->head_memory,
+                                session->novelty,
+                                session->classes.present,
+                                net,
+                                embedding,
                                 plan_tensor(net, model.logits_tensor, rows, Mode::kPredict)};
     for (uint32_t r = 0; r < rows; r++) out[begin + r] = kind.score(input, r);
   });

@@ -16,9 +16,10 @@ const Statistics& statistics(const HeadMemory& head) {
 
 Status check(const HeadMemory& head, const NoveltyMemory&) {
   if (head.own != nullptr && statistics(head).bank.capacity > 0) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a bank of embeddings for the score knn; found none; make the session with head = ncm, lda or "
-                 "ridge and a head_bank");
+  return failure(
+      EDGECL_E_UNSUPPORTED,
+      "expected a bank of embeddings for the score knn; found none; make the session with head = ncm, lda or "
+      "ridge and a head_bank");
 }
 
 Status prepare(const HeadMemory& head, const NoveltyMemory&, const Net&) {
@@ -38,7 +39,8 @@ float score(const NoveltyInput& in, uint32_t row) {
     const int16_t* const other = s.bank.rows + static_cast<uint64_t>(i) * s.size.dim;
     int64_t product = 0;
     for (uint32_t k = 0; k < s.size.dim; k++) product += static_cast<int32_t>(q[k]) * other[k];
-    const float length = square_root(static_cast<float>(own)) * square_root(static_cast<float>(squared(other, s.size.dim)));
+    const float length =
+        square_root(static_cast<float>(own)) * square_root(static_cast<float>(squared(other, s.size.dim)));
     const float cosine = length > 0 ? static_cast<float>(product) / length : 0;
     uint32_t at = n < kNeighbours ? n++ : kNeighbours;
     if (at == kNeighbours && !(cosine > nearest[kNeighbours - 1])) continue;

@@ -36,9 +36,9 @@ struct NoveltyKind {
 };
 
 // X(constant, number, kind): a new score is a line here, its name in kNoveltyNames, and a file.
-#define EDGECL_NOVELTY(X)                       \
-  X(kNoveltyMaxLogit, 1, kMaxLogitNovelty)      \
-  X(kNoveltyEnergy, 2, kEnergyNovelty)          \
+#define EDGECL_NOVELTY(X)                         \
+  X(kNoveltyMaxLogit, 1, kMaxLogitNovelty)        \
+  X(kNoveltyEnergy, 2, kEnergyNovelty)            \
   X(kNoveltyRmds, 3, kRelativeMahalanobisNovelty) \
   X(kNoveltyKnn, 4, kNearestRowsNovelty)
 

@@ -19,14 +19,14 @@
 namespace edgecl {
 
 struct RelativeMahalanobis {
-  float* weight;   // [dim][n]: S^-1 m_i, for z as it is
-  double* share;   // [n]
-  double* root;    // [n] of the share
-  double* gram;    // [n][n]
-  double* inverse; // [n][n]
-  double* mean;    // [n]: g_i0
+  float* weight;    // [dim][n]: S^-1 m_i, for z as it is
+  double* share;    // [n]
+  double* root;     // [n] of the share
+  double* gram;     // [n][n]
+  double* inverse;  // [n][n]
+  double* mean;     // [n]: g_i0
   double mean_of_mean;
-  uint32_t n;      // classes that have rows
+  uint32_t n;  // classes that have rows
   bool ready;
 };
 EDGECL_TARGET_BYTES(RelativeMahalanobis, 40, 64);
@@ -43,9 +43,10 @@ bool wanted(const format::RecipeRecord& recipe) {
 
 Status check(const HeadMemory& head, const NoveltyMemory& memory) {
   if (head.own != nullptr && memory.relative != nullptr) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a session that keeps second moments for the score rmds; found none; make it with head = lda or "
-                 "ridge and novelty = rmds");
+  return failure(
+      EDGECL_E_UNSUPPORTED,
+      "expected a session that keeps second moments for the score rmds; found none; make it with head = lda or "
+      "ridge and novelty = rmds");
 }
 
 // rhs = the class means, then S^-1 of them; weight and gram.

@@ -256,8 +256,8 @@ class Classifier(NoveltyVerbs):
     # --- using it ---
 
     def predict(self, X: Any, return_decision: bool = False) -> Any:
-        """Most likely label of each row, (n,); with `return_decision` also the `Decision` of each. Cost: one forward pass
-        a row, with decisions two.
+        """Most likely label of each row, (n,); with `return_decision` also the `Decision` of each. Cost: one forward
+        pass a row, with decisions two.
 
         Raises:
             SequenceError: no class yet. ShapeError, DtypeError, NumericError.

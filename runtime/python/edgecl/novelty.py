@@ -62,7 +62,7 @@ class NoveltyVerbs:
         return threshold
 
     def decide(self, X: Any) -> NDArray[np.int32]:
-        """`Decision` of each row, (n,): accepted, uncertain between the thresholds, or novel, by the parameter `novelty`.
+        """`Decision` of each row, (n,), by the parameter `novelty`: accepted, uncertain between the thresholds, or novel.
 
         Raises:
             SequenceError: no thresholds (`calibrate`); else as `score_samples`.
