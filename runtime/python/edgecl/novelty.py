@@ -62,7 +62,7 @@ class NoveltyVerbs:
         return threshold
 
     def decide(self, X: Any) -> NDArray[np.int32]:
-        """`Decision` of each row, (n,), by the parameter `novelty`: accepted, uncertain between the thresholds, or novel.
+        """`Decision` of each row, (n,), by the parameter `novelty`: accepted, uncertain (between thresholds), novel.
 
         Raises:
             SequenceError: no thresholds (`calibrate`); else as `score_samples`.
