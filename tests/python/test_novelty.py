@@ -67,9 +67,7 @@ def test_relative_mahalanobis_is_that_of_the_two_covariances(make_bundle: MakeBu
 
 
 def test_relative_mahalanobis_is_that_of_pytorch_ood(make_bundle: MakeBundle) -> None:
-    detector = pytest.importorskip(
-        "pytorch_ood.detector", reason="pytorch-ood is not installed", exc_type=ImportError
-    )
+    detector = pytest.importorskip("pytorch_ood.detector", reason="pytorch-ood is not installed", exc_type=ImportError)
     torch = pytest.importorskip("torch")
     learner = _learner(make_bundle(), head_shrinkage=1e-6)
     x, y = _rows(120)
