@@ -183,7 +183,5 @@ def _notes_on_integers(network: Network) -> list[str]:
     else:
         return []
     if network.implied_relus:
-        notes.append(
-            f"{network.implied_relus} layers whose range begins at zero got a RELU, which their integers imply"
-        )
+        notes.append(f"integers that begin at zero imply a RELU, which {network.implied_relus} layers got")
     return notes

@@ -262,7 +262,8 @@ class _Reader:
 
 def _name(stored: bytes | None) -> str:
     """What is fused carries all its names, with semicolons: the first stands for them. Room is left for suffixes."""
-    return (stored or b"").decode("utf-8", "replace").partition(";")[0].encode()[:MAX_NAME].decode("utf-8", "ignore")
+    text = (stored or b"").decode("utf-8", "replace").replace("\0", "?")
+    return text.partition(";")[0].encode()[:MAX_NAME].decode("utf-8", "ignore")
 
 
 def _vector(table: Any, name: str) -> Any:
