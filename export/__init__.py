@@ -1,12 +1,13 @@
 # The public names of edgecl.export, loaded when first used.
 # Never here: code, and no import of torch or onnx.
-"""PyTorch and ONNX models to bundles (`.ecl`).
+"""PyTorch, ONNX and TFLite models to bundles (`.ecl`).
 
     report = edgecl.export.from_torch(module, example, out="model.ecl", density=0.1)
     report = edgecl.export.from_onnx("model.onnx", out="model.ecl", trainable="head")
+    report = edgecl.export.from_tflite("model.tflite", out="model.ecl", trainable="head")
     print(report.summary())
 
-Importing this package loads neither torch nor onnx; the two functions do when they are called.
+Importing this package loads neither torch nor onnx; the functions do when they are called.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edgecl.export.onnx_front import from_onnx
     from edgecl.export.recipe import InputSpec, Recipe
     from edgecl.export.report import ExportReport, LayerReport, ParityFigures
+    from edgecl.export.tflite_front import from_tflite
     from edgecl.export.torch_front import from_torch
 
 _HOMES = {
@@ -34,6 +36,7 @@ _HOMES = {
     "Recipe": "recipe",
     "from_embeddings": "embeddings_front",
     "from_onnx": "onnx_front",
+    "from_tflite": "tflite_front",
     "from_torch": "torch_front",
 }
 
@@ -49,6 +52,7 @@ __all__ = [
     "Recipe",
     "from_embeddings",
     "from_onnx",
+    "from_tflite",
     "from_torch",
 ]
 

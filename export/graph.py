@@ -115,8 +115,8 @@ class Op:
 class Graph:
     """Operators in execution order. `tensors` maps each tensor name to its [C][H][W].
 
-    `final` names the function that the source applies to the logits and the bundle leaves out: "", "softmax" or
-    "log_softmax".
+    `final` names the function that the source applies to the logits and the bundle leaves out: "", "softmax",
+    "log_softmax" or "sigmoid".
     """
 
     name: str

@@ -64,7 +64,7 @@ def check_parity(
     exact = reference.run_double(rows)
     found = bundle_logits(bundle, raw)[:, :columns]
     if graph.final:
-        found = _softmax(found, graph.final)
+        found = _with_final(found, graph.final)
     difference = np.abs(found.astype(np.float64) - expected)
     allowed = tolerance(graph, expected, None if exact is None else exact.reshape(expected.shape))
     figures = ParityFigures(
@@ -101,10 +101,11 @@ def bundle_logits(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:
     return logits
 
 
-def _softmax(logits: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+def _with_final(logits: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """The function that the source applies at its end (`Graph.final`), in float64, rounded once."""
+    values = logits.astype(np.float64)
+    if kind == "sigmoid":
+        return np.asarray(1.0 / (1.0 + np.exp(-values)), np.float32)
+    shifted = values - values.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    result: NDArray[np.float32] = (shifted - log_sum if kind == "log_softmax" else np.exp(shifted - log_sum)).astype(
-        np.float32
-    )
-    return result
+    return np.asarray(shifted - log_sum if kind == "log_softmax" else np.exp(shifted - log_sum), np.float32)

@@ -145,7 +145,10 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
     raw = _calibration(options, graph)
-    draft = _core.write_bundle(prepared.plan)
+    try:
+        draft = _core.write_bundle(prepared.plan)
+    except ValueError as error:  # a name, a number or a size beyond the format, in its words
+        raise ExportError(str(error), -22) from error
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
     if options.keeps_statistics:
         prepared = with_new_head(prepared, options, producer, raw)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from edgecl.export.context import Context, Node, Norm
+from edgecl.export.context import Context, Node, Norm, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import FLOAT_MAX, Activation
 from edgecl.export.ops.l2_norm import at_least
@@ -66,8 +66,14 @@ def convert_hard_sigmoid(context: Context, node: Node) -> None:
 
 @handles("Sigmoid")
 def convert_sigmoid(context: Context, node: Node) -> None:
-    """1 / (1 + exp(-x))."""
-    _emit(context, node, Activation("sigmoid"))
+    """1 / (1 + exp(-x)). Behind the linear layer that ends a classifier it is left out, as softmax is: the largest
+    output stays the largest, and the layer stays a head that learns."""
+    row = context.row(node)
+    layer = context.graph.producer(row.tensor)
+    if node.outputs[0] == context.output and len(row.dims) == 1 and layer is not None and layer.kind == "linear":
+        _leave_out(context, node, row, "sigmoid")
+    else:
+        _emit(context, node, Activation("sigmoid"))
 
 
 @handles("Softmax", "LogSoftmax")
@@ -79,6 +85,10 @@ def convert_softmax(context: Context, node: Node) -> None:
         raise Unsupported(
             "softmax inside the network", "only a softmax over the classes at the end is supported (it is left out)"
         )
-    context.graph.final = "softmax" if node.op_type == "Softmax" else "log_softmax"
-    context.note(f"{node.name}: the {context.graph.final} at the end is left out; the bundle gives logits")
+    _leave_out(context, node, row, "softmax" if node.op_type == "Softmax" else "log_softmax")
+
+
+def _leave_out(context: Context, node: Node, row: Row, final: str) -> None:
+    context.graph.final = final
+    context.note(f"{node.name}: the {final} at the end is left out; the bundle gives logits")
     context.bind(node, row)

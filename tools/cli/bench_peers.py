@@ -103,7 +103,11 @@ def _onnxruntime(
     with needs("onnxruntime", "peers"):
         import onnxruntime
     source = _module(model, info)
-    data = source.onnx.read_bytes() if source.onnx is not None else _to_onnx(source.module, (batch, *_shape(info)))
+    data = (
+        source.onnx_model().SerializeToString()
+        if source.file is not None
+        else _to_onnx(source.module, (batch, *_shape(info)))
+    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

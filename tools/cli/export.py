@@ -1,4 +1,4 @@
-# `edgecl export`: a PyTorch or ONNX model becomes a bundle.
+# `edgecl export`: a PyTorch, ONNX or TFLite model becomes a bundle.
 # Never here: how (edgecl.export), the networks (models.py).
 """The command `export`."""
 
@@ -150,8 +150,8 @@ def _render(console: Console, d: dict[str, Any]) -> None:
 def export(
     model: str = typer.Argument(
         ...,
-        help="file.onnx | module:callable | path.py:callable | embeddings:NUMBER (an encoder of yours makes them) | a "
-        "built-in: mlp, small-cnn, resnet18-nf20, resnet18, har-cnn, efficientnet-lite0.",
+        help="file.onnx | file.tflite | module:callable | path.py:callable | embeddings:NUMBER (your encoder makes "
+        "them) | a built-in: mlp, small-cnn, resnet18-nf20, resnet18, har-cnn, efficientnet-lite0.",
     ),
     out: Path = typer.Option(..., "--output", "-o", help="Bundle to write (.ecl)."),
     trainable: str = typer.Option(
@@ -201,7 +201,7 @@ def export(
         None, "--input-shape", help="One sample without the batch axis, such as 3,32,32."
     ),
     input_dtype: InputDtype | None = typer.Option(
-        None, "--input-dtype", help="Raw samples: u8 or f32 (built-in: as its data)."
+        None, "--input-dtype", help="Raw samples: u8 or f32 (built-in: as its data; TFLite: as its input)."
     ),
     channels_last: bool = typer.Option(False, "--channels-last", help="Raw images are height,width,channels."),
     scale: float | None = typer.Option(None, "--scale", help="Factor on raw values; default 1/255 for u8, 1 for f32."),
@@ -293,6 +293,8 @@ def export(
         dtype: Literal["u8", "f32"] = "u8" if (default if input_dtype is None else input_dtype.value) == "u8" else "f32"
         as_meant = entry is not None and dtype == entry.dtype  # the built-in's own normalisation fits the raw data
         given_mean, given_std = numbers(mean, "--mean", float), numbers(std, "--std", float)
+        given = (input_dtype, scale, given_mean, given_std)
+        from_file = source.is_tflite and all(value is None for value in given)
         spec = exporter.InputSpec(
             dtype=dtype,
             channels_last=channels_last,
@@ -318,7 +320,7 @@ def export(
             "initial_scale": "variance" if entry is not None and not entry.trained else "none",
             "classes": _classes(classes, entry is not None or recipe.head != "gradient"),
             "max_classes": max_classes,
-            "input": spec,
+            "input": source.own_input(channels_last) if from_file else spec,
             "recipe": recipe,
             "calibration": None if calib is None else load_samples(calib),
             "device": device,
@@ -334,8 +336,8 @@ def export(
             wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
             wanted += ["mask_seed", "device"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
-        elif source.onnx is not None:
-            result = exporter.from_onnx(source.onnx, **keywords)
+        elif source.file is not None:
+            result = source.export(**keywords)
         else:
             import numpy as np
 

@@ -22,6 +22,7 @@ from edgecl.state_file import read_state
 if TYPE_CHECKING:
     from edgecl.evaluate.runs import Run
     from edgecl.evaluate.stream_types import Stream
+    from edgecl.export.report import ExportReport
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Models:
     def is_bundle(self) -> bool:
         """Whether the argument is a bundle; it then can be checked before data are read."""
         path = Path(self.argument)
-        return path.suffix == ".ecl" or (path.exists() and path.suffix not in (".onnx", ".py"))
+        return path.suffix == ".ecl" or (path.exists() and path.suffix not in (".onnx", ".tflite", ".py"))
 
     def hush(self) -> None:
         """Inside `failure.command`: no warning that shipped classes may be forgotten, where the export on the fly is
@@ -189,6 +190,7 @@ def _export(model: str, stream: Stream, density: float, seed: int, settings: dic
         "input": spec,
         "recipe": exporter.Recipe(**settings),
     }
-    if source.onnx is not None:
-        return exporter.from_onnx(source.onnx, **keywords).bundle
+    if source.file is not None:
+        report: ExportReport = source.export(**keywords)
+        return report.bundle
     return exporter.from_torch(source.module, torch.zeros(1, *shape), **keywords).bundle

@@ -1,13 +1,13 @@
-# What the MODEL argument means: an ONNX file, a callable in Python code, or a built-in name.
+# What the MODEL argument means: an ONNX or TFLite file, a callable in Python code, or a built-in name.
 # Never here: exporting, the networks.
-"""From the MODEL argument to a module or ONNX file."""
+"""From the MODEL argument to a module, ONNX file or TFLite file."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,14 +19,44 @@ from edgecl.errors import Error, FileError
 
 @dataclass(frozen=True)
 class ModelSource:
-    """One of them: `onnx` is a path, `module` a torch module (with `built_in` where it has a name here), or
-    `embedding_dim` the numbers of embeddings that an encoder of the user's makes."""
+    """One of them: `file` is the path of an ONNX or TFLite model, `module` a torch module (with `built_in` where it has
+    a name here), or `embedding_dim` the numbers of embeddings that an encoder of the user's makes."""
 
-    onnx: Path | None = None
+    file: Path | None = None
     embedding_dim: int = 0
     module: Any = None
     built_in: BuiltIn | None = None
     name: str = ""
+
+    @property
+    def is_tflite(self) -> bool:
+        """A file of TFLite."""
+        return self.file is not None and self.file.suffix == ".tflite"
+
+    def onnx_model(self) -> Any:
+        """The file as an `onnx.ModelProto`, channels first."""
+        assert self.file is not None
+        if self.is_tflite:
+            from edgecl.export.tflite_front import onnx_of_tflite
+
+            return onnx_of_tflite(self.file).model
+        import onnx
+
+        return onnx.load(self.file)
+
+    def own_input(self, channels_last: bool) -> Any:
+        """The `edgecl.export.InputSpec` of a TFLite file's own input."""
+        from edgecl.export.tflite_front import onnx_of_tflite
+
+        assert self.file is not None
+        return replace(onnx_of_tflite(self.file).input, channels_last=channels_last)
+
+    def export(self, **keywords: Any) -> Any:
+        """The report of exporting the file; keywords as of `edgecl.export.from_onnx`."""
+        import edgecl.export as exporter
+
+        assert self.file is not None
+        return (exporter.from_tflite if self.is_tflite else exporter.from_onnx)(self.file, **keywords)
 
 
 def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int, seed: int) -> ModelSource:
@@ -36,11 +66,12 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
     Raises:
         UsageError: none of the three forms. FileError: no such file. UnsupportedError: torch is missing.
     """
-    if argument.endswith(".onnx"):
+    if argument.endswith((".onnx", ".tflite")):
         path = Path(argument)
         if not path.is_file():
-            raise FileError(f"expected an ONNX file at '{path}'; found none; check the path")
-        return ModelSource(onnx=path, name=path.stem)
+            kind = "a TFLite" if path.suffix == ".tflite" else "an ONNX"
+            raise FileError(f"expected {kind} file at '{path}'; found none; check the path")
+        return ModelSource(file=path, name=path.stem)
     if argument.startswith("embeddings:"):
         text = argument.removeprefix("embeddings:")
         if not text.isdecimal() or int(text) == 0:
@@ -66,9 +97,8 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
         return ModelSource(module=module, built_in=entry, name=argument)
     if ":" not in argument:
         raise UsageError(
-            f"expected MODEL to be a file.onnx, module:callable, path.py:callable, embeddings:NUMBER or one of "
-            f"{', '.join(BUILT_IN)}; "
-            f"found '{argument}'; check the spelling"
+            "expected MODEL to be a file.onnx, file.tflite, module:callable, path.py:callable, embeddings:NUMBER or "
+            f"one of {', '.join(BUILT_IN)}; found '{argument}'; check the spelling"
         )
     place, _, attribute = argument.rpartition(":")
     module = _call(_resolve(place, attribute), argument)

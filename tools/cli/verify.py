@@ -53,11 +53,10 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     network_dims = (dims[-1], *dims[:-1]) if info["channels_last"] else dims
     source = load_model(model, network_dims, int(info["class_capacity"]), seed=0)
     reference: Any
-    if source.onnx is not None:
-        import onnx
+    if source.file is not None:
         from edgecl.export.onnx_front import OnnxReference, prepared_model
 
-        reference = OnnxReference(prepared_model(onnx.load(source.onnx)))
+        reference = OnnxReference(prepared_model(source.onnx_model()))
     else:
         from edgecl.export.torch_front import TorchReference
 
@@ -73,6 +72,8 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     if expected.min() >= 0 and np.allclose(expected.sum(axis=1), 1, atol=1e-5):  # the source ends in a softmax
         found = np.exp(found - found.max(axis=1, keepdims=True))
         found /= found.sum(axis=1, keepdims=True)
+    elif expected.min() >= 0 and expected.max() <= 1 and (found.min() < 0 or found.max() > 1):  # in a sigmoid
+        found = 1 / (1 + np.exp(-found))
     largest = float(np.abs(expected).max(initial=0.0))
     difference = float(np.abs(found - expected).max(initial=0.0))
     tolerance = _RELATIVE_TOLERANCE * max(largest, 1e-6)

@@ -72,7 +72,7 @@ HOST = ("edgecl.export", "edgecl.evaluate", "edgecl.kernels_numba")  # what a de
 PY_RULES: dict[str, tuple[set[str], tuple[str, ...]]] = {
     "runtime/python": (DEVICE_PATH, (*HOST, "edgecl.cli", "edgecl.devices")),
     "devices": (DEVICE_PATH | {"tomli"}, (*HOST, "edgecl.cli")),
-    "export": (DEVICE_PATH | {"onnx", "torch"}, ("edgecl.cli", "edgecl.evaluate", "edgecl.kernels_numba")),
+    "export": (DEVICE_PATH | {"onnx", "tflite", "torch"}, ("edgecl.cli", "edgecl.evaluate", "edgecl.kernels_numba")),
     "export/__init__.py": (DEVICE_PATH, ("edgecl.",)),  # loads the modules lazily
     "tools/cli": (DEVICE_PATH | {"typer", "rich"}, HOST),  # a device runs some of the commands
     "tools/cli/start.py": (set(), ("edgecl.cli", *HOST)),

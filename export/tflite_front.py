@@ -1,0 +1,191 @@
+# From a TFLite file to ONNX, and from there as any ONNX model: the third way in.
+# Never here: single operators and the flatbuffer (tflite/), the parity reference (onnx_front.py).
+"""`from_tflite`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import onnx
+import tflite
+from edgecl.export.errors import ExportError
+from edgecl.export.exemplars import Exemplars
+from edgecl.export.onnx_front import graph_of_onnx
+from edgecl.export.options import (
+    Classes,
+    Distribution,
+    ExportOptions,
+    InitialMask,
+    InitialScale,
+    LayerChoice,
+    NamePredicate,
+    Trainable,
+)
+from edgecl.export.pipeline import export_graph
+from edgecl.export.recipe import InputSpec, Recipe
+from edgecl.export.report import ExportReport
+from edgecl.export.tflite.convert import convert
+from edgecl.export.tflite.network import Network
+from edgecl.export.tflite.read import E_FORMAT, File, Tensor, read_tflite
+from numpy.typing import NDArray
+
+
+def from_tflite(
+    model: str | os.PathLike[str] | bytes,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    trainable: Trainable = "all",
+    density: float = 1.0,
+    distribution: Distribution = "uniform",
+    sparse_layers: Sequence[str] | NamePredicate | None = None,
+    layer_choice: LayerChoice = "sparse",
+    initial_mask: InitialMask = "magnitude",
+    mask_seed: int = 0,
+    initial_scale: InitialScale = "none",
+    structure_room: float = 0.01,
+    classes: Classes | None = None,
+    max_classes: int | None = None,
+    input: InputSpec | None = None,
+    recipe: Recipe | None = None,
+    calibration: NDArray[Any] | None = None,
+    device: str | None = None,
+    remember: Exemplars | None = None,
+    projection: int = 0,
+    normalise: bool = True,
+) -> ExportReport:
+    """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
+
+    Args:
+        model: a file, or its bytes: one input with a batch axis, one output. Quantised weights are dequantised; what
+            then differs from the file is among the report's notes.
+        input: None takes the file's own: bytes with the file's scale and zero point where its input is quantised (int8
+            samples q as bytes q + 128), else float32.
+        Others: as in `edgecl.export.from_torch`.
+
+    Returns:
+        the report; its `bundle` holds the bytes.
+
+    Raises:
+        ExportError: the file is missing, broken or no TFLite model, or operators are not supported.
+        ParityError: the bundle's outputs differ from those of ONNX's reference evaluator.
+    """
+    converted = onnx_of_tflite(model)
+    options = ExportOptions(
+        out,
+        name,
+        trainable,
+        density,
+        distribution,
+        sparse_layers,
+        layer_choice,
+        initial_mask,
+        mask_seed,
+        initial_scale,
+        structure_room,
+        classes,
+        max_classes,
+        input or converted.input,
+        recipe or Recipe(),
+        calibration,
+        device,
+        remember,
+        projection,
+        normalise,
+    )
+    graph, options, reference = graph_of_onnx(converted.model, options, name or converted.model.graph.name)
+    graph.notes[:0] = converted.notes
+    reference.source = f"tflite {tflite.__version__} to {reference.source}"
+    return export_graph(graph, options, reference, f"tflite {tflite.__version__}")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A TFLite model as ONNX.
+
+    Attributes:
+        model: channels first, free batch axis, float32.
+        input: what the file itself takes, as raw samples of a bundle.
+        notes: what a user should know of the difference.
+    """
+
+    model: onnx.ModelProto
+    input: InputSpec
+    notes: list[str]
+
+
+def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
+    """Reads and converts.
+
+    Raises:
+        ExportError: as `from_tflite`.
+    """
+    if isinstance(model, bytes):
+        file, stem = read_tflite(model, "these bytes"), "model"
+    else:
+        path = Path(model)
+        if not path.is_file():
+            raise ExportError(f"expected a TFLite file; found nothing at '{path}'; check the path", E_FORMAT)
+        file, stem = read_tflite(path.read_bytes(), f"'{path}'"), path.stem
+    converted, network = convert(file, stem)
+    entry = file.tensors[file.inputs[0]]
+    spec, notes = _input_spec(entry)
+    return Converted(converted, spec, [*_notes_on_layout(network), *_notes_on_integers(network), *notes])
+
+
+def _input_spec(entry: Tensor) -> tuple[InputSpec, list[str]]:
+    """real = scale * (q - zero point) as raw * scale - mean, with raw = q, or q + 128 for int8."""
+    if entry.kind == "FLOAT32":
+        return InputSpec(), []
+    if entry.kind not in ("UINT8", "INT8") or entry.scale.size > 1:
+        raise ExportError(
+            f"expected an input of float32, uint8 or int8 with one scale; found '{entry.name}' of {entry.kind} with "
+            f"{entry.scale.size}; convert the model with such an input",
+            -5,
+        )
+    scale = float(entry.scale[0]) if entry.scale.size else 1.0
+    zero = int(entry.zero_point[0]) if entry.zero_point.size else 0
+    shift = 128 if entry.kind == "INT8" else 0
+    told = (
+        f"the file takes {entry.kind.lower()}; the bundle takes bytes"
+        + (" that are 128 larger" if shift else "")
+        + f", scale {scale:.9g}, zero point {zero + shift}; --input-dtype f32 takes real numbers instead"
+    )
+    return InputSpec("u8", scale=scale, mean=scale * (zero + shift)), [told]
+
+
+def _notes_on_layout(network: Network) -> list[str]:
+    value = network.values[network.file.inputs[0]]
+    if not value.first or prod(value.shape[2:]) == value.shape[1]:
+        return []
+    own, ours = list(value.shape[1:]), list(value.dims[1:])
+    letters = ("[H,W,C]", "[C,H,W]") if len(own) == 3 else ("[T,C]", "[C,T]")
+    return [f"the file takes {letters[0]} = {own}; the bundle takes {letters[1]} = {ours}"]
+
+
+def _notes_on_integers(network: Network) -> list[str]:
+    file: File = network.file
+    computed = {index for op in file.operators for index in op.outputs}
+    whole = sum(file.tensors[index].quantised for index in computed)
+    weights = sum(tensor.quantised and tensor.data is not None for tensor in file.tensors)
+    if whole:
+        notes = [
+            "the file computes in integers, the bundle in float32: weights and biases are dequantised exactly, scale * "
+            "(q - zero point), activations are neither rounded nor cut off, so outputs differ from "
+            "the file's by its quantisation noise"
+        ]
+    elif weights:
+        notes = [
+            f"{weights} quantised weights are dequantised exactly; an interpreter that rounds activations for their "
+            "sake differs by that noise"
+        ]
+    else:
+        return []
+    if network.implied_relus:
+        notes.append(f"integers that begin at zero imply a RELU, which {network.implied_relus} layers got")
+    return notes
