@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/hyperdimensional.h"
 #include "kernels/moments.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -386,7 +387,8 @@ struct SgdArgs {
   X(sparse_linear_backward_weight, SparseLinearBackwardWeightArgs) \
   X(moments_to_covariance, MomentsToCovarianceArgs)                \
   X(cholesky_factor, CholeskyFactorArgs)                           \
-  X(cholesky_solve, CholeskySolveArgs)
+  X(cholesky_solve, CholeskySolveArgs)                             \
+  X(hd_encode, HdEncodeArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
 #define EDGECL_STREAMED_KERNEL_LIST(X)                    \
   X(batch_norm_forward, BatchNormForwardArgs)             \

@@ -149,6 +149,7 @@ void pool_cases(Tests& tests);
 void input_and_loss_cases(Tests& tests);
 void moments_cases(Tests& tests);
 void math_cases(Tests& tests);
+void hyperdimensional_cases(Tests& tests);
 void dispatch_cases(Tests& tests);
 void plan_cases(Tests& tests);
 

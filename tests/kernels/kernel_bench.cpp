@@ -297,6 +297,17 @@ void moments(const Bench& bench, Rng& rng, int d, int classes) {
   EDGECL_TIME(in_double, cholesky_solve, text("d %d, %d columns", d, classes), 4 * pairs * classes, 0, solve);
 }
 
+// One row of `width` features to `bits` bits, and what follows of it.
+void hyperdimensional(const Bench& bench, Rng& rng, int width, int bits) {
+  Case c(rng);
+  const int words = bits / 64;
+  std::vector<int16_t> x(static_cast<size_t>(width));
+  for (int16_t& v : x) v = static_cast<int16_t>(rng.range(-kHdMaxFeature, kHdMaxFeature));
+  std::vector<uint64_t> code(static_cast<size_t>(words));
+  const HdEncodeArgs encode = {c.copy(x), 1, width, 1, 0, bits, c.copy(code)};
+  EDGECL_TIME(bench, hd_encode, text("%d features, %d bits", width, bits), 0, 0, encode);
+}
+
 }  // namespace
 }  // namespace edgecl::test
 
@@ -320,6 +331,8 @@ int main(int argc, char** argv) {
   }
   const Bench bench(*table, filter, once);
   Rng rng(1);
+  for (int bits : {4096, 10048})
+    for (int width : {96, 1280}) hyperdimensional(bench, rng, width, bits);
   for (int batch : {1, 10, 32}) {
     std::vector<ConvProblem> layers = {conv_problem(batch, 3, 64, 32, 3, 1, 1)};
     for (int width : {64, 20})

@@ -11,11 +11,17 @@ int main(int argc, char** argv) {
     const char* name;
     void (*run)(Tests&);
   };
-  const Group groups[] = {
-      {"math", math_cases},           {"dispatch", dispatch_cases}, {"plan", plan_cases},
-      {"dense", dense_cases},         {"sparse", sparse_cases},     {"normalisation", normalisation_cases},
-      {"pointwise", pointwise_cases}, {"pool", pool_cases},         {"input_and_loss", input_and_loss_cases},
-      {"moments", moments_cases}};
+  const Group groups[] = {{"math", math_cases},
+                          {"dispatch", dispatch_cases},
+                          {"plan", plan_cases},
+                          {"dense", dense_cases},
+                          {"sparse", sparse_cases},
+                          {"normalisation", normalisation_cases},
+                          {"pointwise", pointwise_cases},
+                          {"pool", pool_cases},
+                          {"input_and_loss", input_and_loss_cases},
+                          {"moments", moments_cases},
+                          {"hyperdimensional", hyperdimensional_cases}};
   Options options;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--quick") == 0) {
