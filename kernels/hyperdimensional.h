@@ -73,8 +73,8 @@ struct HdEncodeArgs {
 };
 
 // Bitwise majority of one code of each layer, row by row; with `bind` each code is first XORed with the key of its layer
-// (bits of kLayerKey), which makes codes of one projection distinct. Where as many bits are set as clear (even n_layers)
-// the bit of stream (seed, kBundleTies, 0) decides.
+// (bits of kLayerKey), which makes codes of one projection distinct. With an even n_layers the bit of stream (seed,
+// kBundleTies, 0) is one more vote: it decides where as many bits are set as clear.
 struct HdBundleArgs {
   const uint64_t* codes[kHdMaxLayers];  // n_layers pointers to [rows][bits / 64]
   uint32_t layer[kHdMaxLayers];         // numbers of these layers; read if bind

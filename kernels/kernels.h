@@ -388,7 +388,8 @@ struct SgdArgs {
   X(moments_to_covariance, MomentsToCovarianceArgs)                \
   X(cholesky_factor, CholeskyFactorArgs)                           \
   X(cholesky_solve, CholeskySolveArgs)                             \
-  X(hd_encode, HdEncodeArgs)
+  X(hd_encode, HdEncodeArgs)                                       \
+  X(hd_hamming, HdHammingArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
 #define EDGECL_STREAMED_KERNEL_LIST(X)                    \
   X(batch_norm_forward, BatchNormForwardArgs)             \
@@ -415,7 +416,10 @@ struct SgdArgs {
   X(logits_mse, LogitsMseArgs)                            \
   X(sgd_update, SgdArgs)                                  \
   X(quantize_rows, QuantizeRowsArgs)                      \
-  X(moments_update, MomentsUpdateArgs)
+  X(moments_update, MomentsUpdateArgs)                    \
+  X(hd_bundle_majority, HdBundleArgs)                     \
+  X(hd_accumulate, HdAccumulateArgs)                      \
+  X(hd_signs, HdSignsArgs)
 #define EDGECL_KERNEL_LIST(X) \
   EDGECL_TILED_KERNEL_LIST(X) \
   EDGECL_STREAMED_KERNEL_LIST(X)

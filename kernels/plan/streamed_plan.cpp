@@ -40,6 +40,8 @@ EDGECL_SCRATCH(max_pool_forward, PoolArgs, pool_bytes(a))
 EDGECL_SCRATCH(max_pool_backward, PoolBackwardArgs, pool_bytes(a))
 EDGECL_SCRATCH(average_pool_forward, PoolArgs, pool_bytes(a))
 EDGECL_SCRATCH(average_pool_backward, PoolBackwardArgs, pool_bytes(a))
+EDGECL_SCRATCH(hd_bundle_majority, HdBundleArgs,
+               static_cast<uint64_t>(a.n_layers + 1) * plan::kBundleWords * sizeof(uint64_t))
 EDGECL_SCRATCH(input_normalize, InputArgs, a.is_u8 ? plan::kInputTable * sizeof(float) : 0)
 #undef EDGECL_SCRATCH
 
@@ -65,6 +67,8 @@ EDGECL_NO_SCRATCH(global_average_pool_backward, GlobalPoolBackwardArgs)
 EDGECL_NO_SCRATCH(cross_entropy, CrossEntropyArgs)
 EDGECL_NO_SCRATCH(logits_mse, LogitsMseArgs)
 EDGECL_NO_SCRATCH(sgd_update, SgdArgs)
+EDGECL_NO_SCRATCH(hd_accumulate, HdAccumulateArgs)
+EDGECL_NO_SCRATCH(hd_signs, HdSignsArgs)
 #undef EDGECL_NO_SCRATCH
 
 }  // namespace edgecl

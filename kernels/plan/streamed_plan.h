@@ -8,6 +8,7 @@
 namespace edgecl::plan {
 
 constexpr int kInputTable = 256;  // results of a raw uint8 channel
+constexpr int kBundleWords = 32;  // words of a code whose keys and ties a bundling part holds at once
 
 // n floats and room for a whole vector behind them.
 EDGECL_ALWAYS_INLINE inline int64_t with_slack(int64_t n) {

@@ -8,6 +8,9 @@
 
 namespace edgecl::EDGECL_LEVEL {
 
+typedef uint32_t uvec32 __attribute__((vector_size(EDGECL_VECTOR_BYTES), may_alias));
+typedef uint64_t uvec __attribute__((vector_size(EDGECL_VECTOR_BYTES), may_alias));
+
 EDGECL_INLINE ivec iload(const int32_t* p) {
   ivec v;
   memcpy(&v, p, sizeof v);

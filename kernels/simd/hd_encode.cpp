@@ -22,9 +22,11 @@ EDGECL_INLINE void add_and_subtract(ivec* a, ivec* b) {
 template <int kCount, int kStop>
 EDGECL_INLINE void transform_vectors(ivec* v) {
   EDGECL_UNROLL
-  for (int distance = kCount / 2; distance >= kStop; distance /= 2) EDGECL_UNROLL
-  for (int i = 0; i < kCount; i++)
-    if ((i & distance) == 0) add_and_subtract(&v[i], &v[i + distance]);
+  for (int distance = kCount / 2; distance >= kStop; distance /= 2) {
+    EDGECL_UNROLL
+    for (int i = 0; i < kCount; i++)
+      if ((i & distance) == 0) add_and_subtract(&v[i], &v[i + distance]);
+  }
 }
 
 // All steps over the lanes of a pair of vectors and over the pair. Each combines even lanes with odd ones and stores the

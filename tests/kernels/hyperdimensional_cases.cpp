@@ -25,6 +25,12 @@ int random_bits(Rng& rng) {
   return 64 * (rng.chance(0.8) ? rng.range(1, 24) : rng.pick({64, 157, 200}));
 }
 
+uint64_t* random_codes(Case& c, int rows, int bits) {
+  std::vector<uint64_t> words(static_cast<size_t>(rows) * static_cast<size_t>(bits / 64));
+  for (uint64_t& w : words) w = c.rng().next();
+  return c.copy(words);  // as random_features
+}
+
 int16_t* random_features(Case& c, int rows, int width) {
   std::vector<int16_t> x(static_cast<size_t>(rows) * static_cast<size_t>(width));
   const int largest = c.rng().pick({kHdMaxFeature, 100, 1});
@@ -95,10 +101,61 @@ void encode_keeps_its_word(Tests& tests, const KernelTable& table) {
     tests.expect(ties[i] == hd_word(stream, i), text("a row of zeros is hash bits, %s", table.level));
 }
 
+void bundle(Tests& tests, Rng& rng) {
+  const int rows = rng.range(1, 4), bits = random_bits(rng), layers = rng.range(1, kHdMaxLayers);
+  Case c(rng);
+  HdBundleArgs args = {};
+  for (int l = 0; l < layers; l++) {
+    args.codes[l] = l > 0 && rng.chance(0.2) ? args.codes[l - 1] : random_codes(c, rows, bits);
+    args.layer[l] = static_cast<uint32_t>(rng.range(0, 9));
+  }
+  args.n_layers = layers, args.rows = rows, args.bits = bits;
+  args.seed = rng.next();
+  args.bind = rng.chance(0.5);
+  output_of(c, &args.bundle, static_cast<int64_t>(rows) * bits / 64);
+  CHECK_KERNEL(tests, c, hd_bundle_majority, args,
+               name_of(rows, bits) + text(", %d layers, bind %d", layers, args.bind));
+}
+
+void count(Tests& tests, Rng& rng) {
+  const int rows = rng.pick({0, 1, 2, 3, 17, 300}), bits = random_bits(rng), classes = rng.range(1, 5);
+  {
+    Case c(rng);
+    HdAccumulateArgs args = {random_codes(c, rows, bits), rows, bits, nullptr, rng.chance(0.5)};
+    output_of(c, &args.counters, bits);
+    CHECK_KERNEL(tests, c, hd_accumulate, args, name_of(rows, bits) + text(", subtract %d", args.subtract));
+  }
+  Case c(rng);
+  std::vector<int32_t> counters(static_cast<size_t>(classes) * static_cast<size_t>(bits));
+  for (int32_t& v : counters) v = rng.chance(0.1) ? rng.pick({INT32_MIN, INT32_MAX}) : rng.range(-2, 2);
+  HdSignsArgs args = {c.copy(counters), classes, bits, rng.next(), nullptr};
+  output_of(c, &args.codes, static_cast<int64_t>(classes) * bits / 64);
+  CHECK_KERNEL(tests, c, hd_signs, args, name_of(classes, bits));
+}
+
+void hamming(Tests& tests, Rng& rng) {
+  const int rows = rng.range(1, 4), bits = random_bits(rng), classes = rng.range(1, 9);
+  Case c(rng);
+  HdHammingArgs args = {random_codes(c, rows, bits), random_codes(c, classes, bits), rows, classes, bits, nullptr};
+  if (rng.chance(0.2)) {  // all bits differ: the largest counts
+    std::vector<uint64_t> opposite(args.codes, args.codes + rows * bits / 64);
+    for (uint64_t& w : opposite) w = ~w;
+    args.exemplars = c.copy(opposite);
+    args.n_exemplars = rows;
+  }
+  output_of(c, &args.distance, static_cast<int64_t>(rows) * args.n_exemplars);
+  CHECK_KERNEL(tests, c, hd_hamming, args, name_of(rows, bits) + text(", %d exemplars", args.n_exemplars));
+}
+
 }  // namespace
 
 void hyperdimensional_cases(Tests& tests) {
   Rng rng(0x4d);
+  for (int i = 0; i < tests.repeats(200, 2000); i++) {
+    bundle(tests, rng);
+    count(tests, rng);
+    hamming(tests, rng);
+  }
   for (int i = 0; i < tests.repeats(200, 2000); i++) encode(tests, rng);
   const char* names[16];
   const int n = kernel_levels(names, 16);

@@ -297,15 +297,30 @@ void moments(const Bench& bench, Rng& rng, int d, int classes) {
   EDGECL_TIME(in_double, cholesky_solve, text("d %d, %d columns", d, classes), 4 * pairs * classes, 0, solve);
 }
 
-// One row of `width` features to `bits` bits, and what follows of it.
+// One row of features to a code, and what follows with codes of that size: 4 layers, 50 classes, 32 codes to count.
 void hyperdimensional(const Bench& bench, Rng& rng, int width, int bits) {
+  constexpr int kLayers = 4, kClasses = 50, kCounted = 32;
   Case c(rng);
-  const int words = bits / 64;
+  const auto codes = [&](int rows) {
+    std::vector<uint64_t> words(static_cast<size_t>(rows) * static_cast<size_t>(bits / 64));
+    for (uint64_t& w : words) w = rng.next();
+    return c.copy(words);
+  };
   std::vector<int16_t> x(static_cast<size_t>(width));
   for (int16_t& v : x) v = static_cast<int16_t>(rng.range(-kHdMaxFeature, kHdMaxFeature));
-  std::vector<uint64_t> code(static_cast<size_t>(words));
-  const HdEncodeArgs encode = {c.copy(x), 1, width, 1, 0, bits, c.copy(code)};
+  const std::vector<int32_t> numbers(static_cast<size_t>(kClasses) * static_cast<size_t>(bits), 1);
+  const HdEncodeArgs encode = {c.copy(x), 1, width, 1, 0, bits, codes(1)};
   EDGECL_TIME(bench, hd_encode, text("%d features, %d bits", width, bits), 0, 0, encode);
+  if (width > 100) return;
+  HdBundleArgs bundle = {{}, {}, kLayers, 1, bits, 1, true, codes(1)};
+  for (auto& layer : bundle.codes) layer = codes(1);
+  EDGECL_TIME(bench, hd_bundle_majority, text("%d layers, %d bits", kLayers, bits), 0, 0, bundle);
+  const HdAccumulateArgs accumulate = {codes(kCounted), kCounted, bits, c.copy(numbers), false};
+  EDGECL_TIME(bench, hd_accumulate, text("%d codes of %d bits", kCounted, bits), 0, 0, accumulate);
+  const HdSignsArgs signs = {c.copy(numbers), kClasses, bits, 1, codes(kClasses)};
+  EDGECL_TIME(bench, hd_signs, text("%d classes of %d bits", kClasses, bits), 0, 0, signs);
+  const HdHammingArgs hamming = {codes(1), codes(kClasses), 1, kClasses, bits, c.copy(numbers)};
+  EDGECL_TIME(bench, hd_hamming, text("%d exemplars of %d bits", kClasses, bits), 0, 0, hamming);
 }
 
 }  // namespace
@@ -332,7 +347,7 @@ int main(int argc, char** argv) {
   const Bench bench(*table, filter, once);
   Rng rng(1);
   for (int bits : {4096, 10048})
-    for (int width : {96, 1280}) hyperdimensional(bench, rng, width, bits);
+    for (int width : {1280, 96}) hyperdimensional(bench, rng, width, bits);
   for (int batch : {1, 10, 32}) {
     std::vector<ConvProblem> layers = {conv_problem(batch, 3, 64, 32, 3, 1, 1)};
     for (int width : {64, 20})
