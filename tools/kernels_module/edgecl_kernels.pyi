@@ -12,6 +12,10 @@ functions also take "hard_swish", "sigmoid" and ("hard_sigmoid", alpha, beta). S
 (out, in, kernel height, kernel width) or (out, in) and a boolean pattern of the same shape; only weights inside the
 pattern are stored or computed.
 
+Hyperdimensional codes are uint64 arrays of shape (rows, bits / 64), bit k in word k // 64 at place k % 64, with a multiple
+of 64 bits up to 65,536; integers are taken as the type that the signature names, without conversion. What each function
+computes, bit by bit, is defined in kernels/hyperdimensional.h.
+
 A shape or value that does not fit raises ValueError; an argument of a wrong type, or one that the function does not
 take, TypeError.
 """
@@ -26,6 +30,7 @@ Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
+Codes: TypeAlias = NDArray[np.uint64]
 Pair: TypeAlias = tuple[int, int]
 Shared: TypeAlias = Any
 
@@ -237,3 +242,25 @@ def cholesky_factor(matrix: Doubles, d: int, floor: float = 0.0, **shared: Share
 
 def cholesky_solve(factor: Doubles, b: Doubles, forward_only: bool = False, **shared: Shared) -> Doubles:
     """w with L L.T w = b, or with forward_only L w = b; b (d, columns)."""
+
+def hd_encode(x: NDArray[np.int16], bits: int, seed: int, layer: int = 0, **shared: Shared) -> Codes:
+    """Signs of a random projection of each row of x (rows, features), |x| <= 16,383, at most 65,536 features.
+
+    cos(pi * hamming / bits) estimates the cosine of two rows, so centre x first.
+    """
+
+def hd_bundle_majority(
+    codes: Sequence[Codes], seed: int, layers: Sequence[int] | None = None, **shared: Shared
+) -> Codes:
+    """Bitwise majority of 1 to 8 arrays of codes; with their layer numbers each is XORed with its layer's key first."""
+
+def hd_accumulate(
+    counters: NDArray[np.int32], codes: Codes, subtract: bool = False, **shared: Shared
+) -> NDArray[np.int32]:
+    """counters (bits,) plus 1 for each set and minus 1 for each clear bit of the codes; `subtract` undoes it."""
+
+def hd_signs(counters: NDArray[np.int32], seed: int, **shared: Shared) -> Codes:
+    """Codes of counters (rows, bits): set where positive; hash bits where 0."""
+
+def hd_hamming(codes: Codes, exemplars: Codes, **shared: Shared) -> NDArray[np.int32]:
+    """Number of bits in which each code differs from each exemplar: (rows, exemplars)."""

@@ -3,6 +3,7 @@
 // Never here: sessions, bundles, state (edgecl._core), and arithmetic of its own.
 #include <float.h>
 
+#include "tools/kernels_module/hyperdimensional.h"
 #include "tools/kernels_module/moments.h"
 #include "tools/kernels_module/operands.h"
 #include "tools/kernels_module/timing.h"
@@ -483,6 +484,7 @@ PYBIND11_MODULE(edgecl_kernels, m) {
 
   add_timed_layer(m);
   add_moments(m);
+  add_hyperdimensional(m);
 
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a = py::none());
   m.def("conv_backward_data", &conv_backward_data, "dy"_a, "weight"_a, "input_size"_a, "add_to"_a = py::none());
