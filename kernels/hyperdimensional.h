@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "kernels/moments.h"
+
 // ---------------------------------------------------------------------------------------------------------------
 // A code has `bits` = D bits in D / 64 words of 64, bit k in word k / 64 at place k % 64. D is a multiple of 64 from 64
 // to kHdMaxBits. Set means +1, clear means -1. An array of codes is [rows][D / 64], dense.
@@ -18,9 +20,9 @@ namespace edgecl {
 
 constexpr int kHdMaxBits = 65536;
 constexpr int kHdMaxFeatures = 65536;
-constexpr int kHdMaxFeature = 16383;  // largest |feature|
-constexpr int kHdMinBlock = 256;      // of hd_block: shorter transforms are too far from Gaussian for one-hot features
-constexpr int kHdMaxLayers = 8;       // of one bundle
+constexpr int kHdMaxFeature = kQuantizedLimit;  // largest |feature|: rows of quantize_rows fit
+constexpr int kHdMinBlock = 256;  // of hd_block: shorter transforms are too far from Gaussian for one-hot features
+constexpr int kHdMaxLayers = 8;   // of one bundle
 
 enum class HdPurpose : uint32_t { kFirstSigns = 0, kBlockSigns = 1, kLayerKey = 2, kBundleTies = 3, kCounterTies = 4 };
 

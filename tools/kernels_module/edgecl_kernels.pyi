@@ -12,9 +12,9 @@ functions also take "hard_swish", "sigmoid" and ("hard_sigmoid", alpha, beta). S
 (out, in, kernel height, kernel width) or (out, in) and a boolean pattern of the same shape; only weights inside the
 pattern are stored or computed.
 
-Hyperdimensional codes are uint64 arrays of shape (rows, bits / 64), bit k in word k // 64 at place k % 64, with a multiple
-of 64 bits up to 65,536; integers are taken as the type that the signature names, without conversion. What each function
-computes, bit by bit, is defined in kernels/hyperdimensional.h.
+Hyperdimensional codes are uint64 arrays of shape (rows, bits / 64), bit k in word k // 64 at place k % 64, with a
+multiple of 64 bits up to 65,536; integers are taken as the type that the signature names, without conversion. What each
+function computes, bit by bit, is defined in kernels/hyperdimensional.h.
 
 A shape or value that does not fit raises ValueError; an argument of a wrong type, or one that the function does not
 take, TypeError.
