@@ -28,6 +28,8 @@ STREAMS = {  # results in words
     "accuracy_fashion_5epochs": "Fashion-MNIST, 5 epochs",
     "ablation_fashion": "Fashion-MNIST, 5 epochs",
     "accuracy_cifar10": "CIFAR-10",
+    "accuracy_cifar10_5epochs": "CIFAR-10, 5 epochs",
+    "ablation_cifar10": "CIFAR-10",
 }
 RECIPES = {  # groups of accuracy.py in words
     "reference": "constant rate",
