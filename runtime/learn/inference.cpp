@@ -119,12 +119,8 @@ Status probability_rows(Session* session, const Batch& batch, float* out) {
 
 Status resolve_novelty(const Session& session, uint32_t* kind) {
   if (*kind == kNoveltyNone) *kind = session.config.novelty;
+  if (*kind == kNoveltyNone) *kind = kNoveltyEnergy;  // which every session can make
   if (novelty_kind(*kind) != nullptr) return Status();
-  if (*kind == kNoveltyNone) {
-    return failure(
-        EDGECL_E_ARGUMENT,
-        "expected a novelty score; found none, and none in the recipe; name one, such as EDGECL_NOVELTY_RMDS");
-  }
   return failure(EDGECL_E_ARGUMENT, "expected a novelty score in 1..%u; found %u; set EDGECL_NOVELTY_*", kNoveltyScores,
                  *kind);
 }

@@ -31,7 +31,7 @@ Status logits_rows(Session* session, const Batch& batch, float* out);
 // out [n][embedding]. E_UNSUPPORTED when the model has no separate head.
 Status embed_rows(Session* session, const Batch& batch, float* out);
 
-// out [n]: a novelty score, kNovelty* or 0 for that of the recipe; larger is more novel. E_UNSUPPORTED: the session does
+// out [n]: a novelty score, kNovelty* or 0 for that of the recipe, or energy where it names none; larger is more novel. E_UNSUPPORTED: the session does
 // not keep what it needs. E_ARGUMENT: no such score. E_SEQUENCE: nothing was learned yet.
 Status novelty_rows(Session* session, const Batch& batch, uint32_t kind, float* out);
 // The number that 0 stands for. E_ARGUMENT as above.

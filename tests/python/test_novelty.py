@@ -159,8 +159,7 @@ def test_scores_that_a_session_does_not_keep(make_bundle: MakeBundle) -> None:
         plain.ood_score(x, "rmds")
     with pytest.raises(errors.UnsupportedError, match="head_bank"):
         plain.ood_score(x, "knn")
-    with pytest.raises(errors.ArgumentError, match="none in the recipe"):
-        plain.ood_score(x)
+    assert (plain.ood_score(x) == plain.ood_score(x, "energy")).all()
     with pytest.raises(errors.UnsupportedError, match="head = lda or ridge"):
         _learner(make_bundle(), "ncm")
     with pytest.raises(errors.Error, match="learn one first"):

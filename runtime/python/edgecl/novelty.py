@@ -23,7 +23,8 @@ class Decision(IntEnum):
 
 class NoveltyVerbs:
     """The part of `Classifier` that judges novelty. Scores by name: "max_logit", "energy" (any head), "rmds" (`novelty`
-    is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`); None: the parameter `novelty`."""
+    is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`); None: the parameter `novelty`, or energy
+    where that is "none"."""
 
     def _with_classes(self) -> Engine:
         raise NotImplementedError

@@ -424,7 +424,7 @@ typedef struct edgecl_session edgecl_session;
 #define EDGECL_HEAD_RIDGE 4
 
 /* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
-#define EDGECL_NOVELTY_NONE 0
+#define EDGECL_NOVELTY_NONE 0      /* in a configuration: energy */
 #define EDGECL_NOVELTY_MAX_LOGIT 1 /* minus the largest logit (Hendrycks et al. 2022); any head */
 #define EDGECL_NOVELTY_ENERGY 2    /* minus the log-sum-exp of the logits (Liu et al. 2020); any head */
 /* Relative Mahalanobis distance (Ren et al. 2021): to the nearest class mean under the covariance within classes, less
