@@ -135,6 +135,37 @@ def shipped() -> str:
     return shipped_table(document("shipped_classes")["rows"])
 
 
+def heads_table(found: Iterable[dict[str, Any]]) -> str:
+    """Rows of the result heads; accuracies in points."""
+    head = [
+        "data",
+        "embedding",
+        "head",
+        "accuracy",
+        "joint",
+        "logistic",
+        "score error",
+        "rounding",
+        "learn, us",
+        "solve, ms",
+        "kB",
+    ]
+    lines = []
+    for row in found:
+        name = f"{row['head']}, {row['settings']}" if row["settings"] else row["head"]
+        points = [f"{100 * row[key]:.1f}" for key in ("accuracy", "joint", "logistic")]
+        errors = [f"{row[key]:.0e}" for key in ("score_error", "rounding")]
+        solve = short(row["solve_ms"]) if row["solve_ms"] >= 0.01 else "< 0.01"
+        costs = [short(row["learn_us"]), solve, short(row["bytes"] / 1000)]
+        lines.append([row["data"], row["features"], name, *points, *errors, *costs])
+    return table(head, lines)
+
+
+def heads() -> str:
+    """Heads that keep statistics, on embeddings."""
+    return heads_table(document("heads")["rows"])
+
+
 def peers(what: str) -> str:
     """Predicting or learning, beside the fastest of the peers."""
     lines = []
@@ -205,6 +236,9 @@ def rows_of_method(method: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def figures(method: str) -> str:
     """All that the results hold of a method, and the commands that made it."""
+    if of_heads := [row for row in rows("heads") if row["head"] == method]:
+        made_by = "    python tools/bench/heads.py --cache FOLDER --json tools/bench/results/heads.json"
+        return "\n".join([heads_table(of_heads), "", "Made by:", "", made_by])
     lines, commands = [], dict[str, None]()
     for name, row in rows_of_method(method):
         label = row["method"].partition(", ")[2]
@@ -275,7 +309,7 @@ def methods() -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (steps, layers, peers, memory, accuracy, shipped, pytorch, figures, settings, methods)
+    for function in (steps, layers, peers, memory, accuracy, shipped, heads, pytorch, figures, settings, methods)
 }
 
 
