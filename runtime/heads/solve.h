@@ -24,7 +24,7 @@ struct System {
 System place_system(const Statistics& statistics, double* work);
 
 // Shrinkage of the scatter within classes: head_shrinkage of the recipe, or where that is 0 this.
-constexpr double kLdaShrinkage = 0.1;
+constexpr double kLdaShrinkage = 0.3;
 inline double lda_shrinkage(float of_recipe) {
   return of_recipe > 0 ? static_cast<double>(of_recipe) : kLdaShrinkage;
 }

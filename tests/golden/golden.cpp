@@ -85,6 +85,7 @@ BundleSource exemplars_balanced() {  // samples in the bundle, as bytes; classes
 BundleSource lda_rmds() {  // a head that keeps statistics, with a bank and a novelty score
   BundleSource source = mlp();
   source.head = edgecl::kHeadLda;
+  source.head_shrinkage = 0.25f;  // no default, which may change
   source.head_bank = 40;
   source.feature_range = 8;
   source.novelty = edgecl::kNoveltyRmds;

@@ -415,7 +415,7 @@ typedef struct edgecl_session edgecl_session;
  * average. */
 #define EDGECL_HEAD_NCM_DISTANCE 2
 /* Streaming linear discriminant analysis (Hayes and Kanan 2020): Gaussians with one covariance, that within classes,
- * shrunk towards a multiple of the identity: (1 - s) * covariance + s * mean variance * I, s = head_shrinkage or 0.1
+ * shrunk towards a multiple of the identity: (1 - s) * covariance + s * mean variance * I, s = head_shrinkage or 0.3
  * where that is 0. The learned class frequencies are not used. */
 #define EDGECL_HEAD_LDA 3
 /* Ridge regression of the classes' indicators with an intercept (Zhuang et al. 2022, "ACIL"; McDonnell et al. 2023,
