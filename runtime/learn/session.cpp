@@ -25,7 +25,10 @@ uint64_t most_of(uint64_t a, uint64_t b, uint64_t c) {
 }
 
 uint64_t learn_floats(const Plan& plan, const SessionConfig& config) {
-  return learns_by_gradient(config) ? activation_floats(plan, Mode::kLearn, config_step_rows(config)) : 0;
+  if (config.predict_only) return 0;
+  // Under a head that keeps statistics a step passes the encoder as predictions do.
+  const Mode mode = learns_by_gradient(config) ? Mode::kLearn : Mode::kPredict;
+  return activation_floats(plan, mode, config_step_rows(config));
 }
 
 uint64_t predict_floats(const Plan& plan, const SessionConfig& config) {

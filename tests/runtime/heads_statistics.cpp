@@ -134,6 +134,32 @@ TEST(a_state_of_a_head_goes_out_and_in) {
   }
 }
 
+// A step has activations of its own, as large as it needs.
+TEST(predictions_may_have_activations_of_their_own) {
+  for (const uint32_t head : kStatisticsHeads) {
+    std::string digests[2];
+    uint64_t bytes[2];
+    for (uint32_t separate = 0; separate < 2; separate++) {
+      const Model model(image_net());
+      edgecl_session_config config = config_of(model, head);
+      config.separate_predict = separate;
+      Session session(model, config);
+      Stream stream(model.info, 5);
+      for (int step = 0; step < 3; step++) {
+        stream.next(config.max_batch, 0, 3);
+        CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+        edgecl_prediction prediction;
+        const edgecl_batch batch = session.batch(stream.data(), 1);
+        CHECK(edgecl_predict(session.session, &batch, &prediction, sizeof prediction) == EDGECL_OK);
+      }
+      digests[separate] = session.digest();
+      bytes[separate] = session.stats().arena_bytes;
+    }
+    CHECK(digests[0] == digests[1]);
+    CHECK(bytes[1] > bytes[0] + 4096);  // activations twice
+  }
+}
+
 TEST(a_forged_section_changes_nothing) {
   const Model model(mlp());
   const Rows rows(model, 24);
