@@ -166,7 +166,9 @@ namespace edgecl {
 StatisticsSummary statistics_summary(const HeadMemory& memory) {
   const Statistics& s = memory.own->statistics;
   StatisticsSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, memory.own->solved};
-  for (uint32_t c = 0; c < s.size.columns; c++) summary.saturated += static_cast<uint64_t>(s.classes[c].saturated);
+  int64_t saturated = 0;
+  for (uint32_t c = 0; c < s.size.columns; c++) saturated += s.classes[c].saturated;
+  summary.saturated = saturated > 0 ? static_cast<uint64_t>(saturated) : 0;
   return summary;
 }
 

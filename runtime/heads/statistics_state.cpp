@@ -21,6 +21,10 @@ int64_t settled_moment(const Statistics& s, uint64_t i, uint64_t j) {
   return moment;
 }
 
+// No sum is checked against its rows: whoever took back what was never learned has a state of odd sums, which must come
+// in as it went out. Beyond this no session gets, and a few more rows cannot overflow.
+constexpr int64_t kMaxSum = int64_t{1} << 60;
+
 // |value| <= limit.
 bool within(int64_t value, int64_t limit) {
   return value >= -limit && value <= limit;
@@ -33,9 +37,8 @@ Status read_class(SectionReader* in, const Statistics& s, uint32_t* label, Class
   counts->saturated = static_cast<int64_t>(in->u64());
   if (in->failed()) return in->corrupt("a truncated class");
   if (which >= s.size.columns || which < *label) return in->corrupt("classes out of order or range");
-  const int64_t features = counts->n * s.size.dim;
-  if (counts->n < 1 || counts->n > kMaxStatisticRows || counts->square_sum < 0 || counts->saturated < 0 ||
-      counts->saturated > features || counts->square_sum >> (28 - kSquareShift) > features)
+  if (counts->n < 1 || counts->n > kMaxStatisticRows || !within(counts->square_sum, kMaxSum) ||
+      !within(counts->saturated, kMaxSum))
     return in->corrupt("a bad count");
   *label = static_cast<uint32_t>(which);
   return Status();
@@ -113,16 +116,15 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
     if (apply) s->classes[label] = counts;
     for (uint64_t i = 0; i < dim; i++) {
       const int64_t sum = static_cast<int64_t>(in->u64());
-      if (!within(sum, counts.n * kQuantizedLimit)) return in->corrupt("a sum beyond its rows");
+      if (!within(sum, kMaxSum)) return in->corrupt("a sum beyond its rows");
       if (apply) s->class_sum(label)[i] = sum;
     }
   }
   if (rows > kMaxStatisticRows) return in->corrupt("too many rows");
-  const int64_t most = rows * kQuantizedLimit * kQuantizedLimit;
   for (uint64_t i = 0; s->moments != nullptr && i < dim; i++) {
     for (uint64_t j = 0; j <= i; j++) {
       const int64_t moment = static_cast<int64_t>(in->u64());
-      if (!within(moment, most) || (i == j && moment < 0)) return in->corrupt("a moment beyond its rows");
+      if (!within(moment, kMaxSum)) return in->corrupt("a moment beyond its rows");
       if (apply) s->moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s->size.dim)] = moment;
     }
   }

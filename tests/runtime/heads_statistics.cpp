@@ -180,14 +180,14 @@ TEST(a_forged_section_changes_nothing) {
         {classes + 8, 0},
         {classes + 8, -3},
         {classes + 8, 1ll << 40},  // rows
-        {classes + 16, -1},
-        {classes + 16, 1ll << 60},  // squares
-        {classes + 24, 1000},       // saturated features
-        {classes + 32, 1ll << 50},
-        {classes + 32, -(1ll << 50)},  // a sum
+        {classes + 16, -(1ll << 61)},
+        {classes + 16, 1ll << 61},  // squares
+        {classes + 24, 1ll << 61},  // saturated features
+        {classes + 32, 1ll << 61},
+        {classes + 32, -(1ll << 61)},  // a sum
     };
     if (head >= EDGECL_HEAD_LDA) {
-      forgeries.push_back({moments, -1});
+      forgeries.push_back({moments, -(1ll << 61)});
       forgeries.push_back({moments + 8, 1ll << 62});
     }
     for (const Forgery& forgery : forgeries) {
