@@ -48,11 +48,20 @@ void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
   }
 }
 
+// Neither memory nor a state of its own.
+constexpr HeadKind kind() {
+  HeadKind kind = {};
+  kind.name = "gradient";
+  kind.by_gradient = true;
+  kind.check = check;
+  kind.score = score;
+  kind.backward = backward;
+  kind.forget_class = forget_class;
+  return kind;
+}
+
 }  // namespace
 
-const HeadKind kGradientHead = {
-    "gradient", true,         check,   is_of_last_layer, last_layer_op, nullptr, nullptr, nullptr,
-    nullptr,    nullptr,      score,   backward,         nullptr,       nullptr, nullptr, check_has_columns,
-    nullptr,    forget_class, nullptr, nullptr,          nullptr,       nullptr};
+const HeadKind kGradientHead = kind();
 
 }  // namespace edgecl

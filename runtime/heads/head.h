@@ -34,11 +34,6 @@ struct HeadKind {
 
   // E_UNSUPPORTED when the bundle has nothing that this head could work on.
   Status (*check)(const Plan& plan);
-  // Whether a parameter of the plan is the head's.
-  bool (*owns)(const Plan& plan, uint32_t param);
-  // Ops from here on are the head's; those before are the encoder's.
-  uint32_t (*first_op)(const Plan& plan);
-
   // Memory beside the plan's, in the region "head"; runs over measuring arenas too. The first of `weights` to be laid
   // out; what the passes read as the head's weight and bias may be set here.
   void (*lay_out)(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights,
@@ -66,8 +61,6 @@ struct HeadKind {
   Status (*unlearn_rows)(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
                          uint32_t n);
 
-  // E_UNSUPPORTED: columns of this bundle cannot be classes.
-  Status (*check_add_class)(const Plan& plan);
   // E_UNSUPPORTED: the head cannot forget just this class.
   Status (*check_forget)(const HeadMemory& memory, uint32_t label);
   // All that the head knows of a class goes.
@@ -101,8 +94,9 @@ enum HeadNumber : uint32_t { EDGECL_HEADS(EDGECL_HEAD_NUMBER) };
 #undef EDGECL_HEAD_DECLARATION
 #undef EDGECL_HEAD_NUMBER
 
-// Of the plan's last layer, which every head of today scores with: whether a parameter is its weight or bias; its op, or
-// the end of the list without such a layer; whether its columns can be classes (E_UNSUPPORTED).
+// Of the plan's last layer, which every head scores with, whatever makes its weight: whether a parameter is its weight or
+// bias; its op, where the encoder ends (the end of the list without such a layer); whether its columns can be classes
+// (E_UNSUPPORTED).
 bool is_of_last_layer(const Plan& plan, uint32_t param);
 uint32_t last_layer_op(const Plan& plan);
 Status check_has_columns(const Plan& plan);

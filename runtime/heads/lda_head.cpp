@@ -42,6 +42,6 @@ const Readout kReadout = {true, false, system_doubles, solve};
 
 }  // namespace
 
-const HeadKind kLdaHead = EDGECL_STATISTICS_HEAD("lda", &kReadout);
+const HeadKind kLdaHead = statistics_head::kind("lda", &kReadout);
 
 }  // namespace edgecl

@@ -72,7 +72,7 @@ const Readout kDistance = {false, false, no_work, solve_distance};
 
 }  // namespace
 
-const HeadKind kNcmHead = EDGECL_STATISTICS_HEAD("ncm", &kCosine);
-const HeadKind kNcmDistanceHead = EDGECL_STATISTICS_HEAD("ncm_distance", &kDistance);
+const HeadKind kNcmHead = statistics_head::kind("ncm", &kCosine);
+const HeadKind kNcmDistanceHead = statistics_head::kind("ncm_distance", &kDistance);
 
 }  // namespace edgecl

@@ -68,6 +68,6 @@ const Readout kReadout = {true, false, system_doubles, solve};
 
 }  // namespace
 
-const HeadKind kRidgeHead = EDGECL_STATISTICS_HEAD("ridge", &kReadout);
+const HeadKind kRidgeHead = statistics_head::kind("ridge", &kReadout);
 
 }  // namespace edgecl

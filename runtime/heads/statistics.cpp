@@ -47,7 +47,7 @@ void take_pending(const Net& net, Statistics* s) {
   s->n_pending = 0;
 }
 
-// The first row of the bank that equals this one, behind `after`; the fill where there is none.
+// The first row of the bank that equals this one, from `begin` on; the fill where there is none.
 uint32_t bank_find(const Statistics& s, const int16_t* row, int32_t label, uint32_t begin) {
   const FeatureBank& bank = s.bank;
   const uint64_t dim = s.size.dim;
@@ -111,12 +111,14 @@ int64_t squared(const int16_t* row, uint32_t dim) {
   return square;
 }
 
+void gather_row(const Tensor& embedding, uint32_t row, float* to) {
+  const int64_t plane = static_cast<int64_t>(embedding.height) * embedding.width * embedding.channels;
+  const float* from = tensor_place(embedding, row, 0, 0);
+  for (int64_t i = 0; i < plane; i++) to[i] = from[i * embedding.lanes];
+}
+
 void quantized_row(const Net& net, const Statistics& s, const Tensor& embedding, uint32_t row, int16_t* q) {
-  const int64_t plane = static_cast<int64_t>(embedding.height) * embedding.width;
-  float* to = s.row;
-  for (int32_t c = 0; c < embedding.channels; c++) {
-    for (int64_t at = 0; at < plane; at++) *to++ = tensor_element(embedding, row, c, at);
-  }
+  gather_row(embedding, row, s.row);
   int32_t n_saturated;
   quantize_to(net, s.row, s, q, &n_saturated);
 }

@@ -81,7 +81,9 @@ Status check_class_known(const Statistics& statistics, uint32_t label);
 // All rows of a class go. Precondition: check_class_known.
 void take_class(const Net& net, uint32_t label, Statistics* statistics);
 
-// Row `row` of an embedding tensor in fixed point.
+// Row `row` of an embedding tensor, [dim].
+void gather_row(const Tensor& embedding, uint32_t row, float* to);
+// The same in fixed point.
 void quantized_row(const Net& net, const Statistics& statistics, const Tensor& embedding, uint32_t row, int16_t* q);
 int64_t squared(const int16_t* row, uint32_t dim);
 

@@ -26,18 +26,25 @@ void changed(StatisticsHead* head, const int32_t* labels, uint32_t n) {
   head->solved = false;
 }
 
-// Each score of a row is divided by |z|: one chain of fused multiply-adds over its features, then a root.
-void divide_by_norm(const Tensor& z, const Tensor& scores, uint32_t rows) {
-  const int64_t plane = static_cast<int64_t>(z.height) * z.width;
+// |x|: exact products in eight chains of double, value i in chain i % 8, which are added in order.
+double length(const float* x, uint32_t n) {
+  constexpr uint32_t kChains = 8;
+  double chains[kChains] = {};
+  uint32_t i = 0;
+  for (; i + kChains <= n; i += kChains) {
+    for (uint32_t k = 0; k < kChains; k++) chains[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
+  }
+  for (uint32_t k = 0; i < n; i++, k++) chains[k] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double square = 0;
+  for (const double chain : chains) square += chain;
+  return square_root(square);
+}
+
+// Each score of a row is divided by |z|.
+void divide_by_norm(const Statistics& s, const Tensor& z, const Tensor& scores, uint32_t rows) {
   for (uint32_t r = 0; r < rows; r++) {
-    float square = 0;
-    for (int32_t c = 0; c < z.channels; c++) {
-      for (int64_t at = 0; at < plane; at++) {
-        const float x = tensor_element(z, r, c, at);
-        square = fused_multiply_add(x, x, square);
-      }
-    }
-    const float norm = square_root(square);
+    gather_row(z, r, s.row);
+    const float norm = static_cast<float>(length(s.row, s.size.dim));
     if (!(norm > 0)) continue;  // every score is the bias then
     for (int32_t c = 0; c < scores.channels; c++) {
       float* score = tensor_place(scores, r, c, 0);
@@ -55,7 +62,9 @@ Status check(const Plan& plan) {
   if (fits) {
     const format::ParamRecord& weight = plan.params[model.head_weight];
     fits = weight.storage != format::kStorageSparse && weight.rank == 2 &&
-           weight.dims[0] == tensor_row_floats(plan.tensors[model.embedding_tensor]) && weight.dims[0] <= kMaxFeatures;
+           weight.dims[0] == tensor_row_floats(plan.tensors[model.embedding_tensor]) &&
+           weight.dims[0] <= kMaxFeatures &&
+           plan.ops[last_layer_op(plan)].activation == static_cast<uint32_t>(Activation::kNone);
   }
   if (fits) return Status();
   return failure(
@@ -126,7 +135,7 @@ Status prepare(const HeadMemory& memory, const Net& net) {
 void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe) {
   forward_ops(net, rows, mode, last_layer_op(net.plan), net.plan.ops.n, probe);
   if (!memory.own->readout->divides_by_norm) return;
-  divide_by_norm(plan_tensor(net, net.plan.model->embedding_tensor, rows, mode),
+  divide_by_norm(memory.own->statistics, plan_tensor(net, net.plan.model->embedding_tensor, rows, mode),
                  plan_tensor(net, net.plan.model->logits_tensor, rows, mode), rows);
 }
 

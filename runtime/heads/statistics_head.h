@@ -36,31 +36,6 @@ struct Readout {
 // Score of a class that has no row: never the largest, and nothing in a softmax.
 constexpr float kNoScore = -1e30f;
 
-// The kind of head that a readout makes.
-#define EDGECL_STATISTICS_HEAD(name, readout) \
-  {name,                                      \
-   false,                                     \
-   statistics_head::check,                    \
-   is_of_last_layer,                          \
-   last_layer_op,                             \
-   statistics_head::lay_out,                  \
-   statistics_head::work_floats,              \
-   statistics_head::scratch_bytes,            \
-   statistics_head::reset,                    \
-   statistics_head::prepare,                  \
-   statistics_head::score,                    \
-   nullptr,                                   \
-   statistics_head::check_learn,              \
-   statistics_head::learn_rows,               \
-   statistics_head::unlearn_rows,             \
-   check_has_columns,                         \
-   statistics_head::check_forget,             \
-   statistics_head::forget_class,             \
-   statistics_head::section_bytes_max,        \
-   statistics_head::write_state,              \
-   statistics_head::read_state,               \
-   readout}
-
 struct StatisticsSummary {
   uint64_t rows, saturated;
   uint32_t bank_rows;
@@ -83,9 +58,33 @@ Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embed
                     uint32_t n);
 Status check_forget(const HeadMemory& memory, uint32_t label);
 void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
+// Its section of a state (statistics_state.cpp).
 uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
 void write_state(SectionWriter* out, const HeadMemory& memory);
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply);
+
+// The kind of head that a readout makes.
+constexpr HeadKind kind(const char* name, const Readout* readout) {
+  HeadKind kind = {};
+  kind.name = name;
+  kind.check = check;
+  kind.lay_out = lay_out;
+  kind.work_floats = work_floats;
+  kind.scratch_bytes = scratch_bytes;
+  kind.reset = reset;
+  kind.prepare = prepare;
+  kind.score = score;
+  kind.check_learn = check_learn;
+  kind.learn_rows = learn_rows;
+  kind.unlearn_rows = unlearn_rows;
+  kind.check_forget = check_forget;
+  kind.forget_class = forget_class;
+  kind.section_bytes_max = section_bytes_max;
+  kind.write_state = write_state;
+  kind.read_state = read_state;
+  kind.readout = readout;
+  return kind;
+}
 
 }  // namespace statistics_head
 }  // namespace edgecl

@@ -23,7 +23,7 @@ int64_t settled_moment(const Statistics& s, uint64_t i, uint64_t j) {
 
 // No sum is checked against its rows: whoever took back what was never learned has a state of odd sums, which must come
 // in as it went out. Beyond this no session gets, and a few more rows cannot overflow.
-constexpr int64_t kMaxSum = int64_t{1} << 60;
+constexpr int64_t kMaxSum = int64_t{1} << 60, kMaxClassSum = int64_t{1} << 52;  // a double holds the latter exactly
 
 // |value| <= limit.
 bool within(int64_t value, int64_t limit) {
@@ -116,7 +116,7 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
     if (apply) s->classes[label] = counts;
     for (uint64_t i = 0; i < dim; i++) {
       const int64_t sum = static_cast<int64_t>(in->u64());
-      if (!within(sum, kMaxSum)) return in->corrupt("a sum beyond its rows");
+      if (!within(sum, kMaxClassSum)) return in->corrupt("a sum beyond its rows");
       if (apply) s->class_sum(label)[i] = sum;
     }
   }

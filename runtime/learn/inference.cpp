@@ -129,7 +129,6 @@ Status novelty_rows(Session* session, const Batch& batch, uint32_t number, float
   EDGECL_RETURN_IF_FAILED(resolve_novelty(*session, &number));
   const NoveltyKind& kind = *novelty_kind(number);
   EDGECL_RETURN_IF_FAILED(kind.check(session->head_memory, session->novelty));
-  EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
   const Net net = session->predicting();
   EDGECL_RETURN_IF_FAILED(kind.prepare(session->head_memory, session->novelty, net));
   const format::ModelRecord& model = *session->plan->model;

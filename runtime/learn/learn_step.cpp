@@ -45,7 +45,7 @@ Status stage_labels(Session* session, const Batch& batch, const int32_t* labels)
                        "add_unseen_labels",
                        static_cast<int>(label), r);
       }
-      EDGECL_RETURN_IF_FAILED(session->head->check_add_class(*session->plan));
+      EDGECL_RETURN_IF_FAILED(check_has_columns(*session->plan));
       if (classes.entries[label].issued) {
         return failure(EDGECL_E_NOT_FOUND,
                        "expected a label that is present or was never issued; found %d at row %u, which was forgotten; "

@@ -20,7 +20,7 @@ bool is_normalisation(const format::OpRecord& op) {
 bool rehearsed(const Session& session, const format::OpRecord& op, uint32_t slot) {
   const uint32_t p = op.params[slot];
   if (p == format::kNone || session.plan->params[p].trainable == 0) return false;
-  return session.head->owns(*session.plan, p) || (is_normalisation(op) && slot < 2);
+  return is_of_last_layer(*session.plan, p) || (is_normalisation(op) && slot < 2);
 }
 
 // Records of the backward list down to the lowest parameter that is rehearsed; 0: none is.

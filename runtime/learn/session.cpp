@@ -111,7 +111,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   session->env = env;
   session->env.parallel.n_threads = config.n_threads;
   session->head = &head;
-  session->head_op = head.first_op(plan);
+  session->head_op = last_layer_op(plan);
   session->head_memory = head_memory;
   session->novelty = novelty;
   session->head_bytes = arena->region_bytes("head");
@@ -176,7 +176,7 @@ Status check_present(const Session& session, int32_t label) {
 }
 
 Status add_class(Session* session, const char* name, int32_t* label) {
-  EDGECL_RETURN_IF_FAILED(session->head->check_add_class(*session->plan));
+  EDGECL_RETURN_IF_FAILED(check_has_columns(*session->plan));
   const uint32_t next = class_next_label(session->classes);
   if (next == session->classes.capacity) {
     return failure(

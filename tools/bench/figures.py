@@ -32,15 +32,15 @@ class Spread(NamedTuple):
     """Mean and sample deviation over seeds."""
 
     mean: float
-    deviation: float
+    deviation: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f} ± {self.deviation:.1f}"
+        return f"{self.mean:.1f}" if self.deviation is None else f"{self.mean:.1f} ± {self.deviation:.1f}"
 
 
 def spread(values: list[float]) -> Spread:
-    """Of one value: deviation 0."""
-    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
+    """Of one value there is no deviation."""
+    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
 
 
 NETWORKS = {

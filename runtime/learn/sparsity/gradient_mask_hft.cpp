@@ -11,11 +11,11 @@
 namespace edgecl {
 namespace {
 
-bool may_rest(const Plan& plan, const HeadKind& head, uint32_t op) {
+bool may_rest(const Plan& plan, uint32_t op) {
   const uint32_t kind = plan.ops[op].kind;
   if (kind != format::kOpConv && kind != format::kOpLinear) return false;
   const uint32_t weight = plan.ops[op].params[0];
-  return plan.params[weight].trainable && !head.owns(plan, weight);
+  return plan.params[weight].trainable && !is_of_last_layer(plan, weight);
 }
 
 void rest(const Session& session, uint32_t p) {
@@ -27,13 +27,12 @@ void rest(const Session& session, uint32_t p) {
 // probability needed / left, which gives every subset of the wanted size the same chance.
 void begin_step(Session* session) {
   const Plan& plan = *session->plan;
-  const HeadKind& head = *session->head;
   uint32_t left = 0;
-  for (uint32_t op = 0; op < plan.ops.n; op++) left += may_rest(plan, head, op);
+  for (uint32_t op = 0; op < plan.ops.n; op++) left += may_rest(plan, op);
   uint32_t needed = share_of(session->config.gradient_keep, left);
   RandomStream random = step_stream(session->counters.seed, Purpose::kTensors, session->counters.tasks);
   for (uint32_t op = 0; op < plan.ops.n; op++) {
-    if (!may_rest(plan, head, op)) continue;
+    if (!may_rest(plan, op)) continue;
     const bool trains = random.bounded(left) < needed;
     left--;
     needed -= trains;

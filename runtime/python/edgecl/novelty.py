@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -26,11 +27,8 @@ class NoveltyVerbs:
     is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`); None: the parameter `novelty`, or energy
     where that is "none"."""
 
-    def _with_classes(self) -> Engine:
-        raise NotImplementedError
-
-    def _batch(self, X: Any) -> NDArray[Any]:
-        raise NotImplementedError
+    _with_classes: Callable[[], Engine]  # of the class that takes these verbs
+    _batch: Callable[[Any], NDArray[Any]]
 
     def score_samples(self, X: Any, score: str | None = None) -> NDArray[np.float32]:
         """Familiarity, (n,) float32: larger is closer to what was learned, the direction of scikit-learn.
