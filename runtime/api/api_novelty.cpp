@@ -14,10 +14,23 @@ Status read_request(const edgecl_batch* from, const void* out, size_t capacity, 
   return failure(EDGECL_E_SHAPE, "expected room for %u numbers; found %zu; enlarge the array", batch->n, capacity);
 }
 
+void store_score(void* out, uint64_t row, float score) {
+  static_cast<float*>(out)[row] = score;
+}
+
+struct Decisions {
+  Threshold threshold;
+  int32_t* out;
+};
+void store_decision(void* decisions, uint64_t row, float score) {
+  const Decisions& to = *static_cast<const Decisions*>(decisions);
+  to.out[row] = static_cast<int32_t>(decide(to.threshold, score));
+}
+
 Status scores(edgecl_session* session, const edgecl_batch* from, uint32_t score, float* out, size_t capacity) {
   Batch batch;
   EDGECL_RETURN_IF_FAILED(read_request(from, out, capacity, &batch));
-  return novelty_rows(&session->session, batch, score, out);
+  return novelty_rows(&session->session, batch, score, out, store_score);
 }
 
 Status calibrate(edgecl_session* session, uint32_t score, const float* found, size_t n, double accepted, double kept) {
@@ -54,14 +67,8 @@ Status decide_rows(edgecl_session* session, const edgecl_batch* from, int32_t* o
                    "expected thresholds of the session's novelty score; found none; call edgecl_novelty_calibrate with "
                    "scores of held-out rows first");
   }
-  static_assert(sizeof(float) == sizeof(int32_t), "scores become decisions in place");
-  EDGECL_RETURN_IF_FAILED(novelty_rows(&session->session, batch, score, reinterpret_cast<float*>(out)));
-  for (uint32_t r = 0; r < batch.n; r++) {
-    float value;
-    memcpy(&value, out + r, sizeof value);
-    out[r] = static_cast<int32_t>(decide(threshold, value));
-  }
-  return Status();
+  Decisions decisions = {threshold, out};
+  return novelty_rows(&session->session, batch, score, &decisions, store_decision);
 }
 
 }  // namespace

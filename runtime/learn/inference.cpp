@@ -125,7 +125,7 @@ Status resolve_novelty(const Session& session, uint32_t* kind) {
                  *kind);
 }
 
-Status novelty_rows(Session* session, const Batch& batch, uint32_t number, float* out) {
+Status novelty_rows(Session* session, const Batch& batch, uint32_t number, void* context, NoveltySink sink) {
   EDGECL_RETURN_IF_FAILED(resolve_novelty(*session, &number));
   const NoveltyKind& kind = *novelty_kind(number);
   EDGECL_RETURN_IF_FAILED(kind.check(session->head_memory, session->novelty));
@@ -142,7 +142,7 @@ Status novelty_rows(Session* session, const Batch& batch, uint32_t number, float
                                 net,
                                 embedding,
                                 plan_tensor(net, model.logits_tensor, rows, Mode::kPredict)};
-    for (uint32_t r = 0; r < rows; r++) out[begin + r] = kind.score(input, r);
+    for (uint32_t r = 0; r < rows; r++) sink(context, begin + r, kind.score(input, r));
   });
 }
 

@@ -31,9 +31,12 @@ Status logits_rows(Session* session, const Batch& batch, float* out);
 // out [n][embedding]. E_UNSUPPORTED when the model has no separate head.
 Status embed_rows(Session* session, const Batch& batch, float* out);
 
-// out [n]: a novelty score, kNovelty* or 0 for that of the recipe, or energy where it names none; larger is more novel. E_UNSUPPORTED: the session does
-// not keep what it needs. E_ARGUMENT: no such score. E_SEQUENCE: nothing was learned yet.
-Status novelty_rows(Session* session, const Batch& batch, uint32_t kind, float* out);
+// Receives the score of one row.
+using NoveltySink = void (*)(void* context, uint64_t row, float score);
+// A novelty score of each row, larger is more novel: kNovelty*, or 0 for that of the recipe, or energy where it names
+// none. E_UNSUPPORTED: the session does not keep what the score needs. E_ARGUMENT: no such score. E_SEQUENCE: nothing was
+// learned yet.
+Status novelty_rows(Session* session, const Batch& batch, uint32_t kind, void* context, NoveltySink sink);
 // The number that 0 stands for. E_ARGUMENT as above.
 Status resolve_novelty(const Session& session, uint32_t* kind);
 
