@@ -27,6 +27,12 @@ __attribute__((always_inline)) inline int64_t moments_at(int64_t i, int64_t j, i
   return moments_panel(panel, d) + (i - panel * kPanelColumns) * kPanelColumns + j % kPanelColumns;
 }
 
+// Sums of integers are kept modulo 2^64. So they form a group: whatever was added can be taken back, in any order, even
+// where rows that were never learned were taken out again and again.
+__attribute__((always_inline)) inline int64_t modular_sum(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
 // q = x * scale (one rounded product), rounded to the nearest integer, ties to even, then limited to
 // +-kQuantizedLimit: eight products of two such numbers fit in 31 bits. x has no NaN. Parts split the rows.
 constexpr int kQuantizedLimit = 16383;
@@ -38,7 +44,7 @@ struct QuantizeRowsArgs {
   float scale;
 };
 
-// moments(i, j) += or -= the sum over r of q[r][i] * q[r][j]. Exact, in any order: integers.
+// moments(i, j) += or -= the sum over r of q[r][i] * q[r][j], modulo 2^64. Exact, in any order: integers.
 constexpr int kMomentRows = 32;
 struct MomentsUpdateArgs {
   const int16_t* q;  // [n][d], each within +-kQuantizedLimit
@@ -53,7 +59,7 @@ struct MomentsUpdateArgs {
 struct MomentsToCovarianceArgs {
   const int64_t* moments;  // packed
   double* covariance;      // packed, overwritten
-  const int64_t* sums;     // [k][d], each below 2^53
+  const int64_t* sums;     // [k][d]; each is rounded to a double once
   const double* weight;    // [k]
   int32_t k, d;            // k may be 0
   double alpha, ridge;     // alpha >= 0

@@ -11,7 +11,8 @@ void moments_update(const MomentsUpdateArgs& a, int part, int n_parts, void*) {
     for (int64_t i = j; i < a.d; i++) {
       int64_t sum = 0;
       for (int64_t r = 0; r < a.n; r++) sum += int32_t{a.q[r * a.d + i]} * a.q[r * a.d + j];
-      a.moments[moments_at(i, j, a.d)] += a.subtract ? -sum : sum;
+      int64_t& moment = a.moments[moments_at(i, j, a.d)];
+      moment = modular_sum(moment, a.subtract ? -sum : sum);
     }
   }
 }

@@ -8,6 +8,7 @@
 namespace edgecl {
 namespace {
 
+constexpr float kLeastFeatureRange = 1e-6f;  // its quotients stay far from infinity
 constexpr float kSmallestFloat = FLT_MIN, kLargestFloat = FLT_MAX, kBelowOne = 1.0f - FLT_EPSILON / 2;
 
 template <size_t N>
@@ -98,6 +99,8 @@ Status check_recipe(const format::RecipeRecord& recipe) {
     return needs("removal_stages", "of one epoch at least", "a removal_share");
   if (r.rehearse_steps > 0 && r.rehearse_interval == 0)
     return needs("rehearse_interval", "of at least 1", "rehearse_steps");
+  if (r.feature_range > 0 && r.feature_range < kLeastFeatureRange)
+    return needs("feature_range", "of at least 1e-6, or 0", "features that are told apart");
   return Status();
 }
 

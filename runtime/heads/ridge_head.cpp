@@ -28,7 +28,7 @@ Status solve(StatisticsHead* head, const Net& net, double* work) {
   int64_t* const all = head->all;
   for (uint64_t i = 0; i < dim; i++) {
     all[i] = 0;
-    for (uint32_t c = 0; c < s.size.columns; c++) all[i] += s.class_sum(c)[i];
+    for (uint32_t c = 0; c < s.size.columns; c++) all[i] = modular_sum(all[i], s.class_sum(c)[i]);
   }
   const double shrinkage = head->shrinkage > 0 ? static_cast<double>(head->shrinkage) : kDefaultShrinkage;
   EDGECL_RETURN_IF_FAILED(factor_covariance(net, s, Centre::kAll, shrinkage, true, all, system));

@@ -28,10 +28,10 @@ int16_t* quantize(const Net& net, const float* embedding, const Statistics& s, i
 void count_row(const int16_t* row, int32_t label, int32_t n_saturated, int32_t sign, Statistics* s) {
   ClassCounts* const counts = &s->classes[label];
   counts->n += sign;
-  counts->square_sum += sign * (squared(row, s->size.dim) >> kSquareShift);
-  counts->saturated += sign * n_saturated;
+  counts->square_sum = modular_sum(counts->square_sum, sign * (squared(row, s->size.dim) >> kSquareShift));
+  counts->saturated = modular_sum(counts->saturated, sign * n_saturated);
   int64_t* const sum = s->class_sum(static_cast<uint32_t>(label));
-  for (uint32_t i = 0; i < s->size.dim; i++) sum[i] += sign * row[i];
+  for (uint32_t i = 0; i < s->size.dim; i++) sum[i] = modular_sum(sum[i], sign * row[i]);
 }
 
 void update_moments(const Net& net, uint32_t n, bool subtract, Statistics* s) {

@@ -3,7 +3,8 @@
 // Never here: class scores (<kind>_head.cpp), sections of a state (statistics_state.cpp).
 //
 // An embedding row z becomes q = round(z * 16383 / range), 16-bit integers, and everything below is a sum of integers.
-// So it is exact: rows may come in any order, be taken back, or be learned on two devices and added.
+// So it is exact: rows may come in any order, be taken back, or be learned on two devices and added. Sums wrap around
+// (modular_sum); none of kMaxStatisticRows learned rows gets near.
 #ifndef EDGECL_RUNTIME_HEADS_STATISTICS_H_
 #define EDGECL_RUNTIME_HEADS_STATISTICS_H_
 
@@ -16,11 +17,11 @@
 
 namespace edgecl {
 
-constexpr float kDefaultFeatureRange = 64;      // of a recipe that says 0
-constexpr uint32_t kPendingRows = 16;           // that wait to enter the moments together; at most kMomentRows
-constexpr int64_t kMaxStatisticRows = 1 << 29;  // with kMaxFeatures every sum stays below 2^63
-constexpr uint32_t kMaxFeatures = 8192;         // of an embedding
-constexpr int32_t kSquareShift = 8;             // ClassCounts::square_sum counts 256ths
+constexpr float kDefaultFeatureRange = 64;  // of a recipe that says 0
+constexpr uint32_t kPendingRows = 16;       // that wait to enter the moments together; at most kMomentRows
+constexpr int64_t kMaxStatisticRows = 1 << 29;
+constexpr uint32_t kMaxFeatures = 8192;  // of an embedding
+constexpr int32_t kSquareShift = 8;      // ClassCounts::square_sum counts 256ths
 
 // What a head asks of its statistics.
 struct StatisticsSize {

@@ -176,7 +176,7 @@ StatisticsSummary statistics_summary(const HeadMemory& memory) {
   const Statistics& s = memory.own->statistics;
   StatisticsSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, memory.own->solved};
   int64_t saturated = 0;
-  for (uint32_t c = 0; c < s.size.columns; c++) saturated += s.classes[c].saturated;
+  for (uint32_t c = 0; c < s.size.columns; c++) saturated = modular_sum(saturated, s.classes[c].saturated);
   summary.saturated = saturated > 0 ? static_cast<uint64_t>(saturated) : 0;
   return summary;
 }

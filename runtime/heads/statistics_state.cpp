@@ -16,20 +16,13 @@ int64_t settled_moment(const Statistics& s, uint64_t i, uint64_t j) {
   int64_t moment = s.moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s.size.dim)];
   for (uint32_t r = 0; r < s.n_pending; r++) {
     const int16_t* const row = s.pending + static_cast<uint64_t>(r) * s.size.dim;
-    moment += static_cast<int32_t>(row[i]) * row[j];
+    moment = modular_sum(moment, static_cast<int32_t>(row[i]) * row[j]);
   }
   return moment;
 }
 
 // No sum is checked against its rows: whoever took back what was never learned has a state of odd sums, which must come
-// in as it went out. Beyond this no session gets, and a few more rows cannot overflow.
-constexpr int64_t kMaxSum = int64_t{1} << 60, kMaxClassSum = int64_t{1} << 52;  // a double holds the latter exactly
-
-// |value| <= limit.
-bool within(int64_t value, int64_t limit) {
-  return value >= -limit && value <= limit;
-}
-
+// in as it went out.
 Status read_class(SectionReader* in, const Statistics& s, uint32_t* label, ClassCounts* counts) {
   const uint64_t which = in->u64();
   counts->n = static_cast<int64_t>(in->u64());
@@ -37,9 +30,7 @@ Status read_class(SectionReader* in, const Statistics& s, uint32_t* label, Class
   counts->saturated = static_cast<int64_t>(in->u64());
   if (in->failed()) return in->corrupt("a truncated class");
   if (which >= s.size.columns || which < *label) return in->corrupt("classes out of order or range");
-  if (counts->n < 1 || counts->n > kMaxStatisticRows || !within(counts->square_sum, kMaxSum) ||
-      !within(counts->saturated, kMaxSum))
-    return in->corrupt("a bad count");
+  if (counts->n < 1 || counts->n > kMaxStatisticRows) return in->corrupt("a bad count");
   *label = static_cast<uint32_t>(which);
   return Status();
 }
@@ -116,7 +107,6 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
     if (apply) s->classes[label] = counts;
     for (uint64_t i = 0; i < dim; i++) {
       const int64_t sum = static_cast<int64_t>(in->u64());
-      if (!within(sum, kMaxClassSum)) return in->corrupt("a sum beyond its rows");
       if (apply) s->class_sum(label)[i] = sum;
     }
   }
@@ -124,7 +114,6 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
   for (uint64_t i = 0; s->moments != nullptr && i < dim; i++) {
     for (uint64_t j = 0; j <= i; j++) {
       const int64_t moment = static_cast<int64_t>(in->u64());
-      if (!within(moment, kMaxSum)) return in->corrupt("a moment beyond its rows");
       if (apply) s->moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s->size.dim)] = moment;
     }
   }

@@ -66,7 +66,7 @@ std::vector<int64_t> random_moments(Rng& rng, int64_t d) {
   for (int64_t i = 0; i < d; i++) {
     for (int64_t j = 0; j <= i; j++) {
       const int64_t any = static_cast<int64_t>(rng.next());
-      m[static_cast<size_t>(moments_at(i, j, d))] = any >> rng.pick({2, 12, 40});
+      m[static_cast<size_t>(moments_at(i, j, d))] = any >> rng.pick({0, 2, 12, 40});  // some wrap around
     }
   }
   return m;
@@ -109,7 +109,7 @@ void covariance(Tests& tests, Rng& rng) {
   const int k = rng.pick({0, 1, 2, 7, 8, 10, 50, 64, 65, 130}), d = random_size(rng);
   Case c(rng);
   std::vector<int64_t> sums(static_cast<size_t>(k) * static_cast<size_t>(d));
-  for (int64_t& s : sums) s = static_cast<int64_t>(rng.next()) >> rng.pick({12, 20, 50});
+  for (int64_t& s : sums) s = static_cast<int64_t>(rng.next()) >> rng.pick({0, 12, 20, 50});
   std::vector<double> weight(static_cast<size_t>(k));
   for (double& w : weight) w = rng.chance(0.1) ? 0.0 : 1.0 / rng.range(1, 1000);
   MomentsToCovarianceArgs args = {c.copy(random_moments(rng, d), kReadSlack * 4),

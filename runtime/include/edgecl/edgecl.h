@@ -491,7 +491,7 @@ typedef struct edgecl_session_config {
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
   /* Of heads that keep statistics. */
   float head_shrinkage;  /* s of LDA and ridge, 0..1; 0: the default of the head */
-  float feature_range;   /* embeddings are kept to 1/16383 of it, and saturate beyond; 0: 64 */
+  float feature_range;   /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
   uint32_t head_bank;    /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
   uint32_t novelty;      /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
