@@ -28,6 +28,7 @@ def from_embeddings(
     calibration: NDArray[Any] | None = None,
     projection: int = 0,
     normalise: bool = True,
+    adaptor: str | None = None,
     mask_seed: int = 0,
     device: str | None = None,
 ) -> ExportReport:
@@ -55,6 +56,7 @@ def from_embeddings(
         calibration=calibration,
         projection=projection,
         normalise=normalise,
+        adaptor=adaptor,
         mask_seed=mask_seed,
         device=device,
     )

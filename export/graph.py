@@ -126,6 +126,7 @@ class Graph:
     ops: list[Op] = field(default_factory=list)
     output: str = ""
     final: str = ""
+    taps: list[str] = field(default_factory=list)  # tensors whose channel means a session copies out
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from edgecl import _core
 from edgecl._core import MAX_CLASSES
+from edgecl.export.adaptor import Adaptor, choose_taps, give_adaptor, last_map
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Activation, Graph, Op, Param, unique
 from edgecl.export.head import class_names
@@ -51,12 +52,18 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
         ExportError: class names, their number, or an embedding that is too wide.
     """
     notes: list[str] = []
+    adapts = options.adaptor is not None
     last = graph.head()
     if last is not None:
         columns = graph.tensors[graph.output][0]
         graph.output = last.inputs[0]
         graph.ops.remove(last)
         notes.append(f"the source's last layer, '{last.layer}' of {columns} outputs, is left out for the new head")
+    if options.recipe.max_domains:
+        graph.taps = choose_taps(graph, last_map(graph) if adapts else None)
+        notes.append(f"routing compares the channel means of {', '.join(graph.taps) or 'the embedding'}")
+    if options.adaptor is not None:
+        notes += give_adaptor(graph, Adaptor.parse(options.adaptor), options.mask_seed)
     channels, height, width = graph.tensors[graph.output]
     if height * width > 1:
         graph.output = _append(graph, "embedding.mean", (channels, 1, 1), kind="global_average_pool")
@@ -91,8 +98,8 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
         (capacity, 1, 1),
         kind="linear",
         params=[
-            Param("head.weight", np.zeros((capacity, dim), np.float32)),
-            Param("head.bias", np.zeros(capacity, np.float32)),
+            Param("head.weight", np.zeros((capacity, dim), np.float32), trainable=adapts),
+            Param("head.bias", np.zeros(capacity, np.float32), trainable=adapts),
         ],
     )
     graph.output = head

@@ -61,6 +61,7 @@ def from_onnx(
     remember: Exemplars | None = None,
     projection: int = 0,
     normalise: bool = True,
+    adaptor: str | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -101,6 +102,7 @@ def from_onnx(
         remember,
         projection,
         normalise,
+        adaptor,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

@@ -48,6 +48,7 @@ class ExportOptions:
     remember: Exemplars | None = None
     projection: int = 0
     normalise: bool = True
+    adaptor: str | None = None
 
     @property
     def keeps_statistics(self) -> bool:
@@ -111,6 +112,12 @@ class ExportOptions:
             )
         if not 0 <= self.projection <= 8192:
             raise ExportError(f"expected projection in 0..8192; found {self.projection}; 2048 is a good number", -1)
+        if self.adaptor is not None and not self.keeps_statistics:
+            raise ExportError(
+                "expected an adaptor only under a head that keeps statistics; found the head 'gradient'; choose method "
+                "'ncm', 'lda' or 'ridge', or leave it out",
+                -1,
+            )
         if self.max_classes is not None and self.max_classes < 1:
             raise ExportError(
                 f"expected max_classes >= 1; found {self.max_classes}; leave it out to keep the head's size", -1

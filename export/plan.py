@@ -77,6 +77,7 @@ def build_plan(
         "head_weight": param_index[id(head.params[0])] if head is not None else None,
         "head_bias": param_index[id(head_bias)] if head_bias is not None else None,
         "parity": None,
+        "taps": [{"tensor": index[tensor], "pooled": True} for tensor in graph.taps],
         "label_kind": label_kind,
     }
 

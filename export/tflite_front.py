@@ -58,6 +58,7 @@ def from_tflite(
     remember: Exemplars | None = None,
     projection: int = 0,
     normalise: bool = True,
+    adaptor: str | None = None,
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -97,6 +98,7 @@ def from_tflite(
         remember,
         projection,
         normalise,
+        adaptor,
     )
     graph, options, reference = graph_of_onnx(converted.model, options, name or converted.model.graph.name)
     graph.notes[:0] = converted.notes

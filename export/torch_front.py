@@ -63,6 +63,7 @@ def from_torch(
     remember: Exemplars | None = None,
     projection: int = 0,
     normalise: bool = True,
+    adaptor: str | None = None,
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -98,6 +99,8 @@ def from_torch(
         projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge"), which takes
             the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
+        adaptor: with such a head: "film", "bottleneck:16", "depthwise:16" or "lowrank:16", parameters behind the last
+            feature map of which each domain has its own (recipe field max_domains).
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -129,6 +132,7 @@ def from_torch(
         remember,
         projection,
         normalise,
+        adaptor,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

@@ -12,15 +12,6 @@
 namespace edgecl::statistics_head {
 namespace {
 
-StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe) {
-  StatisticsSize size;
-  size.dim = static_cast<uint32_t>(tensor_row_floats(plan.tensors[plan.model->embedding_tensor]));
-  size.columns = plan.model->class_capacity;
-  size.bank = recipe.head_bank;
-  size.moments = head_kind(recipe.head)->readout->moments;
-  return size;
-}
-
 void changed(StatisticsHead* head, const int32_t* labels, uint32_t n) {
   for (uint32_t r = 0; r < n; r++) head->changed[labels[r]] = 1;
   head->solved = false;
@@ -54,6 +45,15 @@ void divide_by_norm(const Statistics& s, const Tensor& z, const Tensor& scores, 
 }
 
 }  // namespace
+
+StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe) {
+  StatisticsSize size;
+  size.dim = static_cast<uint32_t>(tensor_row_floats(plan.tensors[plan.model->embedding_tensor]));
+  size.columns = plan.model->class_capacity;
+  size.bank = recipe.head_bank;
+  size.moments = head_kind(recipe.head)->readout->moments;
+  return size;
+}
 
 Status check(const Plan& plan) {
   const format::ModelRecord& model = *plan.model;

@@ -45,6 +45,7 @@ StatisticsSummary statistics_summary(const HeadMemory& memory);
 
 namespace statistics_head {
 
+StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe);
 Status check(const Plan& plan);
 void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights* weights, HeadMemory* memory);
 uint64_t work_floats(const Plan& plan, const format::RecipeRecord& recipe);

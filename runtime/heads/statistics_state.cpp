@@ -1,12 +1,14 @@
-// Section HEAD of heads that keep statistics: the sums, and the rows of the bank.
+// Sums and the rows of the bank in a state; section HEAD of heads that keep statistics.
 // Never here: weights that are computed from them.
+#include "runtime/heads/statistics_state.h"
+
 #include <string.h>
 
 #include "runtime/heads/statistics_head.h"
 #include "runtime/state/section_reader.h"
 #include "runtime/state/section_writer.h"
 
-namespace edgecl::statistics_head {
+namespace edgecl {
 namespace {
 
 constexpr uint64_t kHeaderBytes = 4 * sizeof(uint32_t), kCountBytes = 4 * sizeof(int64_t);
@@ -51,18 +53,16 @@ Status read_bank(SectionReader* in, Statistics* s, uint32_t n, bool apply) {
 
 }  // namespace
 
-uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
-  const uint64_t dim = tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
-  const uint64_t columns = plan.model->class_capacity;
-  uint64_t bytes = kHeaderBytes + columns * (kCountBytes + dim * sizeof(int64_t));
-  if (head_kind(recipe.head)->readout->moments) bytes += dim * (dim + 1) / 2 * sizeof(int64_t);
-  return bytes + recipe.head_bank * (sizeof(uint32_t) + dim * sizeof(int16_t));
+uint64_t sums_bytes_max(const StatisticsSize& size) {
+  const uint64_t dim = size.dim;
+  uint64_t bytes = kHeaderBytes + size.columns * (kCountBytes + dim * sizeof(int64_t));
+  if (size.moments) bytes += dim * (dim + 1) / 2 * sizeof(int64_t);
+  return bytes + size.bank * (sizeof(uint32_t) + dim * sizeof(int16_t));
 }
 
 // dim, scale, how many classes, how many rows of the bank; each class with rows: label, counts, sums; the lower triangle
 // of the moments row by row; each row of the bank: label, features.
-void write_state(SectionWriter* out, const HeadMemory& memory) {
-  const Statistics& s = memory.own->statistics;
+void write_sums(SectionWriter* out, const Statistics& s) {
   const uint64_t dim = s.size.dim;
   uint32_t n_classes = 0;
   for (uint32_t c = 0; c < s.size.columns; c++) n_classes += s.classes[c].n > 0;
@@ -89,8 +89,7 @@ void write_state(SectionWriter* out, const HeadMemory& memory) {
   }
 }
 
-Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
-  Statistics* const s = &memory.own->statistics;
+Status read_sums(SectionReader* in, Statistics* s, bool apply) {
   const uint64_t dim = s->size.dim;
   const uint32_t found_dim = in->u32();
   float scale = 0;
@@ -98,7 +97,7 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
   const uint32_t n_classes = in->u32(), n_bank = in->u32();
   if (in->failed() || found_dim != s->size.dim || !sound_scale) return in->corrupt("features of another kind");
   if (n_classes > s->size.columns || n_bank > s->bank.capacity) return in->corrupt("more classes or rows than fit");
-  if (apply) reset(memory);
+  if (apply) clear_statistics(s);
   int64_t rows = 0;
   for (uint32_t k = 0, label = 0; k < n_classes; k++, label++) {
     ClassCounts counts;
@@ -123,4 +122,20 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
   return Status();
 }
 
-}  // namespace edgecl::statistics_head
+namespace statistics_head {
+
+uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
+  return sums_bytes_max(size_of(plan, recipe));
+}
+
+void write_state(SectionWriter* out, const HeadMemory& memory) {
+  write_sums(out, memory.own->statistics);
+}
+
+Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
+  if (apply) reset(memory);
+  return read_sums(in, &memory.own->statistics, apply);
+}
+
+}  // namespace statistics_head
+}  // namespace edgecl

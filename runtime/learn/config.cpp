@@ -2,6 +2,7 @@
 // Never here: sizes and memory (session.cpp).
 #include "runtime/learn/config.h"
 
+#include "runtime/adapt/domains.h"
 #include "runtime/core/executor.h"
 #include "runtime/core/recipe.h"
 #include "runtime/heads/head.h"
@@ -65,6 +66,12 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
           "expected max_classes above every label of the bundle; found max_classes %u and label %u; raise it",
           config.max_classes, last.label);
     }
+  }
+  EDGECL_RETURN_IF_FAILED(check_domains(plan, config));
+  if (config.max_domains > 0 && config.novelty == kNoveltyRmds) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected another score than rmds with max_domains above 0, since fits of domains take its place; "
+                   "found rmds; set novelty = none");
   }
   if (!rows_fit(plan, config_step_rows(config))) {
     return failure(

@@ -4,46 +4,94 @@
 
 #include "kernels/exp_log.h"
 #include "runtime/core/encoder.h"
+#include "runtime/learn/session_domains.h"
 
 namespace edgecl {
 namespace {
 
-// Runs the pieces, each through encoder and (where scores are wanted) head; `read(context, tensor, first row of the
-// batch, rows)` sees each piece.
-using ReadPiece = void (*)(const void* context, const Tensor& result, uint64_t begin, uint32_t rows);
-Status run_pieces(Session* session, const Batch& batch, bool scores, const void* context, ReadPiece read_piece) {
-  EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
+// Where the rows of a pass are read: of each row of the batch once, from the domain that it belongs to.
+struct Reader {
+  const void* context;
+  void (*row)(const void* context, const Tensor& result, uint32_t row, uint64_t batch_row);
+};
+
+Status not_finite(uint32_t begin, uint32_t rows) {
+  return failure(EDGECL_E_NUMERIC,
+                 "expected finite scores; found NaN or infinity among those of samples %u..%u; check their range",
+                 begin, begin + rows - 1);
+}
+
+// The encoder from op `op` and, where scores are wanted, the head, for the domain in place. Rows of another route are not
+// read; route null: all are.
+Status finish_piece(Session* session, uint32_t op, uint32_t begin, uint32_t rows, bool scores, const int32_t* route,
+                    int32_t wanted, const Reader& reader) {
   const Plan& plan = *session->plan;
   const Net net = session->predicting();
-  if (scores && session->head->prepare) EDGECL_RETURN_IF_FAILED(session->head->prepare(session->head_memory, net));
-  const uint32_t watched = scores ? plan.model->logits_tensor : plan.model->embedding_tensor;
+  encode(net, rows, Mode::kPredict, op, session->head_op, nullptr, 0);
+  if (scores) session->head->score(session->head_memory, net, rows, Mode::kPredict, nullptr);
+  const Tensor result =
+      plan_tensor(net, scores ? plan.model->logits_tensor : plan.model->embedding_tensor, rows, Mode::kPredict);
+  if (!all_finite(result.data, result.size())) return not_finite(begin, rows);
+  for (uint32_t r = 0; r < rows; r++) {
+    if (route == nullptr || route[r] == wanted) reader.row(reader.context, result, r, begin + r);
+  }
+  return Status();
+}
+
+Status route_pass(Session* session, uint32_t rows);
+
+// The frozen part once, then of each domain that rows were routed to what is its own.
+Status route_piece(Session* session, uint32_t begin, uint32_t rows, bool scores, const Reader& reader) {
+  const Plan& plan = *session->plan;
+  Domains* const domains = &session->domains;
+  const Net net = session->predicting();
+  const uint32_t op = domain_op(plan), border = domain_border(plan);
+  EDGECL_RETURN_IF_FAILED(route_pass(session, rows));
+  const uint64_t width = tensor_row_floats(plan.tensors[border]);
+  copy_rows_out(net, plan_tensor(net, border, rows, Mode::kPredict), rows, false, domains->border);
+  Status status;
+  for (uint32_t d = 0; d < domains->capacity && status.ok(); d++) {
+    uint32_t n = 0;
+    for (uint32_t r = 0; r < rows; r++) n += domains->route[r] == static_cast<int32_t>(d);
+    if (n == 0) continue;
+    place_domain(plan, d, session->weights, domains, &session->head_memory);
+    if (scores) status = session->head->prepare(session->head_memory, net);  // works in the activations
+    for (uint32_t r = 0; r < rows; r++) session->predict_samples[r] = domains->border + r * width;
+    copy_rows_in(net, reinterpret_cast<const float* const*>(session->predict_samples), rows,
+                 plan_tensor(net, border, rows, Mode::kPredict));
+    if (status.ok())
+      status = finish_piece(session, op, begin, rows, scores, domains->route, static_cast<int32_t>(d), reader);
+  }
+  place_selected(session);
+  return status;
+}
+
+// Runs the pieces of a batch; the reader sees every row.
+Status run_pieces(Session* session, const Batch& batch, bool scores, const Reader& reader) {
+  EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
+  const Net net = session->predicting();
+  const bool routed = routes_by_fit(*session);
+  if (scores && !routed && session->head->prepare)
+    EDGECL_RETURN_IF_FAILED(session->head->prepare(session->head_memory, net));
   for (uint32_t begin = 0; begin < batch.n;) {
     const uint32_t left = batch.n - begin;
     const uint32_t rows = left < session->config.max_batch ? left : session->config.max_batch;
     for (uint32_t r = 0; r < rows; r++) session->predict_samples[r] = batch.sample(*session, begin + r);
     load_input(*session, net, session->predict_samples, rows, Mode::kPredict, false);
-    encode(net, rows, Mode::kPredict, 0, session->head_op, nullptr, 0);
-    if (scores) session->head->score(session->head_memory, net, rows, Mode::kPredict, nullptr);
-    const Tensor result = plan_tensor(net, watched, rows, Mode::kPredict);
-    if (!all_finite(result.data, result.size())) {
-      return failure(EDGECL_E_NUMERIC,
-                     "expected finite scores; found NaN or infinity among those of samples %u..%u; check their range",
-                     begin, begin + rows - 1);
-    }
-    read_piece(context, result, begin, rows);
+    EDGECL_RETURN_IF_FAILED(routed ? route_piece(session, begin, rows, scores, reader)
+                                   : finish_piece(session, 0, begin, rows, scores, nullptr, 0, reader));
     session->samples_predicted += rows;
     begin += rows;
   }
   return Status();
 }
 
-// The loop is there once, whatever reads.
 template <class Read>
 Status run_pieces(Session* session, const Batch& batch, bool scores, const Read& read) {
-  return run_pieces(session, batch, scores, &read,
-                    [](const void* context, const Tensor& result, uint64_t begin, uint32_t rows) {
-                      (*static_cast<const Read*>(context))(result, begin, rows);
-                    });
+  const Reader reader = {&read, [](const void* context, const Tensor& result, uint32_t row, uint64_t batch_row) {
+                           (*static_cast<const Read*>(context))(result, row, batch_row);
+                         }};
+  return run_pieces(session, batch, scores, reader);
 }
 
 // The softmax of a row: its largest logit and the sum of exp(logit - largest), over the classes present.
@@ -79,6 +127,21 @@ Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) 
   return {s.label, 1.0f / s.sum, s.n > 1 ? s.largest - s.second : 0.0f};  // exp(0) of the largest is 1
 }
 
+// The ops in front of what domains have of their own; then the best domain of each row, or the selected one as long as
+// nothing was learned.
+Status route_pass(Session* session, uint32_t rows) {
+  const Plan& plan = *session->plan;
+  Domains* const domains = &session->domains;
+  const Net net = session->predicting();
+  for (uint32_t i = 0; i < domain_op(plan); i++) {
+    forward_ops(net, rows, Mode::kPredict, i, i + 1);
+    keep_taps(net, *domains, i, rows, session->config.max_batch);
+  }
+  gather_features(plan, *domains, rows, session->config.max_batch);
+  if (!all_finite(domains->features, static_cast<int64_t>(rows) * domains->dim)) return not_finite(0, rows);
+  return route_rows(net, rows, domains);
+}
+
 }  // namespace
 
 uint64_t embedding_size(const Plan& plan) {
@@ -87,32 +150,28 @@ uint64_t embedding_size(const Plan& plan) {
 }
 
 Status predict_rows(Session* session, const Batch& batch, void* context, PredictionSink sink) {
-  return run_pieces(session, batch, true, [&](const Tensor& logits, uint64_t begin, uint32_t rows) {
-    for (uint32_t r = 0; r < rows; r++) sink(context, begin + r, judge(session->classes, logits, r));
+  return run_pieces(session, batch, true, [&](const Tensor& logits, uint32_t r, uint64_t row) {
+    sink(context, row, judge(session->classes, logits, r));
   });
 }
 
 Status logits_rows(Session* session, const Batch& batch, float* out) {
   const ClassTable& classes = session->classes;
-  return run_pieces(session, batch, true, [&](const Tensor& logits, uint64_t begin, uint32_t rows) {
-    for (uint32_t r = 0; r < rows; r++) {
-      float* to = out + (begin + r) * classes.n_columns;
-      for (uint32_t c = 0; c < classes.n_columns; c++)
-        to[c] = classes.present[c] ? tensor_element(logits, r, static_cast<int32_t>(c), 0) : -__builtin_inff();
-    }
+  return run_pieces(session, batch, true, [&](const Tensor& logits, uint32_t r, uint64_t row) {
+    float* to = out + row * classes.n_columns;
+    for (uint32_t c = 0; c < classes.n_columns; c++)
+      to[c] = classes.present[c] ? tensor_element(logits, r, static_cast<int32_t>(c), 0) : -__builtin_inff();
   });
 }
 
 Status probability_rows(Session* session, const Batch& batch, float* out) {
   const ClassTable& classes = session->classes;
-  return run_pieces(session, batch, true, [&](const Tensor& logits, uint64_t begin, uint32_t rows) {
-    for (uint32_t r = 0; r < rows; r++) {
-      const Softmax s = softmax_of(classes, logits, r);
-      float* to = out + (begin + r) * classes.n_columns;
-      for (uint32_t c = 0; c < classes.n_columns; c++) {
-        const float z = tensor_element(logits, r, static_cast<int32_t>(c), 0);
-        to[c] = classes.present[c] ? exp_scalar(z - s.largest) / s.sum : 0.0f;
-      }
+  return run_pieces(session, batch, true, [&](const Tensor& logits, uint32_t r, uint64_t row) {
+    const Softmax s = softmax_of(classes, logits, r);
+    float* to = out + row * classes.n_columns;
+    for (uint32_t c = 0; c < classes.n_columns; c++) {
+      const float z = tensor_element(logits, r, static_cast<int32_t>(c), 0);
+      to[c] = classes.present[c] ? exp_scalar(z - s.largest) / s.sum : 0.0f;
     }
   });
 }
@@ -132,7 +191,9 @@ Status novelty_rows(Session* session, const Batch& batch, uint32_t number, void*
   const Net net = session->predicting();
   EDGECL_RETURN_IF_FAILED(kind.prepare(session->head_memory, session->novelty, net));
   const format::ModelRecord& model = *session->plan->model;
-  return run_pieces(session, batch, kind.logits, [&](const Tensor&, uint64_t begin, uint32_t rows) {
+  return run_pieces(session, batch, kind.logits, [&](const Tensor& result, uint32_t r, uint64_t row) {
+    // Rows of the pass, of which the result tells.
+    const uint32_t rows = static_cast<uint32_t>(result.groups) * static_cast<uint32_t>(result.lanes);
     Tensor embedding = {};
     if (model.embedding_tensor != format::kNone)
       embedding = plan_tensor(net, model.embedding_tensor, rows, Mode::kPredict);
@@ -142,7 +203,7 @@ Status novelty_rows(Session* session, const Batch& batch, uint32_t number, void*
                                 net,
                                 embedding,
                                 plan_tensor(net, model.logits_tensor, rows, Mode::kPredict)};
-    for (uint32_t r = 0; r < rows; r++) sink(context, begin + r, kind.score(input, r));
+    sink(context, row, kind.score(input, r));
   });
 }
 
@@ -153,9 +214,38 @@ Status embed_rows(Session* session, const Batch& batch, float* out) {
                    "expected a bundle with a separate head; found none in \"%s\"; use edgecl_logits",
                    session->plan->string(session->plan->model->name));
   }
-  return run_pieces(session, batch, false, [&](const Tensor& x, uint64_t begin, uint32_t rows) {
-    copy_rows_out(session->predicting(), x, rows, false, out + begin * size);
-  });
+  return run_pieces(session, batch, false,
+                    [&](const Tensor& x, uint32_t r, uint64_t row) { gather_row(x, r, out + row * size); });
+}
+
+bool routes_by_fit(const Session& session) {
+  const Domains& domains = session.domains;
+  if (domains.capacity == 0 || !domains.routes || domains.n_used() < 2) return false;
+  for (uint32_t d = 0; d < domains.capacity; d++) {
+    if (domains.list[d].used && routing_has_rows(domains.list[d].routing)) return true;
+  }
+  return false;
+}
+
+Status routed_rows(Session* session, const Batch& batch, void* context, RouteSink sink) {
+  EDGECL_RETURN_IF_FAILED(check_has_domains(*session));
+  EDGECL_RETURN_IF_FAILED(check_batch(*session, batch));
+  const Domains& domains = session->domains;
+  const Net net = session->predicting();
+  for (uint32_t begin = 0; begin < batch.n;) {
+    const uint32_t left = batch.n - begin;
+    const uint32_t rows = left < session->config.max_batch ? left : session->config.max_batch;
+    for (uint32_t r = 0; r < rows; r++) session->predict_samples[r] = batch.sample(*session, begin + r);
+    load_input(*session, net, session->predict_samples, rows, Mode::kPredict, false);
+    EDGECL_RETURN_IF_FAILED(route_pass(session, rows));
+    for (uint32_t r = 0; r < rows; r++) {
+      const float bound = domains.list[domains.route[r]].routing.bound;
+      sink(context, begin + r, {domains.route[r], domains.fits[r], domains.fits[r] > bound});
+    }
+    session->samples_predicted += rows;
+    begin += rows;
+  }
+  return Status();
 }
 
 }  // namespace edgecl

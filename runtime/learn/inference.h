@@ -43,6 +43,18 @@ Status resolve_novelty(const Session& session, uint32_t* kind);
 // Floats of one embedding; 0 without a separate head.
 uint64_t embedding_size(const Plan& plan);
 
+// Where a sample belongs.
+struct Route {
+  int32_t domain;
+  float fit;     // deviations from what the domain's held-out rows score; smaller fits better
+  bool unknown;  // further off than kHeldQuantile of them
+};
+using RouteSink = void (*)(void* context, uint64_t row, const Route& route);
+// E_UNSUPPORTED (no domains), E_SEQUENCE (no domain has rows), E_NUMERIC, and those of check_batch.
+Status routed_rows(Session* session, const Batch& batch, void* context, RouteSink sink);
+// Whether predictions look for the domain that fits: several exist, one has rows, and none is pinned.
+bool routes_by_fit(const Session& session);
+
 }  // namespace edgecl
 
 #endif  // EDGECL_RUNTIME_LEARN_INFERENCE_H_

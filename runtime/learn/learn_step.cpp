@@ -11,6 +11,7 @@
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/profile.h"
 #include "runtime/learn/replay/admission.h"
+#include "runtime/learn/session_domains.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 #include "runtime/learn/streams.h"
 
@@ -194,6 +195,8 @@ void after_forward(Session* session) {
   const Net net = session->learning();
   copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, step.n_rows, Mode::kPredict),
                 step.n_current, false, step.embeddings);
+  if (session->domains.capacity > 0)
+    gather_features(*session->plan, session->domains, step.n_current, session->config.max_batch);
 }
 
 // The backward pass may reuse the memory of the logits, so those that the buffer is to keep are copied out before it.
@@ -261,6 +264,7 @@ void commit(Session* session) {
       if (step.row_weights != nullptr && step.row_weights[r] == 0) continue;
       session->head->learn_rows(session->head_memory, net, step.embeddings + r * session->head_memory.dim,
                                 step.labels + r, 1);
+      domain_learned(session, r, step.labels[r]);
     }
   }
   admit_rows(session, step.n_current, step.row_weights,

@@ -46,6 +46,7 @@ Status forward_unit(Session* session) {
   const uint32_t op = border == 0 ? unit - 1 : unit - 2;
   if (op < session->head_op) {
     forward_ops(net, step.n_rows, upper_mode(*session), op, op + 1, &step.probe);
+    keep_taps(net, session->domains, op, step.n_rows, session->config.max_batch);
     return Status();
   }
   if (session->head->by_gradient)

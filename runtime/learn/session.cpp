@@ -10,6 +10,7 @@
 #include "runtime/learn/inference.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/replay/remember.h"
+#include "runtime/learn/session_domains.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 
 namespace edgecl {
@@ -47,7 +48,9 @@ void take_scratch(Arena* arena, const SessionConfig& config, uint64_t stride, Wo
 uint64_t scratch_stride(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config, uint64_t passes) {
   const HeadKind& head = *head_kind(config.head);
   const uint64_t own = head.scratch_bytes ? align_up(head.scratch_bytes(plan, config, kernels)) : 0;
-  return most_of(own, passes, align_up(static_cast<size_t>(novelty_scratch_bytes(plan, config, kernels))));
+  const uint64_t routing = align_up(static_cast<size_t>(domains_scratch_bytes(plan, config, kernels)));
+  const uint64_t novelty = align_up(static_cast<size_t>(novelty_scratch_bytes(plan, config, kernels)));
+  return most_of(own, passes, routing > novelty ? routing : novelty);
 }
 
 // Activations and scratch of predictions. Shared: a predict and a learn step never run at once, so they use the same
@@ -94,7 +97,9 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   HeadMemory head_memory;
   head_memory.dim = static_cast<uint32_t>(embedding_size(plan));
   head_memory.columns = plan.model->class_capacity;
-  if (head.lay_out) head.lay_out(arena, plan, config, &weights, &head_memory);
+  Domains domains;
+  lay_out_domains(arena, plan, config, config.max_batch, &weights, &domains);
+  if (head.lay_out && config.max_domains == 0) head.lay_out(arena, plan, config, &weights, &head_memory);
   NoveltyMemory novelty;
   lay_out_novelty(arena, plan, config, &novelty);
   arena->begin_region("step");
@@ -113,6 +118,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   session->head = &head;
   session->head_op = last_layer_op(plan);
   session->head_memory = head_memory;
+  session->domains = domains;
   session->novelty = novelty;
   session->head_bytes = arena->region_bytes("head");
   session->predict_samples = predict_samples;
@@ -136,7 +142,12 @@ SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionCo
 
 void reset_session(Session* session) {
   initialise_weights(*session->plan, session->weights, session->learn);
-  if (session->head->reset) session->head->reset(session->head_memory);
+  if (session->domains.capacity > 0) {
+    reset_domains(*session->plan, session->config, &session->domains);
+    place_selected(session);
+  } else if (session->head->reset) {
+    session->head->reset(session->head_memory);
+  }
   novelty_stale(session->novelty);
   session->thresholds.clear();
   session->step.stage = Stage::kIdle;
@@ -195,6 +206,7 @@ Status forget_class(Session* session, int32_t label) {
   EDGECL_RETURN_IF_FAILED(check_present(*session, label));
   const uint32_t column = static_cast<uint32_t>(label);
   if (session->head->check_forget) EDGECL_RETURN_IF_FAILED(session->head->check_forget(session->head_memory, column));
+  EDGECL_RETURN_IF_FAILED(check_domains_forget(session->domains, column));
   session->head->forget_class(session->head_memory, session->learning(), column);
   novelty_stale(session->novelty);
   if (!session->config.predict_only) {  // else there is no buffer, and a learner's state brought no count of its rows

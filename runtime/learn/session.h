@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/adapt/domains.h"
 #include "runtime/core/arena.h"
 #include "runtime/core/memory.h"
 #include "runtime/core/plan.h"
@@ -52,8 +53,9 @@ struct Session {
   Weights weights;
   Workspace learn, predict;  // one memory, unless config.separate_predict
   Environment env;
-  HeadMemory head_memory;
+  HeadMemory head_memory;   // of the domain in place, where there are domains
   uint64_t head_bytes = 0;  // of the region "head"
+  Domains domains;
   NoveltyMemory novelty;
   Thresholds thresholds = {};
   ClassTable classes;

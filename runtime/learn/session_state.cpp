@@ -6,6 +6,7 @@
 
 #include "runtime/core/sparse_edit.h"
 #include "runtime/core/weights.h"
+#include "runtime/learn/session_domains.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 
 namespace edgecl {
@@ -22,10 +23,13 @@ Status read_section(SectionReader* in, void* import) {
 
 // The head's own, where it keeps something beside parameters.
 void write_head(SectionWriter* out, const Session& session) {
-  session.head->write_state(out, session.head_memory);
+  const Domains& domains = session.domains;
+  session.head->write_state(out, domains.capacity > 0 ? domains.list[0].head : session.head_memory);
 }
 Status read_head(SectionReader* in, StateImport* import) {
-  return import->session->head->read_state(in, import->session->head_memory, import->apply);
+  const Session& session = *import->session;
+  const Domains& domains = session.domains;
+  return session.head->read_state(in, domains.capacity > 0 ? domains.list[0].head : session.head_memory, import->apply);
 }
 
 void write_novelty(SectionWriter* out, const Session& session) {
@@ -36,6 +40,14 @@ Status read_novelty(SectionReader* in, StateImport* import) {
   EDGECL_RETURN_IF_FAILED(read_thresholds(in, &found));
   if (import->apply) import->session->thresholds = found;
   return Status();
+}
+
+void write_domain_list(SectionWriter* out, const Session& session) {
+  write_domains(out, *session.plan, *session.head, session.domains);
+}
+Status read_domain_list(SectionReader* in, StateImport* import) {
+  Session* const session = import->session;
+  return read_domains(in, *session->plan, *session->head, &session->domains, import->apply);
 }
 
 // Ascending ids. Each may rely on what those before it proved. The first seven are in every state.
@@ -49,6 +61,7 @@ constexpr StateSection kSections[] = {
     {kStateSparsity, 1, 0, write_section<write_sparsity>, read_section<read_sparsity>},
     {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},
     {kStateNovelty, 1, 0, write_section<write_novelty>, read_section<read_novelty>},
+    {kStateDomains, 1, 0, write_section<write_domain_list>, read_section<read_domain_list>},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
@@ -56,16 +69,19 @@ constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
 };
 constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
 constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
-static_assert(kAll == kAlways + 2, "one bound a section, but those of head and novelty");
+static_assert(kAll == kAlways + 3, "one bound a section, but those of head, novelty and domains");
 
-// The sections of one state: that of the head where it keeps something, that of thresholds where there are some.
+// The sections of one state: that of the head where it keeps something, those of thresholds and domains where there are
+// some.
 struct SectionList {
-  SectionList(const HeadKind& head, bool thresholds) {
+  SectionList(const HeadKind& head, bool thresholds, bool domains) {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
     if (thresholds) list[n++] = kSections[kAlways + 1];
+    if (domains) list[n++] = kSections[kAlways + 2];
   }
-  explicit SectionList(const Session& session) : SectionList(*session.head, session.thresholds.any()) {}
+  explicit SectionList(const Session& session)
+      : SectionList(*session.head, session.thresholds.any(), session.domains.capacity > 0) {}
 
   StateSection list[kAll];
   uint32_t n = 0;
@@ -80,7 +96,8 @@ uint64_t state_bytes(const Session& session) {
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
-  uint64_t bytes = state_frame_bytes(kAlways + 1 + (head.write_state != nullptr)) + kThresholdBytesMax;
+  uint64_t bytes = state_frame_bytes(kAlways + 1 + (head.write_state != nullptr) + (config.max_domains > 0)) +
+                   kThresholdBytesMax + domains_bytes_max(plan, config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
@@ -115,8 +132,9 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
   const uint32_t n_sections = file.header().n_sections;
-  const bool thresholds = n_sections > 0 && file.entry(n_sections - 1).id == kStateNovelty;
-  const SectionList sections(*session->head, thresholds);
+  bool thresholds = false;
+  for (uint32_t i = 0; i < n_sections; i++) thresholds = thresholds || file.entry(i).id == kStateNovelty;
+  const SectionList sections(*session->head, thresholds, session->domains.capacity > 0);
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
@@ -128,6 +146,7 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   session->thresholds.clear();
   const Status stored = read_state_sections(file, sections.list, sections.n, &import);
   novelty_stale(session->novelty);
+  place_selected(session);
   for (uint32_t p = 0; p < plan.params.n; p++) rebuild_transposed(&session->weights.params[p]);
   refresh_statistics(plan, session->weights);
   session->bounds = UpdateBounds();

@@ -3,6 +3,7 @@
 #include "runtime/learn/unlearn.h"
 
 #include "runtime/core/encoder.h"
+#include "runtime/learn/session_domains.h"
 
 namespace edgecl {
 
@@ -26,7 +27,12 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
   }
   const Net net = session->learning();
   load_input(*session, net, step.samples, batch.n, Mode::kPredict, false);
-  encode(net, batch.n, Mode::kPredict, 0, session->head_op, nullptr, 0);
+  for (uint32_t op = 0; op < session->head_op; op++) {
+    forward_ops(net, batch.n, Mode::kPredict, op, op + 1);
+    keep_taps(net, session->domains, op, batch.n, session->config.max_batch);
+  }
+  if (session->domains.capacity > 0)
+    gather_features(*session->plan, session->domains, batch.n, session->config.max_batch);
   copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, batch.n, Mode::kPredict), batch.n, false,
                 step.embeddings);
   if (!all_finite(step.embeddings, static_cast<int64_t>(batch.n) * session->head_memory.dim)) {
@@ -36,6 +42,7 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
   EDGECL_RETURN_IF_FAILED(session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n));
   novelty_stale(session->novelty);
   for (uint32_t r = 0; r < batch.n; r++) {
+    domain_unlearned(session, r, labels[r]);
     uint64_t* const of_class = &session->classes.entries[labels[r]].samples_seen;
     if (*of_class == 0 || session->replay.seen == 0) continue;  // a state may say so
     --*of_class;

@@ -48,6 +48,12 @@ class Session {
   std::string state_digest();
   py::dict stats();
   py::object head();
+  py::tuple route(const py::array& x);
+  int32_t domain_add(const std::string& name);
+  void domain_select(int32_t domain);
+  uint32_t domain_adapt(int32_t domain, const Session& trainer);
+  void domain_remove(int32_t domain);
+  py::list domains();
   py::array novelty_scores(const py::array& x, const std::string& score);
   void novelty_calibrate(const std::string& score, const py::array_t<float, py::array::c_style>& scores,
                          double accepted, double kept);

@@ -15,7 +15,7 @@ NO_TAIL(edgecl_model_info, n_exemplars);
 NO_TAIL(edgecl_param_info, stored);
 NO_TAIL(edgecl_op_info, index_bytes);
 NO_TAIL(edgecl_class_info, present);
-NO_TAIL(edgecl_session_config, reserved_end);
+NO_TAIL(edgecl_session_config, max_domains);
 NO_TAIL(edgecl_session_options, hooks);
 NO_TAIL(edgecl_preset_info, compared);
 NO_TAIL(edgecl_migration, n_classes_left);
@@ -28,6 +28,7 @@ NO_TAIL(edgecl_rehearse_report, mean_loss);
 NO_TAIL(edgecl_stats, steps_in_task);
 NO_TAIL(edgecl_head_info, reserved_end);
 NO_TAIL(edgecl_threshold, reserved);
+NO_TAIL(edgecl_domain_info, name);
 NO_TAIL(edgecl_preset_info, compared);
 NO_TAIL(edgecl_profile_event, macs);
 

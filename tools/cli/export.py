@@ -169,6 +169,12 @@ def export(
     normalise: bool = typer.Option(
         True, "--normalise/--no-normalise", help="Embeddings of length 1 before such a head."
     ),
+    adaptor: str | None = typer.Option(
+        None,
+        "--adaptor",
+        help="film | bottleneck:16 | depthwise:16 | lowrank:16: parameters before such a head that each domain has of "
+        "its own; with --set max_domains=4.",
+    ),
     density: float = typer.Option(
         1.0, "--density", help="Fraction of weights kept in sparse layers, 0 < density <= 1."
     ),
@@ -326,6 +332,7 @@ def export(
             "device": device,
             "projection": projection,
             "normalise": normalise,
+            "adaptor": adaptor,
             "remember": None
             if remember is None
             else exporter.Exemplars(
@@ -333,7 +340,7 @@ def export(
             ),
         }
         if source.embedding_dim:
-            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
+            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise", "adaptor"]
             wanted += ["mask_seed", "device"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
         elif source.file is not None:

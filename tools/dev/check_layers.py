@@ -42,17 +42,24 @@ C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
         ),
         RUNTIME_SYSTEM,
     ),
+    "runtime/adapt": (
+        (
+            *("kernels/kernels.h", "kernels/arithmetic.h", "runtime/core/", "runtime/state/", "runtime/heads/"),
+            *("runtime/novelty/", "runtime/adapt/"),
+        ),
+        RUNTIME_SYSTEM,
+    ),
     "runtime/learn": (
         (
             *("kernels/kernels.h", "kernels/arithmetic.h", "kernels/exp_log.h", "runtime/core/", "runtime/state/"),
-            *("runtime/heads/", "runtime/novelty/", "runtime/learn/"),
+            *("runtime/heads/", "runtime/novelty/", "runtime/adapt/", "runtime/learn/"),
         ),
         RUNTIME_SYSTEM,
     ),
     "runtime/api": (
         (
             *("kernels/kernels.h", "runtime/core/", "runtime/bundle/", "runtime/state/", "runtime/heads/"),
-            *("runtime/novelty/", "runtime/learn/", "runtime/api/", "runtime/include/"),
+            *("runtime/novelty/", "runtime/adapt/", "runtime/learn/", "runtime/api/", "runtime/include/"),
         ),
         RUNTIME_SYSTEM | FILE_SYSTEM,
     ),

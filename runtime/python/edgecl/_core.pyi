@@ -152,6 +152,16 @@ class Session:
         """All rows in order out of the statistics (edgecl_unlearn). On failure the exception has n_done."""
     def head(self) -> dict[str, Any] | None:
         """What a head that keeps statistics holds (edgecl_head_describe); None for one that learns by gradients."""
+    def route(self, x: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+        """Domain, fit and decision (0 accept, 2 novel) of each row (edgecl_route)."""
+    def domain_add(self, name: str) -> int: ...
+    def domain_select(self, domain: int) -> None:
+        """-1: by fit (edgecl_domain_select)."""
+    def domain_adapt(self, domain: int, trainer: Session) -> int:
+        """Rows of the trainer's buffer that the domain learned (edgecl_domain_adapt)."""
+    def domain_remove(self, domain: int) -> None: ...
+    def domains(self) -> list[dict[str, Any]]:
+        """edgecl_domain_info of every domain that exists; empty without max_domains."""
     def novelty_scores(self, x: NDArray[Any], score: str = "none") -> NDArray[np.float32]:
         """(n,), larger is more novel; "none": the session's score (edgecl_novelty_scores)."""
     def novelty_calibrate(self, score: str, scores: NDArray[np.float32], accepted: float, kept: float) -> None: ...

@@ -490,12 +490,12 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
   /* Of heads that keep statistics. */
-  float head_shrinkage;  /* s of LDA and ridge, 0..1; 0: the default of the head */
-  float feature_range;   /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
-  uint32_t head_bank;    /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
+  float head_shrinkage; /* s of LDA and ridge, 0..1; 0: the default of the head */
+  float feature_range;  /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
+  uint32_t head_bank;   /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
-  uint32_t novelty;      /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
-  uint32_t reserved_end; /* 0 */
+  uint32_t novelty;     /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
+  uint32_t max_domains; /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -748,6 +748,72 @@ typedef struct edgecl_head_info {
 
 /* E_UNSUPPORTED (a head that learns by gradients), E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_head_describe(const edgecl_session* session, edgecl_head_info* info);
+
+/* --- domains ---
+ * A session made with max_domains above 0, under a head that keeps statistics, has room for as many domains beside the
+ * one frozen encoder: each with parameters of its own where the bundle has some that train below the head (an adaptor),
+ * a head of its own, and statistics of the bundle's taps (the embedding where it has none; at most 1024 features) that
+ * say which samples are of the domain. After Daniels et al. 2023, "Efficient model adaptation for continual learning at
+ * the edge". Class labels and names are common to all. Domain 0 exists from the start and is called "base".
+ *
+ * Learn steps, edgecl_unlearn and edgecl_forget_class go to the selected domain. Predictions go, sample by sample, to the
+ * domain that fits best, once a second domain exists and edgecl_domain_select was not told one. Every fifth row that a
+ * domain learns, chosen by its own bits, stays out of its routing statistics and says what fit is usual. Domains are part
+ * of the state. */
+
+/* Which domain fits a sample. */
+typedef struct edgecl_route_result {
+  int32_t domain;
+  float fit;        /* Mahalanobis distance to the nearest class of the domain, in deviations from the mean of its
+                       held-out rows: below 2 or so is usual */
+  int32_t decision; /* EDGECL_ACCEPT, or EDGECL_NOVEL: further off than 95 of 100 held-out rows of the domain */
+  uint32_t reserved;
+} edgecl_route_result;
+
+/* Best domain of each sample; n_samples records, `out_stride` bytes apart (0: sizeof). Cost: the ops in front of the
+ * adaptor, and of each domain features^2 / 2 + features * classes multiply-adds a sample; features^3 / 6 more at the first
+ * call after it learned something.
+ *   Errors  E_UNSUPPORTED (max_domains = 0), E_SEQUENCE (nothing was learned), those of edgecl_predict. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_route(edgecl_session* session, const edgecl_batch* batch,
+                                                        edgecl_route_result* out, size_t out_stride);
+
+/* A new domain with the bundle's adaptor and an empty head; its number in *domain. It is not selected. `name`: 1..63
+ * bytes. E_UNSUPPORTED, E_CAPACITY (max_domains exist), E_ARGUMENT (a bad name, or one in use), E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_add(edgecl_session* session, const char* name,
+                                                             int32_t* domain);
+
+#define EDGECL_DOMAIN_BY_FIT (-1)
+/* Learn steps and predictions go to this domain; EDGECL_DOMAIN_BY_FIT: predictions go where they fit, learn steps stay
+ * where they were. E_UNSUPPORTED, E_NOT_FOUND, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_select(edgecl_session* session, int32_t domain);
+
+/* Takes over the parameters below the head that `trainer` has trained, a session of the same model that learns by
+ * gradients (head = EDGECL_HEAD_GRADIENT, max_domains = 0, a replay buffer of raw samples); then the domain learns the
+ * trainer's exemplars, whose number is in *rows. The domain must not have learned anything yet. The trainer is left alone
+ * and may be used for the next domain after edgecl_session_reset.
+ *   Errors  E_ARGUMENT (another model), E_SEQUENCE (the domain has rows), E_UNSUPPORTED, E_NOT_FOUND, those of
+ *           edgecl_learn; the domain is then empty. E_BUSY: either session. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_adapt(edgecl_session* session, int32_t domain,
+                                                               const edgecl_session* trainer, uint32_t* rows);
+
+/* All that a domain learned goes, and its number is free. E_ARGUMENT: domain 0. E_UNSUPPORTED, E_NOT_FOUND, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_remove(edgecl_session* session, int32_t domain);
+
+typedef struct edgecl_domain_info {
+  uint32_t struct_size;
+  uint32_t adapted;  /* 1: its adaptor is not the bundle's any more */
+  uint64_t rows;     /* learned and not taken back */
+  uint64_t bytes;    /* of one domain, all told */
+  uint32_t held;     /* rows that say what fit is usual, at most 128 */
+  uint32_t features; /* that routing compares */
+  uint32_t selected; /* 1: learn steps go here */
+  uint32_t by_fit;   /* 1: predictions go where they fit */
+  char name[64];
+} edgecl_domain_info;
+
+/* E_NOT_FOUND (no such domain), E_UNSUPPORTED, E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_describe(const edgecl_session* session, int32_t domain,
+                                                                  edgecl_domain_info* info);
 
 /* Puts rows into the replay buffer without a step, as if they had been learned: they are admitted by the replay policy,
  * and samples_seen of their classes counts them. For a model that learns on over classes that it was shipped with: hand

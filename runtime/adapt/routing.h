@@ -1,0 +1,73 @@
+// Which domain a sample comes from: of each domain a Gaussian model of frozen features, and how well it fits held-out
+// rows.
+// Never here: adaptors, heads, passes.
+//
+// A row of routing features x (the bundle's taps, side by side) lies so far from a domain:
+//   score = the least over its classes c of (x - m_c)^T S^-1 (x - m_c) / dim
+// with S the scatter within classes (Lee et al. 2018, "A simple unified framework for detecting out-of-distribution
+// samples"), shrunk by kRoutingShrinkage. Every fifth row, chosen by its own bits, stays out of S and m and is held out:
+// its score says what is usual. fit = (score - mean of the held-out scores) / their deviation; the domain with the
+// smallest fit takes the sample. Statistics are sums of integers, so rows commute and can be taken back.
+#ifndef EDGECL_RUNTIME_ADAPT_ROUTING_H_
+#define EDGECL_RUNTIME_ADAPT_ROUTING_H_
+
+#include "runtime/heads/statistics.h"
+
+namespace edgecl {
+
+class SectionReader;
+class SectionWriter;
+
+constexpr uint32_t kMaxRoutingFeatures = 1024;
+constexpr uint32_t kHeldRows = 128;  // newest held-out rows that a domain keeps
+constexpr uint32_t kHeldOneIn = 5;   // rows of a domain, one is held out
+constexpr double kRoutingShrinkage = 0.1;
+constexpr double kHeldQuantile = 0.95;  // of the held-out scores lies below the bound of what is known
+constexpr uint32_t kRoutingPiece = 8;   // rows that are scored together
+
+struct RoutingModel {
+  Statistics statistics;
+  double* factor = nullptr;  // packed: L of S = L L^T
+  double* centre = nullptr;  // [dim][n]: L^-1 m_c of the classes that have rows
+  double* weight = nullptr;  // [columns] work of the solver, then a word
+  int16_t* held = nullptr;   // [kHeldRows][dim], in the order in which they came
+  uint32_t held_fill = 0;
+  uint32_t n = 0;                            // classes in `centre`
+  float mean = 0, deviation = 1, bound = 0;  // of held-out scores; fits above `bound` are unknown
+  bool ready = false;                        // all that is computed from the statistics
+};
+EDGECL_TARGET_BYTES(RoutingModel, 100, 152);
+
+// What is needed to score rows, shared by all domains.
+struct RoutingWork {
+  double* rows = nullptr;        // [dim][kRoutingPiece]
+  int16_t* quantized = nullptr;  // [kRoutingPiece][dim]
+  float* scores = nullptr;       // [kHeldRows]
+};
+
+void lay_out_routing(Arena* arena, uint32_t dim, uint32_t columns, RoutingModel* model);
+void lay_out_routing_work(Arena* arena, uint32_t dim, RoutingWork* work);
+uint64_t routing_scratch_bytes(uint32_t dim, uint32_t columns, const ScratchTable& kernels);
+void clear_routing(RoutingModel* model);
+
+// A row enters the statistics or the held-out rows. `features` [dim], finite. O(dim^2) once in kPendingRows rows.
+void routing_add(const Net& net, const float* features, int32_t label, RoutingModel* model);
+// The same row goes. A held-out row that newer ones replaced is gone already.
+void routing_take(const Net& net, const float* features, int32_t label, RoutingModel* model);
+
+// Whether the domain has rows to compare with.
+bool routing_has_rows(const RoutingModel& model);
+// Factor, centres, and what is usual. O(dim^3 / 6 + kHeldRows * dim^2 / 2) after something was learned. E_NUMERIC.
+Status routing_prepare(const Net& net, const RoutingWork& work, RoutingModel* model);
+// Fits of n rows [n][dim]. Precondition: routing_prepare.
+void routing_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const float* features, uint32_t n,
+                  float* fits);
+
+// Part of a domain's entry in the section DOMAINS.
+uint64_t routing_bytes_max(uint32_t dim, uint32_t columns);
+void write_routing(SectionWriter* out, const RoutingModel& model);
+Status read_routing(SectionReader* in, RoutingModel* model, bool apply);
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_ADAPT_ROUTING_H_
