@@ -66,7 +66,9 @@ class _Builder:
         bound = 1 / sqrt(fan_in)
         return self.random.uniform(-bound, bound, shape).astype(np.float32)
 
-    def pointwise(self, name: str, x: str, outputs: int, zero: bool = False, bias: bool = True, relu: bool = False) -> str:
+    def pointwise(
+        self, name: str, x: str, outputs: int, zero: bool = False, bias: bool = True, relu: bool = False
+    ) -> str:
         inputs = self.graph.tensors[x][0]
         shape = (outputs, inputs, 1, 1)
         weight = np.zeros(shape, np.float32) if zero else self.uniform(shape, inputs)

@@ -140,8 +140,9 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
 
     producer = f"edgecl {__version__}, {source}"
     # A head that keeps statistics comes after the comparison: the source has none.
-    plain = {"classes": None, "max_classes": None, "recipe": Recipe(), "projection": 0, "adaptor": None}
-    as_source = replace(options, trainable="none", **plain)
+    as_source = replace(
+        options, trainable="none", classes=None, max_classes=None, recipe=Recipe(), projection=0, adaptor=None
+    )
     prepared = prepare(graph, as_source if options.keeps_statistics else options, producer)
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)

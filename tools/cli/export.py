@@ -340,8 +340,8 @@ def export(
             ),
         }
         if source.embedding_dim:
-            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise", "adaptor"]
-            wanted += ["mask_seed", "device"]
+            wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
+            wanted += ["adaptor", "mask_seed", "device"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
         elif source.file is not None:
             result = source.export(**keywords)
