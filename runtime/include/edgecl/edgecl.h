@@ -756,7 +756,7 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_head_describe(const edgecl_ses
  * say which samples are of the domain. After Daniels et al. 2023, "Efficient model adaptation for continual learning at
  * the edge". Class labels and names are common to all. Domain 0 exists from the start and is called "base".
  *
- * Learn steps, edgecl_unlearn and edgecl_forget_class go to the selected domain. Predictions go, sample by sample, to the
+ * Learn steps, edgecl_unlearn and edgecl_class_forget go to the selected domain. Predictions go, sample by sample, to the
  * domain that fits best, once a second domain exists and edgecl_domain_select was not told one. Every fifth row that a
  * domain learns, chosen by its own bits, stays out of its routing statistics and says what fit is usual. Domains are part
  * of the state. */
@@ -770,7 +770,7 @@ typedef struct edgecl_route_result {
   uint32_t reserved;
 } edgecl_route_result;
 
-/* Best domain of each sample; n_samples records, `out_stride` bytes apart (0: sizeof). Cost: the ops in front of the
+/* Best domain of each sample; n_samples records, `out_stride` bytes apart. Cost: the ops in front of the
  * adaptor, and of each domain features^2 / 2 + features * classes multiply-adds a sample; features^3 / 6 more at the first
  * call after it learned something.
  *   Errors  E_UNSUPPORTED (max_domains = 0), E_SEQUENCE (nothing was learned), those of edgecl_predict. */
