@@ -7,6 +7,7 @@
 #include "runtime/learn/batch.h"
 #include "runtime/learn/loss.h"
 #include "runtime/learn/replay/augment.h"
+#include "runtime/learn/session_domains.h"
 
 namespace edgecl {
 namespace {
@@ -60,7 +61,8 @@ Status loss_unit(Session* session, const StepKind& kind) {
   if (kind.after_forward) kind.after_forward(session);
   if (!session->head->by_gradient) {
     // No loss and nothing to update; what the head learns must be numbers.
-    if (!all_finite(step.embeddings, static_cast<int64_t>(step.n_current) * session->head_memory.dim))
+    if (!all_finite(step.embeddings, static_cast<int64_t>(step.n_current) * session->head_memory.dim) ||
+        !features_finite(*session, step.n_current))
       return failure(EDGECL_E_NUMERIC, "%s", kind.loss_failure);
     step.loss = {};
     for (uint32_t r = 0; r < step.n_current; r++) step.loss_rows[r] = 0;

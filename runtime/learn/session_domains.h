@@ -29,6 +29,12 @@ Status remove_domain(Session* session, int32_t which);
 // those of a learn step; the domain then is as it was.
 Status adapt_domain_from(Session* session, int32_t which, const Session& trainer, uint32_t* rows);
 
+// Whether what routing is to learn of a pass are numbers.
+inline bool features_finite(const Session& session, uint32_t rows) {
+  const Domains& domains = session.domains;
+  return domains.capacity == 0 || all_finite(domains.features, static_cast<int64_t>(rows) * domains.dim);
+}
+
 // Row r of domains.features, which the selected domain's head has just learned, or taken back.
 inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   Domains* const domains = &session->domains;

@@ -35,7 +35,8 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
     gather_features(*session->plan, session->domains, batch.n, session->config.max_batch);
   copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, batch.n, Mode::kPredict), batch.n, false,
                 step.embeddings);
-  if (!all_finite(step.embeddings, static_cast<int64_t>(batch.n) * session->head_memory.dim)) {
+  if (!all_finite(step.embeddings, static_cast<int64_t>(batch.n) * session->head_memory.dim) ||
+      !features_finite(*session, batch.n)) {
     return failure(EDGECL_E_NUMERIC,
                    "expected finite embeddings; found NaN or infinity among those of the samples; check their range");
   }

@@ -199,11 +199,15 @@ inline BundleSource seed_source(uint32_t i) {
       return edgecl_test::with_exemplars(edgecl_test::tail_net(), edgecl::format::kElementU8);
     case 22:
       return edgecl_test::with_exemplars(edgecl_test::mlp(0.5f), edgecl::format::kElementI8);
+    case 23:
+      return edgecl_test::domain_net();
+    case 24:
+      return edgecl_test::domain_net(false);
     default:
       return edgecl_test::random_net(i - 7);
   }
 }
-constexpr uint32_t kSeeds = 23;
+constexpr uint32_t kSeeds = 25;
 
 // The seeds as bundles; made once.
 inline const std::vector<uint8_t>& seed_bundle(uint32_t i) {

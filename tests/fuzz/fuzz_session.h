@@ -98,7 +98,10 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x2000) != 0) config.learning_rate = 0.01f;
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
-  if ((change & 0x6000) == 0x6000) statistics_head(&config, in->below(5), in->below(12), in->below(5));
+  if ((change & 0x6000) == 0x6000) {
+    statistics_head(&config, in->below(5), in->below(12), in->below(5));
+    if (in->below(3) == 0) config.max_domains = in->below(4);
+  }
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
   config.seed = change >> 4;
@@ -248,6 +251,32 @@ inline edgecl_status predict_rows(edgecl_session* session, Rows* rows, Input* in
   return status;
 }
 
+// Domains come, go, are chosen and judged; `select` and the like fail where there are none.
+inline edgecl_status change_domains(edgecl_session* session, Rows* rows, Input* in, bool tame) {
+  static const char* const kNames[] = {"a", "b", "base", ""};
+  int32_t domain = static_cast<int32_t>(in->below(4)) - 1;
+  edgecl_domain_info info = sized<edgecl_domain_info>();
+  switch (in->below(5)) {
+    case 0:
+      return edgecl_domain_add(session, kNames[in->below(4)], &domain);
+    case 1:
+      return edgecl_domain_select(session, domain);
+    case 2:
+      return edgecl_domain_remove(session, domain);
+    case 3:
+      return edgecl_domain_describe(session, domain, &info);
+    default:
+      break;
+  }
+  const uint32_t n = 1 + in->below(kMostRows);
+  const edgecl_batch batch = rows->next(in, n, tame);
+  edgecl_route_result routes[kMostRows];
+  const edgecl_status status = edgecl_route(session, &batch, routes, sizeof routes[0]);
+  for (uint32_t i = 0; status == EDGECL_OK && i < n; i++)
+    REQUIRE(edgecl_domain_describe(session, routes[i].domain, &info) == EDGECL_OK && routes[i].fit - routes[i].fit == 0);
+  return status;
+}
+
 inline edgecl_status begin_task(edgecl_session* session) {
   return edgecl_task_begin(session);
 }
@@ -260,7 +289,7 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
                  uint32_t most_calls) {
   for (uint32_t call = 0; call < most_calls && (in->left() > 0 || call < 3); call++) {
     edgecl_status status = EDGECL_OK;
-    switch (in->below(17)) {
+    switch (in->below(18)) {
       default:
         status = learn_rows(session, config, rows, in, tame);
         break;
@@ -299,6 +328,9 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
         break;
       case 16:
         status = judge_rows(session, rows, in, tame);
+        break;
+      case 17:
+        status = change_domains(session, rows, in, tame);
         break;
     }
     require_status(session, status);

@@ -45,10 +45,10 @@ void mask_gradients(edgecl_session_config* config, uint32_t mask) {
   config->gradient_keep = 0.5f;
 }
 
-constexpr uint32_t kPlaces = 15;
+constexpr uint32_t kPlaces = 17;
 
 uint32_t place_seed(uint32_t i) {
-  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0};
+  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0, 23, 24};
   return kSeedOf[i];
 }
 
@@ -101,6 +101,14 @@ void configure(uint32_t i, edgecl_session_config* config) {
     case 14:
       statistics_head(config, EDGECL_HEAD_RIDGE, 40, EDGECL_NOVELTY_ENERGY);
       break;
+    case 15:
+      statistics_head(config, EDGECL_HEAD_LDA, 3, EDGECL_NOVELTY_ENERGY);
+      config->max_domains = 3;
+      break;
+    case 16:  // nothing adapts, and the embedding routes
+      statistics_head(config, EDGECL_HEAD_NCM, 0, EDGECL_NOVELTY_NONE);
+      config->max_domains = 2;
+      break;
     default:
       break;
   }
@@ -132,6 +140,15 @@ const std::vector<Place>& places() {
         const uint8_t bytes[] = {3, static_cast<uint8_t>(step), 0, 1, 2, 0};
         Input in(bytes, sizeof bytes);
         REQUIRE(learn_rows(place.session, place.config, place.rows.get(), &in, true) == EDGECL_OK);
+      }
+      if (place.config.max_domains > 0) {
+        int32_t domain = 0;
+        REQUIRE(edgecl_domain_add(place.session, "second", &domain) == EDGECL_OK);
+        REQUIRE(edgecl_domain_select(place.session, domain) == EDGECL_OK);
+        const uint8_t bytes[] = {3, 9, 0, 1, 2, 0};
+        Input in(bytes, sizeof bytes);
+        REQUIRE(learn_rows(place.session, place.config, place.rows.get(), &in, true) == EDGECL_OK);
+        REQUIRE(edgecl_domain_select(place.session, EDGECL_DOMAIN_BY_FIT) == EDGECL_OK);
       }
       edgecl_status weighted = edgecl_class_weight_set(place.session, 1, 2);
       REQUIRE(weighted == EDGECL_OK || weighted == EDGECL_E_NOT_FOUND || weighted == EDGECL_E_UNSUPPORTED);

@@ -16,26 +16,6 @@ using namespace edgecl_test;
 
 constexpr uint32_t kDomains = 3;
 
-// conv (frozen, tapped) - relu - conv (of each domain) - mean - linear.
-BundleSource domain_net() {
-  NetBuilder net(5);
-  uint32_t x = net.input(2, 4, 4);
-  NetBuilder::ConvOptions frozen, own;
-  frozen.trainable = false;
-  x = net.conv(x, 5, frozen);
-  x = net.activation(x, edgecl::Activation::kRelu);
-  net.source.taps.push_back({x, true});
-  x = net.conv(x, 6, own);
-  x = net.activation(x, edgecl::Activation::kRelu);
-  x = net.global_pool(x);
-  net.finish(net.linear(x, kColumns), x);
-  net.source.classes.clear();
-  net.source.learning_rate = 0.05f;
-  net.source.replay_batch = 3;
-  net.source.replay_capacity = 12;
-  return net.source;
-}
-
 edgecl_session_config config_of(const Model& model, uint32_t head = EDGECL_HEAD_LDA) {
   edgecl_session_config config = model.config();
   config.head = head;
@@ -159,6 +139,17 @@ TEST(rows_go_where_they_fit) {
     for (const edgecl_route_result& route : found) accepted += route.decision == EDGECL_ACCEPT;
     CHECK_MESSAGE(accepted > mixed.n / 2, "%u of %u", accepted, mixed.n);
   }
+}
+
+// Without a tap and without an adaptor the embedding routes, and heads are what domains differ in.
+TEST(the_embedding_routes_where_nothing_is_tapped) {
+  const Model model(domain_net(false));
+  Two two(model);
+  uint32_t right = 0;
+  for (const edgecl_route_result& route : routes(&two.session, two.near)) right += route.domain == 0;
+  for (const edgecl_route_result& route : routes(&two.session, two.far)) right += route.domain == 1;
+  CHECK_MESSAGE(right > 110, "%u of 120", right);
+  CHECK(info_of(two.session, 1).features == model.info.embedding_dim);
 }
 
 TEST(a_state_of_domains_goes_out_and_in_and_on) {

@@ -88,6 +88,28 @@ inline BundleSource tail_net(bool skip = false, bool follow = false) {
   return source;
 }
 
+// conv (frozen, tapped) - relu - conv (of each domain) - mean - linear. Without `adapts` all but the last is frozen, and
+// nothing tapped.
+inline BundleSource domain_net(bool adapts = true) {
+  NetBuilder net(5);
+  uint32_t x = net.input(2, 4, 4);
+  NetBuilder::ConvOptions frozen, own;
+  frozen.trainable = false;
+  x = net.conv(x, 5, frozen);
+  x = net.activation(x, edgecl::Activation::kRelu);
+  own.trainable = adapts;
+  if (adapts) net.source.taps.push_back({x, true});
+  x = net.conv(x, 6, own);
+  x = net.activation(x, edgecl::Activation::kRelu);
+  x = net.global_pool(x);
+  net.finish(net.linear(x, kColumns), x);
+  net.source.classes.clear();
+  net.source.learning_rate = 0.05f;
+  net.source.replay_batch = 3;
+  net.source.replay_capacity = 12;
+  return net.source;
+}
+
 // 6 samples of classes 0, 1, 2 in turn, of 60, 30 and 30 rows.
 inline BundleSource with_exemplars(BundleSource source, uint32_t dtype) {
   constexpr uint32_t kSamples = 6;
