@@ -39,6 +39,7 @@ Status renumber_params(const Plan& from, const Plan& to, uint32_t flags, Section
                        Migration* migration) {
   uint64_t at = 8;
   const uint32_t n = in->list();
+  if (n == 0) return Status();  // under a head that keeps statistics no parameter is trained
   uint32_t old_param = next_trained(from, 0), new_param = next_trained(to, 0);
   for (uint32_t i = 0; i < n; i++) {
     const uint32_t index = in->u32(), storage = in->u32();
