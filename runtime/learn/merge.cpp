@@ -316,7 +316,7 @@ Status set_device(Session* session, uint64_t device, uint64_t least_version) {
       bool learned = false;
       for (uint32_t c = 0; c < s->size.columns && !learned; c++) learned = own_rows(*s, c) > 0;
       if (part != kNoPart) release_part(part, s);
-      *own = {device, version, 0};
+      *own = {device, version, least_version};
       if (learned) next_version(s);
     }
     novelty_stale(session->novelty);
