@@ -510,6 +510,11 @@ void bind_session(py::module_& module) {
       .def("state_digest", &Session::state_digest)
       .def("stats", &Session::stats)
       .def("head", &Session::head)
+      .def("device_set", &Session::device_set, py::arg("device"), py::arg("version") = 0)
+      .def("devices", &Session::devices)
+      .def("delta", &Session::delta, py::arg("relay") = false)
+      .def("merge", &Session::merge, py::arg("data"))
+      .def("unmerge", &Session::unmerge, py::arg("device"))
       .def("novelty_scores", &Session::novelty_scores, py::arg("x"), py::arg("score") = "none")
       .def("novelty_calibrate", &Session::novelty_calibrate, py::arg("score"), py::arg("scores"), py::arg("accepted"),
            py::arg("kept"))

@@ -48,6 +48,11 @@ class Session {
   std::string state_digest();
   py::dict stats();
   py::object head();
+  void device_set(uint64_t device, uint64_t version);
+  py::list devices();
+  py::bytes delta(bool relay);
+  py::dict merge(const py::buffer& data);
+  void unmerge(uint64_t device);
   py::array novelty_scores(const py::array& x, const std::string& score);
   void novelty_calibrate(const std::string& score, const py::array_t<float, py::array::c_style>& scores,
                          double accepted, double kept);

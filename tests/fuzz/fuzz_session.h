@@ -249,9 +249,10 @@ inline edgecl_status predict_rows(edgecl_session* session, Rows* rows, Input* in
   return status;
 }
 
+inline Block message_room(256u << 10);
+
 // Numbers of devices, and messages to oneself, which change nothing.
 inline edgecl_status device_call(edgecl_session* session, Input* in) {
-  static Block message_block(256u << 10);
   edgecl_device_info info = sized<edgecl_device_info>();
   const uint32_t which = in->below(2);
   size_t bytes = 0, written = 0;
@@ -266,8 +267,8 @@ inline edgecl_status device_call(edgecl_session* session, Input* in) {
       break;
   }
   edgecl_status status = edgecl_delta_size(session, which, &bytes);
-  if (status != EDGECL_OK || bytes > message_block.capacity()) return status;
-  uint8_t* const message = message_block.use(bytes);
+  if (status != EDGECL_OK || bytes > message_room.capacity()) return status;
+  uint8_t* const message = message_room.use(bytes);
   REQUIRE(edgecl_delta_export(session, which, message, bytes, &written) == EDGECL_OK && written == bytes);
   const Digest before = digest_of(session);
   edgecl_merge_report report = sized<edgecl_merge_report>();
