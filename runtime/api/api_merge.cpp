@@ -8,9 +8,10 @@ namespace {
 
 Status check_delta_of(const edgecl_session* session, uint32_t which) {
   if (which > EDGECL_DELTA_ALL) {
-    return failure(EDGECL_E_ARGUMENT, "expected EDGECL_DELTA_OWN or EDGECL_DELTA_ALL; found %u; give one of them", which);
+    return failure(EDGECL_E_ARGUMENT, "expected EDGECL_DELTA_OWN or EDGECL_DELTA_ALL; found %u; give one of them",
+                   which);
   }
-  return check_delta(session->session);
+  return check_delta(session->session, which == EDGECL_DELTA_ALL);
 }
 
 Status size_of_delta(const edgecl_session* session, uint32_t which, size_t* bytes) {
@@ -103,8 +104,7 @@ edgecl_status edgecl_delta_size(const edgecl_session* session, uint32_t which, s
 edgecl_status edgecl_delta_export(const edgecl_session* session, uint32_t which, void* buffer, size_t capacity,
                                   size_t* written) {
   const api::SessionCall call(session);
-  return call.entered() ? call.done(api::export_delta_into(session, which, buffer, capacity, written))
-                        : call.refusal();
+  return call.entered() ? call.done(api::export_delta_into(session, which, buffer, capacity, written)) : call.refusal();
 }
 
 edgecl_status edgecl_merge(edgecl_session* session, const void* bytes, size_t n_bytes, edgecl_merge_report* report) {

@@ -325,9 +325,10 @@ Status set_device(Session* session, uint64_t device, uint64_t least_version) {
   return Status();
 }
 
-Status check_delta(const Session& session) {
+Status check_delta(const Session& session, bool all) {
   EDGECL_RETURN_IF_FAILED(check_merges(session));
-  if (statistics_of(session)->parts.own->device != 0) return Status();
+  const Statistics& s = *statistics_of(session);
+  if (s.parts.own->device != 0 || (all && part_rows(s, kNoPart) == 0)) return Status();
   return failure(EDGECL_E_SEQUENCE,
                  "expected a session that knows which device it is; found none set; call edgecl_device_set first");
 }

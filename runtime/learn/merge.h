@@ -17,17 +17,18 @@ namespace edgecl {
 // head that learns by gradients, or predict_only).
 Status set_device(Session* session, uint64_t device, uint64_t least_version);
 
-// Whether the session may export what it learned: E_UNSUPPORTED (as above), E_SEQUENCE (no device was set).
-Status check_delta(const Session& session);
+// Whether the session may export what it learned: E_UNSUPPORTED (as above), E_SEQUENCE (no device was set). One that
+// learned nothing itself needs none to hand on the parts of others.
+Status check_delta(const Session& session, bool all);
 // Bytes of the message of a session; `all`: with the parts of the other devices, so that it can be handed on.
 uint64_t delta_bytes(const Session& session, bool all);
 void export_delta(const Session& session, bool all, uint8_t* buffer);
 
 struct MergeReport {
-  uint32_t n_parts;                         // in the message
-  uint32_t n_new, n_newer, n_known;         // of these: of new devices; in place of an older version; older or equal
+  uint32_t n_parts;                          // in the message
+  uint32_t n_new, n_newer, n_known;          // of these: of new devices; in place of an older version; older or equal
   uint32_t n_classes_added, n_classes_gone;  // names that the session did not know; that have no row any more
-  uint64_t rows_before, rows;               // of all devices
+  uint64_t rows_before, rows;                // of all devices
 };
 
 // Takes over every part of a message that is newer than the one known, all of them or nothing. Errors: E_STATE_CORRUPT,

@@ -55,8 +55,9 @@ py::dict read_state_table(const py::buffer& data) {
 }  // namespace
 
 void bind_state(py::module_& module) {
-  module.def("read_state_table", &read_state_table, py::arg("data"),
-             "Header and sections of a saved state or a message, every length and digest checked. StateError otherwise.");
+  module.def(
+      "read_state_table", &read_state_table, py::arg("data"),
+      "Header and sections of a saved state or a message, every length and digest checked. StateError otherwise.");
 }
 
 }  // namespace edgecl::python

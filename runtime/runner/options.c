@@ -23,7 +23,8 @@ static const char kUsage[] =
     "methods: the methods by name, one JSON line each. NAME is one of these; without it the bundle's recipe holds.\n"
     "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
     "measurements.\n"
-    "     With a head that keeps statistics: what device ID learned goes to --message-out, and that of another device comes "
+    "     With a head that keeps statistics: what device ID learned goes to --message-out, and that of another device "
+    "comes "
     "from --merge.\n"
     "Exit codes: 0 done, 1 a signature does not fit, 2 wrong usage, 3 a file or its contents cannot be used, 70 "
     "internal.\n";
@@ -52,9 +53,12 @@ typedef struct TextOption {
 } TextOption;
 
 static const TextOption kTexts[] = {
-    {"--data", offsetof(Options, data)},         {"--labels", offsetof(Options, labels)},
-    {"--state-in", offsetof(Options, state_in)}, {"--state-out", offsetof(Options, state_out)},
-    {"--method", offsetof(Options, method)},     {"--merge", offsetof(Options, merge)},
+    {"--data", offsetof(Options, data)},
+    {"--labels", offsetof(Options, labels)},
+    {"--state-in", offsetof(Options, state_in)},
+    {"--state-out", offsetof(Options, state_out)},
+    {"--method", offsetof(Options, method)},
+    {"--merge", offsetof(Options, merge)},
     {"--message-out", offsetof(Options, message_out)},
 };
 

@@ -6,10 +6,10 @@ namespace {
 
 using namespace edgecl_test;
 
-constexpr size_t kContents = 128;                     // behind header and one entry of the table
-constexpr size_t kPart = kContents + 24;              // head, dim, scale, kind of labels, list
-constexpr size_t kFirstClass = kPart + 24;            // device, version, list
-constexpr size_t kCounts = kFirstClass + 4 + 3;       // a name of three letters
+constexpr size_t kContents = 128;                // behind header and one entry of the table
+constexpr size_t kPart = kContents + 24;         // head, dim, scale, kind of labels, list
+constexpr size_t kFirstClass = kPart + 24;       // device, version, list
+constexpr size_t kCounts = kFirstClass + 4 + 3;  // a name of three letters
 constexpr size_t kClassBytes = 4 + 3 + 24 + kHidden * 8;
 
 struct Pair {
@@ -109,7 +109,8 @@ TEST(two_devices_of_one_number) {
     Session twin(model, merging(model, head));
     CHECK(edgecl_device_set(twin.session, 2, 0) == EDGECL_OK);
     for (uint32_t row = 4; row < 16; row++) CHECK(learn_row(&twin, rows, row) == EDGECL_OK);
-    CHECK(merge(&pair.here, pair.message) == EDGECL_OK && device_of(twin, 0).version == device_of(pair.there, 0).version);
+    CHECK(merge(&pair.here, pair.message) == EDGECL_OK &&
+          device_of(twin, 0).version == device_of(pair.there, 0).version);
     pair.before = pair.here.digest();
     pair.refused(message_of(twin), EDGECL_E_STATE_MISMATCH, "one number");
     // Also where only the second moments tell.

@@ -108,7 +108,10 @@ def _read(file: Path) -> _Input:
     except StateError as error:
         error.args = (f"'{file}': {error}",)
         raise
-    return _Input(file, data, state, state.bundle_sha256, next((d["device"] for d in state.devices if d["own"]), None))
+    own = next((record for record in state.devices if record["own"]), None)
+    # A state that was merged and learned nothing itself needs no number.
+    device = None if own is None or (own["device"] == 0 and own["rows"] == 0) else own["device"]
+    return _Input(file, data, state, state.bundle_sha256, device)
 
 
 def _number(inputs: Sequence[_Input], devices: str | None) -> None:

@@ -491,12 +491,12 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
   /* Of heads that keep statistics. */
-  float head_shrinkage;  /* s of LDA and ridge, 0..1; 0: the default of the head */
-  float feature_range;   /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
-  uint32_t head_bank;    /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
+  float head_shrinkage; /* s of LDA and ridge, 0..1; 0: the default of the head */
+  float feature_range;  /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
+  uint32_t head_bank;   /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
-  uint32_t novelty;      /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
-  uint32_t head_merges;  /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
+  uint32_t novelty;     /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
+  uint32_t head_merges; /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
                             class_capacity * (embedding_dim * 8 + 24) bytes and with second moments about
                             embedding_dim^2 * 4 more. A state goes on with another number, too */
 } edgecl_session_config;
@@ -739,14 +739,14 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_unlearn(edgecl_session* sessio
 /* What a head that keeps statistics holds. */
 typedef struct edgecl_head_info {
   uint32_t struct_size;
-  uint32_t head;         /* EDGECL_HEAD_* */
-  uint32_t dim;          /* numbers of an embedding */
-  uint32_t bank_rows;    /* now in the bank */
-  uint64_t rows;         /* learned and not taken back, by all devices */
-  uint64_t saturated;    /* of their features, those beyond feature_range: choose a wider one if there are many */
-  uint64_t bytes;        /* of statistics and weights, all told */
-  uint32_t solved;       /* 1: the next prediction need not compute the weights anew */
-  uint32_t devices;      /* other devices that were merged */
+  uint32_t head;      /* EDGECL_HEAD_* */
+  uint32_t dim;       /* numbers of an embedding */
+  uint32_t bank_rows; /* now in the bank */
+  uint64_t rows;      /* learned and not taken back, by all devices */
+  uint64_t saturated; /* of their features, those beyond feature_range: choose a wider one if there are many */
+  uint64_t bytes;     /* of statistics and weights, all told */
+  uint32_t solved;    /* 1: the next prediction need not compute the weights anew */
+  uint32_t devices;   /* other devices that were merged */
 } edgecl_head_info;
 
 /* E_UNSUPPORTED (a head that learns by gradients), E_ARGUMENT, E_BUSY. */
@@ -1092,7 +1092,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_device_describe(const edgecl_s
 #define EDGECL_DELTA_ALL 1 /* and those that were merged here, as this device knows them: others can pass them on */
 
 /* Bytes of a message now: what it holds, not head_merges.
- *   Errors  E_SEQUENCE (no device was set), E_UNSUPPORTED (as above), E_ARGUMENT, E_BUSY. */
+ *   Errors  E_SEQUENCE (no device was set; a session that learned nothing itself can hand on what it merged all the
+ *           same), E_UNSUPPORTED (as above), E_ARGUMENT, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_delta_size(const edgecl_session* session, uint32_t which,
                                                              size_t* bytes);
 
@@ -1110,8 +1111,8 @@ typedef struct edgecl_merge_report {
   uint32_t n_newer;   /* versions that took the place of older ones */
   uint32_t n_known;   /* versions that are as old as those known, or older: nothing was done */
   uint32_t n_classes_added;
-  uint32_t n_classes_gone; /* that only other devices had, and none has rows of any more */
-  uint32_t reserved;       /* 0 */
+  uint32_t n_classes_gone;    /* that only other devices had, and none has rows of any more */
+  uint32_t reserved;          /* 0 */
   uint64_t rows_before, rows; /* of all devices */
 } edgecl_merge_report;
 

@@ -127,8 +127,9 @@ class StatisticsVerbs:
     def _message_of(self, other: Any, device: int | None) -> bytes:
         if isinstance(other, StatisticsVerbs):
             session = other._open().session
-            state = None if any(r["own"] and r["device"] for r in session.devices()) else session.state_export()
-            return session.delta(relay=True) if state is None else message_of_state(self, self._opened(), state, device)
+            if any(record["own"] and record["device"] for record in session.devices()):
+                return session.delta(relay=True)
+            return message_of_state(self, self._opened(), session.state_export(), device)
         data = bytes(other) if isinstance(other, bytes | bytearray | memoryview) else read_file(other)
         return message_of_state(self, self._opened(), data, device) if data[:3] == _STATE else data
 

@@ -123,8 +123,8 @@ def message_of_state(learner: Any, bundle: Bundle, state: bytes, device: int | N
     """
     session = _session(learner, bundle, _restorable(bundle, state))
     session.state_import(state)
-    own = [record["device"] for record in session.devices() if record["own"]]
-    if own == [0]:
+    own = next((record for record in session.devices() if record["own"]), None)
+    if own is not None and own["device"] == 0 and own["rows"] > 0:
         if device is None:
             raise SequenceError(
                 "expected a state whose device has a number; found one without; learn with device=N, or say which "
