@@ -168,7 +168,7 @@ def test_what_is_forgotten_goes_everywhere(make_bundle: MakeBundle) -> None:
     assert _sums(a) == _sums(_learner(bundle).partial_fit(x[y != "cat"], y[y != "cat"]))
     with pytest.raises(errors.NotFoundError):
         a.forget("cat")
-    with pytest.raises(errors.NotFoundError, match="never|this device"):
+    with pytest.raises(errors.NotFoundError, match="this device"):
         a.unlearn(x[40:41], y[40:41] if y[40] != "cat" else ["dog"])
     # Learning anew is a newer version, too.
     b.fit(x[:8], y[:8])
