@@ -284,6 +284,22 @@ uint32_t drop_classes_without_rows(Session* session) {
   return n;
 }
 
+bool is_shipped(const Plan& plan, uint32_t label) {
+  for (const format::ClassRecord& record : plan.classes) {
+    if (record.label == label) return true;
+  }
+  return false;
+}
+
+// Which classes go with the last row of other devices, now that own rows are another device's.
+void sort_classes(Session* session) {
+  const Statistics& s = *statistics_of(*session);
+  for (uint32_t label = 0; label < session->classes.capacity; label++) {
+    if (!session->classes.present[label] || s.classes[label].n == 0 || is_shipped(*session->plan, label)) continue;
+    session->classes.entries[label].merged = own_rows(s, label) > 0 ? kOwnClass : kMergedClass;
+  }
+}
+
 // What was made of the sums is made anew.
 void sums_changed(Session* session) {
   session->step.stage = Stage::kIdle;
@@ -319,6 +335,7 @@ Status set_device(Session* session, uint64_t device, uint64_t least_version) {
       *own = {device, version, least_version};
       if (learned) next_version(s);
     }
+    sort_classes(session);
     novelty_stale(session->novelty);
   }
   if (own->least < least_version) own->least = least_version;

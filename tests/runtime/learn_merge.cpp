@@ -219,6 +219,25 @@ TEST(classes_come_and_go_by_name) {
   CHECK(label_of(a, "cat") < 0 && label_of(a, "dog") == 0);
 }
 
+// Also those of a state that all began with.
+TEST(classes_of_a_common_start_go_with_it) {
+  const Model model(mlp());
+  const NamedRows rows(model, 24);
+  const edgecl_session_config config = merging(model, EDGECL_HEAD_NCM);
+  Session factory(model, config), robot(model, config);
+  CHECK(edgecl_device_set(factory.session, kBase, 0) == EDGECL_OK);
+  for (uint32_t row = 0; row < 24; row++) CHECK(learn_row(&factory, rows, row) == EDGECL_OK);
+  CHECK(import(&robot, factory.state()) == EDGECL_OK && edgecl_device_set(robot.session, 1, 0) == EDGECL_OK);
+  for (uint32_t row = 0; row < 24; row++) {
+    if (rows.name(row) == kClassNames[1]) CHECK(learn_row(&robot, rows, row) == EDGECL_OK);
+  }
+  for (int32_t label = 0; label < static_cast<int32_t>(kColumns); label++)
+    CHECK(edgecl_class_forget(factory.session, label) == EDGECL_OK);
+  edgecl_merge_report report = fresh_report();
+  CHECK(merge(&robot, message_of(factory), &report) == EDGECL_OK && report.n_classes_gone == kColumns - 1);
+  CHECK(label_of(robot, kClassNames[0]) < 0 && label_of(robot, kClassNames[1]) >= 0);
+}
+
 TEST(a_session_may_become_another_device) {
   const Model model(mlp());
   const NamedRows rows(model, 24);
