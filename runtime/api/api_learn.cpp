@@ -97,6 +97,7 @@ Status describe(const edgecl_session* session, int32_t label, edgecl_class_info*
   found.samples_seen = entry.samples_seen;
   found.replay_samples = replay_count(s.replay, label);
   found.present = s.classes.present[label];
+  found.rows_merged = static_cast<uint64_t>(others_rows(s.head_memory, static_cast<uint32_t>(label)));
   write_struct(found, info);
   return Status();
 }
@@ -118,6 +119,7 @@ Status describe_head(const edgecl_session* session, edgecl_head_info* info) {
   found.saturated = summary.saturated;
   found.bytes = s.head_bytes;
   found.solved = summary.solved ? 1 : 0;
+  found.devices = summary.devices;
   write_struct(found, info);
   return Status();
 }

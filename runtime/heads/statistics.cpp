@@ -72,8 +72,9 @@ void bank_filter(Statistics* s, const Keep& keep) {
   bank->fill = kept;
 }
 
+// The bank has no row of another device.
 bool bank_complete(const Statistics& s, uint32_t label) {
-  return s.classes[label].n == static_cast<int64_t>(s.bank.count(static_cast<int32_t>(label)));
+  return own_rows(s, label) == static_cast<int64_t>(s.bank.count(static_cast<int32_t>(label)));
 }
 
 // Of rows 0..r of a batch, those of row r's label.
@@ -98,8 +99,8 @@ uint32_t equals_before(const Net& net, const float* embeddings, const int32_t* l
 
 Status never_learned(uint32_t r) {
   return failure(EDGECL_E_NOT_FOUND,
-                 "expected rows that were learned under their labels; found another one at row %u; hand in the samples "
-                 "and labels as they were learned",
+                 "expected rows that this device learned under their labels; found another one at row %u; hand in the "
+                 "samples and labels as they were learned",
                  r);
 }
 
@@ -147,11 +148,13 @@ void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, S
   statistics->bank.capacity = size.bank;
   statistics->bank.rows = arena->take<int16_t>(size.bank * dim);
   statistics->bank.labels = arena->take<int32_t>(size.bank);
+  lay_out_parts(arena, size.parts, statistics);
 }
 
 void clear_statistics(Statistics* s) {
   const uint64_t dim = s->size.dim;
   s->n_pending = 0;
+  clear_parts(s);
   memset(static_cast<void*>(s->classes), 0, s->size.columns * sizeof *s->classes);
   memset(s->sum, 0, s->size.columns * dim * sizeof *s->sum);
   if (s->moments) memset(s->moments, 0, static_cast<uint64_t>(moments_size(s->size.dim)) * sizeof *s->moments);
@@ -192,7 +195,7 @@ Status take_rows(const Net& net, const float* embeddings, const int32_t* labels,
   int32_t n_saturated;
   for (uint32_t r = 0; r < n; r++) {
     const uint32_t label = static_cast<uint32_t>(labels[r]);
-    if (s->classes[label].n < static_cast<int64_t>(rows_of_label(labels, r))) return never_learned(r);
+    if (own_rows(*s, label) < static_cast<int64_t>(rows_of_label(labels, r))) return never_learned(r);
     if (s->bank.capacity == 0 || !bank_complete(*s, label)) continue;
     const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
     uint32_t found = bank_find(*s, row, labels[r], 0);
@@ -209,15 +212,26 @@ Status take_rows(const Net& net, const float* embeddings, const int32_t* labels,
     if (++s->n_pending == kPendingRows) take_pending(net, s);
   }
   take_pending(net, s);
+  // A class without rows has no sums, whatever was taken out of it: a state would not hold them either.
+  for (uint32_t r = 0; r < n; r++) {
+    const uint32_t label = static_cast<uint32_t>(labels[r]);
+    if (own_rows(*s, label) == 0) clear_own(label, s);
+  }
   return Status();
 }
 
 Status check_class_known(const Statistics& s, uint32_t label) {
+  if (own_rows(s, label) == 0 && others_rows(s, label) > 0) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a class that this device learned; found class %u, whose rows all came from other devices; "
+                   "forget it there and merge their newer messages, or take them out by edgecl_unmerge",
+                   label);
+  }
   if (s.moments == nullptr || bank_complete(s, label)) return Status();
   return failure(EDGECL_E_UNSUPPORTED,
                  "expected every row of class %u in the bank, to take the class out of the second moments; found %u of "
                  "%llu; hand its samples to edgecl_unlearn, or make sessions with a larger head_bank",
-                 label, s.bank.count(static_cast<int32_t>(label)), static_cast<unsigned long long>(s.classes[label].n));
+                 label, s.bank.count(static_cast<int32_t>(label)), static_cast<unsigned long long>(own_rows(s, label)));
 }
 
 void take_class(const Net& net, uint32_t label, Statistics* s) {
@@ -231,8 +245,20 @@ void take_class(const Net& net, uint32_t label, Statistics* s) {
   }
   take_pending(net, s);
   bank_filter(s, [&](uint32_t i) { return s->bank.labels[i] != of_class; });
-  s->classes[label] = {};
-  memset(s->class_sum(label), 0, dim * sizeof *s->sum);
+  clear_own(label, s);
+}
+
+void clear_bank(Statistics* s) {
+  bank_filter(s, [](uint32_t) { return false; });
+}
+
+int64_t settled_moment(const Statistics& s, uint32_t i, uint32_t j) {
+  int64_t moment = s.moments[moments_at(i, j, s.size.dim)];
+  for (uint32_t r = 0; r < s.n_pending; r++) {
+    const int16_t* const row = s.pending + static_cast<uint64_t>(r) * s.size.dim;
+    moment = modular_sum(moment, static_cast<int32_t>(row[i]) * row[j]);
+  }
+  return moment;
 }
 
 void settle_moments(const Net& net, Statistics* s) {

@@ -14,6 +14,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/core/memory.h"
 #include "runtime/core/status.h"
+#include "runtime/heads/parts.h"
 
 namespace edgecl {
 
@@ -28,6 +29,7 @@ struct StatisticsSize {
   uint32_t dim = 0;      // numbers of an embedding
   uint32_t columns = 0;  // class capacity of the bundle
   uint32_t bank = 0;     // rows that are kept whole
+  uint32_t parts = 0;    // other devices whose contributions can be merged
   bool moments = false;  // second moments are kept
 };
 
@@ -40,14 +42,6 @@ struct FeatureBank {
   uint32_t count(int32_t label) const;
 };
 
-// Of one class.
-struct ClassCounts {
-  int64_t n;           // rows
-  int64_t square_sum;  // of each row the squares of its features added up, and of that the 256th part, rounded down
-  int64_t saturated;   // features beyond the range
-};
-EDGECL_SAME_BYTES(ClassCounts);
-
 struct Statistics {
   StatisticsSize size;
   float scale = 0;                 // q = round(z * scale)
@@ -58,12 +52,13 @@ struct Statistics {
   int16_t* pending = nullptr;  // [kPendingRows][dim]
   uint32_t n_pending = 0;
   float* row = nullptr;  // [dim] one embedding under way
+  Parts parts;           // all of the above are the total of these and of what this device learned
 
   int64_t n_rows() const;
   const int64_t* class_sum(uint32_t label) const { return sum + static_cast<uint64_t>(label) * size.dim; }
   int64_t* class_sum(uint32_t label) { return sum + static_cast<uint64_t>(label) * size.dim; }
 };
-EDGECL_TARGET_BYTES(Statistics, 60, 96);
+EDGECL_TARGET_BYTES(Statistics, 92, 152);
 
 // In the arena's present region. `range`: largest magnitude of a feature that is told apart; 0: the default.
 void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics);
@@ -74,12 +69,13 @@ uint64_t statistics_scratch_bytes(const StatisticsSize& size, const ScratchTable
 // Adds n rows of float embeddings [n][dim], which are finite, with labels below `columns`. O(n * dim), and with moments
 // O(n * dim^2), once in kPendingRows rows.
 void add_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
-// Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned, as far as one can see: a
-// class has fewer rows, or the bank holds all rows of the class and not this one.
+// Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned here, as far as one can see: a
+// class has fewer own rows, or the bank holds all of them and not this one.
 Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
-// Whether all rows of a class can be taken back: without moments, or when the bank holds each of them. E_UNSUPPORTED.
+// Whether all own rows of a class can be taken back: without moments, or when the bank holds each of them; and whether
+// there are some, where other devices have rows of it. E_UNSUPPORTED.
 Status check_class_known(const Statistics& statistics, uint32_t label);
-// All rows of a class go. Precondition: check_class_known.
+// All own rows of a class go. Precondition: check_class_known.
 void take_class(const Net& net, uint32_t label, Statistics* statistics);
 
 // Row `row` of an embedding tensor, [dim].
@@ -88,6 +84,10 @@ void gather_row(const Tensor& embedding, uint32_t row, float* to);
 void quantized_row(const Net& net, const Statistics& statistics, const Tensor& embedding, uint32_t row, int16_t* q);
 int64_t squared(const int16_t* row, uint32_t dim);
 
+// Entry (i, j) of the moments, j <= i, as if the pending rows were in them already.
+int64_t settled_moment(const Statistics& statistics, uint32_t i, uint32_t j);
+// The bank is empty from now on.
+void clear_bank(Statistics* statistics);
 // The pending rows enter the moments. What the statistics stand for does not change.
 void settle_moments(const Net& net, Statistics* statistics);
 

@@ -51,6 +51,7 @@ StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe) {
   size.dim = static_cast<uint32_t>(tensor_row_floats(plan.tensors[plan.model->embedding_tensor]));
   size.columns = plan.model->class_capacity;
   size.bank = recipe.head_bank;
+  size.parts = recipe.head_merges;
   size.moments = head_kind(recipe.head)->readout->moments;
   return size;
 }
@@ -89,6 +90,7 @@ void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe,
   head.changed = arena->take<uint8_t>(size.columns);
   if (arena->measuring() || arena->exhausted()) return;
   *own = head;
+  *own->statistics.parts.own = {};
   memory->own = own;
   weights->params[plan.model->head_weight].value = own->weight;
   weights->params[plan.model->head_bias].value = own->bias;
@@ -109,11 +111,17 @@ uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, con
 void reset(const HeadMemory& memory) {
   StatisticsHead* head = memory.own;
   clear_statistics(&head->statistics);
+  if (head->statistics.parts.own->version > 0) next_version(&head->statistics);  // that it contributes nothing any more
   const uint64_t columns = memory.columns;
   memset(head->weight, 0, memory.dim * columns * sizeof(float));
   for (uint64_t c = 0; c < columns; c++) head->bias[c] = kNoScore;
   memset(head->changed, 1, columns);
   head->solved = false;
+}
+
+void merged(const HeadMemory& memory) {
+  memset(memory.own->changed, 1, memory.columns);
+  memory.own->solved = false;
 }
 
 Status prepare(const HeadMemory& memory, const Net& net) {
@@ -148,12 +156,14 @@ Status check_learn(const HeadMemory& memory, uint32_t n) {
 
 void learn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels, uint32_t n) {
   add_rows(net, embeddings, labels, n, &memory.own->statistics);
+  next_version(&memory.own->statistics);
   changed(memory.own, labels, n);
 }
 
 Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
                     uint32_t n) {
   EDGECL_RETURN_IF_FAILED(take_rows(net, embeddings, labels, n, &memory.own->statistics));
+  next_version(&memory.own->statistics);
   changed(memory.own, labels, n);
   return Status();
 }
@@ -164,6 +174,7 @@ Status check_forget(const HeadMemory& memory, uint32_t label) {
 
 void forget_class(const HeadMemory& memory, const Net& net, uint32_t label) {
   take_class(net, label, &memory.own->statistics);
+  next_version(&memory.own->statistics);
   memory.own->changed[label] = 1;
   memory.own->solved = false;
 }
@@ -174,7 +185,7 @@ namespace edgecl {
 
 StatisticsSummary statistics_summary(const HeadMemory& memory) {
   const Statistics& s = memory.own->statistics;
-  StatisticsSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, memory.own->solved};
+  StatisticsSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, s.parts.fill, memory.own->solved};
   int64_t saturated = 0;
   for (uint32_t c = 0; c < s.size.columns; c++) saturated = modular_sum(saturated, s.classes[c].saturated);
   summary.saturated = saturated > 0 ? static_cast<uint64_t>(saturated) : 0;

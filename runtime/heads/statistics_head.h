@@ -6,6 +6,7 @@
 
 #include "runtime/heads/head.h"
 #include "runtime/heads/statistics.h"
+#include "runtime/state/section_reader.h"
 
 namespace edgecl {
 
@@ -21,7 +22,7 @@ struct StatisticsHead {
   uint8_t* changed = nullptr;             // [columns] 1: the class learned or forgot since its column was made
   bool solved = false;                    // weight and bias are those of the statistics
 };
-EDGECL_TARGET_BYTES(StatisticsHead, 92, 152);
+EDGECL_TARGET_BYTES(StatisticsHead, 124, 208);
 
 // How scores = weight * z + bias come out of statistics. Columns of classes without a row stay as they are.
 struct Readout {
@@ -38,7 +39,7 @@ constexpr float kNoScore = -1e30f;
 
 struct StatisticsSummary {
   uint64_t rows, saturated;
-  uint32_t bank_rows;
+  uint32_t bank_rows, devices;
   bool solved;
 };
 StatisticsSummary statistics_summary(const HeadMemory& memory);
@@ -51,6 +52,8 @@ void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe,
 uint64_t work_floats(const Plan& plan, const format::RecipeRecord& recipe);
 uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels);
 void reset(const HeadMemory& memory);
+// The sums changed otherwise than by rows.
+void merged(const HeadMemory& memory);
 Status prepare(const HeadMemory& memory, const Net& net);
 void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe);
 Status check_learn(const HeadMemory& memory, uint32_t n);
@@ -63,6 +66,8 @@ void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
 uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
 void write_state(SectionWriter* out, const HeadMemory& memory);
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply);
+// Rows of each class, [columns], by a section that read_state found sound.
+void section_rows(SectionReader in, uint32_t columns, uint32_t* rows);
 
 // The kind of head that a readout makes.
 constexpr HeadKind kind(const char* name, const Readout* readout) {

@@ -5,23 +5,12 @@
 #include <string.h>
 
 #include "runtime/heads/statistics_head.h"
-#include "runtime/state/section_reader.h"
 #include "runtime/state/section_writer.h"
 
 namespace edgecl {
 namespace {
 
 constexpr uint64_t kHeaderBytes = 4 * sizeof(uint32_t), kCountBytes = 4 * sizeof(int64_t);
-
-// What the moments hold with the pending rows in them, entry by entry: a state may be written between two updates.
-int64_t settled_moment(const Statistics& s, uint64_t i, uint64_t j) {
-  int64_t moment = s.moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s.size.dim)];
-  for (uint32_t r = 0; r < s.n_pending; r++) {
-    const int16_t* const row = s.pending + static_cast<uint64_t>(r) * s.size.dim;
-    moment = modular_sum(moment, static_cast<int32_t>(row[i]) * row[j]);
-  }
-  return moment;
-}
 
 // No sum is checked against its rows: whoever took back what was never learned has a state of odd sums, which must come
 // in as it went out.
@@ -79,8 +68,8 @@ void write_sums(SectionWriter* out, const Statistics& s) {
   if (s.moments != nullptr && out->counting()) {
     out->skip(dim * (dim + 1) / 2 * sizeof(int64_t));
   } else if (s.moments != nullptr) {
-    for (uint64_t i = 0; i < dim; i++) {
-      for (uint64_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(settled_moment(s, i, j)));
+    for (uint32_t i = 0; i < s.size.dim; i++) {
+      for (uint32_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(settled_moment(s, i, j)));
     }
   }
   for (uint32_t i = 0; i < s.bank.fill; i++) {
@@ -133,8 +122,24 @@ void write_state(SectionWriter* out, const HeadMemory& memory) {
 }
 
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
-  if (apply) reset(memory);
+  if (apply) {
+    *memory.own->statistics.parts.own = {};  // section DEVICES says whose they are
+    reset(memory);
+  }
   return read_sums(in, &memory.own->statistics, apply);
+}
+
+void section_rows(SectionReader in, uint32_t columns, uint32_t* rows) {
+  memset(rows, 0, columns * sizeof *rows);
+  const uint64_t dim = in.u32();
+  in.u32();
+  const uint32_t n_classes = in.u32();
+  in.u32();
+  for (uint32_t k = 0; k < n_classes; k++) {
+    const uint64_t label = in.u64();
+    rows[label] = static_cast<uint32_t>(in.u64());
+    in.bytes((2 + dim) * sizeof(int64_t));
+  }
 }
 
 }  // namespace statistics_head

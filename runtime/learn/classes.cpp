@@ -101,6 +101,7 @@ void class_add(ClassTable* table, uint32_t label, const char* name) {
   entry->samples_seen = 0;
   entry->weight = 1;
   entry->issued = 1;
+  entry->merged = kOwnClass;
   table->present[label] = 1;
   table->n_present++;
 }
@@ -119,6 +120,7 @@ void class_drop(ClassTable* table, uint32_t label) {
   table->entries[label].samples_seen = 0;
   table->entries[label].weight = 1;
   table->entries[label].full = 0;
+  table->entries[label].merged = kOwnClass;
   table->present[label] = 0;
   table->n_present--;
 }

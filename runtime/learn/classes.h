@@ -14,12 +14,22 @@ namespace edgecl {
 
 constexpr float kLargestClassWeight = 1e6f;
 
+// A class that only rows of other devices made goes with the last of them.
+enum MergedClass : uint8_t {
+  kOwnClass = 0,
+  kMergedClass = 1,
+  // Added by a merge that may still fail, under a label never issued before, or one that was.
+  kTrialClassNewLabel = 2,
+  kTrialClassOldLabel = 3,
+};
+
 struct ClassEntry {
   char name[format::kMaxClassNameBytes + 1];  // zero-terminated; empty until the label is issued
   uint64_t samples_seen;                      // rows learned since the session began
   float weight;                               // of the cross-entropy of its rows; 1 unless it was set
   uint8_t issued;                             // ever added; stays 1 after removal
-  uint8_t full;  // class-balanced buffer: was a largest class of a full buffer, and samples its own rows since
+  uint8_t full;    // class-balanced buffer: was a largest class of a full buffer, and samples its own rows since
+  uint8_t merged;  // MergedClass
 };
 EDGECL_SAME_BYTES(ClassEntry);
 

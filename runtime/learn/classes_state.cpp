@@ -8,7 +8,7 @@
 namespace edgecl {
 namespace {
 
-enum ClassFlags : uint32_t { kPresent = 1, kFull = 2, kWeighted = 4 };
+enum ClassFlags : uint32_t { kPresent = 1, kFull = 2, kWeighted = 4, kOfOthers = 8 };
 
 }  // namespace
 
@@ -24,7 +24,8 @@ void write_classes(SectionWriter* out, const Session& session) {
     const uint32_t name_bytes = static_cast<uint32_t>(text_length(entry.name));
     const bool weighted = classes.present[label] && entry.weight != 1;
     out->u32(label);
-    out->u32(classes.present[label] * 1u | (entry.full ? kFull : 0u) | (weighted ? kWeighted : 0u));
+    out->u32(classes.present[label] * 1u | (entry.full ? kFull : 0u) | (weighted ? kWeighted : 0u) |
+             (entry.merged ? kOfOthers : 0u));
     out->u64(entry.samples_seen);
     out->u32(name_bytes);
     out->bytes(entry.name, name_bytes);
@@ -62,7 +63,7 @@ Status read_classes(SectionReader* in, StateImport* import) {
       return in->corrupt("a bad weight");
     if (in->failed()) return in->corrupt("a truncated entry");
     if (label < next_label || label >= table->capacity) return in->corrupt("labels out of order or range");
-    const bool sound = flags <= (kPresent | kFull | kWeighted) &&
+    const bool sound = flags <= (kPresent | kFull | kWeighted | kOfOthers) &&
                        (present ? valid_class_name(name, name_bytes) && samples_seen < kMaxStateCount
                                 : flags == 0 && name_bytes == 0 && samples_seen == 0);
     import->class_rows += samples_seen;
@@ -76,6 +77,7 @@ Status read_classes(SectionReader* in, StateImport* import) {
     entry->weight = weight;
     if (!present) continue;
     entry->full = (flags & kFull) != 0;
+    entry->merged = (flags & kOfOthers) != 0 ? kMergedClass : kOwnClass;
     memcpy(entry->name, name, name_bytes);
     entry->samples_seen = samples_seen;
     table->present[label] = 1;

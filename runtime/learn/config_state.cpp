@@ -55,7 +55,8 @@ void config_words(const Session& session, uint32_t* words) {
   memcpy(words + kRecipe, static_cast<const format::RecipeRecord*>(&c), (kWords - kRecipe) * sizeof *words);
 }
 
-constexpr uint32_t kBatchSize = kRecipe + offsetof(format::RecipeRecord, batch_size) / sizeof(uint32_t);
+constexpr uint32_t kBatchSize = kRecipe + offsetof(format::RecipeRecord, batch_size) / sizeof(uint32_t),
+                   kHeadMerges = kRecipe + offsetof(format::RecipeRecord, head_merges) / sizeof(uint32_t);
 
 // A word as the sentence shows it.
 unsigned long long shown(bool is_float, uint32_t word) {
@@ -67,7 +68,8 @@ unsigned long long shown(bool is_float, uint32_t word) {
 
 Status agree(const uint32_t* expected, const uint32_t* found, uint32_t end) {
   for (uint32_t i = 0; i < end; i++) {
-    if (expected[i] == found[i] || i == kBatchSize) continue;  // steps may have another size from now on
+    // Steps may have another size from now on, and more devices may be merged: section DEVICES says how many there are.
+    if (expected[i] == found[i] || i == kBatchSize || i == kHeadMerges) continue;
     const char* name = kNames;
     bool is_float = false;
     if (i >= kRecipe) {

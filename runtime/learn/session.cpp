@@ -7,6 +7,7 @@
 
 #include "runtime/core/executor.h"
 #include "runtime/core/weights.h"
+#include "runtime/heads/parts.h"
 #include "runtime/learn/inference.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/replay/remember.h"
@@ -94,12 +95,14 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   lay_out_step(arena, plan, config, &session->step);
   lay_out_structure(arena, plan, config, &session->structure);
   const HeadKind& head = *head_kind(config.head);
+  format::RecipeRecord recipe = config;
+  if (!learning) recipe.head_merges = 0;  // its sums are for reading
   HeadMemory head_memory;
   head_memory.dim = static_cast<uint32_t>(embedding_size(plan));
   head_memory.columns = plan.model->class_capacity;
   Domains domains;
   lay_out_domains(arena, plan, config, config.max_batch, &weights, &domains);
-  if (head.lay_out && config.max_domains == 0) head.lay_out(arena, plan, config, &weights, &head_memory);
+  if (head.lay_out && config.max_domains == 0) head.lay_out(arena, plan, recipe, &weights, &head_memory);
   NoveltyMemory novelty;
   lay_out_novelty(arena, plan, config, &novelty);
   arena->begin_region("step");
@@ -213,7 +216,13 @@ Status forget_class(Session* session, int32_t label) {
     replay_forget(&session->replay, label, session->classes.entries[label].samples_seen);
     replay_clear_logit(&session->replay, column);  // the column may serve another class
   }
-  class_drop(&session->classes, column);
+  ClassEntry* const entry = &session->classes.entries[label];
+  if (others_rows(session->head_memory, column) > 0) {  // it stays, with the rows of other devices
+    entry->samples_seen = 0;
+    entry->merged = kMergedClass;
+  } else {
+    class_drop(&session->classes, column);
+  }
   return Status();
 }
 

@@ -102,8 +102,8 @@ void reset_session(Session* session);
 // Name of a class being added, or null for the decimal label. Errors: E_UNSUPPORTED (the bundle has no head that a
 // class could use), E_CAPACITY, E_ARGUMENT (name).
 Status add_class(Session* session, const char* name, int32_t* label);
-// Forgets a present class: zeroes its head column and velocity, drops its exemplars and counts. E_NOT_FOUND when it is
-// not present.
+// Forgets a present class: zeroes its head column and velocity, drops its exemplars and counts. Where rows of other
+// devices were merged, it stays with these. E_NOT_FOUND when it is not present; E_UNSUPPORTED (HeadKind::check_forget).
 Status forget_class(Session* session, int32_t label);
 // E_NOT_FOUND unless 0 <= label < max_classes and the class is present.
 Status check_present(const Session& session, int32_t label);

@@ -6,6 +6,7 @@
 
 #include "runtime/core/sparse_edit.h"
 #include "runtime/core/weights.h"
+#include "runtime/learn/merge.h"
 #include "runtime/learn/session_domains.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 
@@ -61,6 +62,7 @@ constexpr StateSection kSections[] = {
     {kStateSparsity, 1, 0, write_section<write_sparsity>, read_section<read_sparsity>},
     {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},
     {kStateNovelty, 1, 0, write_section<write_novelty>, read_section<read_novelty>},
+    {kStateDevices, 1, 0, write_section<write_devices>, read_section<read_devices>},
     {kStateDomains, 1, 0, write_section<write_domain_list>, read_section<read_domain_list>},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
@@ -69,19 +71,20 @@ constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
 };
 constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
 constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
-static_assert(kAll == kAlways + 3, "one bound a section, but those of head, novelty and domains");
+static_assert(kAll == kAlways + 4, "one bound a section, but those of head, novelty, devices and domains");
 
-// The sections of one state: that of the head where it keeps something, those of thresholds and domains where there are
-// some.
+// The sections of one state: that of the head where it keeps something, those of thresholds, devices and domains where
+// there are some.
 struct SectionList {
-  SectionList(const HeadKind& head, bool thresholds, bool domains) {
+  SectionList(const HeadKind& head, bool thresholds, bool devices, bool domains) {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
     if (thresholds) list[n++] = kSections[kAlways + 1];
-    if (domains) list[n++] = kSections[kAlways + 2];
+    if (devices && head.write_state != nullptr) list[n++] = kSections[kAlways + 2];
+    if (domains) list[n++] = kSections[kAlways + 3];
   }
   explicit SectionList(const Session& session)
-      : SectionList(*session.head, session.thresholds.any(), session.domains.capacity > 0) {}
+      : SectionList(*session.head, session.thresholds.any(), knows_devices(session), session.domains.capacity > 0) {}
 
   StateSection list[kAll];
   uint32_t n = 0;
@@ -96,9 +99,10 @@ uint64_t state_bytes(const Session& session) {
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
-  uint64_t bytes = state_frame_bytes(kAlways + 1 + (head.write_state != nullptr) + (config.max_domains > 0)) +
+  uint64_t bytes = state_frame_bytes(kAlways + 1 + 2 * (head.write_state != nullptr) + (config.max_domains > 0)) +
                    kThresholdBytesMax + domains_bytes_max(plan, config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
+  if (head.write_state != nullptr) bytes += devices_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }
@@ -106,12 +110,12 @@ uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
 void export_state(const Session& session, uint8_t* buffer) {
   uint8_t digest[kSha256Bytes];
   const SectionList sections(session);
-  write_state_file(session.plan->digest, sections.list, sections.n, &session, buffer, digest);
+  write_state_file(kStateMagic, session.plan->digest, sections.list, sections.n, &session, buffer, digest);
 }
 
 void state_digest(const Session& session, uint8_t digest[kSha256Bytes]) {
   const SectionList sections(session);
-  write_state_file(session.plan->digest, sections.list, sections.n, &session, nullptr, digest);
+  write_state_file(kStateMagic, session.plan->digest, sections.list, sections.n, &session, nullptr, digest);
 }
 
 Status open_state_of(const Plan& plan, const uint8_t* bytes, size_t n, StateFile* file) {
@@ -131,16 +135,16 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   // Activations mean nothing between steps, and a row of logits is one number a column.
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
-  const uint32_t n_sections = file.header().n_sections;
-  bool thresholds = false;
-  for (uint32_t i = 0; i < n_sections; i++) thresholds = thresholds || file.entry(i).id == kStateNovelty;
-  const SectionList sections(*session->head, thresholds, session->domains.capacity > 0);
+  import.file = &file;
+  const SectionList sections(*session->head, file.has(kStateNovelty), file.has(kStateDevices),
+                             session->domains.capacity > 0);
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
   uint32_t* const exemplars_left = import.exemplars_left;
   import = {};
   import.session = session;
+  import.file = &file;
   import.exemplars_left = exemplars_left;
   import.apply = true;
   session->thresholds.clear();

@@ -38,6 +38,7 @@ Status open_state_of(const Plan& plan, const uint8_t* bytes, size_t n, StateFile
 // One import: the session, and what sections that were read already say to later ones.
 struct StateImport {
   Session* session;
+  const StateFile* file;
   bool apply;  // false: check only
   // From CONFIG.
   uint32_t flags, replay_capacity, exemplar_dtype, logits_width;

@@ -47,6 +47,7 @@ py::list Session::classes() {
     d["samples_seen"] = info.samples_seen;
     d["replay_samples"] = info.replay_samples;
     d["present"] = info.present != 0;
+    d["rows_merged"] = info.rows_merged;
     result.append(d);
   }
   return result;
@@ -90,6 +91,7 @@ py::object Session::head() {
   d["saturated"] = info.saturated;
   d["bytes"] = info.bytes;
   d["solved"] = info.solved != 0;
+  d["devices"] = info.devices;
   return d;
 }
 

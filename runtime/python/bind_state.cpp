@@ -1,5 +1,7 @@
-// read_state_table: the frame of a saved state, as the core reads it.
+// read_state_table: the frame of a saved state or a message, as the core reads it.
 // Never here: contents of sections (edgecl/state_file.py), sessions.
+#include <cstring>
+
 #include "runtime/python/bind_common.h"
 #include "runtime/state/state_file.h"
 
@@ -21,7 +23,8 @@ py::dict read_state_table(const py::buffer& data) {
   static const uint8_t kEmpty[1] = {0};
   const auto* bytes = n_bytes != 0 ? static_cast<const uint8_t*>(view.ptr) : kEmpty;
   StateFile file;
-  const Status status = file.open(bytes, n_bytes);
+  const bool message = n_bytes >= sizeof kMessageMagic && std::memcmp(bytes, &kMessageMagic, sizeof kMessageMagic) == 0;
+  const Status status = file.open(bytes, n_bytes, message ? kMessageMagic : kStateMagic);
   if (!status.ok()) {
     char message[sizeof(edgecl_error::message)];
     write_message(status, message, sizeof message);
@@ -41,6 +44,7 @@ py::dict read_state_table(const py::buffer& data) {
     sections.append(d);
   }
   py::dict result;
+  result["message"] = message;
   result["version"] = file.header().version;
   result["bundle_sha256"] = hex(file.header().bundle_digest);
   result["sha256"] = hex(bytes + n_bytes - kSha256Bytes);
@@ -51,8 +55,9 @@ py::dict read_state_table(const py::buffer& data) {
 }  // namespace
 
 void bind_state(py::module_& module) {
-  module.def("read_state_table", &read_state_table, py::arg("data"),
-             "Header and sections of a saved state, every length and digest checked. StateError otherwise.");
+  module.def(
+      "read_state_table", &read_state_table, py::arg("data"),
+      "Header and sections of a saved state or a message, every length and digest checked. StateError otherwise.");
 }
 
 }  // namespace edgecl::python

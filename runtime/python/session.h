@@ -48,6 +48,11 @@ class Session {
   std::string state_digest();
   py::dict stats();
   py::object head();
+  void device_set(uint64_t device, uint64_t version);
+  py::list devices();
+  py::bytes delta(bool relay);
+  py::dict merge(const py::buffer& data);
+  void unmerge(uint64_t device);
   py::tuple route(const py::array& x);
   int32_t domain_add(const std::string& name);
   void domain_select(int32_t domain);

@@ -130,6 +130,22 @@ static void print_methods(void) {
   }
 }
 
+// A message of another device, before the first step; its report is a line of its own.
+static int merge_message(Runner* r) {
+  size_t n = 0;
+  void* bytes = read_file(r->options.merge, &n);
+  if (bytes == NULL) return kInput;
+  edgecl_merge_report report = {.struct_size = sizeof report};
+  const edgecl_status status = edgecl_merge(r->session, bytes, n, &report);
+  free(bytes);
+  if (status != EDGECL_OK) return session_failed(r, "merge", status);
+  printf("{\"devices\": %" PRIu32 ", \"new\": %" PRIu32 ", \"newer\": %" PRIu32 ", \"known\": %" PRIu32
+         ", \"classes_added\": %" PRIu32 ", \"classes_gone\": %" PRIu32 ", \"rows\": %" PRIu64 "}\n",
+         report.n_devices, report.n_new, report.n_newer, report.n_known, report.n_classes_added, report.n_classes_gone,
+         report.rows);
+  return kDone;
+}
+
 static int import_state(Runner* r) {
   size_t n = 0;
   void* bytes = read_file(r->options.state_in, &n);
@@ -151,6 +167,7 @@ static int create_session(Runner* r) {
   if (r->options.method != NULL) status = edgecl_session_config_preset(c, r->options.method, &err);
   if (status != EDGECL_OK) return library_failed("method", status, err.message), kUsage;
   if (r->options.capacity >= 0) c->replay_capacity = (uint32_t)r->options.capacity;
+  if (r->options.merges >= 0) c->head_merges = (uint32_t)r->options.merges;
   if (r->options.command == kCommandPredict) c->predict_only = 1;
   c->add_unseen_labels = 1;
   c->seed = (uint64_t)r->options.seed;
@@ -163,7 +180,10 @@ static int create_session(Runner* r) {
   }
   status = edgecl_session_create(r->model, c, &options, &r->session, &err);
   if (status != EDGECL_OK) return library_failed("session", status, err.message);
-  return r->options.state_in ? import_state(r) : kDone;
+  const int code = r->options.state_in ? import_state(r) : kDone;
+  if (code != kDone || r->options.device == 0) return code;
+  status = edgecl_device_set(r->session, (uint64_t)r->options.device, 0);
+  return status == EDGECL_OK ? kDone : session_failed(r, "device", status);
 }
 
 // The classes that are present; all columns when there are none yet.
@@ -265,12 +285,24 @@ static int predict(Runner* r, edgecl_prediction* out) {
   return kDone;
 }
 
-static int not_written(const Runner* r, const char* reason) {
+static int not_written(const char* path, const char* reason) {
   fprintf(stderr,
-          "edgecl_run: expected to write a state to \"%s\"; found: %s; name a file in a folder that can be written and "
-          "has free space\n",
-          r->options.state_out, reason);
+          "edgecl_run: expected to write \"%s\"; found: %s; name a file in a folder that can be written and has free "
+          "space\n",
+          path, reason);
   return kInput;
+}
+
+static int write_message(Runner* r) {
+  size_t n = 0, written = 0;
+  edgecl_status status = edgecl_delta_size(r->session, EDGECL_DELTA_OWN, &n);
+  void* bytes = status == EDGECL_OK ? malloc(n) : NULL;
+  if (status == EDGECL_OK && bytes == NULL) return no_memory("message-out");
+  if (status == EDGECL_OK) status = edgecl_delta_export(r->session, EDGECL_DELTA_OWN, bytes, n, &written);
+  const int code = status == EDGECL_OK ? kDone : session_failed(r, "message-out", status);
+  const char* reason = code == kDone ? replace_file(r->options.message_out, bytes, written) : NULL;
+  free(bytes);
+  return reason == NULL ? code : not_written(r->options.message_out, reason);
 }
 
 static int write_state(Runner* r) {
@@ -282,7 +314,7 @@ static int write_state(Runner* r) {
   int code = status == EDGECL_OK ? kDone : session_failed(r, "state-out", status);
   const char* reason = code == kDone ? replace_file(r->options.state_out, bytes, written) : NULL;
   free(bytes);
-  return reason == NULL ? code : not_written(r, reason);
+  return reason == NULL ? code : not_written(r->options.state_out, reason);
 }
 
 static void print_times(const char* name, int64_t* ns, int64_t n) {
@@ -334,8 +366,11 @@ static void print_measurements(Runner* r) {
 
 static int run(Runner* r) {
   const char* reason = r->options.state_out ? check_replaceable(r->options.state_out) : NULL;
-  if (reason != NULL) return not_written(r, reason);
+  if (reason != NULL) return not_written(r->options.state_out, reason);
+  reason = r->options.message_out ? check_replaceable(r->options.message_out) : NULL;
+  if (reason != NULL) return not_written(r->options.message_out, reason);
   int code = create_session(r);
+  if (code == kDone && r->options.merge) code = merge_message(r);
   if (code == kDone) code = prepare_samples(r);
   if (code != kDone) return code;
   edgecl_prediction* predictions = malloc(r->config.max_batch * sizeof *predictions);
@@ -346,6 +381,7 @@ static int run(Runner* r) {
   r->allocations_after_creation = allocation_count() - before;
   free(predictions);
   if (code == kDone && r->options.state_out) code = write_state(r);
+  if (code == kDone && r->options.message_out) code = write_message(r);
   if (code == kDone) print_measurements(r);
   return code;
 }

@@ -19,9 +19,13 @@ static const char kUsage[] =
     "NAME]\n"
     "                  [--capacity N] [--data X.npy --labels Y.npy] [--state-in FILE] [--state-out FILE] [--sha] "
     "[--spawned-ns NS]\n"
+    "                  [--device ID] [--merges N] [--merge FILE] [--message-out FILE]\n"
     "methods: the methods by name, one JSON line each. NAME is one of these; without it the bundle's recipe holds.\n"
     "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
     "measurements.\n"
+    "     With a head that keeps statistics: what device ID learned goes to --message-out, and that of another device "
+    "comes "
+    "from --merge.\n"
     "Exit codes: 0 done, 1 a signature does not fit, 2 wrong usage, 3 a file or its contents cannot be used, 70 "
     "internal.\n";
 
@@ -38,6 +42,8 @@ static const NumberOption kNumbers[] = {
     {"--threads", offsetof(Options, threads), 1, EDGECL_MAX_THREADS},
     {"--capacity", offsetof(Options, capacity), 0, 1 << 24},
     {"--seed", offsetof(Options, seed), 0, INT64_MAX},
+    {"--device", offsetof(Options, device), 1, INT64_MAX},
+    {"--merges", offsetof(Options, merges), 0, 65536},
     {"--spawned-ns", offsetof(Options, spawned_ns), 0, INT64_MAX},
 };
 
@@ -47,9 +53,13 @@ typedef struct TextOption {
 } TextOption;
 
 static const TextOption kTexts[] = {
-    {"--data", offsetof(Options, data)},         {"--labels", offsetof(Options, labels)},
-    {"--state-in", offsetof(Options, state_in)}, {"--state-out", offsetof(Options, state_out)},
+    {"--data", offsetof(Options, data)},
+    {"--labels", offsetof(Options, labels)},
+    {"--state-in", offsetof(Options, state_in)},
+    {"--state-out", offsetof(Options, state_out)},
     {"--method", offsetof(Options, method)},
+    {"--merge", offsetof(Options, merge)},
+    {"--message-out", offsetof(Options, message_out)},
 };
 
 static int parse_number(const NumberOption* option, const char* text, Options* options) {
@@ -91,7 +101,7 @@ static int parse_option(const char* name, const char* value, Options* options) {
 int parse_options(int argc, char** argv, Options* o) {
   memset(o, 0, sizeof *o);
   o->threads = 1;
-  o->batch = o->capacity = -1;
+  o->batch = o->capacity = o->merges = -1;
   o->spawned_ns = -1;
   int at = 3;
   if (argc == 2 && strcmp(argv[1], "methods") == 0) return o->command = kCommandMethods, 1;

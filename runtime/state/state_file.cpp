@@ -8,9 +8,13 @@ namespace edgecl {
 namespace {
 
 constexpr char kNames[][12] = {"(unknown)", "CONFIG",   "COUNTERS", "PARAMS",  "STATISTICS", "CLASSES",
-                               "REPLAY",    "SPARSITY", "HEAD",     "NOVELTY", "DOMAINS"};
+                               "REPLAY",    "SPARSITY", "HEAD",     "NOVELTY", "DEVICES",    "PARTS", "DOMAINS"};
 
-Status damaged(const char* what) {
+Status damaged(uint32_t magic, const char* what) {
+  if (magic == kMessageMagic) {
+    return failure(EDGECL_E_STATE_CORRUPT,
+                   "expected a whole message, as edgecl_delta_export wrote it; found %s; have it sent again", what);
+  }
   return failure(EDGECL_E_STATE_CORRUPT,
                  "expected a whole state, as edgecl_state_export wrote it; found %s; restore the file from a copy",
                  what);
@@ -28,9 +32,9 @@ uint64_t state_file_bytes(const StateSection* sections, uint32_t n, const void* 
   return state_frame_bytes(n) + count.n_bytes();
 }
 
-void write_state_file(const uint8_t bundle_digest[kSha256Bytes], const StateSection* sections, uint32_t n,
-                      const void* owner, uint8_t* buffer, uint8_t digest[kSha256Bytes]) {
-  StateHeader header = {kStateMagic, kStateVersion, state_file_bytes(sections, n, owner), {}, n, {}};
+void write_state_file(uint32_t magic, const uint8_t bundle_digest[kSha256Bytes], const StateSection* sections,
+                      uint32_t n, const void* owner, uint8_t* buffer, uint8_t digest[kSha256Bytes]) {
+  StateHeader header = {magic, kStateVersion, state_file_bytes(sections, n, owner), {}, n, {}};
   memcpy(header.bundle_digest, bundle_digest, kSha256Bytes);
   Sha256 frame, sha;
   SectionWriter out(&frame, buffer);
@@ -54,16 +58,28 @@ StateEntry StateFile::entry(uint32_t i) const {
   return entry;
 }
 
+bool StateFile::has(uint32_t id) const {
+  for (uint32_t i = 0; i < header_.n_sections; i++) {
+    if (entry(i).id == id) return true;
+  }
+  return false;
+}
+
 SectionReader StateFile::reader(const StateEntry& entry) const {
   return SectionReader(state_section_name(entry.id), bytes_ + entry.offset, entry.bytes);
 }
 
-Status StateFile::open(const uint8_t* bytes, size_t n) {
+Status StateFile::open(const uint8_t* bytes, size_t n, uint32_t magic) {
+  const auto damaged = [magic](const char* what) { return edgecl::damaged(magic, what); };
   bytes_ = bytes;
   if (n < state_frame_bytes(0)) return damaged("too few bytes");
   memcpy(&header_, bytes, sizeof header_);
-  const bool ours = header_.magic == kStateMagic;
-  if (!ours && header_.magic != kStateMagicV1) return damaged("bytes that do not begin with ECS2");
+  const bool ours = header_.magic == magic;
+  if (!ours && (magic != kStateMagic || header_.magic != kStateMagicV1)) {
+    if (header_.magic == kStateMagic) return damaged("a state");
+    if (header_.magic == kMessageMagic) return damaged("a message to merge");
+    return damaged(magic == kStateMagic ? "bytes that do not begin with ECS2" : "bytes that do not begin with ECM2");
+  }
   if (!ours || header_.version != kStateVersion) {
     return failure(EDGECL_E_STATE_MISMATCH, "expected a state of format version %u; found %u; %s", kStateVersion,
                    header_.version, ours && header_.version > kStateVersion ? "use a newer library" : "learn it again");

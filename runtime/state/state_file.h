@@ -16,6 +16,7 @@ namespace edgecl {
 
 constexpr uint32_t kStateMagic = 0x32534345;    // "ECS2"
 constexpr uint32_t kStateMagicV1 = 0x31534345;  // "ECS1": version 1, never released
+constexpr uint32_t kMessageMagic = 0x324d4345;  // "ECM2": of one section, what devices learned (learn/merge.h)
 constexpr uint32_t kStateVersion = 2;
 constexpr uint32_t kMaxStateSections = 64;
 
@@ -30,7 +31,9 @@ enum StateSectionId : uint32_t {
   kStateSparsity = 7,
   kStateHead = 8,
   kStateNovelty = 9,
-  kStateDomains = 10,
+  kStateDevices = 10,
+  kStateParts = 11,  // of messages
+  kStateDomains = 12,
 };
 // "CONFIG", ...; "(unknown)".
 const char* state_section_name(uint32_t id);
@@ -67,16 +70,17 @@ struct StateSection {
 uint64_t state_file_bytes(const StateSection* sections, uint32_t n, const void* owner);
 // Writes it to `buffer`, unless that is null, and its digest (the last 32 bytes of it) to `digest`. Each byte is hashed
 // once; nothing is allocated. Ids ascend.
-void write_state_file(const uint8_t bundle_digest[kSha256Bytes], const StateSection* sections, uint32_t n,
-                      const void* owner, uint8_t* buffer, uint8_t digest[kSha256Bytes]);
+void write_state_file(uint32_t magic, const uint8_t bundle_digest[kSha256Bytes], const StateSection* sections,
+                      uint32_t n, const void* owner, uint8_t* buffer, uint8_t digest[kSha256Bytes]);
 
 // A state whose frame is sound: lengths, order and every digest were checked. Points into the caller's bytes.
 class StateFile {
  public:
-  // Errors: E_STATE_CORRUPT, E_STATE_MISMATCH (of another format version).
-  Status open(const uint8_t* bytes, size_t n);
+  // `magic`: of a state or of a message. Errors: E_STATE_CORRUPT, E_STATE_MISMATCH (of another format version).
+  Status open(const uint8_t* bytes, size_t n, uint32_t magic = kStateMagic);
   const StateHeader& header() const { return header_; }
   StateEntry entry(uint32_t i) const;
+  bool has(uint32_t id) const;
   SectionReader reader(const StateEntry& entry) const;
 
  private:

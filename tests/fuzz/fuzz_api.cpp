@@ -366,6 +366,7 @@ edgecl_status state(Input* in, const OpenSession& at) {
   static size_t saved = 0;  // bytes of the last export that fit
   size_t bytes = 0, written = 0;
   if (in->below(2) == 0 && saved > 0) return edgecl_state_import(at.session, state_block.use(saved), saved);
+  if (at.config.head_merges > 0 && in->below(2) == 0) return device_call(at.session, in);
   const edgecl_status status = edgecl_state_size(at.session, &bytes);
   if (status != EDGECL_OK || bytes > state_block.capacity()) return status;
   edgecl_sizes sizes = sized<edgecl_sizes>();

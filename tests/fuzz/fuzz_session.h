@@ -57,6 +57,7 @@ inline void statistics_head(edgecl_session_config* config, uint32_t head, uint32
   config->head_bank = bank;
   config->novelty = novelty;
   config->feature_range = 8;
+  config->head_merges = bank % 4;
 }
 
 // The bundle's recipe, here and there another word; small enough to run.
@@ -100,7 +101,10 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
   if ((change & 0x6000) == 0x6000) {
     statistics_head(&config, in->below(5), in->below(12), in->below(5));
-    if (in->below(3) == 0) config.max_domains = in->below(4);
+    if (in->below(3) == 0) {
+      config.max_domains = in->below(4);
+      if (in->below(8) != 0) config.head_merges = 0;
+    }
   }
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
@@ -277,6 +281,35 @@ inline edgecl_status change_domains(edgecl_session* session, Rows* rows, Input* 
   return status;
 }
 
+inline Block message_room(256u << 10);
+
+// Numbers of devices, and messages to oneself, which change nothing.
+inline edgecl_status device_call(edgecl_session* session, Input* in) {
+  edgecl_device_info info = sized<edgecl_device_info>();
+  const uint32_t which = in->below(2);
+  size_t bytes = 0, written = 0;
+  switch (in->below(6)) {
+    case 0:
+      return edgecl_device_set(session, in->below(4), in->below(8) == 0 ? in->u64() : in->below(4));
+    case 1:
+      return edgecl_unmerge(session, in->below(4));
+    case 2:
+      return edgecl_device_describe(session, in->below(4), &info);
+    default:
+      break;
+  }
+  edgecl_status status = edgecl_delta_size(session, which, &bytes);
+  if (status != EDGECL_OK || bytes > message_room.capacity()) return status;
+  uint8_t* const message = message_room.use(bytes);
+  REQUIRE(edgecl_delta_export(session, which, message, bytes, &written) == EDGECL_OK && written == bytes);
+  const Digest before = digest_of(session);
+  edgecl_merge_report report = sized<edgecl_merge_report>();
+  status = edgecl_merge(session, message, bytes, &report);
+  REQUIRE(status != EDGECL_OK || (report.n_known == report.n_devices && report.rows == report.rows_before));
+  REQUIRE(digest_of(session) == before, "a message to oneself changed the session");
+  return status;
+}
+
 inline edgecl_status begin_task(edgecl_session* session) {
   return edgecl_task_begin(session);
 }
@@ -289,6 +322,7 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
                  uint32_t most_calls) {
   for (uint32_t call = 0; call < most_calls && (in->left() > 0 || call < 3); call++) {
     edgecl_status status = EDGECL_OK;
+    if (config.head_merges > 0 && in->below(4) == 0) require_status(session, device_call(session, in));
     switch (in->below(18)) {
       default:
         status = learn_rows(session, config, rows, in, tame);

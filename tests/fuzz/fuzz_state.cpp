@@ -103,10 +103,12 @@ void configure(uint32_t i, edgecl_session_config* config) {
       break;
     case 15:
       statistics_head(config, EDGECL_HEAD_LDA, 3, EDGECL_NOVELTY_ENERGY);
+      config->head_merges = 0;
       config->max_domains = 3;
       break;
     case 16:  // nothing adapts, and the embedding routes
       statistics_head(config, EDGECL_HEAD_NCM, 0, EDGECL_NOVELTY_NONE);
+      config->head_merges = 0;
       config->max_domains = 2;
       break;
     default:
@@ -152,6 +154,12 @@ const std::vector<Place>& places() {
       }
       edgecl_status weighted = edgecl_class_weight_set(place.session, 1, 2);
       REQUIRE(weighted == EDGECL_OK || weighted == EDGECL_E_NOT_FOUND || weighted == EDGECL_E_UNSUPPORTED);
+      if (place.config.head_merges > 0) {  // what was learned so far becomes the part of another device
+        for (const uint64_t device : {5, 6}) REQUIRE(edgecl_device_set(place.session, device, 0) == EDGECL_OK);
+        const uint8_t bytes[] = {3, 9, 0, 1, 2, 0};
+        Input in(bytes, sizeof bytes);
+        REQUIRE(learn_rows(place.session, place.config, place.rows.get(), &in, true) == EDGECL_OK);
+      }
       const float scores[] = {1, 2, 4};
       REQUIRE(edgecl_novelty_calibrate(place.session, EDGECL_NOVELTY_ENERGY, scores, i % 3, 0.5, 0.9) ==
               (i % 3 == 0 ? EDGECL_E_ARGUMENT : EDGECL_OK));

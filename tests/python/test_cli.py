@@ -20,7 +20,20 @@ from edgecl.cli.main import app
 from edgecl.cli.output import count, percent, plain, size
 from typer.testing import CliRunner
 
-COMMANDS = ["export", "inspect", "run", "learn", "evaluate", "methods", "verify", "bench", "devices", "quickstart"]
+COMMANDS = [
+    "export",
+    "inspect",
+    "run",
+    "learn",
+    "evaluate",
+    "methods",
+    "verify",
+    "bench",
+    "devices",
+    "quickstart",
+    "merge",
+    "forget",
+]
 
 
 def _call(*arguments: object) -> Any:

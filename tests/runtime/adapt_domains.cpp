@@ -94,7 +94,7 @@ edgecl_status import(Session* session, const std::vector<uint8_t>& state) {
 // Of the table of sections.
 size_t domains_section(std::vector<uint8_t>* state) {
   for (uint32_t i = 0; i < word<uint32_t>(state, 48); i++) {
-    if (word<uint32_t>(state, 64 + 64 * i) == 10) return static_cast<size_t>(word<uint64_t>(state, 80 + 64 * i));
+    if (word<uint32_t>(state, 64 + 64 * i) == 12) return static_cast<size_t>(word<uint64_t>(state, 80 + 64 * i));
   }
   CHECK_MESSAGE(false, "a state without domains");
   return 0;

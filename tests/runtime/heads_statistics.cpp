@@ -175,6 +175,21 @@ TEST(a_state_of_wrong_sums_goes_out_and_in) {
   }
 }
 
+// A class that lost its last row by a wrong one goes on as it would after a save: without sums of its own.
+TEST(a_class_without_rows_has_no_sums) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  for (const uint32_t head : kStatisticsHeads) {
+    Session session(model, config_of(model, head, 0)), copy(model, config_of(model, head, 0));
+    uint32_t other = 1;
+    while (rows.labels[other] != rows.labels[0]) other++;
+    CHECK(rows.learn(&session, 0) == EDGECL_OK && rows.unlearn(&session, other) == EDGECL_OK);
+    CHECK(import(&copy, session.state()) == EDGECL_OK && copy.digest() == session.digest());
+    for (Session* one : {&session, &copy}) CHECK(rows.learn(one, other) == EDGECL_OK);
+    CHECK(copy.digest() == session.digest());
+  }
+}
+
 // Sums wrap around, so any of them comes in and goes out, and what is learned can be taken back.
 TEST(sums_at_the_edge_of_their_range_go_out_and_in) {
   const Model model(mlp());

@@ -17,6 +17,7 @@ from edgecl.files import read_file
 from rich.console import Console
 
 _STATE_MAGIC = b"ECS"
+_MESSAGE_MAGIC = b"ECM"
 _DTYPES = {0: "float32", 1: "uint8"}
 _MEMORY = (
     ("learnable_bytes", "weights, gradients, momentum, sparse structure, statistics"),
@@ -74,9 +75,43 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "parameters": len(state.parameters),
         "values": sum(p.values.size for p in state.parameters),
         "head": state.head,
+        "devices": state.devices,
         "thresholds": state.thresholds,
         "sections": state.sections,
     }
+
+
+def _message_document(path: Path, data: bytes) -> dict[str, Any]:
+    from edgecl.message_file import read_message
+
+    message = read_message(data)
+    return {
+        "file": str(path),
+        "kind": "message",
+        "bytes": len(data),
+        "sha256": message.sha256,
+        "bundle_sha256": message.bundle_sha256,
+        "head": message.head,
+        "dim": message.dim,
+        "devices": message.devices,
+    }
+
+
+def _render_message(console: Console, d: dict[str, Any]) -> None:
+    console.print(
+        output.facts(
+            [
+                ("message", f"{output.size(d['bytes'])}, head {d['head']} with {d['dim']:,} features"),
+                ("sha256", d["sha256"]),
+                ("of bundle", d["bundle_sha256"]),
+            ]
+        )
+    )
+    rows = [
+        (r["device"], r["version"], f"{r['rows']:,}", ", ".join(f"{k} {n:,}" for k, n in r["classes"].items()))
+        for r in d["devices"]
+    ]
+    console.print(output.table(["device>", "version>", "rows>", "classes"], rows))
 
 
 def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bool) -> None:
@@ -187,11 +222,28 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
             ]
         )
     )
+    in_head = (d["head"] or {}).get("class_rows")
     rows = [
-        (c["label"], c["name"] if c["present"] else "(removed)", f"{c['samples_seen']:,}", c["exemplars"])
+        (
+            *(c["label"], c["name"] if c["present"] else "(removed)", f"{c['samples_seen']:,}"),
+            c["exemplars"] if in_head is None else f"{in_head.get(c['label'], 0):,}",
+        )
         for c in d["classes"]
     ]
-    console.print(output.table(["column>", "class", "samples>", "exemplars>"], rows))
+    last = "exemplars>" if in_head is None else "rows in the head>"
+    console.print(output.table(["column>", "class", "samples>", last], rows))
+    if any(device["device"] for device in d["devices"]):
+        devices = [
+            (
+                r["device"] or "none",
+                "this one" if r["own"] else "merged",
+                r["version"],
+                f"{r['rows']:,}",
+                r["n_classes"],
+            )
+            for r in d["devices"]
+        ]
+        console.print(output.table(["device>", "", "version>", "rows>", "classes>"], devices))
     sections = [(s["name"], s["version"], f"{s['bytes']:,}", s["sha256"][:16]) for s in d["sections"]]
     console.print(output.table(["section", "version>", "bytes>", "sha256"], sections))
 
@@ -206,7 +258,7 @@ def _contents(d: dict[str, Any]) -> str:
 
 @failure.command
 def inspect(
-    file: Path = typer.Argument(..., help="Bundle (.ecl) or state (.ecs)."),
+    file: Path = typer.Argument(..., help="Bundle (.ecl), state (.ecs) or message to merge (.ecd)."),
     layers: bool = typer.Option(False, "--layers", help="Also every parameter and operator."),
     memory: bool = typer.Option(False, "--memory", help="Also the memory of a session by purpose."),
     threads: int = typer.Option(
@@ -215,17 +267,21 @@ def inspect(
     device: str | None = typer.Option(None, "--device", help="Device that the memory is counted for; default: here."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Show what a bundle or state holds and what a session of it needs.
+    """Show what a bundle, state or message holds and what a session of it needs.
 
     Example: edgecl inspect mlp.ecl --layers --memory
 
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
-    "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "thresholds",
-    "sections"}
+    "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
+    "thresholds", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256", "bundle_sha256", "head",
+    "dim", "devices"}
     """
     data = read_file(file)
-    if data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):
+    if data[:3] == _MESSAGE_MAGIC:
+        document = _message_document(file, data)
+        output.emit(document, as_json, lambda console: _render_message(console, document))
+    elif data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):
         document = _state_document(file, data)
         output.emit(document, as_json, lambda console: _render_state(console, document))
     else:

@@ -12,8 +12,10 @@ from edgecl.cli.devices import devices
 from edgecl.cli.evaluate import evaluate
 from edgecl.cli.export import export
 from edgecl.cli.failure import report
+from edgecl.cli.forget import forget
 from edgecl.cli.inspect import inspect
 from edgecl.cli.learn import learn
+from edgecl.cli.merge import merge
 from edgecl.cli.methods import methods
 from edgecl.cli.migrate import migrate
 from edgecl.cli.quickstart import quickstart
@@ -38,6 +40,8 @@ app.command("learn")(learn)
 app.command("evaluate")(evaluate)
 app.command("methods")(methods)
 app.command("migrate")(migrate)
+app.command("merge")(merge)
+app.command("forget")(forget)
 app.command("verify")(verify)
 app.command("bench")(bench)
 app.command("devices")(devices)

@@ -57,7 +57,7 @@ def chosen(reached: dict[Path, set[int]], most_files: int, most_bytes: int) -> l
 def main() -> None:
     """Replaces the target's corpus by the best of what it has and what the folders hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=["bundle", "state", "api", "writer"])
+    parser.add_argument("target", choices=["bundle", "state", "api", "writer", "merge"])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--most-files", type=int, default=40)
     parser.add_argument("--most-bytes", type=int, default=70_000)

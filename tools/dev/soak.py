@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "fuzz"
 # Longest input of each target, in bytes.
-TARGETS = {"bundle": 16384, "state": 16384, "api": 768, "writer": 512}
+TARGETS = {"bundle": 16384, "state": 16384, "api": 768, "writer": 512, "merge": 4096}
 SLICE_SECONDS = 60
 # A slow input is a fault too: no valid file may make a call hang.
 OPTIONS = ["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=1"]

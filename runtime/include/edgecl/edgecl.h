@@ -4,7 +4,7 @@
  * CONTENTS
  *   1 ground rules      5 model        9 learning       13 measuring
  *   2 status codes      6 describing  10 classes        14 methods by name, schedules
- *   3 version           7 session     11 data removal
+ *   3 version           7 session     11 data removal  15 merging devices
  *   4 memory and hooks  8 inference   12 state
  *
  * =====================================================================================================================
@@ -313,6 +313,7 @@ typedef struct edgecl_class_info {
   uint64_t samples_seen;   /* rows learned, also before a state was imported; 0 for a bundle */
   uint32_t replay_samples; /* exemplars now in the buffer; 0 for a bundle */
   uint32_t present;        /* 1: can be predicted; 0: never added, or forgotten; 1 for a bundle */
+  uint64_t rows_merged;    /* rows of it that other devices learned; samples_seen does not count them */
 } edgecl_class_info;
 
 /* Reads a bundle's header alone: fills format_version and bundle_bytes, and zeroes the rest. Checks no digest.
@@ -495,7 +496,11 @@ typedef struct edgecl_session_config {
   uint32_t head_bank;   /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
   uint32_t novelty;     /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
+  uint32_t head_merges; /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
+                            class_capacity * (embedding_dim * 8 + 24) bytes and with second moments about
+                            embedding_dim^2 * 4 more. A state goes on with another number, too */
   uint32_t max_domains; /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
+  uint32_t reserved_end; /* 0 */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -736,14 +741,14 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_unlearn(edgecl_session* sessio
 /* What a head that keeps statistics holds. */
 typedef struct edgecl_head_info {
   uint32_t struct_size;
-  uint32_t head;         /* EDGECL_HEAD_* */
-  uint32_t dim;          /* numbers of an embedding */
-  uint32_t bank_rows;    /* now in the bank */
-  uint64_t rows;         /* learned and not taken back */
-  uint64_t saturated;    /* of their features, those beyond feature_range: choose a wider one if there are many */
-  uint64_t bytes;        /* of statistics and weights, all told */
-  uint32_t solved;       /* 1: the next prediction need not compute the weights anew */
-  uint32_t reserved_end; /* 0 */
+  uint32_t head;      /* EDGECL_HEAD_* */
+  uint32_t dim;       /* numbers of an embedding */
+  uint32_t bank_rows; /* now in the bank */
+  uint64_t rows;      /* learned and not taken back, by all devices */
+  uint64_t saturated; /* of their features, those beyond feature_range: choose a wider one if there are many */
+  uint64_t bytes;     /* of statistics and weights, all told */
+  uint32_t solved;    /* 1: the next prediction need not compute the weights anew */
+  uint32_t devices;   /* other devices that were merged */
 } edgecl_head_info;
 
 /* E_UNSUPPORTED (a head that learns by gradients), E_ARGUMENT, E_BUSY. */
@@ -865,7 +870,9 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_add(edgecl_session* sess
  * the head keep what they learned from it. The name is free. The label is free for edgecl_class_add, which takes those
  * never issued first.
  * Heads that keep statistics forget it exactly: they are as if its rows had never been learned. LDA and ridge need all
- * of these in the bank for that (E_UNSUPPORTED; edgecl_unlearn does it with the samples).
+ * of these in the bank for that (E_UNSUPPORTED; edgecl_unlearn does it with the samples). Where other devices have rows
+ * of the class, those of this device go, and the class stays with theirs (rows_merged of edgecl_class_info); with
+ * nothing of its own that is E_UNSUPPORTED.
  *   Errors  E_NOT_FOUND, E_UNSUPPORTED (no head, or see above), E_BUSY. Cost O(exemplars + head). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_class_forget(edgecl_session* session, int32_t label);
 
@@ -1106,6 +1113,89 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_removal(const edgecl_
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rehearsal(const edgecl_session_config* config,
                                                                      uint64_t steps_in_task, uint32_t* n_steps,
                                                                      edgecl_error* err);
+
+/* =====================================================================================================================
+ * 15. MERGING DEVICES: the union of what they learned, exactly
+ *
+ * For heads that keep statistics. Devices that run one bundle send each other messages of what they contributed: learned
+ * and not taken back, since the bundle as it was shipped. A session keeps the newest contribution of each device beside
+ * its own, so messages may come in any order, repeatedly, late or never. Sessions that have the same contributions have
+ * the same sums, bit for bit those of one session that learned all rows; and what a device takes back (edgecl_unlearn,
+ * edgecl_class_forget, edgecl_session_reset) is gone wherever its newer message arrives. Classes are matched by name, as
+ * columns may differ; a name that is new to a session becomes a class of it. Banks of rows, thresholds, labels' weights
+ * and counters stay with their device.
+ *
+ * Devices that begin with a state that another one learned: import it, then call edgecl_device_set. What is in it is then
+ * the part of the device that learned it, and counts once, however many devices began with it.
+ *
+ * Each device needs a number of its own. Two with one number, or a device that goes on from a state older than what it
+ * has sent, are noticed where contributions differ that should be one; not always. So give a session that begins anew a
+ * new number, or versions above all that it sent before (a clock).
+ * ===================================================================================================================*/
+
+/* From now on the session is `device` (not 0; part of the state), and what it learns is that device's contribution, with
+ * versions of at least `version` (0: those that follow). What was learned before a number was set belongs to the device
+ * too. What was learned as another device stays as a contribution of that one, and the bank begins anew.
+ *   Errors  E_ARGUMENT, E_CAPACITY (no room for the other device: head_merges), E_UNSUPPORTED (a head that learns by
+ *           gradients, or predict_only), E_BUSY.
+ *   Cost    O(1); with another device before it O(class_capacity * embedding_dim + embedding_dim^2), times devices. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_device_set(edgecl_session* session, uint64_t device,
+                                                             uint64_t version);
+
+typedef struct edgecl_device_info {
+  uint32_t struct_size;
+  uint32_t n_classes; /* that it has rows of */
+  uint64_t device;    /* 0: not set */
+  uint64_t version;   /* of its contribution; 0: it has made none */
+  uint64_t rows;
+} edgecl_device_info;
+
+/* Index 0: this device. Then those that were merged, 1..devices of edgecl_head_info, in no particular order.
+ *   Errors  E_NOT_FOUND (index), E_UNSUPPORTED (a head that learns by gradients), E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_device_describe(const edgecl_session* session, uint32_t index,
+                                                                  edgecl_device_info* info);
+
+/* What a message holds. */
+#define EDGECL_DELTA_OWN 0 /* the contribution of this device */
+#define EDGECL_DELTA_ALL 1 /* and those that were merged here, as this device knows them: others can pass them on */
+
+/* Bytes of a message now: what it holds, not head_merges.
+ *   Errors  E_SEQUENCE (no device was set; a session that learned nothing itself can hand on what it merged all the
+ *           same), E_UNSUPPORTED (as above), E_ARGUMENT, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_delta_size(const edgecl_session* session, uint32_t which,
+                                                             size_t* bytes);
+
+/* Writes a message into `buffer` of `capacity` bytes, and how many it took. It is tied to the bundle's digest and
+ * protected by SHA-256, as a state is, against damage; who may send one is the transport's to see to.
+ *   Errors  E_SHAPE (capacity; nothing is written), and as edgecl_delta_size.
+ *   Cost    O(message * devices that were merged). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_delta_export(const edgecl_session* session, uint32_t which,
+                                                               void* buffer, size_t capacity, size_t* written);
+
+typedef struct edgecl_merge_report {
+  uint32_t struct_size;
+  uint32_t n_devices; /* whose contributions are in the message */
+  uint32_t n_new;     /* of these: devices that were not known */
+  uint32_t n_newer;   /* versions that took the place of older ones */
+  uint32_t n_known;   /* versions that are as old as those known, or older: nothing was done */
+  uint32_t n_classes_added;
+  uint32_t n_classes_gone;    /* that only other devices had, and none has rows of any more */
+  uint32_t reserved;          /* 0 */
+  uint64_t rows_before, rows; /* of all devices */
+} edgecl_merge_report;
+
+/* Takes over what is newer in a message, all of it or nothing. `report` is optional.
+ *   Errors  E_STATE_CORRUPT; E_STATE_MISMATCH (another bundle, head, feature_range or kind of labels; two contributions
+ *           of one device and version that differ; one of this device that is newer than itself); E_CAPACITY (devices:
+ *           head_merges; classes: max_classes; 2^29 rows); E_UNSUPPORTED (head_merges = 0, predict_only, or a head that
+ *           learns by gradients: weights are not averaged); E_ARGUMENT, E_BUSY.
+ *   Cost    O(n_bytes), twice, and for each newer contribution O(class_capacity * embedding_dim + embedding_dim^2). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_merge(edgecl_session* session, const void* bytes, size_t n_bytes,
+                                                        edgecl_merge_report* report);
+
+/* Takes a device's contribution out, as if it had never been merged, and frees its place. A message that holds it brings
+ * it back. E_NOT_FOUND (not merged here), E_UNSUPPORTED, E_BUSY. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_unmerge(edgecl_session* session, uint64_t device);
 
 #ifdef __cplusplus
 }

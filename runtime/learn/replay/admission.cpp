@@ -70,6 +70,7 @@ void admit_rows(Session* session, uint32_t n, const float* weights, RandomStream
     if (!classes->present[label]) class_add(classes, label, nullptr);
     if (weights && weights[r] == 0) continue;
     classes->entries[label].samples_seen++;
+    classes->entries[label].merged = kOwnClass;
     const uint32_t slot =
         replay->fill_of ? admit_balanced(classes, replay, label, &random) : replay_admit(replay, &random);
     if (slot == kNoSlot) continue;

@@ -90,8 +90,9 @@ def schedule_rehearsal(config: dict[str, Any], steps_in_task: int) -> int:
     """Steps to rehearse (`Classifier.rehearse`) after so many learn steps of a task ("steps_in_task" of `stats`)."""
 
 def read_state_table(data: bytes) -> dict[str, Any]:
-    """The frame of a saved state, every length and digest checked (StateError): "version", "bundle_sha256", "sha256",
-    and "sections", a list of {"id", "name", "version", "optional", "offset", "bytes", "sha256"}."""
+    """The frame of a saved state or a message, every length and digest checked (StateError): "message", "version",
+    "bundle_sha256", "sha256", and "sections", a list of {"id", "name", "version", "optional", "offset", "bytes",
+    "sha256"}."""
 
 def verify_bundle(data: bytes | NDArray[np.uint8], public_key: bytes | None = None) -> None: ...
 
@@ -152,6 +153,16 @@ class Session:
         """All rows in order out of the statistics (edgecl_unlearn). On failure the exception has n_done."""
     def head(self) -> dict[str, Any] | None:
         """What a head that keeps statistics holds (edgecl_head_describe); None for one that learns by gradients."""
+    def device_set(self, device: int, version: int = 0) -> None:
+        """From now on the session is this device (edgecl_device_set)."""
+    def devices(self) -> list[dict[str, Any]]:
+        """edgecl_device_info of this device ("own") and of those that were merged; empty under a gradient head."""
+    def delta(self, relay: bool = False) -> bytes:
+        """A message of what this device contributed; `relay`: and of what was merged (edgecl_delta_export)."""
+    def merge(self, data: bytes) -> dict[str, int]:
+        """Takes over what is newer in a message (edgecl_merge): devices, new, newer, known, classes_added,
+        classes_gone, rows_before, rows."""
+    def unmerge(self, device: int) -> None: ...
     def route(self, x: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         """Domain, fit and decision (0 accept, 2 novel) of each row (edgecl_route)."""
     def domain_add(self, name: str) -> int: ...

@@ -21,6 +21,7 @@ from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, S
 from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import Key, balanced_weights, label_keys
+from edgecl.merging import StatisticsVerbs, check_device
 from edgecl.notes import tell
 from edgecl.novelty import NoveltyVerbs
 from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @shows_parameters(with_defaults=False)
-class Classifier(NoveltyVerbs):
+class Classifier(NoveltyVerbs, StatisticsVerbs):
     """Learns classes one after the other from a stream, with the recipe stored in a bundle.
 
     Constructor parameters are stored as given and validated at first use. None means: as the bundle's recipe says, and
@@ -49,6 +50,8 @@ class Classifier(NoveltyVerbs):
         epochs: passes of `fit` over its rows.
         class_weight: {label: weight 0..1e6} of the classes in the loss; "balanced": in `fit`, weights that are inverse
             to how often a class occurs.
+        device: number of this device, 1..2**64-1, where devices are to be merged (`delta`, `merge`); another one for
+            each. What a state of another device holds is that one's contribution.
         {parameters}
 
     Samples are arrays (n, *input dims), frames of numbers, or (one by one) dicts of named features. Labels are text,
@@ -81,6 +84,7 @@ class Classifier(NoveltyVerbs):
         copy: str = "auto",
         epochs: int = 1,
         class_weight: Mapping[Hashable, float] | str | None = None,
+        device: int | None = None,
         **recipe: Unpack[RecipeParameters],
     ) -> None:
         refuse_unknown(recipe, type(self).__name__)
@@ -91,6 +95,7 @@ class Classifier(NoveltyVerbs):
         self.copy = copy
         self.epochs = epochs
         self.class_weight = class_weight
+        self.device = device
         for name in PARAMETERS:
             setattr(self, name, recipe.get(name))
         self._begin()
@@ -151,8 +156,10 @@ class Classifier(NoveltyVerbs):
             if weights is not None and not weights.any():
                 raise ArgumentError("expected a sample_weight that is not zero; found none; leave sample_weight out")
             with self._opening:  # other threads wait for the new session, or end with the old one
+                sent = self._last_version()
                 self._close()
                 engine = self._open()
+                self._begin_versions(sent + 1)
             if self.class_weight == "balanced":
                 engine.class_weights = balanced_weights(label_keys(y)[0])
             self._features.frame(X, fitting=True)
@@ -183,28 +190,6 @@ class Classifier(NoveltyVerbs):
             engine.remember(x, keys, kind)
         return self
 
-    def unlearn(self, X: Any, y: Any) -> Classifier:
-        """Takes learned rows back, with a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge"): these are
-        then, bit for bit, as if the rows had never been learned. Samples and labels as they were learned. What was not
-        learned is noticed when its class has fewer rows, or when `head_bank` keeps all rows of the class.
-
-        Raises:
-            NotFoundError: a label that is not among `classes_`, or rows that were not learned. UnsupportedError: a head
-            that learns by gradients. ShapeError, DtypeError, NumericError, ArgumentError, BusyError. Each step of
-            `batch_size` rows is all or nothing. Cost: a forward pass a row.
-        """
-        with self._learning():
-            engine = self._open()
-            x, keys, _ = self._rows(X, y)
-            engine.session.unlearn(x, engine.known_codes(keys))
-        return self
-
-    @property
-    def head_(self) -> dict[str, Any] | None:
-        """What a head that keeps statistics holds: {"head", "dim", "rows", "bank_rows", "saturated", "bytes",
-        "solved"}; None for one that learns by gradients. `saturated` counts features beyond `feature_range`."""
-        return self._open().session.head()
-
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """k-FPF (Zhao et al. 2023): n_steps steps on exemplars alone that update head and normalisations alone.
 
@@ -227,11 +212,14 @@ class Classifier(NoveltyVerbs):
         column serves again when all others are taken.
 
         Returns:
-            {"label", "samples_learned", "exemplars_dropped", "shared_parameters"}: the last is how many trainable
-            parameter tensors besides the head's saw the class; their weights still carry its influence.
+            {"label", "samples_learned", "exemplars_dropped", "shared_parameters", "rows_of_others"}:
+            shared_parameters is how many trainable parameter tensors besides the head's saw the class; their weights
+            still carry its influence. rows_of_others came by `merge`: with these the class stays until their devices
+            forget it, too.
 
         Raises:
-            NotFoundError: no such class.
+            NotFoundError: no such class. UnsupportedError: a head that keeps statistics and cannot take it out (rows
+            that are not in the bank, or are all of other devices).
         """
         with self._learning():
             engine = self._open()
@@ -246,11 +234,13 @@ class Classifier(NoveltyVerbs):
         bundle = self._opened()
         head = (bundle.info["head_weight"], bundle.info["head_bias"])
         shared = [layer for index, layer in enumerate(bundle.layers) if layer["trainable"] and index not in head]
+        by_gradient = engine.session.head() is None
         return {
             "label": label,
             "samples_learned": int(record["samples_seen"]),
             "exemplars_dropped": int(record["replay_samples"]),
-            "shared_parameters": len(shared),
+            "shared_parameters": len(shared) if by_gradient else 0,
+            "rows_of_others": int(record["rows_merged"]),
         }
 
     # --- using it ---
@@ -375,6 +365,7 @@ class Classifier(NoveltyVerbs):
         """
         data = path if isinstance(path, bytes) else read_file(path)
         with self._learning():
+            check_device(self.device)
             self._engine = restored_engine(self, self._opened(), data)
             self._saved = None
         return self
@@ -573,6 +564,7 @@ class Classifier(NoveltyVerbs):
 
     def _opened_engine(self) -> Engine:
         check_copy(self.copy)
+        check_device(self.device)
         bundle = self._opened()
         if self._saved is None:
             return new_engine(self, bundle)

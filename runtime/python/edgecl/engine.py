@@ -95,9 +95,21 @@ class Engine:
         code = self.table.find(key)
         assert code is not None
         self.session.class_forget(code)
+        if self.session.class_find(class_name(key)) is not None:
+            return  # it stays, with the rows of other devices
         table = self.table.copy()
         table.remove(key)
         self.table = table
+
+    def merge(self, message: bytes) -> dict[str, int]:
+        """What is newer in a message; classes may come and go."""
+        told = self.session.merge(message)
+        self.refresh()
+        return told
+
+    def refresh(self) -> None:
+        """The table anew, after the core changed classes by itself."""
+        self.table = LabelTable.from_classes(self.session.classes(), self.session.label_kind)
 
     @contextmanager
     def _undone_when_nothing_was(self, kind: int, adds: bool) -> Iterator[None]:

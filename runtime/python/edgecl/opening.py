@@ -14,7 +14,7 @@ import numpy as np
 from edgecl import _core
 from edgecl.bundle import Bundle
 from edgecl.engine import Engine
-from edgecl.errors import ArgumentError, Error, StateError
+from edgecl.errors import ArgumentError, Error, SequenceError, StateError
 from edgecl.labels import Key, label_keys
 from edgecl.methods import method_settings
 from edgecl.notes import tell
@@ -25,6 +25,8 @@ _CONFIG_FIELDS = {"max_classes": "max_classes", "random_state": "seed", "batch_s
 _NAMES = {field: name for name, field in _CONFIG_FIELDS.items()}
 # What a state may go on with in another way, once the constructor asks for it.
 _FREE_FIELDS = {"learning_rate", "max_batch", "seed"}
+# And without a word, as it changes nothing that was learned.
+_ROOM = {"head_merges"}
 # What a state does not say.
 _OF_THE_SESSION = ("n_threads", "predict_only", "add_unseen_labels", "batch_size")
 
@@ -60,6 +62,8 @@ def new_engine(learner: Any, bundle: Bundle) -> Engine:
         ArgumentError, CapacityError, UnsupportedError, MemoryExhaustedError.
     """
     session = _session(learner, bundle, {**_named_fields(learner), **_given_fields(learner)})
+    if learner.device is not None:
+        session.device_set(learner.device)
     return Engine(session, _weights_by_key(learner.class_weight))
 
 
@@ -73,13 +77,13 @@ def restored_engine(learner: Any, bundle: Bundle, state: bytes) -> Engine:
     found = _restorable(bundle, state)
     given = _given_fields(learner)
     for name, value in {**_named_fields(learner), **given}.items():
-        if name not in _FREE_FIELDS and not _same(value, found[name]):
+        if name not in _FREE_FIELDS | _ROOM and not _same(value, found[name]):
             raise StateError(
                 f"expected a state that was learned with {name}={_shown(value)}; found one with "
                 f"{_shown(found[name])}; leave {name} out to go on as it was learned",
                 status=-41,
             )
-    kept: dict[str, Any] = {name: given[name] for name in ("learning_rate", "max_batch") if name in given}
+    kept: dict[str, Any] = {name: given[name] for name in ("learning_rate", "max_batch", *_ROOM) if name in given}
     for name in _FREE_FIELDS & set(given):
         if not _same(given[name], found[name]):
             in_force = kept.get(name, found[name])
@@ -91,9 +95,43 @@ def restored_engine(learner: Any, bundle: Bundle, state: bytes) -> Engine:
     session.state_import(state)
     if "learning_rate" in kept:
         session.set_learning_rate(kept["learning_rate"])
+    if learner.device is not None:
+        session.device_set(learner.device)
     engine = Engine(session, _weights_by_key(learner.class_weight), known=True)
     _agree_on_weights(engine)
     return engine
+
+
+def empty_engine(learner: Any, bundle: Bundle, state: bytes, head_merges: int) -> Engine:
+    """A session of the configuration of a saved state, with nothing learned and room for so many devices.
+
+    Raises:
+        StateError: corrupt, or of another bundle.
+    """
+    return Engine(_session(learner, bundle, {**_restorable(bundle, state), "head_merges": head_merges}), {})
+
+
+def message_of_state(learner: Any, bundle: Bundle, state: bytes, device: int | None) -> bytes:
+    """A saved state as a message to merge: what its device contributed, and what was merged there.
+
+    Args:
+        learner: its threads are used.
+        device: number for a state whose device has none.
+
+    Raises:
+        StateError: of another bundle. SequenceError: no number. UnsupportedError: a head that learns by gradients.
+    """
+    session = _session(learner, bundle, _restorable(bundle, state))
+    session.state_import(state)
+    own = next((record for record in session.devices() if record["own"]), None)
+    if own is not None and own["device"] == 0 and own["rows"] > 0:
+        if device is None:
+            raise SequenceError(
+                "expected a state whose device has a number; found one without; learn with device=N, or say which "
+                "number it has"
+            )
+        session.device_set(device)
+    return session.delta(relay=True)
 
 
 def _restorable(bundle: Bundle, state: bytes) -> dict[str, Any]:

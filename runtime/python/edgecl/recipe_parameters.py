@@ -86,6 +86,9 @@ class RecipeParameters(TypedDict, total=False):
     ]
     head_bank: Annotated[int | None, Parameter(0, "rows of embeddings that the statistics keep, the first ones")]
     novelty: Annotated[str | None, Parameter("none", "novelty score that decisions go by")]
+    head_merges: Annotated[
+        int | None, Parameter(0, "other devices whose statistics `merge` has room for; each takes as much as a head's")
+    ]
     max_domains: Annotated[int | None, Parameter(0, "domains with an adaptor and a head each; 0 = none")]
 
 

@@ -6,6 +6,7 @@ sections, digests); here are the contents, after runtime/state/FORMAT.md."""
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from edgecl import _core
 from edgecl.errors import StateError
 
-_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY = range(1, 10)
+_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY, _DEVICES = range(1, 11)
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
+_WITH_MOMENTS = ("lda", "ridge")
 _PRESENT, _WEIGHTED = 1, 4
 
 
@@ -49,7 +51,10 @@ class StateFile:
         statistics: {operator: (running mean, running variance)}.
         classes: {"label", "name", "present", "samples_seen", "weight"} of every label ever issued.
         replay_labels: labels of the exemplars, by slot.
-        head: what a head that keeps statistics holds, {"head", "dim", "rows", "bank_rows"}; None for another head.
+        head: what a head that keeps statistics holds, {"head", "dim", "rows", "bank_rows", "class_rows"}: the rows of
+            each column, those of other devices included; None for another head.
+        devices: {"device", "version", "rows", "n_classes", "own"}: this device, whose number is 0 where none was set,
+            and those that were merged; empty for another head.
         thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
@@ -64,18 +69,21 @@ class StateFile:
     classes: list[dict[str, Any]]
     replay_labels: NDArray[np.int32]
     head: dict[str, Any] | None
+    devices: list[dict[str, Any]]
     thresholds: list[dict[str, Any]]
     sections: list[dict[str, Any]]
 
 
-class _Reader:
-    # Takes pieces off the front; every piece is checked against what is left.
+class SectionReader:
+    """Takes pieces off the front of a section; every piece is checked against what is left. StateError otherwise."""
+
     def __init__(self, data: memoryview, where: str) -> None:
         self._data = data
         self._where = where
         self._at = 0
 
     def take(self, n_bytes: int) -> memoryview:
+        """The next bytes."""
         if n_bytes < 0 or self._at + n_bytes > len(self._data):
             raise _corrupt(f"{n_bytes} more bytes in {self._where}", f"{len(self._data) - self._at}")
         piece = self._data[self._at : self._at + n_bytes]
@@ -83,15 +91,19 @@ class _Reader:
         return piece
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
+        """The next words, as `struct` names them, little-endian."""
         return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))
 
     def array(self, dtype: str, n: int) -> NDArray[Any]:
+        """The next n numbers."""
         return np.frombuffer(self.take(n * np.dtype(dtype).itemsize), dtype=dtype)
 
     def list_length(self) -> int:
+        """The count that begins a list."""
         return int(self.unpack("II")[0])
 
     def finish(self) -> None:
+        """StateError unless all was taken."""
         if self._at != len(self._data):
             raise _corrupt(f"the end of {self._where}", f"{len(self._data) - self._at} more bytes")
 
@@ -105,7 +117,7 @@ def read_state(data: bytes) -> StateFile:
     table = _core.read_state_table(data)
     view = memoryview(data)
     sections = {
-        section["id"]: _Reader(view[section["offset"] : section["offset"] + section["bytes"]], section["name"])
+        section["id"]: SectionReader(view[section["offset"] : section["offset"] + section["bytes"]], section["name"])
         for section in table["sections"]
     }
     versions = {section["id"]: section["version"] for section in table["sections"]}
@@ -121,6 +133,7 @@ def read_state(data: bytes) -> StateFile:
         *("seed", "step", "samples_learned", "tasks", "macs_learn", "macs_learn_dense", "macs_paper"),
         "macs_paper_dense",
     )
+    statistics_head = _head(sections[_HEAD], head) if _HEAD in sections else None
     seen = sections[_REPLAY].unpack("QQQ")[0]
     sparsity = sections[_SPARSITY].unpack("QQQQQQdddII")
     sparsity_names = ("steps_in_task", "structure_updates", "weights_dropped", "weights_grown", "rehearsals")
@@ -149,7 +162,8 @@ def read_state(data: bytes) -> StateFile:
         statistics=_statistics(sections[_STATISTICS]),
         classes=_classes(sections[_CLASSES]),
         replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
-        head=_head(sections[_HEAD], head) if _HEAD in sections else None,
+        head=statistics_head,
+        devices=[] if statistics_head is None else _devices(sections.get(_DEVICES), statistics_head),
         thresholds=_thresholds(sections[_NOVELTY]) if _NOVELTY in sections else [],
         sections=table["sections"],
     )
@@ -168,7 +182,7 @@ def _recipe(words: NDArray[np.uint32]) -> dict[str, Any]:
     return recipe
 
 
-def _parameters(section: _Reader, velocity: bool, selection: bool) -> list[StateParameter]:
+def _parameters(section: SectionReader, velocity: bool, selection: bool) -> list[StateParameter]:
     result = []
     for _ in range(section.list_length()):
         index, storage, n_values = section.unpack("IIQ")
@@ -183,7 +197,7 @@ def _parameters(section: _Reader, velocity: bool, selection: bool) -> list[State
     return result
 
 
-def _statistics(section: _Reader) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def _statistics(section: SectionReader) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     result = {}
     for _ in range(section.list_length()):
         op, channels = section.unpack("II")
@@ -191,7 +205,7 @@ def _statistics(section: _Reader) -> dict[int, tuple[NDArray[np.float32], NDArra
     return result
 
 
-def _classes(section: _Reader) -> list[dict[str, Any]]:
+def _classes(section: SectionReader) -> list[dict[str, Any]]:
     result = []
     n, _label_kind = section.unpack("II")
     for _ in range(n):
@@ -205,7 +219,7 @@ def _classes(section: _Reader) -> list[dict[str, Any]]:
     return result
 
 
-def _replay_labels(section: _Reader, sample_bytes: int, logits_width: int) -> NDArray[np.int32]:
+def _replay_labels(section: SectionReader, sample_bytes: int, logits_width: int) -> NDArray[np.int32]:
     n = section.list_length()
     stride = 4 + sample_bytes + 4 * logits_width
     slots = np.frombuffer(section.take(n * stride), np.uint8).reshape(n, stride)
@@ -216,17 +230,61 @@ def _names(field: str) -> list[str]:
     return next(names for name, _, names in _core.recipe_fields() if name == field)
 
 
-def _head(section: _Reader, kind: int) -> dict[str, Any]:
+def _head(section: SectionReader, kind: int) -> dict[str, Any]:
     # The counts alone: moments and bank follow them.
     dim, _scale, n_classes, bank_rows = section.unpack("IfII")
-    rows = 0
+    rows = {}
     for _ in range(n_classes):
-        rows += section.unpack("Qqqq")[1]
+        label, n, *_ = section.unpack("Qqqq")
+        rows[label] = n
         section.take(8 * dim)
-    return {"head": _names("head")[kind], "dim": dim, "rows": rows, "bank_rows": bank_rows}
+    name = head_name(kind)
+    return {"head": name, "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows, "class_rows": rows}
 
 
-def _thresholds(section: _Reader) -> list[dict[str, Any]]:
+def head_name(kind: int) -> str:
+    """Name of a head by its number."""
+    names = _names("head")
+    return names[kind] if kind < len(names) else str(kind)
+
+
+def _devices(section: SectionReader | None, head: dict[str, Any]) -> list[dict[str, Any]]:
+    own = {"device": 0, "version": 0}
+    others = []
+    left = dict(head["class_rows"])
+    if section is not None:
+        own["device"], own["version"], _ = section.unpack("QQQ")
+        for _ in range(section.list_length()):
+            device, version, rows = read_part(section, head["head"], head["dim"], lambda s: s.unpack("I")[0])
+            others.append(
+                {"device": device, "version": version, "rows": sum(rows.values()), "n_classes": len(rows), "own": False}
+            )
+            left = {label: n - rows.get(label, 0) for label, n in left.items()}
+        section.finish()
+    n_classes = sum(n > 0 for n in left.values())
+    return [{**own, "rows": sum(left.values()), "n_classes": n_classes, "own": True}, *others]
+
+
+def read_part(
+    section: SectionReader, head: str, dim: int, key: Callable[[SectionReader], Any]
+) -> tuple[int, int, dict[Any, int]]:
+    """One device's contribution: its number, its version, and the rows of each class.
+
+    Args:
+        key: reads what stands for a class: its column in states, its name in messages.
+    """
+    device, version = section.unpack("QQ")
+    rows = {}
+    for _ in range(section.list_length()):
+        label = key(section)
+        rows[label] = section.unpack("qqq")[0]
+        section.take(8 * dim)
+    if head in _WITH_MOMENTS:
+        section.take(dim * (dim + 1) // 2 * 8)
+    return device, version, rows
+
+
+def _thresholds(section: SectionReader) -> list[dict[str, Any]]:
     result = []
     for _ in range(section.list_length()):
         score, accept, novel, rows = section.unpack("QffQ")
