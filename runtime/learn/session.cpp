@@ -97,6 +97,9 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   if (head.lay_out) head.lay_out(arena, plan, config, &weights, &head_memory);
   NoveltyMemory novelty;
   lay_out_novelty(arena, plan, config, &novelty);
+  arena->begin_region("classes");
+  NoveltyWindow window;
+  lay_out_window(arena, config, &window);
   arena->begin_region("step");
   const void** const predict_samples =
       config.separate_predict && learning ? arena->take<const void*>(config.max_batch) : session->step.samples;
@@ -114,6 +117,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   session->head_op = last_layer_op(plan);
   session->head_memory = head_memory;
   session->novelty = novelty;
+  session->window = window;
   session->head_bytes = arena->region_bytes("head");
   session->predict_samples = predict_samples;
   session->sample_bytes = sample_bytes(plan);
@@ -139,6 +143,7 @@ void reset_session(Session* session) {
   if (session->head->reset) session->head->reset(session->head_memory);
   novelty_stale(session->novelty);
   session->thresholds.clear();
+  restart_window({}, &session->window);
   session->step.stage = Stage::kIdle;
   classes_reset(*session->plan, &session->classes);
   replay_clear(&session->replay);

@@ -20,7 +20,7 @@
 #include "runtime/learn/sparsity/structure.h"
 #include "runtime/learn/step_cost.h"
 #include "runtime/learn/step_memory.h"
-#include "runtime/novelty/threshold.h"
+#include "runtime/novelty/window.h"
 
 namespace edgecl {
 
@@ -56,6 +56,7 @@ struct Session {
   uint64_t head_bytes = 0;  // of the region "head"
   NoveltyMemory novelty;
   Thresholds thresholds = {};
+  NoveltyWindow window;  // of the session's score
   ClassTable classes;
   Replay replay;
   StructureMemory structure;

@@ -6,6 +6,7 @@
 
 #include "runtime/core/sparse_edit.h"
 #include "runtime/core/weights.h"
+#include "runtime/learn/inference.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
 
 namespace edgecl {
@@ -32,9 +33,18 @@ void write_novelty(SectionWriter* out, const Session& session) {
   write_thresholds(out, session.thresholds);
 }
 Status read_novelty(SectionReader* in, StateImport* import) {
-  Thresholds found;
-  EDGECL_RETURN_IF_FAILED(read_thresholds(in, &found));
-  if (import->apply) import->session->thresholds = found;
+  EDGECL_RETURN_IF_FAILED(read_thresholds(in, &import->thresholds));
+  if (import->apply) import->session->thresholds = import->thresholds;
+  return Status();
+}
+
+void write_drift(SectionWriter* out, const Session& session) {
+  write_window(out, session.thresholds, own_novelty(session), session.window);
+}
+Status read_drift(SectionReader* in, StateImport* import) {
+  Session* const session = import->session;
+  EDGECL_RETURN_IF_FAILED(read_window(in, own_novelty(*session), import->apply, &import->thresholds, &session->window));
+  if (import->apply) session->thresholds = import->thresholds;
   return Status();
 }
 
@@ -49,6 +59,7 @@ constexpr StateSection kSections[] = {
     {kStateSparsity, 1, 0, write_section<write_sparsity>, read_section<read_sparsity>},
     {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},
     {kStateNovelty, 1, 0, write_section<write_novelty>, read_section<read_novelty>},
+    {kStateDrift, 1, kStateOptional, write_section<write_drift>, read_section<read_drift>},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
@@ -56,16 +67,19 @@ constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
 };
 constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
 constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
-static_assert(kAll == kAlways + 2, "one bound a section, but those of head and novelty");
+static_assert(kAll == kAlways + 3, "one bound a section, but those of head, novelty and drift");
 
-// The sections of one state: that of the head where it keeps something, that of thresholds where there are some.
+// The sections of one state: that of the head where it keeps something, those of thresholds and of the window where
+// there are some.
 struct SectionList {
-  SectionList(const HeadKind& head, bool thresholds) {
+  SectionList(const HeadKind& head, bool thresholds, bool drift) {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
     if (thresholds) list[n++] = kSections[kAlways + 1];
+    if (drift) list[n++] = kSections[kAlways + 2];
   }
-  explicit SectionList(const Session& session) : SectionList(*session.head, session.thresholds.any()) {}
+  explicit SectionList(const Session& session)
+      : SectionList(*session.head, session.thresholds.any(), session.thresholds.any_ranked()) {}
 
   StateSection list[kAll];
   uint32_t n = 0;
@@ -80,7 +94,8 @@ uint64_t state_bytes(const Session& session) {
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
-  uint64_t bytes = state_frame_bytes(kAlways + 1 + (head.write_state != nullptr)) + kThresholdBytesMax;
+  uint64_t bytes = state_frame_bytes(kAlways + 2 + (head.write_state != nullptr)) + kThresholdBytesMax;
+  bytes += window_bytes_max(config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
@@ -114,9 +129,12 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   // Activations mean nothing between steps, and a row of logits is one number a column.
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
-  const uint32_t n_sections = file.header().n_sections;
-  const bool thresholds = n_sections > 0 && file.entry(n_sections - 1).id == kStateNovelty;
-  const SectionList sections(*session->head, thresholds);
+  const auto holds = [&](uint32_t id) {
+    bool found = false;
+    for (uint32_t i = 0; i < file.header().n_sections; i++) found = found || file.entry(i).id == id;
+    return found;
+  };
+  const SectionList sections(*session->head, holds(kStateNovelty), holds(kStateDrift));
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
@@ -126,6 +144,7 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left = exemplars_left;
   import.apply = true;
   session->thresholds.clear();
+  restart_window({}, &session->window);
   const Status stored = read_state_sections(file, sections.list, sections.n, &import);
   novelty_stale(session->novelty);
   for (uint32_t p = 0; p < plan.params.n; p++) rebuild_transposed(&session->weights.params[p]);

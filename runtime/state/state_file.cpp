@@ -7,8 +7,8 @@
 namespace edgecl {
 namespace {
 
-constexpr char kNames[][12] = {"(unknown)", "CONFIG", "COUNTERS", "PARAMS", "STATISTICS",
-                               "CLASSES",   "REPLAY", "SPARSITY", "HEAD",   "NOVELTY"};
+constexpr char kNames[][12] = {"(unknown)", "CONFIG",   "COUNTERS", "PARAMS",  "STATISTICS", "CLASSES",
+                               "REPLAY",    "SPARSITY", "HEAD",     "NOVELTY", "DRIFT"};
 
 Status damaged(const char* what) {
   return failure(EDGECL_E_STATE_CORRUPT,

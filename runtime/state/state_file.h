@@ -30,6 +30,7 @@ enum StateSectionId : uint32_t {
   kStateSparsity = 7,
   kStateHead = 8,
   kStateNovelty = 9,
+  kStateDrift = 10,
 };
 // "CONFIG", ...; "(unknown)".
 const char* state_section_name(uint32_t id);

@@ -101,6 +101,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x6000) == 0x6000) statistics_head(&config, in->below(5), in->below(12), in->below(5));
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
+  if (in->below(4) == 0) config.novelty_window = in->below(12);
   config.seed = change >> 4;
   return config;
 }
@@ -239,6 +240,25 @@ inline edgecl_status judge_rows(edgecl_session* session, Rows* rows, Input* in, 
   return status;
 }
 
+// Rows of a stream, and the alarm.
+inline edgecl_status observe_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
+  for (uint32_t round = in->below(6) + 1; round > 0; round--) {
+    const uint32_t n = 1 + in->below(kMostRows);
+    const edgecl_batch batch = rows->next(in, n, tame);
+    int32_t decisions[kMostRows];
+    const edgecl_status status = edgecl_observe(session, &batch, decisions, kMostRows);
+    if (status != EDGECL_OK) return status;
+    for (uint32_t i = 0; i < n; i++) REQUIRE(decisions[i] >= EDGECL_ACCEPT && decisions[i] <= EDGECL_NOVEL);
+  }
+  edgecl_drift_info info = sized<edgecl_drift_info>();
+  const edgecl_status status = edgecl_drift(session, &info);
+  REQUIRE(status == EDGECL_OK);
+  REQUIRE(info.filled <= info.window && info.alarms <= info.observed && info.alarm <= 1);
+  REQUIRE(info.unknown >= 0 && info.unknown <= 1 && info.unusual >= info.unknown && info.unusual <= 1);
+  REQUIRE(info.chance >= 0 && info.chance <= 1);
+  return status;
+}
+
 inline edgecl_status predict_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
   const uint32_t n = 1 + in->below(kMostRows);
   const edgecl_batch batch = rows->next(in, n, tame);
@@ -260,7 +280,7 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
                  uint32_t most_calls) {
   for (uint32_t call = 0; call < most_calls && (in->left() > 0 || call < 3); call++) {
     edgecl_status status = EDGECL_OK;
-    switch (in->below(17)) {
+    switch (in->below(18)) {
       default:
         status = learn_rows(session, config, rows, in, tame);
         break;
@@ -299,6 +319,9 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
         break;
       case 16:
         status = judge_rows(session, rows, in, tame);
+        break;
+      case 17:
+        status = observe_rows(session, rows, in, tame);
         break;
     }
     require_status(session, status);

@@ -75,6 +75,7 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "values": sum(p.values.size for p in state.parameters),
         "head": state.head,
         "thresholds": state.thresholds,
+        "drift": state.drift,
         "sections": state.sections,
     }
 
@@ -184,6 +185,7 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
                     )
                     for t in d["thresholds"]
                 ),
+                *([("stream", _stream(d["drift"]))] if d["drift"] and d["drift"]["observed"] else []),
             ]
         )
     )
@@ -194,6 +196,11 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
     console.print(output.table(["column>", "class", "samples>", "exemplars>"], rows))
     sections = [(s["name"], s["version"], f"{s['bytes']:,}", s["sha256"][:16]) for s in d["sections"]]
     console.print(output.table(["section", "version>", "bytes>", "sha256"], sections))
+
+
+def _stream(drift: dict[str, Any]) -> str:
+    now = "alarm now" if drift["alarm"] else "no alarm now"
+    return f"{drift['observed']:,} samples observed, {drift['alarms']:,} alarms, {now}"
 
 
 def _contents(d: dict[str, Any]) -> str:
@@ -222,7 +229,7 @@ def inspect(
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "thresholds",
-    "sections"}
+    "drift", "sections"}
     """
     data = read_file(file)
     if data[:3] == _STATE_MAGIC or (data[:4] != b"ECL1" and file.suffix == ".ecs"):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecl import _core
 from edgecl.errors import StateError
 
-_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY = range(1, 10)
+_CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY, _DRIFT = range(1, 11)
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
 _PRESENT, _WEIGHTED = 1, 4
@@ -51,6 +51,7 @@ class StateFile:
         replay_labels: labels of the exemplars, by slot.
         head: what a head that keeps statistics holds, {"head", "dim", "rows", "bank_rows"}; None for another head.
         thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
+        drift: the window of the drift alarm, {"score", "window", "observed", "alarms", "alarm"}; None without thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
 
@@ -65,6 +66,7 @@ class StateFile:
     replay_labels: NDArray[np.int32]
     head: dict[str, Any] | None
     thresholds: list[dict[str, Any]]
+    drift: dict[str, Any] | None
     sections: list[dict[str, Any]]
 
 
@@ -151,6 +153,7 @@ def read_state(data: bytes) -> StateFile:
         replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
         head=_head(sections[_HEAD], head) if _HEAD in sections else None,
         thresholds=_thresholds(sections[_NOVELTY]) if _NOVELTY in sections else [],
+        drift=_drift(sections[_DRIFT]) if _DRIFT in sections else None,
         sections=table["sections"],
     )
     for wanted in range(_CONFIG, _SPARSITY + 1):
@@ -232,6 +235,14 @@ def _thresholds(section: _Reader) -> list[dict[str, Any]]:
         score, accept, novel, rows = section.unpack("QffQ")
         result.append({"score": _names("novelty")[score], "accept": accept, "novel": novel, "rows": rows})
     return result
+
+
+def _drift(section: _Reader) -> dict[str, Any]:
+    for _ in range(section.list_length()):
+        section.unpack("QfIQ")
+    score, window, observed, alarms, alarm = section.unpack("IIQQI")
+    found = {"score": _names("novelty")[score], "window": window, "observed": observed}
+    return {**found, "alarms": alarms, "alarm": bool(alarm)}
 
 
 def _corrupt(expected: str, found: str, remedy: str = "restore the file from a copy") -> StateError:
