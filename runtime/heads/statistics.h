@@ -77,6 +77,8 @@ void add_rows(const Net& net, const float* embeddings, const int32_t* labels, ui
 // Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned, as far as one can see: a
 // class has fewer rows, or the bank holds all rows of the class and not this one.
 Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
+// E_NOT_FOUND for row r of those to take back.
+Status never_learned(uint32_t r);
 // Whether all rows of a class can be taken back: without moments, or when the bank holds each of them. E_UNSUPPORTED.
 Status check_class_known(const Statistics& statistics, uint32_t label);
 // All rows of a class go. Precondition: check_class_known.

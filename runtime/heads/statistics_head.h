@@ -36,13 +36,6 @@ struct Readout {
 // Score of a class that has no row: never the largest, and nothing in a softmax.
 constexpr float kNoScore = -1e30f;
 
-struct StatisticsSummary {
-  uint64_t rows, saturated;
-  uint32_t bank_rows;
-  bool solved;
-};
-StatisticsSummary statistics_summary(const HeadMemory& memory);
-
 namespace statistics_head {
 
 Status check(const Plan& plan);
@@ -58,6 +51,7 @@ Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embed
                     uint32_t n);
 Status check_forget(const HeadMemory& memory, uint32_t label);
 void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
+HeadSummary summary(const HeadMemory& memory);
 // Its section of a state (statistics_state.cpp).
 uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
 void write_state(SectionWriter* out, const HeadMemory& memory);
@@ -82,6 +76,7 @@ constexpr HeadKind kind(const char* name, const Readout* readout) {
   kind.section_bytes_max = section_bytes_max;
   kind.write_state = write_state;
   kind.read_state = read_state;
+  kind.summary = summary;
   kind.readout = readout;
   return kind;
 }

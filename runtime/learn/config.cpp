@@ -57,6 +57,10 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
                    "expected a head that keeps second moments for novelty = rmds; found another one; set head = lda or "
                    "ridge, or another score");
   }
+  if (config.novelty == kNoveltyHd && config.head != kHeadHd) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected head = hd for novelty = hd; found another one; set that head, or another score");
+  }
   if (plan.classes.n > 0) {
     const format::ClassRecord& last = plan.classes[plan.classes.n - 1];
     if (last.label >= config.max_classes) {

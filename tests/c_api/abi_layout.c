@@ -15,7 +15,7 @@ NO_TAIL(edgecl_model_info, n_exemplars);
 NO_TAIL(edgecl_param_info, stored);
 NO_TAIL(edgecl_op_info, index_bytes);
 NO_TAIL(edgecl_class_info, present);
-NO_TAIL(edgecl_session_config, novelty_window);
+NO_TAIL(edgecl_session_config, reserved_end);
 NO_TAIL(edgecl_drift_info, alarms);
 NO_TAIL(edgecl_session_options, hooks);
 NO_TAIL(edgecl_preset_info, compared);
@@ -41,7 +41,7 @@ PIN(model_info_bytes, sizeof(edgecl_model_info) == 224);
 PIN(param_info_bytes, sizeof(edgecl_param_info) == 56);
 PIN(op_info_bytes, sizeof(edgecl_op_info) == 80);
 PIN(class_info_bytes, sizeof(edgecl_class_info) == 32);
-PIN(config_bytes, sizeof(edgecl_session_config) == 224);
+PIN(config_bytes, sizeof(edgecl_session_config) == 232);
 PIN(config_seed, offsetof(edgecl_session_config, seed) == 48);
 PIN(config_method, offsetof(edgecl_session_config, method) == 56);
 PIN(config_head, offsetof(edgecl_session_config, head) == 196);
@@ -60,7 +60,7 @@ PIN(preset_info_bytes, sizeof(edgecl_preset_info) == 40);
 #else
 PIN(hooks_bytes, sizeof(edgecl_hooks) == 20);
 PIN(open_options_bytes, sizeof(edgecl_open_options) == 24);
-PIN(config_bytes, sizeof(edgecl_session_config) == 224);
+PIN(config_bytes, sizeof(edgecl_session_config) == 232);
 PIN(batch_bytes, sizeof(edgecl_batch) == 40);
 PIN(report_bytes, sizeof(edgecl_learn_report) == 88);
 #endif

@@ -57,6 +57,7 @@ inline void statistics_head(edgecl_session_config* config, uint32_t head, uint32
   config->head_bank = bank;
   config->novelty = novelty;
   config->feature_range = 8;
+  config->hd_bits = 64 + 64 * (bank % 3);
 }
 
 // The bundle's recipe, here and there another word; small enough to run.
@@ -98,7 +99,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x2000) != 0) config.learning_rate = 0.01f;
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
-  if ((change & 0x6000) == 0x6000) statistics_head(&config, in->below(5), in->below(12), in->below(5));
+  if ((change & 0x6000) == 0x6000) statistics_head(&config, in->below(6), in->below(12), in->below(6));
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
   if (in->below(4) == 0) config.novelty_window = in->below(12);
@@ -226,7 +227,7 @@ inline edgecl_status unlearn_rows(edgecl_session* session, const edgecl_session_
 
 // Scores, thresholds from them, and decisions.
 inline edgecl_status judge_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
-  const uint32_t n = 1 + in->below(kMostRows), score = in->below(6);
+  const uint32_t n = 1 + in->below(kMostRows), score = in->below(7);
   const edgecl_batch batch = rows->next(in, n, tame);
   float scores[kMostRows];
   edgecl_status status = edgecl_novelty_scores(session, &batch, score, scores, kMostRows);

@@ -45,10 +45,10 @@ void mask_gradients(edgecl_session_config* config, uint32_t mask) {
   config->gradient_keep = 0.5f;
 }
 
-constexpr uint32_t kPlaces = 15;
+constexpr uint32_t kPlaces = 16;
 
 uint32_t place_seed(uint32_t i) {
-  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0};
+  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0, 0};
   return kSeedOf[i];
 }
 
@@ -100,6 +100,9 @@ void configure(uint32_t i, edgecl_session_config* config) {
       break;
     case 14:
       statistics_head(config, EDGECL_HEAD_RIDGE, 40, EDGECL_NOVELTY_ENERGY);
+      break;
+    case 15:
+      statistics_head(config, EDGECL_HEAD_HD, 1, EDGECL_NOVELTY_HD);
       break;
     default:
       break;

@@ -1,10 +1,11 @@
-# The drift alarm through Classifier: rates on streams whose answer is known, its way through a saved state, wrong requests.
+# The drift alarm through Classifier: rates on streams whose answer is known, a saved state, wrong requests.
 # Never here: chances and windows in detail (tests/runtime/novelty_window.cpp), real data (tools/bench/novelty.py).
 """Tests of Classifier.observe and drift."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_an_alarm_stays_until_the_stream_is_ordinary(make_bundle: MakeBundle) ->
     for i in range(60):
         learner.observe(_rows(1, seed=200 + i))
         changes.append(learner.drift()["alarm"])
-    assert changes[0] and not changes[-1] and sum(a != b for a, b in zip(changes, changes[1:], strict=False)) == 1
+    assert changes[0] and not changes[-1] and sum(a != b for a, b in pairwise(changes)) == 1
     assert learner.drift()["alarms"] == 1
 
 

@@ -422,6 +422,12 @@ typedef struct edgecl_session edgecl_session;
  * "RanPAC"): penalty s * mean variance of the features * rows, s = head_shrinkage or 0.3 where that is 0. Scores are divided by the variance of what the regression
  * leaves over, which makes a softmax of them meaningful. */
 #define EDGECL_HEAD_RIDGE 4
+/* Hyperdimensional codes (Kanerva 2009, "Hyperdimensional computing"): of each embedding the signs of hd_bits random
+ * projections, of each class a counter a bit. Score: cosine_scale * (1 - 2 * share of the bits that differ from the signs
+ * of the class's counters); 16 where cosine_scale is 0. Comparing costs hd_bits / 64 words a class; rows and classes are
+ * taken back exactly. Only directions count, so embeddings should be centred, as the exporter does it with calibration
+ * rows. 4 * hd_bits + hd_bits / 8 bytes a class of class_capacity. */
+#define EDGECL_HEAD_HD 5
 
 /* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
 #define EDGECL_NOVELTY_NONE 0      /* in a configuration: energy */
@@ -432,6 +438,9 @@ typedef struct edgecl_session edgecl_session;
  * sessions made with novelty = rmds; class_capacity^2 * 16 + embedding_dim * class_capacity * 4 bytes. */
 #define EDGECL_NOVELTY_RMDS 3
 #define EDGECL_NOVELTY_KNN 4 /* distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022) */
+/* Minus the largest similarity, 1 - 2 * share of bits that differ, of the code to those of the classes (Wilson et al.
+ * 2023, "Hyperdimensional feature fusion"): -1..1, 0 for a random code. With the head hd. */
+#define EDGECL_NOVELTY_HD 5
 
 #define EDGECL_MAX_THREADS 64
 
@@ -496,6 +505,8 @@ typedef struct edgecl_session_config {
                             forget a class, and edgecl_unlearn knows what was learned */
   uint32_t novelty;        /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
   uint32_t novelty_window; /* samples that edgecl_drift looks at, 1..512; 0: 64 */
+  uint32_t hd_bits;        /* of a code of the head hd, a multiple of 64 up to 65536; 0: 4096 */
+  uint32_t reserved_end;   /* 0 */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */

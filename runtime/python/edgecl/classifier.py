@@ -184,9 +184,9 @@ class Classifier(NoveltyVerbs):
         return self
 
     def unlearn(self, X: Any, y: Any) -> Classifier:
-        """Takes learned rows back, with a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge"): these are
-        then, bit for bit, as if the rows had never been learned. Samples and labels as they were learned. What was not
-        learned is noticed when its class has fewer rows, or when `head_bank` keeps all rows of the class.
+        """Takes learned rows back, with a head that does not learn by gradients ("ncm", "ncm_distance", "lda", "ridge",
+        "hd"): it is then, bit for bit, as if they had never been learned. Samples and labels as they were learned. What
+        was not learned is noticed when its class has fewer rows, or when `head_bank` keeps all rows of the class.
 
         Raises:
             NotFoundError: a label that is not among `classes_`, or rows that were not learned. UnsupportedError: a head

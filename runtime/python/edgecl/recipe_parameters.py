@@ -87,6 +87,7 @@ class RecipeParameters(TypedDict, total=False):
     head_bank: Annotated[int | None, Parameter(0, "rows of embeddings that the statistics keep, the first ones")]
     novelty: Annotated[str | None, Parameter("none", "novelty score that decisions go by")]
     novelty_window: Annotated[int | None, Parameter(0, "samples that the drift alarm looks at; 0 = 64")]
+    hd_bits: Annotated[int | None, Parameter(0, "bits of a code of the head hd, a multiple of 64; 0 = 4096")]
 
 
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)

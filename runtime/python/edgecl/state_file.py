@@ -51,7 +51,7 @@ class StateFile:
         replay_labels: labels of the exemplars, by slot.
         head: what a head that keeps statistics holds, {"head", "dim", "rows", "bank_rows"}; None for another head.
         thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
-        drift: the window of the drift alarm, {"score", "window", "observed", "alarms", "alarm"}; None without thresholds.
+        drift: of the drift alarm, {"score", "window", "observed", "alarms", "alarm"}; None without thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
 
@@ -223,6 +223,12 @@ def _head(section: _Reader, kind: int) -> dict[str, Any]:
     # The counts alone: moments and bank follow them.
     dim, _scale, n_classes, bank_rows = section.unpack("IfII")
     rows = 0
+    if _names("head")[kind] == "hd":
+        bits, bank_rows = bank_rows, 0
+        for _ in range(n_classes):
+            rows += section.unpack("Qqq")[1]
+            section.take(4 * bits)
+        return {"head": "hd", "dim": dim, "rows": rows, "bank_rows": bank_rows}
     for _ in range(n_classes):
         rows += section.unpack("Qqqq")[1]
         section.take(8 * dim)
