@@ -37,6 +37,7 @@ HdEncodeArgs encode_args(const HeadMemory& memory) {
           memory.hd->code};
 }
 
+// The kernels run on one thread: a row is a few microseconds of work.
 // An embedding [dim] into head.code; how many features lie beyond the range.
 int32_t encode_row(const HeadMemory& memory, const Net& net, const float* embedding) {
   const HdHead& head = *memory.hd;
@@ -53,9 +54,9 @@ void count_row(const HeadMemory& memory, const Net& net, const float* embedding,
   const int32_t saturated = encode_row(memory, net, embedding);
   counts->n += subtract ? -1 : 1;
   counts->saturated = modular_sum(counts->saturated, subtract ? -saturated : saturated);
-  run_kernel(net, net.env.kernels->hd_accumulate,
-             HdAccumulateArgs{head->code, 1, static_cast<int32_t>(head->bits),
-                              counters_of(*head, static_cast<uint32_t>(label)), subtract});
+  net.env.kernels->hd_accumulate(
+      {head->code, 1, static_cast<int32_t>(head->bits), counters_of(*head, static_cast<uint32_t>(label)), subtract}, 0,
+      1, net.work.scratch);
   head->changed[label] = 1;
 }
 
@@ -113,9 +114,9 @@ Status prepare(const HeadMemory& memory, const Net& net) {
   HdHead* const head = memory.hd;
   for (uint32_t c = 0; c < memory.columns; c++) {
     if (!head->changed[c]) continue;
-    run_kernel(net, net.env.kernels->hd_signs,
-               HdSignsArgs{counters_of(*head, c), 1, static_cast<int32_t>(head->bits), kHdSeed,
-                           head->exemplars + static_cast<uint64_t>(c) * head->words});
+    net.env.kernels->hd_signs({counters_of(*head, c), 1, static_cast<int32_t>(head->bits), kHdSeed,
+                               head->exemplars + static_cast<uint64_t>(c) * head->words},
+                              0, 1, net.work.scratch);
     head->changed[c] = 0;
   }
   return Status();
@@ -130,8 +131,9 @@ void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, c
   for (uint32_t r = 0; r < rows; r++) {
     gather_row(embedding, r, head.row);
     encode_row(memory, net, head.row);
-    run_kernel(net, net.env.kernels->hd_hamming,
-               HdHammingArgs{head.code, head.exemplars, 1, static_cast<int32_t>(memory.columns), bits, head.distance});
+    net.env.kernels->hd_hamming(
+        {head.code, head.exemplars, 1, static_cast<int32_t>(memory.columns), bits, head.distance}, 0, 1,
+        net.work.scratch);
     for (uint32_t c = 0; c < memory.columns; c++) {
       const float similarity = static_cast<float>(bits - 2 * head.distance[c]) / static_cast<float>(bits);
       *tensor_place(logits, r, static_cast<int32_t>(c), 0) =
