@@ -1,6 +1,7 @@
 # A head that keeps statistics, in place of the source's last layer or behind an encoder without one.
 # Never here: the encoder, what such a head computes (runtime/heads).
-"""`give_new_head` replaces what makes class scores; `feature_range` measures the embeddings that it will see."""
+"""`give_new_head` replaces what makes class scores; `centre` puts the zero of embeddings where the data are;
+`feature_range` measures the embeddings that the head will see."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ DEFAULT_CLASSES = 100
 PROJECTION_DENSITY = 0.1
 MAX_FEATURES = 8192
 _EPSILON = 1e-12  # of PyTorch's normalize
+_CENTRE_EPSILON = 2.0**-16  # of the batch norm that centres; with its variance it makes exactly 1
 # Room above the largest feature of rows that stand for the data, and of random ones, which may look like nothing.
 _MARGIN, _MARGIN_RANDOM = 2.0, 8.0
 
@@ -107,11 +109,34 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
     return NewHead(names, dim, notes)
 
 
+def embeddings(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:
+    """What enters the head of a bundle, (n, dim)."""
+    session = _core.Session(_core.Model(data=bundle), predict_only=1, max_batch=min(16, len(raw)))
+    return session.embed(np.ascontiguousarray(raw))
+
+
+def centre(graph: Graph, mean: NDArray[np.float32]) -> None:
+    """Subtracts `mean` (dim,) from the embeddings: a batch norm that follows nothing, before the last layer. The
+    numbers travel with the bundle, so that all devices have the same. Changes the graph."""
+    head = graph.head()
+    assert head is not None
+    dim, before = len(mean), head.inputs[0]
+    name = unique("embedding.centred", graph.tensors)
+    graph.tensors[name] = (dim, 1, 1)
+    ones = np.ones(dim, np.float32)
+    parts = {"gamma": ones, "beta": 0 * ones, "mean": mean, "variance": ones - np.float32(_CENTRE_EPSILON)}
+    params: list[Param | None] = [
+        Param(f"embedding.{part}", values.astype(np.float32)) for part, values in parts.items()
+    ]
+    norm = Op(name, "batch_norm", [before], name, params, epsilon=_CENTRE_EPSILON, frozen=True)
+    graph.ops.insert(graph.ops.index(head), norm)
+    head.inputs = [name]
+
+
 def feature_range(bundle: bytes, raw: NDArray[Any], measured: bool, normalised: bool) -> float:
     """A power of two well above the largest feature of the rows; `measured`: they stand for the data; `normalised`: no
     feature is larger than 1."""
-    session = _core.Session(_core.Model(data=bundle), predict_only=1, max_batch=min(16, len(raw)))
-    largest = float(np.abs(session.embed(np.ascontiguousarray(raw))).max())
+    largest = float(np.abs(embeddings(bundle, raw)).max())
     margin = _MARGIN if measured else _MARGIN_RANDOM
     found = float(2.0 ** np.ceil(np.log2(max(largest, 2.0**-20) * margin)))
     return min(found, 1.0) if normalised else found

@@ -107,7 +107,7 @@ class ExportOptions:
         if self.projection and not self.keeps_statistics:
             raise ExportError(
                 "expected a projection only before a head that keeps statistics; found the head 'gradient'; choose "
-                "method 'ncm', 'lda' or 'ridge', or leave it out",
+                "method 'ncm', 'lda', 'ridge' or 'hd', or leave it out",
                 -1,
             )
         if not 0 <= self.projection <= 8192:

@@ -16,7 +16,7 @@ from edgecl.export.fuse import fuse
 from edgecl.export.graph import Graph
 from edgecl.export.head import kind_of_labels, settle_classes
 from edgecl.export.layer_choice import keep_dense_where_faster
-from edgecl.export.new_head import feature_range, give_new_head
+from edgecl.export.new_head import centre, embeddings, feature_range, give_new_head
 from edgecl.export.options import ExportOptions
 from edgecl.export.plan import build_plan
 from edgecl.export.recipe import Recipe
@@ -26,6 +26,7 @@ from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
 from edgecl.export.trainable import choose_trainable
 
 CALIBRATION_ROWS = 8
+CENTRED_HEADS = ("hd",)  # which go by directions alone
 CALIBRATION_SEED = 20
 
 
@@ -94,11 +95,18 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
         graph.remove(graph.ops[-1])
     head = give_new_head(graph, options)
     graph.notes += head.notes
+    measured = options.calibration is not None
+    centred = options.recipe.head in CENTRED_HEADS and measured
+    if centred:
+        plan = _plan(graph, options, producer, backward_list(graph), prepared.trainable, head.names)
+        centre(graph, embeddings(_core.write_bundle(plan), raw).mean(0, dtype=np.float64).astype(np.float32))
+        graph.notes.append(f"the mean of {len(raw)} calibration rows is subtracted from embeddings")
+    elif options.recipe.head in CENTRED_HEADS:
+        graph.notes.append("embeddings are not centred, which costs accuracy; hand in calibration rows")
     backward = backward_list(graph)
     plan = _plan(graph, options, producer, backward, prepared.trainable, head.names)
     if not options.recipe.feature_range:
-        measured = options.calibration is not None
-        found = feature_range(_core.write_bundle(plan), raw, measured, options.normalise)
+        found = feature_range(_core.write_bundle(plan), raw, measured, options.normalise and not centred)
         plan["recipe"]["feature_range"] = found
         rows = f"{len(raw)} {'calibration' if measured else 'random'} rows"
         graph.notes.append(

@@ -178,8 +178,10 @@ void place_domain(const Plan& plan, uint32_t which, const Weights& weights, Doma
     weights.params[p].value = domain.values + at;
     at += value_room(plan.params[p]);
   }
-  weights.params[plan.model->head_weight].value = domain.head.own->weight;
-  weights.params[plan.model->head_bias].value = domain.head.own->bias;
+  if (domain.head.own != nullptr) {
+    weights.params[plan.model->head_weight].value = domain.head.own->weight;
+    weights.params[plan.model->head_bias].value = domain.head.own->bias;
+  }
   *head = domain.head;
 }
 

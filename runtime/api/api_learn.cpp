@@ -105,11 +105,11 @@ Status describe(const edgecl_session* session, int32_t label, edgecl_class_info*
 Status describe_head(const edgecl_session* session, edgecl_head_info* info) {
   EDGECL_RETURN_IF_FAILED(check_struct(info, "edgecl_head_info"));
   const Session& s = session->session;
-  if (s.head_memory.own == nullptr) {
+  if (s.head->summary == nullptr) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected a session with a head that keeps statistics; found one that learns by gradients");
   }
-  const StatisticsSummary summary = statistics_summary(s.head_memory);
+  const HeadSummary summary = s.head->summary(s.head_memory);
   edgecl_head_info found;
   memset(&found, 0, sizeof found);
   found.head = s.config.head;

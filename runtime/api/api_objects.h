@@ -37,7 +37,7 @@ struct edgecl_session {
 };
 
 namespace edgecl {
-EDGECL_TARGET_ROOM(edgecl_session, 2048, 2304);
+EDGECL_TARGET_ROOM(edgecl_session, 2048, 2560);
 }
 
 namespace edgecl::api {

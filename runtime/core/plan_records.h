@@ -36,6 +36,8 @@ constexpr uint32_t kMaxStructureUpdates = 1u << 24;  // of a task
 constexpr uint32_t kMaxHeadBank = 1u << 20;          // rows
 constexpr uint32_t kMaxHeadMerges = 1u << 16;        // other devices
 constexpr uint32_t kMaxDomains = 64;
+constexpr uint32_t kMaxNoveltyWindow = 512;          // samples
+constexpr uint32_t kMaxHdBits = 65536;               // of a code
 constexpr uint32_t kMaxRehearseSteps = 1u << 20;     // of one rehearsal
 constexpr uint32_t kMaxRehearseInterval = 1u << 24;  // steps between rehearsals
 

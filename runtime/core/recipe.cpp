@@ -99,6 +99,7 @@ Status check_recipe(const format::RecipeRecord& recipe) {
     return needs("removal_stages", "of one epoch at least", "a removal_share");
   if (r.rehearse_steps > 0 && r.rehearse_interval == 0)
     return needs("rehearse_interval", "of at least 1", "rehearse_steps");
+  if (r.hd_bits % 64 != 0) return needs("hd_bits", "that is a multiple of 64", "codes of whole words");
   if (r.feature_range > 0 && r.feature_range < kLeastFeatureRange)
     return needs("feature_range", "of at least 1e-6, or 0", "features that are told apart");
   return Status();

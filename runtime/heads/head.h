@@ -15,13 +15,22 @@ class SectionReader;
 class SectionWriter;
 
 struct StatisticsHead;
+struct HdHead;
 struct Readout;
 
 // A head's own memory in a session.
 struct HeadMemory {
-  StatisticsHead* own = nullptr;  // null for a head that learns by gradients
+  StatisticsHead* own = nullptr;  // of heads that keep statistics of embeddings, else null
+  HdHead* hd = nullptr;           // of the head hd, else null
   uint32_t dim = 0;               // floats of an embedding row; 0: the model has no separate head
   uint32_t columns = 0;           // class capacity of the bundle
+};
+
+// What a head that learns by itself holds.
+struct HeadSummary {
+  uint64_t rows, saturated;
+  uint32_t bank_rows, devices;
+  bool solved;
 };
 
 // One kind of head. Members that are null have nothing to do.
@@ -72,6 +81,8 @@ struct HeadKind {
   void (*write_state)(SectionWriter* out, const HeadMemory& memory);
   Status (*read_state)(SectionReader* in, const HeadMemory& memory, bool apply);
 
+  HeadSummary (*summary)(const HeadMemory& memory);  // of all but by_gradient
+
   const Readout* readout;  // of a head that keeps statistics (statistics_head.h)
 };
 
@@ -81,7 +92,8 @@ struct HeadKind {
   X(kHeadNcm, 1, kNcmHead)                 \
   X(kHeadNcmDistance, 2, kNcmDistanceHead) \
   X(kHeadLda, 3, kLdaHead)                 \
-  X(kHeadRidge, 4, kRidgeHead)
+  X(kHeadRidge, 4, kRidgeHead)             \
+  X(kHeadHd, 5, kHdHead)
 
 #define EDGECL_HEAD_COUNT(constant, number, kind) +1
 constexpr uint32_t kHeads = 0 EDGECL_HEADS(EDGECL_HEAD_COUNT);

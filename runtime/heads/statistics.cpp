@@ -97,14 +97,14 @@ uint32_t equals_before(const Net& net, const float* embeddings, const int32_t* l
   return n;
 }
 
+}  // namespace
+
 Status never_learned(uint32_t r) {
   return failure(EDGECL_E_NOT_FOUND,
                  "expected rows that this device learned under their labels; found another one at row %u; hand in the "
                  "samples and labels as they were learned",
                  r);
 }
-
-}  // namespace
 
 int64_t squared(const int16_t* row, uint32_t dim) {
   int64_t square = 0;

@@ -58,7 +58,7 @@ struct Statistics {
   const int64_t* class_sum(uint32_t label) const { return sum + static_cast<uint64_t>(label) * size.dim; }
   int64_t* class_sum(uint32_t label) { return sum + static_cast<uint64_t>(label) * size.dim; }
 };
-EDGECL_TARGET_BYTES(Statistics, 92, 152);
+EDGECL_TARGET_BYTES(Statistics, 96, 152);
 
 // In the arena's present region. `range`: largest magnitude of a feature that is told apart; 0: the default.
 void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics);
@@ -72,6 +72,8 @@ void add_rows(const Net& net, const float* embeddings, const int32_t* labels, ui
 // Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned here, as far as one can see: a
 // class has fewer own rows, or the bank holds all of them and not this one.
 Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
+// E_NOT_FOUND for row r of those to take back.
+Status never_learned(uint32_t r);
 // Whether all own rows of a class can be taken back: without moments, or when the bank holds each of them; and whether
 // there are some, where other devices have rows of it. E_UNSUPPORTED.
 Status check_class_known(const Statistics& statistics, uint32_t label);

@@ -179,17 +179,13 @@ void forget_class(const HeadMemory& memory, const Net& net, uint32_t label) {
   memory.own->solved = false;
 }
 
-}  // namespace edgecl::statistics_head
-
-namespace edgecl {
-
-StatisticsSummary statistics_summary(const HeadMemory& memory) {
+HeadSummary summary(const HeadMemory& memory) {
   const Statistics& s = memory.own->statistics;
-  StatisticsSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, s.parts.fill, memory.own->solved};
+  HeadSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, s.parts.fill, memory.own->solved};
   int64_t saturated = 0;
   for (uint32_t c = 0; c < s.size.columns; c++) saturated = modular_sum(saturated, s.classes[c].saturated);
   summary.saturated = saturated > 0 ? static_cast<uint64_t>(saturated) : 0;
   return summary;
 }
 
-}  // namespace edgecl
+}  // namespace edgecl::statistics_head

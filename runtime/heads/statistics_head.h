@@ -22,7 +22,7 @@ struct StatisticsHead {
   uint8_t* changed = nullptr;             // [columns] 1: the class learned or forgot since its column was made
   bool solved = false;                    // weight and bias are those of the statistics
 };
-EDGECL_TARGET_BYTES(StatisticsHead, 124, 208);
+EDGECL_TARGET_BYTES(StatisticsHead, 128, 208);
 
 // How scores = weight * z + bias come out of statistics. Columns of classes without a row stay as they are.
 struct Readout {
@@ -36,13 +36,6 @@ struct Readout {
 
 // Score of a class that has no row: never the largest, and nothing in a softmax.
 constexpr float kNoScore = -1e30f;
-
-struct StatisticsSummary {
-  uint64_t rows, saturated;
-  uint32_t bank_rows, devices;
-  bool solved;
-};
-StatisticsSummary statistics_summary(const HeadMemory& memory);
 
 namespace statistics_head {
 
@@ -62,6 +55,7 @@ Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embed
                     uint32_t n);
 Status check_forget(const HeadMemory& memory, uint32_t label);
 void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
+HeadSummary summary(const HeadMemory& memory);
 // Its section of a state (statistics_state.cpp).
 uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
 void write_state(SectionWriter* out, const HeadMemory& memory);
@@ -88,6 +82,7 @@ constexpr HeadKind kind(const char* name, const Readout* readout) {
   kind.section_bytes_max = section_bytes_max;
   kind.write_state = write_state;
   kind.read_state = read_state;
+  kind.summary = summary;
   kind.readout = readout;
   return kind;
 }

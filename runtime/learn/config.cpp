@@ -58,6 +58,10 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
                    "expected a head that keeps second moments for novelty = rmds; found another one; set head = lda or "
                    "ridge, or another score");
   }
+  if (config.novelty == kNoveltyHd && config.head != kHeadHd) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected head = hd for novelty = hd; found another one; set that head, or another score");
+  }
   if (plan.classes.n > 0) {
     const format::ClassRecord& last = plan.classes[plan.classes.n - 1];
     if (last.label >= config.max_classes) {
@@ -73,11 +77,19 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
                    "expected another score than rmds with max_domains above 0, since fits of domains take its place; "
                    "found rmds; set novelty = none");
   }
+  if (config.head_merges > 0 && head->readout == nullptr && !head->by_gradient) {
+    return failure(
+        EDGECL_E_UNSUPPORTED,
+        "expected head_merges = 0 with the head hd, whose counters are not merged yet; found %u; set it to 0, or "
+        "take another head",
+        config.head_merges);
+  }
   if (config.max_domains > 0 && config.head_merges > 0) {
-    return failure(EDGECL_E_UNSUPPORTED,
-                   "expected head_merges = 0 with max_domains above 0, since domains are not merged yet; found %u; set one "
-                   "of them to 0",
-                   config.head_merges);
+    return failure(
+        EDGECL_E_UNSUPPORTED,
+        "expected head_merges = 0 with max_domains above 0, since domains are not merged yet; found %u; set one "
+        "of them to 0",
+        config.head_merges);
   }
   if (!rows_fit(plan, config_step_rows(config))) {
     return failure(

@@ -176,9 +176,13 @@ Status probability_rows(Session* session, const Batch& batch, float* out) {
   });
 }
 
+uint32_t own_novelty(const Session& session) {
+  return session.config.novelty != kNoveltyNone ? session.config.novelty
+                                                : kNoveltyEnergy;  // which every session can make
+}
+
 Status resolve_novelty(const Session& session, uint32_t* kind) {
-  if (*kind == kNoveltyNone) *kind = session.config.novelty;
-  if (*kind == kNoveltyNone) *kind = kNoveltyEnergy;  // which every session can make
+  if (*kind == kNoveltyNone) *kind = own_novelty(session);
   if (novelty_kind(*kind) != nullptr) return Status();
   return failure(EDGECL_E_ARGUMENT, "expected a novelty score in 1..%u; found %u; set EDGECL_NOVELTY_*", kNoveltyScores,
                  *kind);

@@ -39,6 +39,8 @@ using NoveltySink = void (*)(void* context, uint64_t row, float score);
 Status novelty_rows(Session* session, const Batch& batch, uint32_t kind, void* context, NoveltySink sink);
 // The number that 0 stands for. E_ARGUMENT as above.
 Status resolve_novelty(const Session& session, uint32_t* kind);
+// The score that decisions go by.
+uint32_t own_novelty(const Session& session);
 
 // Floats of one embedding; 0 without a separate head.
 uint64_t embedding_size(const Plan& plan);

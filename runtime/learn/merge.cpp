@@ -16,6 +16,13 @@ Statistics* statistics_of(const Session& session) {
 }
 
 Status check_merges(const Session& session) {
+  if (session.domains.capacity > 0) {
+    return failure(
+        EDGECL_E_UNSUPPORTED,
+        "expected a session without domains, which are not merged yet; found max_domains = %u; make one with "
+        "max_domains = 0",
+        session.domains.capacity);
+  }
   if (session.head_memory.own != nullptr && !session.config.predict_only) return Status();
   return failure(EDGECL_E_UNSUPPORTED,
                  "expected a session that learns with a head that keeps statistics (ncm, ncm_distance, lda, ridge); "
@@ -412,7 +419,8 @@ Status unmerge(Session* session, uint64_t device) {
 }
 
 uint32_t n_devices(const Session& session) {
-  return session.head_memory.own == nullptr ? 0 : 1 + statistics_of(session)->parts.fill;
+  const bool merges = session.head_memory.own != nullptr && session.domains.capacity == 0;
+  return merges ? 1 + statistics_of(session)->parts.fill : 0;
 }
 
 DeviceSummary device_summary(const Session& session, uint32_t index) {

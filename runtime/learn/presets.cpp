@@ -58,7 +58,7 @@ const PresetSetting kLatent[] = {
    {Word::boundary, kBoundaryCaller},    \
    kPresetEnd}
 const PresetSetting kNcm[] = STATISTICS(kHeadNcm), kNcmDistance[] = STATISTICS(kHeadNcmDistance),
-                    kLda[] = STATISTICS(kHeadLda), kRidge[] = STATISTICS(kHeadRidge);
+                    kLda[] = STATISTICS(kHeadLda), kRidge[] = STATISTICS(kHeadRidge), kHd[] = STATISTICS(kHeadHd);
 #undef STATISTICS
 
 const char kClosed[] = "class scores against the same formula in scikit-learn or NumPy";
@@ -109,6 +109,13 @@ const Preset kPresets[] = {
      kMethodFinetune,
      {kLda}},
     {"ridge", "ridge regression of the classes", "Zhuang et al. 2022", kClosed, kNeedsHead, kMethodFinetune, {kRidge}},
+    {"hd",
+     "hyperdimensional codes: signs of a random projection, counted by class",
+     "Kanerva 2009",
+     kClosed,
+     kNeedsHead,
+     kMethodFinetune,
+     {kHd}},
     {"rigl-er", "RigL on ER with the class mask", kEvci, kRule, kMoves, kMethodErAce, {kRigl}},
     {"rigl-derpp", "RigL on DER++ with the class mask", kEvci, kRule, kMoves, kMethodDerpp, {kRigl, kMasked}},
 };

@@ -105,6 +105,9 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   if (head.lay_out && config.max_domains == 0) head.lay_out(arena, plan, recipe, &weights, &head_memory);
   NoveltyMemory novelty;
   lay_out_novelty(arena, plan, config, &novelty);
+  arena->begin_region("classes");
+  NoveltyWindow window;
+  lay_out_window(arena, config, &window);
   arena->begin_region("step");
   const void** const predict_samples =
       config.separate_predict && learning ? arena->take<const void*>(config.max_batch) : session->step.samples;
@@ -123,6 +126,7 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   session->head_memory = head_memory;
   session->domains = domains;
   session->novelty = novelty;
+  session->window = window;
   session->head_bytes = arena->region_bytes("head");
   session->predict_samples = predict_samples;
   session->sample_bytes = sample_bytes(plan);
@@ -153,6 +157,7 @@ void reset_session(Session* session) {
   }
   novelty_stale(session->novelty);
   session->thresholds.clear();
+  restart_window({}, &session->window);
   session->step.stage = Stage::kIdle;
   classes_reset(*session->plan, &session->classes);
   replay_clear(&session->replay);

@@ -21,7 +21,7 @@
 #include "runtime/learn/sparsity/structure.h"
 #include "runtime/learn/step_cost.h"
 #include "runtime/learn/step_memory.h"
-#include "runtime/novelty/threshold.h"
+#include "runtime/novelty/window.h"
 
 namespace edgecl {
 
@@ -58,6 +58,7 @@ struct Session {
   Domains domains;
   NoveltyMemory novelty;
   Thresholds thresholds = {};
+  NoveltyWindow window;  // of the session's score
   ClassTable classes;
   Replay replay;
   StructureMemory structure;

@@ -6,6 +6,7 @@
 
 #include "runtime/core/sparse_edit.h"
 #include "runtime/core/weights.h"
+#include "runtime/learn/inference.h"
 #include "runtime/learn/merge.h"
 #include "runtime/learn/session_domains.h"
 #include "runtime/learn/sparsity/gradient_mask.h"
@@ -37,9 +38,18 @@ void write_novelty(SectionWriter* out, const Session& session) {
   write_thresholds(out, session.thresholds);
 }
 Status read_novelty(SectionReader* in, StateImport* import) {
-  Thresholds found;
-  EDGECL_RETURN_IF_FAILED(read_thresholds(in, &found));
-  if (import->apply) import->session->thresholds = found;
+  EDGECL_RETURN_IF_FAILED(read_thresholds(in, &import->thresholds));
+  if (import->apply) import->session->thresholds = import->thresholds;
+  return Status();
+}
+
+void write_drift(SectionWriter* out, const Session& session) {
+  write_window(out, session.thresholds, own_novelty(session), session.window);
+}
+Status read_drift(SectionReader* in, StateImport* import) {
+  Session* const session = import->session;
+  EDGECL_RETURN_IF_FAILED(read_window(in, own_novelty(*session), import->apply, &import->thresholds, &session->window));
+  if (import->apply) session->thresholds = import->thresholds;
   return Status();
 }
 
@@ -64,6 +74,7 @@ constexpr StateSection kSections[] = {
     {kStateNovelty, 1, 0, write_section<write_novelty>, read_section<read_novelty>},
     {kStateDevices, 1, 0, write_section<write_devices>, read_section<read_devices>},
     {kStateDomains, 1, 0, write_section<write_domain_list>, read_section<read_domain_list>},
+    {kStateDrift, 1, kStateOptional, write_section<write_drift>, read_section<read_drift>},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
@@ -71,20 +82,25 @@ constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
 };
 constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
 constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
-static_assert(kAll == kAlways + 4, "one bound a section, but those of head, novelty, devices and domains");
+static_assert(kAll == kAlways + 5, "one bound a section, but those of head, novelty, devices, domains and drift");
 
-// The sections of one state: that of the head where it keeps something, those of thresholds, devices and domains where
-// there are some.
+// What a state may lack: the section of the head where it keeps nothing, and those of which there is nothing to say.
+struct Sections {
+  bool thresholds, devices, domains, drift;
+};
+
 struct SectionList {
-  SectionList(const HeadKind& head, bool thresholds, bool devices, bool domains) {
+  SectionList(const HeadKind& head, const Sections& has) {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
-    if (thresholds) list[n++] = kSections[kAlways + 1];
-    if (devices && head.write_state != nullptr) list[n++] = kSections[kAlways + 2];
-    if (domains) list[n++] = kSections[kAlways + 3];
+    if (has.thresholds) list[n++] = kSections[kAlways + 1];
+    if (has.devices && head.write_state != nullptr) list[n++] = kSections[kAlways + 2];
+    if (has.domains) list[n++] = kSections[kAlways + 3];
+    if (has.drift) list[n++] = kSections[kAlways + 4];
   }
   explicit SectionList(const Session& session)
-      : SectionList(*session.head, session.thresholds.any(), knows_devices(session), session.domains.capacity > 0) {}
+      : SectionList(*session.head, {session.thresholds.any(), knows_devices(session), session.domains.capacity > 0,
+                                    session.thresholds.any_ranked()}) {}
 
   StateSection list[kAll];
   uint32_t n = 0;
@@ -99,10 +115,10 @@ uint64_t state_bytes(const Session& session) {
 
 uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   const HeadKind& head = *head_kind(config.head);
-  uint64_t bytes = state_frame_bytes(kAlways + 1 + 2 * (head.write_state != nullptr) + (config.max_domains > 0)) +
-                   kThresholdBytesMax + domains_bytes_max(plan, config);
+  uint64_t bytes = state_frame_bytes(kAlways + 2 + 2 * (head.write_state != nullptr) + (config.max_domains > 0)) +
+                   kThresholdBytesMax + domains_bytes_max(plan, config) + window_bytes_max(config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
-  if (head.write_state != nullptr) bytes += devices_bytes_max(plan, config);
+  if (head.readout != nullptr) bytes += devices_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }
@@ -136,8 +152,9 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
   import.file = &file;
-  const SectionList sections(*session->head, file.has(kStateNovelty), file.has(kStateDevices),
-                             session->domains.capacity > 0);
+  const bool merges = session->head_memory.own != nullptr && session->domains.capacity == 0;
+  const SectionList sections(*session->head, {file.has(kStateNovelty), merges && file.has(kStateDevices),
+                                              session->domains.capacity > 0, file.has(kStateDrift)});
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
@@ -148,6 +165,7 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left = exemplars_left;
   import.apply = true;
   session->thresholds.clear();
+  restart_window({}, &session->window);
   const Status stored = read_state_sections(file, sections.list, sections.n, &import);
   novelty_stale(session->novelty);
   place_selected(session);

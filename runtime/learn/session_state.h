@@ -47,6 +47,8 @@ struct StateImport {
   // are left out.
   uint64_t class_rows;
   uint32_t* exemplars_left;
+  // From NOVELTY.
+  Thresholds thresholds;
 
   bool says(uint32_t flag) const { return (flags & flag) != 0; }
   // Whether to store what only learning needs.

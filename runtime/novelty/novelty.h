@@ -40,7 +40,8 @@ struct NoveltyKind {
   X(kNoveltyMaxLogit, 1, kMaxLogitNovelty)        \
   X(kNoveltyEnergy, 2, kEnergyNovelty)            \
   X(kNoveltyRmds, 3, kRelativeMahalanobisNovelty) \
-  X(kNoveltyKnn, 4, kNearestRowsNovelty)
+  X(kNoveltyKnn, 4, kNearestRowsNovelty)          \
+  X(kNoveltyHd, 5, kHdNovelty)
 
 #define EDGECL_NOVELTY_COUNT(constant, number, kind) +1
 constexpr uint32_t kNoveltyScores = 0 EDGECL_NOVELTY(EDGECL_NOVELTY_COUNT);

@@ -51,6 +51,13 @@ bool Thresholds::any() const {
   return false;
 }
 
+bool Thresholds::any_ranked() const {
+  for (const Threshold& threshold : of) {
+    if (threshold.accept_rank > 0) return true;
+  }
+  return false;
+}
+
 void Thresholds::clear() {
   for (Threshold& threshold : of) threshold = {};
 }
@@ -63,9 +70,12 @@ Status make_threshold(const float* scores, uint64_t n, double accepted, double k
   if (n == 0) return failure(EDGECL_E_ARGUMENT, "expected scores of held-out rows; found none; hand in some hundreds");
   if (!all_finite(scores, static_cast<int64_t>(n)))
     return failure(EDGECL_E_ARGUMENT, "expected finite scores; found NaN or infinity; leave these rows out");
-  threshold->accept = kth_smallest(scores, n, rank_of(accepted, n));
+  threshold->accept_rank = rank_of(accepted, n);
+  threshold->accept = kth_smallest(scores, n, threshold->accept_rank);
   threshold->novel = kth_smallest(scores, n, rank_of(kept, n));
+  threshold->median = kth_smallest(scores, n, median_rank(n));
   threshold->rows = n;
+  threshold->reserved = 0;
   return Status();
 }
 

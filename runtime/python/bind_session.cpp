@@ -526,6 +526,8 @@ void bind_session(py::module_& module) {
            py::arg("kept"))
       .def("novelty_threshold", &Session::novelty_threshold, py::arg("score") = "none")
       .def("decide", &Session::decide, py::arg("x"))
+      .def("observe", &Session::observe, py::arg("x"))
+      .def("drift", &Session::drift)
       .def("sizes", &Session::sizes)
       .def("profile_start", &Session::profile_start, py::arg("capacity") = 65536)
       .def("profile_stop", &Session::profile_stop)

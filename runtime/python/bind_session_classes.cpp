@@ -144,7 +144,7 @@ py::object Session::novelty_threshold(const std::string& score) {
   return d;
 }
 
-py::array Session::decide(const py::array& x) {
+py::array Session::decisions(const py::array& x, DecideCall call) {
   const InUse guard(this);
   const Samples samples = samples_from(x, model_->info());
   py::array_t<int32_t> out(static_cast<py::ssize_t>(samples.n_rows));
@@ -153,10 +153,35 @@ py::array Session::decide(const py::array& x) {
   if (samples.n_rows > 0) {
     const py::gil_scoped_release release;
     const edgecl_batch batch = samples.slice(0, samples.n_rows);
-    status = edgecl_decide(session_, &batch, to, samples.n_rows);
+    status = call(session_, &batch, to, samples.n_rows);
   }
   check(status);
   return out;
+}
+
+py::array Session::decide(const py::array& x) {
+  return decisions(x, edgecl_decide);
+}
+
+py::array Session::observe(const py::array& x) {
+  return decisions(x, edgecl_observe);
+}
+
+py::dict Session::drift() {
+  const InUse guard(this);
+  auto info = sized<edgecl_drift_info>();
+  check(edgecl_drift(session_, &info));
+  py::dict d;
+  d["score"] = kNoveltyNames[info.score];
+  d["window"] = info.window;
+  d["filled"] = info.filled;
+  d["alarm"] = info.alarm != 0;
+  d["unknown"] = info.unknown;
+  d["unusual"] = info.unusual;
+  d["chance"] = info.chance;
+  d["observed"] = info.observed;
+  d["alarms"] = info.alarms;
+  return d;
 }
 
 }  // namespace edgecl::python

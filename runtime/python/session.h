@@ -64,6 +64,8 @@ class Session {
                          double accepted, double kept);
   py::object novelty_threshold(const std::string& score);
   py::array decide(const py::array& x);
+  py::array observe(const py::array& x);
+  py::dict drift();
   py::dict sizes() const;
   void profile_start(const py::object& capacity);
   py::list profile_stop();
@@ -95,6 +97,9 @@ class Session {
   using PieceCall = edgecl_status (*)(edgecl_session*, const edgecl_batch*, const int32_t*);
   // All rows in order, max_batch at a time. On failure the exception has n_done.
   void in_pieces(const py::array& x, const py::array& labels, PieceCall call);
+
+  using DecideCall = edgecl_status (*)(edgecl_session*, const edgecl_batch*, int32_t*, size_t);
+  py::array decisions(const py::array& x, DecideCall call);
 
   void check(edgecl_status status, int64_t n_done = -1) const;
   edgecl_session* handle() const;

@@ -7,8 +7,8 @@
 namespace edgecl {
 namespace {
 
-constexpr char kNames[][12] = {"(unknown)", "CONFIG",   "COUNTERS", "PARAMS",  "STATISTICS", "CLASSES",
-                               "REPLAY",    "SPARSITY", "HEAD",     "NOVELTY", "DEVICES",    "PARTS", "DOMAINS"};
+constexpr char kNames[][12] = {"(unknown)", "CONFIG", "COUNTERS", "PARAMS",  "STATISTICS", "CLASSES", "REPLAY",
+                               "SPARSITY",  "HEAD",   "NOVELTY",  "DEVICES", "PARTS",      "DOMAINS", "DRIFT"};
 
 Status damaged(uint32_t magic, const char* what) {
   if (magic == kMessageMagic) {

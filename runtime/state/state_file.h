@@ -34,6 +34,7 @@ enum StateSectionId : uint32_t {
   kStateDevices = 10,
   kStateParts = 11,  // of messages
   kStateDomains = 12,
+  kStateDrift = 13,
 };
 // "CONFIG", ...; "(unknown)".
 const char* state_section_name(uint32_t id);

@@ -303,6 +303,26 @@ edgecl_status infer(Input* in, const OpenSession& at) {
                        : edgecl_probabilities(at.session, batch, out, capacity);
 }
 
+edgecl_status judge(Input* in, const OpenSession& at) {
+  uint32_t n = 0;
+  const uint32_t what = in->below(5), capacity = in->below(16) == 0 ? in->below(20) : 20;
+  uint8_t* const out = extra_block.use(capacity * sizeof(float) + 4);
+  if (what == 0) {
+    float scores[4];
+    for (float& score : scores) score = in->below(8) == 0 ? in->real() : static_cast<float>(in->u8()) - 128;
+    const double accepted = in->below(8) / 10.0;
+    return edgecl_novelty_calibrate(at.session, in->below(8), in->below(32) == 0 ? nullptr : scores, in->below(5),
+                                    accepted, 0.95);
+  }
+  if (what == 1) {
+    edgecl_drift_info* const info = shaped(in, &out_block, sized<edgecl_drift_info>());
+    return edgecl_drift(at.session, in->below(32) == 0 ? nullptr : info);
+  }
+  const edgecl_batch* batch = some_batch(in, at.session, at.model, &n);
+  if (what == 2) return edgecl_novelty_scores(at.session, batch, in->below(8), reinterpret_cast<float*>(out), capacity);
+  return (what == 3 ? edgecl_decide : edgecl_observe)(at.session, batch, reinterpret_cast<int32_t*>(out), capacity);
+}
+
 edgecl_status learn(Input* in, const OpenSession& at) {
   uint32_t n = 0;
   const edgecl_batch* batch = some_batch(in, at.session, at.model, &n);
@@ -467,6 +487,12 @@ void call_session(Input* in) {
     case 8: {
       ClosedHeap closed;
       status = in->below(2) == 0 ? weights(in, at) : edgecl_learning_rate_get(at.session, &rate);
+      break;
+    }
+    case 9:
+    case 10: {
+      ClosedHeap closed;
+      status = judge(in, at);
       break;
     }
     default: {

@@ -57,7 +57,8 @@ inline void statistics_head(edgecl_session_config* config, uint32_t head, uint32
   config->head_bank = bank;
   config->novelty = novelty;
   config->feature_range = 8;
-  config->head_merges = bank % 4;
+  config->head_merges = head == EDGECL_HEAD_HD ? 0 : bank % 4;
+  config->hd_bits = 64 + 64 * (bank % 3);
 }
 
 // The bundle's recipe, here and there another word; small enough to run.
@@ -100,7 +101,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
   if ((change & 0x6000) == 0x6000) {
-    statistics_head(&config, in->below(5), in->below(12), in->below(5));
+    statistics_head(&config, in->below(6), in->below(12), in->below(6));
     if (in->below(3) == 0) {
       config.max_domains = in->below(4);
       if (in->below(8) != 0) config.head_merges = 0;
@@ -108,6 +109,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   }
   config.add_unseen_labels = (change & 0x8000) == 0;
   if (in->below(4) == 0) config.separate_predict = 1;
+  if (in->below(4) == 0) config.novelty_window = in->below(12);
   config.seed = change >> 4;
   return config;
 }
@@ -232,7 +234,7 @@ inline edgecl_status unlearn_rows(edgecl_session* session, const edgecl_session_
 
 // Scores, thresholds from them, and decisions.
 inline edgecl_status judge_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
-  const uint32_t n = 1 + in->below(kMostRows), score = in->below(6);
+  const uint32_t n = 1 + in->below(kMostRows), score = in->below(7);
   const edgecl_batch batch = rows->next(in, n, tame);
   float scores[kMostRows];
   edgecl_status status = edgecl_novelty_scores(session, &batch, score, scores, kMostRows);
@@ -243,6 +245,25 @@ inline edgecl_status judge_rows(edgecl_session* session, Rows* rows, Input* in, 
   status = edgecl_decide(session, &batch, decisions, kMostRows);
   for (uint32_t i = 0; status == EDGECL_OK && i < n; i++)
     REQUIRE(decisions[i] >= EDGECL_ACCEPT && decisions[i] <= EDGECL_NOVEL);
+  return status;
+}
+
+// Rows of a stream, and the alarm.
+inline edgecl_status observe_rows(edgecl_session* session, Rows* rows, Input* in, bool tame) {
+  for (uint32_t round = in->below(6) + 1; round > 0; round--) {
+    const uint32_t n = 1 + in->below(kMostRows);
+    const edgecl_batch batch = rows->next(in, n, tame);
+    int32_t decisions[kMostRows];
+    const edgecl_status status = edgecl_observe(session, &batch, decisions, kMostRows);
+    if (status != EDGECL_OK) return status;
+    for (uint32_t i = 0; i < n; i++) REQUIRE(decisions[i] >= EDGECL_ACCEPT && decisions[i] <= EDGECL_NOVEL);
+  }
+  edgecl_drift_info info = sized<edgecl_drift_info>();
+  const edgecl_status status = edgecl_drift(session, &info);
+  REQUIRE(status == EDGECL_OK);
+  REQUIRE(info.filled <= info.window && info.alarms <= info.observed && info.alarm <= 1);
+  REQUIRE(info.unknown >= 0 && info.unknown <= 1 && info.unusual >= info.unknown && info.unusual <= 1);
+  REQUIRE(info.chance >= 0 && info.chance <= 1);
   return status;
 }
 
@@ -277,7 +298,8 @@ inline edgecl_status change_domains(edgecl_session* session, Rows* rows, Input* 
   edgecl_route_result routes[kMostRows];
   const edgecl_status status = edgecl_route(session, &batch, routes, sizeof routes[0]);
   for (uint32_t i = 0; status == EDGECL_OK && i < n; i++)
-    REQUIRE(edgecl_domain_describe(session, routes[i].domain, &info) == EDGECL_OK && routes[i].fit - routes[i].fit == 0);
+    REQUIRE(edgecl_domain_describe(session, routes[i].domain, &info) == EDGECL_OK &&
+            routes[i].fit - routes[i].fit == 0);
   return status;
 }
 
@@ -323,7 +345,7 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
   for (uint32_t call = 0; call < most_calls && (in->left() > 0 || call < 3); call++) {
     edgecl_status status = EDGECL_OK;
     if (config.head_merges > 0 && in->below(4) == 0) require_status(session, device_call(session, in));
-    switch (in->below(18)) {
+    switch (in->below(19)) {
       default:
         status = learn_rows(session, config, rows, in, tame);
         break;
@@ -365,6 +387,9 @@ inline void live(edgecl_session* session, const edgecl_session_config& config, R
         break;
       case 17:
         status = change_domains(session, rows, in, tame);
+        break;
+      case 18:
+        status = observe_rows(session, rows, in, tame);
         break;
     }
     require_status(session, status);

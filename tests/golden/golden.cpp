@@ -92,6 +92,17 @@ BundleSource lda_rmds() {  // a head that keeps statistics, with a bank and a no
   return source;
 }
 
+BundleSource hd_drift() {  // codes of bits, and a window that alarms
+  BundleSource source = mlp();
+  source.head = edgecl::kHeadHd;
+  source.hd_bits = 192;
+  source.feature_range = 8;
+  source.cosine_scale = 4;  // no default, which may change
+  source.novelty = edgecl::kNoveltyHd;
+  source.novelty_window = 12;
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},
     {"image_derpp", image_derpp, false, false},
@@ -101,6 +112,7 @@ const Golden kCases[] = {
     {"image_reader", image_derpp, false, true},
     {"exemplars_balanced", exemplars_balanced, false, false},
     {"lda_rmds", lda_rmds, false, false},
+    {"hd_drift", hd_drift, false, false},
 };
 const char* const kVersions[] = {"v2"};
 
@@ -180,6 +192,15 @@ void make(const std::string& version, const Golden& c) {
   const float held_out[] = {-3, -2.5f, -1, 0.5f, 2};
   if (session.config().novelty != 0)
     CHECK(edgecl_novelty_calibrate(session.session, 0, held_out, 5, 0.6, 0.8) == EDGECL_OK);
+  if (session.config().novelty_window != 0) {
+    std::vector<float> familiar(100);
+    for (size_t i = 0; i < familiar.size(); i++) familiar[i] = -1 + 0.001f * static_cast<float>(i);
+    CHECK(edgecl_novelty_calibrate(session.session, 0, familiar.data(), 100, 0.9, 0.95) == EDGECL_OK);
+    stream.next(15);
+    int32_t decisions[15];
+    const edgecl_batch observed = session.batch(stream.data(), 15);
+    CHECK(edgecl_observe(session.session, &observed, decisions, 15) == EDGECL_OK);
+  }
   Session copy(final_model, config_of(final_model, c));
   const Bytes learned = session.state();
   CHECK_MESSAGE(edgecl_state_import(copy.session, learned.data(), learned.size()) == EDGECL_OK, "%s",

@@ -286,7 +286,8 @@ TEST(what_cannot_be_is_refused_and_changes_nothing) {
 
   std::string message;
   edgecl_session_config config = config_of(model, EDGECL_HEAD_GRADIENT);
-  CHECK(create_status(model, config, &message) == EDGECL_E_UNSUPPORTED && message.find("max_domains") != std::string::npos);
+  CHECK(create_status(model, config, &message) == EDGECL_E_UNSUPPORTED &&
+        message.find("max_domains") != std::string::npos);
   config = config_of(model);
   config.novelty = EDGECL_NOVELTY_RMDS;
   CHECK(create_status(model, config, &message) == EDGECL_E_UNSUPPORTED && message.find("rmds") != std::string::npos);

@@ -109,15 +109,17 @@ def middle(pixels: NDArray[Any], side: int = SIDE) -> NDArray[Any]:
     return pixels[top : top + side, left : left + side]
 
 
-def mobilenet() -> Callable[[NDArray[np.uint8]], F32]:
-    """Pixels (224, 224, 3) to 1,280 features."""
+def mobilenet(
+    name: str = "mobilenet_v2_1.0_224_imagenet_uint8", tensor: str = "Logits/AvgPool"
+) -> Callable[[NDArray[np.uint8]], F32]:
+    """Pixels (h, w, 3) of the network's size to the features of that tensor."""
     from ai_edge_litert.interpreter import Interpreter
 
-    model = data_file("encoders/mobilenet_v2_1.0_224_imagenet_uint8.tflite")
+    model = data_file(f"encoders/{name}.tflite")
     network = Interpreter(str(model), num_threads=1, experimental_preserve_all_tensors=True)
     network.allocate_tensors()
     taken = network.get_input_details()[0]["index"]
-    tap = next(t for t in network.get_tensor_details() if t["name"].endswith("Logits/AvgPool"))
+    tap = next(t for t in network.get_tensor_details() if t["name"].endswith(tensor))
     scale, zero = tap["quantization"]
 
     def embed(pixels: NDArray[np.uint8]) -> F32:
@@ -153,8 +155,8 @@ def folds(speakers: NDArray[Any], n: int = FOLDS) -> Iterable[NDArray[np.bool_]]
     return [np.isin(speakers, part) for part in np.array_split(drawn, n)]
 
 
-def embed_keywords() -> dict[str, NDArray[Any]]:
-    """Speech embeddings of each clip of 1 s, as it is and between silences: (n, frames, 96)."""
+def speech() -> Callable[[NDArray[np.int16]], F32]:
+    """A clip at 16 kHz to its speech embeddings (frames, 96)."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -170,6 +172,12 @@ def embed_keywords() -> dict[str, NDArray[Any]]:
         windows = np.stack([bands[i : i + WINDOW] for i in starts])[..., None].astype(np.float32)
         return np.asarray(network.run(None, {"input_1": windows})[0].reshape(len(windows), -1), np.float32)
 
+    return embed
+
+
+def embed_keywords() -> dict[str, NDArray[Any]]:
+    """Speech embeddings of each clip of 1 s, as it is and between silences: (n, frames, 96)."""
+    embed = speech()
     arrays = read_npz(data_file("speech_commands_v002_test_subset.npz"), ("audio", "label", "speaker"))
     known = arrays["label"] > 0  # 0 is _unknown_
     clips = arrays["audio"][known]

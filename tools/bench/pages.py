@@ -166,6 +166,37 @@ def heads() -> str:
     return heads_table(document("heads")["rows"])
 
 
+def novelty_table(found: Iterable[dict[str, Any]]) -> str:
+    """Pairs of the result novelty, by score."""
+    head = [
+        *("learned / other", "embedding", "score (head)", "AUROC", "FPR95", "windows found, %"),
+        *("false alarms in 1,000", "in a stream", "peer differs by"),
+    ]
+    lines = []
+    for row in found:
+        peer = "-" if row["peer"] is None else f"{row['peer']:.0e}"
+        rates = [f"{100 * row['detected']:.1f}", f"{row['false_alarms']:.1f}", f"{row['stream_alarms']:.1f}"]
+        scores = [f"{100 * row[key]:.1f}" for key in ("auroc", "fpr95")]
+        lines.append([row["pair"], row["features"], f"{row['score']} ({row['head']})", *scores, *rates, peer])
+    return table(head, lines)
+
+
+def novelty() -> str:
+    """Novelty scores and the drift alarm, on pairs of data sets."""
+    return novelty_table(document("novelty")["rows"])
+
+
+def widths() -> str:
+    """Accuracy of the head hd by the width of its codes, in points."""
+    found = document("novelty")["widths"]
+    bits = [key for key in found[0] if key.isdigit()]
+    lines = [
+        [row["data"], row["features"], "yes" if row["centred"] else "no", *[f"{100 * row[key]:.1f}" for key in bits]]
+        for row in found
+    ]
+    return table(["data", "embedding", "centred", *[f"{int(key):,}" for key in bits]], lines)
+
+
 def peers(what: str) -> str:
     """Predicting or learning, beside the fastest of the peers."""
     lines = []
@@ -309,7 +340,21 @@ def methods() -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (steps, layers, peers, memory, accuracy, shipped, heads, pytorch, figures, settings, methods)
+    for function in (
+        steps,
+        layers,
+        peers,
+        memory,
+        accuracy,
+        shipped,
+        heads,
+        novelty,
+        widths,
+        pytorch,
+        figures,
+        settings,
+        methods,
+    )
 }
 
 

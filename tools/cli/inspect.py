@@ -77,6 +77,7 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "head": state.head,
         "devices": state.devices,
         "thresholds": state.thresholds,
+        "drift": state.drift,
         "sections": state.sections,
     }
 
@@ -219,6 +220,7 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
                     )
                     for t in d["thresholds"]
                 ),
+                *([("stream", _stream(d["drift"]))] if d["drift"] and d["drift"]["observed"] else []),
             ]
         )
     )
@@ -248,6 +250,11 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
     console.print(output.table(["section", "version>", "bytes>", "sha256"], sections))
 
 
+def _stream(drift: dict[str, Any]) -> str:
+    now = "alarm now" if drift["alarm"] else "no alarm now"
+    return f"{drift['observed']:,} samples observed, {drift['alarms']:,} alarms, {now}"
+
+
 def _contents(d: dict[str, Any]) -> str:
     head = d["head"]
     if head is None:
@@ -274,7 +281,7 @@ def inspect(
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
-    "thresholds", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256", "bundle_sha256", "head",
+    "thresholds", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256", "bundle_sha256", "head",
     "dim", "devices"}
     """
     data = read_file(file)

@@ -179,6 +179,10 @@ class Session:
     def novelty_threshold(self, score: str = "none") -> dict[str, Any] | None: ...
     def decide(self, x: NDArray[Any]) -> NDArray[np.int32]:
         """(n,) 0 accept, 1 uncertain, 2 novel (edgecl_decide)."""
+    def observe(self, x: NDArray[Any]) -> NDArray[np.int32]:
+        """The same, and the rows enter the window (edgecl_observe)."""
+    def drift(self) -> dict[str, Any]:
+        """The fields of edgecl_drift_info."""
     def rehearse(self, n_steps: int) -> dict[str, Any]:
         """n_steps steps on the buffer alone, of head and normalisations alone (edgecl_rehearse). Returns done (0 with
         an empty buffer) and mean_loss. On failure the exception has n_done, in steps. Ctrl-C ends it between two

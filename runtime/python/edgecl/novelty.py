@@ -24,8 +24,8 @@ class Decision(IntEnum):
 
 class NoveltyVerbs:
     """The part of `Classifier` that judges novelty. Scores by name: "max_logit", "energy" (any head), "rmds" (`novelty`
-    is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`); None: the parameter `novelty`, or energy
-    where that is "none"."""
+    is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`), "hd" (head "hd"); None: the parameter `novelty`, or
+    energy where that is "none"."""
 
     _with_classes: Callable[[], Engine]  # of the class that takes these verbs
     _batch: Callable[[Any], NDArray[Any]]
@@ -67,3 +67,21 @@ class NoveltyVerbs:
             SequenceError: no thresholds (`calibrate`); else as `score_samples`.
         """
         return self._with_classes().session.decide(self._batch(X))
+
+    def observe(self, X: Any) -> NDArray[np.int32]:
+        """As `decide`, and the rows enter the window that `drift` judges: for a stream, each row once, in its order."""
+        return self._with_classes().session.observe(self._batch(X))
+
+    def drift(self) -> dict[str, Any]:
+        """How strange the latest `novelty_window` observed rows are, taken together; part of the state.
+
+        Returns:
+            "alarm": whether they are not like the rows of `calibrate`; "unknown" and "unusual": shares of the window
+            that are not accepted and that lie above the median of those rows; "chance" of a window as strange as this
+            among rows like these; "alarms": how often the alarm rose; "observed", "filled", "window": numbers of rows;
+            "score".
+
+        Raises:
+            SequenceError: no thresholds (`calibrate`).
+        """
+        return self._with_classes().session.drift()

@@ -90,6 +90,8 @@ class RecipeParameters(TypedDict, total=False):
         int | None, Parameter(0, "other devices whose statistics `merge` has room for; each takes as much as a head's")
     ]
     max_domains: Annotated[int | None, Parameter(0, "domains with an adaptor and a head each; 0 = none")]
+    novelty_window: Annotated[int | None, Parameter(0, "samples that the drift alarm looks at; 0 = 64")]
+    hd_bits: Annotated[int | None, Parameter(0, "bits of a code of the head hd, a multiple of 64; 0 = 4096")]
 
 
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)

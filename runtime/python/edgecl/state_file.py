@@ -17,6 +17,7 @@ from edgecl import _core
 from edgecl.errors import StateError
 
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY, _DEVICES = range(1, 11)
+_DRIFT = 13
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
 _WITH_MOMENTS = ("lda", "ridge")
@@ -56,6 +57,7 @@ class StateFile:
         devices: {"device", "version", "rows", "n_classes", "own"}: this device, whose number is 0 where none was set,
             and those that were merged; empty for another head.
         thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
+        drift: of the drift alarm, {"score", "window", "observed", "alarms", "alarm"}; None without thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
 
@@ -71,6 +73,7 @@ class StateFile:
     head: dict[str, Any] | None
     devices: list[dict[str, Any]]
     thresholds: list[dict[str, Any]]
+    drift: dict[str, Any] | None
     sections: list[dict[str, Any]]
 
 
@@ -165,6 +168,7 @@ def read_state(data: bytes) -> StateFile:
         head=statistics_head,
         devices=[] if statistics_head is None else _devices(sections.get(_DEVICES), statistics_head),
         thresholds=_thresholds(sections[_NOVELTY]) if _NOVELTY in sections else [],
+        drift=_drift(sections[_DRIFT]) if _DRIFT in sections else None,
         sections=table["sections"],
     )
     for wanted in range(_CONFIG, _SPARSITY + 1):
@@ -233,7 +237,14 @@ def _names(field: str) -> list[str]:
 def _head(section: SectionReader, kind: int) -> dict[str, Any]:
     # The counts alone: moments and bank follow them.
     dim, _scale, n_classes, bank_rows = section.unpack("IfII")
-    rows = {}
+    rows: dict[int, int] = {}
+    if head_name(kind) == "hd":
+        bits, bank_rows = bank_rows, 0
+        for _ in range(n_classes):
+            label, n, _ = section.unpack("Qqq")
+            rows[label] = n
+            section.take(4 * bits)
+        return {"head": "hd", "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows, "class_rows": rows}
     for _ in range(n_classes):
         label, n, *_ = section.unpack("Qqqq")
         rows[label] = n
@@ -290,6 +301,14 @@ def _thresholds(section: SectionReader) -> list[dict[str, Any]]:
         score, accept, novel, rows = section.unpack("QffQ")
         result.append({"score": _names("novelty")[score], "accept": accept, "novel": novel, "rows": rows})
     return result
+
+
+def _drift(section: _Reader) -> dict[str, Any]:
+    for _ in range(section.list_length()):
+        section.unpack("QfIQ")
+    score, window, observed, alarms, alarm = section.unpack("IIQQI")
+    found = {"score": _names("novelty")[score], "window": window, "observed": observed}
+    return {**found, "alarms": alarms, "alarm": bool(alarm)}
 
 
 def _corrupt(expected: str, found: str, remedy: str = "restore the file from a copy") -> StateError:

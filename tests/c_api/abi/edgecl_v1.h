@@ -423,6 +423,12 @@ typedef struct edgecl_session edgecl_session;
  * "RanPAC"): penalty s * mean variance of the features * rows, s = head_shrinkage or 0.3 where that is 0. Scores are divided by the variance of what the regression
  * leaves over, which makes a softmax of them meaningful. */
 #define EDGECL_HEAD_RIDGE 4
+/* Hyperdimensional codes (Kanerva 2009, "Hyperdimensional computing"): of each embedding the signs of hd_bits random
+ * projections, of each class a counter a bit. Score: cosine_scale * (1 - 2 * share of the bits that differ from the signs
+ * of the class's counters); 16 where cosine_scale is 0. Comparing costs hd_bits / 64 words a class; rows and classes are
+ * taken back exactly. Only directions count, so embeddings should be centred, as the exporter does it with calibration
+ * rows. 4 * hd_bits + hd_bits / 8 bytes a class of class_capacity. */
+#define EDGECL_HEAD_HD 5
 
 /* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
 #define EDGECL_NOVELTY_NONE 0      /* in a configuration: energy */
@@ -433,6 +439,9 @@ typedef struct edgecl_session edgecl_session;
  * sessions made with novelty = rmds; class_capacity^2 * 16 + embedding_dim * class_capacity * 4 bytes. */
 #define EDGECL_NOVELTY_RMDS 3
 #define EDGECL_NOVELTY_KNN 4 /* distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022) */
+/* Minus the largest similarity, 1 - 2 * share of bits that differ, of the code to those of the classes (Wilson et al.
+ * 2023, "Hyperdimensional feature fusion"): -1..1, 0 for a random code. With the head hd. */
+#define EDGECL_NOVELTY_HD 5
 
 #define EDGECL_MAX_THREADS 64
 
@@ -491,16 +500,18 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
   /* Of heads that keep statistics. */
-  float head_shrinkage; /* s of LDA and ridge, 0..1; 0: the default of the head */
-  float feature_range;  /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
-  uint32_t head_bank;   /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
+  float head_shrinkage;    /* s of LDA and ridge, 0..1; 0: the default of the head */
+  float feature_range;     /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
+  uint32_t head_bank;      /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
-  uint32_t novelty;     /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
-  uint32_t head_merges; /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
+  uint32_t novelty;        /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
+  uint32_t head_merges;    /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
                             class_capacity * (embedding_dim * 8 + 24) bytes and with second moments about
                             embedding_dim^2 * 4 more. A state goes on with another number, too */
-  uint32_t max_domains; /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
-  uint32_t reserved_end; /* 0 */
+  uint32_t max_domains;    /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
+  uint32_t novelty_window; /* samples that edgecl_drift looks at, 1..512; 0: 64 */
+  uint32_t hd_bits;        /* of a code of the head hd, a multiple of 64 up to 65536; 0: 4096 */
+  uint32_t reserved_end;   /* 0 */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -671,6 +682,7 @@ typedef struct edgecl_threshold {
 /* Sets the thresholds of a score from the scores of n rows of what was learned, which must not have been learned
  * themselves: of rows like these a share `accepted` is accepted, and 1 - `kept` is called novel. 0.5 <= accepted <= kept
  * < 1, say 0.95 and 0.99. They are part of the state, and hold until they are set anew: do that after much was learned.
+ * With those of the session's score the window of edgecl_drift begins anew.
  *   Errors  E_ARGUMENT (shares, n = 0, a score that is not finite, no such score), E_BUSY. Cost O(n). */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_novelty_calibrate(edgecl_session* session, uint32_t score,
                                                                     const float* scores, size_t n, double accepted,
@@ -689,6 +701,33 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_novelty_threshold(const edgecl
  *   Errors  as edgecl_novelty_scores; E_SEQUENCE also when there are no thresholds. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_decide(edgecl_session* session, const edgecl_batch* batch,
                                                          int32_t* out, size_t capacity);
+
+/* The same, and the samples enter the window that edgecl_drift judges, in their order: for the samples of a stream, each
+ * once. It costs no more than edgecl_decide.
+ *   Errors  as edgecl_decide. State: the window is part of it. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_observe(edgecl_session* session, const edgecl_batch* batch,
+                                                          int32_t* out, size_t capacity);
+
+/* How strange the latest samples of a stream are, taken together. */
+typedef struct edgecl_drift_info {
+  uint32_t struct_size;
+  uint32_t score;          /* EDGECL_NOVELTY_* of the session */
+  uint32_t window, filled; /* samples that it looks at, and how many of them were observed so far */
+  uint32_t alarm;          /* 1: the stream is not like the held-out rows */
+  float unknown;           /* share of the window that is not accepted; 1 - `accepted` is usual */
+  float unusual;           /* share above the median of the held-out scores; 0.5 is usual */
+  float chance;            /* of a window as strange as this, were the stream like these rows; 1 until it is full */
+  uint64_t observed;       /* samples since the thresholds were set */
+  uint64_t alarms;         /* times that the alarm rose since then */
+} edgecl_drift_info;
+
+/* The alarm. Both shares are compared with what they are in windows of rows like the held-out ones, which is known
+ * exactly (beta-binomial; Wilks 1941) for rows that come in any order: shuffled, not a hundred pictures of one thing. The
+ * alarm rises when one of the shares is so high that one window in some 30,000 has it by chance, never before the window
+ * is full, and falls when both are as high as in one of 16. Few held-out rows make it dull: hand in a hundred or more.
+ *   Errors  E_SEQUENCE (no thresholds of the session's score, or of a state that an older version wrote), E_ARGUMENT,
+ *           E_BUSY. Cost O(window). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_drift(const edgecl_session* session, edgecl_drift_info* info);
 
 /* =====================================================================================================================
  * 9. LEARNING

@@ -1,0 +1,264 @@
+// Memory, learning, scores and state of the head of hyperdimensional codes.
+// Never here: statistics of embeddings (statistics.cpp).
+#include "runtime/heads/hd_head.h"
+
+#include <string.h>
+
+#include "runtime/core/encoder.h"
+#include "runtime/heads/statistics_head.h"
+#include "runtime/state/section_reader.h"
+#include "runtime/state/section_writer.h"
+
+namespace edgecl {
+namespace {
+
+constexpr float kDefaultScoreScale = 16;
+
+uint32_t bits_of(const format::RecipeRecord& recipe) {
+  return recipe.hd_bits == 0 ? kDefaultHdBits : recipe.hd_bits;
+}
+
+uint64_t dim_of(const Plan& plan) {
+  return tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
+}
+
+int64_t n_rows(const HeadMemory& memory) {
+  int64_t n = 0;
+  for (uint32_t c = 0; c < memory.columns; c++) n += memory.hd->classes[c].n;
+  return n;
+}
+
+int32_t* counters_of(const HdHead& head, uint32_t label) {
+  return head.counters + static_cast<uint64_t>(label) * head.bits;
+}
+
+HdEncodeArgs encode_args(const HeadMemory& memory) {
+  return {memory.hd->features, 1, static_cast<int32_t>(memory.dim), kHdSeed, 0, static_cast<int32_t>(memory.hd->bits),
+          memory.hd->code};
+}
+
+// The kernels run on one thread: a row is a few microseconds of work.
+// An embedding [dim] into head.code; how many features lie beyond the range.
+int32_t encode_row(const HeadMemory& memory, const Net& net, const float* embedding) {
+  const HdHead& head = *memory.hd;
+  int32_t saturated = 0;
+  net.env.kernels->quantize_rows(
+      {embedding, head.features, &saturated, 1, static_cast<int32_t>(memory.dim), head.scale}, 0, 1, nullptr);
+  net.env.kernels->hd_encode(encode_args(memory), 0, 1, net.work.scratch);
+  return saturated;
+}
+
+void count_row(const HeadMemory& memory, const Net& net, const float* embedding, int32_t label, bool subtract) {
+  HdHead* const head = memory.hd;
+  HdClass* const counts = &head->classes[label];
+  const int32_t saturated = encode_row(memory, net, embedding);
+  counts->n += subtract ? -1 : 1;
+  counts->saturated = modular_sum(counts->saturated, subtract ? -saturated : saturated);
+  net.env.kernels->hd_accumulate(
+      {head->code, 1, static_cast<int32_t>(head->bits), counters_of(*head, static_cast<uint32_t>(label)), subtract}, 0,
+      1, net.work.scratch);
+  head->changed[label] = 1;
+}
+
+void clear_class(HdHead* head, uint32_t label) {
+  head->classes[label] = {};
+  memset(counters_of(*head, label), 0, head->bits * sizeof *head->counters);
+  head->changed[label] = 1;
+}
+
+void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights*, HeadMemory* memory) {
+  arena->begin_region("head");
+  HdHead* const own = arena->take<HdHead>(1);
+  const uint64_t dim = dim_of(plan), columns = plan.model->class_capacity;
+  HdHead head;
+  head.bits = bits_of(recipe);
+  head.words = head.bits / 64;
+  head.scale =
+      static_cast<float>(kQuantizedLimit) / (recipe.feature_range > 0 ? recipe.feature_range : kDefaultFeatureRange);
+  head.score_scale = recipe.cosine_scale > 0 ? recipe.cosine_scale : kDefaultScoreScale;
+  head.classes = arena->take<HdClass>(columns);
+  head.counters = arena->take<int32_t>(columns * head.bits);
+  head.exemplars = arena->take<uint64_t>(columns * head.words);
+  head.changed = arena->take<uint8_t>(columns);
+  head.row = arena->take<float>(dim + kReadSlack);
+  head.features = arena->take<int16_t>(dim + kReadSlack);
+  head.code = arena->take<uint64_t>(head.words);
+  head.distance = arena->take<int32_t>(columns);
+  if (arena->measuring() || arena->exhausted()) return;
+  *own = head;
+  memory->hd = own;
+}
+
+uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels) {
+  const int32_t dim = static_cast<int32_t>(dim_of(plan)), bits = static_cast<int32_t>(bits_of(recipe));
+  const int32_t columns = static_cast<int32_t>(plan.model->class_capacity);
+  const uint64_t needs[] = {
+      kernels.quantize_rows_scratch_bytes({nullptr, nullptr, nullptr, 1, dim, 1}),
+      kernels.hd_encode_scratch_bytes({nullptr, 1, dim, kHdSeed, 0, bits, nullptr}),
+      kernels.hd_accumulate_scratch_bytes({nullptr, 1, bits, nullptr, false}),
+      kernels.hd_signs_scratch_bytes({nullptr, 1, bits, kHdSeed, nullptr}),
+      kernels.hd_hamming_scratch_bytes({nullptr, nullptr, 1, columns, bits, nullptr}),
+  };
+  uint64_t most = 0;
+  for (const uint64_t need : needs) most = need > most ? need : most;
+  return most;
+}
+
+void reset(const HeadMemory& memory) {
+  HdHead* const head = memory.hd;
+  for (uint32_t c = 0; c < memory.columns; c++) clear_class(head, c);
+  memset(head->exemplars, 0, static_cast<uint64_t>(memory.columns) * head->words * sizeof *head->exemplars);
+}
+
+Status prepare(const HeadMemory& memory, const Net& net) {
+  HdHead* const head = memory.hd;
+  for (uint32_t c = 0; c < memory.columns; c++) {
+    if (!head->changed[c]) continue;
+    net.env.kernels->hd_signs({counters_of(*head, c), 1, static_cast<int32_t>(head->bits), kHdSeed,
+                               head->exemplars + static_cast<uint64_t>(c) * head->words},
+                              0, 1, net.work.scratch);
+    head->changed[c] = 0;
+  }
+  return Status();
+}
+
+// score_scale * (1 - 2 * distance / bits), a product rounded once; kNoScore for a class without a row.
+void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe*) {
+  const HdHead& head = *memory.hd;
+  const Tensor embedding = plan_tensor(net, net.plan.model->embedding_tensor, rows, mode);
+  const Tensor logits = plan_tensor(net, net.plan.model->logits_tensor, rows, mode);
+  const int32_t bits = static_cast<int32_t>(head.bits);
+  for (uint32_t r = 0; r < rows; r++) {
+    gather_row(embedding, r, head.row);
+    encode_row(memory, net, head.row);
+    net.env.kernels->hd_hamming(
+        {head.code, head.exemplars, 1, static_cast<int32_t>(memory.columns), bits, head.distance}, 0, 1,
+        net.work.scratch);
+    for (uint32_t c = 0; c < memory.columns; c++) {
+      const float similarity = static_cast<float>(bits - 2 * head.distance[c]) / static_cast<float>(bits);
+      *tensor_place(logits, r, static_cast<int32_t>(c), 0) =
+          head.classes[c].n > 0 ? head.score_scale * similarity : kNoScore;
+    }
+  }
+}
+
+Status check_learn(const HeadMemory& memory, uint32_t n) {
+  if (n_rows(memory) + n <= kMaxStatisticRows) return Status();
+  return failure(EDGECL_E_CAPACITY,
+                 "expected at most %lld rows in the counters of a head; found more; reset the session",
+                 static_cast<long long>(kMaxStatisticRows));
+}
+
+void learn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels, uint32_t n) {
+  for (uint32_t r = 0; r < n; r++)
+    count_row(memory, net, embeddings + static_cast<uint64_t>(r) * memory.dim, labels[r], false);
+}
+
+Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
+                    uint32_t n) {
+  for (uint32_t r = 0; r < n; r++) {
+    int64_t of_class = 0;
+    for (uint32_t i = 0; i <= r; i++) of_class += labels[i] == labels[r];
+    if (memory.hd->classes[labels[r]].n < of_class) return never_learned(r);
+  }
+  for (uint32_t r = 0; r < n; r++)
+    count_row(memory, net, embeddings + static_cast<uint64_t>(r) * memory.dim, labels[r], true);
+  return Status();
+}
+
+void forget_class(const HeadMemory& memory, const Net&, uint32_t label) {
+  clear_class(memory.hd, label);
+}
+
+HeadSummary summary(const HeadMemory& memory) {
+  HeadSummary summary = {static_cast<uint64_t>(n_rows(memory)), 0, 0, 0, true};
+  int64_t saturated = 0;
+  for (uint32_t c = 0; c < memory.columns; c++) {
+    saturated = modular_sum(saturated, memory.hd->classes[c].saturated);
+    summary.solved = summary.solved && memory.hd->changed[c] == 0;
+  }
+  summary.saturated = saturated > 0 ? static_cast<uint64_t>(saturated) : 0;
+  return summary;
+}
+
+// --- section HEAD ---
+
+constexpr uint64_t kHeaderBytes = 16, kClassBytes = 24;
+
+uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
+  return kHeaderBytes + plan.model->class_capacity * (kClassBytes + bits_of(recipe) * sizeof(int32_t));
+}
+
+// dim, scale, how many classes, bits; each class with rows: label, rows, saturated, counters.
+void write_state(SectionWriter* out, const HeadMemory& memory) {
+  const HdHead& head = *memory.hd;
+  uint32_t n_classes = 0;
+  for (uint32_t c = 0; c < memory.columns; c++) n_classes += head.classes[c].n > 0;
+  out->u32(memory.dim);
+  out->floats(&head.scale, 1);
+  out->u32(n_classes);
+  out->u32(head.bits);
+  for (uint32_t c = 0; c < memory.columns; c++) {
+    if (head.classes[c].n == 0) continue;
+    out->u64(c);
+    out->bytes(&head.classes[c], sizeof head.classes[c]);
+    out->bytes(counters_of(head, c), head.bits * sizeof(int32_t));
+  }
+}
+
+// No counter is checked against its rows: whoever took back what was never learned has odd ones, which must come in as
+// they went out.
+Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
+  HdHead* const head = memory.hd;
+  const uint32_t dim = in->u32();
+  float scale = 0;
+  const bool sound_scale = in->floats(1, kQuantizedLimit * 1e9f, &scale) && scale == head->scale;
+  const uint32_t n_classes = in->u32(), bits = in->u32();
+  if (in->failed() || dim != memory.dim || !sound_scale || bits != head->bits)
+    return in->corrupt("features or codes of another kind");
+  if (n_classes > memory.columns) return in->corrupt("more classes than fit");
+  if (apply) reset(memory);
+  int64_t rows = 0;
+  uint64_t next = 0;
+  for (uint32_t k = 0; k < n_classes; k++) {
+    const uint64_t label = in->u64();
+    const int64_t n = static_cast<int64_t>(in->u64()), saturated = static_cast<int64_t>(in->u64());
+    const uint8_t* const counters = in->bytes(head->bits * sizeof(int32_t));
+    if (counters == nullptr) return in->corrupt("a truncated class");
+    if (label >= memory.columns || label < next) return in->corrupt("classes out of order or range");
+    if (n < 1 || n > kMaxStatisticRows) return in->corrupt("a bad count");
+    next = label + 1;
+    rows += n;
+    if (!apply) continue;
+    head->classes[label] = {n, saturated};
+    memcpy(counters_of(*head, static_cast<uint32_t>(label)), counters, head->bits * sizeof(int32_t));
+  }
+  if (rows > kMaxStatisticRows) return in->corrupt("too many rows");
+  return Status();
+}
+
+constexpr HeadKind kind() {
+  HeadKind kind = {};
+  kind.name = "hd";
+  kind.check = statistics_head::check;
+  kind.lay_out = lay_out;
+  kind.scratch_bytes = scratch_bytes;
+  kind.reset = reset;
+  kind.prepare = prepare;
+  kind.score = score;
+  kind.check_learn = check_learn;
+  kind.learn_rows = learn_rows;
+  kind.unlearn_rows = unlearn_rows;
+  kind.forget_class = forget_class;
+  kind.section_bytes_max = section_bytes_max;
+  kind.write_state = write_state;
+  kind.read_state = read_state;
+  kind.summary = summary;
+  return kind;
+}
+
+}  // namespace
+
+const HeadKind kHdHead = kind();
+
+}  // namespace edgecl
