@@ -281,8 +281,8 @@ def inspect(
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
-    "thresholds", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256", "bundle_sha256", "head",
-    "dim", "devices"}
+    "thresholds", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256", "bundle_sha256",
+    "head", "dim", "devices"}
     """
     data = read_file(file)
     if data[:3] == _MESSAGE_MAGIC:

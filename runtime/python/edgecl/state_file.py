@@ -303,7 +303,7 @@ def _thresholds(section: SectionReader) -> list[dict[str, Any]]:
     return result
 
 
-def _drift(section: _Reader) -> dict[str, Any]:
+def _drift(section: SectionReader) -> dict[str, Any]:
     for _ in range(section.list_length()):
         section.unpack("QfIQ")
     score, window, observed, alarms, alarm = section.unpack("IIQQI")
