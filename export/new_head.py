@@ -23,6 +23,9 @@ PROJECTION_DENSITY = 0.1
 MAX_FEATURES = 8192
 _EPSILON = 1e-12  # of PyTorch's normalize
 _CENTRE_EPSILON = 2.0**-16  # of the batch norm that centres; with its variance it makes exactly 1
+# Of the mean, before a head that goes by directions alone. The whole mean gives the best classes, but leaves strange
+# samples looking like any other (tools/bench/README.md).
+CENTRE_SHARE = 0.5
 # Room above the largest feature of rows that stand for the data, and of random ones, which may look like nothing.
 _MARGIN, _MARGIN_RANDOM = 2.0, 8.0
 
@@ -115,9 +118,10 @@ def embeddings(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:
     return session.embed(np.ascontiguousarray(raw))
 
 
-def centre(graph: Graph, mean: NDArray[np.float32]) -> None:
-    """Subtracts `mean` (dim,) from the embeddings: a batch norm that follows nothing, before the last layer. The
-    numbers travel with the bundle, so that all devices have the same. Changes the graph."""
+def centre(graph: Graph, rows: NDArray[np.float32]) -> None:
+    """Subtracts CENTRE_SHARE of the mean of `rows` (n, dim) from the embeddings: a frozen batch norm before the last
+    layer. The numbers travel with the bundle, so that all devices have the same. Changes the graph."""
+    mean = CENTRE_SHARE * rows.mean(0, dtype=np.float64)
     head = graph.head()
     assert head is not None
     dim, before = len(mean), head.inputs[0]

@@ -99,8 +99,8 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
     centred = options.recipe.head in CENTRED_HEADS and measured
     if centred:
         plan = _plan(graph, options, producer, backward_list(graph), prepared.trainable, head.names)
-        centre(graph, embeddings(_core.write_bundle(plan), raw).mean(0, dtype=np.float64).astype(np.float32))
-        graph.notes.append(f"the mean of {len(raw)} calibration rows is subtracted from embeddings")
+        centre(graph, embeddings(_core.write_bundle(plan), raw))
+        graph.notes.append(f"half the mean of {len(raw)} calibration rows is subtracted from embeddings")
     elif options.recipe.head in CENTRED_HEADS:
         graph.notes.append("embeddings are not centred, which costs accuracy; hand in calibration rows")
     backward = backward_list(graph)

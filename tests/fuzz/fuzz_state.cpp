@@ -166,6 +166,11 @@ const std::vector<Place>& places() {
       const float scores[] = {1, 2, 4};
       REQUIRE(edgecl_novelty_calibrate(place.session, EDGECL_NOVELTY_ENERGY, scores, i % 3, 0.5, 0.9) ==
               (i % 3 == 0 ? EDGECL_E_ARGUMENT : EDGECL_OK));
+      if (i % 3 != 0 && place.config.novelty == EDGECL_NOVELTY_NONE) {  // a window with something in it
+        const uint8_t bytes[] = {3, 4, static_cast<uint8_t>(i)};
+        Input in(bytes, sizeof bytes);
+        REQUIRE(observe_rows(place.session, place.rows.get(), &in, true) == EDGECL_OK);
+      }
       const edgecl_status forgotten = forget_class(place.session, 2);
       REQUIRE(forgotten == EDGECL_OK || forgotten == EDGECL_E_UNSUPPORTED);
     }

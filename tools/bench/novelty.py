@@ -90,8 +90,7 @@ def merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def widths(cache: Path) -> list[dict[str, Any]]:
-    """Accuracy of the head hd by width on the streams of heads.py, centred by the training rows and not, and of ncm on
-    the same embeddings."""
+    """Accuracy of the head hd by width on the streams of heads.py, centred by the training rows and not."""
     found = []
     for name in DATA:
         for tasks in DATA[name](cache):

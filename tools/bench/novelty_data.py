@@ -112,7 +112,7 @@ def embed_small_pictures() -> dict[str, NDArray[Any]]:
     from PIL import Image
 
     embed = mobilenet("mobilenet_v1_0.25_128_imagenet_uint8", "Logits/AvgPool_1a/AvgPool")
-    found = {}
+    found: dict[str, NDArray[Any]] = {}
     for name in ("mnist", "fashion-mnist"):
         for part in ("train", "t10k"):
             pixels, labels = (

@@ -426,8 +426,8 @@ typedef struct edgecl_session edgecl_session;
 /* Hyperdimensional codes (Kanerva 2009, "Hyperdimensional computing"): of each embedding the signs of hd_bits random
  * projections, of each class a counter a bit. Score: cosine_scale * (1 - 2 * share of the bits that differ from the signs
  * of the class's counters); 16 where cosine_scale is 0. Comparing costs hd_bits / 64 words a class; rows and classes are
- * taken back exactly. Only directions count, so embeddings should be centred, as the exporter does it with calibration
- * rows. 4 * hd_bits + hd_bits / 8 bytes a class of class_capacity. */
+ * taken back exactly. Only directions count, so zero should lie near the embeddings, as the exporter sees to with
+ * calibration rows. 4 * hd_bits + hd_bits / 8 bytes a class of class_capacity. */
 #define EDGECL_HEAD_HD 5
 
 /* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
