@@ -20,9 +20,10 @@ from torch import nn
 from torch.nn import functional
 
 CHANNELS = (32, 64, 96, 128)
-HIDDEN = 128  # of the net for vectors
-RATE, FINE_RATE = 0.05, 0.03  # of the encoder and adaptors; of the whole net on a stream
+HIDDEN = 256  # of the net for vectors
+RATE, ADAPTOR_RATE, FINE_RATE = 0.05, 0.5, 0.03  # of the encoder, of adaptors, of the whole net on a stream
 BATCH = 32
+LARGEST_SHARE = 0.05  # of an adaptor
 WINDOW, WINDOW_ROWS, WINDOW_RISK = 64, 10_000, 1e-3
 
 Found = dict[str, Any]
@@ -60,9 +61,7 @@ class Encoder:
         """A ridge head beside the frozen encoder, room for n domains."""
         recipe = export.Recipe(method="ridge", max_domains=n, batch_size=BATCH)
         room = self.stream.n_classes
-        return Classifier(
-            self.bundle(recipe, adaptor=adaptor, normalise=False, max_classes=room), random_state=self.seed
-        )
+        return Classifier(self.bundle(recipe, adaptor=adaptor, max_classes=room), random_state=self.seed)
 
     def whole(self, replay_rows: int) -> Classifier:
         """The net as it is; everything trains, with so many rows kept."""
@@ -75,7 +74,7 @@ class Encoder:
 
 def new_net(dims: tuple[int, ...], classes: int) -> nn.Module:
     """Four convolutions with batch normalisation, each but the first with stride 2; along the first axis where the
-    second has one place. For vectors two layers of 128."""
+    second has one place. For vectors two layers of 256."""
     if len(dims) == 1:
         layers: list[nn.Module] = [nn.Linear(dims[0], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(HIDDEN, classes))
@@ -88,6 +87,17 @@ def new_net(dims: tuple[int, ...], classes: int) -> nn.Module:
         layers += [nn.Conv2d(inputs, outputs, kernel, stride, pads, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
         inputs = outputs
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+
+
+def adaptor_for(net: nn.Module, dims: tuple[int, ...]) -> str:
+    """The widest adaptor of at most 5 % of the parameters in front of the last layer."""
+    *_, weight, bias = net.parameters()
+    n, channels = sum(p.numel() for p in net.parameters()) - weight.numel() - bias.numel(), weight.shape[1]
+    kind, kernel = ("bottleneck", 0) if len(dims) == 1 else ("depthwise", 9 if dims[2] > 1 else 3)
+    for width in (16, 8, 4, 2):
+        if channels * kernel + 2 * channels * width + width + channels <= LARGEST_SHARE * n:
+            return f"{kind}:{width}"
+    return "film"
 
 
 def train(net: nn.Module, spec: export.InputSpec, stream: Stream, epochs: int, seed: int) -> nn.Module:
@@ -166,7 +176,7 @@ def first_session(encoder: Encoder) -> Found:
         before = accuracies(learner, stream, k + 1)
         if k == 1:
             learner = encoder.with_domains(plan.adaptor, 1)
-            learner.adapt_domain("base", task.x_train, task.y_train, plan.later, RATE, BATCH, held_out=0)
+            learner.adapt_domain("base", task.x_train, task.y_train, plan.later, ADAPTOR_RATE, BATCH, held_out=0)
             learner.partial_fit(first.x_train, first.y_train)
         else:
             learner.partial_fit(task.x_train, task.y_train)
@@ -204,23 +214,22 @@ def routed(encoder: Encoder, adaptor: str | None) -> Found:
         step: Found = {"domain": task.name, "before": accuracies(learner, stream, k + 1)}
         step["alarms_before"] = windows(learner, stream, k, task.x_test)
         learner.add_domain(task.name)
-        step["report"] = learner.adapt_domain(task.name, task.x_train, task.y_train, plan.later, RATE, BATCH)
+        step["report"] = learner.adapt_domain(task.name, task.x_train, task.y_train, plan.later, ADAPTOR_RATE, BATCH)
         step["after"] = accuracies(learner, stream, k + 1)
         step["routed"] = [float((learner.route(t.x_test).domain == names[j]).mean()) for j, t in _first(stream, k + 1)]
-        step["oracle"] = [
-            learner.select_domain(names[j]).score(t.x_test, t.y_test) for j, t in _first(stream, k + 1)
-        ]
+        step["oracle"] = [learner.select_domain(names[j]).score(t.x_test, t.y_test) for j, t in _first(stream, k + 1)]
         learner.select_domain(None)
         steps.append(step)
     seconds = time.perf_counter() - begin
     known = learner.domains_
-    row_bytes = stream.tasks[0].x_train[0].nbytes
-    parameters = sum(layer["stored"] for layer in learner._opened().layers)
+    bundle = learner._opened()
+    head = (bundle.info["head_weight"], bundle.info["head_bias"])
+    parameters = sum(layer["stored"] for i, layer in enumerate(bundle.layers) if i not in head)
     adapted = steps[0]["report"]["parameters"]
     return {
         "steps": steps, "seconds": seconds, "alarms": windows(learner, stream, len(names), None),
-        "domain_bytes": known[0]["bytes"], "replay_rows": (len(known) - 1) * known[0]["bytes"] // row_bytes,
-        "share": adapted / (parameters - adapted - stream.n_classes * (CHANNELS[-1] + 1)),
+        "domain_bytes": known[0]["bytes"], "share": adapted / (parameters - adapted),
+        "replay_rows": (len(known) - 1) * known[0]["bytes"] // stream.tasks[0].x_train[0].nbytes,
     }  # fmt: skip
 
 
@@ -281,5 +290,5 @@ CONTENDERS: dict[str, Callable[[Encoder], Found]] = {
     "one head": one_head,
     "heads alone, routed": heads_alone,
     "first session adaptation": first_session,
-    "fine-tuning": fine_tuned,
+    "all of the net": fine_tuned,
 }

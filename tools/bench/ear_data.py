@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from edgecl.errors import DataError
 from edgecl.evaluate.data_files import read_cifar10, read_idx
-from edgecl.evaluate.streams import load_stream
 from edgecl.evaluate.stream_types import InputSpec, Stream, Task
+from edgecl.evaluate.streams import load_stream
 from edgecl.npz import read_npz
 from numpy.typing import NDArray
 
-MNIST_ROWS, BLENDED_ROWS, TEST_ROWS = 8000, 4000, 1000  # of the chain of digits
+MNIST_ROWS, BLENDED_ROWS, TEST_ROWS = 5000, 2500, 1000  # of the chain of digits
 DIGITS_TEST = 500
 OWN_TEST_SHARE = 0.2
 
@@ -98,12 +98,14 @@ def own_stream(path: Path) -> Stream:
     else:
         wanted = [f"{name}_{part}" for part in ("train", "test") for name in names]
         if missing := [name for name in wanted if name not in arrays]:
-            raise DataError(f"expected x, y and domain, or also {missing}; found {sorted(arrays)} in '{path}'; add them")
+            raise DataError(
+                f"expected x, y and domain, or also {missing}; found {sorted(arrays)} in '{path}'; add them"
+            )
         parts = [[arrays[f"{name}_{part}"] for name in names] for part in ("train", "test")]
         for part in parts:
             _same_lengths(path, *part)
     classes = np.unique(np.concatenate([parts[0][1], parts[1][1]]))
-    order = list(dict.fromkeys(parts[0][2].tolist()))
+    order = list(dict.fromkeys([*parts[0][2].tolist(), *parts[1][2].tolist()]))
     tasks = []
     for name in order:
         pieces: list[NDArray[Any]] = []

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 from edgecl import _core
 from edgecl.bundle import Bundle
 from edgecl.engine import Engine
-from edgecl.errors import ArgumentError, NotFoundError, SequenceError
+from edgecl.errors import ArgumentError, NotFoundError, NumericError, SequenceError
 from edgecl.labels import Key
 
 BY_FIT = -1  # EDGECL_DOMAIN_BY_FIT
 _MOMENTUM = 0.9
+_TRIES = 5  # rates
+_WARM_UP = 0.2
 
 
 class Routes(NamedTuple):
     """Where rows fit best: names of domains (n,) text; fits (n,) float32, in deviations from what is usual in the
-    domain, 2 or less as a rule; `Decision` (n,) int32, NOVEL beyond 95 of 100 held-out rows of the domain, else ACCEPT."""
+    domain, 2 or less as a rule; `Decision` (n,) int32, NOVEL beyond 95 of 100 held-out rows of the domain, or
+    ACCEPT."""
 
     domain: NDArray[np.str_]
     fit: NDArray[np.float32]
@@ -100,28 +103,33 @@ class DomainVerbs:
         X: Any,
         y: Any,
         epochs: int = 10,
-        learning_rate: float = 0.05,
+        learning_rate: float = 0.5,
         batch_size: int = 32,
         held_out: float = 0.2,
     ) -> dict[str, Any]:
-        """Learns rows in a domain that has learned nothing yet, with an adaptor if that pays. A trainer, a second session
-        of the bundle that learns by gradients (SGD, momentum 0.9, a rate that falls as a cosine), trains the adaptor on
-        the rows but for those held out. It is kept if the domain then has more of these right than with the head alone.
-        Afterwards the domain learns the rows held out as well. What is selected stays so; labels: `partial_fit`.
+        """Learns rows in a domain that has learned nothing yet, with an adaptor if that pays.
+
+        A trainer, a second session of the bundle that learns by gradients (SGD, momentum 0.9), trains the adaptor on
+        the rows but for those held out. The adaptor is kept if the domain then has more of these right than with the
+        head alone. Afterwards the domain learns the rows held out as well. What is selected stays so. Labels:
+        `partial_fit`.
 
         Args:
-            epochs: passes of the trainer, in orders drawn from `random_state`. learning_rate: at their begin.
-            batch_size: rows of its steps.
-            held_out: share of the rows that decide, 0..1, 1 excluded; 0: the adaptor is kept unseen.
+            epochs: passes of the trainer, in orders drawn from `random_state`.
+            learning_rate: the largest; it rises in the first fifth, then falls. The default is for embeddings of length
+                1, as an export makes them. Halved, up to four times, where numbers grow beyond all bounds.
+            batch_size: rows of a step of the trainer.
+            held_out: share of the rows that decide, 0..1, 1 excluded: the last of each label. 0: the
+                adaptor is kept unseen.
 
         Returns:
-            {"domain", "rows", "held_out" rows, "parameters" of the adaptor, "accuracy_head" and "accuracy_adapted" on
-            rows held out (None where there were none, or nothing trains), "kept", "seconds" of the whole}. A bundle
-            without an adaptor just learns.
+            {"domain", "rows", "held_out" rows, "parameters" of the adaptor, "learning_rate" that it took, the shares of
+            rows held out that are right, "accuracy_head" and "accuracy_adapted", "kept", "seconds" of the whole}; None
+            for what there was not. Without an adaptor in the bundle the domain just learns.
 
         Raises:
             SequenceError: the domain has learned something. NotFoundError, UnsupportedError, ShapeError, DtypeError,
-            NumericError (a smaller learning_rate helps), CapacityError, ArgumentError, BusyError: nothing has changed.
+            NumericError (no rate would do), CapacityError, ArgumentError, BusyError: nothing has changed.
 
         Cost: epochs forward and backward passes a row, and two forward passes; memory of a second session and two
             states while it lasts.
@@ -133,11 +141,11 @@ class DomainVerbs:
             number = _empty_number(engine.session, name)
             x, keys, kind = self._rows(X, y)
             order = np.random.default_rng(engine.session.config["seed"])
-            kept, held = _split(len(x), held_out, order)
+            kept, held = _split(keys, held_out)
             parameters = _adaptor_parameters(self._opened())
             report: dict[str, Any] = {
                 "domain": name, "rows": len(x), "held_out": len(held), "parameters": parameters,
-                "accuracy_head": None, "accuracy_adapted": None, "kept": False,
+                "learning_rate": None, "accuracy_head": None, "accuracy_adapted": None, "kept": False,
             }  # fmt: skip
             with _selected(engine, number):
                 plain = _Rows(x, keys, kind)
@@ -146,7 +154,8 @@ class DomainVerbs:
                 report["accuracy_head"] = plain.accuracy(engine, held)
                 if parameters:
                     alone = engine.session.state_export(), engine.table
-                    trainer = _trainer(self._opened(), engine, plain, kept, epochs, learning_rate, batch_size, order)
+                    trainer = _trainer(self._opened(), engine, batch_size)
+                    report["learning_rate"] = plain.trained_by(trainer, kept, epochs, learning_rate, batch_size, order)
                     _restore(engine, empty)
                     engine.session.domain_adapt(number, trainer)
                     trainer.close()
@@ -174,6 +183,38 @@ class _Rows(NamedTuple):
         found, _, _ = engine.session.predict(self.x[rows])
         wanted = [engine.table.find(self.keys[row]) for row in rows]  # None: a label that no row had so far
         return float(np.mean([code == label for code, label in zip(found.tolist(), wanted, strict=True)]))
+
+    def trained_by(
+        self,
+        trainer: _core.Session,
+        rows: NDArray[np.int64],
+        epochs: int,
+        learning_rate: float,
+        batch_size: int,
+        order: np.random.Generator,
+    ) -> float:
+        # The rate with which it went well. Its classes are its own: only the adaptor is used.
+        names = {key: place for place, key in enumerate(dict.fromkeys(self.keys))}
+        columns = [entry["label"] for entry in trainer.classes()]
+        columns += [trainer.class_add() for _ in range(len(names) - len(columns))]
+        codes = np.array([columns[names[key]] for key in self.keys], np.int32)
+        drawn = [order.permutation(rows) for _ in range(epochs)]
+        steps = [part[start : start + batch_size] for part in drawn for start in range(0, len(part), batch_size)]
+        begin, tries, warm = trainer.state_export(), _TRIES, max(1, round(_WARM_UP * len(steps)))
+        while True:
+            schedule = {**trainer.config, "learning_rate": learning_rate}
+            try:
+                for step, part in enumerate(steps):
+                    rate = _core.schedule_rate(schedule, step / len(steps)) * min(1.0, (step + 1) / warm)
+                    trainer.set_learning_rate(rate)
+                    trainer.learn(self.x[part], codes[part])
+                return learning_rate
+            except NumericError:
+                tries -= 1
+                if tries == 0:
+                    raise
+            learning_rate /= 2
+            trainer.state_import(begin)
 
 
 State = tuple[bytes, Any]  # with its table of labels
@@ -206,37 +247,14 @@ def _selection(session: _core.Session) -> tuple[int, bool]:
     return int(entry["domain"]), bool(entry["by_fit"])
 
 
-def _trainer(
-    bundle: Bundle,
-    engine: Engine,
-    given: _Rows,
-    rows: NDArray[np.int64],
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    order: np.random.Generator,
-) -> _core.Session:
-    # A session of the same bundle whose adaptor has learned the rows. Its classes are its own: only the adaptor is used.
-    settings = {
-        "head": "gradient", "method": "er", "max_domains": 0, "max_batch": batch_size, "replay_capacity": 0,
-        "replay_batch": 0, "head_bank": 0, "novelty": "none", "learning_rate": learning_rate, "momentum": _MOMENTUM,
-        "rate_schedule": "cosine", "rate_floor": 0.0, "seed": engine.session.config["seed"],
-    }  # fmt: skip
-    trainer = _core.Session(bundle.model, n_threads=engine.session.config["n_threads"], **settings)
-    names = {key: place for place, key in enumerate(dict.fromkeys(given.keys))}
-    columns = [entry["label"] for entry in trainer.classes()]
-    columns += [trainer.class_add() for _ in range(len(names) - len(columns))]
-    codes = np.array([columns[names[key]] for key in given.keys], np.int32)
-    schedule = trainer.config
-    starts = range(0, len(rows), batch_size)
-    for epoch in range(epochs):
-        drawn = order.permutation(rows)
-        for step, start in enumerate(starts):
-            done = (epoch * len(starts) + step) / (epochs * len(starts))
-            trainer.set_learning_rate(_core.schedule_rate({**schedule, "learning_rate": learning_rate}, done))
-            part = drawn[start : start + batch_size]
-            trainer.learn(given.x[part], codes[part])
-    return trainer
+def _trainer(bundle: Bundle, engine: Engine, batch_size: int) -> _core.Session:
+    # A session of the same bundle that learns by gradients and keeps nothing but weights.
+    config = engine.session.config
+    return _core.Session(
+        bundle.model, n_threads=config["n_threads"], seed=config["seed"], head="gradient", method="er", max_domains=0,
+        max_batch=batch_size, replay_capacity=0, replay_batch=0, head_bank=0, novelty="none", momentum=_MOMENTUM,
+        rate_schedule="cosine", rate_floor=0.0,
+    )  # fmt: skip
 
 
 def _adaptor_parameters(bundle: Bundle) -> int:
@@ -244,11 +262,15 @@ def _adaptor_parameters(bundle: Bundle) -> int:
     return sum(layer["stored"] for i, layer in enumerate(bundle.layers) if layer["trainable"] and i not in head)
 
 
-def _split(n: int, share: float, order: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    # Rows that are learned first, and those held out, in their order.
-    n_held = min(round(share * n), n - 1)
-    held = np.zeros(n, np.bool_)
-    held[order.permutation(n)[:n_held]] = True
+def _split(keys: Sequence[Key], share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # Rows that are learned first, and those held out: the last of each label, since neighbours in a stream are alike.
+    rows_of: dict[Key, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows_of.setdefault(key, []).append(row)
+    held = np.zeros(len(keys), np.bool_)
+    for rows in rows_of.values():
+        n = min(round(share * len(rows)), len(rows) - 1)
+        held[rows[len(rows) - n :]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
@@ -282,6 +304,6 @@ def _check(epochs: Any, learning_rate: Any, batch_size: Any, held_out: Any) -> N
         if not isinstance(value, int) or value < 1:
             raise ArgumentError(f"expected {what} of at least 1; found {value!r}; give a whole number")
     if not learning_rate > 0:
-        raise ArgumentError(f"expected learning_rate above 0; found {learning_rate!r}; 0.05 is a good start")
+        raise ArgumentError(f"expected learning_rate above 0; found {learning_rate!r}; 0.5 is a good start")
     if not 0 <= held_out < 1:
         raise ArgumentError(f"expected held_out in 0..1, 1 excluded; found {held_out!r}; 0.2 is a good share")
