@@ -111,9 +111,9 @@ def test_all_contenders_on_own_data(
     assert found["domains, told"]["after"] == ours["oracle"]
     assert found[bench.REPLAY]["replay_rows"] == ours["replay_rows"] and found["one head"]["after"][0][1] > 0.8
     assert json.loads(json.dumps(ours)) == ours
-    printed = capsys.readouterr().out
+    assert capsys.readouterr().out.count("domains, told") == 3
     for text in (bench.ear_table(rows), bench.ear_growth_table(rows)):
-        assert len({line.count("|") for line in text.splitlines()}) == 1 and text in printed
+        assert len({line.count("|") for line in text.splitlines()}) == 1
     assert len(bench.ear_table(rows).splitlines()) == 2 + 3 + len(bench.CONTENDERS)
 
 
