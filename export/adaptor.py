@@ -155,8 +155,8 @@ def choose_taps(graph: Graph, before: str | None) -> list[str]:
     """Tensors whose channel means tell domains apart: the last narrow enough one of each spatial size that all of the
     network passes through, in front of the tensor `before`, at most `MAX_FEATURES` channels; deep ones first."""
     chosen: dict[tuple[int, int], str] = {}
-    for index in cut_points(graph):
-        tensor = _crossing(graph, index)
+    # Behind the last op nothing is cut: the encoder's output is asked for by name.
+    for tensor in [*(_crossing(graph, index) for index in cut_points(graph)), before]:
         if tensor == graph.input or tensor is None:
             continue
         channels, height, width = graph.tensors[tensor]

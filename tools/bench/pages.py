@@ -17,6 +17,9 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import NETWORKS, document, rows, spread
 
@@ -197,6 +200,64 @@ def widths() -> str:
     return table(["data", "embedding", "centred", *[f"{int(key):,}" for key in bits]], lines)
 
 
+def ear_table(found: Iterable[dict[str, Any]]) -> str:
+    """Rows of the result ear at the end of each stream, in points, means over the seeds."""
+    lines = []
+    for group in _by(found, "stream", "contender"):
+        ends = np.array([row["after"][-1] for row in group])
+        # What an old domain lost since it came; the first one since the first step began.
+        losses = [_starts(row)[:-1] - np.array(row["after"][-1])[:-1] for row in group]
+        row = group[0]
+        lines.append([
+            row["stream"], row["contender"], len(group), " / ".join(f"{100 * v:.1f}" for v in ends.mean(0)),
+            str(spread([100 * float(end.mean()) for end in ends])),
+            f"{100 * np.mean([loss.max() for loss in losses]):+.1f}",
+            f"{100 * row['share']:.1f} %" if row.get("share") else "-", row.get("replay_rows", "-"),
+            short(float(np.mean([row["seconds"] for row in group]))),
+        ])  # fmt: skip
+    head = ["stream", "learner", "seeds", "domains", "mean", "largest loss", "adaptor", "rows kept", "seconds"]
+    return table(head, lines)
+
+
+def _starts(row: dict[str, Any]) -> NDArray[np.float64]:
+    return np.array([row["before"][0][0], *[after[-1] for after in row["after"]]])
+
+
+def _by(found: Iterable[dict[str, Any]], *keys: str) -> list[list[dict[str, Any]]]:
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for row in found:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return list(groups.values())
+
+
+def ear_growth_table(found: Iterable[dict[str, Any]]) -> str:
+    """Each growth of `domains, routed`, in points, means over the seeds."""
+    lines = []
+    for group in _by([row for row in found if row["contender"] == "domains, routed"], "stream"):
+        for k, domain in enumerate(group[0]["domains"]):
+
+            def mean(key: str, at: int, group: list[dict[str, Any]] = group, k: int = k) -> str:
+                return f"{100 * np.mean([row[key][k][at] for row in group]):.1f}"
+
+            adapted = "-" if group[0]["held_out"][k][1] is None else f"{mean('held_out', 0)} to {mean('held_out', 1)}"
+            lines.append([
+                group[0]["stream"], domain, mean("before", -1), mean("after", -1), mean("oracle", -1),
+                mean("routed", -1), adapted, f"{sum(row['kept'][k] for row in group)} of {len(group)}",
+                mean("novel", 0), mean("alarms", 0), mean("novel", 1), mean("alarms", 1),
+            ])  # fmt: skip
+    head = [
+        "stream", "new domain", "before", "after", "told", "routed there", "held out: head to adaptor", "kept",
+        "novel, known", "false alarms", "novel, new", "alarms",
+    ]  # fmt: skip
+    return table(head, lines)
+
+
+def ear(what: str = "end") -> str:
+    """Domains beside one encoder, at the end or as they came (`growth`)."""
+    found = document("ear")["rows"]
+    return ear_growth_table(found) if what == "growth" else ear_table(found)
+
+
 def peers(what: str) -> str:
     """Predicting or learning, beside the fastest of the peers."""
     lines = []
@@ -348,6 +409,7 @@ TABLES: dict[str, Callable[..., str]] = {
         accuracy,
         shipped,
         heads,
+        ear,
         novelty,
         widths,
         pytorch,

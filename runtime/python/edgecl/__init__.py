@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgecl._core import DataRemoval, build_info, schedule_rate, schedule_rehearsal, schedule_removal
     from edgecl.bundle import Bundle, open_bundle
     from edgecl.classifier import Classifier
+    from edgecl.domains import Routes
     from edgecl.errors import Error
     from edgecl.novelty import Decision
 
@@ -36,6 +37,7 @@ _HOMES = {
     "DataRemoval": "_core",
     "Decision": "novelty",
     "Error": "errors",
+    "Routes": "domains",
     "build_info": "_core",
     "open_bundle": "bundle",
     "schedule_rate": "_core",
@@ -50,6 +52,7 @@ __all__ = [
     "DataRemoval",
     "Decision",
     "Error",
+    "Routes",
     "__version__",
     "build_info",
     "errors",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgecl.arrays import DTYPES, as_batch, check_copy, row_weights, shape_sentence
 from edgecl.bundle import Bundle, open_bundle
+from edgecl.domains import DomainVerbs
 from edgecl.engine import Engine
 from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, StateError
 from edgecl.features import FeatureNames
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @shows_parameters(with_defaults=False)
-class Classifier(NoveltyVerbs, StatisticsVerbs):
+class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
     """Learns classes one after the other from a stream, with the recipe stored in a bundle.
 
     Constructor parameters are stored as given and validated at first use. None means: as the bundle's recipe says, and
@@ -402,8 +403,7 @@ class Classifier(NoveltyVerbs, StatisticsVerbs):
         Args:
             capacity: most events kept.
         """
-        session = self._open().session
-        record = Profile(self._opened().ops)
+        session, record = self._open().session, Profile(self._opened().ops)
         session.profile_start(capacity)
         try:
             yield record
