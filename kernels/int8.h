@@ -17,19 +17,21 @@
 //  * depthwise: [taps][channels up to a multiple of 16].
 // Beside them a table int32 [4][channels up to a multiple of 16]: bias, sum of the channel's weights, multiplier, shift.
 //
-// Arithmetic, the same bits on every level. Sums are int32 and wrap around. A convolution:
+// Arithmetic, the same bits on every level. A convolution:
 //   acc = bias + sum of w * (x - x.zero_point)    (taps in the border are left out)
 //   y = clamp(requantize(acc, multiplier, shift) + y.zero_point, lo, hi)
 // requantize: multiply by multiplier / 2^31 * 2^shift, multiplier 0..2^31-1, shift -31..30:
-//   a = acc * 2^max(shift, 0), wrapping
+//   a = acc * 2^max(shift, 0)
 //   b = (a * multiplier + 2^30) >> 31             the rounding doubling high product (ties upwards)
 //   y = b / 2^max(-shift, 0), ties away from zero
+// No input may bring a beyond kInt8Limit: whoever makes weights sees to it, and the reader of a bundle proves it.
 // The parts, scratch and read slack are those of kernels.h.
 // ---------------------------------------------------------------------------------------------------------------
 namespace edgecl {
 
 constexpr int kInt8Channels = 16;  // weights and tables of int8 layers are filled up to multiples of it
 constexpr int kInt8Group = 4;      // the same for K
+constexpr int32_t kInt8Limit = (1 << 30) - 1;
 enum Int8Row { kInt8Bias = 0, kInt8Sum = 1, kInt8Multiplier = 2, kInt8Shift = 3, kInt8Rows = 4 };
 
 struct Int8Tensor {  // [rows][height][width][channels]
@@ -42,8 +44,8 @@ struct Int8Tensor {  // [rows][height][width][channels]
 
 // The definition of requantize for one number.
 __attribute__((always_inline)) inline int32_t requantize(int32_t acc, int32_t multiplier, int32_t shift) {
-  const int32_t a = static_cast<int32_t>(static_cast<uint32_t>(acc) << (shift > 0 ? shift : 0));
-  const int64_t product = static_cast<int64_t>(a) * multiplier;
+  const int64_t a = static_cast<int64_t>(acc) * (int64_t{1} << (shift > 0 ? shift : 0));
+  const int64_t product = a * multiplier;
   const int32_t b = static_cast<int32_t>((product + (int64_t{1} << 30)) >> 31);
   const int32_t down = shift < 0 ? -shift : 0;
   const int32_t remainder = static_cast<int32_t>(static_cast<uint32_t>(b) & ((uint32_t{1} << down) - 1));

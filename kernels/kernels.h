@@ -381,13 +381,14 @@ struct Int8ConvArgs {  // int8_conv: groups 1. int8_depthwise: groups == channel
 // y = clamp(requantize(A + B, 2) + y.zero_point, lo, hi), A = requantize((a - a.zero_point) * 2^20, 0), B of b with 1.
 struct Int8AddArgs {
   Int8Tensor a, b, y;  // of one shape
-  int32_t multiplier[3], shift[3];
+  int32_t multiplier[3], shift[3];  // shift at most 0
   int32_t lo, hi;
 };
 // y = clamp(requantize(sum of x over height and width) + offset, -128, 127): TensorFlow Lite's MEAN.
 struct Int8PoolArgs {
   Int8Tensor x, y;  // y of height and width 1
-  int32_t multiplier, shift, offset;
+  int32_t multiplier, shift;
+  int32_t offset;  // at most 2^24 in magnitude
 };
 // The border of floats. stored = clamp(round(x / scale) + zero_point, -128, 127), ties away from zero; NaN is -128.
 struct Int8QuantizeArgs {

@@ -12,13 +12,12 @@ int32_t tap_value(const Int8ConvArgs& a, int64_t row, int64_t h, int64_t w, int6
   return x.data[((row * x.height + h) * x.width + w) * x.channels + c] - x.zero_point;
 }
 
-int8_t finish(const Int8ConvArgs& a, uint32_t sum, int64_t channel) {
+int8_t finish(const Int8ConvArgs& a, int32_t sum, int64_t channel) {
   const int64_t stride = (a.y.channels + kInt8Channels - 1) / kInt8Channels * kInt8Channels;
   const int32_t* table = a.table + channel;
-  const uint32_t acc = static_cast<uint32_t>(table[kInt8Bias * stride]) + sum;
-  const int32_t y =
-      requantize(static_cast<int32_t>(acc), table[kInt8Multiplier * stride], table[kInt8Shift * stride]);
-  const int64_t moved = static_cast<int64_t>(y) + a.y.zero_point;
+  const int32_t y = requantize(table[kInt8Bias * stride] + sum, table[kInt8Multiplier * stride],
+                               table[kInt8Shift * stride]);
+  const int32_t moved = y + a.y.zero_point;
   return static_cast<int8_t>(moved < a.lo ? a.lo : moved > a.hi ? a.hi : moved);
 }
 
@@ -42,7 +41,7 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void*) {
   const int64_t groups = (k_total + kInt8Group - 1) / kInt8Group;
   forward(a, part, n_parts, [&](int64_t row, int64_t top, int64_t left, int64_t o) {
     const int8_t* weight = a.weight + o / kInt8Channels * groups * kInt8Channels * kInt8Group;
-    uint32_t sum = 0;
+    int32_t sum = 0;
     int64_t k = 0;
     for (int ky = 0; ky < s.kernel_h; ky++)
       for (int kx = 0; kx < s.kernel_w; kx++)
@@ -50,7 +49,7 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void*) {
           const int32_t w = weight[(k / kInt8Group * kInt8Channels + o % kInt8Channels) * kInt8Group + k % kInt8Group];
           const int32_t x = tap_value(a, row, top + static_cast<int64_t>(ky) * s.dilation_h,
                                       left + static_cast<int64_t>(kx) * s.dilation_w, c);
-          sum += static_cast<uint32_t>(w * x);
+          sum += w * x;
         }
     return sum;
   });
@@ -60,12 +59,12 @@ void int8_depthwise(const Int8ConvArgs& a, int part, int n_parts, void*) {
   const ConvShape& s = a.shape;
   const int64_t stride = (a.y.channels + kInt8Channels - 1) / kInt8Channels * kInt8Channels;
   forward(a, part, n_parts, [&](int64_t row, int64_t top, int64_t left, int64_t c) {
-    uint32_t sum = 0;
+    int32_t sum = 0;
     for (int ky = 0; ky < s.kernel_h; ky++)
       for (int kx = 0; kx < s.kernel_w; kx++) {
         const int32_t x = tap_value(a, row, top + static_cast<int64_t>(ky) * s.dilation_h,
                                     left + static_cast<int64_t>(kx) * s.dilation_w, c);
-        sum += static_cast<uint32_t>(a.weight[(static_cast<int64_t>(ky) * s.kernel_w + kx) * stride + c] * x);
+        sum += a.weight[(static_cast<int64_t>(ky) * s.kernel_w + kx) * stride + c] * x;
       }
     return sum;
   });

@@ -20,7 +20,7 @@ uint64_t ScratchTable::int8_dequantize_scratch_bytes(const Int8DequantizeArgs&) 
 namespace reference {
 namespace {
 
-int8_t clamped(int64_t y, int32_t lo, int32_t hi) {
+int8_t clamped(int32_t y, int32_t lo, int32_t hi) {
   return static_cast<int8_t>(y < lo ? lo : y > hi ? hi : y);
 }
 
@@ -41,10 +41,9 @@ int32_t rounded(float x) {
 void int8_add(const Int8AddArgs& a, int part, int n_parts, void*) {
   const Share values = share_of(a.y.size(), part, n_parts);
   for (int64_t i = values.begin; i < values.end; i++) {
-    const uint32_t sum =
-        static_cast<uint32_t>(scaled(a.a.data[i], a.a.zero_point, a.multiplier[0], a.shift[0])) +
-        static_cast<uint32_t>(scaled(a.b.data[i], a.b.zero_point, a.multiplier[1], a.shift[1]));
-    const int64_t y = requantize(static_cast<int32_t>(sum), a.multiplier[2], a.shift[2]);
+    const int32_t sum = scaled(a.a.data[i], a.a.zero_point, a.multiplier[0], a.shift[0]) +
+                        scaled(a.b.data[i], a.b.zero_point, a.multiplier[1], a.shift[1]);
+    const int32_t y = requantize(sum, a.multiplier[2], a.shift[2]);
     a.y.data[i] = clamped(y + a.y.zero_point, a.lo, a.hi);
   }
 }
@@ -56,7 +55,7 @@ void int8_global_average_pool(const Int8PoolArgs& a, int part, int n_parts, void
     const int8_t* x = a.x.data + i / channels * positions * channels + i % channels;
     int32_t sum = 0;
     for (int64_t p = 0; p < positions; p++) sum += x[p * channels];
-    const int64_t y = requantize(sum, a.multiplier, a.shift);
+    const int32_t y = requantize(sum, a.multiplier, a.shift);
     a.y.data[i] = clamped(y + a.offset, -128, 127);
   }
 }
@@ -66,7 +65,7 @@ void int8_quantize(const Int8QuantizeArgs& a, int part, int n_parts, void*) {
   for (int64_t i = values.begin; i < values.end; i++) {
     const int64_t plane = a.x.plane(), group = i / plane / a.x.channels, channel = i / plane % a.x.channels;
     const int64_t row = group * a.x.lanes + i % a.x.lanes, position = i % plane / a.x.lanes;
-    const int64_t y = int64_t{rounded(a.x.data[i] / a.scale)} + a.y.zero_point;
+    const int32_t y = rounded(a.x.data[i] / a.scale) + a.y.zero_point;
     a.y.data[(row * (plane / a.x.lanes) + position) * a.x.channels + channel] = clamped(y, -128, 127);
   }
 }

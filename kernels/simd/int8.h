@@ -62,61 +62,55 @@ EDGECL_INLINE ivec clamp_int32(ivec v, ivec lo, ivec hi) {
   v = v < lo ? lo : v;
   return v > hi ? hi : v;
 }
-// clamp(v + zero_point, lo, hi), without an overflow on the way.
-EDGECL_INLINE ivec clamp_moved(ivec v, int32_t zero_point, int32_t lo, int32_t hi) {
-  return clamp_int32(v, iset(lo - zero_point), iset(hi - zero_point)) + zero_point;
-}
 EDGECL_INLINE ivec add_wrapping(ivec a, ivec b) {
   return (ivec)((uvec)a + (uvec)b);
 }
 
-// Where the sums of a block of channels start, so that a window's values may be taken as they are, without
-// `zero_point`.
-EDGECL_INLINE ivec start_of(const int32_t* table, int64_t stride, int32_t zero_point) {
-  return (ivec)((uvec)iload(table + kInt8Bias * stride) -
-                (uvec)iset(zero_point) * (uvec)iload(table + kInt8Sum * stride));
-}
-
-// What requantize multiplies each lane with, prepared once for many calls.
+// What requantize takes for each lane, prepared once for many calls.
 struct Scale {
-  ivec multiplier, left, down;
+  ivec multiplier, odd_multiplier, left, down, half, has_down;
 };
 EDGECL_INLINE Scale scale_of(ivec multiplier, ivec shift) {
-  const ivec zero = {};
-  return {multiplier, shift > zero ? shift : zero, shift < zero ? -shift : zero};
+  const ivec zero = {}, down = shift < zero ? -shift : zero;
+  Scale s;
+  s.multiplier = multiplier;
+  s.odd_multiplier = multiplier;
+  s.left = shift > zero ? shift : zero;
+  s.down = down;
+  s.has_down = down > zero;
+#if defined(__AVX512F__)
+  s.odd_multiplier = (ivec)_mm512_srli_epi64((__m512i)multiplier, 32);
+  s.left = s.left + 1;
+  s.half = (ivec)_mm512_sllv_epi32(_mm512_set1_epi32(1), (__m512i)(down - 1)) & s.has_down;
+#elif defined(__AVX2__)
+  s.odd_multiplier = (ivec)_mm256_srli_epi64((__m256i)multiplier, 32);
+  s.left = s.left + 1;
+  s.half = (ivec)_mm256_sllv_epi32(_mm256_set1_epi32(1), (__m256i)(down - 1)) & s.has_down;
+#else
+  s.half = zero;
+#endif
+  return s;
 }
 
+// Ties away from zero are ties upwards of b - 1 where b is negative. The limit of kernels/int8.h keeps all sums in range.
 EDGECL_INLINE ivec requantize(ivec acc, const Scale& s) {
-#if defined(__AVX512F__) || defined(__AVX2__)
 #if defined(__AVX512F__)
-  const __m512i half = _mm512_set1_epi64(int64_t{1} << 30), a = _mm512_sllv_epi32((__m512i)acc, (__m512i)s.left);
+  // Twice the product, so that its upper half is what is wanted.
+  const __m512i half = _mm512_set1_epi64(int64_t{1} << 31), a = _mm512_sllv_epi32((__m512i)acc, (__m512i)s.left);
   const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, (__m512i)s.multiplier), half);
-  const __m512i odd =
-      _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64((__m512i)s.multiplier, 32)), half);
-  const ivec b =
-      (ivec)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
-#else
-  const __m256i half = _mm256_set1_epi64x(int64_t{1} << 30), a = _mm256_sllv_epi32((__m256i)acc, (__m256i)s.left);
+  const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), (__m512i)s.odd_multiplier), half);
+  const ivec b = (ivec)_mm512_mask_shuffle_epi32(odd, 0x5555, even, (_MM_PERM_ENUM)0xf5);
+  return (ivec)_mm512_srav_epi32((__m512i)(b + ((b >> 31) & s.has_down) + s.half), (__m512i)s.down);
+#elif defined(__AVX2__)
+  const __m256i half = _mm256_set1_epi64x(int64_t{1} << 31), a = _mm256_sllv_epi32((__m256i)acc, (__m256i)s.left);
   const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, (__m256i)s.multiplier), half);
-  const __m256i odd =
-      _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64((__m256i)s.multiplier, 32)), half);
-  const ivec b = (ivec)_mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
-#endif
-  // Ties away from zero are ties upwards of b - 1 where b is negative. b is above INT32_MIN, since multiplier < 2^31.
-  const ivec moved = b + ((b >> 31) & (s.down > 0));
-#if defined(__AVX512F__)
-  const ivec whole = (ivec)_mm512_srav_epi32((__m512i)moved, (__m512i)s.down);
-  const ivec rest = (ivec)_mm512_srlv_epi32((__m512i)moved, (__m512i)(s.down - 1));  // 0 for a shift of -1
-#else
-  const ivec whole = (ivec)_mm256_srav_epi32((__m256i)moved, (__m256i)s.down);
-  const ivec rest = (ivec)_mm256_srlv_epi32((__m256i)moved, (__m256i)(s.down - 1));
-#endif
-  return whole + (rest & 1);
+  const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), (__m256i)s.odd_multiplier), half);
+  const ivec b = (ivec)_mm256_blend_epi32(_mm256_shuffle_epi32(even, 0xf5), odd, 0xaa);
+  return (ivec)_mm256_srav_epi32((__m256i)(b + ((b >> 31) & s.has_down) + s.half), (__m256i)s.down);
 #elif defined(__aarch64__)
   const int32x4_t a = vshlq_s32((int32x4_t)acc, (int32x4_t)s.left);
   const ivec b = (ivec)vqrdmulhq_s32(a, (int32x4_t)s.multiplier);
-  const ivec moved = b + ((b >> 31) & (s.down > 0));  // as above; the shift that follows rounds ties upwards
-  return (ivec)vrshlq_s32((int32x4_t)moved, (int32x4_t)(-s.down));
+  return (ivec)vrshlq_s32((int32x4_t)(b + ((b >> 31) & s.has_down)), (int32x4_t)(-s.down));
 #else
   ivec r;
   for (int i = 0; i < kVec; i++) r[i] = edgecl::requantize(acc[i], s.multiplier[i], s.left[i] - s.down[i]);
@@ -124,23 +118,90 @@ EDGECL_INLINE ivec requantize(ivec acc, const Scale& s) {
 #endif
 }
 
-// acc + x * w of lanes that fit into 16 bits; the upper half of a lane of w is zero on x86 (lower_half).
-EDGECL_INLINE ivec multiply_add(ivec x, ivec w, ivec acc) {
+// From sums to what is stored: requantised, moved by the zero point, clamped. By value in registers, since a store of
+// bytes may change anything that lies in memory.
+struct Finish {
+  Scale scale;
+  ivec zero_point, lo, hi;
+  EDGECL_ALWAYS_INLINE void operator()(ivec acc, int8_t* to, int n) const {
+    store_int8(to, clamp_int32(requantize(acc, scale) + zero_point, lo, hi), n);
+  }
+};
+EDGECL_INLINE Finish finish_with(ivec multiplier, ivec shift, int32_t zero_point, int32_t lo, int32_t hi) {
+  return {scale_of(multiplier, shift), iset(zero_point), iset(lo), iset(hi)};
+}
+
+// The same for a block of channels of a layer. The sums of the block start with `start`, so that a window's values may
+// be taken as they are, without `zero_point`.
+struct LayerFinish {
+  Finish finish;
+  ivec start;
+};
+EDGECL_INLINE LayerFinish layer_finish(const Int8ConvArgs& a, int64_t channel, int64_t stride, int32_t zero_point) {
+  const int32_t* table = a.table + channel;
+  return {finish_with(iload(table + kInt8Multiplier * stride), iload(table + kInt8Shift * stride), a.y.zero_point, a.lo,
+                      a.hi),
+          (ivec)((uvec)iload(table + kInt8Bias * stride) -
+                 (uvec)iset(zero_point) * (uvec)iload(table + kInt8Sum * stride))};
+}
+
+// Depthwise sums take `kColumnRows` rows of a window's column at once: a lane holds one channel of each, and is
+// multiplied by a lane of weights. `kColumnOffset` was added to each value.
 #if defined(__AVX512VNNI__)
-  return (ivec)_mm512_dpwssd_epi32((__m512i)acc, (__m512i)x, (__m512i)w);
+constexpr int kColumnRows = 4, kColumnOffset = 128;
+#elif defined(__AVX2__)
+constexpr int kColumnRows = 2, kColumnOffset = 0;
+#else
+constexpr int kColumnRows = 1, kColumnOffset = 0;
+#endif
+
+#if defined(__AVX512VNNI__)
+// Byte r of each lane is that of row r; of `n` rows.
+EDGECL_INLINE ivec bytes_together(const int8_t* const* rows, int64_t at, int n) {
+  ivec lanes = {};
+  EDGECL_UNROLL
+  for (int r = 0; r < n; r++) {
+    const __m512i row = _mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)(rows[r] + at)));
+    lanes = r == 0 ? (ivec)row : lanes ^ ((ivec)row << (8 * r));
+  }
+  return lanes;
+}
+#endif
+EDGECL_INLINE ivec column_values(const int8_t* const* rows, int64_t at, int n) {
+#if defined(__AVX512VNNI__)
+  return bytes_together(rows, at, n) ^ static_cast<int32_t>(0x80808080u >> (8 * (4 - n)));
+#elif defined(__AVX512F__)
+  const ivec first = load_int8(rows[0] + at);
+  if (n == 1) return first;
+  return (ivec)_mm512_mask_blend_epi16(0xaaaaaaaa, (__m512i)first, (__m512i)(load_int8(rows[1] + at) << 16));
+#elif defined(__AVX2__)
+  const ivec first = load_int8(rows[0] + at);
+  if (n == 1) return first;
+  return (ivec)_mm256_blend_epi16((__m256i)first, (__m256i)(load_int8(rows[1] + at) << 16), 0xaa);
+#else
+  (void)n;
+  return load_int8(rows[0] + at);
+#endif
+}
+// The same of weights, those of rows that there are not being 0.
+EDGECL_INLINE ivec column_weights(const int8_t* const* rows, int64_t at, int n) {
+#if defined(__AVX512VNNI__)
+  return bytes_together(rows, at, n);
+#elif defined(__AVX2__)
+  return n == 1 ? load_int8(rows[0] + at) & 0xffff : column_values(rows, at, n);
+#else
+  return column_values(rows, at, n);
+#endif
+}
+EDGECL_INLINE ivec column_dot(ivec acc, ivec x, ivec w) {
+#if defined(__AVX512VNNI__)
+  return (ivec)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)x, (__m512i)w);
 #elif defined(__AVX512F__)
   return add_wrapping(acc, (ivec)_mm512_madd_epi16((__m512i)x, (__m512i)w));
 #elif defined(__AVX2__)
   return add_wrapping(acc, (ivec)_mm256_madd_epi16((__m256i)x, (__m256i)w));
 #else
   return add_wrapping(acc, x * w);
-#endif
-}
-EDGECL_INLINE ivec lower_half(ivec w) {
-#if defined(__AVX2__)
-  return w & 0xffff;
-#else
-  return w;
 #endif
 }
 

@@ -9,15 +9,17 @@ namespace edgecl::EDGECL_LEVEL {
 
 void int8_add(const Int8AddArgs& a, int part, int n_parts, void*) {
   const Scale of_a = scale_of(iset(a.multiplier[0]), iset(a.shift[0])),
-              of_b = scale_of(iset(a.multiplier[1]), iset(a.shift[1])),
-              of_y = scale_of(iset(a.multiplier[2]), iset(a.shift[2]));
+              of_b = scale_of(iset(a.multiplier[1]), iset(a.shift[1]));
+  const Finish finish = finish_with(iset(a.multiplier[2]), iset(a.shift[2]), a.y.zero_point, a.lo, a.hi);
+  const ivec zero_a = iset(a.a.zero_point), zero_b = iset(a.b.zero_point);
+  const int8_t *from_a = a.a.data, *from_b = a.b.data;
+  int8_t* const to = a.y.data;
   int64_t i, end;
   share(a.y.size(), part, n_parts, &i, &end);
   for (; i < end; i += kVec) {
-    const ivec x = add_wrapping(requantize((load_int8(a.a.data + i) - a.a.zero_point) << 20, of_a),
-                                requantize((load_int8(a.b.data + i) - a.b.zero_point) << 20, of_b));
-    const ivec y = clamp_moved(requantize(x, of_y), a.y.zero_point, a.lo, a.hi);
-    store_int8(a.y.data + i, y, static_cast<int>(end - i < kVec ? end - i : kVec));
+    const ivec sum = requantize((load_int8(from_a + i) - zero_a) << 20, of_a) +
+                     requantize((load_int8(from_b + i) - zero_b) << 20, of_b);
+    finish(sum, to + i, static_cast<int>(end - i < kVec ? end - i : kVec));
   }
 }
 

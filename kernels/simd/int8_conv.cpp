@@ -10,9 +10,10 @@ namespace {
 
 constexpr int64_t kBlockGroup = kInt8Channels * kInt8Group;  // weights of a block of channels and a group of K
 
+typedef PanelValue Sixteen __attribute__((vector_size(16 * sizeof(PanelValue))));
+
 // n bytes as panel values. Reads and writes up to 15 values past the end.
 EDGECL_INLINE void pack_run(const int8_t* from, int64_t n, PanelValue* to) {
-  typedef PanelValue Sixteen __attribute__((vector_size(16 * sizeof(PanelValue))));
   typedef int8_t Stored __attribute__((vector_size(16)));
   for (int64_t i = 0; i < n; i += 16) {
     Stored bytes;
@@ -22,35 +23,51 @@ EDGECL_INLINE void pack_run(const int8_t* from, int64_t n, PanelValue* to) {
     memcpy(to + i, &values, sizeof values);
   }
 }
-EDGECL_INLINE void fill_run(int32_t value, int64_t n, PanelValue* to) {
-  for (int64_t i = 0; i < n; i++) to[i] = static_cast<PanelValue>(value + kPanelOffset);
+// n zero points, and up to 15 more.
+EDGECL_INLINE void fill_run(Sixteen zeros, int64_t n, PanelValue* to) {
+  for (int64_t i = 0; i < n; i += 16) memcpy(to + i, &zeros, sizeof zeros);
 }
 
-// The window of one position, taps in the border being zero points.
-EDGECL_INLINE void pack_window(const Int8ConvArgs& a, int64_t position, PanelValue* to) {
-  const ConvShape& s = a.shape;
-  const Int8Tensor& x = a.x;
-  const int64_t channels = x.channels, per_image = static_cast<int64_t>(a.y.height) * a.y.width;
-  const int64_t row = position / per_image, oh = position % per_image / a.y.width, ow = position % a.y.width;
-  const int64_t top = oh * s.stride_h - s.pad_top, left = ow * s.stride_w - s.pad_left;
-  const int8_t* image = x.data + row * x.height * x.width * channels;
-  for (int ky = 0; ky < s.kernel_h; ky++) {
-    const int64_t h = top + static_cast<int64_t>(ky) * s.dilation_h;
-    const int8_t* line = image + h * x.width * channels;
-    if (h < 0 || h >= x.height) {
-      fill_run(x.zero_point, s.kernel_w * channels, to);
-    } else if (s.dilation_w == 1 && left >= 0 && left + s.kernel_w <= x.width) {
-      pack_run(line + left * channels, s.kernel_w * channels, to);
-    } else {
-      for (int kx = 0; kx < s.kernel_w; kx++) {
-        const int64_t w = left + static_cast<int64_t>(kx) * s.dilation_w;
-        if (w < 0 || w >= x.width)
-          fill_run(x.zero_point, channels, to + kx * channels);
-        else
-          pack_run(line + w * channels, channels, to + kx * channels);
+// The windows of n positions from `position` on, one row each. Rows are written front to back, runs too, so what goes
+// past the end of one is written again.
+EDGECL_INLINE void pack_windows(const Int8ConvArgs& a, int64_t position, int n, int64_t row_values, PanelValue* panel) {
+  const ConvShape s = a.shape;
+  const Int8Tensor x = a.x;
+  const int64_t channels = x.channels, out_height = a.y.height, out_width = a.y.width;
+  const int64_t line_bytes = x.width * channels, image_bytes = x.height * line_bytes;
+  if (s.kernel_h * s.kernel_w == 1 && s.stride_h * s.stride_w == 1 && x.height == out_height && x.width == out_width) {
+    if (row_values == channels) return pack_run(x.data + position * channels, n * channels, panel);
+    for (int i = 0; i < n; i++) pack_run(x.data + (position + i) * channels, channels, panel + i * row_values);
+    return;
+  }
+  const Sixteen zeros = static_cast<PanelValue>(x.zero_point + kPanelOffset) - (Sixteen){};
+  int64_t ow = position % out_width, oh = position / out_width % out_height;
+  const int8_t* image = x.data + position / out_width / out_height * image_bytes;
+  for (int i = 0; i < n; i++, panel += row_values) {
+    const int64_t top = oh * s.stride_h - s.pad_top, left = ow * s.stride_w - s.pad_left;
+    PanelValue* to = panel;
+    for (int ky = 0; ky < s.kernel_h; ky++, to += s.kernel_w * channels) {
+      const int64_t h = top + static_cast<int64_t>(ky) * s.dilation_h;
+      const int8_t* line = image + h * line_bytes;
+      if (h < 0 || h >= x.height) {
+        fill_run(zeros, s.kernel_w * channels, to);
+      } else if (s.dilation_w == 1 && left >= 0 && left + s.kernel_w <= x.width) {
+        pack_run(line + left * channels, s.kernel_w * channels, to);
+      } else {
+        for (int kx = 0; kx < s.kernel_w; kx++) {
+          const int64_t w = left + static_cast<int64_t>(kx) * s.dilation_w;
+          if (w < 0 || w >= x.width)
+            fill_run(zeros, channels, to + kx * channels);
+          else
+            pack_run(line + w * channels, channels, to + kx * channels);
+        }
       }
     }
-    to += s.kernel_w * channels;
+    if (++ow < out_width) continue;
+    ow = 0;
+    if (++oh < out_height) continue;
+    oh = 0;
+    image += image_bytes;
   }
 }
 
@@ -64,7 +81,8 @@ struct Place {
 template <int kRows, int kVectors>
 EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8_t* y) {
   const Int8ConvArgs& a = p.a;
-  const int64_t block = p.k_groups * kBlockGroup;
+  const int64_t block = p.k_groups * kBlockGroup, k_groups = p.k_groups, row_values = p.row_values,
+                y_stride = a.y.channels;
   const int8_t* weight[kVectors];
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v++) {
@@ -78,14 +96,14 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
     for (int v = 0; v < kVectors; v++) w[v] = weight_step(weight[v] + k * kBlockGroup, whole);
     EDGECL_UNROLL
     for (int r = 0; r < kRows; r++) {
-      const ivec x = panel_step(panel + r * p.row_values + k * kInt8Group);
+      const ivec x = panel_step(panel + r * row_values + k * kInt8Group);
       EDGECL_UNROLL
       for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], w[v], x);
     }
   };
   int64_t k = 0;
-  for (; k + kStepGroups <= p.k_groups; k += kStepGroups) step(k, true);
-  if (k < p.k_groups) step(k, false);
+  for (; k + kStepGroups <= k_groups; k += kStepGroups) step(k, true);
+  if (k < k_groups) step(k, false);
 
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v += kSums) {
@@ -93,14 +111,10 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
     const int64_t left = a.y.channels - channel;
     if (left <= 0) return;
     const int n = static_cast<int>(left < kVec ? left : kVec);
-    const int32_t* table = a.table + channel;
-    const ivec start = start_of(table, p.stride, a.x.zero_point + kPanelOffset);
-    const Scale scale = scale_of(iload(table + kInt8Multiplier * p.stride), iload(table + kInt8Shift * p.stride));
+    const LayerFinish f = layer_finish(a, channel, p.stride, a.x.zero_point + kPanelOffset);
     EDGECL_UNROLL
-    for (int r = 0; r < kRows; r++) {
-      const ivec sum = add_wrapping(whole_sums(&acc[r][v]), start);
-      store_int8(y + r * a.y.channels + channel, clamp_moved(requantize(sum, scale), a.y.zero_point, a.lo, a.hi), n);
-    }
+    for (int r = 0; r < kRows; r++)
+      f.finish(add_wrapping(whole_sums(&acc[r][v]), f.start), y + r * y_stride + channel, n);
   }
 }
 
@@ -147,7 +161,7 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
   }
   for (; position < last; position += plan.positions) {
     const int n = static_cast<int>(last - position < plan.positions ? last - position : plan.positions);
-    for (int i = 0; i < n; i++) pack_window(a, position + i, panel + i * plan.row_values);
+    pack_windows(a, position, n, plan.row_values, panel);
     int8_t* const y = a.y.data + position * a.y.channels;
     for (int64_t i = column_begin; i < column_end; i++) {
       const int64_t c = i * kTileChannels;

@@ -8,7 +8,7 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 namespace edgecl::EDGECL_LEVEL {
 
 void int8_global_average_pool(const Int8PoolArgs& a, int part, int n_parts, void*) {
-  const Scale scale = scale_of(iset(a.multiplier), iset(a.shift));
+  const Finish finish = finish_with(iset(a.multiplier), iset(a.shift), a.offset, -128, 127);
   const int64_t channels = a.x.channels, positions = static_cast<int64_t>(a.x.height) * a.x.width;
   const int64_t blocks = (channels + kVec - 1) / kVec;
   int64_t i, end;
@@ -18,8 +18,7 @@ void int8_global_average_pool(const Int8PoolArgs& a, int part, int n_parts, void
     const int8_t* x = a.x.data + row * positions * channels + c;
     ivec sum = {};
     for (int64_t p = 0; p < positions; p++) sum = sum + load_int8(x + p * channels);
-    const ivec y = clamp_moved(requantize(sum, scale), a.offset, -128, 127);
-    store_int8(a.y.data + row * channels + c, y, static_cast<int>(channels - c < kVec ? channels - c : kVec));
+    finish(sum, a.y.data + row * channels + c, static_cast<int>(channels - c < kVec ? channels - c : kVec));
   }
 }
 

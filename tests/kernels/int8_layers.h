@@ -48,7 +48,7 @@ inline Int8ConvArgs int8_layer(Case& c, const ConvProblem& p, bool depthwise, bo
     if (o >= p.out_channels) continue;
     at(kInt8Bias, o) = rng.range(-20000, 20000);
     at(kInt8Multiplier, o) = rng.chance(0.1) ? INT32_MAX : rng.range(1 << 30, INT32_MAX - 1);
-    at(kInt8Shift, o) = rng.chance(0.8) ? rng.range(-12, -4) : rng.pick({-31, -1, 0, 1, 3, 30});
+    at(kInt8Shift, o) = rng.chance(0.8) ? rng.range(-12, -4) : rng.pick({-31, -1, 0, 1, 3});
   }
   a.weight = c.copy(weight, 4 * kReadSlack);
   a.table = c.copy(table, 4 * kReadSlack);
