@@ -425,8 +425,8 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(hd_encode, HdEncodeArgs)                                       \
   X(hd_hamming, HdHammingArgs)                                     \
   X(int8_add, Int8AddArgs)
-// The same, and built once more for levels that have dot products of bytes (x86-64-v4-vnni, neon-dot); these take all
-// other kernels of the level below.
+// Those that gain from dot products of bytes: built once more for levels that have them (x86-64-v4-vnni, neon-dot),
+// which take all other kernels of the level below. x86-64-v4 takes those of v3.
 #define EDGECL_DOT_KERNEL_LIST(X) \
   X(int8_conv, Int8ConvArgs)      \
   X(int8_depthwise, Int8ConvArgs)

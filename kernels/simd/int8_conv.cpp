@@ -105,16 +105,20 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
   for (; k + kStepGroups <= k_groups; k += kStepGroups) step(k, true);
   if (k < k_groups) step(k, false);
 
+  // Requantised in a loop, out of memory: unrolled it would be most of the library's code for int8.
+  ivec sums[kVectors / kSums][kRows];
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v += kSums) {
-    const int64_t channel = c + v * kVectorChannels;
-    const int64_t left = a.y.channels - channel;
+    EDGECL_UNROLL
+    for (int r = 0; r < kRows; r++) sums[v / kSums][r] = whole_sums(&acc[r][v]);
+  }
+  for (int v = 0; v < kVectors / kSums; v++) {
+    const int64_t channel = c + v * kVec, left = a.y.channels - channel;
     if (left <= 0) return;
     const int n = static_cast<int>(left < kVec ? left : kVec);
     const LayerFinish f = layer_finish(a, channel, p.stride, a.x.zero_point + kPanelOffset);
-    EDGECL_UNROLL
-    for (int r = 0; r < kRows; r++)
-      f.finish(add_wrapping(whole_sums(&acc[r][v]), f.start), y + r * y_stride + channel, n);
+    int8_t* to = y + channel;
+    for (int r = 0; r < kRows; r++, to += y_stride) f.finish(add_wrapping(sums[v][r], f.start), to, n);
   }
 }
 
