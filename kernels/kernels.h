@@ -385,7 +385,7 @@ struct Int8AddArgs {
   int32_t lo, hi;
 };
 // y = clamp(requantize(sum of x over height and width) + offset, -128, 127): TensorFlow Lite's MEAN.
-struct Int8PoolArgs {
+struct Int8MeanArgs {
   Int8Tensor x, y;  // y of height and width 1
   int32_t multiplier, shift;
   int32_t offset;  // at most 2^24 in magnitude
@@ -460,7 +460,7 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(hd_bundle_majority, HdBundleArgs)                     \
   X(hd_accumulate, HdAccumulateArgs)                      \
   X(hd_signs, HdSignsArgs)                                \
-  X(int8_global_average_pool, Int8PoolArgs)               \
+  X(int8_mean, Int8MeanArgs)               \
   X(int8_quantize, Int8QuantizeArgs)                      \
   X(int8_dequantize, Int8DequantizeArgs)
 #define EDGECL_KERNEL_LIST(X) \

@@ -7,7 +7,7 @@ namespace edgecl {
 uint64_t ScratchTable::int8_add_scratch_bytes(const Int8AddArgs&) const {
   return 0;
 }
-uint64_t ScratchTable::int8_global_average_pool_scratch_bytes(const Int8PoolArgs&) const {
+uint64_t ScratchTable::int8_mean_scratch_bytes(const Int8MeanArgs&) const {
   return 0;
 }
 uint64_t ScratchTable::int8_quantize_scratch_bytes(const Int8QuantizeArgs&) const {
@@ -48,7 +48,7 @@ void int8_add(const Int8AddArgs& a, int part, int n_parts, void*) {
   }
 }
 
-void int8_global_average_pool(const Int8PoolArgs& a, int part, int n_parts, void*) {
+void int8_mean(const Int8MeanArgs& a, int part, int n_parts, void*) {
   const int64_t channels = a.x.channels, positions = static_cast<int64_t>(a.x.height) * a.x.width;
   const Share values = share_of(a.x.rows * channels, part, n_parts);
   for (int64_t i = values.begin; i < values.end; i++) {

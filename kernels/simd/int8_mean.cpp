@@ -7,7 +7,7 @@ EDGECL_DECLARE_KERNELS(EDGECL_LEVEL)
 
 namespace edgecl::EDGECL_LEVEL {
 
-void int8_global_average_pool(const Int8PoolArgs& a, int part, int n_parts, void*) {
+void int8_mean(const Int8MeanArgs& a, int part, int n_parts, void*) {
   const Finish finish = finish_with(iset(a.multiplier), iset(a.shift), a.offset, -128, 127);
   const int64_t channels = a.x.channels, positions = static_cast<int64_t>(a.x.height) * a.x.width;
   const int64_t blocks = (channels + kVec - 1) / kVec;
