@@ -20,6 +20,7 @@ from edgecl.export.importer import import_graph
 from edgecl.export.options import (
     Classes,
     Distribution,
+    Encoder,
     ExportOptions,
     InitialMask,
     InitialScale,
@@ -61,6 +62,7 @@ def from_onnx(
     remember: Exemplars | None = None,
     projection: int = 0,
     normalise: bool = True,
+    encoder: Encoder = "float32",
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -101,6 +103,7 @@ def from_onnx(
         remember,
         projection,
         normalise,
+        encoder,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

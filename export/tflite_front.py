@@ -19,6 +19,7 @@ from edgecl.export.onnx_front import graph_of_onnx
 from edgecl.export.options import (
     Classes,
     Distribution,
+    Encoder,
     ExportOptions,
     InitialMask,
     InitialScale,
@@ -58,6 +59,7 @@ def from_tflite(
     remember: Exemplars | None = None,
     projection: int = 0,
     normalise: bool = True,
+    encoder: Encoder = "float32",
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -97,6 +99,7 @@ def from_tflite(
         remember,
         projection,
         normalise,
+        encoder,
     )
     graph, options, reference = graph_of_onnx(converted.model, options, name or converted.model.graph.name)
     graph.notes[:0] = converted.notes

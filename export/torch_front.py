@@ -23,6 +23,7 @@ from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
 from edgecl.export.options import (
     Classes,
     Distribution,
+    Encoder,
     ExportOptions,
     InitialMask,
     InitialScale,
@@ -63,6 +64,7 @@ def from_torch(
     remember: Exemplars | None = None,
     projection: int = 0,
     normalise: bool = True,
+    encoder: Encoder = "float32",
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -98,6 +100,8 @@ def from_torch(
         projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge"), which takes
             the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
+        encoder: "int8": frozen layers with nothing before them that learns compute in integers; their ranges are those of
+            the calibration rows, which stand for the data then (100 are plenty). The report's notes say what that costs.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -129,6 +133,7 @@ def from_torch(
         remember,
         projection,
         normalise,
+        encoder,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

@@ -247,6 +247,12 @@ void read_backward(const Record& plan, BundleSource* source) {
   }
 }
 
+template <class T>
+std::vector<uint8_t> raw_bytes(const std::vector<T>& values) {
+  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(values.data());
+  return std::vector<uint8_t>(bytes, bytes + values.size() * sizeof(T));
+}
+
 void read_params(const Record& plan, BundleSource* source) {
   const std::vector<py::object> items = plan.list_of("params");
   for (size_t n = 0; n < items.size(); ++n) {
@@ -266,11 +272,11 @@ void read_params(const Record& plan, BundleSource* source) {
     size_t found = 0;
     if (dtype == "int8") {
       param.dtype = format::kElementI8;
-      param.integers = bytes_of(record.array_of<int8_t>("values", "int8"));
+      param.integers = raw_bytes(record.array_of<int8_t>("values", "int8"));
       found = param.integers.size();
     } else if (dtype == "int32") {
       param.dtype = format::kElementI32;
-      param.integers = bytes_of(record.array_of<int32_t>("values", "int32"));
+      param.integers = raw_bytes(record.array_of<int32_t>("values", "int32"));
       found = param.integers.size() / sizeof(int32_t);
     } else if (dtype == "float32") {
       param.values = record.array_of<float>("values", "float32");
