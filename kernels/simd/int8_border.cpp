@@ -9,23 +9,29 @@ namespace edgecl::EDGECL_LEVEL {
 
 void int8_quantize(const Int8QuantizeArgs& a, int part, int n_parts, void*) {
   const Tensor& x = a.x;
-  const int64_t plane = x.plane(), positions = plane / x.lanes;
+  const int64_t plane = x.plane(), positions = plane / x.lanes, channels = x.channels, lanes = x.lanes;
+  const int64_t row_bytes = positions * channels;
   const vec half = vset(0.5f), most = vset(1e6f), scale = vset(a.scale);
-  const ivec lo = iset(-128), hi = iset(127);
+  const ivec lo = iset(-128), hi = iset(127), zero_point = iset(a.y.zero_point);
   int64_t gc, end;
   share(static_cast<int64_t>(x.groups) * x.channels, part, n_parts, &gc, &end);
   for (; gc < end; gc++) {
     const float* from = x.data + gc * plane;
-    int8_t* const to = a.y.data + gc / x.channels * x.lanes * positions * x.channels + gc % x.channels;
+    int8_t* to = a.y.data + gc / x.channels * x.lanes * positions * x.channels + gc % x.channels;
+    int64_t lane = 0;
     for (int64_t i = 0; i < plane; i += kVec) {
       const int n = static_cast<int>(plane - i < kVec ? plane - i : kVec);
       const vec v = vmin(vmax(vload_n(from + i, n) / scale, -most), most);
       const ivec whole = __builtin_convertvector(v, ivec);
       const vec rest = v - __builtin_convertvector(whole, vec);
-      const ivec q = clamp_int32(whole - (rest >= half) + (rest <= -half) + a.y.zero_point, lo, hi);
+      const ivec q = clamp_int32(whole - (rest >= half) + (rest <= -half) + zero_point, lo, hi);
+      int32_t stored[kVec];
+      memcpy(stored, &q, sizeof stored);
       for (int k = 0; k < n; k++) {
-        const int64_t position = (i + k) / x.lanes, lane = (i + k) % x.lanes;
-        to[(lane * positions + position) * x.channels] = static_cast<int8_t>(q[k]);
+        to[lane * row_bytes] = static_cast<int8_t>(stored[k]);
+        if (++lane < lanes) continue;
+        lane = 0;
+        to += channels;
       }
     }
   }
