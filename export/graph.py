@@ -46,8 +46,8 @@ class Param:
 
     Attributes:
         name: name in the bundle: that of the source's initialiser where there is one.
-        values: float32 (of int8 operators: integers as the kernels want them). Convolution [O][I/groups][kh][kw]; linear [O][I] (as PyTorch); vectors [C]; constants
-            [C|1][H|1][W|1].
+        values: float32. Convolution [O][I/groups][kh][kw]; linear [O][I] (as PyTorch); vectors [C]; constants
+            [C|1][H|1][W|1]. Of int8 operators: integers as the kernels want them.
         source: name of the initialiser that holds the same numbers in the same or transposed order, or None when they
             were derived.
         source_shape: its shape.
@@ -118,8 +118,8 @@ class Op:
 class Graph:
     """Operators in execution order. `tensors` maps each tensor name to its [C][H][W].
 
-    `quantisations` has the tensors of int8. `final` names the function that the source applies to the logits and the bundle leaves out: "", "softmax",
-    "log_softmax" or "sigmoid".
+    `final` names the function that the source applies to the logits and the bundle leaves out: "", "softmax",
+    "log_softmax" or "sigmoid". `quantisations` has the tensors of int8.
     """
 
     name: str

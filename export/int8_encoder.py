@@ -118,7 +118,8 @@ class _Step:
         """The tensor itself, made from its int8 form where that is all there is."""
         if tensor not in self.made:
             self.made.add(tensor)
-            self.ops.append(Op(name=f"{tensor}.dequantize", kind="dequantize", inputs=[self.int8[tensor]], output=tensor))
+            name, stored = f"{tensor}.dequantize", self.int8[tensor]
+            self.ops.append(Op(name=name, kind="dequantize", inputs=[stored], output=tensor))
         return tensor
 
     def stored(self, tensor: str) -> str:
@@ -168,13 +169,13 @@ class _Step:
                 return None
             kind, numbers = "int8_mean", mean
         inputs = [self.stored(tensor) for tensor in op.inputs]
-        names = [op.weight().name, f"{op.layer}.table"] if op.kind in _LAYERS else [f"{op.name}.constants"][: len(params)]
+        layer_names = [op.weight().name, f"{op.layer}.table"] if op.kind in _LAYERS else [f"{op.name}.constants"]
         return Op(
             name=op.name,
             kind=kind,
             inputs=inputs,
             output=self.new_tensor(op.output),
-            params=[Param(name, values, shown=shape) for name, values in zip(names, params, strict=True)],
+            params=[Param(name, values, shown=shape) for name, values in zip(layer_names, params, strict=False)],
             i=numbers,
             **fields,
         )

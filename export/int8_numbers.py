@@ -71,8 +71,8 @@ def int8_layer(
     bounds: tuple[float, float],
     depthwise: bool,
 ) -> Int8Layer | None:
-    """A layer of weights [O][I][kh][kw] between two tensors, its output kept in `bounds` (may be infinite). None where a
-    sum could leave its range."""
+    """A layer of weights [O][I][kh][kw] between two tensors, its output kept in `bounds` (may be infinite). None where
+    a sum could leave its range."""
     flat = weight.reshape(weight.shape[0], -1).astype(np.float64)
     offset = np.zeros(len(flat)) if bias is None else bias.astype(np.float64)
     largest = np.abs(flat).max(axis=1)

@@ -115,8 +115,8 @@ class ExportOptions:
             raise ExportError(f"expected encoder 'float32' or 'int8'; found {self.encoder!r}; choose one", -1)
         if self.encoder == "int8" and self.calibration is None:
             raise ExportError(
-                "expected calibration rows for an int8 encoder, whose ranges they give; found none; hand in some 100 raw "
-                "samples",
+                "expected calibration rows for an int8 encoder, whose ranges they give; found none; hand in some 100 "
+                "raw samples",
                 -1,
             )
         if not 0 <= self.projection <= 8192:

@@ -117,8 +117,8 @@ def with_int8_encoder(prepared: Prepared, options: ExportOptions, producer: str,
     candidates = int8_candidates(graph)
     if not any(op.kind in ("conv", "linear") for op in candidates):
         raise ExportError(
-            "expected frozen layers that can compute in int8; found none; freeze some (trainable='head' or 'tail', or a "
-            "head that keeps statistics), or leave encoder out",
+            "expected frozen layers that can compute in int8; found none; freeze some (trainable='head' or 'tail', or "
+            "a head that keeps statistics), or leave encoder out",
             -5,
         )
     draft = {**prepared.plan, "recipe": Recipe().as_plan("head")}

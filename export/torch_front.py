@@ -100,8 +100,8 @@ def from_torch(
         projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge"), which takes
             the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
-        encoder: "int8": frozen layers with nothing before them that learns compute in integers; their ranges are those of
-            the calibration rows, which stand for the data then (100 are plenty). The report's notes say what that costs.
+        encoder: "int8": frozen layers with nothing before them that learns compute in integers; their ranges are those
+            of the calibration rows, which stand for the data then (100 are plenty). The notes say what that costs.
 
     Returns:
         the report; its `bundle` holds the bytes.

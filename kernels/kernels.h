@@ -380,7 +380,7 @@ struct Int8ConvArgs {  // int8_conv: groups 1. int8_depthwise: groups == channel
 };
 // y = clamp(requantize(A + B, 2) + y.zero_point, lo, hi), A = requantize((a - a.zero_point) * 2^20, 0), B of b with 1.
 struct Int8AddArgs {
-  Int8Tensor a, b, y;  // of one shape
+  Int8Tensor a, b, y;               // of one shape
   int32_t multiplier[3], shift[3];  // shift at most 0
   int32_t lo, hi;
 };
@@ -460,7 +460,7 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(hd_bundle_majority, HdBundleArgs)                     \
   X(hd_accumulate, HdAccumulateArgs)                      \
   X(hd_signs, HdSignsArgs)                                \
-  X(int8_mean, Int8MeanArgs)               \
+  X(int8_mean, Int8MeanArgs)                              \
   X(int8_quantize, Int8QuantizeArgs)                      \
   X(int8_dequantize, Int8DequantizeArgs)
 #define EDGECL_KERNEL_LIST(X) \
@@ -477,7 +477,7 @@ struct VectorShape {
 // Scratch memory of a level's kernels, on any machine: shapes in, bytes out. Pointers in the arguments are compared
 // with null at most.
 struct ScratchTable {
-  const char* level;            // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni", "neon", "neon-dot"
+  const char* level;  // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni", "neon", "neon-dot"
   VectorShape tiled, streamed;  // of the kernels of each list
 #define EDGECL_SCRATCH_FIELD(name, Args) uint64_t name##_scratch_bytes(const Args& args) const;
   EDGECL_KERNEL_LIST(EDGECL_SCRATCH_FIELD)

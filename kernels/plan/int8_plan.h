@@ -7,8 +7,8 @@
 
 namespace edgecl::plan {
 
-constexpr int kInt8Tile = 12;        // positions: what the largest tile takes; groups of positions are multiples of it
-constexpr int kInt8Positions = 48;   // of a group at most
+constexpr int kInt8Tile = 12;         // positions: what the largest tile takes; groups of positions are multiples of it
+constexpr int kInt8Positions = 48;    // of a group at most
 constexpr int64_t kInt8Pack = 98304;  // bytes that a group's packed windows may take, if more than one tile then fits
 
 // Windows of a group of positions, packed: one row of K values a position, 2 bytes each where bytes are widened.

@@ -15,8 +15,8 @@ int32_t tap_value(const Int8ConvArgs& a, int64_t row, int64_t h, int64_t w, int6
 int8_t finish(const Int8ConvArgs& a, int32_t sum, int64_t channel) {
   const int64_t stride = (a.y.channels + kInt8Channels - 1) / kInt8Channels * kInt8Channels;
   const int32_t* table = a.table + channel;
-  const int32_t y = requantize(table[kInt8Bias * stride] + sum, table[kInt8Multiplier * stride],
-                               table[kInt8Shift * stride]);
+  const int32_t y =
+      requantize(table[kInt8Bias * stride] + sum, table[kInt8Multiplier * stride], table[kInt8Shift * stride]);
   const int32_t moved = y + a.y.zero_point;
   return static_cast<int8_t>(moved < a.lo ? a.lo : moved > a.hi ? a.hi : moved);
 }

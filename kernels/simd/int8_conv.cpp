@@ -125,7 +125,8 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
 // As many whole tiles of kRows as n positions have.
 template <int kRows, int kVectors>
 __attribute__((noinline)) void tiles(const Place& p, const PanelValue* panel, int n, int64_t c, int8_t* y) {
-  for (int r = 0; r + kRows <= n; r += kRows) tile<kRows, kVectors>(p, panel + r * p.row_values, c, y + r * p.a.y.channels);
+  for (int r = 0; r + kRows <= n; r += kRows)
+    tile<kRows, kVectors>(p, panel + r * p.row_values, c, y + r * p.a.y.channels);
 }
 
 template <int kVectors>

@@ -103,7 +103,8 @@ EDGECL_INLINE void neighbours_row(const Int8ConvArgs& a, const Block& b, InputRo
   gather_weights<kSide>(a, b, weight);
   const int8_t* from[kSide];
   for (int64_t ow = 0; ow < out_width;) {
-    const int64_t left = ow * kStride - pad, inside = left < 0 ? 0 : (in_width - left - kColumns) / (kOutputs * kStride) + 1;
+    const int64_t left = ow * kStride - pad,
+                  inside = left < 0 ? 0 : (in_width - left - kColumns) / (kOutputs * kStride) + 1;
     int64_t times = left + kColumns > in_width ? 0 : inside;
     if (times * kOutputs > out_width - ow) times = (out_width - ow) / kOutputs;
     if (times > 0) {

@@ -96,11 +96,10 @@ Status check_elements(const char* section, uint32_t i, const char* name, uint32_
                    static_cast<int>(highest[dtype]), static_cast<int>(zero_point));
   }
   if (dtype != format::kElementU8) return Status();
-  return failure(
-      EDGECL_E_BUNDLE_OP,
-      "bundle section %s, record %u ('%s'), field dtype: expected float32, int8 or int32, found %u; use a newer library",
-      section,
-      i, name, dtype);
+  return failure(EDGECL_E_BUNDLE_OP,
+                 "bundle section %s, record %u ('%s'), field dtype: expected float32, int8 or int32, found %u; use a "
+                 "newer library",
+                 section, i, name, dtype);
 }
 
 }  // namespace

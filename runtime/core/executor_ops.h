@@ -38,7 +38,8 @@ struct Pass {
   EDGECL_ONE_COPY Int8Tensor int8_tensor(uint32_t t) const {
     const format::TensorRecord& record = net.plan.tensors[t];
     const Tensor view = tensor(t);
-    return {reinterpret_cast<int8_t*>(view.data), view.rows(), view.height, view.width, view.channels, record.zero_point};
+    return {
+        reinterpret_cast<int8_t*>(view.data), view.rows(), view.height, view.width, view.channels, record.zero_point};
   }
   // Of a frozen parameter of integers.
   template <class T>

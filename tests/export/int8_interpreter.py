@@ -1,5 +1,5 @@
-# Runs the int8 operators of a plan in NumPy, by the formulas of the TensorFlow Lite 8-bit quantization specification and
-# of its reference kernels (gemmlowp's rounding): an oracle with no part of the runtime in it.
+# Runs the int8 operators of a plan in NumPy, by the formulas of the TensorFlow Lite 8-bit quantization specification
+# and of its reference kernels (gemmlowp's rounding): an oracle with no part of the runtime in it.
 # Never here: operators of floats, but for those that a test network has between int8 ones.
 from __future__ import annotations
 

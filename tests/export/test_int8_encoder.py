@@ -15,9 +15,10 @@ from edgecl.export.parity import bundle_logits
 from numpy.typing import NDArray
 from torch import nn
 
-core = pytest.importorskip("edgecl._core")
+pytest.importorskip("edgecl._core")
 
 import int8_interpreter
+from edgecl import _core as core
 from edgecl import export
 from edgecl.export.int8_numbers import multiplier_of, quantisation_of
 
@@ -198,7 +199,8 @@ def test_malformed_int8_layers_are_refused() -> None:
 def test_nothing_trains_before_an_int8_operator() -> None:
     plan = plan_of(trainable="head")
     channels = plan["tensors"][0]["channels"]
-    plan["params"].append({"name": "gain", "trainable": True, "dims": [channels, 1, 1], "values": np.ones(channels, "f4")})
+    ones = np.ones(channels, np.float32)
+    plan["params"].append({"name": "gain", "trainable": True, "dims": [channels, 1, 1], "values": ones})
     shape = {key: plan["tensors"][0][key] for key in ("channels", "height", "width")}
     plan["tensors"].append({"name": "scaled", **shape, "gradient": False, "alias": None})
     scaled = len(plan["tensors"]) - 1

@@ -27,8 +27,13 @@ void depthwise(Tests& tests, Rng& rng, ConvProblem p) {
 void add(Tests& tests, Rng& rng) {
   Case c(rng);
   const int rows = random_batch(rng), channels = rng.range(1, 70), height = rng.range(1, 6), width = rng.range(1, 6);
-  Int8AddArgs args = {int8_tensor(c, rows, channels, height, width), int8_tensor(c, rows, channels, height, width),
-                      int8_tensor(c, rows, channels, height, width), {}, {}, rng.pick({-128, -20}), rng.pick({127, 90})};
+  Int8AddArgs args = {int8_tensor(c, rows, channels, height, width),
+                      int8_tensor(c, rows, channels, height, width),
+                      int8_tensor(c, rows, channels, height, width),
+                      {},
+                      {},
+                      rng.pick({-128, -20}),
+                      rng.pick({127, 90})};
   for (int i = 0; i < 3; i++) {
     args.multiplier[i] = rng.range(1 << 30, INT32_MAX);
     args.shift[i] = i < 2 ? rng.pick({0, -1, -1, -7, -31}) : rng.pick({-19, -18, -22, -1, 0});
@@ -44,8 +49,7 @@ void pool(Tests& tests, Rng& rng) {
                        int8_tensor(c, rows, channels, 1, 1), rng.range(1 << 30, INT32_MAX), rng.range(-9, 1),
                        rng.pick({-128, 0, 300, -(1 << 24), 1 << 24})};
   output(c, args.y);
-  CHECK_KERNEL(tests, c, int8_mean, args,
-               text("%d rows of %d x %d x %d", rows, channels, height, width));
+  CHECK_KERNEL(tests, c, int8_mean, args, text("%d rows of %d x %d x %d", rows, channels, height, width));
 }
 
 void borders(Tests& tests, Rng& rng) {
@@ -63,8 +67,8 @@ void borders(Tests& tests, Rng& rng) {
   CHECK_KERNEL(tests, c, int8_quantize, in, what);
 
   Case d(rng);
-  Int8DequantizeArgs out = {int8_tensor(d, rows, channels, height, width), c.output_shape(rows, channels, height, width),
-                            scale};
+  Int8DequantizeArgs out = {int8_tensor(d, rows, channels, height, width),
+                            c.output_shape(rows, channels, height, width), scale};
   d.output(out.y);
   CHECK_KERNEL(tests, d, int8_dequantize, out, what);
 }
@@ -74,11 +78,21 @@ void requantize_known(Tests& tests) {
   struct Known {
     int32_t acc, multiplier, shift, want;
   };
-  for (const Known& k : {Known{100, 1 << 30, 0, 50}, {101, 1 << 30, 0, 51}, {-101, 1 << 30, 0, -50},
-                         {3, INT32_MAX, -1, 2}, {-3, INT32_MAX, -1, -2}, {5, INT32_MAX, -1, 3}, {-5, INT32_MAX, -1, -3},
-                         {6, INT32_MAX, -2, 2}, {-6, INT32_MAX, -2, -2}, {-5, INT32_MAX, -2, -1},
-                         {7, 1 << 30, 3, 28}, {-kInt8Limit, INT32_MAX, 0, -kInt8Limit}, {12345, 0, -4, 0},
-                         {kInt8Limit, INT32_MAX, -30, 1}, {kInt8Limit, INT32_MAX, -31, 0}}) {
+  for (const Known& k : {Known{100, 1 << 30, 0, 50},
+                         {101, 1 << 30, 0, 51},
+                         {-101, 1 << 30, 0, -50},
+                         {3, INT32_MAX, -1, 2},
+                         {-3, INT32_MAX, -1, -2},
+                         {5, INT32_MAX, -1, 3},
+                         {-5, INT32_MAX, -1, -3},
+                         {6, INT32_MAX, -2, 2},
+                         {-6, INT32_MAX, -2, -2},
+                         {-5, INT32_MAX, -2, -1},
+                         {7, 1 << 30, 3, 28},
+                         {-kInt8Limit, INT32_MAX, 0, -kInt8Limit},
+                         {12345, 0, -4, 0},
+                         {kInt8Limit, INT32_MAX, -30, 1},
+                         {kInt8Limit, INT32_MAX, -31, 0}}) {
     const int32_t got = requantize(k.acc, k.multiplier, k.shift);
     tests.expect(got == k.want, text("requantize(%d, %d, %d) is %d, expected %d", static_cast<int>(k.acc),
                                      static_cast<int>(k.multiplier), static_cast<int>(k.shift), static_cast<int>(got),

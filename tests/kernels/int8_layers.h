@@ -38,10 +38,11 @@ inline Int8ConvArgs int8_layer(Case& c, const ConvProblem& p, bool depthwise, bo
   for (int64_t o = 0; o < o_all; o++) {
     for (int64_t i = 0; i < k_all; i++) {
       int8_t& w = weight[static_cast<size_t>(
-          depthwise ? i * o_all + o
-                    : ((o / kInt8Channels * (k_all / kInt8Group) + i / kInt8Group) * kInt8Channels + o % kInt8Channels) *
-                              kInt8Group +
-                          i % kInt8Group)];
+          depthwise
+              ? i * o_all + o
+              : ((o / kInt8Channels * (k_all / kInt8Group) + i / kInt8Group) * kInt8Channels + o % kInt8Channels) *
+                        kInt8Group +
+                    i % kInt8Group)];
       if (o >= p.out_channels || i >= k) w = 0;
       at(kInt8Sum, o) += w;
     }

@@ -99,8 +99,8 @@ class Bench {
   // Returns the best time in seconds.
   template <class Args>
   double time(const char* kernel, const std::string& shape, double flops, double bytes,
-            uint64_t (ScratchTable::*scratch_bytes)(const Args&) const,
-            void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
+              uint64_t (ScratchTable::*scratch_bytes)(const Args&) const,
+              void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
     std::vector<unsigned char> memory((table_.*scratch_bytes)(args) + 64);
     void* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
     return time_best(kernel, shape, flops, bytes, [] {}, [&] { (table_.*run)(args, 0, 1, scratch); });

@@ -315,8 +315,8 @@ TEST(descriptions) {
   CHECK(images.info.weights_total > images.info.weights_stored && images.info.embedding_dim == 4 &&
         images.info.input_dtype == EDGECL_U8);
   const Model kinds(encode(all_kinds_net()));
-  const char* const named[] = {"quantize",  "int8_conv",  "int8_depthwise", "int8_add", "int8_mean",
-                               "dequantize", "dequantize", "add",            "conv"};
+  const char* const named[] = {
+      "quantize", "int8_conv", "int8_depthwise", "int8_add", "int8_mean", "dequantize", "dequantize", "add", "conv"};
   for (uint32_t i = 0; i < sizeof named / sizeof named[0]; i++)
     CHECK(edgecl_model_op(kinds.model, i, &op) == EDGECL_OK && strcmp(op.kind, named[i]) == 0);
   CHECK(edgecl_model_op(kinds.model, 1, &op) == EDGECL_OK && op.macs_forward == 9 * 3 * 5 * 81 &&

@@ -141,7 +141,8 @@ class NetBuilder {
     return y;
   }
 
-  uint32_t int8_tensor(const std::string& name, uint32_t channels, uint32_t height, uint32_t width, int32_t zero_point) {
+  uint32_t int8_tensor(const std::string& name, uint32_t channels, uint32_t height, uint32_t width,
+                       int32_t zero_point) {
     const uint32_t y = tensor(name, channels, height, width);
     source.tensors[y].dtype = format::kElementI8;
     source.tensors[y].scale = 0.05f;
@@ -191,7 +192,8 @@ class NetBuilder {
       table[32 + o] = (1 << 30) + static_cast<int32_t>(pick(1 << 20));
       table[48 + o] = -7;
     }
-    const std::vector<uint32_t> dims = depthwise ? std::vector<uint32_t>{k, 16} : std::vector<uint32_t>{1, filled, 16, 4};
+    const std::vector<uint32_t> dims =
+        depthwise ? std::vector<uint32_t>{k, 16} : std::vector<uint32_t>{1, filled, 16, 4};
     const uint32_t w = integers("int8.weight", dims, format::kElementI8, weight),
                    t = integers("int8.table", {4, 16}, format::kElementI32, table);
     const uint32_t y = int8_tensor("int8", channels, in.height, in.width, 5);

@@ -9,7 +9,8 @@ Status check_int8_param(const OpCheck& c, uint32_t slot, format::ElementType dty
               c.param(slot).storage == format::kStorageDense;
   for (uint32_t i = 0; fits && i < 4; i++) fits = c.param(slot).dims[i] == dims.d[i];
   if (fits) return Status();
-  return corrupt("OPS", c.index, "params", "expected %s of %llu x %llu x %llu x %llu in place %u, found another or none",
+  return corrupt("OPS", c.index, "params",
+                 "expected %s of %llu x %llu x %llu x %llu in place %u, found another or none",
                  dtype == format::kElementI8 ? "int8" : "int32", u64(dims.d[0]), u64(dims.d[1]), u64(dims.d[2]),
                  u64(dims.d[3]), slot);
 }

@@ -21,8 +21,13 @@ Status check(const OpCheck& c) {
 
 void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
   const format::OpRecord& op = pass.op(index);
-  Int8AddArgs args = {pass.int8_tensor(op.inputs[0]), pass.int8_tensor(op.inputs[1]), pass.int8_tensor(op.output), {}, {},
-                      op.i[0], op.i[1]};
+  Int8AddArgs args = {pass.int8_tensor(op.inputs[0]),
+                      pass.int8_tensor(op.inputs[1]),
+                      pass.int8_tensor(op.output),
+                      {},
+                      {},
+                      op.i[0],
+                      op.i[1]};
   const int32_t* constants = pass.integers<int32_t>(op.params[0]);
   for (uint32_t i = 0; i < 3; i++) {
     args.multiplier[i] = constants[i];

@@ -40,7 +40,7 @@ Status check_channel(const OpCheck& c, const WeightPlaces& places, uint64_t o) {
                 shift = table[kInt8Shift * places.channels];
   int64_t sum = 0, magnitudes = 0;
   for (uint64_t i = 0; i < places.stored_k(); i++) {
-    const int64_t w = weight[places.at(o, i)];
+    const int64_t w = int64_t{weight[places.at(o, i)]};
     if (w == -128 || (w != 0 && (o >= c.y().channels || i >= places.k)))
       return corrupt("DATA", c.op.params[0], "values", "expected -127..127, and 0 where there is no weight, found %d",
                      static_cast<int>(w));
@@ -77,9 +77,13 @@ Status check(const OpCheck& c) {
 
 void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
   const format::OpRecord& op = pass.op(index);
-  const Int8ConvArgs args = {pass.int8_tensor(op.inputs[0]),         pass.int8_tensor(op.output),
-                             pass.integers<int8_t>(op.params[0]),    pass.integers<int32_t>(op.params[1]),
-                             op_conv_shape(op), op.i[0], op.i[1]};
+  const Int8ConvArgs args = {pass.int8_tensor(op.inputs[0]),
+                             pass.int8_tensor(op.output),
+                             pass.integers<int8_t>(op.params[0]),
+                             pass.integers<int32_t>(op.params[1]),
+                             op_conv_shape(op),
+                             op.i[0],
+                             op.i[1]};
   if (is_depthwise(op)) {
     emit<call::int8_depthwise>(visitor, args);
   } else {
