@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
+from edgecl.export.int8_numbers import Quantisation
 from numpy.typing import NDArray
 
 Dims = tuple[int, ...]
@@ -46,7 +47,7 @@ class Param:
     Attributes:
         name: name in the bundle: that of the source's initialiser where there is one.
         values: float32. Convolution [O][I/groups][kh][kw]; linear [O][I] (as PyTorch); vectors [C]; constants
-            [C|1][H|1][W|1].
+            [C|1][H|1][W|1]. Of int8 operators: integers as the kernels want them.
         source: name of the initialiser that holds the same numbers in the same or transposed order, or None when they
             were derived.
         source_shape: its shape.
@@ -55,6 +56,7 @@ class Param:
         learnable_in_layer: it would if it were the bias, gamma or beta of a layer (a constant operand may become one).
         trainable: it learns on the device.
         mask: entries that are stored (same shape as values), or None when dense.
+        shown: the layer's weights as its source has them, where values (int8) lie in another order.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Param:
     learnable_in_layer: bool = False
     trainable: bool = False
     mask: NDArray[np.bool_] | None = None
+    shown: Dims = ()
 
     def values_in_source_order(self) -> NDArray[np.float32]:
         """The values as the source's initialiser lies in memory. Only for parameters with a source."""
@@ -116,7 +119,7 @@ class Graph:
     """Operators in execution order. `tensors` maps each tensor name to its [C][H][W].
 
     `final` names the function that the source applies to the logits and the bundle leaves out: "", "softmax",
-    "log_softmax" or "sigmoid".
+    "log_softmax" or "sigmoid". `quantisations` has the tensors of int8.
     """
 
     name: str
@@ -127,6 +130,7 @@ class Graph:
     output: str = ""
     final: str = ""
     taps: list[str] = field(default_factory=list)  # tensors whose channel means a session copies out
+    quantisations: dict[str, Quantisation] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -192,10 +196,10 @@ class Graph:
 
     def macs(self, op: Op) -> int:
         """Multiply-adds of one row, as if dense: convolutions and linear layers; 0 for the rest."""
-        if op.kind not in ("conv", "linear"):
+        if op.kind not in ("conv", "linear", "int8_conv"):
             return 0
         _, height, width = self.tensors[op.output]
-        return op.weight().values.size * height * width
+        return prod(op.weight().shown or op.weight().values.shape) * height * width
 
 
 def unique(name: str, taken: Sequence[str] | set[str] | dict[str, Shape3]) -> str:

@@ -20,6 +20,7 @@ from edgecl.export.importer import import_graph
 from edgecl.export.options import (
     Classes,
     Distribution,
+    Encoder,
     ExportOptions,
     InitialMask,
     InitialScale,
@@ -62,6 +63,7 @@ def from_onnx(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
+    encoder: Encoder = "float32",
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -103,6 +105,7 @@ def from_onnx(
         projection,
         normalise,
         adaptor,
+        encoder,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

@@ -21,6 +21,7 @@ Distribution = Literal["uniform", "erk"]
 InitialMask = Literal["magnitude", "random"]
 InitialScale = Literal["none", "variance"]
 Classes = int | Sequence[str | int | bool]  # how many, or what they are
+Encoder = Literal["float32", "int8"]
 LayerChoice = Literal["sparse", "predicted", "measured"]
 
 
@@ -49,6 +50,7 @@ class ExportOptions:
     projection: int = 0
     normalise: bool = True
     adaptor: str | None = None
+    encoder: Encoder = "float32"
 
     @property
     def keeps_statistics(self) -> bool:
@@ -108,6 +110,20 @@ class ExportOptions:
             raise ExportError(
                 "expected a projection only before a head that keeps statistics; found the head 'gradient'; choose "
                 "method 'ncm', 'lda', 'ridge' or 'hd', or leave it out",
+                -1,
+            )
+        if self.encoder == "int8" and (self.adaptor is not None or self.recipe.max_domains):
+            raise ExportError(
+                "expected an encoder of float32 for domains, whose routing reads its feature maps; found 'int8'; leave "
+                "--encoder out, or max_domains and the adaptor",
+                -5,
+            )
+        if self.encoder not in ("float32", "int8"):
+            raise ExportError(f"expected encoder 'float32' or 'int8'; found {self.encoder!r}; choose one", -1)
+        if self.encoder == "int8" and self.calibration is None:
+            raise ExportError(
+                "expected calibration rows for an int8 encoder, whose ranges they give; found none; hand in some 100 "
+                "raw samples",
                 -1,
             )
         if not 0 <= self.projection <= 8192:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,6 +90,24 @@ def check_parity(
             "the model is deterministic in evaluation mode, else please report the model"
         )
     return figures
+
+
+def int8_parity(
+    floats: bytes, int8: bytes, graph: Graph, figures: ParityFigures, raw: NDArray[Any], columns: int
+) -> ParityFigures:
+    """Figures of the int8 bundle in place of those of the one in float32, which was compared with the source already;
+    rounding to bytes has no tolerance. Adds a note of what it costs to the graph."""
+    expected = bundle_logits(floats, raw)[:, :columns].astype(np.float64)
+    found = bundle_logits(int8, raw)[:, :columns].astype(np.float64)
+    difference = np.abs(found - expected)
+    spread = float(np.sqrt(np.mean((expected - expected.mean()) ** 2)))
+    error = float(np.sqrt(np.mean(difference**2))) / max(spread, float(np.finfo(np.float32).tiny))
+    same = int((found.argmax(axis=1) == expected.argmax(axis=1)).sum())
+    graph.notes.append(
+        f"int8 against float32 on {len(raw)} calibration rows: outputs differ by {100 * error:.2g} % of their spread "
+        f"(root mean square), the largest one is the same in {same}"
+    )
+    return replace(figures, max_abs=float(difference.max()), mean_abs=float(difference.mean()))
 
 
 def bundle_logits(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:

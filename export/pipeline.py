@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from edgecl.export.exemplars import exemplar_record
 from edgecl.export.fuse import fuse
 from edgecl.export.graph import Graph
 from edgecl.export.head import kind_of_labels, settle_classes
+from edgecl.export.int8_encoder import CALIBRATION_ROWS as CALIBRATION_LIMIT
+from edgecl.export.int8_encoder import int8_candidates, measure_ranges, quantise_encoder, tensors_to_measure
 from edgecl.export.layer_choice import keep_dense_where_faster
 from edgecl.export.new_head import centre, embeddings, feature_range, give_new_head
 from edgecl.export.options import ExportOptions
@@ -116,6 +119,28 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
     return replace(prepared, plan=plan, backward=backward)
 
 
+def with_int8_encoder(prepared: Prepared, options: ExportOptions, producer: str, raw: Any) -> Prepared:
+    """The same network whose frozen part computes in int8; changes the graph."""
+    graph = prepared.graph
+    candidates = int8_candidates(graph)
+    if not any(op.kind in ("conv", "linear") for op in candidates):
+        raise ExportError(
+            "expected frozen layers that can compute in int8; found none; freeze some (trainable='head' or 'tail', or "
+            "a head that keeps statistics), or leave encoder out",
+            -5,
+        )
+    draft = {**prepared.plan, "recipe": Recipe().as_plan("head")}
+    ranges = measure_ranges(graph, tensors_to_measure(candidates), draft, raw)
+    graph.notes += quantise_encoder(graph, candidates, ranges).notes(min(len(raw), CALIBRATION_LIMIT))
+    backward = backward_list(graph)
+    names = [name for _, name in prepared.plan["classes"]]
+    return replace(
+        prepared,
+        plan=_plan(graph, options, producer, backward, prepared.trainable, names),
+        backward=backward,
+    )
+
+
 def _plan(
     graph: Graph, options: ExportOptions, producer: str, backward: BackwardPass, trainable: str, names: list[str]
 ) -> dict[str, Any]:
@@ -144,7 +169,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         ExportError, ParityError, FileError.
     """
     from edgecl import __version__, _core
-    from edgecl.export.parity import check_parity
+    from edgecl.export.parity import check_parity, int8_parity
 
     producer = f"edgecl {__version__}, {source}"
     # A head that keeps statistics comes after the comparison: the source has none.
@@ -160,6 +185,10 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     except ValueError as error:  # a name, a number or a size beyond the format, in its words
         raise ExportError(str(error), -22) from error
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
+    if options.encoder == "int8":
+        given = as_source if options.keeps_statistics else options
+        prepared = with_int8_encoder(prepared, given, producer, raw)
+        parity = int8_parity(draft, _core.write_bundle(prepared.plan), graph, parity, raw, prepared.columns)
     if options.keeps_statistics:
         prepared = with_new_head(prepared, options, producer, raw)
     prepared.plan["parity"] = {
@@ -221,18 +250,19 @@ def layer_reports(graph: Graph, backward: BackwardPass) -> list[LayerReport]:
     steps = {id(step.op): step for step in backward.steps}
     reports = []
     for op in graph.ops:
-        if op.kind not in ("conv", "linear"):
+        if op.kind not in ("conv", "linear", "int8_conv"):
             continue
         weight = op.weight()
-        stored = weight.values.size if weight.mask is None else int(weight.mask.sum())
+        dims = weight.shown or weight.values.shape
+        stored = prod(dims) if weight.mask is None else int(weight.mask.sum())
         step = steps.get(id(op))
         reports.append(
             LayerReport(
                 name=op.layer,
                 kind=op.kind,
-                dims=tuple(weight.values.shape),
+                dims=tuple(dims),
                 trainable=weight.trainable,
-                density=stored / weight.values.size,
+                density=stored / prod(dims),
                 stored=stored,
                 macs_forward=graph.macs(op),
                 macs_backward=0 if step is None else backward_macs(graph, step),

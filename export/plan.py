@@ -92,6 +92,8 @@ def _tensors(graph: Graph, backward: BackwardPass) -> tuple[list[dict[str, Any]]
             alias = index[op.inputs[0]] if source["alias"] is None else source["alias"]
         index[op.output] = len(records)
         records.append(_tensor(op.output, graph.tensors[op.output], False, alias))
+        if op.output in graph.quantisations:
+            records[-1] |= vars(graph.quantisations[op.output])
     for gradient, tensor in backward.gradients.items():
         owner = backward.aliases.get(gradient)
         index[gradient] = len(records)
@@ -144,5 +146,6 @@ def _param(param: Param, name: str, is_linear: bool, structure_room: float) -> d
         return record
     values = param.values.T if is_linear else param.values
     record["dims"] = list(values.shape)
-    record["values"] = np.ascontiguousarray(values, np.float32)
+    record["dtype"] = str(values.dtype)
+    record["values"] = np.ascontiguousarray(values)
     return record

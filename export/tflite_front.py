@@ -19,6 +19,7 @@ from edgecl.export.onnx_front import graph_of_onnx
 from edgecl.export.options import (
     Classes,
     Distribution,
+    Encoder,
     ExportOptions,
     InitialMask,
     InitialScale,
@@ -59,6 +60,7 @@ def from_tflite(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
+    encoder: Encoder = "float32",
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -99,6 +101,7 @@ def from_tflite(
         projection,
         normalise,
         adaptor,
+        encoder,
     )
     graph, options, reference = graph_of_onnx(converted.model, options, name or converted.model.graph.name)
     graph.notes[:0] = converted.notes

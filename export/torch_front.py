@@ -23,6 +23,7 @@ from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
 from edgecl.export.options import (
     Classes,
     Distribution,
+    Encoder,
     ExportOptions,
     InitialMask,
     InitialScale,
@@ -64,6 +65,7 @@ def from_torch(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
+    encoder: Encoder = "float32",
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -101,6 +103,8 @@ def from_torch(
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
         adaptor: with such a head: "film", "bottleneck:16", "depthwise:16" or "lowrank:16", parameters behind the last
             feature map of which each domain has its own (recipe field max_domains).
+        encoder: "int8": frozen layers with nothing before them that learns compute in integers; their ranges are those
+            of the calibration rows, which stand for the data then (100 are plenty). The notes say what that costs.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -133,6 +137,7 @@ def from_torch(
         projection,
         normalise,
         adaptor,
+        encoder,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

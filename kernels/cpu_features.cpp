@@ -1,9 +1,11 @@
-// Checks of CPU features on x86-64; every other architecture answers no.
+// Checks of CPU features on x86-64 and AArch64 Linux; every other system answers no.
 // Never here: kernel code, and anything compiled for more than the baseline instruction set.
 #include "kernels/cpu_features.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace edgecl {
@@ -47,6 +49,10 @@ bool cpu_has_x86_v4() {
          all_set(cpuid(7).b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_AVX512CD) &&
          system_saves(kXmmYmm | kOpmaskZmm);
 }
+
+bool cpu_has_x86_v4_vnni() {
+  return cpu_has_x86_v4() && all_set(cpuid(7).c, bit_AVX512VNNI);
+}
 #else
 bool cpu_has_x86_v3() {
   return false;
@@ -54,6 +60,19 @@ bool cpu_has_x86_v3() {
 bool cpu_has_x86_v4() {
   return false;
 }
+bool cpu_has_x86_v4_vnni() {
+  return false;
+}
 #endif
+
+// The kernel's word: the identification registers cannot be read everywhere.
+bool cpu_has_neon_dot() {
+#if defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kHwcapAsimdDp = 1ul << 20;  // Linux, arch/arm64/include/uapi/asm/hwcap.h
+  return (getauxval(AT_HWCAP) & kHwcapAsimdDp) != 0;
+#else
+  return false;
+#endif
+}
 
 }  // namespace edgecl

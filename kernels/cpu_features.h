@@ -10,6 +10,10 @@ namespace edgecl {
 bool cpu_has_x86_v3();
 // x86-64-v4: v3 and AVX-512 F/BW/DQ/VL/CD.
 bool cpu_has_x86_v4();
+// v4 and VNNI: dot products of bytes.
+bool cpu_has_x86_v4_vnni();
+// The same of AArch64 (FEAT_DotProd).
+bool cpu_has_neon_dot();
 
 }  // namespace edgecl
 

@@ -16,8 +16,14 @@ EDGECL_DECLARE_KERNELS(v3)
 #if defined(EDGECL_HAS_V4)
 EDGECL_DECLARE_KERNELS(v4)
 #endif
+#if defined(EDGECL_HAS_V4_VNNI)
+EDGECL_DECLARE_DOT_KERNELS(v4_vnni)
+#endif
 #if defined(EDGECL_HAS_NEON)
 EDGECL_DECLARE_KERNELS(neon)
+#endif
+#if defined(EDGECL_HAS_NEON_DOT)
+EDGECL_DECLARE_DOT_KERNELS(neon_dot)
 #endif
 
 namespace edgecl {
@@ -38,13 +44,17 @@ struct Level {
 #define EDGECL_ENTRY_v1(name, Args) v1::name,
 #define EDGECL_ENTRY_v3(name, Args) v3::name,
 #define EDGECL_ENTRY_v4(name, Args) v4::name,
+#define EDGECL_ENTRY_v4_vnni(name, Args) v4_vnni::name,
 #define EDGECL_ENTRY_neon(name, Args) neon::name,
+#define EDGECL_ENTRY_neon_dot(name, Args) neon_dot::name,
 
 // Levels of other machines, and of this one where a build leaves them out, as a standard build has them.
 const ScratchTable kElsewhere[] = {{"x86-64-v1", kShapeReference, kShapeReference},
                                    {"x86-64-v3", kShapeV3, kShapeV3},
                                    {"x86-64-v4", kShapeV4, kShapeV3},
-                                   {"neon", kShapeNeon, kShapeNeon}};
+                                   {"x86-64-v4-vnni", kShapeV4, kShapeV3},
+                                   {"neon", kShapeNeon, kShapeNeon},
+                                   {"neon-dot", kShapeNeon, kShapeNeon}};
 
 // Best last.
 const Level kLevels[] = {
@@ -61,16 +71,30 @@ const Level kLevels[] = {
 #endif
 #if defined(EDGECL_HAS_V4)
 #if defined(EDGECL_HAS_V3)
-    // Longer registers do not help what waits for memory, and a second form of it is a sixth of the library.
+    // Longer registers do not help what waits for memory, and a second form of it is a sixth of the library. Nearly all
+    // CPUs of v4 have dot products of bytes, so the others take the form of v3 of what gains from them.
     {{{"x86-64-v4", kShapeV4, kShapeV3},
-      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_v4) EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_v3)},
+      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_v4) EDGECL_DOT_KERNEL_LIST(EDGECL_ENTRY_v3)
+          EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_v3)},
      cpu_has_x86_v4},
+    {{{"x86-64-v4-vnni", kShapeV4, kShapeV3},
+      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_v4) EDGECL_DOT_KERNEL_LIST(EDGECL_ENTRY_v4_vnni)
+          EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_v3)},
+     cpu_has_x86_v4_vnni},
 #else
     {{{"x86-64-v4", kShapeV4, kShapeV4}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_v4)}, cpu_has_x86_v4},
+    {{{"x86-64-v4-vnni", kShapeV4, kShapeV4},
+      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_v4) EDGECL_DOT_KERNEL_LIST(EDGECL_ENTRY_v4_vnni)
+          EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_v4)},
+     cpu_has_x86_v4_vnni},
 #endif
 #endif
 #if defined(EDGECL_HAS_NEON)
     {{{"neon", kShapeNeon, kShapeNeon}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_neon)}, always},
+    {{{"neon-dot", kShapeNeon, kShapeNeon},
+      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_neon) EDGECL_DOT_KERNEL_LIST(EDGECL_ENTRY_neon_dot)
+          EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_neon)},
+     cpu_has_neon_dot},
 #endif
 };
 constexpr int kLevelCount = static_cast<int>(sizeof kLevels / sizeof kLevels[0]);

@@ -14,4 +14,10 @@
   EDGECL_KERNEL_LIST(EDGECL_DECLARE_KERNEL) \
   }
 
+// Those of a level of dot products alone, which takes all others of the level below it.
+#define EDGECL_DECLARE_DOT_KERNELS(level)       \
+  namespace edgecl::level {                     \
+  EDGECL_DOT_KERNEL_LIST(EDGECL_DECLARE_KERNEL) \
+  }
+
 #endif  // EDGECL_KERNELS_KERNEL_DECLARATIONS_H_

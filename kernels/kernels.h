@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "kernels/hyperdimensional.h"
+#include "kernels/int8.h"
 #include "kernels/moments.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -368,6 +369,39 @@ struct SgdArgs {
   float lr, momentum, weight_decay;
 };
 
+// --- int8 (memory and arithmetic: int8.h)
+// ------------------------------------------------------------------------------------------------------------------
+struct Int8ConvArgs {  // int8_conv: groups 1. int8_depthwise: groups == channels of x and of y
+  Int8Tensor x, y;
+  const int8_t* weight;
+  const int32_t* table;  // [kInt8Rows][y.channels up to a multiple of kInt8Channels]
+  ConvShape shape;
+  int32_t lo, hi;  // of y, -128..127
+};
+// y = clamp(requantize(A + B, 2) + y.zero_point, lo, hi), A = requantize((a - a.zero_point) * 2^20, 0), B of b with 1.
+struct Int8AddArgs {
+  Int8Tensor a, b, y;               // of one shape
+  int32_t multiplier[3], shift[3];  // shift at most 0
+  int32_t lo, hi;
+};
+// y = clamp(requantize(sum of x over height and width) + offset, -128, 127): TensorFlow Lite's MEAN.
+struct Int8MeanArgs {
+  Int8Tensor x, y;  // y of height and width 1
+  int32_t multiplier, shift;
+  int32_t offset;  // at most 2^24 in magnitude
+};
+// The border of floats. stored = clamp(round(x / scale) + zero_point, -128, 127), ties away from zero; NaN is -128.
+struct Int8QuantizeArgs {
+  Tensor x;
+  Int8Tensor y;
+  float scale;
+};
+struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
+  Int8Tensor x;
+  Tensor y;
+  float scale;
+};
+
 // --- the table
 // ---------------------------------------------------------------------------------------------------------------------
 // X(name, Args): one line per kernel; drives the dispatch table, the bit-equality tests and the kernel bench.
@@ -389,7 +423,13 @@ struct SgdArgs {
   X(cholesky_factor, CholeskyFactorArgs)                           \
   X(cholesky_solve, CholeskySolveArgs)                             \
   X(hd_encode, HdEncodeArgs)                                       \
-  X(hd_hamming, HdHammingArgs)
+  X(hd_hamming, HdHammingArgs)                                     \
+  X(int8_add, Int8AddArgs)
+// Those that gain from dot products of bytes: built once more for levels that have them (x86-64-v4-vnni, neon-dot),
+// which take all other kernels of the level below. x86-64-v4 takes those of v3.
+#define EDGECL_DOT_KERNEL_LIST(X) \
+  X(int8_conv, Int8ConvArgs)      \
+  X(int8_depthwise, Int8ConvArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
 #define EDGECL_STREAMED_KERNEL_LIST(X)                    \
   X(batch_norm_forward, BatchNormForwardArgs)             \
@@ -419,9 +459,13 @@ struct SgdArgs {
   X(moments_update, MomentsUpdateArgs)                    \
   X(hd_bundle_majority, HdBundleArgs)                     \
   X(hd_accumulate, HdAccumulateArgs)                      \
-  X(hd_signs, HdSignsArgs)
+  X(hd_signs, HdSignsArgs)                                \
+  X(int8_mean, Int8MeanArgs)                              \
+  X(int8_quantize, Int8QuantizeArgs)                      \
+  X(int8_dequantize, Int8DequantizeArgs)
 #define EDGECL_KERNEL_LIST(X) \
   EDGECL_TILED_KERNEL_LIST(X) \
+  EDGECL_DOT_KERNEL_LIST(X)   \
   EDGECL_STREAMED_KERNEL_LIST(X)
 
 // What the plans of a level's kernels, and so their scratch memory, depend on (kernels/plan/vector_shape.h).
@@ -433,7 +477,7 @@ struct VectorShape {
 // Scratch memory of a level's kernels, on any machine: shapes in, bytes out. Pointers in the arguments are compared
 // with null at most.
 struct ScratchTable {
-  const char* level;            // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"
+  const char* level;  // "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni", "neon", "neon-dot"
   VectorShape tiled, streamed;  // of the kernels of each list
 #define EDGECL_SCRATCH_FIELD(name, Args) uint64_t name##_scratch_bytes(const Args& args) const;
   EDGECL_KERNEL_LIST(EDGECL_SCRATCH_FIELD)

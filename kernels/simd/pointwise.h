@@ -56,9 +56,6 @@ EDGECL_INLINE void flat_share(int64_t n, int part, int n_parts, int64_t* begin, 
   *end = *end * 16 < n ? *end * 16 : n;
 }
 
-// Lambdas of a hot loop carry this: left out of line, their captures would be reloaded after every store.
-#define EDGECL_INLINE_LAMBDA __attribute__((always_inline))
-
 struct FullStore {
   EDGECL_ALWAYS_INLINE void operator()(float* p, vec v) const { vstore(p, v); }
 };

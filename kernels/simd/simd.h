@@ -31,6 +31,8 @@
 #endif
 
 #define EDGECL_INLINE static inline __attribute__((always_inline))
+// Lambdas of a hot loop carry this: left out of line, their captures would be reloaded after every store.
+#define EDGECL_INLINE_LAMBDA __attribute__((always_inline))
 // Loops over registers must disappear at every optimisation level that is meant to be fast.
 #if defined(__clang__)
 #define EDGECL_UNROLL _Pragma("unroll")

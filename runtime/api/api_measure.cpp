@@ -87,16 +87,18 @@ edgecl_op_info describe_op(const Plan& plan, uint32_t index) {
   info.macs_backward = op_macs_backward(plan, index, true);
   for (const uint32_t p : op.params) {
     if (p == format::kNone) continue;
-    info.weight_bytes += param_stored(plan.params[p]) * sizeof(float);
+    info.weight_bytes += param_stored(plan.params[p]) * element_bytes(plan.params[p].dtype);
     if (plan.params[p].storage == format::kStorageSparse) {
       info.sparse = 1;
       info.index_bytes += param_stored(plan.params[p]) * sizeof(uint16_t);
     }
     if (plan.params[p].trainable) info.trainable = 1;
   }
-  for (uint32_t i = 0; i < op.n_inputs; i++)
-    info.input_bytes += tensor_row_floats(plan.tensors[op.inputs[i]]) * sizeof(float);
-  info.output_bytes = tensor_row_floats(plan.tensors[op.output]) * sizeof(float);
+  const auto tensor_bytes = [&](uint32_t t) {
+    return tensor_row_floats(plan.tensors[t]) * element_bytes(plan.tensors[t].dtype);
+  };
+  for (uint32_t i = 0; i < op.n_inputs; i++) info.input_bytes += tensor_bytes(op.inputs[i]);
+  info.output_bytes = tensor_bytes(op.output);
   return info;
 }
 

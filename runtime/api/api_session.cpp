@@ -34,9 +34,11 @@ Status read_target(const edgecl_model& model, const edgecl_target* from, Target*
   to->kernels = scratch_table(target.level);
   to->pointer_bytes = target.pointer_bytes;
   if (to->kernels == nullptr) {
-    return failure(EDGECL_E_ARGUMENT,
-                   "expected the level reference, x86-64-v1, x86-64-v3, x86-64-v4 or neon; found another name; set "
-                   "edgecl_target.level to one of these");
+    return failure(
+        EDGECL_E_ARGUMENT,
+        "expected the level reference, x86-64-v1, x86-64-v3, x86-64-v4, x86-64-v4-vnni, neon or neon-dot; found "
+        "another name; set "
+        "edgecl_target.level to one of these");
   }
   // Vector code is for 64-bit instruction sets alone.
   if (target.pointer_bytes == 8 || (target.pointer_bytes == 4 && to->kernels->tiled.floats == 1)) return Status();

@@ -65,6 +65,7 @@ Status check_before_planning(const Plan& plan, const Parts& parts, const CheckSc
   }
   EDGECL_RETURN_IF_FAILED(validate_strings(plan, {parts.strings.bytes().size(), parts.data.size()}));
   EDGECL_RETURN_IF_FAILED(validate_tensors(plan));
+  EDGECL_RETURN_IF_FAILED(validate_elements(plan, {parts.strings.bytes().size(), parts.data.size()}));
   EDGECL_RETURN_IF_FAILED(validate_params(plan, {parts.strings.bytes().size(), parts.data.size()}));
   EDGECL_RETURN_IF_FAILED(validate_ops(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_model(plan));

@@ -19,6 +19,9 @@ struct SourceTensor {
   uint32_t channels = 1, height = 1, width = 1;
   bool gradient = false;
   uint32_t alias = format::kNone;
+  uint32_t dtype = format::kElementF32;  // of the forward pass: or int8
+  float scale = 1;
+  int32_t zero_point = 0;
 };
 
 struct SourceOp {
@@ -53,6 +56,8 @@ struct SourceParam {
   std::vector<uint32_t> positions;  // sparse: ascending flat positions
   std::vector<float> values;        // dense: product of dims; sparse: one per position
   uint32_t nnz_capacity = 0;        // sparse: 0 = as many as positions
+  uint32_t dtype = format::kElementF32;
+  std::vector<uint8_t> integers;  // int8, int32: the bytes of the product of dims, in place of values
 };
 
 struct SourceParity {

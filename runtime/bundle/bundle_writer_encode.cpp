@@ -54,10 +54,11 @@ std::string check_lengths(const BundleSource& source) {
       return where + "expected 1..4 dims, found " + std::to_string(param.dims.size());
     uint64_t size = 1;
     for (uint32_t dim : param.dims) size = checked_mul(size, dim);
+    const bool floats = param.dtype == format::kElementF32;
     const uint64_t expected = param.sparse ? param.positions.size() : size;
-    if (param.values.size() != expected) {
-      return where + "expected " + std::to_string(expected) + " values, found " + std::to_string(param.values.size());
-    }
+    const uint64_t found = floats ? param.values.size() : param.integers.size() / element_bytes(param.dtype);
+    if (found != expected)
+      return where + "expected " + std::to_string(expected) + " values, found " + std::to_string(found);
     if (size > format::kMaxParamFloats) return where + "expected at most 2^28 weights, found " + std::to_string(size);
   }
   if (source.input_dims.empty() || source.input_dims.size() > 3)
@@ -88,7 +89,9 @@ void encode_tensors(const BundleSource& source, Parts* parts) {
     record.flags = tensor.gradient ? static_cast<uint32_t>(format::kTensorGradient) : 0;
     record.train_offset = record.predict_offset = format::kNoOffset;
     record.alias = tensor.alias;
-    record.scale = 1.0f;
+    record.dtype = tensor.dtype;
+    record.scale = tensor.scale;
+    record.zero_point = tensor.zero_point;
     // An alias of an alias: the format names the tensor that owns the memory.
     if (record.alias < parts->tensors.size() && parts->tensors[record.alias].alias != format::kNone) {
       record.alias = parts->tensors[record.alias].alias;
@@ -149,6 +152,7 @@ void encode_params(const BundleSource& source, Parts* parts) {
     record.rank = static_cast<uint32_t>(param.dims.size());
     std::copy(param.dims.begin(), param.dims.end(), record.dims);
     record.density = record.scale = 1.0f;
+    record.dtype = param.dtype;
     record.scales = format::kNoOffset;
     parts->data.resize(align_up(parts->data.size()));
     record.offset = parts->data.size();
@@ -160,6 +164,7 @@ void encode_params(const BundleSource& source, Parts* parts) {
       parts->data.resize(align_up(parts->data.size()));
     }
     append(&parts->data, param.values.data(), param.values.size() * sizeof(float));
+    append(&parts->data, param.integers.data(), param.integers.size());
     record.bytes = parts->data.size() - record.offset;
     parts->params.push_back(record);
   }

@@ -154,6 +154,9 @@ Status validate_backward(const Plan& plan, const CheckScratch& state) {
           "expected op %u (in descending order, each op between a trainable parameter and the logits), found %s", i,
           k == plan.backward.n ? "the end of the list" : "another");
     }
+    if (op_rule(plan.ops[i].kind)->backward == nullptr) {
+      return corrupt("BACKWARD", k, "op", "expected nothing that trains before op %u, which has no backward pass", i);
+    }
     EDGECL_RETURN_IF_FAILED(check_output_gradient(plan, k, state));
     for (uint32_t input = 0; input < 8; input++) EDGECL_RETURN_IF_FAILED(check_input_gradient(plan, k, input, state));
     if (plan.backward[k].accumulate > 255)
@@ -209,12 +212,16 @@ Status validate_model(const Plan& plan) {
                    plan.tensors.n - 1, model.logits_tensor);
   }
   const format::TensorRecord& logits = plan.tensors[model.logits_tensor];
+  const uint32_t embedding = model.embedding_tensor;
+  if (logits.dtype != format::kElementF32 ||
+      (embedding < plan.tensors.n && plan.tensors[embedding].dtype != format::kElementF32)) {
+    return corrupt("MODEL", format::kNone, "logits_tensor", "expected logits and embedding of floats, found integers");
+  }
   if (logits.channels != model.class_capacity || logits.height != 1 || logits.width != 1) {
     return corrupt("MODEL", format::kNone, "logits_tensor",
                    "expected %u x 1 x 1 (the class capacity), found %u x %u x %u", model.class_capacity,
                    logits.channels, logits.height, logits.width);
   }
-  const uint32_t embedding = model.embedding_tensor;
   if (embedding != format::kNone && (embedding >= plan.tensors.n || plan.tensors[embedding].flags != 0)) {
     return corrupt("MODEL", format::kNone, "embedding_tensor",
                    "expected none or a tensor below %u that is no gradient, found %u", plan.tensors.n, embedding);

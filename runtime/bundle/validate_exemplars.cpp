@@ -7,10 +7,6 @@
 namespace edgecl {
 namespace {
 
-uint64_t element_bytes(uint32_t dtype) {
-  return dtype == format::kElementF32 ? sizeof(float) : 1;
-}
-
 // Numbers at the place of a float array that may be hostile.
 Status check_floats(const uint8_t* bytes, uint64_t n, const char* field) {
   for (uint64_t i = 0; i < n; i++) {

@@ -29,6 +29,7 @@ Status check_counts(const OpCheck& c, const OpRule& rule) {
 // Indices and order: every input was written before, every tensor is written once, empty slots are empty.
 Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, uint8_t* written) {
   const OpRecord& op = plan.ops[i];
+  const char* const names[] = {"float32", "uint8", "int8", "int32"};
   if (op.n_inputs < 1 || op.n_inputs > 8) return corrupt("OPS", i, "n_inputs", "expected 1..8, found %u", op.n_inputs);
   for (uint32_t k = 0; k < 8; k++) {
     const uint32_t input = op.inputs[k];
@@ -40,6 +41,8 @@ Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, uint8_t* 
       return corrupt("OPS", i, "inputs", "expected a tensor below %u, found %u", plan.tensors.n, input);
     if (!written[input])
       return corrupt("OPS", i, "inputs", "expected a tensor that an earlier op wrote, found %u", input);
+    if (plan.tensors[input].dtype != static_cast<uint32_t>(rule.takes))
+      return corrupt("OPS", i, "inputs", "expected a tensor of %s, found %u of another type", names[rule.takes], input);
   }
   if (op.output >= plan.tensors.n)
     return corrupt("OPS", i, "output", "expected a tensor below %u, found %u", plan.tensors.n, op.output);
@@ -47,6 +50,9 @@ Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, uint8_t* 
   if (written[op.output] || output.flags != 0) {
     return corrupt("OPS", i, "output", "expected a tensor that nothing else writes, found %u", op.output);
   }
+  if (output.dtype != static_cast<uint32_t>(rule.gives))
+    return corrupt("OPS", i, "output", "expected a tensor of %s, found %u of another type", names[rule.gives],
+                   op.output);
   if (output.alias != format::kNone && !rule.aliases_input) {
     return corrupt("OPS", i, "output", "expected a tensor with memory of its own, found an alias");
   }

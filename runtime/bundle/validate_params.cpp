@@ -52,6 +52,7 @@ Status check_param_shape(const Plan& plan, uint32_t i) {
 
 Status check_param_values(const Plan& plan, uint32_t i) {
   const format::ParamRecord& param = plan.params[i];
+  if (param.dtype != format::kElementF32) return Status();  // what integers may be is for the operator to say
   if (param.storage == format::kStorageSparse) {
     const uint32_t* positions = plan.sparse_positions(i);
     const uint64_t size = param_size(param);
@@ -89,7 +90,7 @@ Status validate_params(const Plan& plan, const SectionSizes& sizes) {
     const uint64_t begin = (end + format::kAlignment - 1) / format::kAlignment * format::kAlignment;
     if (param.offset != begin)
       return corrupt("PARAMS", i, "offset", "expected %llu (no gaps), found %llu", u64(begin), u64(param.offset));
-    uint64_t bytes = param_stored(param) * 4;
+    uint64_t bytes = param_stored(param) * element_bytes(param.dtype);
     if (param.storage == format::kStorageSparse)
       bytes += (bytes + format::kAlignment - 1) / format::kAlignment * format::kAlignment;
     if (param.bytes != bytes)

@@ -95,11 +95,11 @@ Status check_elements(const char* section, uint32_t i, const char* name, uint32_
     return corrupt(section, i, "zero_point", "expected %d..%d, found %d", static_cast<int>(lowest[dtype]),
                    static_cast<int>(highest[dtype]), static_cast<int>(zero_point));
   }
-  if (dtype == format::kElementF32) return Status();
-  return failure(
-      EDGECL_E_BUNDLE_OP,
-      "bundle section %s, record %u ('%s'), field dtype: expected 0 (float32), found %u; use a newer library", section,
-      i, name, dtype);
+  if (dtype != format::kElementU8) return Status();
+  return failure(EDGECL_E_BUNDLE_OP,
+                 "bundle section %s, record %u ('%s'), field dtype: expected float32, int8 or int32, found %u; use a "
+                 "newer library",
+                 section, i, name, dtype);
 }
 
 }  // namespace
@@ -109,6 +109,8 @@ Status validate_elements(const Plan& plan, const SectionSizes& sizes) {
     const format::TensorRecord& tensor = plan.tensors[i];
     EDGECL_RETURN_IF_FAILED(
         check_elements("TENSORS", i, plan.string(tensor.name), tensor.dtype, tensor.scale, tensor.zero_point));
+    if (tensor.dtype == format::kElementI32 || (tensor.dtype != format::kElementF32 && (i == 0 || tensor.flags != 0)))
+      return corrupt("TENSORS", i, "dtype", "expected float32, or int8 inside the network, found %u", tensor.dtype);
   }
   for (uint32_t i = 0; i < plan.params.n; i++) {
     const format::ParamRecord& param = plan.params[i];
@@ -125,6 +127,10 @@ Status validate_elements(const Plan& plan, const SectionSizes& sizes) {
                      param.scale_axis);
     EDGECL_RETURN_IF_FAILED(
         check_elements("PARAMS", i, plan.string(param.name), param.dtype, param.scale, param.zero_point));
+    if (param.dtype != format::kElementF32 &&
+        (param.trainable != 0 || param.storage != format::kStorageDense || !none)) {
+      return corrupt("PARAMS", i, "dtype", "expected integers in frozen dense parameters without scales, found others");
+    }
   }
   return Status();
 }
@@ -139,8 +145,9 @@ Status validate_extras(const Plan& plan) {
   }
   for (uint32_t i = 0; i < plan.taps.n; i++) {
     const format::TapRecord& tap = plan.taps[i];
-    if (tap.tensor >= plan.tensors.n || plan.tensors[tap.tensor].flags != 0)
-      return corrupt("TAPS", i, "tensor", "expected a forward tensor, found %u", tap.tensor);
+    if (tap.tensor >= plan.tensors.n || plan.tensors[tap.tensor].flags != 0 ||
+        plan.tensors[tap.tensor].dtype != format::kElementF32)
+      return corrupt("TAPS", i, "tensor", "expected a forward tensor of floats, found %u", tap.tensor);
     if (i > 0 && tap.tensor <= plan.taps[i - 1].tensor) {
       return corrupt("TAPS", i, "tensor", "expected ascending tensors, found %u after %u", tap.tensor,
                      plan.taps[i - 1].tensor);

@@ -35,6 +35,17 @@ struct Pass {
     if (measuring()) view.data = unmapped();
     return view;
   }
+  EDGECL_ONE_COPY Int8Tensor int8_tensor(uint32_t t) const {
+    const format::TensorRecord& record = net.plan.tensors[t];
+    const Tensor view = tensor(t);
+    return {
+        reinterpret_cast<int8_t*>(view.data), view.rows(), view.height, view.width, view.channels, record.zero_point};
+  }
+  // Of a frozen parameter of integers.
+  template <class T>
+  const T* integers(uint32_t p) const {
+    return reinterpret_cast<const T*>(value(p));
+  }
   EDGECL_ONE_COPY Tensor tensor_or_null(uint32_t t, uint32_t shape_of) const {
     Tensor view = tensor(shape_of);
     view.data = t == format::kNone ? nullptr : tensor(t).data;

@@ -29,6 +29,10 @@ uint64_t param_stored(const format::ParamRecord& param) {
   return param.storage == format::kStorageSparse ? param.nnz : param_size(param);
 }
 
+uint64_t element_bytes(uint32_t dtype) {
+  return dtype == format::kElementU8 || dtype == format::kElementI8 ? 1 : 4;
+}
+
 uint64_t tensor_row_floats(const format::TensorRecord& tensor) {
   return static_cast<uint64_t>(tensor.channels) * tensor.height * tensor.width;
 }
@@ -64,7 +68,8 @@ bool same_shape(const format::TensorRecord& a, const format::TensorRecord& b) {
 }
 
 bool param_is_vector(const format::ParamRecord& param, uint32_t n) {
-  return param.storage == format::kStorageDense && param.rank == 1 && param.dims[0] == n;
+  return param.storage == format::kStorageDense && param.dtype == format::kElementF32 && param.rank == 1 &&
+         param.dims[0] == n;
 }
 
 uint64_t op_macs_forward(const Plan& plan, uint32_t index, bool sparse) {

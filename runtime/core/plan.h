@@ -69,6 +69,11 @@ struct Plan {
   const float* dense_values(uint32_t param) const {
     return reinterpret_cast<const float*>(data_section + params[param].offset);
   }
+  // The same of a frozen parameter of integers.
+  template <class T>
+  const T* dense_integers(uint32_t param) const {
+    return reinterpret_cast<const T*>(data_section + params[param].offset);
+  }
   const uint32_t* sparse_positions(uint32_t param) const {
     return reinterpret_cast<const uint32_t*>(data_section + params[param].offset);
   }
@@ -88,7 +93,9 @@ struct Plan {
 uint64_t param_size(const format::ParamRecord& param);
 // Scalars that are stored: the product of the dims, or nnz when sparse.
 uint64_t param_stored(const format::ParamRecord& param);
-// Floats of one batch row.
+// Of one element: ElementType.
+uint64_t element_bytes(uint32_t dtype);
+// Elements of one batch row.
 uint64_t tensor_row_floats(const format::TensorRecord& tensor);
 // Attributes of an op as the kernels take them.
 ConvShape op_conv_shape(const format::OpRecord& op);

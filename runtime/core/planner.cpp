@@ -7,7 +7,7 @@
 namespace edgecl {
 
 uint64_t tensor_arena_floats(const format::TensorRecord& tensor) {
-  return (tensor_row_floats(tensor) + 15) / 16 * 16;
+  return (tensor_row_floats(tensor) * element_bytes(tensor.dtype) + 63) / 64 * 16;
 }
 
 uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, uint32_t tensors[9]) {
@@ -95,6 +95,7 @@ void find_border(Plan* plan, Lifetime* lifetimes) {
       last = t;
     }
     if (n != 1 || last == alias_root(*plan, plan->model->input_tensor)) continue;
+    if (plan->tensors[last].dtype != format::kElementF32) continue;  // a row of the border is floats
     plan->border_op = op;
     plan->border_tensor = last;
     return;

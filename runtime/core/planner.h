@@ -22,8 +22,8 @@ struct Lifetime {
 };
 EDGECL_SAME_BYTES(Lifetime);
 
-// Floats that a tensor takes per batch row: C*H*W rounded up to 16, so that for any number of rows all offsets stay
-// 64-byte aligned.
+// Floats' worth of memory that a tensor takes per batch row: C*H*W elements rounded up to 64 bytes, so that for any
+// number of rows all offsets stay 64-byte aligned.
 uint64_t tensor_arena_floats(const format::TensorRecord& tensor);
 
 // The tensor whose memory this one uses: itself, or the one that it aliases (which is never an alias itself).

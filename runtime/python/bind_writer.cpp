@@ -155,7 +155,7 @@ void read_tensors(const Record& plan, BundleSource* source) {
   const std::vector<py::object> items = plan.list_of("tensors");
   for (size_t i = 0; i < items.size(); ++i) {
     const Record record(items[i], plan.item("tensors", i));
-    record.only({"name", "channels", "height", "width", "gradient", "alias"});
+    record.only({"name", "channels", "height", "width", "gradient", "alias", "scale", "zero_point"});
     SourceTensor tensor;
     tensor.name = record.text_of("name");
     tensor.channels = record.unsigned_of("channels");
@@ -163,6 +163,11 @@ void read_tensors(const Record& plan, BundleSource* source) {
     tensor.width = record.unsigned_of("width");
     tensor.gradient = record.boolean_of("gradient", false);
     tensor.alias = record.index_or_none("alias");
+    if (record.has("scale")) {  // int8
+      tensor.dtype = format::kElementI8;
+      tensor.scale = record.number_of("scale");
+      tensor.zero_point = integer<int32_t>(record.get("zero_point"), record.at("zero_point"));
+    }
     source->tensors.push_back(tensor);
   }
 }
@@ -242,11 +247,17 @@ void read_backward(const Record& plan, BundleSource* source) {
   }
 }
 
+template <class T>
+std::vector<uint8_t> raw_bytes(const std::vector<T>& values) {
+  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(values.data());
+  return std::vector<uint8_t>(bytes, bytes + values.size() * sizeof(T));
+}
+
 void read_params(const Record& plan, BundleSource* source) {
   const std::vector<py::object> items = plan.list_of("params");
   for (size_t n = 0; n < items.size(); ++n) {
     const Record record(items[n], plan.item("params", n));
-    record.only({"name", "trainable", "dims", "values", "positions", "nnz_capacity"});
+    record.only({"name", "trainable", "dims", "values", "positions", "nnz_capacity", "dtype"});
     SourceParam param;
     param.name = record.text_of("name");
     param.trainable = record.boolean_of("trainable", false);
@@ -256,17 +267,32 @@ void read_params(const Record& plan, BundleSource* source) {
       param.dims.push_back(static_cast<uint32_t>(dim));
       size *= static_cast<uint64_t>(dim);
     }
-    param.values = record.array_of<float>("values", "float32");
+    const std::string dtype = record.has("dtype") ? record.text_of("dtype") : "float32";
     param.sparse = !record.find("positions").is_none();
+    size_t found = 0;
+    if (dtype == "int8") {
+      param.dtype = format::kElementI8;
+      param.integers = raw_bytes(record.array_of<int8_t>("values", "int8"));
+      found = param.integers.size();
+    } else if (dtype == "int32") {
+      param.dtype = format::kElementI32;
+      param.integers = raw_bytes(record.array_of<int32_t>("values", "int32"));
+      found = param.integers.size() / sizeof(int32_t);
+    } else if (dtype == "float32") {
+      param.values = record.array_of<float>("values", "float32");
+      found = param.values.size();
+    } else {
+      refuse(record.at("dtype"), "float32, int8 or int32", "'" + dtype + "'");
+    }
     if (param.sparse) {
       param.positions = record.array_of<uint32_t>("positions", "uint32");
       param.nnz_capacity = record.unsigned_of("nnz_capacity", 0);
       size = param.positions.size();
     }
-    if (param.values.size() != size) {
+    if (found != size) {
       refuse(record.at("values"),
              std::to_string(size) + (param.sparse ? " values, one a position" : " values, the product of dims"),
-             std::to_string(param.values.size()));
+             std::to_string(found));
     }
     source->params.push_back(std::move(param));
   }

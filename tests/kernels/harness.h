@@ -150,6 +150,7 @@ void input_and_loss_cases(Tests& tests);
 void moments_cases(Tests& tests);
 void math_cases(Tests& tests);
 void hyperdimensional_cases(Tests& tests);
+void int8_cases(Tests& tests);
 void dispatch_cases(Tests& tests);
 void plan_cases(Tests& tests);
 

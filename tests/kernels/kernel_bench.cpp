@@ -1,6 +1,7 @@
 // kernel_bench [--level NAME] [--once] [FILTER]: time, GFLOP/s and share of the FMA peak of the hot kernels at the
-// layer shapes of CIFAR ResNet-18 (first width 64 and 20) and batch 1, 10 and 32, on one thread of this machine. Never
-// here: tests, and predictions for other machines.
+// layer shapes of CIFAR ResNet-18 (first width 64 and 20) and batch 1, 10 and 32, on one thread of this machine; and of two
+// mobile networks at batch 1 in float32 and int8 (filter "mobile").
+// Never here: tests, and predictions for other machines.
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/kernels/shapes.h"
+#include "tests/kernels/int8_layers.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -59,9 +60,9 @@ double peak_flops(const std::string& level) {
   double (*measure)(int64_t) = nullptr;
 #if defined(__x86_64__)
   if (level == "x86-64-v3") measure = peak_v3;
-  if (level == "x86-64-v4") measure = peak_v4;
+  if (level == "x86-64-v4" || level == "x86-64-v4-vnni") measure = peak_v4;
 #elif defined(__aarch64__)
-  if (level == "neon") measure = peak_neon;
+  if (level == "neon" || level == "neon-dot") measure = peak_neon;
 #endif
   double best = 0;
   for (int i = 0; measure && i < 8; i++) {
@@ -84,16 +85,25 @@ class Bench {
     b.peak_ /= 2;
     return b;
   }
+  // The same with the peak of int8: a dot product of bytes takes four values where a multiply-add takes one, and without
+  // it products of 16 bits take two.
+  Bench in_int8() const {
+    Bench b = *this;
+    const bool dots = strcmp(table_.level, "x86-64-v4-vnni") == 0 || strcmp(table_.level, "neon-dot") == 0;
+    b.peak_ *= dots ? 4 : 2;
+    return b;
+  }
   bool wants(const char* kernel) const { return strstr(kernel, filter_.c_str()) != nullptr; }
 
   // flops: two per multiply-add (non-zeros only for sparse kernels); bytes: read and written once, 0 = not shown.
+  // Returns the best time in seconds.
   template <class Args>
-  void time(const char* kernel, const std::string& shape, double flops, double bytes,
-            uint64_t (ScratchTable::*scratch_bytes)(const Args&) const,
-            void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
+  double time(const char* kernel, const std::string& shape, double flops, double bytes,
+              uint64_t (ScratchTable::*scratch_bytes)(const Args&) const,
+              void (*KernelTable::*run)(const Args&, int, int, void*), const Args& args) const {
     std::vector<unsigned char> memory((table_.*scratch_bytes)(args) + 64);
     void* scratch = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
-    time_best(kernel, shape, flops, bytes, [] {}, [&] { (table_.*run)(args, 0, 1, scratch); });
+    return time_best(kernel, shape, flops, bytes, [] {}, [&] { (table_.*run)(args, 0, 1, scratch); });
   }
 
   // All phases of the factor of the matrix.
@@ -113,8 +123,8 @@ class Bench {
 
  private:
   template <class Prepare, class Run>
-  void time_best(const char* kernel, const std::string& shape, double flops, double bytes, Prepare prepare,
-                 Run run) const {
+  double time_best(const char* kernel, const std::string& shape, double flops, double bytes, Prepare prepare,
+                   Run run) const {
     double best = 1e30;
     const double until = seconds() + 0.08;
     do {
@@ -131,6 +141,7 @@ class Bench {
       printf(" %9s %7s", "-", "-");
     if (bytes > 0) printf(" %8.1f", bytes / best / 1e9);
     printf("\n");
+    return best;
   }
 
   const KernelTable& table_;
@@ -323,6 +334,65 @@ void hyperdimensional(const Bench& bench, Rng& rng, int width, int bits) {
   EDGECL_TIME(bench, hd_hamming, text("%d exemplars of %d bits", kClasses, bits), 0, 0, hamming);
 }
 
+// A layer of a network, `times` times.
+struct MobileLayer {
+  ConvProblem conv;
+  int times;
+};
+
+// Inverted residuals: channels out, first stride, kernel, expansion and repetitions of each stage.
+struct MobileStage {
+  int out, stride, kernel, expansion, repeats;
+};
+std::vector<MobileLayer> mobile_network(int size, const std::vector<MobileStage>& stages) {
+  std::vector<MobileLayer> layers = {{conv_problem(1, 3, 32, size, 3, 2, 1), 1}};
+  int width = 32;
+  size /= 2;
+  const auto pointwise = [&](int in, int out, int times) {
+    layers.push_back({conv_problem(1, in, out, size, 1, 1, 0), times});
+  };
+  for (const MobileStage& s : stages) {
+    for (int part = 0; part < (s.repeats > 1 ? 2 : 1); part++) {
+      const int times = part == 0 ? 1 : s.repeats - 1, hidden = width * s.expansion, stride = part == 0 ? s.stride : 1;
+      if (s.expansion > 1) pointwise(width, hidden, times);
+      layers.push_back({conv_problem(1, hidden, hidden, size, s.kernel, stride, s.kernel / 2, hidden), times});
+      size /= stride;
+      pointwise(hidden, s.out, times);
+      width = s.out;
+    }
+  }
+  pointwise(width, 1280, 1);
+  return layers;
+}
+
+// The convolutions of a network at batch 1, in float32 and in int8.
+void mobile(const Bench& bench, Rng& rng, const char* name, const std::vector<MobileLayer>& layers) {
+  if (!bench.wants("mobile")) return;
+  const Bench in_int8 = bench.in_int8();
+  double floats = 0, bytes = 0;
+  for (const MobileLayer& l : layers) {
+    const ConvProblem& p = l.conv;
+    const bool depthwise = p.shape.groups > 1;
+    Case c(rng);
+    const Tensor x = c.tensor(1, p.in_channels, p.height, p.width),
+                 y = c.tensor(1, p.out_channels, p.out_height, p.out_width);
+    const int64_t weights = static_cast<int64_t>(p.out_channels) * p.in_channels / p.shape.groups * p.taps();
+    const ConvForwardArgs in_floats = {x, y, c.floats(weights), c.floats(p.out_channels), p.shape, kReluActivation};
+    Int8ConvArgs args = int8_layer(c, p, depthwise);
+    args.y.data = c.copy(std::vector<int8_t>(static_cast<size_t>(args.y.size())), 4 * kReadSlack);
+    const double flops = 2.0 * static_cast<double>(p.multiplies());
+    floats += l.times * bench.time("conv_forward", layer_name(p), flops, 0, &KernelTable::conv_forward_scratch_bytes,
+                                   &KernelTable::conv_forward, in_floats);
+    bytes += l.times *
+             (depthwise ? in_int8.time("int8_depthwise", layer_name(p), flops, 0,
+                                       &KernelTable::int8_depthwise_scratch_bytes, &KernelTable::int8_depthwise, args)
+                        : in_int8.time("int8_conv", layer_name(p), flops, 0, &KernelTable::int8_conv_scratch_bytes,
+                                       &KernelTable::int8_conv, args));
+  }
+  printf("%s: convolutions of one image %.3f ms in float32, %.3f ms in int8 (x%.2f)\n", name, floats * 1e3, bytes * 1e3,
+         floats / bytes);
+}
+
 }  // namespace
 }  // namespace edgecl::test
 
@@ -368,5 +438,21 @@ int main(int argc, char** argv) {
     l2_normalize(bench, rng, batch, 256, 8);
   }
   for (int d : {96, 512, 1280, 2048}) moments(bench, rng, d, 50);
+  mobile(bench, rng, "MobileNetV2",
+         mobile_network(224, {{16, 1, 3, 1, 1},
+                              {24, 2, 3, 6, 2},
+                              {32, 2, 3, 6, 3},
+                              {64, 2, 3, 6, 4},
+                              {96, 1, 3, 6, 3},
+                              {160, 2, 3, 6, 3},
+                              {320, 1, 3, 6, 1}}));
+  mobile(bench, rng, "EfficientNet-Lite0",
+         mobile_network(224, {{16, 1, 3, 1, 1},
+                              {24, 2, 3, 6, 2},
+                              {40, 2, 5, 6, 2},
+                              {80, 2, 3, 6, 3},
+                              {112, 1, 5, 6, 3},
+                              {192, 2, 5, 6, 4},
+                              {320, 1, 3, 6, 1}}));
   return 0;
 }

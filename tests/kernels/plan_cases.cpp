@@ -11,7 +11,8 @@
 namespace edgecl::test {
 namespace {
 
-const char* const kLevelNames[] = {"reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon"};
+const char* const kLevelNames[] = {"reference",      "x86-64-v1", "x86-64-v3", "x86-64-v4",
+                                   "x86-64-v4-vnni", "neon",      "neon-dot"};
 
 // Most rows with which every tensor stays below 2^31 floats, as sessions check, and at most what a session may have.
 int most_rows(const ConvProblem& p) {

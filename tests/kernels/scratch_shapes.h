@@ -113,6 +113,12 @@ void ask_scratch(const Table& t, const LayerShape& l, int rows, Ask ask) {
     ask("conv_backward_data", t.conv_backward_data_scratch_bytes({y, x, nullptr, p.shape, l.accumulate}));
     ask("conv_backward_weight", t.conv_backward_weight_scratch_bytes({x, y, nullptr, nullptr, p.shape}));
   }
+  if (p.shape.groups == 1 || (p.shape.groups == p.in_channels && p.shape.groups == p.out_channels)) {
+    const Int8Tensor from = {nullptr, rows, p.height, p.width, p.in_channels, 0},
+                     to = {nullptr, rows, p.out_height, p.out_width, p.out_channels, 0};
+    const Int8ConvArgs int8 = {from, to, nullptr, nullptr, p.shape, -128, 127};
+    ask("int8_conv", p.shape.groups == 1 ? t.int8_conv_scratch_bytes(int8) : t.int8_depthwise_scratch_bytes(int8));
+  }
   const PoolArgs pool = {x, y, p.shape, false};
   const PoolBackwardArgs unpool = {x, y, y, x, p.shape, false, l.accumulate};
   ask("max_pool_forward", t.max_pool_forward_scratch_bytes(pool));

@@ -315,8 +315,13 @@ TEST(descriptions) {
   CHECK(images.info.weights_total > images.info.weights_stored && images.info.embedding_dim == 4 &&
         images.info.input_dtype == EDGECL_U8);
   const Model kinds(encode(all_kinds_net()));
-  CHECK(edgecl_model_op(kinds.model, 0, &op) == EDGECL_OK && strcmp(op.kind, "conv") == 0);
-  CHECK(edgecl_model_op(kinds.model, 2, &op) == EDGECL_OK && strcmp(op.kind, "depthwise") == 0);
+  const char* const named[] = {
+      "quantize", "int8_conv", "int8_depthwise", "int8_add", "int8_mean", "dequantize", "dequantize", "add", "conv"};
+  for (uint32_t i = 0; i < sizeof named / sizeof named[0]; i++)
+    CHECK(edgecl_model_op(kinds.model, i, &op) == EDGECL_OK && strcmp(op.kind, named[i]) == 0);
+  CHECK(edgecl_model_op(kinds.model, 1, &op) == EDGECL_OK && op.macs_forward == 9 * 3 * 5 * 81 &&
+        op.weight_bytes == 7 * 64 + 4 * 64 && op.input_bytes == 3 * 81 && op.output_bytes == 5 * 81);
+  CHECK(edgecl_model_op(kinds.model, 10, &op) == EDGECL_OK && strcmp(op.kind, "depthwise") == 0);
   CHECK(images.info.weights_total == 4 * 2 * 9 + 8 + 4 * 4 * 9 + 8 + 12 + 3);  // running statistics are not weights
 }
 

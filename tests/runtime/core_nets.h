@@ -141,6 +141,90 @@ class NetBuilder {
     return y;
   }
 
+  uint32_t int8_tensor(const std::string& name, uint32_t channels, uint32_t height, uint32_t width,
+                       int32_t zero_point) {
+    const uint32_t y = tensor(name, channels, height, width);
+    source.tensors[y].dtype = format::kElementI8;
+    source.tensors[y].scale = 0.05f;
+    source.tensors[y].zero_point = zero_point;
+    return y;
+  }
+
+  template <class T>
+  uint32_t integers(const std::string& name, std::vector<uint32_t> dims, uint32_t dtype, const std::vector<T>& values) {
+    SourceParam p;
+    p.name = name;
+    p.dims = std::move(dims);
+    p.dtype = dtype;
+    const uint8_t* bytes = reinterpret_cast<const uint8_t*>(values.data());
+    p.integers.assign(bytes, bytes + values.size() * sizeof(T));
+    source.params.push_back(p);
+    return static_cast<uint32_t>(source.params.size() - 1);
+  }
+
+  uint32_t quantize(uint32_t x) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = int8_tensor("quantized", in.channels, in.height, in.width, -3);
+    op(format::kOpQuantize, {x}, y);
+    return y;
+  }
+  uint32_t dequantize(uint32_t x) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("dequantized", in.channels, in.height, in.width);
+    op(format::kOpDequantize, {x}, y);
+    return y;
+  }
+
+  // At most 16 channels out, so one block; depthwise with groups.
+  uint32_t int8_conv(uint32_t x, uint32_t channels, uint32_t kernel, uint32_t groups = 1) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const bool depthwise = groups > 1;
+    const uint32_t k = kernel * kernel * (depthwise ? 1 : in.channels), filled = (k + 3) / 4;
+    std::vector<int8_t> weight(depthwise ? k * 16 : filled * 64);
+    std::vector<int32_t> table(4 * 16);
+    for (uint32_t o = 0; o < channels; o++) {
+      for (uint32_t i = 0; i < k; i++) {
+        const int8_t w = static_cast<int8_t>(static_cast<int>(pick(255)) - 127);
+        weight[depthwise ? i * 16 + o : (i / 4 * 16 + o) * 4 + i % 4] = w;
+        table[16 + o] += w;
+      }
+      table[o] = static_cast<int32_t>(pick(2000)) - 1000;
+      table[32 + o] = (1 << 30) + static_cast<int32_t>(pick(1 << 20));
+      table[48 + o] = -7;
+    }
+    const std::vector<uint32_t> dims =
+        depthwise ? std::vector<uint32_t>{k, 16} : std::vector<uint32_t>{1, filled, 16, 4};
+    const uint32_t w = integers("int8.weight", dims, format::kElementI8, weight),
+                   t = integers("int8.table", {4, 16}, format::kElementI32, table);
+    const uint32_t y = int8_tensor("int8", channels, in.height, in.width, 5);
+    SourceOp& node = op(format::kOpInt8Conv, {x}, y, {w, t});
+    window(&node, static_cast<int>(kernel), 1, static_cast<int>(kernel / 2));
+    node.groups = static_cast<int>(groups);
+    node.i[0] = -100;
+    node.i[1] = 127;
+    return y;
+  }
+
+  uint32_t int8_add(uint32_t a, uint32_t b) {
+    const edgecl::SourceTensor in = source.tensors[a];
+    const std::vector<int32_t> constants = {1 << 30, 1 << 30, 1 << 30, 0, -1, -18};
+    const uint32_t y = int8_tensor("int8 sum", in.channels, in.height, in.width, 0);
+    SourceOp& node =
+        op(format::kOpInt8Add, {a, b}, y, {integers("int8.constants", {2, 3}, format::kElementI32, constants)});
+    node.i[0] = -128;
+    node.i[1] = 120;
+    return y;
+  }
+
+  uint32_t int8_mean(uint32_t x) {
+    const uint32_t y = int8_tensor("int8 mean", source.tensors[x].channels, 1, 1, 4);
+    SourceOp& node = op(format::kOpInt8Mean, {x}, y);
+    node.i[0] = 1 << 30;
+    node.i[1] = -5;
+    node.i[2] = 7;
+    return y;
+  }
+
   uint32_t linear(uint32_t x, uint32_t outputs, float density = 1, bool bias = true) {
     const uint32_t inputs = source.tensors[x].channels;
     const bool sparse = density < 1;
@@ -348,6 +432,9 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
   using edgecl::Activation;
   NetBuilder net(seed);
   uint32_t x = net.input(3, 9, 9);
+  x = net.int8_conv(net.quantize(x), 5, 3);
+  const uint32_t whole = net.int8_add(x, net.int8_conv(x, 5, 3, 5)), mean = net.dequantize(net.int8_mean(whole));
+  x = net.binary(format::kOpAdd, net.dequantize(whole), mean);
   NetBuilder::ConvOptions stem;
   stem.stride = 2;
   stem.bias = true;

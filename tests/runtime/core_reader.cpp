@@ -257,10 +257,14 @@ TEST(elements_and_reserved_words) {
   expect_refusal(net, tensors, "TENSORS, record 1", "scale", [&](uint8_t* at) { tensor(at)->scale = 2; });
   expect_refusal(net, tensors, "TENSORS, record 1", "zero_point", [&](uint8_t* at) { tensor(at)->zero_point = 1; });
   expect_refusal(net, tensors, "TENSORS, record 1", "newer library", [&](uint8_t* at) {
-    tensor(at)->dtype = format::kElementI8;
+    tensor(at)->dtype = format::kElementU8;
     tensor(at)->scale = 0.5f;
-    tensor(at)->zero_point = -128;
+    tensor(at)->zero_point = 128;
   });
+  expect_refusal(net, tensors, "TENSORS, record 1", "int8 inside the network",
+                 [&](uint8_t* at) { tensor(at)->dtype = format::kElementI32; });
+  expect_refusal(net, tensors, "OPS, record 0", "expected a tensor of float32",
+                 [&](uint8_t* at) { tensor(at)->dtype = format::kElementI8; });
   for (const float bad : {0.0f, -1.0f, __builtin_inff(), __builtin_nanf("")}) {
     expect_refusal(net, tensors, "TENSORS, record 1", "scale", [&](uint8_t* at) {
       tensor(at)->dtype = format::kElementI8;
@@ -288,9 +292,10 @@ TEST(elements_and_reserved_words) {
   expect_refusal(net, params, "PARAMS, record 0", "scales", integers(32, 0));
   expect_refusal(net, params, "PARAMS, record 0", "scales", integers(1u << 20, 0));
   expect_refusal(net, params, "PARAMS, record 0", "scale_axis", integers(64, 4));
-  expect_refusal(net, params, "PARAMS, record 0 ('w0')", "newer library", integers(64, 3));
+  expect_refusal(net, params, "PARAMS, record 0", "frozen dense parameters", integers(64, 3));
+  expect_refusal(net, params, "PARAMS, record 0", "frozen dense parameters", integers(format::kNoOffset, 0));
   AlignedBytes bytes(written(net));
-  integers(format::kNoOffset, 0)(bytes.data() + section(bytes.data(), params)->offset);
+  param(bytes.data() + section(bytes.data(), params)->offset)->dtype = format::kElementU8;
   digest_again(bytes.data());
   CHECK(read(&bytes).code == EDGECL_E_BUNDLE_OP);
 }

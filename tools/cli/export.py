@@ -24,6 +24,13 @@ class Distribution(str, Enum):
     erk = "erk"
 
 
+class Encoder(str, Enum):
+    """In which numbers a frozen part computes."""
+
+    float32 = "float32"
+    int8 = "int8"
+
+
 class LayerChoice(str, Enum):
     """Who says which of the sparse layers had better stay dense."""
 
@@ -235,7 +242,13 @@ def export(
     ),
     settings: list[str] = SET,
     calib: Path | None = typer.Option(
-        None, "--calib", help="Raw samples for the parity check: .npy, or array 'x' of an .npz."
+        None,
+        "--calib",
+        "--calibrate",
+        help="Raw samples for the parity check and the ranges of --encoder int8: .npy, or array 'x' of an .npz.",
+    ),
+    encoder: Encoder = typer.Option(
+        Encoder.float32, "--encoder", help="int8: what is frozen computes in integers; wants --calibrate."
     ),
     remember: Path | None = typer.Option(
         None,
@@ -333,6 +346,7 @@ def export(
             "projection": projection,
             "normalise": normalise,
             "adaptor": adaptor,
+            "encoder": encoder.value,
             "remember": None
             if remember is None
             else exporter.Exemplars(

@@ -19,6 +19,7 @@ COMPILER = re.compile(r"__(aeabi_\w+|aarch64_\w+|\w+(si|di|ti|sf|df)[2-4]|gnu_th
 # Files that need a system. A firmware that hands in allocators and bytes does not link them.
 WITH_SYSTEM = {
     "api_system": {"aligned_alloc", "free", "getenv", "madvise"},
+    "cpu_features": {"getauxval"},  # AArch64 Linux: has this CPU dot products of bytes?
     "api_model_file": {"__errno_location", "close", "fstat", "mmap", "munmap", "open", "read", "strerror"},
 }
 

@@ -33,13 +33,15 @@ struct OpRule {
   bool follows_batch = false;  // unless the record is frozen, a learn step runs on other statistics than a predict
   bool layer = false;          // weight in params[0], bias or none in params[1]; may be sparse; may be the head
   bool reads_windows = false;  // reads kernel_h * kernel_w elements for each one that it writes, and counts no macs
+  format::ElementType takes = format::kElementF32,
+                      gives = format::kElementF32;  // elements of the inputs, of the output
   // Forward tensors that the backward kernels read: bit i is input i (of a layer: only where its weight trains);
   // kReadsOutput. What an activation reads comes by itself.
   uint32_t backward_reads = 0;
 
   // Shapes, parameters and attributes. Indices, counts and `activation` were checked before.
   Status (*check)(const OpCheck& c) = nullptr;
-  // Names the kernels of a pass; null: the pass has none.
+  // Names the kernels of a pass; null: the pass has none. Without a backward pass nothing before the operator may train.
   void (*forward)(const Pass& pass, uint32_t index, const KernelVisitor& visitor) = nullptr;
   void (*backward)(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) = nullptr;
   // Multiply-adds of one row, forward, as if dense or with the stored entries. Null: none that are counted.

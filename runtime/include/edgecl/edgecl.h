@@ -186,9 +186,9 @@ typedef struct edgecl_open_options {
   uint32_t placement;                /* EDGECL_PLACEMENT_* */
   const edgecl_allocator* allocator; /* optional; copied */
   const uint8_t* public_key;         /* optional: the 32 bytes of an Ed25519 key */
-  /* Optional: the SIMD level that kernels must have: "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon".
-   * NULL: the level that the environment variable EDGECL_SIMD names (in builds that have an environment), else the best
-   * one of this CPU. Results do not depend on it. */
+  /* Optional: the SIMD level that kernels must have: "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4",
+   * "x86-64-v4-vnni", "neon", "neon-dot". NULL: the level that the environment variable EDGECL_SIMD names (in builds that
+   * have an environment), else the best one of this CPU. Results do not depend on it. */
   const char* level;
 } edgecl_open_options;
 
@@ -552,7 +552,7 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_session_sizes(const edgecl_mod
 typedef struct edgecl_target {
   uint32_t struct_size;
   uint32_t pointer_bytes; /* 8; with "reference" also 4 */
-  const char* level;      /* "reference", "x86-64-v1", "x86-64-v3", "x86-64-v4", "neon": what its library runs there */
+  const char* level;      /* as in edgecl_open_options: what its library runs there */
 } edgecl_target;
 
 /* The same for another machine, with a standard build of this library. `target` is optional; NULL: this machine. Also

@@ -27,7 +27,8 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
 
     plan = {
       "name": str, "producer": str,
-      "tensors":  [{"name": str, "channels": int, "height": int, "width": int, "gradient": bool, "alias": int | None}],
+      "tensors":  [{"name": str, "channels": int, "height": int, "width": int, "gradient": bool, "alias": int | None}
+                   | {..., "scale": float, "zero_point": int}],   # int8
       "ops":      [{"name": str,
                     "kind": str (a key of operators()),
                     "inputs": [tensor], "output": tensor, "params": [param | None] (at most 4),
@@ -40,7 +41,8 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
                     "train_params": [bool]}],
       "params":   [{"name": str, "trainable": bool, "dims": [int], "values": float32 array}   # dense
                    | {..., "positions": uint32 array (ascending flat), "values": float32 array (nnz),
-                      "nnz_capacity": int}],
+                      "nnz_capacity": int}
+                   | {..., "dtype": "int8" | "int32", "values": array of that type}],   # frozen
       "input":    {"dtype": "u8" | "f32", "channels_last": bool, "dims": [int], "scale": float, "mean": array[C],
                    "inv_std": array[C]},
       "recipe":   {a field of recipe_fields(): its value (choices by name, epochs as a list), ...; learning_rate and

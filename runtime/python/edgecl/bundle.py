@@ -62,7 +62,7 @@ class Bundle:
 
         Args:
             level: SIMD level of the machine that is meant ("reference", "x86-64-v1", "x86-64-v3", "x86-64-v4",
-                "neon"); None: this machine. `devices.load(name).level` names a board's.
+                "x86-64-v4-vnni", "neon", "neon-dot"); None: this machine. `devices.load(name).level` names a board's.
             pointer_bytes: of the machine that is meant, 8, or with "reference" also 4; not read without a level.
             config: fields of the session configuration by name; the rest as the bundle's recipe says.
 
