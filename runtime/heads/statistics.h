@@ -58,7 +58,7 @@ struct Statistics {
   const int64_t* class_sum(uint32_t label) const { return sum + static_cast<uint64_t>(label) * size.dim; }
   int64_t* class_sum(uint32_t label) { return sum + static_cast<uint64_t>(label) * size.dim; }
 };
-EDGECL_TARGET_BYTES(Statistics, 92, 152);
+EDGECL_TARGET_BYTES(Statistics, 96, 152);
 
 // In the arena's present region. `range`: largest magnitude of a feature that is told apart; 0: the default.
 void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics);

@@ -22,7 +22,7 @@ struct StatisticsHead {
   uint8_t* changed = nullptr;             // [columns] 1: the class learned or forgot since its column was made
   bool solved = false;                    // weight and bias are those of the statistics
 };
-EDGECL_TARGET_BYTES(StatisticsHead, 124, 208);
+EDGECL_TARGET_BYTES(StatisticsHead, 128, 208);
 
 // How scores = weight * z + bias come out of statistics. Columns of classes without a row stay as they are.
 struct Readout {
