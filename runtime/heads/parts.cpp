@@ -25,6 +25,13 @@ int64_t* moments_of(const Statistics& s, uint32_t part) {
   return s.parts.moments + part * triangle(s);
 }
 
+int64_t sum_of(const Statistics& s, uint32_t part, uint32_t label, uint32_t i) {
+  return sums_of(s, part)[static_cast<uint64_t>(label) * s.size.dim + i];
+}
+int64_t moment_of(const Statistics& s, uint32_t part, uint32_t i, uint32_t j) {
+  return moments_of(s, part)[moments_at(i, j, s.size.dim)];
+}
+
 int64_t difference(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
 }
@@ -143,13 +150,13 @@ ClassCounts own_counts(const Statistics& s, uint32_t label) {
 
 int64_t own_sum(const Statistics& s, uint32_t label, uint32_t i) {
   int64_t own = s.class_sum(label)[i];
-  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, part_sum(s, part, label, i));
+  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, sum_of(s, part, label, i));
   return own;
 }
 
 int64_t own_moment(const Statistics& s, uint32_t i, uint32_t j) {
   int64_t own = settled_moment(s, i, j);
-  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, part_moment(s, part, i, j));
+  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, moment_of(s, part, i, j));
   return own;
 }
 
@@ -158,11 +165,11 @@ ClassCounts part_counts(const Statistics& s, uint32_t part, uint32_t label) {
 }
 
 int64_t part_sum(const Statistics& s, uint32_t part, uint32_t label, uint32_t i) {
-  return part == kNoPart ? own_sum(s, label, i) : sums_of(s, part)[static_cast<uint64_t>(label) * s.size.dim + i];
+  return part == kNoPart ? own_sum(s, label, i) : sum_of(s, part, label, i);
 }
 
 int64_t part_moment(const Statistics& s, uint32_t part, uint32_t i, uint32_t j) {
-  return part == kNoPart ? own_moment(s, i, j) : moments_of(s, part)[moments_at(i, j, s.size.dim)];
+  return part == kNoPart ? own_moment(s, i, j) : moment_of(s, part, i, j);
 }
 
 void set_part_class(uint32_t part, uint32_t label, const ClassCounts& counts, Statistics* s) {

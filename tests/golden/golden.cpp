@@ -103,6 +103,16 @@ BundleSource hd_drift() {  // codes of bits, and a window that alarms
   return source;
 }
 
+BundleSource ridge_devices() {  // parts of other devices, and a message
+  BundleSource source = mlp();
+  source.head = edgecl::kHeadRidge;
+  source.head_shrinkage = 0.25f;
+  source.head_bank = 40;
+  source.feature_range = 8;
+  source.head_merges = 2;
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},
     {"image_derpp", image_derpp, false, false},
@@ -113,6 +123,7 @@ const Golden kCases[] = {
     {"exemplars_balanced", exemplars_balanced, false, false},
     {"lda_rmds", lda_rmds, false, false},
     {"hd_drift", hd_drift, false, false},
+    {"ridge_devices", ridge_devices, false, false},
 };
 const char* const kVersions[] = {"v2"};
 
@@ -169,6 +180,14 @@ void append(Bytes* out, const void* data, size_t n) {
   out->insert(out->end(), p, p + n);
 }
 
+Bytes message_of(const Session& session) {
+  size_t n = 0, written = 0;
+  CHECK(edgecl_delta_size(session.session, EDGECL_DELTA_ALL, &n) == EDGECL_OK);
+  Bytes bytes(n);
+  CHECK(edgecl_delta_export(session.session, EDGECL_DELTA_ALL, bytes.data(), n, &written) == EDGECL_OK);
+  return bytes;
+}
+
 void make(const std::string& version, const Golden& c) {
   const Bytes bare = encode(c.source());
   Bytes bundle = bare;
@@ -189,6 +208,12 @@ void make(const std::string& version, const Golden& c) {
   }
   if (model.info.n_exemplars > 0) CHECK(edgecl_class_weight_set(session.session, 0, 2.5f) == EDGECL_OK);
   CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
+  if (session.config().head_merges > 0) {  // what was learned so far is another device's
+    CHECK(edgecl_device_set(session.session, 5, 100) == EDGECL_OK);
+    CHECK(edgecl_device_set(session.session, 6, 0) == EDGECL_OK);
+    stream.next(4, 2, 1);
+    CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+  }
   const float held_out[] = {-3, -2.5f, -1, 0.5f, 2};
   if (session.config().novelty != 0)
     CHECK(edgecl_novelty_calibrate(session.session, 0, held_out, 5, 0.6, 0.8) == EDGECL_OK);
@@ -220,6 +245,7 @@ void make(const std::string& version, const Golden& c) {
   write_new(path_of(version, c.name, ".ecl"), bundle);
   write_new(path_of(version, c.name, ".ecs"), state);
   write_new(path_of(version, c.name, ".gold"), gold);
+  if (session.config().head_merges > 0) write_new(path_of(version, c.name, ".ecd"), message_of(session));
 }
 
 void check(const std::string& version, const Golden& c) {
@@ -246,6 +272,14 @@ void check(const std::string& version, const Golden& c) {
     CHECK(edgecl_state_digest(session.session, digest) == EDGECL_OK);
     CHECK_MESSAGE(memcmp(digest, gold.data() + gold.size() - 32, 32) == 0, "%s", c.name);
     CHECK_MESSAGE(session.state() == state, "%s", c.name);
+  }
+  if (session.config().head_merges > 0) {
+    const Bytes message = read_all(path_of(version, c.name, ".ecd"));
+    edgecl_merge_report report = {};
+    report.struct_size = sizeof report;
+    if (state[4] == edgecl_state_format_version()) CHECK_MESSAGE(message_of(session) == message, "%s", c.name);
+    CHECK(edgecl_merge(session.session, message.data(), message.size(), &report) == EDGECL_OK);
+    CHECK(report.n_devices == 2 && report.n_known == 2);
   }
   if (c.predict_only) return;
   // It goes on: a step of the stored rows, with a label that is present.

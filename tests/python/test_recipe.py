@@ -45,7 +45,7 @@ def test_the_share_of_a_gradient_mask_is_checked_as_it_is_described(make_bundle:
 
 def test_signature_and_help_show_every_parameter() -> None:
     signature = inspect.signature(edgecl.Classifier)
-    own = ["bundle", "max_classes", "random_state", "n_threads", "copy", "epochs", "class_weight"]
+    own = ["bundle", "max_classes", "random_state", "n_threads", "copy", "epochs", "class_weight", "device"]
     assert list(signature.parameters) == [*own, *PARAMETERS]
     assert signature.parameters["momentum"].default is None and signature.parameters["alpha"].annotation == float | None
     text = inspect.getdoc(edgecl.Classifier) or ""
