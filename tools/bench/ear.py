@@ -26,7 +26,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from ear_contenders import CONTENDERS, Encoder, Plan, adaptor_for, fine_tuned, new_net, routed, train
@@ -46,7 +46,7 @@ REPLAY = "all of the net, replay"
 def encoder_of(stream: Stream, first: int, seed: int, model: str | None = None, adaptor: str | None = None) -> Encoder:
     """Trained on the first domain, or the caller's."""
     given = stream.input
-    dtype = "u8" if given.dtype == "u8" else "f32"
+    dtype: Literal["u8", "f32"] = "u8" if given.dtype == "u8" else "f32"
     if model is not None:
         spec = export.InputSpec(dtype, scale=given.scale)
         return Encoder(_loaded(model), spec, stream, Plan(0, LATER, adaptor or "bottleneck:8"), seed)

@@ -82,8 +82,8 @@ def new_net(dims: tuple[int, ...], classes: int) -> nn.Module:
     layers, inputs = [], dims[0]
     large = dims[1] * dims[2] > 1100  # then the first one has it too
     for i, outputs in enumerate(CHANNELS):
-        stride = tuple(2 if side > 1 and (i > 0 or large) else 1 for side in dims[1:])
-        pads = tuple(side // 2 for side in kernel)
+        across, along = (2 if side > 1 and (i > 0 or large) else 1 for side in dims[1:])
+        stride, pads = (across, along), (kernel[0] // 2, kernel[1] // 2)
         layers += [nn.Conv2d(inputs, outputs, kernel, stride, pads, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
         inputs = outputs
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))

@@ -68,7 +68,8 @@ def framed(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def blend(x: NDArray[np.uint8], pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """|picture - digit|, each digit in another picture (n, 3, 32, 32)."""
-    return np.abs(framed(x).astype(np.int16) - pictures[: len(x)]).astype(np.uint8)
+    blended: NDArray[np.uint8] = np.abs(framed(x).astype(np.int16) - pictures[: len(x)]).astype(np.uint8)
+    return blended
 
 
 STREAMS = {
