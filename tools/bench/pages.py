@@ -338,7 +338,7 @@ def figures(method: str) -> str:
         lines.append(((list(STREAMS).index(name), recipe, -row["density"]), [STREAMS[name], recipe, *_cells(row)]))
         commands[command(name, row)] = None
     if not lines:
-        return "Accuracy: not measured yet."
+        return "On the streams of `tools/bench/accuracy.py`: not measured."
     lines.sort(key=lambda line: line[0])
     found = table(["stream", "recipe", *_HEAD], [cells for _, cells in lines])
     return "\n".join([found, "", "Made by:", "", *[f"    {text}" for text in commands]])
