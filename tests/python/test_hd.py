@@ -86,7 +86,7 @@ def test_it_learns_forgets_and_is_saved(make_bundle: MakeBundle, tmp_path: Path)
     loaded = edgecl.Classifier(learner.bundle).load(tmp_path / "a.ecs")
     assert (loaded.logits(x) == scores).all() and loaded.state_digest() == learner.state_digest() != before
     state = read_state((tmp_path / "a.ecs").read_bytes())
-    assert state.head is not None and state.head.pop("class_rows") == {label: 30 for label in range(4)}
+    assert state.head is not None and state.head.pop("class_rows") == dict.fromkeys(range(4), 30)
     assert state.head == {"head": "hd", "dim": learner.embed(x[:1]).shape[1], "rows": 120, "bank_rows": 0}
     learner.forget(2)
     assert 2 not in learner.classes_ and (learner.predict(x) != 2).all() and learner.head_["rows"] == 90
