@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kLargestValue = 1e9f;  // as learn steps keep weights
 constexpr uint64_t kMaxDomainRows = 1ull << 56;
-constexpr uint64_t kHeaderBytes = 4 * sizeof(uint32_t), kDomainBytes = 2 * sizeof(uint32_t) + sizeof(uint64_t);
+constexpr uint64_t kHeaderBytes = 4 * sizeof(uint32_t), kDomainBytes = 2 * sizeof(uint32_t) + 2 * sizeof(uint64_t);
 
 template <class Each>
 void each_value_array(const Plan& plan, const Domain& domain, const Each& each) {
@@ -22,6 +22,12 @@ void each_value_array(const Plan& plan, const Domain& domain, const Each& each) 
     each(domain.values + at, param_size(plan.params[p]));
     at += value_room(plan.params[p]);
   }
+}
+
+uint64_t n_values(const Plan& plan, const Domain& domain) {
+  uint64_t n = 0;
+  each_value_array(plan, domain, [&](const float*, uint64_t size) { n += size; });
+  return n;
 }
 
 Status read_name(SectionReader* in, Domain* domain, bool apply) {
@@ -42,6 +48,7 @@ Status read_domain(SectionReader* in, const Plan& plan, const HeadKind& head, bo
   const uint64_t rows = in->u64();
   if (in->failed() || adapted > 1 || rows > kMaxDomainRows) return in->corrupt("a bad count");
   EDGECL_RETURN_IF_FAILED(read_name(in, domain, apply));
+  if (in->u64() != n_values(plan, *domain)) return in->corrupt("an adaptor of another size");
   bool sound = true;
   each_value_array(plan, *domain, [&](float* values, uint64_t n) {
     sound = in->floats(n, kLargestValue, apply ? values : nullptr) && sound;
@@ -80,6 +87,7 @@ void write_domains(SectionWriter* out, const Plan& plan, const HeadKind& head, c
     out->u32(domain.adapted);
     out->u64(domain.rows);
     out->bytes(domain.name, sizeof domain.name);
+    out->u64(n_values(plan, domain));
     each_value_array(plan, domain, [&](const float* values, uint64_t n) { out->floats(values, n); });
     write_routing(out, domain.routing);
     if (d > 0) head.write_state(out, domain.head);

@@ -113,6 +113,15 @@ BundleSource ridge_devices() {  // parts of other devices, and a message
   return source;
 }
 
+BundleSource lda_domains() {  // two domains, one of them with values of its own
+  BundleSource source = domain_net();
+  source.head = edgecl::kHeadLda;
+  source.head_shrinkage = 0.25f;
+  source.feature_range = 8;
+  source.max_domains = 3;
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},
     {"image_derpp", image_derpp, false, false},
@@ -124,6 +133,7 @@ const Golden kCases[] = {
     {"lda_rmds", lda_rmds, false, false},
     {"hd_drift", hd_drift, false, false},
     {"ridge_devices", ridge_devices, false, false},
+    {"lda_domains", lda_domains, false, false},
 };
 const char* const kVersions[] = {"v2"};
 
@@ -207,7 +217,20 @@ void make(const std::string& version, const Golden& c) {
     CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
   }
   if (model.info.n_exemplars > 0) CHECK(edgecl_class_weight_set(session.session, 0, 2.5f) == EDGECL_OK);
-  CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
+  if (session.config().max_domains > 0) {  // a domain with an adaptor that was trained
+    edgecl_session_config by_gradient = config_of(model, learner);
+    by_gradient.head = EDGECL_HEAD_GRADIENT;
+    by_gradient.max_domains = 0;
+    Session trainer(model, by_gradient);
+    stream.next(4, 0, 3);
+    CHECK(trainer.learn(stream.data(), stream.labels) == EDGECL_OK);
+    int32_t domain = 0;
+    uint32_t rows = 0;
+    CHECK(edgecl_domain_add(session.session, "second", &domain) == EDGECL_OK);
+    CHECK(edgecl_domain_adapt(session.session, domain, trainer.session, &rows) == EDGECL_OK && rows == 4);
+  } else {
+    CHECK(edgecl_class_forget(session.session, 1) == EDGECL_OK);
+  }
   if (session.config().head_merges > 0) {  // what was learned so far is another device's
     CHECK(edgecl_device_set(session.session, 5, 100) == EDGECL_OK);
     CHECK(edgecl_device_set(session.session, 6, 0) == EDGECL_OK);

@@ -77,6 +77,7 @@ def _state_document(path: Path, data: bytes) -> dict[str, Any]:
         "head": state.head,
         "devices": state.devices,
         "thresholds": state.thresholds,
+        "domains": state.domains,
         "drift": state.drift,
         "sections": state.sections,
     }
@@ -234,6 +235,18 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
     ]
     last = "exemplars>" if in_head is None else "rows in the head>"
     console.print(output.table(["column>", "class", "samples>", last], rows))
+    if d["domains"]:
+        domains = [
+            [
+                r["name"],
+                "learns" if r["selected"] else "",
+                f"{r['rows']:,}",
+                "own adaptor" if r["adapted"] else "",
+                f"{r['held']:,} of {r['features']:,} features",
+            ]
+            for r in d["domains"]
+        ]
+        console.print(output.table(["domain", "", "rows>", "", "held out>"], domains))
     if any(device["device"] for device in d["devices"]):
         devices = [
             (
@@ -281,8 +294,8 @@ def inspect(
     JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
-    "thresholds", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256", "bundle_sha256",
-    "head", "dim", "devices"}
+    "thresholds", "domains", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256",
+    "bundle_sha256", "head", "dim", "devices"}
     """
     data = read_file(file)
     if data[:3] == _MESSAGE_MAGIC:

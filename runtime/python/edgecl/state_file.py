@@ -17,7 +17,8 @@ from edgecl import _core
 from edgecl.errors import StateError
 
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY, _DEVICES = range(1, 11)
-_DRIFT = 13
+_DOMAINS, _DRIFT = 12, 13
+_NAME_BYTES = 64  # of a domain
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
 _WITH_MOMENTS = ("lda", "ridge")
@@ -57,6 +58,7 @@ class StateFile:
         devices: {"device", "version", "rows", "n_classes", "own"}: this device, whose number is 0 where none was set,
             and those that were merged; empty for another head.
         thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
+        domains: {"name", "rows", "adapted", "held", "features", "selected"} of every domain; empty without.
         drift: of the drift alarm, {"score", "window", "observed", "alarms", "alarm"}; None without thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
@@ -73,6 +75,7 @@ class StateFile:
     head: dict[str, Any] | None
     devices: list[dict[str, Any]]
     thresholds: list[dict[str, Any]]
+    domains: list[dict[str, Any]]
     drift: dict[str, Any] | None
     sections: list[dict[str, Any]]
 
@@ -168,6 +171,7 @@ def read_state(data: bytes) -> StateFile:
         head=statistics_head,
         devices=[] if statistics_head is None else _devices(sections.get(_DEVICES), statistics_head),
         thresholds=_thresholds(sections[_NOVELTY]) if _NOVELTY in sections else [],
+        domains=_domains(sections[_DOMAINS], head) if _DOMAINS in sections else [],
         drift=_drift(sections[_DRIFT]) if _DRIFT in sections else None,
         sections=table["sections"],
     )
@@ -301,6 +305,34 @@ def _thresholds(section: SectionReader) -> list[dict[str, Any]]:
         score, accept, novel, rows = section.unpack("QffQ")
         result.append({"score": _names("novelty")[score], "accept": accept, "novel": novel, "rows": rows})
     return result
+
+
+def _domains(section: SectionReader, kind: int) -> list[dict[str, Any]]:
+    n, selected, _routes, _ = section.unpack("IIII")
+    found = []
+    for _ in range(n):
+        index, adapted, rows = section.unpack("IIQ")
+        name = bytes(section.take(_NAME_BYTES)).rstrip(b"\0").decode()
+        section.take(4 * section.unpack("Q")[0])
+        features = _sums(section, True)
+        held = section.list_length()
+        section.take(2 * held * features)
+        if index > 0:
+            if head_name(kind) == "hd":
+                _head(section, kind)
+            else:
+                _sums(section, head_name(kind) in _WITH_MOMENTS)
+        entry = {"name": name, "rows": rows, "adapted": bool(adapted), "held": held, "features": features}
+        found.append({**entry, "selected": index == selected})
+    section.finish()
+    return found
+
+
+def _sums(section: SectionReader, moments: bool) -> int:
+    # Passes over statistics; their width.
+    dim, _scale, n_classes, bank_rows = section.unpack("IfII")
+    section.take(n_classes * (32 + 8 * dim) + moments * dim * (dim + 1) // 2 * 8 + bank_rows * (4 + 2 * dim))
+    return int(dim)
 
 
 def _drift(section: SectionReader) -> dict[str, Any]:
