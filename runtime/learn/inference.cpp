@@ -38,7 +38,20 @@ Status finish_piece(Session* session, uint32_t op, uint32_t begin, uint32_t rows
   return Status();
 }
 
-Status route_pass(Session* session, uint32_t rows);
+// The ops in front of what domains have of their own; then the best domain of each row, or the selected one as long as
+// nothing was learned.
+Status route_pass(Session* session, uint32_t rows) {
+  const Plan& plan = *session->plan;
+  Domains* const domains = &session->domains;
+  const Net net = session->predicting();
+  for (uint32_t i = 0; i < domain_op(plan); i++) {
+    forward_ops(net, rows, Mode::kPredict, i, i + 1);
+    keep_taps(net, *domains, i, rows, session->config.max_batch);
+  }
+  gather_features(plan, *domains, rows, session->config.max_batch);
+  if (!all_finite(domains->features, static_cast<int64_t>(rows) * domains->dim)) return not_finite(0, rows);
+  return route_rows(net, rows, domains);
+}
 
 // The frozen part once, then of each domain that rows were routed to what is its own.
 Status route_piece(Session* session, uint32_t begin, uint32_t rows, bool scores, const Reader& reader) {
@@ -125,21 +138,6 @@ Prediction judge(const ClassTable& classes, const Tensor& logits, uint32_t row) 
   const Softmax s = softmax_of(classes, logits, row);
   if (s.n == 0) return {-1, 0.0f, 0.0f};
   return {s.label, 1.0f / s.sum, s.n > 1 ? s.largest - s.second : 0.0f};  // exp(0) of the largest is 1
-}
-
-// The ops in front of what domains have of their own; then the best domain of each row, or the selected one as long as
-// nothing was learned.
-Status route_pass(Session* session, uint32_t rows) {
-  const Plan& plan = *session->plan;
-  Domains* const domains = &session->domains;
-  const Net net = session->predicting();
-  for (uint32_t i = 0; i < domain_op(plan); i++) {
-    forward_ops(net, rows, Mode::kPredict, i, i + 1);
-    keep_taps(net, *domains, i, rows, session->config.max_batch);
-  }
-  gather_features(plan, *domains, rows, session->config.max_batch);
-  if (!all_finite(domains->features, static_cast<int64_t>(rows) * domains->dim)) return not_finite(0, rows);
-  return route_rows(net, rows, domains);
 }
 
 }  // namespace
