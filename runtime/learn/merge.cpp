@@ -397,9 +397,11 @@ Status merge(Session* session, const uint8_t* bytes, size_t n, MergeReport* repo
   session->classes.label_kind = walk.label_kind;
   *report = walk.report;
   report->n_classes_added = n_added;
-  report->n_classes_gone = drop_classes_without_rows(session);
+  if (report->n_new + report->n_newer > 0) {  // else nothing changes, not even what an odd state brought along
+    report->n_classes_gone = drop_classes_without_rows(session);
+    sums_changed(session);
+  }
   report->rows = static_cast<uint64_t>(s->n_rows());
-  if (report->n_new + report->n_newer > 0) sums_changed(session);
   return stored;
 }
 

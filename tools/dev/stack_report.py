@@ -73,7 +73,7 @@ CALLED_BY_NAME: dict[str, str | None] = {
     "policy.commit": r"::commit\(.* runtime/learn/sparsity/",
     "sections.write": r"::write_section\b",
     "sections.read": r"::read_section\b",
-    "read_piece": r"run_pieces<.*(_FUN|lambda)",
+    "reader.row": r"run_pieces<.*(_FUN|lambda)",
     "bound": r"::(?!state)\w+_bytes_max\(const",
     "event": r"::store_event\(",
     "sink": r"::store_\w+\(",
