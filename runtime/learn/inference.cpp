@@ -38,8 +38,7 @@ Status finish_piece(Session* session, uint32_t op, uint32_t begin, uint32_t rows
   return Status();
 }
 
-// The ops in front of what domains have of their own; then the best domain of each row, or the selected one as long as
-// nothing was learned.
+// The ops in front of what domains have of their own, with their taps; then the best domain of each row.
 Status route_pass(Session* session, uint32_t rows) {
   const Plan& plan = *session->plan;
   Domains* const domains = &session->domains;
