@@ -51,6 +51,14 @@ const char* refusal(const Plan& plan, const format::RecipeRecord& recipe) {
   return nullptr;
 }
 
+bool can_take_rows(const Domain& domain) {
+  return domain.used != 0 && routing_has_rows(domain.routing);
+}
+
+Status nothing_learned() {
+  return failure(EDGECL_E_SEQUENCE, "expected a domain that has learned rows; found none; learn some first");
+}
+
 }  // namespace
 
 bool adapts(const Plan& plan, uint32_t param) {
@@ -117,6 +125,7 @@ void lay_out_domains(Arena* arena, const Plan& plan, const format::RecipeRecord&
   domains->border = arena->take<float>(rows * tensor_row_floats(plan.tensors[domain_border(plan)]));
   domains->fits = arena->take<float>(2 * rows);
   domains->route = arena->take<int32_t>(rows);
+  domains->held_fits = arena->take<float>(static_cast<uint64_t>(recipe.max_domains) * kHeldRows);
   domains->list = list;
   domains->capacity = recipe.max_domains;
   domains->dim = dim;
@@ -254,7 +263,7 @@ Status route_rows(const Net& net, uint32_t rows, Domains* domains) {
   float* const fits = domains->fits + rows;
   for (uint32_t d = 0; d < domains->capacity; d++) {
     Domain* const domain = &domains->list[d];
-    if (!domain->used || !routing_has_rows(domain->routing)) continue;
+    if (!can_take_rows(*domain)) continue;
     EDGECL_RETURN_IF_FAILED(routing_prepare(net, domains->work, &domain->routing));
     routing_fits(net, domains->work, domain->routing, domains->features, rows, fits);
     for (uint32_t r = 0; r < rows; r++) {
@@ -264,8 +273,29 @@ Status route_rows(const Net& net, uint32_t rows, Domains* domains) {
     }
     any = true;
   }
-  if (any) return Status();
-  return failure(EDGECL_E_SEQUENCE, "expected a domain that has learned rows; found none; learn some first");
+  return any ? Status() : nothing_learned();
+}
+
+Status fit_held_rows(const Net& net, Domains* domains, uint32_t* n) {
+  *n = 0;
+  for (uint32_t of = 0; of < domains->capacity; of++) {
+    const Domain& source = domains->list[of];
+    if (!can_take_rows(source)) continue;
+    float* const best = domains->held_fits + *n;
+    bool any = false;
+    for (uint32_t d = 0; d < domains->capacity; d++) {
+      Domain* const domain = &domains->list[d];
+      if (!can_take_rows(*domain)) continue;
+      EDGECL_RETURN_IF_FAILED(routing_prepare(net, domains->work, &domain->routing));
+      routing_held_fits(net, domains->work, domain->routing, source.routing, domains->work.scores);
+      for (uint32_t r = 0; r < source.routing.held_fill; r++) {
+        if (!any || domains->work.scores[r] < best[r]) best[r] = domains->work.scores[r];
+      }
+      any = true;
+    }
+    *n += source.routing.held_fill;
+  }
+  return *n > 0 ? Status() : nothing_learned();
 }
 
 }  // namespace edgecl

@@ -40,6 +40,7 @@ struct Domains {
   float* border = nullptr;    // [max_batch][border] activations in front of the first layer that adapts
   float* fits = nullptr;      // [max_batch] best fit; then [max_batch] of one domain
   int32_t* route = nullptr;   // [max_batch]
+  float* held_fits = nullptr; // [capacity * kHeldRows]
 
   uint32_t n_used() const;
 };
@@ -85,6 +86,10 @@ void gather_features(const Plan& plan, const Domains& domains, uint32_t rows, ui
 // Best domain and fit of each of the `rows` rows in domains.features. A fit above the domain's bound is unknown.
 // E_SEQUENCE: no domain has rows; E_NUMERIC.
 Status route_rows(const Net& net, uint32_t rows, Domains* domains);
+
+// Best fits of the held-out rows of all domains, one domain after another, in domains.held_fits; their number in *n.
+// Errors: route_rows.
+Status fit_held_rows(const Net& net, Domains* domains, uint32_t* n);
 
 // Section DOMAINS (runtime/adapt/domains_state.cpp). The head of domain 0 is in the section HEAD.
 uint64_t domains_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);

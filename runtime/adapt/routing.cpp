@@ -86,6 +86,19 @@ void score_piece(const Net& net, const RoutingWork& work, const RoutingModel& mo
   }
 }
 
+void score_held(const Net& net, const RoutingWork& work, const RoutingModel& model, const RoutingModel& of,
+                float* scores) {
+  for (uint32_t begin = 0; begin < of.held_fill; begin += kRoutingPiece) {
+    const uint32_t left = of.held_fill - begin, piece = left < kRoutingPiece ? left : kRoutingPiece;
+    score_piece(net, work, model, of.held + begin * static_cast<uint64_t>(of.statistics.size.dim), piece,
+                scores + begin);
+  }
+}
+
+float fit_of(const RoutingModel& model, float score) {
+  return (score - model.mean) / model.deviation;
+}
+
 // What held-out rows score. A model of few of them takes what a Gaussian would give: mean 1, variance 2 / dim.
 void calibrate(const Net& net, const RoutingWork& work, RoutingModel* model) {
   const uint64_t dim = model->statistics.size.dim;
@@ -97,10 +110,7 @@ void calibrate(const Net& net, const RoutingWork& work, RoutingModel* model) {
     model->bound = 2;
     return;
   }
-  for (uint32_t begin = 0; begin < n; begin += kRoutingPiece) {
-    const uint32_t piece = n - begin < kRoutingPiece ? n - begin : kRoutingPiece;
-    score_piece(net, work, *model, model->held + begin * dim, piece, work.scores + begin);
-  }
+  score_held(net, work, *model, *model, work.scores);
   double sum = 0, square = 0;
   for (uint32_t i = 0; i < n; i++) sum += static_cast<double>(work.scores[i]);
   const double mean = sum / n;
@@ -115,7 +125,7 @@ void calibrate(const Net& net, const RoutingWork& work, RoutingModel* model) {
   Threshold threshold = {};
   // Shares in range and finite scores: cannot fail.
   if (make_threshold(work.scores, n, kHeldQuantile, kHeldQuantile, &threshold).ok())
-    model->bound = (threshold.accept - model->mean) / model->deviation;
+    model->bound = fit_of(*model, threshold.accept);
 }
 
 }  // namespace
@@ -215,8 +225,14 @@ void routing_fits(const Net& net, const RoutingWork& work, const RoutingModel& m
     for (uint64_t r = 0; r < piece; r++)
       quantize(net, features + (begin + r) * dim, model.statistics, work.quantized + r * dim);
     score_piece(net, work, model, work.quantized, piece, fits + begin);
-    for (uint32_t r = 0; r < piece; r++) fits[begin + r] = (fits[begin + r] - model.mean) / model.deviation;
+    for (uint32_t r = 0; r < piece; r++) fits[begin + r] = fit_of(model, fits[begin + r]);
   }
+}
+
+void routing_held_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const RoutingModel& of,
+                       float* fits) {
+  score_held(net, work, model, of, fits);
+  for (uint32_t r = 0; r < of.held_fill; r++) fits[r] = fit_of(model, fits[r]);
 }
 
 }  // namespace edgecl

@@ -63,6 +63,10 @@ Status routing_prepare(const Net& net, const RoutingWork& work, RoutingModel* mo
 void routing_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const float* features, uint32_t n,
                   float* fits);
 
+// The same of `of`'s held-out rows, fits [of.held_fill].
+void routing_held_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const RoutingModel& of,
+                       float* fits);
+
 // Part of a domain's entry in the section DOMAINS.
 uint64_t routing_bytes_max(uint32_t dim, uint32_t columns);
 void write_routing(SectionWriter* out, const RoutingModel& model);

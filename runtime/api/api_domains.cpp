@@ -89,6 +89,11 @@ edgecl_status edgecl_domain_remove(edgecl_session* session, int32_t domain) {
   return call.entered() ? call.done(remove_domain(&session->session, domain)) : call.refusal();
 }
 
+edgecl_status edgecl_domain_calibrate(edgecl_session* session, double accepted, double kept) {
+  const api::SessionCall call(session);
+  return call.entered() ? call.done(calibrate_domains(&session->session, accepted, kept)) : call.refusal();
+}
+
 edgecl_status edgecl_domain_describe(const edgecl_session* session, int32_t domain, edgecl_domain_info* info) {
   const api::SessionCall call(session);
   return call.entered() ? call.done(api::describe(session, domain, info)) : call.refusal();

@@ -43,9 +43,7 @@ Status calibrate(edgecl_session* session, uint32_t score, const float* found, si
   EDGECL_RETURN_IF_FAILED(resolve_novelty(session->session, &score));
   Threshold threshold;
   EDGECL_RETURN_IF_FAILED(make_threshold(found, n, accepted, kept, &threshold));
-  Session* const own = &session->session;
-  own->thresholds.of[score] = threshold;
-  if (score == own_novelty(*own)) restart_window(threshold, &own->window);
+  set_threshold(&session->session, score, threshold);
   return Status();
 }
 

@@ -19,7 +19,7 @@ constexpr const char* kMethodNames[] = {
 constexpr const char* kHeadNames[] = {"gradient", "ncm", "ncm_distance", "lda",
                                       "ridge",    "hd",  nullptr};  // heads/head.h
 constexpr const char* kNoveltyNames[] = {"none", "max_logit", "energy", "rmds",
-                                         "knn",  "hd",        nullptr};  // novelty/novelty.h
+                                         "knn",  "hd",        "fit",    nullptr};  // novelty/novelty.h
 constexpr const char* kStructureNames[] = {"static", "tdm", "set", "rigl", nullptr};
 constexpr const char* kGrowthNames[] = {"random", "gradient", "importance", nullptr};
 constexpr const char* kGradientMaskNames[] = {"all", "dgm", "migu", "hft", nullptr};

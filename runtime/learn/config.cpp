@@ -72,6 +72,10 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
     }
   }
   EDGECL_RETURN_IF_FAILED(check_domains(plan, config));
+  if (config.novelty == kNoveltyFit && config.max_domains == 0) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected max_domains above 0 for novelty = fit; found 0; set both, or another score");
+  }
   if (config.max_domains > 0 && config.novelty == kNoveltyRmds) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected another score than rmds with max_domains above 0, since fits of domains take its place; "

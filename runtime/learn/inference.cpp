@@ -185,8 +185,29 @@ Status resolve_novelty(const Session& session, uint32_t* kind) {
                  *kind);
 }
 
+void set_threshold(Session* session, uint32_t kind, const Threshold& threshold) {
+  session->thresholds.of[kind] = threshold;
+  if (kind == own_novelty(*session)) restart_window(threshold, &session->window);
+}
+
+namespace {
+
+Status fit_rows(Session* session, const Batch& batch, void* context, NoveltySink sink) {
+  struct To {
+    void* context;
+    NoveltySink sink;
+  } to = {context, sink};
+  return routed_rows(session, batch, &to, [](void* into, uint64_t row, const Route& route) {
+    const To& found = *static_cast<const To*>(into);
+    found.sink(found.context, row, route.fit);
+  });
+}
+
+}  // namespace
+
 Status novelty_rows(Session* session, const Batch& batch, uint32_t number, void* context, NoveltySink sink) {
   EDGECL_RETURN_IF_FAILED(resolve_novelty(*session, &number));
+  if (number == kNoveltyFit) return fit_rows(session, batch, context, sink);
   const NoveltyKind& kind = *novelty_kind(number);
   EDGECL_RETURN_IF_FAILED(kind.check(session->head_memory, session->novelty));
   const Net net = session->predicting();

@@ -34,13 +34,15 @@ Status embed_rows(Session* session, const Batch& batch, float* out);
 // Receives the score of one row.
 using NoveltySink = void (*)(void* context, uint64_t row, float score);
 // A novelty score of each row, larger is more novel: kNovelty*, or 0 for that of the recipe, or energy where it names
-// none. E_UNSUPPORTED: the session does not keep what the score needs. E_ARGUMENT: no such score. E_SEQUENCE: nothing was
-// learned yet.
+// none. kNoveltyFit is Route::fit, whichever domain is selected. E_UNSUPPORTED: the session does not keep what the score
+// needs. E_ARGUMENT: no such score. E_SEQUENCE: nothing was learned yet.
 Status novelty_rows(Session* session, const Batch& batch, uint32_t kind, void* context, NoveltySink sink);
 // The number that 0 stands for. E_ARGUMENT as above.
 Status resolve_novelty(const Session& session, uint32_t* kind);
 // The score that decisions go by.
 uint32_t own_novelty(const Session& session);
+// Of the session's own score: its window begins anew.
+void set_threshold(Session* session, uint32_t kind, const Threshold& threshold);
 
 // Floats of one embedding; 0 without a separate head.
 uint64_t embedding_size(const Plan& plan);

@@ -2,6 +2,7 @@
 // Never here: passes over rows, routing.
 #include "runtime/learn/session_domains.h"
 
+#include "runtime/learn/inference.h"
 #include "runtime/learn/learn_step.h"
 
 namespace edgecl {
@@ -105,6 +106,16 @@ Status adapt_domain_from(Session* session, int32_t which, const Session& trainer
   }
   place_selected(session);
   return status;
+}
+
+Status calibrate_domains(Session* session, double accepted, double kept) {
+  EDGECL_RETURN_IF_FAILED(check_has_domains(*session));
+  uint32_t n = 0;
+  EDGECL_RETURN_IF_FAILED(fit_held_rows(session->predicting(), &session->domains, &n));
+  Threshold threshold;
+  EDGECL_RETURN_IF_FAILED(make_threshold(session->domains.held_fits, n, accepted, kept, &threshold));
+  set_threshold(session, kNoveltyFit, threshold);
+  return Status();
 }
 
 Status check_domains_forget(const Domains& domains, uint32_t label) {

@@ -29,6 +29,9 @@ Status remove_domain(Session* session, int32_t which);
 // those of a learn step; the domain then is as it was.
 Status adapt_domain_from(Session* session, int32_t which, const Session& trainer, uint32_t* rows);
 
+// Thresholds of the score kNoveltyFit from the held-out rows of all domains: make_threshold. E_SEQUENCE: there are none.
+Status calibrate_domains(Session* session, double accepted, double kept);
+
 // Whether what routing is to learn of a pass are numbers.
 inline bool features_finite(const Session& session, uint32_t rows) {
   const Domains& domains = session.domains;

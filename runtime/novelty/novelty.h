@@ -25,6 +25,7 @@ struct NoveltyInput {
   Tensor embedding, logits;  // of a predict pass
 };
 
+// `fit` has no functions: it comes out of routing (runtime/learn/inference.h).
 struct NoveltyKind {
   const char* name;
   bool logits;  // needs the head's scores
@@ -41,7 +42,8 @@ struct NoveltyKind {
   X(kNoveltyEnergy, 2, kEnergyNovelty)            \
   X(kNoveltyRmds, 3, kRelativeMahalanobisNovelty) \
   X(kNoveltyKnn, 4, kNearestRowsNovelty)          \
-  X(kNoveltyHd, 5, kHdNovelty)
+  X(kNoveltyHd, 5, kHdNovelty)                    \
+  X(kNoveltyFit, 6, kFitNovelty)
 
 #define EDGECL_NOVELTY_COUNT(constant, number, kind) +1
 constexpr uint32_t kNoveltyScores = 0 EDGECL_NOVELTY(EDGECL_NOVELTY_COUNT);

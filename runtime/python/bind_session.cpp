@@ -520,6 +520,7 @@ void bind_session(py::module_& module) {
       .def("domain_select", &Session::domain_select, py::arg("domain"))
       .def("domain_adapt", &Session::domain_adapt, py::arg("domain"), py::arg("trainer"))
       .def("domain_remove", &Session::domain_remove, py::arg("domain"))
+      .def("domain_calibrate", &Session::domain_calibrate, py::arg("accepted"), py::arg("kept"))
       .def("domains", &Session::domains)
       .def("novelty_scores", &Session::novelty_scores, py::arg("x"), py::arg("score") = "none")
       .def("novelty_calibrate", &Session::novelty_calibrate, py::arg("score"), py::arg("scores"), py::arg("accepted"),

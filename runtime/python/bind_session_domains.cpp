@@ -51,6 +51,11 @@ uint32_t Session::domain_adapt(int32_t domain, const Session& trainer) {
   return rows;
 }
 
+void Session::domain_calibrate(double accepted, double kept) {
+  const InUse guard(this);
+  check(edgecl_domain_calibrate(session_, accepted, kept));
+}
+
 void Session::domain_remove(int32_t domain) {
   const InUse guard(this);
   check(edgecl_domain_remove(session_, domain));

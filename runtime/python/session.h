@@ -58,6 +58,7 @@ class Session {
   void domain_select(int32_t domain);
   uint32_t domain_adapt(int32_t domain, const Session& trainer);
   void domain_remove(int32_t domain);
+  void domain_calibrate(double accepted, double kept);
   py::list domains();
   py::array novelty_scores(const py::array& x, const std::string& score);
   void novelty_calibrate(const std::string& score, const py::array_t<float, py::array::c_style>& scores,

@@ -281,7 +281,7 @@ inline edgecl_status change_domains(edgecl_session* session, Rows* rows, Input* 
   static const char* const kNames[] = {"a", "b", "base", ""};
   int32_t domain = static_cast<int32_t>(in->below(4)) - 1;
   edgecl_domain_info info = sized<edgecl_domain_info>();
-  switch (in->below(5)) {
+  switch (in->below(6)) {
     case 0:
       return edgecl_domain_add(session, kNames[in->below(4)], &domain);
     case 1:
@@ -290,6 +290,8 @@ inline edgecl_status change_domains(edgecl_session* session, Rows* rows, Input* 
       return edgecl_domain_remove(session, domain);
     case 3:
       return edgecl_domain_describe(session, domain, &info);
+    case 4:
+      return edgecl_domain_calibrate(session, 0.5 + in->below(64) / 128.0, 0.5 + in->below(65) / 128.0);
     default:
       break;
   }

@@ -249,6 +249,48 @@ TEST(a_domain_takes_over_the_adaptor_that_another_session_trained) {
   CHECK(edgecl_domain_adapt(two.session.session, domain, latent.session, &learned) == EDGECL_E_UNSUPPORTED);
 }
 
+// The alarm goes by the fit of the best domain: quiet in both, loud in neither; thresholds are part of the state.
+TEST(an_alarm_by_fit_knows_all_domains) {
+  const Model model(domain_net());
+  edgecl_session_config config = config_of(model);
+  config.novelty = EDGECL_NOVELTY_FIT;
+  config.novelty_window = 16;
+  Session session(model, config);
+  CHECK(edgecl_domain_calibrate(session.session, 0.9, 0.95) == EDGECL_E_SEQUENCE);
+  const Rows near(model, 200, 0.0f), far(model, 200, 2.0f, 2), other(model, 16, -3.0f, 3);
+  near.learn(&session, 0, 150);
+  int32_t domain = -1;
+  CHECK(edgecl_domain_add(session.session, "far", &domain) == EDGECL_OK);
+  CHECK(edgecl_domain_select(session.session, domain) == EDGECL_OK);
+  far.learn(&session, 0, 150);
+  CHECK(edgecl_domain_select(session.session, EDGECL_DOMAIN_BY_FIT) == EDGECL_OK);
+  const std::string before = session.digest();
+  CHECK(edgecl_domain_calibrate(session.session, 0.9, 0.8) == EDGECL_E_ARGUMENT && session.digest() == before);
+  CHECK(edgecl_domain_calibrate(session.session, 0.9, 0.95) == EDGECL_OK);
+  edgecl_threshold threshold = {};
+  threshold.struct_size = sizeof threshold;
+  CHECK(edgecl_novelty_threshold(session.session, 0, &threshold) == EDGECL_OK);
+  CHECK(threshold.score == EDGECL_NOVELTY_FIT);
+  CHECK(threshold.rows == info_of(session, 0).held + info_of(session, 1).held);
+
+  edgecl_drift_info drift = {};
+  drift.struct_size = sizeof drift;
+  int32_t decisions[16];
+  float scores[16];
+  for (const Rows* rows : {&near, &far, &other}) {
+    const edgecl_batch batch = rows->batch(session, rows->n - 16, 16);
+    std::vector<edgecl_route_result> found(16);
+    CHECK(edgecl_route(session.session, &batch, found.data(), sizeof found[0]) == EDGECL_OK);
+    CHECK(edgecl_novelty_scores(session.session, &batch, EDGECL_NOVELTY_FIT, scores, 16) == EDGECL_OK);
+    for (uint32_t r = 0; r < 16; r++) CHECK(scores[r] == found[r].fit);
+    CHECK(edgecl_observe(session.session, &batch, decisions, 16) == EDGECL_OK);
+    CHECK(edgecl_drift(session.session, &drift) == EDGECL_OK);
+    CHECK_MESSAGE(drift.alarm == (rows == &other ? 1u : 0u), "unknown %.2f", static_cast<double>(drift.unknown));
+  }
+  Session copy(model, config);
+  CHECK(import(&copy, session.state()) == EDGECL_OK && copy.digest() == session.digest());
+}
+
 TEST(what_cannot_be_is_refused_and_changes_nothing) {
   const Model model(domain_net());
   Two two(model);
@@ -280,6 +322,9 @@ TEST(what_cannot_be_is_refused_and_changes_nothing) {
   CHECK(edgecl_route(plain.session, &batch, &route, sizeof route) == EDGECL_E_UNSUPPORTED);
   CHECK(edgecl_domain_add(plain.session, "one", &domain) == EDGECL_E_UNSUPPORTED);
   CHECK(edgecl_domain_select(plain.session, 0) == EDGECL_E_UNSUPPORTED);
+  CHECK(edgecl_domain_calibrate(plain.session, 0.9, 0.95) == EDGECL_E_UNSUPPORTED);
+  float score = 0;
+  CHECK(edgecl_novelty_scores(plain.session, &batch, EDGECL_NOVELTY_FIT, &score, 1) == EDGECL_E_UNSUPPORTED);
   CHECK(edgecl_domain_describe(plain.session, 0, &info) == EDGECL_E_UNSUPPORTED);
   Session fresh(model, config_of(model));
   CHECK(edgecl_route(fresh.session, &batch, &route, sizeof route) == EDGECL_E_SEQUENCE);
@@ -291,6 +336,9 @@ TEST(what_cannot_be_is_refused_and_changes_nothing) {
   config = config_of(model);
   config.novelty = EDGECL_NOVELTY_RMDS;
   CHECK(create_status(model, config, &message) == EDGECL_E_UNSUPPORTED && message.find("rmds") != std::string::npos);
+  config = model.config();
+  config.novelty = EDGECL_NOVELTY_FIT;
+  CHECK(create_status(model, config, &message) == EDGECL_E_UNSUPPORTED && message.find("fit") != std::string::npos);
   config = config_of(model);
   config.max_domains = 65;
   CHECK(create_status(model, config, &message) == EDGECL_E_ARGUMENT);

@@ -124,7 +124,7 @@ TEST(export_is_as_long_as_announced) {
   learn(&session, &stream, 5);
   CHECK(session.stats().replay_fill == session.config().replay_capacity);
   const float score = 1;
-  for (uint32_t kind = EDGECL_NOVELTY_MAX_LOGIT; kind <= EDGECL_NOVELTY_HD; kind++)
+  for (uint32_t kind = EDGECL_NOVELTY_MAX_LOGIT; kind <= EDGECL_NOVELTY_FIT; kind++)
     CHECK(edgecl_novelty_calibrate(session.session, kind, &score, 1, 0.9, 0.9) == EDGECL_OK);
   // Names of 63 bytes, weights, thresholds, buffer full: nothing can be larger.
   CHECK(session.state().size() == sizes.state_bytes_max);

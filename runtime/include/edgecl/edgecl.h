@@ -442,6 +442,7 @@ typedef struct edgecl_session edgecl_session;
 /* Minus the largest similarity, 1 - 2 * share of bits that differ, of the code to those of the classes (Wilson et al.
  * 2023, "Hyperdimensional feature fusion"): -1..1, 0 for a random code. With the head hd. */
 #define EDGECL_NOVELTY_HD 5
+#define EDGECL_NOVELTY_FIT 6 /* `fit` of edgecl_route: how badly the best domain fits; with max_domains above 0 */
 
 #define EDGECL_MAX_THREADS 64
 
@@ -842,6 +843,15 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_adapt(edgecl_session* s
 
 /* All that a domain learned goes, and its number is free. E_ARGUMENT: domain 0. E_UNSUPPORTED, E_NOT_FOUND, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_remove(edgecl_session* session, int32_t domain);
+
+/* Sets the thresholds of the score EDGECL_NOVELTY_FIT from the held-out rows of all domains, as edgecl_novelty_calibrate
+ * does from scores. With novelty = EDGECL_NOVELTY_FIT edgecl_observe and edgecl_drift then tell when the stream has left
+ * all known domains. Call it again after a domain learned. Rows that come from the same people, places or days as those
+ * learned are alike; where new ones are to count as known, use edgecl_novelty_calibrate with rows of such.
+ *   Errors  E_UNSUPPORTED, E_SEQUENCE (no domain holds rows), E_ARGUMENT (shares), E_NUMERIC, E_BUSY. Cost: features^2 / 2
+ *           multiply-adds a held-out row and domain. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_calibrate(edgecl_session* session, double accepted,
+                                                                   double kept);
 
 typedef struct edgecl_domain_info {
   uint32_t struct_size;

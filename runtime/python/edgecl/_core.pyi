@@ -173,6 +173,7 @@ class Session:
     def domain_adapt(self, domain: int, trainer: Session) -> int:
         """Rows of the trainer's buffer that the domain learned (edgecl_domain_adapt)."""
     def domain_remove(self, domain: int) -> None: ...
+    def domain_calibrate(self, accepted: float, kept: float) -> None: ...
     def domains(self) -> list[dict[str, Any]]:
         """edgecl_domain_info of every domain that exists; empty without max_domains."""
     def novelty_scores(self, x: NDArray[Any], score: str = "none") -> NDArray[np.float32]:

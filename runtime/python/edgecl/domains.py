@@ -1,27 +1,24 @@
 # Domains of a Classifier: several places that samples come from, each with an adaptor and a head beside one encoder.
 # Never here: routing and adaptors themselves (the core has them), novelty (novelty.py).
-"""`Routes`, `DomainVerbs`: the verbs of domains, and the training of an adaptor with a veto."""
+"""`Routes`, `DomainVerbs`: the verbs of domains."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import _core
+from edgecl.adapting import BY_FIT, LabelledRows, Training, adapt, selected
 from edgecl.bundle import Bundle
 from edgecl.engine import Engine
-from edgecl.errors import ArgumentError, NotFoundError, NumericError, SequenceError
+from edgecl.errors import ArgumentError, NotFoundError, SequenceError
+from edgecl.growth import check_growth, grow
 from edgecl.labels import Key
-
-BY_FIT = -1  # EDGECL_DOMAIN_BY_FIT
-_MOMENTUM = 0.9
-_TRIES = 5  # rates
-_WARM_UP = 0.2
 
 
 class Routes(NamedTuple):
@@ -135,143 +132,77 @@ class DomainVerbs:
             states while it lasts.
         """
         begin = time.perf_counter()
-        _check(epochs, learning_rate, batch_size, held_out)
+        training = Training(epochs, learning_rate, batch_size, held_out)
+        training.check()
         with self._learning():
             engine = self._open()
             number = _empty_number(engine.session, name)
-            x, keys, kind = self._rows(X, y)
+            rows = LabelledRows(*self._rows(X, y))
             order = np.random.default_rng(engine.session.config["seed"])
-            kept, held = _split(keys, held_out)
-            parameters = _adaptor_parameters(self._opened())
-            report: dict[str, Any] = {
-                "domain": name, "rows": len(x), "held_out": len(held), "parameters": parameters,
-                "learning_rate": None, "accuracy_head": None, "accuracy_adapted": None, "kept": False,
-            }  # fmt: skip
-            with _selected(engine, number):
-                plain = _Rows(x, keys, kind)
-                empty = engine.session.state_export(), engine.table
-                plain.learned_by(engine, kept)
-                report["accuracy_head"] = plain.accuracy(engine, held)
-                if parameters:
-                    alone = engine.session.state_export(), engine.table
-                    trainer = _trainer(self._opened(), engine, batch_size)
-                    report["learning_rate"] = plain.trained_by(trainer, kept, epochs, learning_rate, batch_size, order)
-                    _restore(engine, empty)
-                    engine.session.domain_adapt(number, trainer)
-                    trainer.close()
-                    plain.learned_by(engine, kept)
-                    report["accuracy_adapted"] = plain.accuracy(engine, held)
-                    report["kept"] = not len(held) or report["accuracy_adapted"] > report["accuracy_head"]
-                    if not report["kept"]:
-                        _restore(engine, alone)
-                plain.learned_by(engine, held)
-        return {**report, "seconds": time.perf_counter() - begin}
+            with selected(engine, number):
+                report = adapt(engine, self._opened(), number, rows, training, order)
+        return {"domain": name, **report, "seconds": time.perf_counter() - begin}
 
+    def calibrate_domains(self, accepted: float = 0.95, kept: float = 0.99) -> Any:
+        """Sets the thresholds of the score "fit" from the rows that each domain held out. With `novelty` "fit"
+        `observe` and `drift` then tell when the stream has left all known domains. Again after a domain learned.
 
-class _Rows(NamedTuple):
-    x: NDArray[Any]
-    keys: list[Key]
-    kind: int
+        Where new people or days are to count as known: `calibrate` with rows of such, which were not learned.
 
-    def learned_by(self, engine: Engine, rows: NDArray[np.int64]) -> None:
-        if len(rows):
-            engine.learn(self.x[rows], [self.keys[row] for row in rows], self.kind, None, [], False)
+        Args:
+            accepted, kept: as in `calibrate`.
 
-    def accuracy(self, engine: Engine, rows: NDArray[np.int64]) -> float | None:
-        if not len(rows):
-            return None
-        found, _, _ = engine.session.predict(self.x[rows])
-        wanted = [engine.table.find(self.keys[row]) for row in rows]  # None: a label that no row had so far
-        return float(np.mean([code == label for code, label in zip(found.tolist(), wanted, strict=True)]))
+        Raises:
+            UnsupportedError: no `max_domains`. SequenceError: nothing was held out yet. ArgumentError, BusyError.
+        """
+        with self._learning():
+            self._open().session.domain_calibrate(accepted, kept)
+        return self
 
-    def trained_by(
+    def grow(
         self,
-        trainer: _core.Session,
-        rows: NDArray[np.int64],
-        epochs: int,
-        learning_rate: float,
-        batch_size: int,
-        order: np.random.Generator,
-    ) -> float:
-        # The rate with which it went well. Its classes are its own: only the adaptor is used.
-        names = {key: place for place, key in enumerate(dict.fromkeys(self.keys))}
-        columns = [entry["label"] for entry in trainer.classes()]
-        columns += [trainer.class_add() for _ in range(len(names) - len(columns))]
-        codes = np.array([columns[names[key]] for key in self.keys], np.int32)
-        drawn = [order.permutation(rows) for _ in range(epochs)]
-        steps = [part[start : start + batch_size] for part in drawn for start in range(0, len(part), batch_size)]
-        begin, tries, warm = trainer.state_export(), _TRIES, max(1, round(_WARM_UP * len(steps)))
-        while True:
-            schedule = {**trainer.config, "learning_rate": learning_rate}
-            try:
-                for step, part in enumerate(steps):
-                    rate = _core.schedule_rate(schedule, step / len(steps)) * min(1.0, (step + 1) / warm)
-                    trainer.set_learning_rate(rate)
-                    trainer.learn(self.x[part], codes[part])
-                return learning_rate
-            except NumericError:
-                tries -= 1
-                if tries == 0:
-                    raise
-            learning_rate /= 2
-            trainer.state_import(begin)
+        X: Any,
+        y: Any,
+        name: str | None = None,
+        epochs: int = 10,
+        learning_rate: float = 0.5,
+        batch_size: int = 32,
+        held_out: float = 0.2,
+    ) -> dict[str, Any]:
+        """Learns rows of one place: in the domain that fits most of them, or in a new one.
 
+        A new domain comes if the alarm of `drift` is up after these rows (in a drawn order, by thresholds made now: see
+        `calibrate_domains`), if there is room, and if it pays: of the rows held out it must have more right, routed,
+        than the domain that fits best has after it learned the others as well. Needs `novelty` "fit". The first rows of all
+        are learned in "base". Fewer rows than `novelty_window` never make a domain.
 
-State = tuple[bytes, Any]  # with its table of labels
+        Args:
+            name: of a new domain; None: "domain-2" and so on.
+            epochs, learning_rate, batch_size, held_out: as in `adapt_domain`.
 
+        Returns:
+            {"domain" that learned the rows, "grown" (it is new), "rows", "alarm", "unknown" (share of the last window
+            that is not accepted), "full" (there was no room), the shares of rows held out that are right,
+            "accuracy_refit" and "accuracy_grown", "adaptor" (the report of `adapt_domain`), "seconds"}; None for what
+            there was not.
 
-def _restore(engine: Engine, state: State) -> None:
-    engine.session.state_import(state[0])
-    engine.table = state[1]
+        Raises:
+            UnsupportedError: another `novelty`. Otherwise as `adapt_domain`; nothing has changed.
 
-
-@contextmanager
-def _selected(engine: Engine, number: int) -> Iterator[None]:
-    # The domain is selected inside; all is as before when something fails.
-    session = engine.session
-    before = session.state_export(), engine.table
-    learning, by_fit = _selection(session)
-    try:
-        session.domain_select(number)
-        yield
-        session.domain_select(learning)
-        if by_fit:
-            session.domain_select(BY_FIT)
-    except BaseException:  # also an interrupt
-        _restore(engine, before)
-        raise
-
-
-def _selection(session: _core.Session) -> tuple[int, bool]:
-    entry = next(entry for entry in session.domains() if entry["selected"])
-    return int(entry["domain"]), bool(entry["by_fit"])
-
-
-def _trainer(bundle: Bundle, engine: Engine, batch_size: int) -> _core.Session:
-    # A session of the same bundle that learns by gradients and keeps nothing but weights.
-    config = engine.session.config
-    return _core.Session(
-        bundle.model, n_threads=config["n_threads"], seed=config["seed"], head="gradient", method="er", max_domains=0,
-        max_batch=batch_size, replay_capacity=0, replay_batch=0, head_bank=0, novelty="none", momentum=_MOMENTUM,
-        rate_schedule="cosine", rate_floor=0.0,
-    )  # fmt: skip
-
-
-def _adaptor_parameters(bundle: Bundle) -> int:
-    head = (bundle.info["head_weight"], bundle.info["head_bias"])
-    return sum(layer["stored"] for i, layer in enumerate(bundle.layers) if layer["trainable"] and i not in head)
-
-
-def _split(keys: Sequence[Key], share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    # Rows that are learned first, and those held out: the last of each label, since neighbours in a stream are alike.
-    rows_of: dict[Key, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows_of.setdefault(key, []).append(row)
-    held = np.zeros(len(keys), np.bool_)
-    for rows in rows_of.values():
-        n = min(round(share * len(rows)), len(rows) - 1)
-        held[rows[len(rows) - n :]] = True
-    return np.flatnonzero(~held), np.flatnonzero(held)
+        Cost: two forward passes a row; where the alarm is up, `adapt_domain` and as many learn steps again.
+        """
+        begin = time.perf_counter()
+        training = Training(epochs, learning_rate, batch_size, held_out)
+        training.check()
+        with self._learning():
+            engine = self._open()
+            check_growth(engine.session)
+            if name is not None:
+                _text(name)
+            rows = LabelledRows(*self._rows(X, y))
+            order = np.random.default_rng(engine.session.config["seed"])
+            report = grow(engine, self._opened(), rows, name, training, order)
+        return {**report, "seconds": time.perf_counter() - begin}
 
 
 def _text(name: Any) -> str:
@@ -297,13 +228,3 @@ def _empty_number(session: _core.Session, name: Any) -> int:
             f"expected a domain that has learned nothing yet; found {rows} rows in {name!r}; remove it and add it again"
         )
     return number
-
-
-def _check(epochs: Any, learning_rate: Any, batch_size: Any, held_out: Any) -> None:
-    for what, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"expected {what} of at least 1; found {value!r}; give a whole number")
-    if not learning_rate > 0:
-        raise ArgumentError(f"expected learning_rate above 0; found {learning_rate!r}; 0.5 is a good start")
-    if not 0 <= held_out < 1:
-        raise ArgumentError(f"expected held_out in 0..1, 1 excluded; found {held_out!r}; 0.2 is a good share")
