@@ -169,7 +169,9 @@ def test_own_arrays(tmp_path: Path) -> None:
         ({"y_train": np.zeros((40, 1), int)}, "labels"),
         ({"y_train": np.zeros(40)}, "labels"),
         ({"y_test": np.zeros(40, int)}, "training and test samples"),
-        ({"task_train": np.zeros(39), "task_test": np.zeros(40)}, "one task number"),
+        ({"task_train": np.zeros(39), "task_test": np.zeros(40)}, "one task a sample"),
+        ({"domain_train": np.zeros(39), "domain_test": np.zeros(40)}, "one domain a sample"),
+        ({"domain_train": np.full(40, "a"), "domain_test": np.full(40, "b")}, "training and test samples in a"),
     ],
 )
 def test_own_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -102,25 +102,30 @@ def draw(runs: Sequence[dict[str, Any]], kind: str) -> bytes:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
+    curves(axes, runs)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=kind, dpi=150)
+    pyplot.close(figure)
+    return picture.getvalue()
+
+
+def curves(axes: Any, runs: Sequence[dict[str, Any]]) -> None:
+    """Draws what `draw` says into axes of matplotlib."""
     for method in dict.fromkeys(run["method"] for run in runs):
-        curves = np.array(
+        values = np.array(
             [
                 [100 * np.mean([v for v in row if v is not None]) for row in run["accuracy_matrix"]]
                 for run in runs
                 if run["method"] == method
             ]
         )
-        x, mean = np.arange(1, curves.shape[1] + 1), curves.mean(axis=0)
+        x, mean = np.arange(1, values.shape[1] + 1), values.mean(axis=0)
         (line,) = axes.plot(x, mean, marker="o", label=f"{method}: {mean[-1]:.1f} %")
-        if len(curves) > 1:
-            spread = curves.std(axis=0, ddof=1)
+        if len(values) > 1:
+            spread = values.std(axis=0, ddof=1)
             axes.fill_between(x, mean - spread, mean + spread, alpha=0.2, color=line.get_color())
     names = runs[0]["tasks"]
     axes.set(xlabel="tasks learned", ylabel="accuracy on all of them, %", title=runs[0]["stream"], ylim=(0, 102))
     axes.set_xticks(range(1, len(names) + 1))
     axes.grid(alpha=0.3)
     axes.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format=kind, dpi=150)
-    pyplot.close(figure)
-    return picture.getvalue()

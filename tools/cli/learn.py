@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from edgecl.cli import compare_runs, failure, output
 from edgecl.cli.learn_models import Models, read_stream, variants
+from edgecl.cli.learn_route import EPOCHS, learn_route
 from edgecl.cli.learn_table import render_run
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
+from edgecl.cli.report import check_report, write_report
 from edgecl.cli.shared_options import THREADS
 from edgecl.files import check_output, read_file, write_file_atomic
 from edgecl.state_file import read_state
@@ -32,7 +34,9 @@ def learn(
         None, "--stream", help="Named stream: split-fashion-mnist, split-cifar10, digits, ..."
     ),
     data: Path | None = typer.Option(
-        None, "--data", help=".npz with x_train, y_train, x_test, y_test[, task_train, task_test]."
+        None,
+        "--data",
+        help=".npz with x_train, y_train, x_test, y_test[, task_train, task_test | domain_train, domain_test].",
     ),
     classes_per_task: int | None = typer.Option(None, "--classes-per-task", min=1, help="Cuts --data into tasks."),
     state: Path | None = typer.Option(
@@ -41,8 +45,12 @@ def learn(
     resume: bool = typer.Option(
         False, "--resume", help="Go on with the interrupted run of the same arguments, after its last whole task."
     ),
-    epochs: int = typer.Option(
-        1, "--epochs", min=1, help="Passes over each task; with a SparCL method examples are removed on the way."
+    epochs: int | None = typer.Option(
+        None,
+        "--epochs",
+        min=1,
+        help="Passes over each task, default 1; with a SparCL method examples are removed on the way. With --route: of "
+        "an adaptor, default 10.",
     ),
     seed: int | None = typer.Option(
         None,
@@ -63,6 +71,18 @@ def learn(
     csv: Path | None = typer.Option(None, "--csv", help="Write a row a run; shares are 0..1."),
     plot: Path | None = typer.Option(
         None, "--plot", help="Draw accuracy against tasks learned (.png, .svg, .pdf); needs matplotlib."
+    ),
+    report: Path | None = typer.Option(
+        None, "--report", help="Write a page with all that happened (.html, needs nothing else); needs matplotlib."
+    ),
+    route: bool = typer.Option(
+        False,
+        "--route",
+        help="Tasks are domains: rows are learned in the domain that they fit, and one grows where an alarm, room and "
+        "rows held out agree. Wants a head that keeps statistics; default of a model exported on the fly: ridge.",
+    ),
+    adaptor: str | None = typer.Option(
+        None, "--adaptor", help="With --route, of a model exported on the fly: as `edgecl export --adaptor`."
     ),
     keep_last: bool = typer.Option(False, "--keep-last", help="Learn incomplete last batches as smaller steps."),
     method: str | None = typer.Option(
@@ -122,6 +142,11 @@ def learn(
     "samples_skipped"}, "rehearsals", "rate_schedule",
     "peak_bytes", "peak_rss_bytes", "state_bytes", "state_sha256", "state", "csv", "plot", "interrupted", "config",
     "bundle", "bundle_sha256", ...}; shares are 0..1.
+
+    JSON with --route: {"stream", "kind": "domains", "tasks", "growth": [{"task", "domain", "grown", "alarm",
+    "unknown", "full", "accuracy_refit", "accuracy_grown", "adaptor", "rows", "seconds"}], "novelty": [{"scores",
+    "accept", "novel"}], "accuracy_matrix", "told_matrix", "routes", "alarms", "average_accuracy",
+    "average_accuracy_told", "forgetting", "domains", "peak_bytes", "state_sha256", "report", "state", ...}.
     """
     from edgecl.evaluate.runs import RunsInterrupted, run_all
 
@@ -138,13 +163,23 @@ def learn(
         beta=beta,
         class_mask=class_mask,
     )
-    rows = variants(methods, recipe.pop("method", method), density)
     compares = methods is not None or seeds is not None
-    files = {"state": state, "csv": csv, "plot": plot}
+    files = {"state": state, "csv": csv, "plot": plot, "report": report}
+    if route:
+        _refuse_with_route(compares, resume=resume, csv=csv, plot=plot, keep_last=keep_last)
+    elif adaptor is not None:
+        raise failure.UsageError("expected --adaptor with --route; found it alone; add --route")
     checkpoint = _check_files(files, compares, resume)
-    models = Models(bundle, recipe, threads, epochs)
+    models = Models(bundle, recipe, threads, epochs or (EPOCHS if route else 1), adaptor)
+    own_method = recipe.pop("method", method)
+    if route and own_method is None and not models.is_bundle:
+        own_method = "ridge"
+    rows = variants(methods, own_method, density)
     models.check(rows)
     models.hush()
+    if route:
+        tasks = read_stream(stream, data, classes_per_task)
+        return learn_route(models, rows[0], tasks, seed, state, report, as_json)
     _say_what_is_there(checkpoint, resume, state if state is not None and state.exists() else None)
     start = read_file(state) if state is not None and state.exists() else None
     if start is not None and not resume:
@@ -161,9 +196,13 @@ def learn(
         if compares:
             own_seeds = [run.seed for run in runs[: len(each_seed)]]
             document = _comparison(documents, tasks, own_seeds, len(runs), found)
+            if found["report"] is not None:
+                write_report(Path(found["report"]), document)
             output.emit(document, as_json, lambda console: compare_runs.render_comparison(console, document))
         elif documents:
             one = {**documents[0], **found}
+            if found["report"] is not None:
+                write_report(Path(found["report"]), one)
             output.emit(one, as_json, lambda console: render_run(console, one))
 
     try:
@@ -171,7 +210,7 @@ def learn(
             documents, learner = run_all(
                 runs,
                 tasks,
-                epochs=epochs,
+                epochs=models.epochs,
                 drop_last=not keep_last,
                 made_from=models.identity(rows) if checkpoint is not None else None,
                 checkpoint=checkpoint,
@@ -202,19 +241,33 @@ def _check_files(files: dict[str, Path | None], compares: bool, resume: bool) ->
     given = [path for path in files.values() if path is not None]
     if resume and not given:
         raise failure.UsageError(
-            "expected --state, --csv or --plot with --resume, because the unfinished run lies beside that file; found "
-            "none of them; give the arguments of the interrupted run"
+            "expected --state, --csv, --plot or --report with --resume, because the unfinished run lies beside that "
+            "file; found none of them; give the arguments of the interrupted run"
         )
     if len({path.resolve() for path in given}) < len(given):
-        raise failure.UsageError("expected different files for --state, --csv and --plot; found one twice; rename it")
+        raise failure.UsageError(
+            "expected different files for --state, --csv, --plot and --report; found one twice; rename it"
+        )
     for path in given:
         check_output(path)
     if files["plot"] is not None:
         compare_runs.check_picture(files["plot"])
+    if files["report"] is not None:
+        check_report(files["report"])
     if not given:
         return None
     check_output(checkpoint_path(given[0]))
     return checkpoint_path(given[0])
+
+
+def _refuse_with_route(compares: bool, **options: Any) -> None:
+    given = ["--" + name.replace("_", "-") for name, value in options.items() if value]
+    given += ["--seeds, --methods"] if compares else []
+    if given:
+        raise failure.UsageError(
+            f"expected one run without checkpoints with --route; found {', '.join(given)}; leave that out (--report "
+            "and --state go with it)"
+        )
 
 
 def _say_what_is_there(checkpoint: Path | None, resume: bool, begun: Path | None) -> None:
@@ -247,7 +300,7 @@ def _say_how_to_go_on(interrupt: RunsInterrupted, checkpoint: Path | None) -> in
     if interrupt.kept:
         output.log(f"{what}; the same command with --resume goes on (from {checkpoint})")
     elif checkpoint is None:
-        output.log(f"{what}; nothing was kept, because no --state, --csv or --plot says where")
+        output.log(f"{what}; nothing was kept, because no --state, --csv, --plot or --report says where")
     else:
         output.log(f"{what} before a task was done; nothing new was kept")
     return code

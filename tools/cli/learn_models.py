@@ -81,12 +81,14 @@ class Models:
     Attributes:
         argument: a bundle, or a model that is exported for the stream on the fly.
         recipe: fields of the recipe that the options give, but for the method.
+        adaptor: of a model exported on the fly.
     """
 
     argument: str
     recipe: dict[str, Any]
     threads: int
     epochs: int
+    adaptor: str | None = None
     _opened: Bundle | None = field(default=None, init=False)
     _last: tuple[tuple[Variant, int], bytes] | None = field(default=None, init=False)
 
@@ -106,6 +108,11 @@ class Models:
         """A bad bundle or option is told before data are read."""
         if not self.is_bundle:
             return
+        if self.adaptor is not None:
+            raise failure.UsageError(
+                "expected --adaptor with a model that is exported on the fly; found a bundle, whose adaptor is what it "
+                "is; leave it out, or export with it"
+            )
         for row in rows:
             if row.density is not None:
                 raise failure.UsageError(
@@ -158,12 +165,14 @@ class Models:
     def _exported(self, row: Variant, seed: int, stream: Stream) -> bytes:
         if self._last is None or self._last[0] != (row, seed):  # the check before all runs and the first run share one
             density = 1.0 if row.density is None else row.density
-            bundle = _export(self.argument, stream, density, seed, self._settings(row))
+            bundle = _export(self.argument, stream, density, seed, self._settings(row), self.adaptor)
             self._last = (row, seed), bundle
         return self._last[1]
 
 
-def _export(model: str, stream: Stream, density: float, seed: int, settings: dict[str, Any]) -> bytes:
+def _export(
+    model: str, stream: Stream, density: float, seed: int, settings: dict[str, Any], adaptor: str | None
+) -> bytes:
     """A bundle of a model for the samples and classes of a stream; all classes take part from the first step on."""
     from edgecl.cli.model_source import load_model
 
@@ -189,6 +198,7 @@ def _export(model: str, stream: Stream, density: float, seed: int, settings: dic
         "classes": list(stream.class_names),
         "input": spec,
         "recipe": exporter.Recipe(**settings),
+        "adaptor": adaptor,
     }
     if source.file is not None:
         report: ExportReport = source.export(**keywords)

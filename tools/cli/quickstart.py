@@ -14,6 +14,7 @@ import typer
 from edgecl.classifier import Classifier
 from edgecl.cli import failure, output
 from edgecl.cli.output import ProgressCallback
+from edgecl.cli.quickstart_domains import render_second_act, second_act
 from edgecl.cli.recipe_options import MAX_SEED
 from edgecl.cli.shared_options import THREADS
 from numpy.typing import NDArray
@@ -217,10 +218,11 @@ def _render(console: Console, d: dict[str, Any]) -> None:
                 ),
                 ("curves", d["plot"]),
                 ("bundle and state", f"{d['bundle']}, {d['state']}"),
-                ("whole run", f"{d['seconds']:.1f} s"),
             ]
         )
     )
+    render_second_act(console, d["domains"])
+    console.print(f"\nwhole run {d['seconds']:.1f} s")
 
 
 @failure.command
@@ -232,8 +234,8 @@ def quickstart(
     threads: int = THREADS,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Train digits 0-4, export, learn digits 5-9 on the device runtime; compare with learning without replay. Under a
-    minute.
+    """Train digits 0-4, export, learn digits 5-9 on the device runtime; compare with learning without replay. Then the
+    digits come in negative, a domain grows for them, and a digit is forgotten. Under a minute.
 
     Needs the extras export and report, and scikit-learn for its digits.
 
@@ -242,7 +244,8 @@ def quickstart(
     JSON: {"replay": {"accuracy_all", "accuracy_known_before", "accuracy_known_after", "accuracy_new_after",
     "forgetting", "per_class", "curves"}, "finetune": {...}, "latency": {"predict_one_us", "learn_step_us",
     "learn_step_rows"}, "arena_bytes", "bundle_bytes", "train_macs", "train_macs_dense", "parity_max_abs", "plot",
-    "bundle", "state", "seconds"}
+    "bundle", "state", "domains": {as of `edgecl learn --route`, "adaptor_share", "forgotten": {"class",
+    "predictions", "equals_never_seen"}, ...}, "seconds"}
     """
     from edgecl.evaluate.streams import load_stream
 
@@ -261,6 +264,7 @@ def quickstart(
             learner = learners[part] = Classifier(bundle, method=method, random_state=seed, n_threads=threads)
             _warm_up(learner, stream, seed)
             results[part] = _summary(_learn_new(learner, stream, seed, f"learn classes 5-9 ({part})", progress))
+        domains = second_act(module, stream, place, seed, threads, progress)
     learner = learners["replay"]
     learner.save(state)
     stats = learner.stats()
@@ -276,6 +280,7 @@ def quickstart(
         "plot": str(picture),
         "bundle": str(bundle),
         "state": str(state),
+        "domains": domains,
         "seconds": time.perf_counter() - begin,
     }
     output.emit(document, as_json, lambda console: _render(console, document))

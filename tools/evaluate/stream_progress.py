@@ -126,7 +126,7 @@ class StreamProgress:
                 "share_of_time": grown["structure_us"] / max(grown["learn_us"], 1),
             },
             "peak_bytes": self.learner["arena_bytes"],
-            "peak_rss_bytes": _peak_rss_bytes(),
+            "peak_rss_bytes": peak_rss_bytes(),
             "state_bytes": self.learner["state_bytes"],
             "state_sha256": self.learner["state_sha256"],
             "epochs": epochs,
@@ -141,6 +141,7 @@ class StreamProgress:
         }
 
 
-def _peak_rss_bytes() -> int:
+def peak_rss_bytes() -> int:
+    """Of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -49,8 +49,9 @@ def load_stream(name: str) -> Stream:
 def stream_from_npz(path: str | os.PathLike[str], classes_per_task: int | None = None) -> Stream:
     """A stream from arrays x_train, y_train, x_test, y_test of an .npz file.
 
-    Tasks come from the integer arrays task_train and task_test when both are there (ascending), else from the classes
-    in ascending order, `classes_per_task` each. x is uint8 (taken as 0..255) or floats (converted to float32); labels
+    Tasks come from the integer arrays task_train and task_test when both are there (ascending), or from domain_train
+    and domain_test (numbers, ascending, or names in the order in which they come), else from the classes in ascending
+    order, `classes_per_task` each. x is uint8 (taken as 0..255) or floats (converted to float32); labels
     are integers or text.
 
     Raises:
@@ -79,21 +80,23 @@ def stream_from_npz(path: str | os.PathLike[str], classes_per_task: int | None =
     else:
         spec = _spec("f32", x_train.shape[1:], 1.0, x_train)
     train, test = (x_train, y_train), (x_test, y_test)
-    if "task_train" in arrays and "task_test" in arrays:
-        task_train, task_test = arrays["task_train"].ravel(), arrays["task_test"].ravel()
-        if len(task_train) != len(y_train) or len(task_test) != len(y_test):
+    for kind in ("task", "domain"):
+        if f"{kind}_train" not in arrays or f"{kind}_test" not in arrays:
+            continue
+        of_train, of_test = arrays[f"{kind}_train"].ravel(), arrays[f"{kind}_test"].ravel()
+        if len(of_train) != len(y_train) or len(of_test) != len(y_test):
             raise DataError(
-                f"expected one task number a sample in '{source}'; found other lengths; correct task_train and "
-                "task_test"
+                f"expected one {kind} a sample in '{source}'; found other lengths; correct {kind}_train and {kind}_test"
             )
         tasks = tuple(
-            _task(f"task {t}", train, test, task_train == t, task_test == t) for t in np.unique(task_train).tolist()
+            _task(name if isinstance(name, str) else f"{kind} {name}", train, test, of_train == name, of_test == name)
+            for name in _in_order(of_train)
         )
         return Stream(os.path.basename(source), "domain-incremental", _non_empty(tasks, source), spec, names)
     if classes_per_task is None or classes_per_task < 1:
         raise ArgumentError(
             "expected classes_per_task of at least 1 (--classes-per-task), because the file has no task_train and "
-            f"task_test; found {classes_per_task}; pass it or add the arrays"
+            f"task_test, nor domain_train and domain_test; found {classes_per_task}; pass it or add the arrays"
         )
     return _split(os.path.basename(source), train, test, classes_per_task, spec, names)
 
@@ -202,6 +205,12 @@ _LOADERS: dict[str, Callable[[], Stream]] = {
 
 
 # --- cutting ---
+
+
+def _in_order(of_rows: NDArray[Any]) -> list[Any]:
+    # Numbers ascending, names as they come.
+    found, first = np.unique(of_rows, return_index=True)
+    return found[np.argsort(first)].tolist() if found.dtype.kind in "SU" else found.tolist()
 
 
 def _task(name: str, train: Arrays, test: Arrays, train_rows: NDArray[np.bool_], test_rows: NDArray[np.bool_]) -> Task:

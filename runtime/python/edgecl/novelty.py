@@ -60,6 +60,10 @@ class NoveltyVerbs:
         assert threshold is not None
         return threshold
 
+    def threshold(self, score: str | None = None) -> dict[str, Any] | None:
+        """What `calibrate` returned for a score, or what a state brought; None without thresholds."""
+        return self._with_classes().session.novelty_threshold(score or "none")
+
     def decide(self, X: Any) -> NDArray[np.int32]:
         """`Decision` of each row, (n,), by the parameter `novelty`: accepted, uncertain (between thresholds), novel.
 
