@@ -3,8 +3,10 @@
 usage: python tools/dev/same_bits.py [--quick] [--json FILE]
 
 Bundles, all with replay: an MLP (500 steps) and a small convolutional net with batch-norm and momentum (50 steps), both
-90 % sparse; the nf=20 ResNet-18, dense and 90 % sparse (2 steps, the second on 20 rows). Builds lie beside EDGECL_BUILD
-(default build/host), which is used and built further. Prints one line a combination with the SHA-256 of the learned
+90 % sparse; the nf=20 ResNet-18, dense and 90 % sparse (2 steps, the second on 20 rows); and below heads that keep
+statistics the convolutional net as a frozen encoder: in int8 with ridge, with hyperdimensional codes, and with an
+adaptor and routing statistics of a domain (LDA). Builds lie beside EDGECL_BUILD (default build/host), which is used and
+built further. Prints one line a combination with the SHA-256 of the learned
 states; exit code 1 unless each bundle has one hash.
 Never here: speed; emulated runs say nothing about time.
 """
@@ -21,12 +23,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST_BUILD = Path(os.environ.get("EDGECL_BUILD", ROOT / "build/host"))
 BUILDS = HOST_BUILD.parent
-STEPS = {"mlp": 500, "conv": 50, "resnet": 2, "resnet sparse": 2}
-X86_LEVELS = ("x86-64-v1", "x86-64-v3", "x86-64-v4")
+STEPS = {"mlp": 500, "conv": 50, "int8 ridge": 50, "hd": 50, "domain lda": 50, "resnet": 2, "resnet sparse": 2}
+X86_LEVELS = ("x86-64-v1", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni")
 TOOLCHAIN = ROOT / "devices/toolchains/aarch64-linux-gnu.cmake"
 TOOLCHAIN_32 = ROOT / "devices/toolchains/arm-linux-gnueabihf.cmake"
 
@@ -67,6 +70,7 @@ def builds(quick: bool) -> list[Build]:
     arm = (f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN}",)
     arm_needs = ("aarch64-linux-gnu-g++", "qemu-aarch64")
     emulator = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a72")
+    with_dot = (*emulator[:-1], "cortex-a76")
     arm_32 = (f"-DCMAKE_TOOLCHAIN_FILE={TOOLCHAIN_32}",)
     arm_32_needs = ("arm-linux-gnueabihf-g++", "qemu-arm")
     emulator_32 = ("qemu-arm", "-L", "/usr/arm-linux-gnueabihf", "-cpu", "cortex-a7")
@@ -77,6 +81,7 @@ def builds(quick: bool) -> list[Build]:
             Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host, resnet_levels=X86_LEVELS[1:]),
             Build("clang -O1", (*with_clang, *optimised("-O1")), X86_LEVELS[1:], (2,), (clang(),)),
             Build("aarch64 gcc -O3", arm, ("neon",), (1,), arm_needs, emulator, folder=cross, resnet_levels=()),
+            Build("aarch64 a76", arm, ("neon-dot",), (1,), arm_needs, with_dot, folder=cross, resnet_levels=()),
         ]
     return [
         Build("gcc -O3", (), X86_LEVELS, three, ("g++",), folder=host),
@@ -84,6 +89,7 @@ def builds(quick: bool) -> list[Build]:
         Build("clang -O3", with_clang, X86_LEVELS, three, (clang(),)),
         Build("clang -O1", (*with_clang, *optimised("-O1")), X86_LEVELS, three, (clang(),)),
         Build("aarch64 gcc -O3", arm, ("neon",), three, arm_needs, emulator, folder=cross),
+        Build("aarch64 a76", arm, ("neon-dot",), three, arm_needs, with_dot, folder=cross, resnet_levels=()),
         Build("aarch64 gcc -O1", (*arm, *optimised("-O1")), ("neon",), three, arm_needs, emulator),
         Build(
             "armhf gcc -O3", arm_32, ("reference",), (1,), arm_32_needs, emulator_32, folder=cross_32, resnet_levels=()
@@ -93,6 +99,7 @@ def builds(quick: bool) -> list[Build]:
 
 def write_bundles(folder: Path) -> dict[str, Path]:
     """Exports the bundles; the same seeds give the same bytes."""
+    import numpy as np
     import torch
     from edgecl import export
     from edgecl.cli.models import BUILT_IN
@@ -130,7 +137,21 @@ def write_bundles(folder: Path) -> dict[str, Path]:
     for name, (module, shape, density, recipe) in made.items():
         paths[name] = folder / f"{name}.ecl"
         export.from_torch(module, torch.zeros(1, *shape), out=paths[name], density=density, classes=10, recipe=recipe)
-    return paths
+    calibration = np.random.default_rng(0).standard_normal((64, 3, 8, 8), dtype=np.float32)
+    statistics: dict[str, dict[str, Any]] = {
+        "int8 ridge": {"recipe": export.Recipe(method="ridge", novelty="rmds", head_bank=20), "encoder": "int8"},
+        "hd": {"recipe": export.Recipe(method="hd", novelty="hd", hd_bits=1024)},
+        "domain lda": {
+            "recipe": export.Recipe(method="lda", novelty="fit", max_domains=2), "adaptor": "depthwise:8",
+        },
+    }  # fmt: skip
+    for name, options in statistics.items():
+        paths[name] = folder / f"{name}.ecl"
+        source = conv.eval()
+        export.from_torch(
+            source, torch.zeros(1, 3, 8, 8), out=paths[name], max_classes=10, calibration=calibration, **options
+        )
+    return {name: paths[name] for name in STEPS}
 
 
 def compile_runner(build: Build) -> Path:
@@ -165,7 +186,8 @@ def state_hash(command: list[str], level: str) -> str:
 
 def runs_here(build: Build, level: str) -> bool:
     """True when this CPU can run the level (emulated builds run all of theirs)."""
-    needs = {"x86-64-v3": {"avx2", "fma", "bmi2"}, "x86-64-v4": {"avx512f", "avx512bw", "avx512vl", "avx512dq"}}
+    v4 = {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
+    needs = {"x86-64-v3": {"avx2", "fma", "bmi2"}, "x86-64-v4": v4, "x86-64-v4-vnni": v4 | {"avx512_vnni"}}
     return bool(build.emulator) or needs.get(level, set()) <= set(Path("/proc/cpuinfo").read_text().split())
 
 
@@ -200,14 +222,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         bundles = write_bundles(Path(folder))
         print(
-            f"{'build':16}{'level':11}{'threads':8}" + "".join(f"{f'{n}, {k} steps':24}" for n, k in STEPS.items()),
+            f"{'build':16}{'level':16}{'threads':8}" + "".join(f"{f'{n}, {k}':18}" for n, k in STEPS.items()),
             flush=True,
         )
         for row in run_matrix(builds(arguments.quick), bundles):
             rows.append(row)
-            head = f"{row['build']:16}{row.get('level', ''):11}{row.get('threads', ''):<8}"
+            head = f"{row['build']:16}{row.get('level', ''):16}{row.get('threads', ''):<8}"
             cells = [str(row.get(name, "-")) for name in STEPS]
-            tail = [f"{cell if 'failed' in cell else cell[:16]:24}" for cell in cells]
+            tail = [f"{cell if 'failed' in cell else cell[:16]:18}" for cell in cells]
             print(head + (f"not run: {row['left_out']}" if "left_out" in row else "".join(tail)), flush=True)
     hashes = {name: {row[name] for row in rows if name in row} for name in STEPS}
     same = all(len(found) == 1 and "failed" not in str(*found) for found in hashes.values())
