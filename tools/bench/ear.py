@@ -9,10 +9,10 @@ one begins, never again which one a sample is from. `domains, routed` is Classif
 adaptor of at most 5 % of the encoder's parameters; `domains, told` the same learner with the domain said at the test
 (oracle). Against it, from the same net: nothing learned; one ridge head for all; a ridge head each without adaptors,
 routed; First Session Adaptation (one adaptor from the first new domain, one head that learns all rows again); all of
-the net by gradients, without and with a replay buffer of as many bytes as the new domains take. Windows of 64 rows
-stand in for an alarm: they alarm when they hold more novel rows than chance allows, at the rate that half of the test
-rows of known domains have; 10,000 rows of the other half say how often that is false. Rows of other streams and seeds
-in the JSON file stay. `own`: arrays as ear_data.own_stream says; a given model (ONNX, or MODULE:CALLABLE that returns
+the net by gradients, without and with a replay buffer of as many bytes as the new domains take. `domains,
+grown` is Classifier.grow, which nobody tells when a domain begins. The alarm by the score "fit" has its thresholds from
+half of the test rows of known domains; 10,000 rows of the other half say how often it is false. Rows of other streams
+and seeds in the JSON file stay. `own`: arrays as ear_data.own_stream says; a given model (ONNX, or MODULE:CALLABLE that returns
 a torch module) gets numbers as they are, bytes as 0..1, and is not compared with learning by gradients. Needs the data
 folder (EDGECL_DATA) but for own data. Never here: data (ear_data.py), ways of learning (ear_contenders.py).
 """
@@ -88,15 +88,17 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     if found.get("replay_rows"):
         row["replay_rows"] = found["replay_rows"]
+    if "grown" in found:
+        row["grown"] = found["grown"]
     if "routed" in steps[0]:
         row |= {
             "routed": [step["routed"] for step in steps], "oracle": [step["oracle"] for step in steps],
             "share": found["share"], "domain_bytes": found["domain_bytes"],
             "kept": [step["report"]["kept"] for step in steps],
             "held_out": [[step["report"][f"accuracy_{w}"] for w in ("head", "adapted")] for step in steps],
-            "novel": [[step["alarms_before"][w] for w in ("novel", "new_novel")] for step in steps],
-            "alarms": [[step["alarms_before"][w] for w in ("false", "true")] for step in steps],
-            "novel_end": found["alarms"]["novel"], "false_end": found["alarms"]["false"],
+            "unknown": [[step["alarm"][w] for w in ("unknown", "new_unknown")] for step in steps],
+            "alarms": [[step["alarm"][w] for w in ("false", "true")] for step in steps],
+            "unknown_end": found["alarm"]["unknown"], "false_end": found["alarm"]["false"],
         }  # fmt: skip
     return row
 

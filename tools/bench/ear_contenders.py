@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import comb, cos, pi
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ HIDDEN = 256  # of the net for vectors
 RATE, ADAPTOR_RATE, FINE_RATE = 0.05, 0.5, 0.03  # of the encoder, of adaptors, of the whole net on a stream
 BATCH = 32
 LARGEST_SHARE = 0.05  # of an adaptor
-WINDOW, WINDOW_ROWS, WINDOW_RISK = 64, 10_000, 1e-3
+WINDOW, WINDOWS, ALARM_ROWS = 64, 150, 10_000
 
 Found = dict[str, Any]
 
@@ -59,7 +59,7 @@ class Encoder:
 
     def with_domains(self, adaptor: str | None, n: int) -> Classifier:
         """A ridge head beside the frozen encoder, room for n domains."""
-        recipe = export.Recipe(method="ridge", max_domains=n, batch_size=BATCH)
+        recipe = export.Recipe(method="ridge", max_domains=n, novelty="fit", novelty_window=WINDOW, batch_size=BATCH)
         room = self.stream.n_classes
         return Classifier(self.bundle(recipe, adaptor=adaptor, max_classes=room), random_state=self.seed)
 
@@ -204,7 +204,7 @@ def fine_tuned(encoder: Encoder, replay_rows: int = 0) -> Found:
 
 def routed(encoder: Encoder, adaptor: str | None) -> Found:
     """A domain each; with an adaptor where it helps on rows held out. Also with the domain told (oracle), where test
-    rows go, what windows say, and rows that fit in the bytes of the new domains (`replay_rows`)."""
+    rows go, what the alarm says, and rows that fit in the bytes of the new domains (`replay_rows`)."""
     stream, plan = encoder.stream, encoder.plan
     learner = encoder.with_domains(adaptor, len(stream.tasks))
     learner.partial_fit(stream.tasks[0].x_train, stream.tasks[0].y_train)
@@ -212,7 +212,7 @@ def routed(encoder: Encoder, adaptor: str | None) -> Found:
     steps, begin = [], time.perf_counter()
     for k, task in list(enumerate(stream.tasks))[1:]:
         step: Found = {"domain": task.name, "before": accuracies(learner, stream, k + 1)}
-        step["alarms_before"] = windows(learner, stream, k, task.x_test)
+        step["alarm"] = alarm(learner, stream, k, task.x_test)
         learner.add_domain(task.name)
         step["report"] = learner.adapt_domain(task.name, task.x_train, task.y_train, plan.later, ADAPTOR_RATE, BATCH)
         step["after"] = accuracies(learner, stream, k + 1)
@@ -227,67 +227,63 @@ def routed(encoder: Encoder, adaptor: str | None) -> Found:
     parameters = sum(layer["stored"] for i, layer in enumerate(bundle.layers) if i not in head)
     adapted = steps[0]["report"]["parameters"]
     return {
-        "steps": steps, "seconds": seconds, "alarms": windows(learner, stream, len(names), None),
+        "steps": steps, "seconds": seconds, "alarm": alarm(learner, stream, len(names), None),
         "domain_bytes": known[0]["bytes"], "share": adapted / (parameters - adapted),
         "replay_rows": (len(known) - 1) * known[0]["bytes"] // stream.tasks[0].x_train[0].nbytes,
     }  # fmt: skip
+
+
+def grown(encoder: Encoder) -> Found:
+    """`Classifier.grow`: nobody says when a domain begins."""
+    stream, plan = encoder.stream, encoder.plan
+    learner = encoder.with_domains(plan.adaptor, len(stream.tasks))
+    learner.grow(stream.tasks[0].x_train, stream.tasks[0].y_train)
+    reports: list[Found] = []
+
+    def learn(k: int) -> None:
+        task = stream.tasks[k]
+        reports.append(learner.grow(task.x_train, task.y_train, task.name, plan.later, ADAPTOR_RATE, BATCH))
+
+    return {**_measured(learner, stream, learn), "grown": [report["grown"] for report in reports]}
 
 
 def _first(stream: Stream, n: int) -> Iterator[tuple[int, Any]]:
     return iter(list(enumerate(stream.tasks))[:n])
 
 
-# --- windows: a stand-in for an alarm ---
+# --- the alarm ---
 
 
-def windows(learner: Classifier, stream: Stream, known: int, new: NDArray[Any] | None) -> Found:
-    """Windows of 64 rows that hold more novel ones than chance allows. Half of the test rows of the known domains say
-    how many are usual; windows are drawn from the other half, 10,000 rows in all, and from `new` rows."""
+def alarm(learner: Classifier, stream: Stream, known: int, new: NDArray[Any] | None) -> Found:
+    """What `Classifier.drift` says of the score "fit", its thresholds from half of the test rows of the known domains.
+    10,000 rows drawn from the other half: how many are not accepted, how often the alarm rose. Of `new` rows: how many
+    are not accepted, and the share of windows that alarm."""
     generator = np.random.default_rng(0)
     usual, other = [], []
     for task in stream.tasks[:known]:
-        novel = learner.route(task.x_test).decision == Decision.NOVEL
-        order = generator.permutation(len(novel))
-        usual.append(novel[order[::2]])
-        other.append(novel[order[1::2]])
-    rate = upper_rate(int(np.concatenate(usual).sum()), sum(map(len, usual)))
-    bound = most_by_chance(rate)
-
-    def alarms(novel: NDArray[np.bool_]) -> float:
-        drawn = generator.choice(novel, (WINDOW_ROWS // WINDOW, WINDOW))
-        return float((drawn.sum(1) > bound).mean())
-
-    found = {"novel": float(np.concatenate(other).mean()), "rate": rate, "false": alarms(np.concatenate(other))}
-    if new is not None:
-        novel = learner.route(new).decision == Decision.NOVEL
-        found |= {"new_novel": float(novel.mean()), "true": alarms(novel)}
-    return found
-
-
-def most_by_chance(rate: float) -> int:
-    """The least number that more of WINDOW rows exceed with a risk of at most WINDOW_RISK, each novel at this rate."""
-    tail = 1.0
-    for k in range(WINDOW + 1):
-        tail -= comb(WINDOW, k) * rate**k * (1 - rate) ** (WINDOW - k)
-        if tail <= WINDOW_RISK:
-            return k
-    return WINDOW
-
-
-def upper_rate(hits: int, n: int) -> float:
-    """The largest rate under which no more than this many hits in n still have a chance of 1 in 20 (Clopper and Pearson
-    1934)."""
-    low, high = hits / n, 1.0
-    for _ in range(50):
-        rate = (low + high) / 2
-        chance = sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(hits + 1))
-        low, high = (rate, high) if chance > 0.05 else (low, rate)
-    return high
+        order = generator.permutation(len(task.x_test))
+        usual.append(task.x_test[order[::2]])
+        other.append(task.x_test[order[1::2]])
+    thresholds, rows = np.concatenate(usual), np.concatenate(other)
+    rows = rows[generator.integers(0, len(rows), ALARM_ROWS)]
+    learner.calibrate(thresholds, score="fit")
+    unknown = float((learner.observe(rows) != Decision.ACCEPT).mean())
+    found: Found = {"unknown": unknown, "false": learner.drift()["alarms"]}
+    if new is None:
+        return found
+    threshold, scores, alarms = learner.ood_score(thresholds, "fit"), [], []
+    for _ in range(WINDOWS):
+        window = new[generator.integers(0, len(new), WINDOW)]
+        learner._open().session.novelty_calibrate("fit", threshold, 0.95, 0.99)  # the window begins anew
+        scores.append(float((learner.observe(window) != Decision.ACCEPT).mean()))
+        alarms.append(learner.drift()["alarm"])
+    return {**found, "new_unknown": float(np.mean(scores)), "true": float(np.mean(alarms))}
 
 
 CONTENDERS: dict[str, Callable[[Encoder], Found]] = {
     "nothing learned": nothing,
     "one head": one_head,
+    "domains, grown": grown,
     "heads alone, routed": heads_alone,
     "first session adaptation": first_session,
     "all of the net": fine_tuned,

@@ -230,9 +230,14 @@ def _by(found: Iterable[dict[str, Any]], *keys: str) -> list[list[dict[str, Any]
     return list(groups.values())
 
 
+def _grown_of(found: list[dict[str, Any]], stream: str, k: int) -> str:
+    rows = [row["grown"] for row in found if row["stream"] == stream and row.get("grown")]
+    return f"{sum(row[k] for row in rows)} of {len(rows)}"
+
+
 def ear_growth_table(found: Iterable[dict[str, Any]]) -> str:
     """Each growth of `domains, routed`, in points, means over the seeds."""
-    lines = []
+    found, lines = list(found), []
     for group in _by([row for row in found if row["contender"] == "domains, routed"], "stream"):
         for k, domain in enumerate(group[0]["domains"]):
 
@@ -243,11 +248,12 @@ def ear_growth_table(found: Iterable[dict[str, Any]]) -> str:
             lines.append([
                 group[0]["stream"], domain, mean("before", -1), mean("after", -1), mean("oracle", -1),
                 mean("routed", -1), adapted, f"{sum(row['kept'][k] for row in group)} of {len(group)}",
-                mean("novel", 0), mean("alarms", 0), mean("novel", 1), mean("alarms", 1),
+                _grown_of(found, group[0]["stream"], k), mean("unknown", 0),
+                short(float(np.mean([row["alarms"][k][0] for row in group]))), mean("unknown", 1), mean("alarms", 1),
             ])  # fmt: skip
     head = [
         "stream", "new domain", "before", "after", "told", "routed there", "held out: head to adaptor", "kept",
-        "novel, known", "false alarms", "novel, new", "alarms",
+        "grown", "unknown, known", "false alarms", "unknown, new", "windows found",
     ]  # fmt: skip
     return table(head, lines)
 
