@@ -9,11 +9,11 @@ one begins, never again which one a sample is from. `domains, routed` is Classif
 adaptor of at most 5 % of the encoder's parameters; `domains, told` the same learner with the domain said at the test
 (oracle). Against it, from the same net: nothing learned; one ridge head for all; a ridge head each without adaptors,
 routed; First Session Adaptation (one adaptor from the first new domain, one head that learns all rows again); all of
-the net by gradients, without and with a replay buffer of as many bytes as the new domains take. `domains,
-grown` is Classifier.grow, which nobody tells when a domain begins. The alarm by the score "fit" has its thresholds from
-half of the test rows of known domains; 10,000 rows of the other half say how often it is false. Rows of other streams
-and seeds in the JSON file stay. `own`: arrays as ear_data.own_stream says; a given model (ONNX, or MODULE:CALLABLE that returns
-a torch module) gets numbers as they are, bytes as 0..1, and is not compared with learning by gradients. Needs the data
+the net by gradients, without and with a replay buffer of as many bytes as the new domains take. `domains, grown` is
+Classifier.grow, which nobody tells when a domain begins. The alarm by the score "fit" has its thresholds from half of
+the test rows of known domains; 10,000 rows of the other half say how often it is false. Rows of other streams and seeds
+in the JSON file stay. `own`: arrays as ear_data.own_stream says; a given model (ONNX, or MODULE:CALLABLE that returns a
+torch module) gets numbers as they are, bytes as 0..1, and is not compared with learning by gradients. Needs the data
 folder (EDGECL_DATA) but for own data. Never here: data (ear_data.py), ways of learning (ear_contenders.py).
 """
 
