@@ -33,12 +33,14 @@ CASES = (
     ("resnet18-nf20", 0.1, "er"),
     ("resnet18-nf20", 0.1, "sparcl-er"),
 )
+ENCODER, ENCODER_CLASSES, CALIBRATION_ROWS = "efficientnet-lite0", 50, 32  # in int8 below a ridge head, row by row
 STARTS = 5
 
 
-def run_once(bundle: Path, steps: int) -> dict[str, Any]:
-    """One process of edgecl_run: `steps` learn steps of 10 + 10 rows on synthetic samples; its own measurements."""
-    command = [BUILD / "runtime/runner/edgecl_run", bundle, "run", "--learn", steps, "--predict", 2]
+def run_once(bundle: Path, steps: int, batch: int = 10) -> dict[str, Any]:
+    """One process of edgecl_run: `steps` learn steps of `batch` rows, and as many replayed ones where the method has a
+    buffer, on synthetic samples; its own measurements."""
+    command = [BUILD / "runtime/runner/edgecl_run", bundle, "run", "--learn", steps, "--predict", 2, "--batch", batch]
     spawned = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     # A shell in between: the kernel counts this interpreter's memory as the peak of a process that it starts itself.
     shell = ["sh", "-c", '"$@"; exit $?', "sh", *map(str, command), "--spawned-ns", str(spawned)]
@@ -58,16 +60,39 @@ def measure(folder: Path) -> Iterator[dict[str, Any]]:
             name, path, density=density, structure_room=0.0, recipe=Recipe(method=method), input=images
         )
         runs = [run_once(bundle, 60 if i == 0 else 1) for i in range(STARTS)]  # 60 steps fill a buffer of 500
-        yield {
-            "network": name,
-            "density": density,
-            "method": method,
-            "peak_rss_bytes": runs[0]["peak_rss_bytes"],
-            "arena_bytes": runs[0]["arena_bytes"],
-            "bundle_bytes": runs[0]["bundle_bytes"],
-            "ms_to_first_step": statistics.median(r["ms_to_first_step"] for r in runs),
-            "allocations_after_creation": runs[0]["allocations_after_creation"],
-        }
+        yield row(name, density, method, runs)
+    bundle = write_encoder(folder / "encoder.ecl")
+    yield row(f"{ENCODER}, int8", 1.0, "ridge", [run_once(bundle, 3, batch=1) for _ in range(STARTS)])
+
+
+def row(name: str, density: float, method: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the runs of one bundle; memory as the first one has it."""
+    return {
+        "network": name,
+        "density": density,
+        "method": method,
+        "peak_rss_bytes": runs[0]["peak_rss_bytes"],
+        "arena_bytes": runs[0]["arena_bytes"],
+        "bundle_bytes": runs[0]["bundle_bytes"],
+        "ms_to_first_step": statistics.median(r["ms_to_first_step"] for r in runs),
+        "allocations_after_creation": runs[0]["allocations_after_creation"],
+    }
+
+
+def write_encoder(path: Path) -> Path:
+    """An image encoder in int8 below a head that keeps statistics; its weights do not matter here."""
+    import numpy as np
+    from edgecl import export
+    from edgecl.cli.models import BUILT_IN
+
+    entry = BUILT_IN[ENCODER]
+    images = np.random.default_rng(0).integers(0, 256, (CALIBRATION_ROWS, *entry.shape), dtype=np.uint8)
+    export.from_torch(
+        entry.build(entry.shape, ENCODER_CLASSES), np.zeros((1, *entry.shape), np.float32), out=path, classes=0,
+        max_classes=ENCODER_CLASSES, recipe=export.Recipe(method="ridge"), encoder="int8", calibration=images,
+        input=export.InputSpec(dtype="u8", scale=entry.scale, mean=entry.mean, std=entry.std),
+    )  # fmt: skip
+    return path
 
 
 def main() -> None:

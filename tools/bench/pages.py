@@ -284,7 +284,7 @@ def memory() -> str:
         ["network", "weights kept", "method", "peak, MiB", "session, MiB", "bundle, kB", "first step, ms"],
         [
             [
-                NETWORKS[row["network"]],
+                NETWORKS.get(row["network"], row["network"]),
                 f"{100 * row['density']:g} %",
                 row["method"],
                 f"{row['peak_rss_bytes'] / mib:.1f}",
