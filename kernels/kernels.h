@@ -456,6 +456,7 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(logits_mse, LogitsMseArgs)                            \
   X(sgd_update, SgdArgs)                                  \
   X(quantize_rows, QuantizeRowsArgs)                      \
+  X(sum_row, SumRowArgs)                                  \
   X(moments_update, MomentsUpdateArgs)                    \
   X(hd_bundle_majority, HdBundleArgs)                     \
   X(hd_accumulate, HdAccumulateArgs)                      \

@@ -44,6 +44,15 @@ struct QuantizeRowsArgs {
   float scale;
 };
 
+// sum[i] += or -= q[i], modulo 2^64, and *square = the sum of q[i]^2. Part 0 does it all.
+struct SumRowArgs {
+  const int16_t* q;  // [d], of magnitude at most kQuantizedLimit
+  int64_t* sum;      // [d]
+  int64_t* square;
+  int32_t d;
+  bool subtract;
+};
+
 // moments(i, j) += or -= the sum over r of q[r][i] * q[r][j], modulo 2^64. Exact, in any order: integers.
 constexpr int kMomentRows = 32;
 struct MomentsUpdateArgs {

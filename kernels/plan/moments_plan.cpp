@@ -36,6 +36,10 @@ uint64_t ScratchTable::quantize_rows_scratch_bytes(const QuantizeRowsArgs&) cons
   return 0;
 }
 
+uint64_t ScratchTable::sum_row_scratch_bytes(const SumRowArgs&) const {
+  return 0;
+}
+
 // The rows again, as [d][2 * pairs].
 uint64_t ScratchTable::moments_update_scratch_bytes(const MomentsUpdateArgs& a) const {
   return streamed.floats == 1 ? 0 : static_cast<uint64_t>(2 * row_pairs(a.n) * a.d) * sizeof(int16_t);

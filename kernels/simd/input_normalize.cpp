@@ -112,18 +112,38 @@ EDGECL_INLINE void fill_last_columns(const InputArgs& a, int64_t g, int64_t p, i
     for (int64_t l = 0; l < lanes; l++) *out++ = normalised(a, p / plane, static_cast<float>(rows[l][p]));
 }
 
+// Positions [p, end) of the only row, of one place each: a vector of numbers as it lies.
+template <class Raw>
+EDGECL_INLINE void fill_vector(const InputArgs& a, int64_t p, int64_t end) {
+  const Raw* raw = static_cast<const Raw*>(a.rows[0]);
+  float* out = a.y.data;
+  const vec scale = vset(a.scale);
+  for (; p + kVec <= end; p += kVec)
+    vstore(out + p, (load_raw(raw + p) * scale - vload(a.mean + p)) * vload(a.inv_std + p));
+  for (; p < end; p++) out[p] = normalised(a, p, static_cast<float>(raw[p]));
+}
+
 template <class Raw>
 void fill_rows(const InputArgs& a, int part, int n_parts) {
   const int64_t columns = static_cast<int64_t>(a.y.channels) * a.y.height * a.y.width;
   const int64_t blocks = (columns + kVec - 1) / kVec;
   int64_t begin, end;
   share(a.y.groups * blocks, part, n_parts, &begin, &end);
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t p = i % blocks * kVec;
+  if (begin == end) return;
+  if (a.y.height * a.y.width * a.y.lanes * a.y.groups == 1) {
+    fill_vector<Raw>(a, begin * kVec, columns < end * kVec ? columns : end * kVec);
+    return;
+  }
+  int64_t g = begin / blocks, p = begin % blocks * kVec;  // divided once: a division costs as much as a block
+  for (; begin < end; begin++, p += kVec) {
+    if (p >= columns) {
+      p = 0;
+      g++;
+    }
     if (columns - p >= kVec)
-      fill_columns<Raw>(a, i / blocks, p);
+      fill_columns<Raw>(a, g, p);
     else
-      fill_last_columns<Raw>(a, i / blocks, p, columns);
+      fill_last_columns<Raw>(a, g, p, columns);
   }
 }
 

@@ -16,13 +16,22 @@ void quantize_rows(const QuantizeRowsArgs& a, int part, int n_parts, void*) {
   share(a.n, part, n_parts, &row, &end);
   for (; row < end; row++) {
     ivec saturated = {};
-    for (int64_t i = 0; i < a.d; i += kVec) {
-      const int count = static_cast<int>(a.d - i < kVec ? a.d - i : kVec);
-      const vec y = vload_n(a.x + row * a.d + i, count) * scale;
+    const auto quantized = [&](const vec& y) EDGECL_INLINE_LAMBDA {
       saturated = saturated - ((y >= beyond) | (y <= -beyond));
       const vec whole = vmin(vmax(y, -limit), limit) + round - round;
-      const Shorts q = __builtin_convertvector(__builtin_convertvector(whole, ivec), Shorts);
-      memcpy(a.q + row * a.d + i, &q, static_cast<size_t>(count) * sizeof(int16_t));
+      return __builtin_convertvector(__builtin_convertvector(whole, ivec), Shorts);
+    };
+    const float* x = a.x + row * a.d;
+    int16_t* to = a.q + row * a.d;
+    int64_t i = 0;
+    for (; i + kVec <= a.d; i += kVec) {
+      const Shorts q = quantized(vload(x + i) * scale);
+      memcpy(to + i, &q, sizeof q);
+    }
+    if (i < a.d) {
+      const int count = static_cast<int>(a.d - i);
+      const Shorts q = quantized(vload_n(x + i, count) * scale);
+      memcpy(to + i, &q, static_cast<size_t>(count) * sizeof(int16_t));
     }
     int32_t sum = 0;
     for (int i = 0; i < kVec; i++) sum += saturated[i];

@@ -2,6 +2,8 @@
 // Never here: kernels of operators.
 #include "runtime/core/encoder.h"
 
+#include <string.h>
+
 namespace edgecl {
 namespace {
 
@@ -50,6 +52,10 @@ void copy_rows_out(const Net& net, const Tensor& tensor, uint32_t rows, bool poo
     for (uint32_t r = 0; r < rows; r++) {
       const float* from = row_values(tensor, r);
       float* to = out + r * elements;
+      if (lanes == 1) {
+        memcpy(to + begin, from + begin, (end - begin) * sizeof *to);
+        continue;
+      }
       for (uint64_t e = begin; e < end; e++) to[e] = from[e * lanes];
     }
   });
@@ -61,6 +67,10 @@ void copy_rows_in(const Net& net, const float* const* rows_in, uint32_t rows, co
     for (uint32_t r = 0; r < rows; r++) {
       const float* from = rows_in[r];
       float* to = row_values(tensor, r);
+      if (lanes == 1) {
+        memcpy(to + begin, from + begin, (end - begin) * sizeof *to);
+        continue;
+      }
       for (uint64_t e = begin; e < end; e++) to[e * lanes] = from[e];
     }
   });

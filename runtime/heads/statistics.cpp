@@ -25,13 +25,15 @@ int16_t* quantize(const Net& net, const float* embedding, const Statistics& s, i
 }
 
 // The row into everything but moments and bank, or out of it.
-void count_row(const int16_t* row, int32_t label, int32_t n_saturated, int32_t sign, Statistics* s) {
+void count_row(const Net& net, const int16_t* row, int32_t label, int32_t n_saturated, int32_t sign, Statistics* s) {
   ClassCounts* const counts = &s->classes[label];
+  int64_t square;
+  const SumRowArgs args = {row, s->class_sum(static_cast<uint32_t>(label)), &square, static_cast<int32_t>(s->size.dim),
+                           sign < 0};
+  net.env.kernels->sum_row(args, 0, 1, nullptr);
   counts->n += sign;
-  counts->square_sum = modular_sum(counts->square_sum, sign * (squared(row, s->size.dim) >> kSquareShift));
+  counts->square_sum = modular_sum(counts->square_sum, sign * (square >> kSquareShift));
   counts->saturated = modular_sum(counts->saturated, sign * n_saturated);
-  int64_t* const sum = s->class_sum(static_cast<uint32_t>(label));
-  for (uint32_t i = 0; i < s->size.dim; i++) sum[i] = modular_sum(sum[i], sign * row[i]);
 }
 
 void update_moments(const Net& net, uint32_t n, bool subtract, Statistics* s) {
@@ -115,6 +117,10 @@ int64_t squared(const int16_t* row, uint32_t dim) {
 void gather_row(const Tensor& embedding, uint32_t row, float* to) {
   const int64_t plane = static_cast<int64_t>(embedding.height) * embedding.width * embedding.channels;
   const float* from = tensor_place(embedding, row, 0, 0);
+  if (embedding.lanes == 1) {
+    memcpy(to, from, static_cast<size_t>(plane) * sizeof *to);
+    return;
+  }
   for (int64_t i = 0; i < plane; i++) to[i] = from[i * embedding.lanes];
 }
 
@@ -178,7 +184,7 @@ void add_rows(const Net& net, const float* embeddings, const int32_t* labels, ui
   for (uint32_t r = 0; r < n; r++) {
     int32_t n_saturated;
     const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
-    count_row(row, labels[r], n_saturated, 1, s);
+    count_row(net, row, labels[r], n_saturated, 1, s);
     if (s->bank.fill < s->bank.capacity) {
       memcpy(s->bank.rows + s->bank.fill * dim, row, dim * sizeof *row);
       s->bank.labels[s->bank.fill++] = labels[r];
@@ -205,7 +211,7 @@ Status take_rows(const Net& net, const float* embeddings, const int32_t* labels,
   }
   for (uint32_t r = 0; r < n; r++) {
     const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
-    count_row(row, labels[r], n_saturated, -1, s);
+    count_row(net, row, labels[r], n_saturated, -1, s);
     const uint32_t found = bank_find(*s, row, labels[r], 0);
     bank_filter(s, [&](uint32_t i) { return i != found; });
     if (s->moments == nullptr) continue;

@@ -44,6 +44,16 @@ void divide_by_norm(const Statistics& s, const Tensor& z, const Tensor& scores, 
   }
 }
 
+// Whether an op gave embeddings the length 1 already, to the rounding.
+bool has_length_1(const Plan& plan) {
+  const uint32_t embedding = plan.model->embedding_tensor;
+  if (plan.tensors[embedding].height * plan.tensors[embedding].width != 1) return false;  // of each position then
+  for (uint32_t i = 0; i < plan.ops.n; i++) {
+    if (plan.ops[i].output == embedding) return plan.ops[i].kind == format::kOpL2Normalize;
+  }
+  return false;
+}
+
 }  // namespace
 
 StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe) {
@@ -142,7 +152,7 @@ Status prepare(const HeadMemory& memory, const Net& net) {
 
 void score(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe) {
   forward_ops(net, rows, mode, last_layer_op(net.plan), net.plan.ops.n, probe);
-  if (!memory.own->readout->divides_by_norm) return;
+  if (!memory.own->readout->divides_by_norm || has_length_1(net.plan)) return;
   divide_by_norm(memory.own->statistics, plan_tensor(net, net.plan.model->embedding_tensor, rows, mode),
                  plan_tensor(net, net.plan.model->logits_tensor, rows, mode), rows);
 }

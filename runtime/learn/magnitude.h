@@ -32,10 +32,11 @@ inline bool magnitudes_within(const float* x, uint64_t n, float limit) {
   memcpy(&top, &limit, sizeof top);
   Words vectors = {};
   uint64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    Words bits;
-    memcpy(&bits, x + i, sizeof bits);
-    vectors |= top - (bits & 0x7fffffffu);
+  for (; i + 8 <= n; i += 8) {
+    Words a, b;
+    memcpy(&a, x + i, sizeof a);
+    memcpy(&b, x + i + 4, sizeof b);
+    vectors |= (top - (a & 0x7fffffffu)) | (top - (b & 0x7fffffffu));
   }
   uint32_t beyond = vectors[0] | vectors[1] | vectors[2] | vectors[3];
   for (; i < n; i++) {

@@ -51,6 +51,19 @@ void quantize(Tests& tests, Rng& rng) {
   CHECK_KERNEL(tests, c, quantize_rows, args, text("%d rows of %d", n, d));
 }
 
+void sum(Tests& tests, Rng& rng) {
+  const int d = random_size(rng);
+  Case c(rng);
+  std::vector<int16_t> q(static_cast<size_t>(d));
+  std::vector<int64_t> sums(q.size());
+  for (int16_t& x : q) x = static_cast<int16_t>(rng.chance(0.1) ? kQuantizedLimit : rng.range(-16383, 16383));
+  for (int64_t& x : sums) x = static_cast<int64_t>(rng.next()) >> rng.pick({0, 1, 40});  // some wrap around
+  SumRowArgs args = {c.copy(q), nullptr, nullptr, d, rng.chance(0.5)};
+  c.output_values(&args.sum, sums);
+  c.output_values(&args.square, std::vector<int64_t>(1, 77));
+  CHECK_KERNEL(tests, c, sum_row, args, text("a row of %d", d));
+}
+
 void quantize_known(Tests& tests) {
   const std::vector<float> x = {0.5f, 1.5f, -2.5f, 16383.4f, 16383.5f, -16383.5f, 1e9f, -0.49f};
   const std::vector<int16_t> want = {0, 2, -2, 16383, 16383, -16383, 16383, 0};
@@ -235,6 +248,7 @@ void moments_cases(Tests& tests) {
   }
   for (int i = 0; i < tests.repeats(60, 400); i++) {
     quantize(tests, rng);
+    sum(tests, rng);
     update(tests, rng);
     covariance(tests, rng);
     factor(tests, rng);

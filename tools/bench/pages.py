@@ -297,6 +297,21 @@ def memory() -> str:
     )
 
 
+def aarch64_encoders() -> str:
+    """Emulated AArch64: instructions of a prediction, in millions, and beside float32."""
+    found = document("aarch64_encoders")["rows"]
+    floats = {row["network"]: row["instructions"] for row in found if row["numbers"] == "float32"}
+    lines = []
+    for row in found:
+        name = "codes of 10,048 bits, 1280 numbers" if row["network"] == "hd" else NETWORKS.get(row["network"])
+        share = row["instructions"] / floats[row["network"]]
+        beside = "" if row["numbers"] == "float32" else f"{share:.2f}"
+        misses = [short(row[key] / 1000) for key in ("l1_misses", "l2_misses")]
+        lines.append([name or row["network"], row["numbers"], short(row["instructions"] / 1e6), beside, *misses])
+    head = ["network, one row", "numbers", "instructions, M", "of float32", "L1 misses, k", "L2 misses, k"]
+    return table(head, lines)
+
+
 def _cells(row: dict[str, Any]) -> list[str]:
     macs = short(row["train_macs"] / 1e9) if "train_macs" in row else "-"
     seconds = short(sum(row["seconds"]) / len(row["seconds"])) if "seconds" in row else "-"
@@ -412,6 +427,7 @@ TABLES: dict[str, Callable[..., str]] = {
         layers,
         peers,
         memory,
+        aarch64_encoders,
         accuracy,
         shipped,
         heads,
