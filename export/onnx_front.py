@@ -31,6 +31,7 @@ from edgecl.export.options import (
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
+from edgecl.export.stored import Stored
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -63,7 +64,7 @@ def from_onnx(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
-    encoder: Encoder = "float32",
+    encoder: Encoder = "auto",
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -113,7 +114,7 @@ def from_onnx(
 
 
 def graph_of_onnx(
-    model: onnx.ModelProto, options: ExportOptions, name: str
+    model: onnx.ModelProto, options: ExportOptions, name: str, stored: Stored | None = None
 ) -> tuple[Graph, ExportOptions, OnnxReference]:
     """The imported graph, the options (channels_last set where the model turns its input itself) and the parity
     reference."""
@@ -128,7 +129,7 @@ def graph_of_onnx(
     initialisers = initialisers_of(model)
     names_of_initialisers = set(initialisers)
     graph = read_graph(
-        model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES
+        model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES, stored
     )
     return graph, options, reference
 
@@ -301,9 +302,13 @@ def _turns_channels_last(model: onnx.ModelProto) -> bool:
 
 
 def read_graph(
-    model: onnx.ModelProto, name: str, initialisers: Mapping[str, NDArray[Any]], learnable: Callable[[str, str], bool]
+    model: onnx.ModelProto,
+    name: str,
+    initialisers: Mapping[str, NDArray[Any]],
+    learnable: Callable[[str, str], bool],
+    stored: Stored | None = None,
 ) -> Graph:
-    """Imports a prepared model."""
+    """Imports a prepared model; `stored`: the integers that it stands for."""
     value = model.graph.input[0]
     sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     batch = sizes[0] or DYNAMIC_BATCH
@@ -316,6 +321,7 @@ def read_graph(
         batch=batch,
         learnable=learnable,
         known_dims=_inferred(model, batch),
+        stored=stored,
     )
 
 

@@ -65,7 +65,7 @@ def from_torch(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
-    encoder: Encoder = "float32",
+    encoder: Encoder = "auto",
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
