@@ -85,6 +85,8 @@ def import_graph(
     if stored is not None:
         names = {key: value.tensor for key, value in context.environment.items() if isinstance(value, Row)}
         graph.stored = stored.renamed(names)
+        if graph.final:  # whose own rounding is left out with it
+            graph.stored.twice = [tensor for tensor in graph.stored.twice if tensor != graph.output]
     return graph
 
 

@@ -9,7 +9,15 @@ from math import prod
 import numpy as np
 from edgecl.export.graph import Graph, Op, Param
 from edgecl.export.int8_encoder import LAYERS, Borders, bounds_of
-from edgecl.export.int8_numbers import Int8Layer, Quantisation, add_constants, mean_constants, packed_layer
+from edgecl.export.int8_numbers import (
+    Int8Layer,
+    Quantisation,
+    add_constants,
+    mean_constants,
+    multiplier_of,
+    packed_layer,
+    single_multiplier_of,
+)
 from edgecl.export.ops.windows import MAX_TAPS
 from edgecl.export.stored import DEQUANTISED, Stored
 from numpy.typing import NDArray
@@ -118,7 +126,7 @@ class _Native(Borders):
         return new
 
     def _mean(self, op: Op, x: Quantisation, y: Quantisation, height: int, width: int) -> Op:
-        mean = mean_constants(x, y, height * width)
+        mean = mean_constants(x, y, height * width, op.kind in self.source.rounds_once)
         if mean is None:
             raise _Fault("its sums could leave the range of int32")
         return self._op(op, "int8_mean", op.inputs, [], mean)
@@ -140,8 +148,9 @@ class _Native(Borders):
         if op.kind == "linear" and len(set(scales.tolist())) == 1:
             product = [float(np.float32(value)) for value in product]
         biases = self._biases(op, product)
-        real = [value / y.scale for value in product]
-        layer: Int8Layer | None = packed_layer(stored, biases, real, x, y, bounds_of(op), depthwise)
+        multiplier = single_multiplier_of if op.kind in self.source.rounds_once else multiplier_of
+        constants = [multiplier(value / y.scale) for value in product]
+        layer: Int8Layer | None = packed_layer(stored, biases, constants, x, y, bounds_of(op), depthwise)
         if layer is None:
             raise _Fault("its sums could leave the range of int32")
         params = [Param(weight.name, layer.weight, shown=shape), Param(f"{op.layer}.table", layer.table)]

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,24 +88,23 @@ def int8_layer(
     scales = np.where(scales < 1e-30, 1.0, scales).astype(np.float32).astype(np.float64)
     stored = np.clip(_rounded_array(flat / scales[:, None]), -127, 127).astype(np.int64)
     biases = _rounded_array(offset / (scales * x.scale)).astype(np.int64)
-    real = [float(scale) * x.scale / y.scale for scale in scales]
-    return packed_layer(stored.reshape(weight.shape), biases, real, x, y, bounds, depthwise)
+    constants = [multiplier_of(float(scale) * x.scale / y.scale) for scale in scales]
+    return packed_layer(stored.reshape(weight.shape), biases, constants, x, y, bounds, depthwise)
 
 
 def packed_layer(
     stored: NDArray[np.int64],
     biases: NDArray[np.int64],
-    real: Sequence[float],
+    constants: list[tuple[int, int]],
     x: Quantisation,
     y: Quantisation,
     bounds: tuple[float, float],
     depthwise: bool,
 ) -> Int8Layer | None:
-    """A layer of stored weights [O][I][kh][kw] and biases [O], whose sums are multiplied by `real` [O]. A channel whose
+    """A layer of stored weights [O][I][kh][kw] and biases [O]; `constants`: multiplier and shift of each output. A channel whose
     sums could leave their range, and whose output is the same for all of them, becomes that constant; None where one has
     several."""
-    flat, biases = stored.reshape(len(stored), -1).copy(), biases.copy()
-    constants = [multiplier_of(factor) for factor in real]
+    flat, biases, constants = stored.reshape(len(stored), -1).copy(), biases.copy(), list(constants)
     lo, hi = y.stored_bounds(bounds)
     farthest = max(127 - x.zero_point, 128 + x.zero_point)
     reach = np.abs(flat).sum(axis=1) * farthest
@@ -124,6 +122,14 @@ def packed_layer(
     table[:, : len(flat)] = [biases, flat.sum(axis=1), *zip(*constants, strict=True)]
     packed = _depthwise(flat, channels) if depthwise else _dense(flat.reshape(stored.shape), channels)
     return Int8Layer(packed.astype(np.int8), table, lo, hi)
+
+
+def single_multiplier_of(real: float) -> tuple[int, int]:
+    """The same without a shift behind the product, so that a sum is rounded once, as arithmetic in floats rounds it. Where
+    that would cost the multiplier more than a thousandth of a step, the one of the specification."""
+    if 2.0**-12 <= real < 1.0:
+        return _rounded(real * 2.0**31), 0
+    return multiplier_of(real)
 
 
 def requantized(acc: int, multiplier: int, shift: int) -> int | None:
@@ -145,13 +151,21 @@ def add_constants(a: Quantisation, b: Quantisation, y: Quantisation) -> NDArray[
     return np.array(constants, np.int32).T.copy()
 
 
-def mean_constants(x: Quantisation, y: Quantisation, positions: int) -> tuple[int, int, int] | None:
-    """Multiplier, shift and offset of a mean over `positions`; None where its sum could leave its range."""
-    multiplier, shift = multiplier_of(x.scale / (positions * y.scale))
-    offset = y.zero_point - _rounded(x.zero_point * x.scale / y.scale)
-    if 128 * positions > LIMIT >> max(shift, 0) or abs(offset) > 2**24:
+def mean_constants(
+    x: Quantisation, y: Quantisation, positions: int, once: bool = False
+) -> tuple[int, int, int, int] | None:
+    """Multiplier, shift, offset and start of a mean over `positions`, as TensorFlow Lite's MEAN has them: the multiplier of
+    the scales, divided by the number of positions; with `once` as `single_multiplier_of`. None where its sum could leave
+    its range."""
+    multiplier, shift = multiplier_of(x.scale / y.scale)
+    down = max(min(positions.bit_length() - 1, 31 + shift), 0)
+    multiplier, shift = (multiplier << down) // positions, shift - down
+    if once:
+        multiplier, shift = single_multiplier_of(x.scale / (positions * y.scale))
+    start = -x.zero_point * positions
+    if 128 * positions + abs(start) > LIMIT >> max(shift, 0) or shift > 30:
         return None
-    return multiplier, shift, offset
+    return multiplier, shift, y.zero_point, start
 
 
 def _dense(stored: NDArray[np.int64], channels: int) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ from edgecl.export.options import (
     Trainable,
 )
 from edgecl.export.pipeline import export_graph
+from edgecl.export.qdq import refuse_operator_format, runner, take_integers
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stored import Stored
@@ -120,12 +121,17 @@ def graph_of_onnx(
     reference."""
     from dataclasses import replace
 
-    model = prepared_model(model)
+    refuse_operator_format(model)
+    source = model = prepared_model(model)
+    if stored is None:
+        model, stored = take_integers(model)
     reference = OnnxReference(model)
     if _turns_channels_last(model):
         if not options.input.channels_last:
             options = replace(options, input=replace(options.input, channels_last=True))
         reference.channels_last = True
+    if stored is not None and stored.run is None and source is not model:
+        stored.run, stored.again = (runner(source, reference.channels_last, fused) for fused in (True, False))
     initialisers = initialisers_of(model)
     names_of_initialisers = set(initialisers)
     graph = read_graph(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,14 +47,17 @@ class Stored:
         twice: tensors that the source rounds to two scales one after the other, of which one is left out.
         faults: why a tensor has none, where the source rounds it to other integers than int8.
         weights, biases: of initialisers; a bias is its int32 numbers and their scales.
+        rounds_once: kinds of operators whose sums its runtime rounds once, where the specification rounds twice.
         exact_means: tensors that are means of windows by one integer division (AVERAGE_POOL_2D), not by a multiplier.
         origins: what `run` knows a tensor by.
         run: the source's own runtime; None where it is not installed.
         runtime: its name.
+        again, variant: the same runtime told to compute in another way, and which, or None.
     """
 
     source: str
     tensors: dict[str, Quantisation] = field(default_factory=dict)
+    rounds_once: tuple[str, ...] = ()
     twice: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     weights: dict[str, StoredWeight] = field(default_factory=dict)
@@ -63,6 +66,8 @@ class Stored:
     origins: dict[str, Any] = field(default_factory=dict)
     run: Runner | None = None
     runtime: str = ""
+    again: Runner | None = None
+    variant: str = ""
 
     def give(self, tensor: str, quantisation: Quantisation, origin: Any) -> None:
         """The first one stays: a second rounding of the same tensor is left out, and said."""
@@ -72,7 +77,7 @@ class Stored:
 
     def renamed(self, names: Mapping[str, str]) -> Stored:
         """The same by the tensors that others became."""
-        new = Stored(self.source, weights=self.weights, biases=self.biases, run=self.run, runtime=self.runtime)
+        new = replace(self, tensors={}, faults={}, exact_means=set(), origins={})
         new.twice = [names[tensor] for tensor in self.twice if tensor in names]
         for tensor, quantisation in self.tensors.items():
             if tensor in names:

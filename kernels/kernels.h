@@ -384,11 +384,13 @@ struct Int8AddArgs {
   int32_t multiplier[3], shift[3];  // shift at most 0
   int32_t lo, hi;
 };
-// y = clamp(requantize(sum of x over height and width) + offset, -128, 127): TensorFlow Lite's MEAN.
+// y = clamp(requantize(start + sum of x over height and width) + offset, -128, 127). TensorFlow Lite's MEAN: start takes
+// the zero points of the cells away, offset is that of y.
 struct Int8MeanArgs {
   Int8Tensor x, y;  // y of height and width 1
   int32_t multiplier, shift;
   int32_t offset;  // at most 2^24 in magnitude
+  int32_t start;
 };
 // Over windows; cells outside of x take no part, and a window without any gives lo or 0. x and y have one scale and zero
 // point.

@@ -222,6 +222,7 @@ class NetBuilder {
     node.i[0] = 1 << 30;
     node.i[1] = -5;
     node.i[2] = 7;
+    node.i[3] = -300;
     return y;
   }
 
