@@ -51,7 +51,9 @@ def use_stored(graph: Graph, whole: bool) -> int:
         )
     else:
         graph.notes.append(DEQUANTISED)
-    if learning:
+    if learning and len(learning) == layers:
+        graph.notes.append("dequantised, since every layer learns; trainable 'head' keeps the others in int8")
+    elif learning:
         graph.notes.append(f"dequantised, since they learn or make way for what learns: {', '.join(learning)}")
     graph.notes += [f"stays in float32: {layer}: {reason}" for layer, reason in step.done.kept.items()]
     graph.notes += step.told

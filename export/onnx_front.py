@@ -71,7 +71,7 @@ def from_onnx(
 
     Args:
         model: a file, or a loaded model: one float32 input [N][...] with fixed sizes behind the batch axis, logits as
-            first output.
+            first output. Frozen layers between QuantizeLinear and DequantizeLinear (QDQ) stay in integers.
         Others: as in `edgecl.export.from_torch`. Weights, biases, gammas and betas held as initialisers count as
             parameters. A Transpose right
         behind the input that turns images from channels-last is taken over into the bundle's input
@@ -137,6 +137,7 @@ def graph_of_onnx(
     graph = read_graph(
         model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES, stored
     )
+    graph.notes += [] if stored is None else stored.notes
     return graph, options, reference
 
 

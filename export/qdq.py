@@ -111,6 +111,10 @@ class _Taken:
                     ends = [f"{name}/lowest", f"{name}/highest"]
                     graph.node.append(helper.make_node("Clip", [f"{name}/whole", *ends], [name], name=f"{name}/clip"))
                     self.new |= dict(zip(ends, (np.float32(0), np.float32(self.clips[name])), strict=True))
+        if self.clips:
+            self.stored.notes.append(
+                f"integers that begin at zero imply a RELU up to the end of their range, which {len(self.clips)} layers got"
+            )
         read = {name for node in graph.node for name in node.input}
         left = [tensor for tensor in graph.initializer if tensor.name in read]
         del graph.initializer[:]

@@ -52,6 +52,7 @@ class Stored:
         origins: what `run` knows a tensor by.
         run: the source's own runtime; None where it is not installed.
         runtime: its name.
+        notes: what a reader should know of how it was taken out.
         again, variant: the same runtime told to compute in another way, and which, or None.
     """
 
@@ -66,6 +67,7 @@ class Stored:
     origins: dict[str, Any] = field(default_factory=dict)
     run: Runner | None = None
     runtime: str = ""
+    notes: list[str] = field(default_factory=list)
     again: Runner | None = None
     variant: str = ""
 

@@ -67,8 +67,8 @@ def from_tflite(
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
     Args:
-        model: a file, or its bytes: one input with a batch axis, one output. Quantised weights are dequantised; what
-            then differs from the file is among the report's notes.
+        model: a file, or its bytes: one input with a batch axis, one output. Frozen layers of an int8 file stay in
+            integers, other quantised weights are dequantised; what then differs from the file is among the notes.
         input: None takes the file's own: bytes with the file's scale and zero point where its input is quantised (int8
             samples q as bytes q + 128), else float32.
         Others: as in `edgecl.export.from_torch`.
