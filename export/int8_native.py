@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
-from edgecl.export.graph import Graph, Op, Param
+from edgecl.export.graph import Dims, Graph, Op, Param
 from edgecl.export.int8_encoder import LAYERS, Borders, bounds_of
 from edgecl.export.int8_numbers import (
     Int8Layer,
@@ -47,7 +48,8 @@ def use_stored(graph: Graph, whole: bool) -> int:
     source = graph.stored.source
     if turned:
         graph.notes.append(
-            f"{step.done.layers} of {layers} layers compute in int8, with the weights, scales and zero points of {source}"
+            f"{step.done.layers} of {layers} layers compute in int8, with the weights, scales and zero points of "
+            f"{source}"
         )
     else:
         graph.notes.append(DEQUANTISED)
@@ -75,6 +77,10 @@ def _frozen(graph: Graph, whole: bool) -> tuple[list[Op], list[str]]:
         elif op.kind in LAYERS:
             learning.append(op.layer)
     return found, learning
+
+
+def _param(name: str, values: NDArray[Any], shown: Dims = ()) -> Param:
+    return Param(name, values, shown=shown)
 
 
 class _Fault(Exception):
@@ -113,7 +119,7 @@ class _Native(Borders):
             constants = add_constants(of[0], of[1], y)
             if constants is None:
                 raise _Fault("the scale of its output is too small for the int8 form")
-            return self._op(op, "int8_add", inputs, [Param(f"{op.name}.constants", constants)], (lo, hi))
+            return self._op(op, "int8_add", inputs, [_param(f"{op.name}.constants", constants)], (lo, hi))
         _, height, width = self.graph.tensors[op.inputs[0]]
         exact = op.output in self.source.exact_means
         if op.kind == "global_average_pool" and not (exact and x == y and height * width <= MAX_TAPS):
@@ -155,14 +161,12 @@ class _Native(Borders):
         layer: Int8Layer | None = packed_layer(stored, biases, constants, x, y, bounds_of(op), depthwise)
         if layer is None:
             raise _Fault("its sums could leave the range of int32")
-        params = [Param(weight.name, layer.weight, shown=shape), Param(f"{op.layer}.table", layer.table)]
+        params = [_param(weight.name, layer.weight, shape), _param(f"{op.layer}.table", layer.table)]
         new = self._op(op, "int8_conv", [source], params, (layer.lo, layer.hi))
         new.kernel, new.groups = kernel, groups
         return new
 
-    def _op(
-        self, op: Op, kind: str, inputs: list[str], params: list[Param], numbers: tuple[int, ...]
-    ) -> Op:
+    def _op(self, op: Op, kind: str, inputs: list[str], params: list[Param], numbers: tuple[int, ...]) -> Op:
         """The int8 operator in the place of `op`, its inputs made."""
         return Op(
             name=op.name,
@@ -206,7 +210,9 @@ class _Native(Borders):
         if known.scales.size not in (1, outputs):
             raise _Fault(f"{known.scales.size} scales for {outputs} outputs")
         scales = np.broadcast_to(known.scales.reshape(-1), (outputs,))
-        steps = weight.values.astype(np.float64) / scales.astype(np.float64).reshape(-1, *[1] * (weight.values.ndim - 1))
+        steps = weight.values.astype(np.float64) / scales.astype(np.float64).reshape(
+            -1, *[1] * (weight.values.ndim - 1)
+        )
         stored = np.rint(steps)
         if np.abs(steps - stored).max(initial=0.0) > 1e-3:
             raise _Fault("its weights were changed since they were stored")

@@ -101,9 +101,9 @@ def packed_layer(
     bounds: tuple[float, float],
     depthwise: bool,
 ) -> Int8Layer | None:
-    """A layer of stored weights [O][I][kh][kw] and biases [O]; `constants`: multiplier and shift of each output. A channel whose
-    sums could leave their range, and whose output is the same for all of them, becomes that constant; None where one has
-    several."""
+    """A layer of stored weights [O][I][kh][kw] and biases [O]; `constants`: multiplier and shift of each output. A
+    channel whose sums could leave their range, and whose output is the same for all of them, becomes that constant;
+    None where one has several."""
     flat, biases, constants = stored.reshape(len(stored), -1).copy(), biases.copy(), list(constants)
     lo, hi = y.stored_bounds(bounds)
     farthest = max(127 - x.zero_point, 128 + x.zero_point)
@@ -125,8 +125,8 @@ def packed_layer(
 
 
 def single_multiplier_of(real: float) -> tuple[int, int]:
-    """The same without a shift behind the product, so that a sum is rounded once, as arithmetic in floats rounds it. Where
-    that would cost the multiplier more than a thousandth of a step, the one of the specification."""
+    """The same without a shift behind the product, so that a sum is rounded once, as arithmetic in floats rounds it.
+    Where that would cost the multiplier more than a thousandth of a step, the one of the specification."""
     if 2.0**-12 <= real < 1.0:
         return _rounded(real * 2.0**31), 0
     return multiplier_of(real)
@@ -154,9 +154,9 @@ def add_constants(a: Quantisation, b: Quantisation, y: Quantisation) -> NDArray[
 def mean_constants(
     x: Quantisation, y: Quantisation, positions: int, once: bool = False
 ) -> tuple[int, int, int, int] | None:
-    """Multiplier, shift, offset and start of a mean over `positions`, as TensorFlow Lite's MEAN has them: the multiplier of
-    the scales, divided by the number of positions; with `once` as `single_multiplier_of`. None where its sum could leave
-    its range."""
+    """Multiplier, shift, offset and start of a mean over `positions`, as TensorFlow Lite's MEAN has them: the
+    multiplier of the scales, divided by the number of positions; with `once` as `single_multiplier_of`. None where its
+    sum could leave its range."""
     multiplier, shift = multiplier_of(x.scale / y.scale)
     down = max(min(positions.bit_length() - 1, 31 + shift), 0)
     multiplier, shift = (multiplier << down) // positions, shift - down

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 ROWS = 8  # at most: a reference kernel is slow
 
 
-def compare_with_runtime(
-    graph: Graph, plan: dict[str, Any], input_spec: InputSpec, raw: NDArray[Any]
-) -> list[str]:
+def compare_with_runtime(graph: Graph, plan: dict[str, Any], input_spec: InputSpec, raw: NDArray[Any]) -> list[str]:
     """A sentence for each tensor that is dequantised: the share of equal numbers and the largest difference, in steps
     of its scale."""
     stored = graph.stored
@@ -38,15 +36,12 @@ def compare_with_runtime(
     index = {op.output: position + 1 for position, op in enumerate(graph.ops)}
     notes = []
     for op, first, second in zip(borders, wanted, others, strict=True):
-        bundle = _core.write_bundle(
-            {**plan, "recipe": Recipe().as_plan("head"), "embedding_tensor": index[op.output]}
-        )
+        bundle = _core.write_bundle({**plan, "recipe": Recipe().as_plan("head"), "embedding_tensor": index[op.output]})
         session = _core.Session(_core.Model(data=bundle), predict_only=1, max_batch=len(raw))
         scale, zero = (getattr(graph.quantisations[op.inputs[0]], name) for name in ("scale", "zero_point"))
         steps = np.rint(session.embed(raw).astype(np.float64) / scale) + zero
-        told = (
-            f"'{op.output}' against {stored.runtime}, {len(raw)} rows of {steps.shape[1]:,} numbers: "
-            + _apart(steps - first.reshape(steps.shape))
+        told = f"'{op.output}' against {stored.runtime}, {len(raw)} rows of {steps.shape[1]:,} numbers: " + _apart(
+            steps - first.reshape(steps.shape)
         )
         if stored.again is not None:
             told += f" ({stored.variant} it is {_apart(second - first)} away from itself)"

@@ -27,8 +27,8 @@ from edgecl.export.plan import build_plan
 from edgecl.export.recipe import Recipe
 from edgecl.export.report import ExportReport, LayerReport, ParityFigures
 from edgecl.export.simplify import simplify
-from edgecl.export.stored import DEQUANTISED
 from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
+from edgecl.export.stored import DEQUANTISED
 from edgecl.export.trainable import choose_trainable
 
 CALIBRATION_ROWS = 8

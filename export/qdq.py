@@ -52,14 +52,16 @@ def refuse_operator_format(model: onnx.ModelProto) -> None:
         ExportError: one line for all of them.
     """
     kinds = Counter(
-        node.op_type for node in model.graph.node if node.op_type.startswith("QLinear") or node.op_type in _OPERATOR_FORMAT
+        node.op_type
+        for node in model.graph.node
+        if node.op_type.startswith("QLinear") or node.op_type in _OPERATOR_FORMAT
     )
     if kinds:
         listed = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
         raise ExportError(
-            f"expected quantised layers in the QDQ format; found operators of integers: {listed}; quantise the float model "
-            "again with onnxruntime.quantization's quantize_static(quant_format=QuantFormat.QDQ), or export the float model "
-            "with encoder 'int8' and calibration rows",
+            f"expected quantised layers in the QDQ format; found operators of integers: {listed}; quantise the float "
+            "model again with onnxruntime.quantization's quantize_static(quant_format=QuantFormat.QDQ), or export the "
+            "float model with encoder 'int8' and calibration rows",
             -5,
         )
 
@@ -110,10 +112,11 @@ class _Taken:
                     copy.output[position] = f"{name}/whole"
                     ends = [f"{name}/lowest", f"{name}/highest"]
                     graph.node.append(helper.make_node("Clip", [f"{name}/whole", *ends], [name], name=f"{name}/clip"))
-                    self.new |= dict(zip(ends, (np.float32(0), np.float32(self.clips[name])), strict=True))
+                    values = (np.asarray(end, np.float32) for end in (0, self.clips[name]))
+                    self.new |= dict(zip(ends, values, strict=True))
         if self.clips:
             self.stored.notes.append(
-                f"integers that begin at zero imply a RELU up to the end of their range, which {len(self.clips)} layers got"
+                f"integers that begin at zero imply a RELU up to their largest, which {len(self.clips)} layers got"
             )
         read = {name for node in graph.node for name in node.input}
         left = [tensor for tensor in graph.initializer if tensor.name in read]
@@ -145,7 +148,9 @@ class _Taken:
             if scale.size > 1:
                 shape[axis] = scale.size
             limits = np.iinfo(zero.dtype)
-            steps = np.rint(values / scale.reshape(shape)) + zero.astype(np.int64).reshape(shape if zero.size > 1 else -1)
+            steps = np.rint(values / scale.reshape(shape)) + zero.astype(np.int64).reshape(
+                shape if zero.size > 1 else -1
+            )
             stored = np.clip(steps, limits.min, limits.max).astype(zero.dtype).reshape(values.shape)
             self.steps[node.output[0]] = _Steps(stored, scale, zero.astype(np.int64), axis)
             return True
@@ -207,8 +212,8 @@ def _output_axis(node: onnx.NodeProto, rank: int) -> int:
 
 
 def runner(model: onnx.ModelProto, channels_last: bool, fused: bool) -> Runner | None:
-    """None where onnxruntime is not installed. Origins are names of tensors of integers; `fused`: layers as operators of
-    integers, else each in floats between its borders."""
+    """None where onnxruntime is not installed. Origins are names of tensors of integers; `fused`: layers as operators
+    of integers, else each in floats between its borders."""
     if importlib.util.find_spec("onnxruntime") is None:
         return None
 
@@ -223,7 +228,11 @@ def runner(model: onnx.ModelProto, channels_last: bool, fused: bool) -> Runner |
         shifts = []
         for name in origins:
             node = zeros[name]
-            zero = constants[node.input[2]] if len(node.input) > 2 and node.input[2] in constants else np.zeros(1, np.uint8)
+            zero = (
+                constants[node.input[2]]
+                if len(node.input) > 2 and node.input[2] in constants
+                else np.zeros(1, np.uint8)
+            )
             shifts.append(128 if zero.dtype == np.uint8 else 0)
             kind = onnx.TensorProto.UINT8 if zero.dtype == np.uint8 else onnx.TensorProto.INT8
             copy.graph.output.append(helper.make_tensor_value_info(name, kind, None))
@@ -240,7 +249,9 @@ def runner(model: onnx.ModelProto, channels_last: bool, fused: bool) -> Runner |
         for begin in range(0, len(given), step):
             piece = given[begin : begin + step]
             full = np.concatenate([piece, np.repeat(piece[-1:], step - len(piece), axis=0)])
-            for values, result, shift in zip(found, session.run(list(origins), {entry.name: full}), shifts, strict=True):
+            for values, result, shift in zip(
+                found, session.run(list(origins), {entry.name: full}), shifts, strict=True
+            ):
                 values.append(result[: len(piece)].astype(np.int64) - shift)
         return [np.concatenate(values) for values in found]
 

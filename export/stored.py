@@ -12,7 +12,6 @@ import numpy as np
 from edgecl.export.int8_numbers import Quantisation
 from numpy.typing import NDArray
 
-
 DEQUANTISED = (
     "the file computes in integers, the bundle in float32: weights and biases are dequantised exactly, scale * "
     "(q - zero point), activations are neither rounded nor cut off, so outputs differ from the file's by its "

@@ -56,4 +56,5 @@ def _stored(entry: Tensor, real: NDArray[np.float32]) -> NDArray[Any]:
     rounded = np.copysign(np.floor(np.abs(steps.astype(np.float64)) + 0.5), steps) + int(entry.zero_point[0])
     kind = np.dtype(entry.kind.lower())
     limits = np.iinfo(kind)
-    return np.clip(rounded, limits.min, limits.max).astype(kind)
+    stored: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(kind)
+    return stored

@@ -17,7 +17,7 @@ def embeddings(plan: dict[str, Any], rows: NDArray[np.float32]) -> NDArray[np.fl
     for op in plan["ops"]:
         if plan["embedding_tensor"] in tensors:
             break
-        tensors[op["output"]] = _run(plan, op, [tensors[i] for i in op["inputs"]])
+        tensors[op["output"]] = run_op(plan, op, [tensors[i] for i in op["inputs"]])
     found: NDArray[np.float32] = tensors[plan["embedding_tensor"]].reshape(len(rows), -1)
     return found
 
@@ -26,7 +26,8 @@ def _shape(record: dict[str, Any]) -> tuple[int, int, int]:
     return record["channels"], record["height"], record["width"]
 
 
-def _run(plan: dict[str, Any], op: dict[str, Any], x: list[NDArray[Any]]) -> NDArray[Any]:
+def run_op(plan: dict[str, Any], op: dict[str, Any], x: list[NDArray[Any]]) -> NDArray[Any]:
+    """One operator on its inputs [n][C][H][W]."""
     record = plan["tensors"][op["output"]]
     entry = plan["tensors"][op["inputs"][0]]
     params = [plan["params"][p]["values"] for p in op["params"]]
@@ -63,7 +64,11 @@ def _pool(op: dict[str, Any], record: dict[str, Any], x: NDArray[np.int64]) -> N
     reach = ((0, 0), (0, 0), (op["pads"][0], kh * dh + sh), (op["pads"][1], kw * dw + sw))
     padded = np.pad(x, reach, constant_values=-128 if largest else 0)
     inside = np.pad(np.ones_like(x), reach)
-    taps = [(slice(None), slice(None), slice(i * dh, None, sh), slice(j * dw, None, sw)) for i in range(kh) for j in range(kw)]
+    taps = [
+        (slice(None), slice(None), slice(i * dh, None, sh), slice(j * dw, None, sw))
+        for i in range(kh)
+        for j in range(kw)
+    ]
     cells, count = ([values[tap][:, :, :height, :width] for tap in taps] for values in (padded, inside))
     if largest:
         return np.asarray(np.max(cells, axis=0))

@@ -89,7 +89,12 @@ def whole_network(seed: int = 1) -> Int8File:
     net = Int8File((1, 12, 10, 3), seed)
     conv, deep, pool = "Conv2DOptions", "DepthwiseConv2DOptions", "Pool2DOptions"
     x = net.layer(
-        "CONV_2D", 0, net.bytes(8, 3, 3, 3), (1, 6, 5, 8), window(conv, True, (2, 2), FusedActivationFunction=3), zero=-128
+        "CONV_2D",
+        0,
+        net.bytes(8, 3, 3, 3),
+        (1, 6, 5, 8),
+        window(conv, True, (2, 2), FusedActivationFunction=3),
+        zero=-128,
     )
     left = net.layer(
         "DEPTHWISE_CONV_2D", x, net.bytes(1, 3, 3, 8), (1, 6, 5, 8), window(deep, FusedActivationFunction=1), zero=-90

@@ -1,5 +1,5 @@
-# QDQ ONNX files that stay in integers: against ONNX's own evaluator, which rounds in floats, and onnxruntime where it is
-# installed; what falls back; the operator format.
+# QDQ ONNX files that stay in integers: against ONNX's own evaluator, which rounds in floats, and onnxruntime where it
+# is installed; what falls back; the operator format.
 # Never here: TFLite (test_int8_files.py).
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Qdq:
     def round(self, tensor: str, scale: float, zero: int) -> str:
         """A tensor between both operators; `zero` as of int8."""
         names = [f"{tensor}_scale", f"{tensor}_zero"]
-        self.values |= dict(zip(names, (np.float32(scale), self.kind(zero + (128 if self.kind is U8 else 0))), strict=True))
+        self.values |= dict(
+            zip(names, (np.float32(scale), self.kind(zero + (128 if self.kind is U8 else 0))), strict=True)
+        )
         self.nodes.append(helper.make_node("QuantizeLinear", [tensor, *names], [f"{tensor}_q"]))
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{tensor}_q", *names], [f"{tensor}_dq"]))
         self.scales[f"{tensor}_dq"] = float(np.float32(scale))
@@ -44,13 +46,24 @@ class Qdq:
 
     def weight(self, name: str, stored: NDArray[Any], scales: NDArray[np.float32], axis: int = 0) -> str:
         """A constant behind DequantizeLinear."""
-        self.values |= {f"{name}_quantized": stored, f"{name}_scale": scales, f"{name}_zero": np.zeros(scales.shape, stored.dtype)}
+        self.values |= {
+            f"{name}_quantized": stored,
+            f"{name}_scale": scales,
+            f"{name}_zero": np.zeros(scales.shape, stored.dtype),
+        }
         inputs = [f"{name}_quantized", f"{name}_scale", f"{name}_zero"]
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], axis=axis))
         return f"{name}_dq"
 
     def layer(
-        self, name: str, x: str, shape: tuple[int, ...], after: str = "", zero: int = 7, axis: int = 0, **attributes: Any
+        self,
+        name: str,
+        x: str,
+        shape: tuple[int, ...],
+        after: str = "",
+        zero: int = 7,
+        axis: int = 0,
+        **attributes: Any,
     ) -> str:
         """Conv of a weight of four axes, or Gemm; `after`: an operator behind it."""
         outputs = shape[axis]
@@ -139,7 +152,9 @@ def test_a_head_that_learns_is_dequantised() -> None:
     assert any(note.startswith("dequantised") and "head" in note for note in report.notes)
     session = core.Session(core.Model(data=report.bundle), max_batch=1, replay_capacity=0)
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    wanted = (values["head.weight_quantized"] * values["head.weight_scale"][:, None].astype(np.float64)).astype(np.float32)
+    wanted = (values["head.weight_quantized"] * values["head.weight_scale"][:, None].astype(np.float64)).astype(
+        np.float32
+    )
     assert np.array_equal(session.parameters()["head.weight"].reshape(12, 5).T, wanted)
     embedding = reference(model, rows(8), "flat_dq")
     apart = np.abs(session.embed(rows(1)) - embedding[:1])
@@ -218,9 +233,7 @@ def test_operators_of_integers_are_refused_in_one_line(kind: str) -> None:
 def test_scales_that_are_not_constant_are_refused() -> None:
     _, model = network(U8)
     del model.graph.initializer[:]
-    model.graph.initializer.extend(
-        tensor for tensor in network(U8)[1].graph.initializer if tensor.name != "sum_scale"
-    )
+    model.graph.initializer.extend(tensor for tensor in network(U8)[1].graph.initializer if tensor.name != "sum_scale")
     model.graph.node.insert(0, helper.make_node("ReduceMax", ["x"], ["sum_scale"], keepdims=0))
     with pytest.raises(ExportError, match="QuantizeLinear"):
         from_onnx(model, trainable="none")

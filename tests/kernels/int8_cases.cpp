@@ -46,8 +46,11 @@ void pool(Tests& tests, Rng& rng) {
   Case c(rng);
   const int rows = random_batch(rng), channels = rng.range(1, 70), height = rng.range(1, 9), width = rng.range(1, 9);
   Int8MeanArgs args = {int8_tensor(c, rows, channels, height, width, rng.chance(0.2)),
-                       int8_tensor(c, rows, channels, 1, 1), rng.range(1 << 30, INT32_MAX), rng.range(-9, 1),
-                       rng.pick({-128, 0, 300, -(1 << 24), 1 << 24}), rng.pick({0, 128 * 81, -5000, 77})};
+                       int8_tensor(c, rows, channels, 1, 1),
+                       rng.range(1 << 30, INT32_MAX),
+                       rng.range(-9, 1),
+                       rng.pick({-128, 0, 300, -(1 << 24), 1 << 24}),
+                       rng.pick({0, 128 * 81, -5000, 77})};
   output(c, args.y);
   CHECK_KERNEL(tests, c, int8_mean, args, text("%d rows of %d x %d x %d", rows, channels, height, width));
 }

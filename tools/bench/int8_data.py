@@ -83,7 +83,8 @@ def cepstrum(clip: NDArray[np.int16]) -> F32:
 def _mel_bands() -> NDArray[np.float64]:
     """[bins][bands], triangles on the mel scale; the lowest bin takes no part."""
     mel = 1127.0 * np.log1p(np.arange(BINS // 2 + 1) * RATE / BINS / 700.0)[:, None]
-    edges = np.linspace(*(1127.0 * np.log1p(f / 700.0) for f in (LOWEST, HIGHEST)), MELS + 2)
+    lowest, highest = (1127.0 * float(np.log1p(f / 700.0)) for f in (LOWEST, HIGHEST))
+    edges = np.linspace(lowest, highest, MELS + 2)
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]
     bands = np.maximum(0.0, np.minimum((mel - left) / (middle - left), (right - mel) / (right - middle)))
     bands[0] = 0.0
@@ -92,7 +93,7 @@ def _mel_bands() -> NDArray[np.float64]:
 
 def as_bytes(x: F32, scale: float, mean: float) -> U8:
     """Raw samples of a bundle whose input is raw * scale - mean."""
-    return np.clip(np.rint((x + mean) / scale), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint((x + mean) / scale), 0, 255), np.uint8)
 
 
 def rows_of(name: str, scale: float, mean: float, n: int) -> U8:

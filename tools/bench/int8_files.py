@@ -2,22 +2,25 @@
 
     python tools/bench/int8_files.py --cache FOLDER --json tools/bench/results/int8_files.json
 
-Each int8 .tflite of the data folder: the stored logits of real rows against LiteRT's reference kernels, the probabilities
-against LiteRT as it comes (XNNPACK, which rounds otherwise), the time of an export, and one prediction, one row, one
-thread, in turns with LiteRT. QDQ files, made here by onnxruntime.quantization: the embedding against onnxruntime, that
-against itself without its fusions, and each operator alone on onnxruntime's own integers. Accuracy: a ridge head on the
-embeddings of the frozen network in float32 and in int8, one pass. Needs the data folder (EDGECL_DATA), the extra `peers`
-and Pillow; --cache keeps QDQ files. Never here: data (int8_data.py), tests of single operators (tests/export).
+Each int8 .tflite of the data folder: the stored logits of real rows against LiteRT's reference kernels, the
+probabilities against LiteRT as it comes (XNNPACK, which rounds otherwise), the time of an export, and one prediction,
+one row, one thread, in turns with LiteRT. QDQ files, made here by onnxruntime.quantization: the embedding against
+onnxruntime, that against itself without its fusions, and each operator alone on onnxruntime's own integers. Accuracy: a
+ridge head on the embeddings of the frozen network in float32 and in int8, one pass. Needs the data folder
+(EDGECL_DATA), the extra `peers` and Pillow; --cache keeps QDQ files. Never here: data (int8_data.py), tests of single
+operators (tests/export).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,17 +31,22 @@ from edgecl import _core, export
 from edgecl.cli.results import read_table, write_table
 from edgecl.devices.machine import this_machine
 from edgecl.evaluate.data_files import data_file
-from edgecl.export import int8_parity, pipeline
+from edgecl.export.graph import Graph
+from edgecl.export.onnx_front import graph_of_onnx
+from edgecl.export.options import ExportOptions
+from edgecl.export.pipeline import prepare, with_stored_integers
+from edgecl.export.stored import Stored
 from edgecl.export.tflite.read import read_tflite
 from edgecl.export.tflite_front import onnx_of_tflite
-from heads import Head, stream
+from heads import stream
 from heads_data import Task, folds
+from heads_formulas import Head
 from int8_data import U8, as_bytes, groceries, keywords, qdq_file, rows_of
 from numpy.typing import NDArray
 from pages import int8_accuracy_table, int8_files_table, int8_qdq_table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/export"))
-import int8_interpreter
+interpreter = importlib.import_module("int8_interpreter")  # the formulas, which the kernels are held to bit for bit
 
 FILES = ("mlperf_tiny_resnet8_cifar10_int8", "mlperf_tiny_dscnn_kws_int8", "mlperf_tiny_mobilenetv1_025_vww96_int8")
 MOBILENET = "mobilenet_v2_1.0_224_imagenet_uint8"
@@ -65,27 +73,26 @@ def smallest_ms(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
     return found
 
 
-class Captured:
-    """Graph and plan of an export, from where it compares itself with the source's runtime."""
+@dataclass(frozen=True)
+class Network:
+    """Graph and plan of a network whose frozen part is in integers."""
 
-    def __init__(self, make: Callable[[], export.ExportReport]) -> None:
-        compare = int8_parity.compare_with_runtime
+    graph: Graph
+    plan: dict[str, Any]
 
-        def kept(graph: Any, plan: dict[str, Any], *rest: Any) -> list[str]:
-            self.graph, self.plan = graph, plan
-            return []
+    @staticmethod
+    def of(model: onnx.ModelProto, stored: Stored | None, trainable: str, spec: export.InputSpec, raw: U8) -> Network:
+        """As an export makes it."""
+        options = ExportOptions(trainable=trainable, input=spec)
+        graph, options, _ = graph_of_onnx(model, options, "network", stored)
+        prepared = with_stored_integers(prepare(graph, options, "bench"), options, "bench", raw[:1], False)
+        assert prepared is not None
+        return Network(prepared.graph, prepared.plan)
 
-        begin = time.perf_counter()
-        pipeline.compare_with_runtime = kept  # type: ignore[assignment]
-        try:
-            self.report = make()
-        finally:
-            pipeline.compare_with_runtime = compare
-        self.seconds = time.perf_counter() - begin
-
-    def against_runtime(self, spec: Any, raw: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def against_runtime(self, spec: export.InputSpec, raw: U8) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Integers of the first tensor that is dequantised: the bundle's, the runtime's, the runtime's other ones."""
         stored = self.graph.stored
+        assert stored is not None and stored.run is not None
         border = next(op for op in self.graph.ops if op.kind == "dequantize")
         index = 1 + self.graph.ops.index(border)
         draft = {**self.plan, "recipe": export.Recipe().as_plan("head"), "embedding_tensor": index}
@@ -93,17 +100,22 @@ class Captured:
         real = np.concatenate([session.embed(row[None]) for row in raw])
         entry = self.graph.quantisations[border.inputs[0]]
         steps = np.rint(real.astype(np.float64) / entry.scale) + entry.zero_point
-        rows = spec.network_input(raw, self.graph.tensors[self.graph.input][0]).reshape(len(raw), *self.graph.input_dims)
+        rows = spec.network_input(raw, self.graph.tensors[self.graph.input][0]).reshape(
+            len(raw), *self.graph.input_dims
+        )
         origin = [stored.origins[border.output]]
         wanted = stored.run(rows, origin)[0].reshape(steps.shape)
         other = wanted if stored.again is None else stored.again(rows, origin)[0].reshape(steps.shape)
         return steps, wanted, other
 
-    def alone(self, spec: Any, raw: NDArray[Any]) -> tuple[float, int]:
+    def alone(self, spec: export.InputSpec, raw: U8) -> tuple[float, int]:
         """Each int8 operator on the runtime's integers of its inputs: share of equal numbers, largest difference."""
         stored = self.graph.stored
+        assert stored is not None and stored.again is not None
         known = {name: stored.origins[name.removesuffix(".int8")] for name in self.graph.quantisations}
-        rows = spec.network_input(raw, self.graph.tensors[self.graph.input][0]).reshape(len(raw), *self.graph.input_dims)
+        rows = spec.network_input(raw, self.graph.tensors[self.graph.input][0]).reshape(
+            len(raw), *self.graph.input_dims
+        )
         values = dict(zip(known, stored.again(rows, list(known.values())), strict=True))
         equal = total = most = 0
         for op, record in zip(self.graph.ops, self.plan["ops"], strict=True):
@@ -111,7 +123,7 @@ class Captured:
                 continue
             shapes = [(len(raw), *self.graph.tensors[name]) for name in (*op.inputs, op.output)]
             x = [values[name].reshape(shape) for name, shape in zip(op.inputs, shapes, strict=False)]
-            apart = np.abs(int8_interpreter._run(self.plan, record, x) - values[op.output].reshape(shapes[-1]))
+            apart = np.abs(interpreter.run_op(self.plan, record, x) - values[op.output].reshape(shapes[-1]))
             equal, total, most = equal + int((apart == 0).sum()), total + apart.size, max(most, int(apart.max()))
         return equal / total, most
 
@@ -133,12 +145,16 @@ def file_row(name: str) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     path = data_file(f"encoders/{name}.tflite")
-    spec = onnx_of_tflite(path).input
+    converted = onnx_of_tflite(path)
+    spec = converted.input
     raw = rows_of(name, spec.scale, float(np.ravel(spec.mean)[0]), ROWS)
-    captured = Captured(lambda: export.from_tflite(path, trainable="none"))
-    steps, wanted, _ = captured.against_runtime(spec, raw)
+    begin = time.perf_counter()
+    report = export.from_tflite(path, trainable="none")
+    export_s = time.perf_counter() - begin
+    network = Network.of(converted.model, converted.stored, "none", spec, raw)
+    steps, wanted, _ = network.against_runtime(spec, raw)
     floats = export.from_tflite(path, trainable="none", encoder="float32")
-    bundles = {"auto": captured.report.bundle, "float32": floats.bundle}
+    bundles = {"auto": report.bundle, "float32": floats.bundle}
     sessions = {
         kind: _core.Session(_core.Model(data=data), predict_only=1, max_batch=1) for kind, data in bundles.items()
     }
@@ -149,10 +165,10 @@ def file_row(name: str) -> dict[str, Any]:
     entry, end = peer.get_input_details()[0]["index"], peer.get_output_details()[0]["index"]
     given = [np.moveaxis(row.astype(np.int16) - 128, 0, -1)[None].astype(np.int8) for row in raw]
 
-    def ask(interpreter: Any, row: NDArray[np.int8]) -> NDArray[np.int16]:
-        interpreter.set_tensor(entry, row)
-        interpreter.invoke()
-        return np.array(interpreter.get_tensor(end)[0], np.int16)
+    def ask(runtime: Any, row: NDArray[np.int8]) -> NDArray[np.int16]:
+        runtime.set_tensor(entry, row)
+        runtime.invoke()
+        return np.array(runtime.get_tensor(end)[0], np.int16)
 
     probabilities = softmax_steps(np.concatenate([sessions["auto"].logits(row[None]) for row in raw]))
     as_it_comes = np.stack([ask(peer, row) for row in given])
@@ -163,13 +179,13 @@ def file_row(name: str) -> dict[str, Any]:
     calls = {kind: (lambda session=session: session.logits(one)) for kind, session in sessions.items()}
     ms = smallest_ms({**calls, "litert": lambda: ask(peer, given[0])})
     layers = len(read_layers(path))
-    turned = sum(op["kind"] == "int8_conv" for op in captured.plan["ops"])
+    turned = sum(op["kind"] == "int8_conv" for op in network.plan["ops"])
     return {
         "file": name, "layers": layers, "int8_layers": turned, "rows": len(raw), "outputs": steps.shape[1],
         "equal": equal, "steps": most, "equal_default": equal_default, "steps_default": most_default,
         "equal_self": equal_self, "steps_self": most_self,
-        "export_s": captured.seconds, "ms": ms["auto"], "ms_float32": ms["float32"], "ms_litert": ms["litert"],
-        "bytes": len(captured.report.bundle), "bytes_float32": len(bundles["float32"]),
+        "export_s": export_s, "ms": ms["auto"], "ms_float32": ms["float32"], "ms_litert": ms["litert"],
+        "bytes": len(report.bundle), "bytes_float32": len(bundles["float32"]),
     }  # fmt: skip
 
 
@@ -193,14 +209,17 @@ def qdq_row(cache: Path, name: str, unsigned: bool) -> dict[str, Any]:
     import onnxruntime
 
     path, spec, raw = quantised(cache, name, unsigned)
-    captured = Captured(lambda: export.from_onnx(path, trainable="head", input=spec, calibration=raw[:8]))
+    begin = time.perf_counter()
+    report = export.from_onnx(path, trainable="head", input=spec, calibration=raw[:8])
+    export_s = time.perf_counter() - begin
     raw = raw[:SLOW_ROWS]
-    steps, wanted, other = captured.against_runtime(spec, raw)
-    alone = captured.alone(spec, raw[:2])
+    network = Network.of(onnx.load(path), None, "head", spec, raw)
+    steps, wanted, other = network.against_runtime(spec, raw)
+    alone = network.alone(spec, raw[:2])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     peer = onnxruntime.InferenceSession(str(path), options)
-    session = _core.Session(_core.Model(data=captured.report.bundle), predict_only=1, max_batch=1)
+    session = _core.Session(_core.Model(data=report.bundle), predict_only=1, max_batch=1)
     one = np.ascontiguousarray(raw[:1])
     given = {peer.get_inputs()[0].name: spec.network_input(one, one.shape[1])}
     ms = smallest_ms({"ours": lambda: session.logits(one), "peer": lambda: peer.run(None, given)})
@@ -209,7 +228,7 @@ def qdq_row(cache: Path, name: str, unsigned: bool) -> dict[str, Any]:
     return {
         "file": name, "activations": "uint8" if unsigned else "int8", "rows": len(raw), "numbers": steps.shape[1],
         "equal": equal, "steps": most, "equal_self": equal_self, "steps_self": most_self, "equal_alone": alone[0],
-        "steps_alone": alone[1], "export_s": captured.seconds, "ms": ms["ours"], "ms_onnxruntime": ms["peer"],
+        "steps_alone": alone[1], "export_s": export_s, "ms": ms["ours"], "ms_onnxruntime": ms["peer"],
     }  # fmt: skip
 
 
@@ -227,7 +246,9 @@ def grocery_rows(cache: Path) -> Iterator[dict[str, Any]]:
     qdq, spec, _ = quantised(cache, MOBILENET, False)
     made = {
         "float32": export.from_tflite(path, trainable="head", encoder="float32"),
-        "int8, ranges measured here": export.from_tflite(path, trainable="head", encoder="int8", calibration=calibration),
+        "int8, ranges measured here": export.from_tflite(
+            path, trainable="head", encoder="int8", calibration=calibration
+        ),
         "int8, QDQ file": export.from_onnx(qdq, trainable="head", input=spec, calibration=calibration[:8]),
     }
     for numbers, report in made.items():
@@ -244,7 +265,9 @@ def keyword_rows() -> Iterator[dict[str, Any]]:
     found = keywords()
     made = {
         "float32": export.from_tflite(data_file("encoders/mlperf_tiny_dscnn_kws_f32.tflite"), trainable="head"),
-        "int8, the int8 file": export.from_tflite(data_file("encoders/mlperf_tiny_dscnn_kws_int8.tflite"), trainable="head"),
+        "int8, the int8 file": export.from_tflite(
+            data_file("encoders/mlperf_tiny_dscnn_kws_int8.tflite"), trainable="head"
+        ),
     }
     spec = onnx_of_tflite(data_file("encoders/mlperf_tiny_dscnn_kws_int8.tflite")).input
     for numbers, report in made.items():
@@ -254,9 +277,7 @@ def keyword_rows() -> Iterator[dict[str, Any]]:
         x = embedded(report, raw)
         hits = 0
         for held_out in folds(found.speaker):
-            task = Task(
-                "keywords", numbers, x[~held_out], found.y[~held_out], x[held_out], found.y[held_out], 5
-            )
+            task = Task("keywords", numbers, x[~held_out], found.y[~held_out], x[held_out], found.y[held_out], 5)
             hits += stream(RIDGE, task)["hits"]
         yield {
             "data": "keywords, 10 words", "network": "DS-CNN", "numbers": numbers, "test_rows": len(x),
@@ -267,7 +288,9 @@ def keyword_rows() -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Runs what is asked for and prints the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--parts", nargs="+", default=["files", "qdq", "accuracy"], choices=["files", "qdq", "accuracy"])
+    parser.add_argument(
+        "--parts", nargs="+", default=["files", "qdq", "accuracy"], choices=["files", "qdq", "accuracy"]
+    )
     parser.add_argument("--cache", type=Path, required=True, help="folder for QDQ files")
     parser.add_argument("--json", type=Path, help="parts that are not measured stay")
     arguments = parser.parse_args()
@@ -285,7 +308,11 @@ def main() -> None:
         record["rows"] = [told(file_row(name)) for name in FILES]
         print(int8_files_table(record["rows"]))
     if "qdq" in arguments.parts:
-        wanted = (("mlperf_tiny_resnet8_cifar10_f32", True), ("mlperf_tiny_resnet8_cifar10_f32", False), (MOBILENET, True))
+        wanted = (
+            ("mlperf_tiny_resnet8_cifar10_f32", True),
+            ("mlperf_tiny_resnet8_cifar10_f32", False),
+            (MOBILENET, True),
+        )
         record["qdq"] = [told(qdq_row(arguments.cache, *each)) for each in (*wanted, (MOBILENET, False))]
         print(int8_qdq_table(record["qdq"]))
     if "accuracy" in arguments.parts:

@@ -203,7 +203,13 @@ def widths() -> str:
 def int8_files_table(found: Iterable[dict[str, Any]]) -> str:
     """Int8 .tflite files beside LiteRT."""
     head = [
-        *("file", "layers in int8", "logits equal to the reference kernels", "probabilities beside LiteRT as it comes", "reference kernels beside it"),
+        *(
+            "file",
+            "layers in int8",
+            "logits equal to the reference kernels",
+            "probabilities beside LiteRT as it comes",
+            "reference kernels beside it",
+        ),
         *("export, s", "ms, int8", "ms, float32", "ms, LiteRT", "kB, int8", "kB, float32"),
     ]
     lines = []

@@ -50,8 +50,8 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
 
     if any(op["kind"].startswith("int8_") for op in bundle.model.ops()):
         raise failure.UsageError(
-            "expected layers of float32 for --against; found int8 ones, whose outputs differ from the source's by their "
-            "rounding; the export compared both, and `edgecl inspect` shows the figures"
+            "expected layers of float32 for --against; found int8 ones, whose outputs differ from the source's by "
+            "their rounding; the export compared both, and `edgecl inspect` shows the figures"
         )
     info = bundle.info
     dims = tuple(info["input_dims"])

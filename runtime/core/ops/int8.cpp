@@ -1,6 +1,7 @@
 // Checks that int8 operators share.
 // Never here: checks of one operator.
 #include "runtime/core/ops/int8.h"
+
 #include "runtime/core/ops/window.h"
 
 namespace edgecl {

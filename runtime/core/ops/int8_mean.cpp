@@ -18,8 +18,8 @@ Status check(const OpCheck& c) {
 
 void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
   const format::OpRecord& op = pass.op(index);
-  emit<call::int8_mean>(visitor,
-                        {pass.int8_tensor(op.inputs[0]), pass.int8_tensor(op.output), op.i[0], op.i[1], op.i[2], op.i[3]});
+  emit<call::int8_mean>(
+      visitor, {pass.int8_tensor(op.inputs[0]), pass.int8_tensor(op.output), op.i[0], op.i[1], op.i[2], op.i[3]});
 }
 
 constexpr OpRule rule() {
