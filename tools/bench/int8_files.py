@@ -109,7 +109,8 @@ class Network:
         return steps, wanted, other
 
     def alone(self, spec: export.InputSpec, raw: U8) -> tuple[float, int]:
-        """Each int8 operator on the runtime's integers of its inputs: share of equal numbers, largest difference."""
+        """Each int8 operator on the runtime's integers of its inputs: numbers in a million that differ, by how much at
+        most."""
         stored = self.graph.stored
         assert stored is not None and stored.again is not None
         known = {name: stored.origins[name.removesuffix(".int8")] for name in self.graph.quantisations}
@@ -117,15 +118,15 @@ class Network:
             len(raw), *self.graph.input_dims
         )
         values = dict(zip(known, stored.again(rows, list(known.values())), strict=True))
-        equal = total = most = 0
+        differ = total = most = 0
         for op, record in zip(self.graph.ops, self.plan["ops"], strict=True):
             if not op.kind.startswith("int8_"):
                 continue
             shapes = [(len(raw), *self.graph.tensors[name]) for name in (*op.inputs, op.output)]
             x = [values[name].reshape(shape) for name, shape in zip(op.inputs, shapes, strict=False)]
             apart = np.abs(interpreter.run_op(self.plan, record, x) - values[op.output].reshape(shapes[-1]))
-            equal, total, most = equal + int((apart == 0).sum()), total + apart.size, max(most, int(apart.max()))
-        return equal / total, most
+            differ, total, most = differ + int((apart > 0).sum()), total + apart.size, max(most, int(apart.max()))
+        return 1e6 * differ / total, most
 
 
 def figures(found: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, int]:
@@ -227,7 +228,7 @@ def qdq_row(cache: Path, name: str, unsigned: bool) -> dict[str, Any]:
     equal_self, most_self = figures(other, wanted)
     return {
         "file": name, "activations": "uint8" if unsigned else "int8", "rows": len(raw), "numbers": steps.shape[1],
-        "equal": equal, "steps": most, "equal_self": equal_self, "steps_self": most_self, "equal_alone": alone[0],
+        "equal": equal, "steps": most, "equal_self": equal_self, "steps_self": most_self, "differ_alone": alone[0],
         "steps_alone": alone[1], "export_s": export_s, "ms": ms["ours"], "ms_onnxruntime": ms["peer"],
     }  # fmt: skip
 

@@ -224,12 +224,13 @@ def int8_files_table(found: Iterable[dict[str, Any]]) -> str:
 def int8_qdq_table(found: Iterable[dict[str, Any]]) -> str:
     """QDQ files beside onnxruntime."""
     head = [
-        *("network", "activations", "each operator alone", "embedding", "onnxruntime against itself"),
+        *("network", "activations", "of a million numbers, differ where each operator is alone", "embedding", "onnxruntime against itself"),
         *("export, s", "ms, int8", "ms, onnxruntime"),
     ]
     lines = []
     for row in found:
-        same = [_equal(row[f"equal{which}"], row[f"steps{which}"]) for which in ("_alone", "", "_self")]
+        alone = "none" if not row["steps_alone"] else f"{short(row['differ_alone'])}, by {row['steps_alone']} step"
+        same = [alone, *[_equal(row[f"equal{which}"], row[f"steps{which}"]) for which in ("", "_self")]]
         costs = [f"{row['export_s']:.1f}", *[short(row[key]) for key in ("ms", "ms_onnxruntime")]]
         lines.append([row["file"], row["activations"], *same, *costs])
     return table(head, lines)
