@@ -211,6 +211,23 @@ def test_a_function_without_int8_form_runs_between_borders() -> None:
     assert any("stays in float32: logistic1: activation has no int8 form" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("kind", ["FLOAT32", "UINT8"])
+def test_borders_of_the_file_itself(kind: str) -> None:
+    """QUANTIZE behind the input and DEQUANTIZE before the output are the borders that the bundle has anyway."""
+    net = Int8File((1, 4, 4, 4))
+    if kind == "UINT8":
+        net.file.tensors[0].kind, net.file.tensors[0].zero = kind, (net.zero + 128,)
+    else:
+        net.file.tensors[0].kind, net.file.tensors[0].scale, net.file.tensors[0].zero = kind, (), ()
+    x = net.add("QUANTIZE", [0], (1, 4, 4, 4), None)
+    x = net.layer("CONV_2D", x, net.bytes(3, 4, 4, 4), (1, 1, 1, 3), window("Conv2DOptions", False))
+    net.file.op("DEQUANTIZE", [x], (1, 1, 1, 3))
+    plan, report = plan_of(net.file.data(), trainable="none")
+    assert [op["kind"] for op in plan["ops"]][:3] == ["quantize", "int8_conv", "dequantize"]
+    assert not any("twice" in note or "stays" in note for note in report.notes), report.notes
+    assert plan["input"]["dtype"] == ("u8" if kind == "UINT8" else "f32")
+
+
 def test_a_channel_that_is_always_the_same() -> None:
     """What a converter makes of one that is always 0: no weights, and a bias of 2^30 in steps that are tiny."""
     x, y = Quantisation(0.05, -128), Quantisation(0.02, -10)
