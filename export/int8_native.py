@@ -14,6 +14,7 @@ from edgecl.export.int8_numbers import (
     Int8Layer,
     Quantisation,
     add_constants,
+    is_scale,
     mean_constants,
     multiplier_of,
     packed_layer,
@@ -207,6 +208,8 @@ class _Native(Borders):
         if known.fault:
             raise _Fault(known.fault)
         outputs = len(weight.values)
+        if not is_scale(known.scales):
+            raise _Fault("its weights have a scale that is none")
         if known.scales.size not in (1, outputs):
             raise _Fault(f"{known.scales.size} scales for {outputs} outputs")
         scales = np.broadcast_to(known.scales.reshape(-1), (outputs,))

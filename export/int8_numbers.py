@@ -25,13 +25,19 @@ class Quantisation:
 
     def stored(self, value: float) -> int:
         """The number that stands for a value, clamped."""
-        return int(np.clip(_rounded(value / self.scale) + self.zero_point, -128, 127))
+        steps = min(max(value / self.scale, -512.0), 512.0)
+        return int(np.clip(_rounded(steps) + self.zero_point, -128, 127))
 
     def stored_bounds(self, bounds: tuple[float, float]) -> tuple[int, int]:
         """The numbers between which an output stays that is kept in `bounds` (may be infinite)."""
         ends = zip(bounds, (-128, 127), strict=True)
         lo, hi = (self.stored(bound) if math.isfinite(bound) else end for bound, end in ends)
         return lo, max(lo, hi)
+
+
+def is_scale(values: NDArray[np.float32]) -> bool:
+    """They may be scales: finite, above 0, and so that products of two are numbers of float32."""
+    return bool(values.size and ((values >= 1e-18) & (values <= 1e18)).all())
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def compare_with_runtime(graph: Graph, plan: dict[str, Any], input_spec: InputSp
     if not borders:
         return []
     if stored.run is None:
-        return [f"not compared with {stored.runtime}, which is not installed (extra: peers)"]
+        return [f"not compared with {stored.runtime}: not installed (extra: peers)"]
     raw = np.ascontiguousarray(raw[:ROWS])
     rows = input_spec.network_input(raw, graph.tensors[graph.input][0]).reshape(len(raw), *graph.input_dims)
     origins = [stored.origins[op.output] for op in borders]
@@ -32,7 +32,8 @@ def compare_with_runtime(graph: Graph, plan: dict[str, Any], input_spec: InputSp
         wanted = stored.run(rows, origins)
         others = wanted if stored.again is None else stored.again(rows, origins)
     except Exception as error:  # a runtime raises what it likes of a file that it does not take
-        return [f"not compared with {stored.runtime}, which fails on the file: {str(error).strip().splitlines()[0]}"]
+        words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return [f"not compared with {stored.runtime}, as it fails on the file: {words}"]
     index = {op.output: position + 1 for position, op in enumerate(graph.ops)}
     notes = []
     for op, first, second in zip(borders, wanted, others, strict=True):

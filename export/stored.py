@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from edgecl.export.int8_numbers import Quantisation
+from edgecl.export.int8_numbers import Quantisation, is_scale
 from numpy.typing import NDArray
 
 DEQUANTISED = (
@@ -72,6 +72,9 @@ class Stored:
 
     def give(self, tensor: str, quantisation: Quantisation, origin: Any) -> None:
         """The first one stays: a second rounding of the same tensor is left out, and said."""
+        if not is_scale(np.array([quantisation.scale], np.float32)) or not -128 <= quantisation.zero_point <= 127:
+            self.faults[tensor] = f"has scale {quantisation.scale:g} and zero point {quantisation.zero_point}"
+            return
         self.origins.setdefault(tensor, origin)
         if self.tensors.setdefault(tensor, quantisation) != quantisation:
             self.twice.append(tensor)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgecl.errors import Error
 from edgecl.export.errors import ExportError
 from edgecl.export.parity import bundle_logits
 from numpy.typing import NDArray
@@ -252,6 +253,28 @@ def test_multipliers() -> None:
     assert mean_constants(q, q, 4) == (2**30, -1, 5, -20) and mean_constants(q, q, 2**24) is None
 
 
+@pytest.mark.parametrize("which", ["weight", "bias", "output"])
+@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan"), float("inf"), 1e-38, 1e38])
+def test_scales_that_are_none(which: str, scale: float) -> None:
+    """Refused, or left in float32 with a line; never another exception."""
+    net = small(np.ones((4, 1, 1, 4), np.int8))
+    tensor = net.file.tensors[{"weight": 4, "bias": 5, "output": 6}[which]]
+    tensor.scale = (scale,) * len(tensor.scale)
+    try:
+        report = from_tflite(net.file.data(), trainable="none")
+    except Error as error:
+        assert "expected" in str(error) and "found" in str(error)
+    else:
+        assert any(note.startswith("stays in float32") for note in report.notes), report.notes
+
+
+def test_zero_points_that_are_none() -> None:
+    net = small(np.ones((4, 1, 1, 4), np.int8))
+    net.file.tensors[6].zero = (300,)
+    report = from_tflite(net.file.data(), trainable="none")
+    assert sum("zero point 300" in note for note in report.notes) >= 1
+
+
 def test_older_and_partly_quantised_files_say_so() -> None:
     file = whole_network(1).file
     for tensor in file.tensors:
@@ -306,8 +329,11 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     assert made.exit_code == failure.DONE, made.output
     notes = json.loads(made.stdout)["notes"]
     assert any("6 of 7 layers compute in int8" in note for note in notes)
+    against = call("verify", tmp_path / "n.ecl", "--against", path)
+    assert against.exit_code == failure.USAGE and "found int8 ones" in against.output
     floats = call("export", path, "-o", tmp_path / "f.ecl", "--trainable", "head", "--encoder", "float32", "--json")
     assert floats.exit_code == failure.DONE and "the bundle in float32" in floats.stdout
+    assert call("verify", tmp_path / "f.ecl", "--against", path).exit_code == failure.DONE
     wrong = call("export", path, "-o", tmp_path / "w.ecl", "--encoder", "int4")
     assert wrong.exit_code == failure.USAGE and "Traceback" not in wrong.output and not (tmp_path / "w.ecl").exists()
 

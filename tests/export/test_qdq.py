@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -228,6 +229,48 @@ def test_operators_of_integers_are_refused_in_one_line(kind: str) -> None:
         from_onnx(model)
     text = str(caught.value)
     assert f"{kind} (4)" in text and "QuantFormat.QDQ" in text and "\n" not in text
+
+
+@pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf"), 1e-38])
+def test_scales_that_are_none(scale: float) -> None:
+    """Refused, or left in float32 with a line; never another exception."""
+    for name in ("sum_scale", "point.weight_scale"):
+        _, model = network(U8)
+        for tensor in model.graph.initializer:
+            if tensor.name == name:
+                old = numpy_helper.to_array(tensor)
+                tensor.CopyFrom(numpy_helper.from_array(np.full(old.shape, scale, np.float32), name))
+        try:
+            report = from_onnx(model, trainable="none", calibration=rows(2))
+        except ExportError as error:
+            assert "expected" in str(error) and "found" in str(error)
+        else:
+            assert any(note.startswith("stays in float32") for note in report.notes), report.notes
+
+
+def test_the_command(tmp_path: Path) -> None:
+    pytest.importorskip("typer", reason="typer is not installed (extra: cli)")
+    from edgecl.cli import failure
+    from edgecl.cli.main import app
+    from typer.testing import CliRunner
+
+    def call(*arguments: Any) -> Any:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    _, model = network(U8)
+    path, out = tmp_path / "m.onnx", tmp_path / "m.ecl"
+    onnx.save(model, path)
+    assert call("export", path, "-o", out).exit_code == failure.DONE  # all learns, so all is float32
+    assert call("verify", out, "--against", path).exit_code == failure.DONE
+    made = call("export", path, "-o", out, "--trainable", "head", "--json")
+    assert made.exit_code == failure.DONE and "4 of 5 layers compute in int8" in made.stdout
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            node.op_type = "QLinearConv"
+    onnx.save(model, path)
+    refused = call("export", path, "-o", tmp_path / "r.ecl")
+    assert refused.exit_code == failure.USAGE and "QDQ" in refused.output and "Traceback" not in refused.output
+    assert not (tmp_path / "r.ecl").exists()
 
 
 def test_scales_that_are_not_constant_are_refused() -> None:

@@ -35,7 +35,9 @@ def test_coefficients_are_those_of_the_formula(data: Any) -> None:
     clip = np.random.default_rng(0).integers(-9000, 9000, data.RATE).astype(np.int16)
     found = data.cepstrum(clip)
     assert found.shape == (49, 10) and found.dtype == np.float32
-    assert np.allclose(found, data.cepstrum((clip // 1).astype(np.int16))) and np.isfinite(data.cepstrum(clip * 0)).all()
+    assert (
+        np.allclose(found, data.cepstrum((clip // 1).astype(np.int16))) and np.isfinite(data.cepstrum(clip * 0)).all()
+    )
     wave = clip / np.abs(clip.astype(np.float64)).max()
     frame = wave[3 * data.STEP :][: data.FRAME] * np.hanning(data.FRAME + 1)[:-1]
     magnitude = np.abs(np.fft.fft(frame, data.BINS))[: data.BINS // 2 + 1]
@@ -68,11 +70,13 @@ def test_figures(bench: Any) -> None:
 def test_tables_say_what_was_found(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import pages
 
-    row = {"file": "f", "layers": 3, "int8_layers": 2, "equal": 1.0, "steps": 0, "equal_default": 0.5, "steps_default": 7,
-           "equal_self": 0.99999, "steps_self": 1, "export_s": 1.0, "ms": 0.1, "ms_float32": 0.2, "ms_litert": 0.3,
+    row = {"file": "f", "layers": 3, "int8_layers": 2, "equal": 1.0, "steps": 0, "equal_default": 0.5,
+           "steps_default": 7, "equal_self": 0.99999, "steps_self": 1, "export_s": 1.0, "ms": 0.1, "ms_float32": 0.2, "ms_litert": 0.3,
            "bytes": 1000, "bytes_float32": 4000}  # fmt: skip
     text = pages.int8_files_table([row])
-    assert "| f | 2 of 3 | 100 % | 50.0 %, 7 steps at most | 99.9990 %, 1 step at most | 1.0 | 0.1 | 0.2 | 0.3 |" in text
+    assert (
+        "| f | 2 of 3 | 100 % | 50.0 %, 7 steps at most | 99.9990 %, 1 step at most | 1.0 | 0.1 | 0.2 | 0.3 |" in text
+    )
     base = {"data": "d", "network": "n", "test_rows": 9}
     rows = [{**base, "numbers": "float32", "accuracy": 0.5}, {**base, "numbers": "int8", "accuracy": 0.49}]
     assert "| int8 | 9 | 49.0 | -1.0 |" in pages.int8_accuracy_table(rows)

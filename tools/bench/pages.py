@@ -224,7 +224,13 @@ def int8_files_table(found: Iterable[dict[str, Any]]) -> str:
 def int8_qdq_table(found: Iterable[dict[str, Any]]) -> str:
     """QDQ files beside onnxruntime."""
     head = [
-        *("network", "activations", "of a million numbers, differ where each operator is alone", "embedding", "onnxruntime against itself"),
+        *(
+            "network",
+            "activations",
+            "of a million numbers, differ where each operator is alone",
+            "embedding",
+            "onnxruntime against itself",
+        ),
         *("export, s", "ms, int8", "ms, onnxruntime"),
     ]
     lines = []
