@@ -70,9 +70,11 @@ def test_figures(bench: Any) -> None:
 def test_tables_say_what_was_found(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import pages
 
-    row = {"file": "f", "layers": 3, "int8_layers": 2, "equal": 1.0, "steps": 0, "equal_default": 0.5,
-           "steps_default": 7, "equal_self": 0.99999, "steps_self": 1, "export_s": 1.0, "ms": 0.1, "ms_float32": 0.2, "ms_litert": 0.3,
-           "bytes": 1000, "bytes_float32": 4000}  # fmt: skip
+    row = {
+        "file": "f", "layers": 3, "int8_layers": 2, "equal": 1.0, "steps": 0, "equal_default": 0.5, "steps_default": 7,
+        "equal_self": 0.99999, "steps_self": 1, "export_s": 1.0, "ms": 0.1, "ms_float32": 0.2, "ms_litert": 0.3,
+        "bytes": 1000, "bytes_float32": 4000,
+    }  # fmt: skip
     text = pages.int8_files_table([row])
     assert (
         "| f | 2 of 3 | 100 % | 50.0 %, 7 steps at most | 99.9990 %, 1 step at most | 1.0 | 0.1 | 0.2 | 0.3 |" in text
