@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.int8_numbers import Quantisation
+from edgecl.export.stored import Stored
 from numpy.typing import NDArray
 
 Dims = tuple[int, ...]
@@ -119,7 +120,7 @@ class Graph:
     """Operators in execution order. `tensors` maps each tensor name to its [C][H][W].
 
     `final` names the function that the source applies to the logits and the bundle leaves out: "", "softmax",
-    "log_softmax" or "sigmoid". `quantisations` has the tensors of int8.
+    "log_softmax" or "sigmoid". `quantisations` has the tensors of int8, `stored` what a quantised source says of them.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Graph:
     final: str = ""
     taps: list[str] = field(default_factory=list)  # tensors whose channel means a session copies out
     quantisations: dict[str, Quantisation] = field(default_factory=dict)
+    stored: Stored | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -167,6 +169,8 @@ class Graph:
             op.inputs = [new if name == old else name for name in op.inputs]
         if self.output == old:
             self.output = new
+        if self.stored is not None:
+            self.stored.moved(old, new)
 
     def prune(self) -> None:
         """Drops ops that do not lead to the output, and tensors that nobody names."""

@@ -13,6 +13,7 @@ from edgecl.export.context import Constant, Context, Missing, Node, Row
 from edgecl.export.errors import Blocker, ExportError, Unsupported
 from edgecl.export.graph import Dims, Graph, canonical, unique
 from edgecl.export.ops import HANDLERS
+from edgecl.export.stored import Stored
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -30,6 +31,7 @@ def import_graph(
     batch: int,
     learnable: Callable[[str, str], bool],
     known_dims: Mapping[str, Dims],
+    stored: Stored | None = None,
 ) -> Graph:
     """Converts every node.
 
@@ -40,6 +42,7 @@ def import_graph(
         batch: the batch size that the graph is taken to have.
         learnable: (initialiser, role) -> does the source regard it as a parameter.
         known_dims: full shapes of intermediate tensors, used to go on behind a node that is not supported.
+        stored: the integers of the source, by the model's names.
 
     Raises:
         ExportError: with all blocking nodes.
@@ -79,6 +82,11 @@ def import_graph(
         )
     assert isinstance(final, Row)
     graph.output = final.tensor
+    if stored is not None:
+        names = {key: value.tensor for key, value in context.environment.items() if isinstance(value, Row)}
+        graph.stored = stored.renamed(names)
+        if graph.final:  # whose own rounding is left out with it
+            graph.stored.twice = [tensor for tensor in graph.stored.twice if tensor != graph.output]
     return graph
 
 

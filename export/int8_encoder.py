@@ -21,7 +21,7 @@ from edgecl.export.int8_numbers import (
 from numpy.typing import NDArray
 
 CALIBRATION_ROWS = 128  # at most: one pass a tensor
-_LAYERS = ("conv", "linear")
+LAYERS = ("conv", "linear")
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -57,7 +57,7 @@ def int8_candidates(graph: Graph) -> list[Op]:
         own = any(param is not None and param.trainable for param in op.params)
         follows = op.kind == "batch_norm" and not op.frozen
         moves[op.output] = own or follows or any(moves[tensor] for tensor in op.inputs)
-        if not moves[op.output] and op is not head and _has_int8_form(graph, op):
+        if not moves[op.output] and op is not head and has_int8_form(graph, op):
             found.append(op)
     return found
 
@@ -86,26 +86,14 @@ def tensors_to_measure(candidates: list[Op]) -> list[str]:
 
 def quantise_encoder(graph: Graph, candidates: list[Op], ranges: Ranges) -> Converted:
     """Replaces the candidates; a tensor that both kinds of operators use exists in both forms. Changes the graph."""
-    step = _Step(graph, {tensor: quantisation_of(*bounds) for tensor, bounds in ranges.items()})
-    wanted = set(map(id, candidates))
-    for op in graph.ops:
-        if op.kind in _LAYERS and op is not graph.head() and not any(p is not None and p.trainable for p in op.params):
-            step.done.of += 1
-        new = step.int8_form(op) if id(op) in wanted else None
-        if new is None:
-            op.inputs = [step.floats(tensor) for tensor in op.inputs]
-            step.ops.append(op)
-            step.made.add(op.output)
-            continue
-        step.ops.append(new)
-        step.done.layers += op.kind in _LAYERS
-    step.floats(graph.output)
-    graph.ops = step.ops
-    graph.prune()
+    step = _Measured(graph, {tensor: quantisation_of(*bounds) for tensor, bounds in ranges.items()})
+    step.run(candidates)
     return step.done
 
 
-class _Step:
+class Borders:
+    """Operators of both kinds in one graph, and the tensors between them."""
+
     def __init__(self, graph: Graph, quantisations: dict[str, Quantisation]) -> None:
         self.graph = graph
         self.quantisations = quantisations
@@ -136,16 +124,39 @@ class _Step:
         self.int8[tensor] = name
         return name
 
+    def run(self, candidates: list[Op]) -> None:
+        """Puts int8 forms in the place of candidates; changes the graph."""
+        graph, wanted = self.graph, set(map(id, candidates))
+        for op in graph.ops:
+            new = self.int8_form(op) if id(op) in wanted else None
+            counts = op.kind in LAYERS and not any(p is not None and p.trainable for p in op.params)
+            self.done.of += counts and (new is not None or op is not graph.head())
+            if new is None:
+                op.inputs = [self.floats(tensor) for tensor in op.inputs]
+                self.ops.append(op)
+                self.made.add(op.output)
+                continue
+            self.ops.append(new)
+            self.done.layers += op.kind in LAYERS
+        self.floats(graph.output)
+        graph.ops = self.ops
+        graph.prune()
+
     def int8_form(self, op: Op) -> Op | None:
         """The int8 operator, with its inputs made; None where this one stays as it is."""
+        raise NotImplementedError
+
+
+class _Measured(Borders):
+    def int8_form(self, op: Op) -> Op | None:
         x, y = self.quantisations[op.inputs[0]], self.quantisations[op.output]
-        bounds = _bounds(op)
-        lo, hi = (y.stored(b) if math.isfinite(b) else end for b, end in zip(bounds, (-128, 127), strict=True))
+        bounds = bounds_of(op)
+        lo, hi = y.stored_bounds(bounds)
         params: list[NDArray[Any]] = []
         shape: tuple[int, ...] = ()
-        numbers: tuple[int, ...] = (lo, max(lo, hi))
+        numbers: tuple[int, ...] = (lo, hi)
         kind, fields = "int8_conv", {}
-        if op.kind in _LAYERS:
+        if op.kind in LAYERS:
             weight = op.weight().values
             bias = op.params[1].values if op.params[1] is not None else None
             grid = weight if weight.ndim == 4 else weight[:, :, None, None]
@@ -169,7 +180,7 @@ class _Step:
                 return None
             kind, numbers = "int8_mean", mean
         inputs = [self.stored(tensor) for tensor in op.inputs]
-        layer_names = [op.weight().name, f"{op.layer}.table"] if op.kind in _LAYERS else [f"{op.name}.constants"]
+        layer_names = [op.weight().name, f"{op.layer}.table"] if op.kind in LAYERS else [f"{op.name}.constants"]
         return Op(
             name=op.name,
             kind=kind,
@@ -181,10 +192,11 @@ class _Step:
         )
 
 
-def _has_int8_form(graph: Graph, op: Op) -> bool:
+def has_int8_form(graph: Graph, op: Op) -> bool:
+    """Convolutions of one group or depthwise, linear layers, sums of one shape and global means."""
     if op.activation.kind not in ("none", "relu", "clip"):
         return False
-    if op.kind in _LAYERS:
+    if op.kind in LAYERS:
         if op.weight().mask is not None:
             return False
         channels = graph.tensors[op.inputs[0]][0]
@@ -194,7 +206,8 @@ def _has_int8_form(graph: Graph, op: Op) -> bool:
     return op.kind == "global_average_pool"
 
 
-def _bounds(op: Op) -> tuple[float, float]:
+def bounds_of(op: Op) -> tuple[float, float]:
+    """What the fused activation keeps its output in."""
     if op.activation.kind == "relu":
         return 0.0, math.inf
     if op.activation.kind == "clip":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 CHANNELS, GROUP = 16, 4  # weights are filled up to multiples of these
 LIMIT = 2**30 - 1  # of sums
 _BIAS_LIMIT = 2**28
+_ONE = (2**30, 1)  # multiplier and shift of 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,19 @@ class Quantisation:
 
     def stored(self, value: float) -> int:
         """The number that stands for a value, clamped."""
-        return int(np.clip(_rounded(value / self.scale) + self.zero_point, -128, 127))
+        steps = min(max(value / self.scale, -512.0), 512.0)
+        return int(np.clip(_rounded(steps) + self.zero_point, -128, 127))
+
+    def stored_bounds(self, bounds: tuple[float, float]) -> tuple[int, int]:
+        """The numbers between which an output stays that is kept in `bounds` (may be infinite)."""
+        ends = zip(bounds, (-128, 127), strict=True)
+        lo, hi = (self.stored(bound) if math.isfinite(bound) else end for bound, end in ends)
+        return lo, max(lo, hi)
+
+
+def is_scale(values: NDArray[np.float32]) -> bool:
+    """They may be scales: finite, above 0, and so that products of two are numbers of float32."""
+    return bool(values.size and ((values >= 1e-18) & (values <= 1e18)).all())
 
 
 @dataclass(frozen=True)
@@ -82,16 +95,57 @@ def int8_layer(
     stored = np.clip(_rounded_array(flat / scales[:, None]), -127, 127).astype(np.int64)
     biases = _rounded_array(offset / (scales * x.scale)).astype(np.int64)
     constants = [multiplier_of(float(scale) * x.scale / y.scale) for scale in scales]
+    return packed_layer(stored.reshape(weight.shape), biases, constants, x, y, bounds, depthwise)
+
+
+def packed_layer(
+    stored: NDArray[np.int64],
+    biases: NDArray[np.int64],
+    constants: list[tuple[int, int]],
+    x: Quantisation,
+    y: Quantisation,
+    bounds: tuple[float, float],
+    depthwise: bool,
+) -> Int8Layer | None:
+    """A layer of stored weights [O][I][kh][kw] and biases [O]; `constants`: multiplier and shift of each output. A
+    channel whose sums could leave their range, and whose output is the same for all of them, becomes that constant;
+    None where one has several."""
+    flat, biases, constants = stored.reshape(len(stored), -1).copy(), biases.copy(), list(constants)
+    lo, hi = y.stored_bounds(bounds)
     farthest = max(127 - x.zero_point, 128 + x.zero_point)
-    reach = np.abs(biases) + np.abs(stored).sum(axis=1) * farthest
-    if any(bound > LIMIT >> max(shift, 0) or shift > 30 for bound, (_, shift) in zip(reach, constants, strict=True)):
-        return None
+    reach = np.abs(flat).sum(axis=1) * farthest
+    for o, (multiplier, shift) in enumerate(constants):
+        if abs(biases[o]) + reach[o] <= LIMIT >> max(shift, 0) and shift <= 30:
+            continue
+        # A channel that is always 0 has scales so small that its bias fills an int32 (2^30, by the converter's rule).
+        ends = [requantized(int(biases[o] + sign * reach[o]), multiplier, shift) for sign in (-1, 1)]
+        constant = [min(max(end + y.zero_point, lo), hi) for end in ends if end is not None]
+        if len(constant) != 2 or constant[0] != constant[1]:
+            return None
+        flat[o], biases[o], constants[o] = 0, constant[0] - y.zero_point, _ONE
     channels = _filled(len(flat), CHANNELS)
     table = np.zeros((4, channels), np.int32)
-    table[:, : len(flat)] = [biases, stored.sum(axis=1), *zip(*constants, strict=True)]
-    lo, hi = (y.stored(bound) if math.isfinite(bound) else end for bound, end in zip(bounds, (-128, 127), strict=True))
-    packed = _depthwise(stored, channels) if depthwise else _dense(stored.reshape(weight.shape), channels)
-    return Int8Layer(packed.astype(np.int8), table, lo, max(lo, hi))
+    table[:, : len(flat)] = [biases, flat.sum(axis=1), *zip(*constants, strict=True)]
+    packed = _depthwise(flat, channels) if depthwise else _dense(flat.reshape(stored.shape), channels)
+    return Int8Layer(packed.astype(np.int8), table, lo, hi)
+
+
+def single_multiplier_of(real: float) -> tuple[int, int]:
+    """The same without a shift behind the product, so that a sum is rounded once, as arithmetic in floats rounds it.
+    Where that would cost the multiplier more than a thousandth of a step, the one of the specification."""
+    if 2.0**-12 <= real < 1.0:
+        return _rounded(real * 2.0**31), 0
+    return multiplier_of(real)
+
+
+def requantized(acc: int, multiplier: int, shift: int) -> int | None:
+    """`requantize` of kernels/int8.h for sums of up to 32 bits; None beyond."""
+    scaled = acc << max(shift, 0)
+    if not -(2**31) < scaled < 2**31:
+        return None
+    high, down = (scaled * multiplier + 2**30) >> 31, max(-shift, 0)
+    mask = (1 << down) - 1
+    return (high >> down) + ((high & mask) > (mask >> 1) + (high < 0))
 
 
 def add_constants(a: Quantisation, b: Quantisation, y: Quantisation) -> NDArray[np.int32] | None:
@@ -103,13 +157,21 @@ def add_constants(a: Quantisation, b: Quantisation, y: Quantisation) -> NDArray[
     return np.array(constants, np.int32).T.copy()
 
 
-def mean_constants(x: Quantisation, y: Quantisation, positions: int) -> tuple[int, int, int] | None:
-    """Multiplier, shift and offset of a mean over `positions`; None where its sum could leave its range."""
-    multiplier, shift = multiplier_of(x.scale / (positions * y.scale))
-    offset = y.zero_point - _rounded(x.zero_point * x.scale / y.scale)
-    if 128 * positions > LIMIT >> max(shift, 0) or abs(offset) > 2**24:
+def mean_constants(
+    x: Quantisation, y: Quantisation, positions: int, once: bool = False
+) -> tuple[int, int, int, int] | None:
+    """Multiplier, shift, offset and start of a mean over `positions`, as TensorFlow Lite's MEAN has them: the
+    multiplier of the scales, divided by the number of positions; with `once` as `single_multiplier_of`. None where its
+    sum could leave its range."""
+    multiplier, shift = multiplier_of(x.scale / y.scale)
+    down = max(min(positions.bit_length() - 1, 31 + shift), 0)
+    multiplier, shift = (multiplier << down) // positions, shift - down
+    if once:
+        multiplier, shift = single_multiplier_of(x.scale / (positions * y.scale))
+    start = -x.zero_point * positions
+    if 128 * positions + abs(start) > LIMIT >> max(shift, 0) or shift > 30:
         return None
-    return multiplier, shift, offset
+    return multiplier, shift, y.zero_point, start
 
 
 def _dense(stored: NDArray[np.int64], channels: int) -> NDArray[np.int64]:

@@ -29,8 +29,10 @@ from edgecl.export.options import (
     Trainable,
 )
 from edgecl.export.pipeline import export_graph
+from edgecl.export.qdq import refuse_operator_format, runner, take_integers
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
+from edgecl.export.stored import Stored
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -63,13 +65,13 @@ def from_onnx(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
-    encoder: Encoder = "float32",
+    encoder: Encoder = "auto",
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
     Args:
         model: a file, or a loaded model: one float32 input [N][...] with fixed sizes behind the batch axis, logits as
-            first output.
+            first output. Frozen layers between QuantizeLinear and DequantizeLinear (QDQ) stay in integers.
         Others: as in `edgecl.export.from_torch`. Weights, biases, gammas and betas held as initialisers count as
             parameters. A Transpose right
         behind the input that turns images from channels-last is taken over into the bundle's input
@@ -113,23 +115,29 @@ def from_onnx(
 
 
 def graph_of_onnx(
-    model: onnx.ModelProto, options: ExportOptions, name: str
+    model: onnx.ModelProto, options: ExportOptions, name: str, stored: Stored | None = None
 ) -> tuple[Graph, ExportOptions, OnnxReference]:
     """The imported graph, the options (channels_last set where the model turns its input itself) and the parity
     reference."""
     from dataclasses import replace
 
-    model = prepared_model(model)
+    refuse_operator_format(model)
+    source = model = prepared_model(model)
+    if stored is None:
+        model, stored = take_integers(model)
     reference = OnnxReference(model)
     if _turns_channels_last(model):
         if not options.input.channels_last:
             options = replace(options, input=replace(options.input, channels_last=True))
         reference.channels_last = True
+    if stored is not None and stored.run is None and source is not model:
+        stored.run, stored.again = (runner(source, reference.channels_last, fused) for fused in (True, False))
     initialisers = initialisers_of(model)
     names_of_initialisers = set(initialisers)
     graph = read_graph(
-        model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES
+        model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES, stored
     )
+    graph.notes += [] if stored is None else stored.notes
     return graph, options, reference
 
 
@@ -301,9 +309,13 @@ def _turns_channels_last(model: onnx.ModelProto) -> bool:
 
 
 def read_graph(
-    model: onnx.ModelProto, name: str, initialisers: Mapping[str, NDArray[Any]], learnable: Callable[[str, str], bool]
+    model: onnx.ModelProto,
+    name: str,
+    initialisers: Mapping[str, NDArray[Any]],
+    learnable: Callable[[str, str], bool],
+    stored: Stored | None = None,
 ) -> Graph:
-    """Imports a prepared model."""
+    """Imports a prepared model; `stored`: the integers that it stands for."""
     value = model.graph.input[0]
     sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     batch = sizes[0] or DYNAMIC_BATCH
@@ -316,6 +328,7 @@ def read_graph(
         batch=batch,
         learnable=learnable,
         known_dims=_inferred(model, batch),
+        stored=stored,
     )
 
 

@@ -21,7 +21,7 @@ Distribution = Literal["uniform", "erk"]
 InitialMask = Literal["magnitude", "random"]
 InitialScale = Literal["none", "variance"]
 Classes = int | Sequence[str | int | bool]  # how many, or what they are
-Encoder = Literal["float32", "int8"]
+Encoder = Literal["auto", "float32", "int8"]  # auto: the numbers of the source
 LayerChoice = Literal["sparse", "predicted", "measured"]
 
 
@@ -50,12 +50,17 @@ class ExportOptions:
     projection: int = 0
     normalise: bool = True
     adaptor: str | None = None
-    encoder: Encoder = "float32"
+    encoder: Encoder = "auto"
 
     @property
     def keeps_statistics(self) -> bool:
         """The recipe's head learns without gradients, and replaces the source's."""
         return bool(self.recipe.head != "gradient")
+
+    @property
+    def takes_feature_maps(self) -> bool:
+        """Domains: routing reads feature maps in float32, adaptors learn behind them."""
+        return self.adaptor is not None or bool(self.recipe.max_domains)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.density <= 1.0:
@@ -112,14 +117,14 @@ class ExportOptions:
                 "method 'ncm', 'lda', 'ridge' or 'hd', or leave it out",
                 -1,
             )
-        if self.encoder == "int8" and (self.adaptor is not None or self.recipe.max_domains):
+        if self.encoder == "int8" and self.takes_feature_maps:
             raise ExportError(
                 "expected an encoder of float32 for domains, whose routing reads its feature maps; found 'int8'; leave "
                 "--encoder out, or max_domains and the adaptor",
                 -5,
             )
-        if self.encoder not in ("float32", "int8"):
-            raise ExportError(f"expected encoder 'float32' or 'int8'; found {self.encoder!r}; choose one", -1)
+        if self.encoder not in ("auto", "float32", "int8"):
+            raise ExportError(f"expected encoder 'auto', 'float32' or 'int8'; found {self.encoder!r}; choose one", -1)
         if self.encoder == "int8" and self.calibration is None:
             raise ExportError(
                 "expected calibration rows for an int8 encoder, whose ranges they give; found none; hand in some 100 "

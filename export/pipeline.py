@@ -18,6 +18,8 @@ from edgecl.export.graph import Graph
 from edgecl.export.head import kind_of_labels, settle_classes
 from edgecl.export.int8_encoder import CALIBRATION_ROWS as CALIBRATION_LIMIT
 from edgecl.export.int8_encoder import int8_candidates, measure_ranges, quantise_encoder, tensors_to_measure
+from edgecl.export.int8_native import use_stored
+from edgecl.export.int8_parity import compare_with_runtime
 from edgecl.export.layer_choice import keep_dense_where_faster
 from edgecl.export.new_head import centre, embeddings, feature_range, give_new_head
 from edgecl.export.options import ExportOptions
@@ -26,6 +28,7 @@ from edgecl.export.recipe import Recipe
 from edgecl.export.report import ExportReport, LayerReport, ParityFigures
 from edgecl.export.simplify import simplify
 from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
+from edgecl.export.stored import DEQUANTISED
 from edgecl.export.trainable import choose_trainable
 
 CALIBRATION_ROWS = 8
@@ -141,6 +144,21 @@ def with_int8_encoder(prepared: Prepared, options: ExportOptions, producer: str,
     )
 
 
+def with_stored_integers(
+    prepared: Prepared, options: ExportOptions, producer: str, raw: Any, replaced: bool
+) -> Prepared | None:
+    """The same network whose frozen part computes in the integers of its source, or None where nothing can; changes the
+    graph. `replaced`: a new head takes the place of the last layer."""
+    graph = prepared.graph
+    if not use_stored(graph, whole=options.trainable == "none" and not replaced):
+        return None
+    backward = backward_list(graph)
+    names = [name for _, name in prepared.plan["classes"]]
+    plan = _plan(graph, options, producer, backward, prepared.trainable, names)
+    graph.notes += compare_with_runtime(graph, plan, options.input, raw)
+    return replace(prepared, plan=plan, backward=backward)
+
+
 def _plan(
     graph: Graph, options: ExportOptions, producer: str, backward: BackwardPass, trainable: str, names: list[str]
 ) -> dict[str, Any]:
@@ -185,9 +203,16 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     except ValueError as error:  # a name, a number or a size beyond the format, in its words
         raise ExportError(str(error), -22) from error
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
-    if options.encoder == "int8":
-        given = as_source if options.keeps_statistics else options
-        prepared = with_int8_encoder(prepared, given, producer, raw)
+    given = as_source if options.keeps_statistics else options
+    turned = None
+    if graph.stored is not None and (options.encoder == "float32" or options.takes_feature_maps):
+        graph.notes.append(DEQUANTISED)
+    elif graph.stored is not None:
+        turned = with_stored_integers(prepared, given, producer, raw, options.keeps_statistics)
+    if turned is None and options.encoder == "int8":
+        turned = with_int8_encoder(prepared, given, producer, raw)
+    if turned is not None:
+        prepared = turned
         parity = int8_parity(draft, _core.write_bundle(prepared.plan), graph, parity, raw, prepared.columns)
     if options.keeps_statistics:
         prepared = with_new_head(prepared, options, producer, raw)

@@ -79,9 +79,11 @@ class ExportReport:
         parity = self.parity
         compared = "no source model to compare with"
         if parity is not None:
+            rounded = parity.max_abs > parity.tolerance  # only integers get here: floats are refused then
+            allowed = "by the rounding to int8" if rounded else f"allowed {parity.tolerance:.3g}"
             compared = (
                 f"parity with {parity.source} on {parity.n_rows} rows: max {parity.max_abs:.3g}, mean "
-                f"{parity.mean_abs:.3g} (outputs up to {parity.reference_abs:.3g}, allowed {parity.tolerance:.3g})"
+                f"{parity.mean_abs:.3g} (outputs up to {parity.reference_abs:.3g}, {allowed})"
             )
         lines = [
             f"bundle '{self.name}': {len(self.bundle):,} bytes" + (f" in {self.path}" if self.path else ""),

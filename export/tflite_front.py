@@ -30,9 +30,11 @@ from edgecl.export.options import (
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
+from edgecl.export.stored import DEQUANTISED, Stored
 from edgecl.export.tflite.convert import convert
 from edgecl.export.tflite.network import Network
 from edgecl.export.tflite.read import E_FORMAT, File, Tensor, read_tflite
+from edgecl.export.tflite.runtime import RUNTIME, runner
 from numpy.typing import NDArray
 
 
@@ -60,13 +62,13 @@ def from_tflite(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
-    encoder: Encoder = "float32",
+    encoder: Encoder = "auto",
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
     Args:
-        model: a file, or its bytes: one input with a batch axis, one output. Quantised weights are dequantised; what
-            then differs from the file is among the report's notes.
+        model: a file, or its bytes: one input with a batch axis, one output. Frozen layers of an int8 file stay in
+            integers, other quantised weights are dequantised; what then differs from the file is among the notes.
         input: None takes the file's own: bytes with the file's scale and zero point where its input is quantised (int8
             samples q as bytes q + 128), else float32.
         Others: as in `edgecl.export.from_torch`.
@@ -103,7 +105,9 @@ def from_tflite(
         adaptor,
         encoder,
     )
-    graph, options, reference = graph_of_onnx(converted.model, options, name or converted.model.graph.name)
+    graph, options, reference = graph_of_onnx(
+        converted.model, options, name or converted.model.graph.name, converted.stored
+    )
     graph.notes[:0] = converted.notes
     reference.source = f"tflite {tflite.__version__} to {reference.source}"
     return export_graph(graph, options, reference, f"tflite {tflite.__version__}")
@@ -117,11 +121,13 @@ class Converted:
         model: channels first, free batch axis, float32.
         input: what the file itself takes, as raw samples of a bundle.
         notes: what a user should know of the difference.
+        stored: the integers that the file computes with; None where it computes in floats.
     """
 
     model: onnx.ModelProto
     input: InputSpec
     notes: list[str]
+    stored: Stored | None = None
 
 
 def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
@@ -131,16 +137,21 @@ def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
         ExportError: as `from_tflite`.
     """
     if isinstance(model, bytes):
-        file, stem = read_tflite(model, "these bytes"), "model"
+        data, stem = model, "model"
+        file = read_tflite(data, "these bytes")
     else:
         path = Path(model)
         if not path.is_file():
             raise ExportError(f"expected a TFLite file; found nothing at '{path}'; check the path", E_FORMAT)
-        file, stem = read_tflite(path.read_bytes(), f"'{path}'"), path.stem
+        data, stem = path.read_bytes(), path.stem
+        file = read_tflite(data, f"'{path}'")
     converted, network = convert(file, stem)
     entry = file.tensors[file.inputs[0]]
     spec, notes = _input_spec(entry)
-    return Converted(converted, spec, [*_notes_on_layout(network), *_notes_on_integers(network), *notes])
+    stored = network.stored if network.stored.tensors else None
+    network.stored.run, network.stored.runtime = runner(data, entry, network.values[file.inputs[0]].first), RUNTIME
+    notes = [*_notes_on_layout(network), *_notes_on_integers(network), *notes]
+    return Converted(converted, spec, notes, stored)
 
 
 def _input_spec(entry: Tensor) -> tuple[InputSpec, list[str]]:
@@ -179,16 +190,19 @@ def _notes_on_integers(network: Network) -> list[str]:
     whole = sum(file.tensors[index].quantised for index in computed)
     weights = sum(tensor.quantised and tensor.data is not None for tensor in file.tensors)
     if whole:
-        notes = [
-            "the file computes in integers, the bundle in float32: weights and biases are dequantised exactly, scale * "
-            "(q - zero point), activations are neither rounded nor cut off, so outputs differ from "
-            "the file's by its quantisation noise"
-        ]
+        kinds = sorted({file.tensors[index].kind for index in computed if file.tensors[index].quantised} - {"INT8"})
+        notes = [DEQUANTISED] if kinds else []  # else the exporter says it where it turns layers (int8_native.py)
+        if "UINT8" in kinds:
+            notes.append("its uint8 weights are those of before the int8 specification and have no int8 form here")
+        if "INT16" in kinds:
+            notes.append("its 16-bit activations have no form in integers here")
     elif weights:
         notes = [
             f"{weights} quantised weights are dequantised exactly; an interpreter that rounds activations for their "
             "sake differs by that noise"
         ]
+    elif any(tensor.kind == "FLOAT16" for tensor in file.tensors):
+        notes = ["float16 weights become float32, exactly"]
     else:
         return []
     if network.implied_relus:

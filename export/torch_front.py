@@ -65,7 +65,7 @@ def from_torch(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
-    encoder: Encoder = "float32",
+    encoder: Encoder = "auto",
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -103,8 +103,10 @@ def from_torch(
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
         adaptor: with such a head: "film", "bottleneck:16", "depthwise:16" or "lowrank:16", parameters behind the last
             feature map of which each domain has its own (recipe field max_domains).
-        encoder: "int8": frozen layers with nothing before them that learns compute in integers; their ranges are those
-            of the calibration rows, which stand for the data then (100 are plenty). The notes say what that costs.
+        encoder: "auto": the numbers of the source: a file of integers keeps them where nothing learns, all else is
+            float32. "float32": everything. "int8": frozen layers with nothing before them that learns compute in
+            integers; their ranges are those of the calibration rows, which stand for the data then (100 are plenty),
+            unless the file has integers of its own. The notes say what that costs.
 
     Returns:
         the report; its `bundle` holds the bytes.

@@ -384,11 +384,22 @@ struct Int8AddArgs {
   int32_t multiplier[3], shift[3];  // shift at most 0
   int32_t lo, hi;
 };
-// y = clamp(requantize(sum of x over height and width) + offset, -128, 127): TensorFlow Lite's MEAN.
+// y = clamp(requantize(start + sum of x over height and width) + offset, -128, 127). TensorFlow Lite's MEAN: start takes
+// the zero points of the cells away, offset is that of y.
 struct Int8MeanArgs {
   Int8Tensor x, y;  // y of height and width 1
   int32_t multiplier, shift;
   int32_t offset;  // at most 2^24 in magnitude
+  int32_t start;
+};
+// Over windows; cells outside of x take no part, and a window without any gives lo or 0. x and y have one scale and zero
+// point.
+// Maximum: y = clamp(largest x, lo, hi). Average: y = clamp(sum / cells, lo, hi), rounded to the nearest, ties away from
+// zero: TensorFlow Lite's MAX_POOL_2D and AVERAGE_POOL_2D.
+struct Int8PoolArgs {
+  Int8Tensor x, y;
+  ConvShape shape;
+  int32_t lo, hi;
 };
 // The border of floats. stored = clamp(round(x / scale) + zero_point, -128, 127), ties away from zero; NaN is -128.
 struct Int8QuantizeArgs {
@@ -462,6 +473,8 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(hd_accumulate, HdAccumulateArgs)                      \
   X(hd_signs, HdSignsArgs)                                \
   X(int8_mean, Int8MeanArgs)                              \
+  X(int8_max_pool, Int8PoolArgs)                          \
+  X(int8_average_pool, Int8PoolArgs)                      \
   X(int8_quantize, Int8QuantizeArgs)                      \
   X(int8_dequantize, Int8DequantizeArgs)
 #define EDGECL_KERNEL_LIST(X) \

@@ -77,6 +77,7 @@ def _enter(network: Network) -> None:
     rank = len(tensor.shape)
     first = rank == 4 or (rank == 3 and _channels_stay_last(network.file, index, tensor.shape))
     network.values[index] = Value(network.unique(tensor.name or "input"), tensor.shape, first)
+    network.round(index)
 
 
 def _channels_stay_last(file: File, index: int, shape: Dims) -> bool:

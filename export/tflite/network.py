@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecl.export.errors import Unsupported
+from edgecl.export.int8_numbers import Quantisation
+from edgecl.export.stored import Stored, StoredWeight
 from edgecl.export.tflite.read import MAX_ROW, File, Operator, Tensor
 from numpy.typing import NDArray
 from onnx import helper
@@ -74,6 +76,7 @@ class Network:
         self.values: dict[int, Value] = {}
         self.constants: dict[int, NDArray[Any]] = {}
         self.implied_relus = 0
+        self.stored = Stored("the file", rounds_once=("linear",))
         self._names: set[str] = set()
 
     def tensor(self, index: int) -> Tensor:
@@ -117,7 +120,13 @@ class Network:
 
     def initialiser(self, op: Operator, position: int, values: NDArray[Any], what: str) -> str:
         """The name of an initialiser for input `position` in the layout that ONNX wants."""
-        return self.add_initialiser(self.tensor(op.inputs[position]).name or f"{self.label(op)}/{what}", values)
+        tensor = self.tensor(op.inputs[position])
+        name = self.add_initialiser(tensor.name or f"{self.label(op)}/{what}", values)
+        if tensor.quantised and tensor.data is not None and what == "weight":
+            self.stored.weights[name] = StoredWeight(tensor.scale, _fault_of_weight(op, tensor))
+        elif tensor.kind == "INT32" and tensor.data is not None and what == "bias":
+            self.stored.biases[name] = (tensor.integers(), tensor.scale)
+        return name
 
     def add_initialiser(self, name: str, values: NDArray[Any] | np.float32) -> str:
         """Its name: the one asked for, unless other numbers have it."""
@@ -188,6 +197,17 @@ class Network:
         if prod(value.shape[1:]) > MAX_ROW:
             raise Unsupported(f"an output of {list(value.shape)}; at most {MAX_ROW} numbers", "use a smaller input")
         self.values[op.outputs[0]] = value
+        self.round(op.outputs[0])
+
+    def round(self, index: int) -> None:
+        """Notes how the file rounds a computed tensor."""
+        tensor, value = self.tensor(index), self.values[index]
+        name = value.name
+        if name and tensor.kind == "INT8" and tensor.scale.size == 1:
+            zero = int(tensor.zero_point[0]) if tensor.zero_point.size else 0
+            self.stored.give(name, Quantisation(float(tensor.scale[0]), zero), (index, value.first))
+        elif name and tensor.kind in ("UINT8", "INT16") and tensor.quantised:
+            self.stored.faults[name] = f"is rounded to {tensor.kind.lower()} in the file"
 
     def _index(self, op: Operator, position: int) -> int:
         if not self.has(op, position):
@@ -202,3 +222,12 @@ class Network:
             candidate = f"{name}:{number}"
         self._names.add(candidate)
         return candidate
+
+
+def _fault_of_weight(op: Operator, tensor: Tensor) -> str:
+    if tensor.kind != "INT8":
+        return f"its weights are {tensor.kind.lower()}"
+    if tensor.zero_point.any():
+        return "its weights have a zero point"
+    axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    return "" if tensor.scale.size == 1 or tensor.axis == axis else f"its scales lie along axis {tensor.axis}"

@@ -26,6 +26,7 @@ def convert_pool(network: Network, op: Operator) -> None:
             network.label(op), kind, [value.name], kernel_shape=kernel, strides=window.strides, pads=window.pads
         )
     network.bind(op, name, (value.shape[0], *window.spatial, value.shape[3]), first=True)
+    network.stored.exact_means.add(name)
 
 
 @handles("MEAN")

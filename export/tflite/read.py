@@ -107,6 +107,12 @@ class Tensor:
             return raw.astype(np.float32)
         return raw if self.scale.size == 0 else self._dequantised(raw)
 
+    def integers(self) -> NDArray[np.int64]:
+        """A quantised constant as it is stored; only where `values` gave something."""
+        assert self.data is not None
+        raw: NDArray[Any] = self.data.view(_DTYPES[self.kind])
+        return raw.astype(np.int64)
+
     def _dequantised(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         scale, zero = self.scale.astype(np.float64), self.zero_point
         shape = [1] * raw.ndim

@@ -53,7 +53,7 @@ void int8_mean(const Int8MeanArgs& a, int part, int n_parts, void*) {
   const Share values = share_of(a.x.rows * channels, part, n_parts);
   for (int64_t i = values.begin; i < values.end; i++) {
     const int8_t* x = a.x.data + i / channels * positions * channels + i % channels;
-    int32_t sum = 0;
+    int32_t sum = a.start;
     for (int64_t p = 0; p < positions; p++) sum += x[p * channels];
     const int32_t y = requantize(sum, a.multiplier, a.shift);
     a.y.data[i] = clamped(y + a.offset, -128, 127);

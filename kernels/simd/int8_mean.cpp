@@ -16,7 +16,7 @@ void int8_mean(const Int8MeanArgs& a, int part, int n_parts, void*) {
   for (; i < end; i++) {
     const int64_t row = i / blocks, c = i % blocks * kVec;
     const int8_t* x = a.x.data + row * positions * channels + c;
-    ivec sum = {};
+    ivec sum = iset(a.start);
     for (int64_t p = 0; p < positions; p++) sum = sum + load_int8(x + p * channels);
     finish(sum, a.y.data + row * channels + c, static_cast<int>(channels - c < kVec ? channels - c : kVec));
   }

@@ -17,7 +17,7 @@ def embeddings(plan: dict[str, Any], rows: NDArray[np.float32]) -> NDArray[np.fl
     for op in plan["ops"]:
         if plan["embedding_tensor"] in tensors:
             break
-        tensors[op["output"]] = _run(plan, op, [tensors[i] for i in op["inputs"]])
+        tensors[op["output"]] = run_op(plan, op, [tensors[i] for i in op["inputs"]])
     found: NDArray[np.float32] = tensors[plan["embedding_tensor"]].reshape(len(rows), -1)
     return found
 
@@ -26,7 +26,8 @@ def _shape(record: dict[str, Any]) -> tuple[int, int, int]:
     return record["channels"], record["height"], record["width"]
 
 
-def _run(plan: dict[str, Any], op: dict[str, Any], x: list[NDArray[Any]]) -> NDArray[Any]:
+def run_op(plan: dict[str, Any], op: dict[str, Any], x: list[NDArray[Any]]) -> NDArray[Any]:
+    """One operator on its inputs [n][C][H][W]."""
     record = plan["tensors"][op["output"]]
     entry = plan["tensors"][op["inputs"][0]]
     params = [plan["params"][p]["values"] for p in op["params"]]
@@ -45,12 +46,34 @@ def _run(plan: dict[str, Any], op: dict[str, Any], x: list[NDArray[Any]]) -> NDA
         total = multiply((x[0] - zero[0]) << 20, m0, s0) + multiply((x[1] - zero[1]) << 20, m1, s1)
         return np.clip(multiply(total, m2, s2) + record["zero_point"], op["i"][0], op["i"][1])
     if kind == "int8_mean":
-        multiplier, shift, offset = op["i"]
-        return np.clip(multiply(x[0].sum(axis=(2, 3), keepdims=True), multiplier, shift) + offset, -128, 127)
+        multiplier, shift, offset, start = op["i"]
+        return np.clip(multiply(start + x[0].sum(axis=(2, 3), keepdims=True), multiplier, shift) + offset, -128, 127)
+    if kind in ("int8_max_pool", "int8_average_pool"):
+        return np.clip(_pool(op, record, x[0]), *op["i"][:2])
     if kind == "reshape":
         return x[0].reshape(len(x[0]), *_shape(record))
     assert kind == "activation", kind
     return _activation(op, x[0])
+
+
+def _pool(op: dict[str, Any], record: dict[str, Any], x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cells of the padding take no part; means are rounded to the nearest, halves away from zero."""
+    (kh, kw), (sh, sw), (dh, dw) = op["kernel"], op["stride"], op["dilation"]
+    _, height, width = _shape(record)
+    largest = op["kind"] == "int8_max_pool"
+    reach = ((0, 0), (0, 0), (op["pads"][0], kh * dh + sh), (op["pads"][1], kw * dw + sw))
+    padded = np.pad(x, reach, constant_values=-128 if largest else 0)
+    inside = np.pad(np.ones_like(x), reach)
+    taps = [
+        (slice(None), slice(None), slice(i * dh, None, sh), slice(j * dw, None, sw))
+        for i in range(kh)
+        for j in range(kw)
+    ]
+    cells, count = ([values[tap][:, :, :height, :width] for tap in taps] for values in (padded, inside))
+    if largest:
+        return np.asarray(np.max(cells, axis=0))
+    total, n = np.sum(cells, axis=0), np.sum(count, axis=0)
+    return np.asarray(np.sign(total) * ((np.abs(total) + n // 2) // n))
 
 
 def _activation(op: dict[str, Any], x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -77,7 +77,7 @@ def test_real_numbers_as_input() -> None:
 @pytest.mark.parametrize(("kind", "lowest"), [("UINT8", 0), ("INT8", -128)])
 def test_a_range_from_zero_is_a_relu(kind: str, lowest: int) -> None:
     file, weight, bias = integer_network(kind, 0, lowest)
-    report = from_tflite(file.data(), trainable="none")
+    report = from_tflite(file.data(), trainable="none", encoder="float32")
     raw = GENERATOR.integers(0, 256, (5, 2, 2, 3)).astype(np.uint8)
     real = STEP * (raw.astype(np.float64) - (128 if kind == "INT8" else 0))
     wanted = np.maximum(np.einsum("nabc,oabc->no", real, weight) + bias, 0)

@@ -46,10 +46,43 @@ void pool(Tests& tests, Rng& rng) {
   Case c(rng);
   const int rows = random_batch(rng), channels = rng.range(1, 70), height = rng.range(1, 9), width = rng.range(1, 9);
   Int8MeanArgs args = {int8_tensor(c, rows, channels, height, width, rng.chance(0.2)),
-                       int8_tensor(c, rows, channels, 1, 1), rng.range(1 << 30, INT32_MAX), rng.range(-9, 1),
-                       rng.pick({-128, 0, 300, -(1 << 24), 1 << 24})};
+                       int8_tensor(c, rows, channels, 1, 1),
+                       rng.range(1 << 30, INT32_MAX),
+                       rng.range(-9, 1),
+                       rng.pick({-128, 0, 300, -(1 << 24), 1 << 24}),
+                       rng.pick({0, 128 * 81, -5000, 77})};
   output(c, args.y);
   CHECK_KERNEL(tests, c, int8_mean, args, text("%d rows of %d x %d x %d", rows, channels, height, width));
+}
+
+void window_pool(Tests& tests, Rng& rng, ConvProblem p) {
+  p.out_channels = p.in_channels;
+  if (rng.chance(0.3)) {  // ceil mode: one more window that begins inside the input
+    p.out_height += p.out_height * p.shape.stride_h - p.shape.pad_top < p.height;
+    p.out_width += p.out_width * p.shape.stride_w - p.shape.pad_left < p.width;
+  }
+  Case c(rng);
+  Int8PoolArgs args = {int8_tensor(c, p.batch, p.in_channels, p.height, p.width, rng.chance(0.3)),
+                       int8_tensor(c, p.batch, p.in_channels, p.out_height, p.out_width), p.shape,
+                       rng.pick({-128, -128, -20}), rng.pick({127, 127, 90})};
+  output(c, args.y);
+  if (rng.chance(0.5))
+    CHECK_KERNEL(tests, c, int8_max_pool, args, p.name());
+  else
+    CHECK_KERNEL(tests, c, int8_average_pool, args, p.name());
+}
+
+// Halves are rounded away from zero, cells of the padding do not count, and a maximum is cut off.
+void pools_known(Tests& tests) {
+  std::vector<int8_t> x = {1, 2, -1, -2, 127, 127, -128, -127}, y(4);
+  x.resize(256);
+  const ConvShape shape = {1, 2, 1, 2, 1, 1, 0, 0, 0, 0, 1};
+  const Int8PoolArgs args = {{x.data(), 1, 1, 8, 1, 0}, {y.data(), 1, 1, 4, 1, 0}, shape, -128, 120};
+  const KernelTable* table = kernel_table("reference");
+  table->int8_average_pool(args, 0, 1, nullptr);
+  tests.expect(y == std::vector<int8_t>({2, -2, 120, -128}), "the mean of 1 and 2 is 2, of -1 and -2 it is -2");
+  table->int8_max_pool(args, 0, 1, nullptr);
+  tests.expect(y == std::vector<int8_t>({2, -1, 120, -127}), "the larger of two");
 }
 
 void borders(Tests& tests, Rng& rng) {
@@ -104,6 +137,7 @@ void requantize_known(Tests& tests) {
 
 void int8_cases(Tests& tests) {
   requantize_known(tests);
+  pools_known(tests);
   Rng rng(0x18);
   for (const ConvProblem& p : known_convs(false)) conv(tests, rng, p);
   for (const ConvProblem& p : {conv_problem(1, 24, 24, 9, 3, 1, 1), conv_problem(3, 20, 1, 8, 5, 2, 2),
@@ -116,6 +150,7 @@ void int8_cases(Tests& tests) {
     depthwise(tests, rng, random_conv(rng, 200000, false));
     add(tests, rng);
     pool(tests, rng);
+    for (int k = 0; k < 3; k++) window_pool(tests, rng, random_conv(rng, 60000, false));
     borders(tests, rng);
   }
 }

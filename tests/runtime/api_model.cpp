@@ -316,12 +316,13 @@ TEST(descriptions) {
         images.info.input_dtype == EDGECL_U8);
   const Model kinds(encode(all_kinds_net()));
   const char* const named[] = {
-      "quantize", "int8_conv", "int8_depthwise", "int8_add", "int8_mean", "dequantize", "dequantize", "add", "conv"};
+      "quantize",  "int8_conv",  "int8_depthwise", "int8_add", "int8_max_pool", "int8_average_pool",
+      "int8_mean", "dequantize", "dequantize",     "add",      "conv"};
   for (uint32_t i = 0; i < sizeof named / sizeof named[0]; i++)
     CHECK(edgecl_model_op(kinds.model, i, &op) == EDGECL_OK && strcmp(op.kind, named[i]) == 0);
   CHECK(edgecl_model_op(kinds.model, 1, &op) == EDGECL_OK && op.macs_forward == 9 * 3 * 5 * 81 &&
         op.weight_bytes == 7 * 64 + 4 * 64 && op.input_bytes == 3 * 81 && op.output_bytes == 5 * 81);
-  CHECK(edgecl_model_op(kinds.model, 10, &op) == EDGECL_OK && strcmp(op.kind, "depthwise") == 0);
+  CHECK(edgecl_model_op(kinds.model, 12, &op) == EDGECL_OK && strcmp(op.kind, "depthwise") == 0);
   CHECK(images.info.weights_total == 4 * 2 * 9 + 8 + 4 * 4 * 9 + 8 + 12 + 3);  // running statistics are not weights
 }
 

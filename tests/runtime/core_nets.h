@@ -222,6 +222,18 @@ class NetBuilder {
     node.i[0] = 1 << 30;
     node.i[1] = -5;
     node.i[2] = 7;
+    node.i[3] = -300;
+    return y;
+  }
+
+  // 3 x 3 windows that keep the size.
+  uint32_t int8_pool(uint32_t x, uint32_t kind) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = int8_tensor("int8 pool", in.channels, in.height, in.width, in.zero_point);
+    SourceOp& node = op(kind, {x}, y);
+    window(&node, 3, 1, 1);
+    node.i[0] = -120;
+    node.i[1] = 127;
     return y;
   }
 
@@ -433,7 +445,9 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
   NetBuilder net(seed);
   uint32_t x = net.input(3, 9, 9);
   x = net.int8_conv(net.quantize(x), 5, 3);
-  const uint32_t whole = net.int8_add(x, net.int8_conv(x, 5, 3, 5)), mean = net.dequantize(net.int8_mean(whole));
+  const uint32_t sum = net.int8_add(x, net.int8_conv(x, 5, 3, 5)),
+                 whole = net.int8_pool(net.int8_pool(sum, format::kOpInt8MaxPool), format::kOpInt8AveragePool),
+                 mean = net.dequantize(net.int8_mean(whole));
   x = net.binary(format::kOpAdd, net.dequantize(whole), mean);
   NetBuilder::ConvOptions stem;
   stem.stride = 2;

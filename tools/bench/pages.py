@@ -200,6 +200,75 @@ def widths() -> str:
     return table(["data", "embedding", "centred", *[f"{int(key):,}" for key in bits]], lines)
 
 
+def int8_files_table(found: Iterable[dict[str, Any]]) -> str:
+    """Int8 .tflite files beside LiteRT."""
+    head = [
+        *(
+            "file",
+            "layers in int8",
+            "logits equal to the reference kernels",
+            "probabilities beside LiteRT as it comes",
+            "reference kernels beside it",
+        ),
+        *("export, s", "ms, int8", "ms, float32", "ms, LiteRT", "kB, int8", "kB, float32"),
+    ]
+    lines = []
+    for row in found:
+        same = [_equal(row[f"equal{which}"], row[f"steps{which}"]) for which in ("", "_default", "_self")]
+        costs = [f"{row['export_s']:.1f}", *[short(row[key]) for key in ("ms", "ms_float32", "ms_litert")]]
+        sizes = [short(row[key] / 1000) for key in ("bytes", "bytes_float32")]
+        lines.append([row["file"], f"{row['int8_layers']} of {row['layers']}", *same, *costs, *sizes])
+    return table(head, lines)
+
+
+def int8_qdq_table(found: Iterable[dict[str, Any]]) -> str:
+    """QDQ files beside onnxruntime."""
+    head = [
+        *(
+            "network",
+            "activations",
+            "of a million numbers, differ where each operator is alone",
+            "embedding",
+            "onnxruntime against itself",
+        ),
+        *("export, s", "ms, int8", "ms, onnxruntime"),
+    ]
+    lines = []
+    for row in found:
+        alone = "none" if not row["steps_alone"] else f"{short(row['differ_alone'])}, by {row['steps_alone']} step"
+        same = [alone, *[_equal(row[f"equal{which}"], row[f"steps{which}"]) for which in ("", "_self")]]
+        costs = [f"{row['export_s']:.1f}", *[short(row[key]) for key in ("ms", "ms_onnxruntime")]]
+        lines.append([row["file"], row["activations"], *same, *costs])
+    return table(head, lines)
+
+
+def int8_accuracy_table(found: Iterable[dict[str, Any]]) -> str:
+    """A ridge head on embeddings in float32 and int8, in points."""
+    found = list(found)
+    floats = {row["data"]: row["accuracy"] for row in found if row["numbers"] == "float32"}
+    lines = [
+        [
+            *(row[key] for key in ("data", "network", "numbers", "test_rows")),
+            f"{100 * row['accuracy']:.1f}",
+            f"{100 * (row['accuracy'] - floats[row['data']]):+.1f}",
+        ]
+        for row in found
+    ]
+    return table(["data", "network", "encoder", "rows", "accuracy", "against float32"], lines)
+
+
+def _equal(share: float, steps: int) -> str:
+    percent = "100 %" if share == 1 else f"{100 * share:.4f} %" if share > 0.999 else f"{100 * share:.1f} %"
+    return percent if not steps else f"{percent}, {steps} step{'' if steps == 1 else 's'} at most"
+
+
+def int8(what: str) -> str:
+    """Int8 files beside their runtimes: `files`, `qdq` or `accuracy`."""
+    found = document("int8_files")
+    tables = {"files": int8_files_table, "qdq": int8_qdq_table, "accuracy": int8_accuracy_table}
+    return tables[what](found["rows" if what == "files" else what])
+
+
 def ear_table(found: Iterable[dict[str, Any]]) -> str:
     """Rows of the result ear at the end of each stream, in points, means over the seeds."""
     lines = []
@@ -434,6 +503,7 @@ TABLES: dict[str, Callable[..., str]] = {
         ear,
         novelty,
         widths,
+        int8,
         pytorch,
         figures,
         settings,

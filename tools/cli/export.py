@@ -27,6 +27,7 @@ class Distribution(str, Enum):
 class Encoder(str, Enum):
     """In which numbers a frozen part computes."""
 
+    auto = "auto"
     float32 = "float32"
     int8 = "int8"
 
@@ -248,7 +249,10 @@ def export(
         help="Raw samples for the parity check and the ranges of --encoder int8: .npy, or array 'x' of an .npz.",
     ),
     encoder: Encoder = typer.Option(
-        Encoder.float32, "--encoder", help="int8: what is frozen computes in integers; wants --calibrate."
+        Encoder.auto,
+        "--encoder",
+        help="In which numbers the frozen part computes. auto: those of the file (an int8 .tflite or QDQ .onnx stays "
+        "int8). int8: made here, wants --calibrate. float32.",
     ),
     remember: Path | None = typer.Option(
         None,

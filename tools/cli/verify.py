@@ -48,6 +48,11 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     from edgecl.cli.model_source import load_model
     from edgecl.export.parity import bundle_logits
 
+    if any(op["kind"].startswith("int8_") for op in bundle.model.ops()):
+        raise failure.UsageError(
+            "expected layers of float32 for --against; found int8 ones, whose outputs differ from the source's by "
+            "their rounding; the export compared both, and `edgecl inspect` shows the figures"
+        )
     info = bundle.info
     dims = tuple(info["input_dims"])
     network_dims = (dims[-1], *dims[:-1]) if info["channels_last"] else dims
@@ -55,8 +60,9 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     reference: Any
     if source.file is not None:
         from edgecl.export.onnx_front import OnnxReference, prepared_model
+        from edgecl.export.qdq import take_integers
 
-        reference = OnnxReference(prepared_model(source.onnx_model()))
+        reference = OnnxReference(take_integers(prepared_model(source.onnx_model()))[0])
     else:
         from edgecl.export.torch_front import TorchReference
 

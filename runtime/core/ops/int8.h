@@ -16,6 +16,9 @@ struct Int8Dims {
 Status check_int8_param(const OpCheck& c, uint32_t slot, format::ElementType dtype, const Int8Dims& dims);
 // i[0] and i[1], between which the output is clamped.
 Status check_int8_clamp(const OpCheck& c);
+// A pool over windows: geometry, bounds, and one scale and zero point for both tensors.
+Status check_int8_pool(const OpCheck& c);
+Int8PoolArgs int8_pool_args(const Pass& pass, const format::OpRecord& op);
 
 }  // namespace edgecl
 
