@@ -112,7 +112,36 @@ def test_the_table_fits(encoder: Path, domains: Path) -> None:
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("autumn") and " yes " in line and "own" in line for line in lines)
+    assert "as they are, bytes as 0..1" in result.stderr
     assert any("alarm on test rows of" in line and "none" in line for line in lines)
+
+
+def test_room_is_that_of_state_or_bundle(encoder: Path, domains: Path, tmp_path: Path) -> None:
+    bundle, state = tmp_path / "own.ecl", tmp_path / "own.ecs"
+    options = ("--input-shape", DIM, "--head", "ridge", "--set", "max_domains=5", "--max-classes", CLASSES)
+    assert _call("export", f"{encoder}:net", "-o", bundle, *options).exit_code == 0
+    command = ("learn", bundle, "--data", domains, "--route", "--json", "--state", state)
+    for _ in range(2):
+        document = json.loads(_call(*command).stdout)
+        assert document["config"]["max_domains"] == 5
+    assert [entry["known"] for entry in document["growth"]] == [True, True]
+
+
+def test_few_rows_are_not_called_known(encoder: Path, domains: Path, tmp_path: Path) -> None:
+    with np.load(domains) as stored:
+        parts = dict(stored)
+    few = parts["domain_train"] == "spring"
+    few |= np.arange(len(few)) < N + 40
+    np.savez(tmp_path / "few.npz", **{k: v[few] if k.endswith("_train") else v for k, v in parts.items()})
+    result = _call("learn", f"{encoder}:net", "--data", tmp_path / "few.npz", "--route")
+    assert any(line.startswith("autumn") and "too few rows to tell" in line for line in result.stdout.splitlines())
+
+
+def test_embeddings_go_in_without_a_model(domains: Path) -> None:
+    pytest.importorskip("torch")
+    result = _call("learn", f"embeddings:{DIM}", "--data", domains, "--route", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["growth"][1]["grown"]
 
 
 def test_pages_of_one_run_and_of_methods(bundle_path: Path, make_stream_file: Any, tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def test_own_arrays(tmp_path: Path) -> None:
         ({"y_test": np.zeros(40, int)}, "training and test samples"),
         ({"task_train": np.zeros(39), "task_test": np.zeros(40)}, "one task a sample"),
         ({"domain_train": np.zeros(39), "domain_test": np.zeros(40)}, "one domain a sample"),
+        ({"domain_train": np.zeros(40)}, "add domain_test"),
         ({"domain_train": np.full(40, "a"), "domain_test": np.full(40, "b")}, "training and test samples in a"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.classifier import Classifier
-from edgecl.cli import failure
+from edgecl.cli import failure, output
 from edgecl.files import read_file
 from edgecl.methods import method_settings
 from edgecl.state_file import read_state
@@ -97,6 +97,10 @@ class Models:
         """Whether the argument is a bundle; it then can be checked before data are read."""
         path = Path(self.argument)
         return path.suffix == ".ecl" or (path.exists() and path.suffix not in (".onnx", ".tflite", ".py"))
+
+    def default(self, name: str) -> Any:
+        """A field of the recipe of the bundle; None of a model that is exported on the fly."""
+        return self._bundle().default_config()[name] if self.is_bundle else None
 
     def hush(self) -> None:
         """Inside `failure.command`: no warning that shipped classes may be forgotten, where the export on the fly is
@@ -181,12 +185,18 @@ def _export(
     import edgecl.export as exporter
     import torch
 
+    # A model of the user's was trained on something: it gets numbers as they are, bytes as 0..1.
+    own = source.built_in is None
     spec = exporter.InputSpec(
         dtype="u8" if stream.tasks[0].x_train.dtype == np.uint8 else "f32",
         scale=stream.input.scale,
-        mean=stream.input.mean,
-        std=stream.input.std,
+        mean=(0.0,) if own else stream.input.mean,
+        std=(1.0,) if own else stream.input.std,
     )
+    if own:
+        output.log(
+            "note: samples go into the model as they are, bytes as 0..1; for others export with --mean and --std"
+        )
     if source.built_in is not None:
         schedule = settings.setdefault("rate_schedule", "linear")
         settings.setdefault("learning_rate", source.built_in.learning_rate(density, schedule))
@@ -200,6 +210,9 @@ def _export(
         "recipe": exporter.Recipe(**settings),
         "adaptor": adaptor,
     }
+    if source.embedding_dim:
+        wanted = ("name", "classes", "recipe", "adaptor", "mask_seed")
+        return exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted}).bundle
     if source.file is not None:
         report: ExportReport = source.export(**keywords)
         return report.bundle

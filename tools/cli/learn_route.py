@@ -12,12 +12,19 @@ from edgecl.cli.learn_models import Models, Variant
 from edgecl.cli.report import write_report
 from edgecl.cli.route_table import render_route
 from edgecl.files import read_file
+from edgecl.state_file import read_state
 
 if TYPE_CHECKING:
     from edgecl.evaluate.stream_types import Stream
 
 MOST_DOMAINS = 64  # of max_domains
 EPOCHS = 10  # of an adaptor, where none are given
+
+
+def _room(models: Models, stream: Stream, start: bytes | None) -> int:
+    # As the state has it, else the bundle, else one for each of the stream.
+    given = read_state(start).recipe["max_domains"] if start is not None else models.default("max_domains")
+    return int(given or 0) or min(MOST_DOMAINS, max(2, len(stream.tasks)))
 
 
 def learn_route(
@@ -32,14 +39,15 @@ def learn_route(
     """Runs the stream, writes the files, prints the results; ends the command where it was interrupted.
 
     Args:
-        models: its recipe gets `novelty` "fit", and room for as many domains as the stream has where none is given.
+        models: its recipe gets `novelty` "fit", and room for as many domains as the state, the bundle or the stream has
+            where none is given.
     """
     from edgecl.evaluate.domain_run import run_domains
     from edgecl.evaluate.experiment import StreamInterrupted
 
-    models.recipe.setdefault("novelty", "fit")
-    models.recipe.setdefault("max_domains", min(MOST_DOMAINS, max(2, len(stream.tasks))))
     start = read_file(state) if state is not None and state.exists() else None
+    models.recipe.setdefault("novelty", "fit")
+    models.recipe.setdefault("max_domains", _room(models, stream, start))
     learner = models.learner(row, seed, stream, start)
     if start is not None:
         learner.load(start)

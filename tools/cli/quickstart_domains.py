@@ -81,8 +81,8 @@ def second_act(
 
     Returns:
         The document of `run_domains`, with "adaptor_share" of the encoder's parameters, "forgotten" {"class",
-        "predictions" of it on the test rows, "equals_never_seen": scores have the bits of a learner that never saw
-        it}, "bundle_path", "state", "report".
+        "predictions" of it on the test rows, "equals_never_seen": scores of the first domain have the bits of a learner
+        that never saw it; an adaptor keeps what it was trained with}, "bundle_path", "state", "report".
     """
     from edgecl.evaluate.domain_run import run_domains
 
@@ -121,8 +121,8 @@ def render_second_act(console: Console, document: dict[str, Any]) -> None:
                 ("a domain", output.size(document["domains"][0]["bytes"])),
                 (
                     f"digit {forgotten['class']} forgotten",
-                    f"{forgotten['predictions']} test images are called so; the rest scores {exact} as if it had "
-                    "never been seen",
+                    f"{forgotten['predictions']} test images are called so; the first domain scores the rest {exact} "
+                    "as if it had never been seen",
                 ),
                 ("report", document["report"]),
                 ("bundle and state", f"{document['bundle_path']}, {document['state']}"),

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from edgecl.cli import compare_runs, output
 from edgecl.cli.report_page import Section, settings, table
-from edgecl.cli.route_table import why
+from edgecl.cli.route_table import adaptor_text, alarm_text, why
 
+_LETTERS = 80  # below an axis
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -28,8 +29,8 @@ def domain_sections(document: dict[str, Any]) -> list[Section]:
     grown = sum(entry["grown"] for entry in growth)
     rows = [
         (
-            entry["task"], entry["domain"], entry["rows"], "yes" if entry["alarm"] else "no",
-            output.percent(entry["unknown"]), why(entry),
+            entry["task"], entry["domain"], entry["rows"], alarm_text(entry),
+            output.percent(entry["unknown"]), why(entry), adaptor_text(entry),
             output.percent(document["accuracy_before"][t]), output.percent(document["accuracy_matrix"][-1][t]),
             output.percent(document["told_matrix"][-1][t]),
         )
@@ -42,6 +43,7 @@ def domain_sections(document: dict[str, Any]) -> list[Section]:
         "alarm",
         "unknown>",
         "because",
+        "adaptor",
         "before>",
         "at the end>",
         "told>",
@@ -59,7 +61,8 @@ def domain_sections(document: dict[str, Any]) -> list[Section]:
         (
             "What became of each domain",
             "Accuracy on rows held out decides: a domain of its own (own), or the head that was there and learned the "
-            "rows too (refit). On the right: on test rows, before learning, at the end, and with the domain told.",
+            "rows too (refit); and whether its adaptor stays. On the right: on test rows, before learning, at the end, "
+            "and with the domain told.",
             table(columns, rows),
         ),
         ("Accuracy over time", "Dashed: with the domain told.", _svg("accuracy", lambda a: _accuracy(a, document))),
@@ -147,7 +150,8 @@ def _accuracy(axes: Any, document: dict[str, Any]) -> None:
             x = range(t + 1, len(tasks) + 1)
             axes.plot(x, values, style, marker="o" if style == "-" else None, color=f"C{t % 10}", label=label)
     axes.set(xlabel="learned so far", ylabel="accuracy, %", ylim=(0, 102))
-    axes.set_xticks(range(1, len(tasks) + 1), [f"+ {task}" if t else task for t, task in enumerate(tasks)])
+    names = [f"+ {task}" if t else task for t, task in enumerate(tasks)]
+    axes.set_xticks(range(1, len(tasks) + 1), names, rotation=_rotation(names))
     axes.grid(alpha=0.3)
     if len(tasks) <= 12:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -164,8 +168,9 @@ def _novelty(axes: Any, document: dict[str, Any]) -> None:
             (entry["scores"], growth["task"], f"C{t % 10}"),
         ):
             axes.plot(np.arange(end, end + len(scores)), scores, ".", markersize=3, color=colour)
-            places.append(end + len(scores) / 2)
-            ticks.append(name)
+            if scores:
+                places.append(end + len(scores) / 2)
+                ticks.append(name)
             if name != "known" and growth["alarm"]:
                 axes.axvspan(end, end + len(scores), color="tab:red", alpha=0.08, linewidth=0)
             end += len(scores)
@@ -176,7 +181,12 @@ def _novelty(axes: Any, document: dict[str, Any]) -> None:
         begin = end
     axes.set_yscale("symlog", linthresh=3)
     axes.set(ylabel="fit, in deviations", xlim=(0, max(begin, 1)))
-    axes.set_xticks(places, ticks, rotation=30 if len(ticks) > 6 else 0)
+    axes.set_xticks(places, ticks, rotation=_rotation(ticks))
+
+
+def _rotation(names: list[str]) -> int:
+    # Degrees, so that neighbours do not overlap.
+    return 30 if sum(map(len, names)) > _LETTERS else 0
 
 
 def _routes(axes: Any, document: dict[str, Any]) -> None:

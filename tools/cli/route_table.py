@@ -21,7 +21,7 @@ def domain_table(document: dict[str, Any]) -> Table:
             (
                 task,
                 growth["domain"],
-                "yes" if growth["alarm"] else "no" if growth["unknown"] is not None else "",
+                alarm_text(growth),
                 why(growth),
                 output.percent(document["accuracy_before"][t]),
                 output.percent(last[t]),
@@ -38,6 +38,10 @@ def render_route(console: Console, document: dict[str, Any]) -> None:
     console.print(domain_table(document))
     if document["interrupted"]:
         console.print(f"interrupted: {n} of {document['n_tasks']} domains learned")
+    console.print(
+        "own, refit: right of the rows held out, in a domain of its own and by the head that was there, which learned "
+        "the others too. At the end: on test rows, which find their domain; told: with the domain said."
+    )
     loud = [task for task, alarm in zip(document["tasks"], document["alarms"][-1], strict=True) if alarm]
     bytes_each = document["domains"][0]["bytes"]
     console.print(
@@ -47,6 +51,7 @@ def render_route(console: Console, document: dict[str, Any]) -> None:
                 ("with the domain told", output.percent(document["average_accuracy_told"])),
                 ("forgetting", output.percent(document["forgetting"])),
                 ("alarm on test rows of", ", ".join(loud) or "none, as it should be"),
+                ("adaptors", _adaptors(document["growth"])),
                 ("domains", f"{len(document['domains'])} of {document['config']['max_domains']}, "
                             f"{output.size(bytes_each)} each"),
                 ("memory of the session", output.size(document["peak_bytes"])),
@@ -56,7 +61,31 @@ def render_route(console: Console, document: dict[str, Any]) -> None:
             ]
         )
     )  # fmt: skip
+    if loud:
+        console.print(
+            f"note: test rows of {', '.join(loud)} raise the alarm though the domain is known, as people or days do "
+            'that no training row has; Classifier.calibrate(rows, score="fit") lets such rows count as known'
+        )
     console.print(f"state sha256 {document['state_sha256']}")
+
+
+def alarm_text(growth: dict[str, Any]) -> str:
+    """yes, no, or nothing where there was nothing to judge by."""
+    return "" if growth["alarm"] is None else "yes" if growth["alarm"] else "no"
+
+
+def adaptor_text(growth: dict[str, Any]) -> str:
+    """What became of an adaptor, from a report of `grow`: right of the rows held out without and with it."""
+    adaptor = growth["adaptor"]
+    if not adaptor or adaptor["accuracy_adapted"] is None:
+        return ""
+    shares = f"{_points(adaptor['accuracy_head'])} to {_points(adaptor['accuracy_adapted'])}"
+    return f"{shares}, {'kept' if adaptor['kept'] else 'not kept'}"
+
+
+def _adaptors(growth: list[dict[str, Any]]) -> str:
+    told = [f"{entry['domain']} {adaptor_text(entry)}" for entry in growth if entry["grown"] and adaptor_text(entry)]
+    return "; ".join(told) or "none"
 
 
 def why(growth: dict[str, Any]) -> str:
@@ -67,7 +96,9 @@ def why(growth: dict[str, Any]) -> str:
         return "no room for another"
     if growth["alarm"]:
         return f"veto: own {_points(growth['accuracy_grown'])}, refit {_points(growth['accuracy_refit'])}"
-    return "known" if growth["unknown"] is not None else "the first"
+    if growth["alarm"] is None:
+        return "too few rows to tell" if growth["known"] else "the first"
+    return "known"
 
 
 def _points(share: float | None) -> str:

@@ -51,14 +51,15 @@ def run_domains(
         progress: called with (what, done, total).
 
     Returns:
-        A document of plain JSON types: stream, kind "domains", tasks (names), growth (the reports of `grow`), novelty
-        (before each domain was learned: scores "fit" of up to 240 of its rows and of test rows of known ones, and the
-        thresholds; null for the first), accuracy_before (on the test rows of each, before it was learned; null for the
-        first), accuracy_matrix and told_matrix (0..1, null where not yet learned; told: the domain that learned the
-        task was said at the test), routes (shares of a task's test rows by domain), alarms (whether a task's test rows,
-        all known by then, raised the alarm), average_accuracy, average_accuracy_told, forgetting, domains (`domains_`),
-        task_seconds, seconds, evaluate_seconds, peak_bytes, peak_rss_bytes, state_bytes, state_sha256, config, bundle,
-        bundle_sha256, kernel_level, interrupted.
+        A document of plain JSON types: stream, kind "domains", tasks (names), growth (the reports of `grow`, with
+        "task", and "known": whether anything was learned before), novelty (before each domain was learned: scores "fit"
+        of up to 240 of its rows and of test rows of known ones, and the thresholds; null for the first),
+        accuracy_before (on the test rows of each, before it was learned; null for the first), accuracy_matrix and
+        told_matrix (0..1, null where not yet learned; told: the domain that learned the task was said at the test),
+        routes (shares of a task's test rows by domain), alarms (whether a task's test rows, all known by then, raised
+        the alarm), average_accuracy, average_accuracy_told, forgetting, domains (`domains_`), task_seconds, seconds,
+        evaluate_seconds, peak_bytes, peak_rss_bytes, state_bytes, state_sha256, config, bundle, bundle_sha256,
+        kernel_level, interrupted.
 
     Raises:
         UnsupportedError: the learner cannot grow. StreamInterrupted: in place of a KeyboardInterrupt, with the results
@@ -91,11 +92,12 @@ def _learn(
 ) -> None:
     task = stream.tasks[t]
     novelty = _novelty(learner, task.x_train, [known.x_test for known in stream.tasks[:t]])
+    known = any(entry["rows"] for entry in learner.domains_)
     before = evaluate(learner, task, labels).class_il if novelty["scores"] is not None else None
     begin = time.perf_counter()
     report = learner.grow(task.x_train, labels[task.y_train], _free_name(learner, task.name), epochs=epochs)
     found.seconds.append(time.perf_counter() - begin)
-    found.growth.append({"task": task.name, **report})
+    found.growth.append({"task": task.name, "known": known, **report})
     found.novelty.append(novelty)
     found.before.append(before)
 

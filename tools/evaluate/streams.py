@@ -81,7 +81,13 @@ def stream_from_npz(path: str | os.PathLike[str], classes_per_task: int | None =
         spec = _spec("f32", x_train.shape[1:], 1.0, x_train)
     train, test = (x_train, y_train), (x_test, y_test)
     for kind in ("task", "domain"):
-        if f"{kind}_train" not in arrays or f"{kind}_test" not in arrays:
+        there = [part for part in ("train", "test") if f"{kind}_{part}" in arrays]
+        if len(there) == 1:
+            missing = f"{kind}_{'test' if there == ['train'] else 'train'}"
+            raise DataError(
+                f"expected {kind}_train and {kind}_test in '{source}'; found {kind}_{there[0]} alone; add {missing}"
+            )
+        if not there:
             continue
         of_train, of_test = arrays[f"{kind}_train"].ravel(), arrays[f"{kind}_test"].ravel()
         if len(of_train) != len(y_train) or len(of_test) != len(y_test):

@@ -169,20 +169,22 @@ class DomainVerbs:
         batch_size: int = 32,
         held_out: float = 0.2,
     ) -> dict[str, Any]:
-        """Learns rows of one place: in the domain that fits most of them, or in a new one.
+        """Learns rows of one place, all in the domain that fits most of them, or in a new one.
 
         A new domain comes if the alarm of `drift` is up after these rows (in a drawn order, by thresholds made now: see
         `calibrate_domains`), if there is room, and if it pays: of the rows held out it must have more right, routed,
-        than the domain that fits best has after it learned the others as well. Needs `novelty` "fit". The first rows of all
-        are learned in "base". Fewer rows than `novelty_window` never make a domain.
+        than the domain that fits best has after it learned the others as well. Needs `novelty` "fit". The first rows of
+        all are learned in "base". Fewer rows than `novelty_window` cannot be judged and never make a domain; rows of
+        several places in one call go to one domain. New classes of a known place look novel too.
 
         Args:
             name: of a new domain; None: "domain-2" and so on.
             epochs, learning_rate, batch_size, held_out: as in `adapt_domain`.
 
         Returns:
-            {"domain" that learned the rows, "grown" (it is new), "rows", "alarm", "unknown" (share of the last window
-            that is not accepted), "full" (there was no room), the shares of rows held out that are right,
+            {"domain" that learned the rows, "grown" (it is new), "rows", "alarm" (None: nothing to judge by, or too few
+            rows), "unknown" (share of the last window that is not accepted), "full" (the alarm is up and there is no
+            room: the domain that fits best learned them), the shares of rows held out that are right,
             "accuracy_refit" and "accuracy_grown", "adaptor" (the report of `adapt_domain`), "seconds"}; None for what
             there was not.
 

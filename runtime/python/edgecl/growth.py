@@ -34,7 +34,7 @@ def grow(
     """Domain by fit, or a new one; `Classifier.grow` says how, and what comes back. What is selected stays so."""
     session = engine.session
     report: dict[str, Any] = {
-        "domain": None, "grown": False, "rows": len(rows.x), "alarm": False, "unknown": None, "full": False,
+        "domain": None, "grown": False, "rows": len(rows.x), "alarm": None, "unknown": None, "full": False,
         "accuracy_refit": None, "accuracy_grown": None, "adaptor": None,
     }  # fmt: skip
     every = np.arange(len(rows.x))
@@ -43,7 +43,7 @@ def grow(
     with selected(engine, nearest):
         if known:
             report |= _judged(session, rows.x[order.permutation(len(rows.x))])
-        report["full"] = report["alarm"] and len(session.domains()) == session.config["max_domains"]
+        report["full"] = bool(report["alarm"]) and len(session.domains()) == session.config["max_domains"]
         if not report["alarm"] or report["full"]:
             rows.learned_by(engine, every)
             report["domain"] = _name(session, nearest)
@@ -61,6 +61,8 @@ def _judged(session: _core.Session, x: NDArray[Any]) -> dict[str, Any]:
     session.domain_calibrate(ACCEPTED, KEPT)
     session.observe(x)
     drift = session.drift()
+    if drift["filled"] < drift["window"]:
+        return {}
     return {"alarm": drift["alarm"], "unknown": drift["unknown"]}
 
 
