@@ -181,7 +181,10 @@ def test_a_checkpoint_is_not_used_unasked_and_not_for_another_run(
     assert anew.exit_code == 0 and "note: " in anew.stderr and "2 tasks done" in anew.stderr
     assert not progress.exists()
     refused = _call("learn", bundle_path, "--data", stream_file, "--classes-per-task", 2, "--resume")
-    assert refused.exit_code == failure.USAGE and "expected --state, --csv or --plot with --resume" in refused.stderr
+    assert (
+        refused.exit_code == failure.USAGE
+        and "expected --state, --csv, --plot or --report with --resume" in refused.stderr
+    )
 
 
 def test_a_run_that_goes_on_from_a_state_resumes_too(

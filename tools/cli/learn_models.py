@@ -179,6 +179,7 @@ def _export(
 ) -> bytes:
     """A bundle of a model for the samples and classes of a stream; all classes take part from the first step on."""
     from edgecl.cli.model_source import load_model
+    from edgecl.evaluate.experiment import stream_labels
 
     shape = tuple(stream.tasks[0].x_train.shape[1:])
     source = load_model(model, shape, stream.n_classes, seed)
@@ -205,7 +206,7 @@ def _export(
         "density": density,
         "mask_seed": seed,
         "initial_scale": "variance" if source.built_in is not None and not source.built_in.trained else "none",
-        "classes": list(stream.class_names),
+        "classes": stream_labels(stream).tolist(),
         "input": spec,
         "recipe": exporter.Recipe(**settings),
         "adaptor": adaptor,

@@ -19,6 +19,7 @@ from edgecl.data_removal import TaskRows
 from edgecl.errors import ArgumentError, CapacityError
 from edgecl.evaluate.stream_progress import StreamProgress
 from edgecl.evaluate.stream_types import Stream, Task
+from edgecl.labels import is_integer_text
 from numpy.typing import NDArray
 
 Progress = Callable[[str, int, int], None]
@@ -168,8 +169,11 @@ def run_stream(
 
 
 def stream_labels(stream: Stream) -> NDArray[Any]:
-    """The label of each class id: its name, or the id where names repeat."""
-    return np.array(stream.class_names if len(set(stream.class_names)) == stream.n_classes else range(stream.n_classes))
+    """The label of each class id: its name, a number where all names are numbers, or the id where names repeat."""
+    names = stream.class_names
+    if len(set(names)) < stream.n_classes:
+        return np.arange(stream.n_classes)
+    return np.array([int(name) for name in names] if all(map(is_integer_text, names)) else names)
 
 
 def _learn_task(
