@@ -1,0 +1,128 @@
+# Embeddings from a model file that a bundle carries and another engine runs.
+# Never here: the engines (external_engines.py), learning, anything about a bundle's own operators.
+"""`ExternalEncoder`: raw samples to the embeddings that the bundle takes. `check_probe`: whether the engine here computes
+what the exporter's did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.bundle import Bundle
+from edgecl.errors import BundleError, NumericError
+from edgecl.external_engines import FileEngine, open_engine
+from edgecl.notes import tell
+
+# Of the standard deviation of all numbers of the probe. Engines, CPUs and thread counts differ by rounding: up to about
+# 1e-5 of it in float32, 0.1 in int8. Beyond half of it a class may be taken for another.
+LARGEST_DIFFERENCE = 0.5
+
+
+class ExternalEncoder:
+    """The encoder of a bundle in the engine that is installed here. The probe is run at once."""
+
+    def __init__(self, bundle: Bundle, n_threads: int) -> None:
+        """Loads the file and compares the probe; a UserWarning tells of other bits.
+
+        Raises:
+            UnsupportedError: no engine is installed. BundleError: the file does not load, or computes something else.
+        """
+        assert bundle.encoder is not None
+        self.bundle = bundle
+        self._info = bundle.encoder
+        self._engine = open_engine(self._info["engine"], bundle.model.encoder_file(), n_threads)
+        wanted = self._info["probe_outputs"]
+        found = self._embed(bundle.model.encoder_probe())
+        if sentence := check_probe(wanted, found, self._engine.title):
+            tell(sentence)
+
+    def embed(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        """Embeddings (n, dim) of raw samples of the bundle's dtype, (n, ...). One run of the engine a sample, so that an
+        embedding is the same whatever rows stand beside it.
+
+        Raises:
+            NumericError: a sample is not finite. BundleError: the engine fails, or gives another shape.
+        """
+        rows = raw.reshape(len(raw), *self._info["input_dims"])
+        if rows.dtype == np.float32:
+            finite = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+            if not finite.all():
+                raise NumericError(
+                    f"expected finite numbers; found another in sample {int(finite.argmin())}; repair or drop it"
+                )
+        return self._embed(rows)
+
+    def _embed(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        out = np.empty((len(rows), self._info["embedding_dim"]), np.float32)
+        for i, row in enumerate(rows):
+            out[i] = embedding_of(self._engine, self._info, row)
+        return out
+
+
+def embedding_of(engine: FileEngine, info: Mapping[str, Any], row: NDArray[Any]) -> NDArray[np.float32]:
+    """The embedding of one raw sample.
+
+    Args:
+        info: as `Bundle.encoder`.
+
+    Raises:
+        BundleError: the engine fails, or gives another number of outputs.
+    """
+    try:
+        found = engine.run(file_input(info, row))
+    except Exception as error:  # each engine has classes of its own
+        raise BundleError(
+            f"expected {engine.title} to run the encoder; found: {' '.join(str(error).split())[:300]}; use another "
+            "version of it, or export the file again"
+        ) from error
+    positions, dim = int(info["positions"]), int(info["embedding_dim"])
+    if found.size != positions * dim:
+        raise BundleError(
+            f"expected {positions * dim} numbers from the encoder; found {found.size} ({engine.title}); export the file "
+            "again"
+        )
+    if positions == 1:
+        return found.reshape(dim)
+    return (found.reshape(positions, dim).sum(axis=0, dtype=np.float64) / positions).astype(np.float32)
+
+
+def file_input(info: Mapping[str, Any], row: NDArray[Any]) -> NDArray[np.float32]:
+    """One raw sample as the file takes it, (1, *dims): float32, three rounded steps, as the bundle's own input has it."""
+    spec, last = info["input"], bool(info["channels_last"])
+    shape = (-1,) if last else (-1, *[1] * (row.ndim - 1))
+    mean, inv_std = (np.asarray(spec[key], np.float32).reshape(shape) for key in ("mean", "inv_std"))
+    values = (row.astype(np.float32) * np.float32(spec["scale"]) - mean) * inv_std
+    if last != bool(info["file_channels_last"]):
+        values = np.moveaxis(values, -1, 0) if last else np.moveaxis(values, 0, -1)
+    return np.ascontiguousarray(values[None], np.float32)
+
+
+def check_probe(wanted: NDArray[np.float32], found: NDArray[np.float32], title: str) -> str | None:
+    """What to tell of outputs of the probe that have other bits than those stored; None if all have the same.
+
+    Raises:
+        BundleError: they differ by more than `LARGEST_DIFFERENCE` of the spread, or are not finite.
+    """
+    if np.array_equal(wanted, found):
+        return None
+    spread = float(wanted.std(dtype=np.float64)) or float(np.finfo(np.float32).tiny)
+    difference = float(np.abs(found.astype(np.float64) - wanted).max()) / spread
+    if not difference <= LARGEST_DIFFERENCE:
+        raise BundleError(
+            f"expected the embeddings of the probe as the export had them, up to {LARGEST_DIFFERENCE:g} of their "
+            f"spread; found a difference of {difference:.3g} with {title}; use another version of it, or export the "
+            "bundle here"
+        )
+    return (
+        f"the encoder's embeddings here ({title}) are not those of the export to the bit; the largest difference is "
+        f"{difference:.2g} of their spread, so states of devices agree up to that"
+    )
+
+
+def takes_embeddings(info: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape can only be embeddings, (n, dim), and not raw samples."""
+    dim, elements = int(info["embedding_dim"]), int(info["input_elements"])
+    return len(shape) == 2 and shape[1] == dim and dim != elements
