@@ -51,7 +51,7 @@ def export_external_onnx(model: onnx.ModelProto, options: ExportOptions, name: s
     proto, notes = cut.model, cut.notes
     file = _bytes_of(proto)
     engine = _opened("onnx", file)
-    dims = _dims(engine.inputs[0])
+    dims = _dims("onnx", engine.inputs[0])
     shape = _output_shape(engine, dims)
     if len(shape) == _MAP and sum(size > 1 for size in shape) > 1:
         proto = averaged(proto)
@@ -97,7 +97,7 @@ def export_external_tflite(
     notes = ["embeddings are the file's output"]
     if told and replace(spec, channels_last=False) == own:
         notes.append(told)
-    dims = _dims(engine.inputs[0])
+    dims = _dims("tflite", engine.inputs[0])
     last = len(dims) == _IMAGE or spec.channels_last
     options = replace(options, input=spec)
     return _exported(_Encoder("tflite", file, engine, dims, last, notes), options, name)
@@ -140,6 +140,12 @@ def _exported(encoder: _Encoder, options: ExportOptions, name: str) -> ExportRep
         rows = _embeddings(encoder.engine, info, dim, _calibration(options, raw_dims))
         plain = replace(plain, calibration=rows)
     title = TITLES[encoder.kind]
+    if 0 <= rows.min() and rows.max() <= 1:
+        notes.append(
+            "all embeddings lie in 0..1, as probabilities of classes do; if they are such, what enters the classifier "
+            "makes better ones: take a model without it"
+            + (", or name its input with --external-output" if encoder.kind == "onnx" else "")
+        )
     notes += [
         f"the encoder ({title}, {len(encoder.file):,} bytes) runs in {encoder.engine.title} here and needs such an "
         f"engine on the device, which compares {PROBE_ROWS} outputs at its first use"
@@ -204,8 +210,10 @@ def _bytes_of(model: onnx.ModelProto) -> bytes:
         raise ExportError(f"expected a model of less than 2 GiB; found: {error}; export a smaller one", -22) from error
 
 
-def _dims(entry: Slot) -> tuple[int, ...]:
+def _dims(kind: str, entry: Slot) -> tuple[int, ...]:
     sizes = entry.dims
+    if kind == "tflite" and len(sizes) == 1 and sizes[0] is not None and sizes[0] > 1:
+        return (sizes[0],)  # a waveform, without a batch axis
     if not 2 <= len(sizes) <= 5 or sizes[0] not in (None, 1):
         raise ExportError(
             f"expected an input with a batch axis of 1 or free, and 1 to 4 others; found '{entry.name}' of "

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import onnx
+import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
 
 # What may stand between a classifier and the model's output.
@@ -83,7 +84,7 @@ def averaged(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.helper.make_node("GlobalAveragePool", [last.input[0] if turned else target], [name], name=name)
     )
     del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4))
     return copy
 
 
@@ -139,8 +140,10 @@ def _classifier(graph: onnx.GraphProto, held: set[str], target: str) -> onnx.Nod
 
 
 def _cut(model: onnx.ModelProto, entry: onnx.ValueInfoProto, target: str) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    try:
+        copy = onnx.shape_inference.infer_shapes(model)
+    except Exception:  # an operator of its own; then shapes behind it stay unknown
+        copy = onnx.ModelProto.FromString(model.SerializeToString())
     known = {value.name for value in [*copy.graph.value_info, *copy.graph.output]}
     if target not in known:  # the extractor wants to know all names
         copy.graph.value_info.append(onnx.helper.make_tensor_value_info(target, onnx.TensorProto.FLOAT, None))

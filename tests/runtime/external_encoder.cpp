@@ -156,3 +156,5 @@ TEST(hostile_words_do_no_harm) {
   CHECK(of_record == 0);  // reserved words
   CHECK(accepted > 0);    // bytes of the file may be anything
 }
+
+RUN_TESTS()

@@ -48,6 +48,11 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     from edgecl.cli.model_source import load_model
     from edgecl.export.parity import bundle_logits
 
+    if bundle.encoder is not None:
+        raise failure.UsageError(
+            "expected a bundle whose encoder edgecl runs for --against; found one with a file of another engine, whose "
+            "probe is compared at its first use (`edgecl run`); leave it out"
+        )
     info = bundle.info
     dims = tuple(info["input_dims"])
     network_dims = (dims[-1], *dims[:-1]) if info["channels_last"] else dims

@@ -22,7 +22,7 @@ Make = Callable[[], Classifier]
 class _Samples:
     # Seeded raw samples of any bundle; three classes that differ in mean, in an order that is not sorted.
     def __init__(self, learner: Classifier) -> None:
-        info = learner.bundle_info()
+        info = learner.samples_info()
         rng = np.random.default_rng(7)
         n = 24
         base = rng.normal(size=(3, *info["input_dims"]))

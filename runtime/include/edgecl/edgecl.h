@@ -347,8 +347,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_class(const edgecl_model
  *      q of integers means (q - z) * s.
  *   3. The output is [positions][embedding_dim]. The embedding is the mean over positions, summed in double and rounded
  *      once.
- * Compare with probe_outputs once: engines differ by rounding, and an engine that differs by more than half of their
- * standard deviation computes something else. */
+ * Compare with probe_outputs once. Engines differ by rounding; where the root mean square of the differences is above half
+ * of the standard deviation of all probe_outputs, the engine computes something else. */
 #define EDGECL_ENGINE_ONNX 1
 #define EDGECL_ENGINE_TFLITE 2
 

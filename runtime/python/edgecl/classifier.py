@@ -392,6 +392,10 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
         """`Bundle.info` of the bundle in use."""
         return self._opened().info
 
+    def samples_info(self) -> dict[str, Any]:
+        """`Bundle.samples` of the bundle in use."""
+        return self._opened().samples
+
     def config(self) -> dict[str, Any]:
         """The configuration in force (fields of edgecl_session_config): the recipe of the bundle with this learner's
         parameters on top; seed and learning rate are those of the state, also after `load`."""

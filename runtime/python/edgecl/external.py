@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.bundle import Bundle
-from edgecl.errors import BundleError, NumericError
+from edgecl.errors import BundleError
 from edgecl.external_engines import FileEngine, open_engine
 from edgecl.notes import tell
 
-# Of the standard deviation of all numbers of the probe. Engines, CPUs and thread counts differ by rounding: up to about
-# 1e-5 of it in float32, 0.1 in int8. Beyond half of it a class may be taken for another.
-LARGEST_DIFFERENCE = 0.5
+# Root mean square of differences, as a share of the standard deviation of all numbers of the probe. Engines and CPUs
+# differ by rounding. Ten files in two kinds of kernels each: up to 0.02 in float32, 0.16 in int8. Another model: 1.4.
+MOST_DIFFERENCE = 0.5
 
 
 class ExternalEncoder:
@@ -41,24 +41,18 @@ class ExternalEncoder:
 
     def embed(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Embeddings (n, dim) of raw samples of the bundle's dtype, (n, ...). One run of the engine a sample, so that an
-        embedding is the same whatever rows stand beside it.
+        embedding is the same whatever rows stand beside it. Samples that are not finite give NaN, which the core
+        refuses in its turn; an engine may make ordinary numbers of them.
 
         Raises:
-            NumericError: a sample is not finite. BundleError: the engine fails, or gives another shape.
+            BundleError: the engine fails, or gives another shape.
         """
-        rows = raw.reshape(len(raw), *self._info["input_dims"])
-        if rows.dtype == np.float32:
-            finite = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
-            if not finite.all():
-                raise NumericError(
-                    f"expected finite numbers; found another in sample {int(finite.argmin())}; repair or drop it"
-                )
-        return self._embed(rows)
+        return self._embed(raw.reshape(len(raw), *self._info["input_dims"]))
 
     def _embed(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         out = np.empty((len(rows), self._info["embedding_dim"]), np.float32)
         for i, row in enumerate(rows):
-            out[i] = embedding_of(self._engine, self._info, row)
+            out[i] = embedding_of(self._engine, self._info, row) if np.isfinite(row).all() else np.nan
         return out
 
 
@@ -104,21 +98,21 @@ def check_probe(wanted: NDArray[np.float32], found: NDArray[np.float32], title: 
     """What to tell of outputs of the probe that have other bits than those stored; None if all have the same.
 
     Raises:
-        BundleError: they differ by more than `LARGEST_DIFFERENCE` of the spread, or are not finite.
+        BundleError: they differ by more than `MOST_DIFFERENCE`, or are not finite.
     """
     if np.array_equal(wanted, found):
         return None
     spread = float(wanted.std(dtype=np.float64)) or float(np.finfo(np.float32).tiny)
-    difference = float(np.abs(found.astype(np.float64) - wanted).max()) / spread
-    if not difference <= LARGEST_DIFFERENCE:
+    differences = np.abs(found.astype(np.float64) - wanted) / spread
+    typical = float(np.sqrt(np.mean(differences**2)))
+    if not typical <= MOST_DIFFERENCE:
         raise BundleError(
-            f"expected the embeddings of the probe as the export had them, up to {LARGEST_DIFFERENCE:g} of their "
-            f"spread; found a difference of {difference:.3g} with {title}; use another version of it, or export the "
-            "bundle here"
+            f"expected the embeddings of the probe as the export had them, up to {MOST_DIFFERENCE:g} of their spread; "
+            f"found differences of {typical:.3g} with {title}; use another version of it, or export the bundle here"
         )
     return (
         f"the encoder's embeddings here ({title}) are not those of the export to the bit; the largest difference is "
-        f"{difference:.2g} of their spread, so states of devices agree up to that"
+        f"{float(differences.max()):.2g} of their spread, so what devices learn agrees up to that"
     )
 
 

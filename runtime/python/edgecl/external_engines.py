@@ -20,6 +20,7 @@ _MODULES = {
     "onnx": (("onnxruntime", "onnxruntime"),),
     "tflite": (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime")),
 }
+PACKAGES = {kind: tuple(package for _, package in modules) for kind, modules in _MODULES.items()}
 TITLES = {"onnx": "ONNX", "tflite": "TFLite"}
 _INTEGERS = ("int8", "uint8")
 
@@ -29,7 +30,7 @@ class Slot:
     """The input or output of a file.
 
     Attributes:
-        dims: with the batch axis; None where the size is free.
+        dims: with the batch axis, if there is one (a waveform [T] has none); None where the size is free.
         dtype: "float32", "int8", "uint8" or the engine's own name of another.
         scale, zero_point: of integers, value = (stored - zero_point) * scale.
     """
@@ -82,9 +83,9 @@ def _installed(kind: str) -> tuple[Any, str]:
             continue
         except Exception as error:  # installed, and of another interpreter or numpy
             broken = broken or f" that works ({package}: {_words(error)})"
-    packages = " or ".join(package for _, package in _MODULES[kind])
     raise UnsupportedError(
-        f"expected {packages} to run {_a(kind)} encoder; found none{broken}; pip install {_MODULES[kind][0][1]}, or "
+        f"expected {' or '.join(PACKAGES[kind])} to run {_a(kind)} encoder; found none{broken}; pip install "
+        f"{PACKAGES[kind][0]}, or "
         f"{from_source('engines')}, or hand in embeddings"
     )
 
@@ -127,6 +128,8 @@ class _TfliteEngine:
             bounds = np.iinfo(entry.dtype)
             steps = np.rint(row / np.float32(entry.scale)) + np.float32(entry.zero_point)
             given = np.clip(steps, bounds.min, bounds.max).astype(entry.dtype)
+        if len(entry.dims) == 1:  # without a batch axis
+            given = given.reshape(-1)
         with self._lock:
             self._interpreter.reset_all_variables()  # a sample does not depend on those before it
             self._interpreter.set_tensor(self._places[0], given)
