@@ -33,8 +33,8 @@ class Blocker:
 
 # Said where operators are in the way.
 EXTERNAL_REMEDY = (
-    "or let another engine run the encoder: --external --head ridge with the ONNX or TFLite file (external=True; a PyTorch "
-    "module as torch.onnx.export writes it)"
+    "or let another engine run the encoder: --external --head ridge with the ONNX or TFLite file (external=True; a "
+    "PyTorch module as torch.onnx.export writes it)"
 )
 
 

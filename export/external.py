@@ -140,7 +140,7 @@ def _exported(encoder: _Encoder, options: ExportOptions, name: str) -> ExportRep
         rows = _embeddings(encoder.engine, info, dim, _calibration(options, raw_dims))
         plain = replace(plain, calibration=rows)
     title = TITLES[encoder.kind]
-    if 0 <= rows.min() and rows.max() <= 1:
+    if rows.min() >= 0 and rows.max() <= 1:
         notes.append(
             "all embeddings lie in 0..1, as probabilities of classes do; if they are such, what enters the classifier "
             "makes better ones: take a model without it"
@@ -177,8 +177,8 @@ def _embeddings(engine: FileEngine, info: dict[str, Any], dim: int, raw: NDArray
         raise ExportError(str(error), error.status) from error
     if not np.isfinite(rows).all():
         raise ExportError(
-            "expected finite embeddings; found others; check the model, and that --scale, --mean and --std are those it "
-            "was trained with",
+            "expected finite embeddings; found others; check the model, and that --scale, --mean and --std are those "
+            "it was trained with",
             -60,
         )
     return rows
@@ -205,7 +205,7 @@ def _opened(kind: str, file: bytes) -> FileEngine:
 
 def _bytes_of(model: onnx.ModelProto) -> bytes:
     try:
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
     except Exception as error:  # protobuf's own class: more than 2 GiB
         raise ExportError(f"expected a model of less than 2 GiB; found: {error}; export a smaller one", -22) from error
 

@@ -64,8 +64,8 @@ def encoder_of_onnx(model: onnx.ModelProto, output: str | None) -> OnnxEncoder:
         if classifier is not None:
             target = classifier.input[0]
             notes = [
-                f"the classifier '{classifier.name or classifier.output[0]}' ({classifier.op_type}) and what follows it "
-                f"are left out; embeddings are its input, '{target}'"
+                f"the classifier '{classifier.name or classifier.output[0]}' ({classifier.op_type}) and what follows "
+                f"it are left out; embeddings are its input, '{target}'"
             ]
     return OnnxEncoder(_cut(model, inputs[0], target), notes, _turns(graph, inputs[0].name))
 

@@ -77,10 +77,10 @@ def from_onnx(
             parameters. A Transpose right
         behind the input that turns images from channels-last is taken over into the bundle's input
         (`InputSpec.channels_last`).
-        external: the encoder stays an ONNX file, which the bundle carries and onnxruntime runs on the device; any of its
-            operators will do. It is cut at the input of its classifier (`external_onnx.encoder_of_onnx`); recipe then
-            defaults to the method "ridge", one that keeps statistics it must be. Its batch axis is free or 1; a map is
-            averaged over positions.
+        external: the encoder stays an ONNX file, which the bundle carries and onnxruntime runs on the device; any of
+            its operators will do. It is cut at the input of its classifier (`external_onnx.encoder_of_onnx`). Its batch
+            axis is free or 1; a map is averaged over positions. The method of `recipe` must keep statistics; without
+            a recipe it is "ridge".
         external_output: name of the tensor that is the embedding, in place of that cut.
 
     Returns:

@@ -73,8 +73,8 @@ def from_tflite(
         input: None takes the file's own: bytes with the file's scale and zero point where its input is quantised (int8
             samples q as bytes q + 128), else float32.
         external: the file stays as it is; the bundle carries it, and ai-edge-litert or tflite-runtime runs it on the
-            device. Its only output is the embedding; a map is averaged over positions. recipe then defaults to the method
-            "ridge"; one that keeps statistics it must be.
+            device. Its only output is the embedding; a map is averaged over positions. The method of `recipe` must keep
+            statistics; without a recipe it is "ridge".
         external_output: of ONNX files only.
         Others: as in `edgecl.export.from_torch`.
 

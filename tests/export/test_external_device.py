@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra: engines)")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra: engines)")
 
 import edgecl
 import edgecl.export as export
+import onnxruntime
 import torch
 from edgecl import _core, errors
 from edgecl.evaluate.testing import check_learner
@@ -131,7 +132,7 @@ def test_flat_samples_and_embeddings_are_told_apart(bundle: bytes) -> None:
 def test_a_missing_engine(bundle: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     learner = edgecl.Classifier(bundle)
-    with pytest.raises(errors.UnsupportedError, match="expected onnxruntime.*hand in embeddings") as caught:
+    with pytest.raises(errors.UnsupportedError, match=r"expected onnxruntime.*hand in embeddings") as caught:
         learner.partial_fit(X, Y)
     assert "pip install onnxruntime" in str(caught.value) and len(str(caught.value).splitlines()) == 1
     learner.partial_fit(np.random.default_rng(0).standard_normal((60, DIM)).astype(np.float32), Y)  # needs none
@@ -214,8 +215,8 @@ def test_a_damaged_file_is_told_by_the_engine(bundle: bytes) -> None:
 )
 def test_the_writer_refuses_broken_records(field: str, value: Any, words: str | None) -> None:
     record = {
-        "engine": 1, "dtype": "f32", "dims": [6, 8], "channels_last": False, "file_channels_last": False, "positions": 1,
-        "scale": 1.0, "mean": np.zeros(6, np.float32), "inv_std": np.ones(6, np.float32), "n_probe": 1,
+        "engine": 1, "dtype": "f32", "dims": [6, 8], "channels_last": False, "file_channels_last": False,
+        "positions": 1, "scale": 1.0, "mean": np.zeros(6, np.float32), "inv_std": np.ones(6, np.float32), "n_probe": 1,
         "probe_outputs": np.zeros((1, 4), np.float32), "file": b"anything",
     }  # fmt: skip
     plan = _plan(4)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="LiteRT is not installed (extra: engines)")
+pytest.importorskip("ai_edge_litert.interpreter", reason="LiteRT is not installed (extra: engines)")
 
 import edgecl
 import edgecl.export as export
+from ai_edge_litert import interpreter
 from edgecl.cli import failure
 from edgecl.cli.main import app
 from edgecl.errors import UnsupportedError

@@ -221,8 +221,8 @@ def bench(
     opened = Model(path=str(bundle))
     if against is not None and opened.encoder() is not None:
         raise failure.UsageError(
-            "expected a bundle whose encoder edgecl runs for --against; found one with a file of another engine; leave it "
-            "out"
+            "expected a bundle whose encoder edgecl runs for --against; found one with a file of another engine; leave "
+            "it out"
         )
 
     def arena_bytes(**config: Any) -> int:

@@ -266,8 +266,8 @@ def export(
     external: bool = typer.Option(
         False,
         "--external",
-        help="The encoder stays an ONNX or TFLite file, which onnxruntime, ai-edge-litert or tflite-runtime runs on the "
-        "device: for operators that edgecl lacks. With --head.",
+        help="The encoder stays an ONNX or TFLite file, which onnxruntime, ai-edge-litert or tflite-runtime runs on "
+        "the device: for operators that edgecl lacks. With --head.",
     ),
     external_output: str | None = typer.Option(
         None,

@@ -312,8 +312,8 @@ def inspect(
 
     Example: edgecl inspect mlp.ecl --layers --memory
 
-    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "encoder",
-    "memory", "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
+    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "encoder", "memory",
+    "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
     "thresholds", "domains", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256",
     "bundle_sha256", "head", "dim", "devices"}

@@ -19,7 +19,7 @@ from edgecl.bundle import Bundle, open_bundle
 from edgecl.domains import DomainVerbs
 from edgecl.engine import Engine
 from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, StateError
-from edgecl.external import ExternalEncoder, takes_embeddings
+from edgecl.external import EncoderInUse, takes_embeddings
 from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import Key, balanced_weights, label_keys
@@ -106,8 +106,7 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
 
     def _begin(self) -> None:
         self._lock, self._opening = threading.RLock(), threading.RLock()
-        self._features, self._ranges = FeatureNames(), RangeWatch()
-        self._external: ExternalEncoder | None = None  # of the bundle in use, once it was needed
+        self._features, self._ranges, self._encoder = FeatureNames(), RangeWatch(), EncoderInUse()
         is_river_classifier(type(self))
 
     # --- learning ---
@@ -392,10 +391,6 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
         """`Bundle.info` of the bundle in use."""
         return self._opened().info
 
-    def samples_info(self) -> dict[str, Any]:
-        """`Bundle.samples` of the bundle in use."""
-        return self._opened().samples
-
     def config(self) -> dict[str, Any]:
         """The configuration in force (fields of edgecl_session_config): the recipe of the bundle with this learner's
         parameters on top; seed and learning rate are those of the state, also after `load`."""
@@ -547,13 +542,7 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
         if x.ndim == 0 or x.size != len(x) * self.n_features_in_:
             raise ShapeError(shape_sentence(bundle.samples, x.shape, type(self).__name__, bundle.encoder))
         self._ranges.look(bundle, x)
-        return x if bundle.encoder is None else self._external_encoder(bundle).embed(x)
-
-    def _external_encoder(self, bundle: Bundle) -> ExternalEncoder:
-        with self._opening:  # two threads that come first at the same time load one engine
-            if self._external is None or self._external.bundle is not bundle:
-                self._external = ExternalEncoder(bundle, threads_of(self.n_threads))
-            return self._external
+        return x if bundle.encoder is None else self._encoder.of(bundle, threads_of(self.n_threads)).embed(x)
 
     def _source(self) -> Any:
         # Where the bundle comes from.

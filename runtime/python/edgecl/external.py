@@ -1,10 +1,11 @@
 # Embeddings from a model file that a bundle carries and another engine runs.
 # Never here: the engines (external_engines.py), learning, anything about a bundle's own operators.
-"""`ExternalEncoder`: raw samples to the embeddings that the bundle takes. `check_probe`: whether the engine here computes
-what the exporter's did."""
+"""`ExternalEncoder`: raw samples to the embeddings that the bundle takes. `check_probe`: whether the engine here
+computes what the exporter's did."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,21 @@ from edgecl.notes import tell
 # Root mean square of differences, as a share of the standard deviation of all numbers of the probe. Engines and CPUs
 # differ by rounding. Ten files in two kinds of kernels each: up to 0.02 in float32, 0.16 in int8. Another model: 1.4.
 MOST_DIFFERENCE = 0.5
+
+
+class EncoderInUse:
+    """The encoder of the bundle that a learner has open, loaded at its first use; one for all its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: ExternalEncoder | None = None
+
+    def of(self, bundle: Bundle, n_threads: int) -> ExternalEncoder:
+        """Loaded anew where the bundle is another one. Raises as `ExternalEncoder`."""
+        with self._lock:
+            if self._loaded is None or self._loaded.bundle is not bundle:
+                self._loaded = ExternalEncoder(bundle, n_threads)
+            return self._loaded
 
 
 class ExternalEncoder:
@@ -40,8 +56,8 @@ class ExternalEncoder:
             tell(sentence)
 
     def embed(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Embeddings (n, dim) of raw samples of the bundle's dtype, (n, ...). One run of the engine a sample, so that an
-        embedding is the same whatever rows stand beside it. Samples that are not finite give NaN, which the core
+        """Embeddings (n, dim) of raw samples of the bundle's dtype, (n, ...). One run of the engine a sample, so that
+        an embedding is the same whatever rows stand beside it. Samples that are not finite give NaN, which the core
         refuses in its turn; an engine may make ordinary numbers of them.
 
         Raises:
@@ -75,16 +91,17 @@ def embedding_of(engine: FileEngine, info: Mapping[str, Any], row: NDArray[Any])
     positions, dim = int(info["positions"]), int(info["embedding_dim"])
     if found.size != positions * dim:
         raise BundleError(
-            f"expected {positions * dim} numbers from the encoder; found {found.size} ({engine.title}); export the file "
-            "again"
+            f"expected {positions * dim} numbers from the encoder; found {found.size} ({engine.title}); export the "
+            "file again"
         )
     if positions == 1:
         return found.reshape(dim)
-    return (found.reshape(positions, dim).sum(axis=0, dtype=np.float64) / positions).astype(np.float32)
+    total = found.reshape(positions, dim).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / positions, np.float32)
 
 
 def file_input(info: Mapping[str, Any], row: NDArray[Any]) -> NDArray[np.float32]:
-    """One raw sample as the file takes it, (1, *dims): float32, three rounded steps, as the bundle's own input has it."""
+    """One raw sample as the file takes it, (1, *dims): float32, three rounded steps, as in a bundle's own input."""
     spec, last = info["input"], bool(info["channels_last"])
     shape = (-1,) if last else (-1, *[1] * (row.ndim - 1))
     mean, inv_std = (np.asarray(spec[key], np.float32).reshape(shape) for key in ("mean", "inv_std"))

@@ -136,7 +136,7 @@ class _TfliteEngine:
             self._interpreter.invoke()
             found = self._interpreter.get_tensor(self._places[1])
         if result.dtype in _INTEGERS:
-            return (found.astype(np.float32) - np.float32(result.zero_point)) * np.float32(result.scale)
+            found = (found.astype(np.float32) - np.float32(result.zero_point)) * np.float32(result.scale)
         return np.asarray(found, np.float32)
 
 
