@@ -17,8 +17,8 @@ from edgecl.errors import BundleError
 from edgecl.external_engines import FileEngine, open_engine
 from edgecl.notes import tell
 
-# Root mean square of differences, as a share of the standard deviation of all numbers of the probe. Engines and CPUs
-# differ by rounding. Ten files in two kinds of kernels each: up to 0.02 in float32, 0.16 in int8. Another model: 1.4.
+# Root mean square of differences, as a share of the standard deviation of all numbers of the probe: above what engines
+# differ by, below what another model gives (export/README.md has the figures).
 MOST_DIFFERENCE = 0.5
 
 
