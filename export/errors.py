@@ -31,6 +31,13 @@ class Blocker:
         return f"{self.node} ({self.op_type}): {self.reason}; {self.remedy}"
 
 
+# Said where operators are in the way.
+EXTERNAL_REMEDY = (
+    "or let another engine run the encoder: --external --head ridge with the ONNX or TFLite file (external=True; a "
+    "PyTorch module as torch.onnx.export writes it)"
+)
+
+
 class Unsupported(Exception):
     """Raised while one node is converted; the importer collects it as a `Blocker` and goes on with the next node."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecl.export.context import Constant, Context, Missing, Node, Row
-from edgecl.export.errors import Blocker, ExportError, Unsupported
+from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
 from edgecl.export.graph import Dims, Graph, canonical, unique
 from edgecl.export.ops import HANDLERS
 from edgecl.export.stored import Stored
@@ -156,15 +156,15 @@ def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims
 
 
 def _proposal(model: onnx.ModelProto, blockers: Sequence[Blocker]) -> str:
-    """The part behind the last blocking node, if it has layers: it can be exported alone and learn on embeddings."""
+    """The part behind the last blocking node, if it has layers: it can be exported alone and learn on embeddings. Or
+    another engine for all of it."""
     names = {blocker.node for blocker in blockers}
     nodes = [Node(proto) for proto in model.graph.node]
     last = max((i for i, node in enumerate(nodes) if node.name in names), default=-1)
     behind = [node.name for node in nodes[last + 1 :] if node.op_type in ("Conv", "Gemm", "MatMul")]
     if last < 0 or not behind:
-        return ""
+        return EXTERNAL_REMEDY.removeprefix("or ")
     return (
         f"keep everything up to '{nodes[last].name}' outside as a frozen encoder, export the part from '{behind[0]}' "
-        "on as a trainable "
-        "model of its own, and feed it the encoder's output"
+        f"on as a trainable model of its own, and feed it the encoder's output; {EXTERNAL_REMEDY}"
     )

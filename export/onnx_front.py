@@ -15,6 +15,7 @@ import onnx.inliner
 import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.exemplars import Exemplars
+from edgecl.export.external import export_external_onnx
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
 from edgecl.export.options import (
@@ -66,6 +67,8 @@ def from_onnx(
     normalise: bool = True,
     adaptor: str | None = None,
     encoder: Encoder = "auto",
+    external: bool = False,
+    external_output: str | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -76,6 +79,11 @@ def from_onnx(
             parameters. A Transpose right
         behind the input that turns images from channels-last is taken over into the bundle's input
         (`InputSpec.channels_last`).
+        external: the encoder stays an ONNX file, which the bundle carries and onnxruntime runs on the device; any of
+            its operators will do. It is cut at the input of its classifier (`external_onnx.encoder_of_onnx`). Its batch
+            axis is free or 1; a map is averaged over positions. The method of `recipe` must keep statistics; without
+            a recipe it is "ridge".
+        external_output: name of the tensor that is the embedding, in place of that cut.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -84,6 +92,7 @@ def from_onnx(
         ExportError: the file is missing or no ONNX model, weights are not finite, or nodes are not supported (all of
             them at once).
         ParityError: the bundle's outputs differ from those of ONNX's reference evaluator.
+        UnsupportedError: external, and onnxruntime is not installed.
     """
     options = ExportOptions(
         out,
@@ -100,7 +109,7 @@ def from_onnx(
         classes,
         max_classes,
         input or InputSpec(),
-        recipe or Recipe(),
+        recipe or (Recipe(method="ridge") if external else Recipe()),
         calibration,
         device,
         remember,
@@ -108,8 +117,12 @@ def from_onnx(
         normalise,
         adaptor,
         encoder,
+        external,
+        external_output,
     )
     loaded, stem = _load(model)
+    if external:
+        return export_external_onnx(loaded, options, name or stem)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)
     return export_graph(graph, options, reference, f"onnx {onnx.__version__}")
 

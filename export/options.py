@@ -51,6 +51,8 @@ class ExportOptions:
     normalise: bool = True
     adaptor: str | None = None
     encoder: Encoder = "auto"
+    external: bool = False
+    external_output: str | None = None
 
     @property
     def keeps_statistics(self) -> bool:
@@ -123,6 +125,12 @@ class ExportOptions:
                 "--encoder out, or max_domains and the adaptor",
                 -5,
             )
+        if self.external:
+            self._check_external()
+        elif self.external_output is not None:
+            raise ExportError(
+                f"expected external_output with external; found it alone, '{self.external_output}'; add external", -1
+            )
         if self.encoder not in ("auto", "float32", "int8"):
             raise ExportError(f"expected encoder 'auto', 'float32' or 'int8'; found {self.encoder!r}; choose one", -1)
         if self.encoder == "int8" and self.calibration is None:
@@ -149,3 +157,21 @@ class ExportOptions:
                 "first",
                 -50,
             )
+
+    def _check_external(self) -> None:
+        if not self.keeps_statistics:
+            raise ExportError(
+                "expected a head that keeps statistics, since the layers of an external encoder do not learn; found a "
+                f"method that learns by gradients ('{self.recipe.preset}'); choose --head ncm, lda, ridge or hd",
+                -1,
+            )
+        for what, is_given in (
+            ("a density", self.density < 1),
+            ("sparse layers", self.sparse_layers is not None),
+            ("layer_choice", self.layer_choice != "sparse"),
+            ("an encoder in int8", self.encoder == "int8"),
+        ):
+            if is_given:
+                raise ExportError(
+                    f"expected an external encoder as its file has it; found {what}; leave that or external out", -1
+                )

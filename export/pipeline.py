@@ -229,8 +229,19 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     return _written(prepared, options, parity, notes)
 
 
-def export_head(graph: Graph, options: ExportOptions) -> ExportReport:
+def export_head(
+    graph: Graph,
+    options: ExportOptions,
+    rows: Any = None,
+    encoder: dict[str, Any] | None = None,
+    source: str | None = None,
+) -> ExportReport:
     """A graph that is an embedding and nothing else gets a head; there is no source to compare with.
+
+    Args:
+        rows: embeddings (n, dim) in place of random ones where there is no calibration.
+        encoder: the record of a model file that makes the embeddings.
+        source: for the producer line.
 
     Raises:
         ExportError, FileError.
@@ -238,8 +249,12 @@ def export_head(graph: Graph, options: ExportOptions) -> ExportReport:
     from edgecl import __version__
 
     prepared = Prepared({}, graph, backward_list(graph), "head", [], 0, {}, False)
-    raw = _calibration(options, graph)
-    return _written(with_new_head(prepared, options, f"edgecl {__version__}", raw), options, None, [])
+    raw = _calibration(options, graph) if rows is None else rows
+    producer = f"edgecl {__version__}" + (f", {source}" if source else "")
+    prepared = with_new_head(prepared, options, producer, raw)
+    if encoder is not None:
+        prepared.plan["encoder"] = encoder
+    return _written(prepared, options, None, [])
 
 
 def _written(
@@ -248,7 +263,10 @@ def _written(
     from edgecl import _core
     from edgecl.files import write_file_atomic
 
-    bundle = _core.write_bundle(prepared.plan)
+    try:
+        bundle = _core.write_bundle(prepared.plan)
+    except ValueError as error:  # a size beyond the format, in its words
+        raise ExportError(str(error), -22) from error
     model = _core.Model(data=bundle)
     info = model.describe()
     path = None

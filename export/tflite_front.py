@@ -15,6 +15,7 @@ import onnx
 import tflite
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
+from edgecl.export.external import export_external_tflite
 from edgecl.export.onnx_front import graph_of_onnx
 from edgecl.export.options import (
     Classes,
@@ -63,6 +64,8 @@ def from_tflite(
     normalise: bool = True,
     adaptor: str | None = None,
     encoder: Encoder = "auto",
+    external: bool = False,
+    external_output: str | None = None,
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -71,6 +74,10 @@ def from_tflite(
             integers, other quantised weights are dequantised; what then differs from the file is among the notes.
         input: None takes the file's own: bytes with the file's scale and zero point where its input is quantised (int8
             samples q as bytes q + 128), else float32.
+        external: the file stays as it is; the bundle carries it, and ai-edge-litert or tflite-runtime runs it on the
+            device. Its only output is the embedding; a map is averaged over positions. The method of `recipe` must keep
+            statistics; without a recipe it is "ridge".
+        external_output: of ONNX files only.
         Others: as in `edgecl.export.from_torch`.
 
     Returns:
@@ -79,8 +86,9 @@ def from_tflite(
     Raises:
         ExportError: the file is missing, broken or no TFLite model, or operators are not supported.
         ParityError: the bundle's outputs differ from those of ONNX's reference evaluator.
+        UnsupportedError: external, and no engine is installed.
     """
-    converted = onnx_of_tflite(model)
+    converted = None if external else onnx_of_tflite(model)
     options = ExportOptions(
         out,
         name,
@@ -95,8 +103,8 @@ def from_tflite(
         structure_room,
         classes,
         max_classes,
-        input or converted.input,
-        recipe or Recipe(),
+        input or (InputSpec() if converted is None else converted.input),
+        recipe or (Recipe(method="ridge") if external else Recipe()),
         calibration,
         device,
         remember,
@@ -104,7 +112,12 @@ def from_tflite(
         normalise,
         adaptor,
         encoder,
+        external,
+        external_output,
     )
+    if converted is None:
+        data, stem = _bytes_of(model)
+        return export_external_tflite(data, options, name or stem, input)
     graph, options, reference = graph_of_onnx(
         converted.model, options, name or converted.model.graph.name, converted.stored
     )
@@ -136,15 +149,8 @@ def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
     Raises:
         ExportError: as `from_tflite`.
     """
-    if isinstance(model, bytes):
-        data, stem = model, "model"
-        file = read_tflite(data, "these bytes")
-    else:
-        path = Path(model)
-        if not path.is_file():
-            raise ExportError(f"expected a TFLite file; found nothing at '{path}'; check the path", E_FORMAT)
-        data, stem = path.read_bytes(), path.stem
-        file = read_tflite(data, f"'{path}'")
+    data, stem = _bytes_of(model)
+    file = read_tflite(data, "these bytes" if isinstance(model, bytes) else f"'{Path(model)}'")
     converted, network = convert(file, stem)
     entry = file.tensors[file.inputs[0]]
     spec, notes = _input_spec(entry)
@@ -152,6 +158,15 @@ def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
     network.stored.run, network.stored.runtime = runner(data, entry, network.values[file.inputs[0]].first), RUNTIME
     notes = [*_notes_on_layout(network), *_notes_on_integers(network), *notes]
     return Converted(converted, spec, notes, stored)
+
+
+def _bytes_of(model: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
+    if isinstance(model, bytes):
+        return model, "model"
+    path = Path(model)
+    if not path.is_file():
+        raise ExportError(f"expected a TFLite file; found nothing at '{path}'; check the path", E_FORMAT)
+    return path.read_bytes(), path.stem
 
 
 def _input_spec(entry: Tensor) -> tuple[InputSpec, list[str]]:

@@ -8,7 +8,7 @@ from collections import Counter
 from math import prod
 
 import onnx
-from edgecl.export.errors import Blocker, ExportError, Unsupported
+from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
 from edgecl.export.tflite import HANDLERS
 from edgecl.export.tflite.network import Dims, Network, Value
 from edgecl.export.tflite.read import MAX_ROW, File
@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 OPSET, IR_VERSION = 17, 9
 _PROPOSAL = (
     "where only the front of the model is the trouble, let an interpreter run it as a frozen encoder, and export the "
-    "part behind it as a model of its own that takes the encoder's output"
+    f"part behind it as a model of its own that takes the encoder's output; {EXTERNAL_REMEDY}"
 )
 
 

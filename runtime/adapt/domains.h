@@ -35,12 +35,12 @@ struct Domains {
   uint32_t dim = 0;        // routing features
   Domain* list = nullptr;  // [capacity]
   RoutingWork work;
-  float* taps = nullptr;      // [max_batch * dim] one tap after another, each [rows][floats]
-  float* features = nullptr;  // [max_batch][dim]
-  float* border = nullptr;    // [max_batch][border] activations in front of the first layer that adapts
-  float* fits = nullptr;      // [max_batch] best fit; then [max_batch] of one domain
-  int32_t* route = nullptr;   // [max_batch]
-  float* held_fits = nullptr; // [capacity * kHeldRows]
+  float* taps = nullptr;       // [max_batch * dim] one tap after another, each [rows][floats]
+  float* features = nullptr;   // [max_batch][dim]
+  float* border = nullptr;     // [max_batch][border] activations in front of the first layer that adapts
+  float* fits = nullptr;       // [max_batch] best fit; then [max_batch] of one domain
+  int32_t* route = nullptr;    // [max_batch]
+  float* held_fits = nullptr;  // [capacity * kHeldRows]
 
   uint32_t n_used() const;
 };

@@ -49,6 +49,7 @@ const SectionRule kRules[] = {
     {"CANARY", 0, 0, 0, false, true},
     {"NOTES", 1, 2, format::kMaxNotesBytes + 1, false},
     {"EXEMPLARS", 0, 0, 0, false},
+    {"ENCODER", 0, 0, 0, false},
 };
 constexpr uint32_t kKnownTypes = sizeof kRules / sizeof kRules[0];
 
@@ -327,6 +328,9 @@ Status read_bundle(const void* bytes, size_t n, void* scratch, size_t scratch_by
   const Section& exemplars = sections[format::kSectionExemplars];
   if (exemplars.data != nullptr)
     EDGECL_RETURN_IF_FAILED(validate_exemplars(exemplars.data, exemplars.bytes, view, &view.exemplars));
+  const Section& encoder = sections[format::kSectionEncoder];
+  if (encoder.data != nullptr)
+    EDGECL_RETURN_IF_FAILED(validate_encoder(encoder.data, encoder.bytes, view, &view.external));
   find_border(&view, checks.lifetimes);
   *plan = view;
   return Status();

@@ -156,6 +156,7 @@ Bytes assemble(const Parts& parts) {
       {format::kSectionTaps, format::kSectionOptional, as_bytes(parts.taps)},
       {format::kSectionNotes, format::kSectionOptional, parts.notes},
       {format::kSectionExemplars, format::kSectionOptional, parts.exemplars},
+      {format::kSectionEncoder, format::kSectionOptional, parts.encoder},
   };
   for (const Item& item : optional) {
     if (!item.bytes.empty()) items.push_back(item);

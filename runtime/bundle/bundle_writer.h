@@ -80,6 +80,18 @@ struct SourceExemplars {
   std::vector<uint8_t> samples;                     // [n][elements] in `dtype`
 };
 
+// A model file of another engine, whose outputs are the samples of this bundle. The rest of the record follows.
+struct SourceEncoder {
+  uint32_t engine = 0, dtype = format::kInputF32;  // EncoderEngine, InputDtype
+  bool channels_last = false, file_channels_last = false;
+  std::vector<uint32_t> dims;  // of a raw sample, 1..4
+  uint32_t positions = 1, n_probe = 0;
+  float scale = 1;
+  std::vector<float> mean, inv_std;  // one a channel
+  std::vector<float> probe_outputs;  // [n_probe][channels of tensor 0]
+  std::vector<uint8_t> file;         // empty: no section
+};
+
 // The recipe's fields are those of its record; all zero but a batch_size of 1.
 struct BundleSource : format::RecipeRecord {
   BundleSource() : format::RecipeRecord{} { batch_size = 1; }
@@ -107,6 +119,7 @@ struct BundleSource : format::RecipeRecord {
   std::vector<SourceTap> taps;  // any order
   std::string notes;            // empty: no section
   SourceExemplars exemplars;
+  SourceEncoder encoder;
 };
 
 // Names of the dict to numbers of the format; format::kNone when the name is unknown.

@@ -69,6 +69,17 @@ std::string check_lengths(const BundleSource& source) {
     return "input: expected mean and inv_std of " + std::to_string(channels) + " channels, found " +
            std::to_string(source.input_mean.size()) + " and " + std::to_string(source.input_inv_std.size());
   }
+  const SourceEncoder& encoder = source.encoder;
+  if (!encoder.file.empty() &&
+      (encoder.dims.empty() || encoder.dims.size() > 4 || encoder.mean.size() != encoder.inv_std.size())) {
+    return "encoder: expected 1..4 dims and as many numbers in mean as in inv_std, found " +
+           std::to_string(encoder.dims.size()) + " dims, " + std::to_string(encoder.mean.size()) + " and " +
+           std::to_string(encoder.inv_std.size()) + " numbers";
+  }
+  if (!encoder.file.empty() && encoder.probe_outputs.size() != static_cast<uint64_t>(encoder.n_probe) * channels) {
+    return "encoder: expected probe_outputs of " + std::to_string(encoder.n_probe) + " x " + std::to_string(channels) +
+           " numbers, found " + std::to_string(encoder.probe_outputs.size());
+  }
   std::set<std::string> names;
   for (const auto& item : source.classes) {
     if (!names.insert(item.second).second)
@@ -246,6 +257,31 @@ void encode_exemplars(const SourceExemplars& source, Parts* parts) {
   append(out, source.samples.data(), source.samples.size());
 }
 
+void encode_encoder(const BundleSource& bundle, Parts* parts) {
+  const SourceEncoder& source = bundle.encoder;
+  if (source.file.empty()) return;
+  Bytes* const out = &parts->encoder;
+  format::EncoderRecord record = {};
+  record.engine = source.engine;
+  record.dtype = source.dtype;
+  record.rank = static_cast<uint32_t>(source.dims.size());
+  record.channels_last = source.channels_last ? 1 : 0;
+  std::copy(source.dims.begin(), source.dims.end(), record.dims);
+  record.file_channels_last = source.file_channels_last ? 1 : 0;
+  record.n_channels = static_cast<uint32_t>(source.mean.size());
+  record.dim = bundle.tensors.empty() ? 0 : bundle.tensors[0].channels;
+  record.positions = source.positions;
+  record.n_probe = source.n_probe;
+  record.scale = source.scale;
+  record.file_bytes = source.file.size();
+  append(out, &record, sizeof record);
+  append(out, source.mean.data(), source.mean.size() * sizeof(float));
+  append(out, source.inv_std.data(), source.inv_std.size() * sizeof(float));
+  append(out, source.probe_outputs.data(), source.probe_outputs.size() * sizeof(float));
+  out->resize(align_up(out->size()));
+  append(out, source.file.data(), source.file.size());
+}
+
 }  // namespace
 
 void encode_parts(const BundleSource& source, Parts* parts) {
@@ -255,6 +291,7 @@ void encode_parts(const BundleSource& source, Parts* parts) {
   encode_input(source, parts);
   encode_rest(source, parts);
   encode_exemplars(source.exemplars, parts);
+  encode_encoder(source, parts);
 }
 
 }  // namespace edgecl

@@ -53,7 +53,7 @@ struct Parts {
   std::vector<format::ParityRecord> parity;
   std::vector<format::TapRecord> taps;
   Bytes notes;  // with its zero byte, or empty
-  Bytes exemplars;
+  Bytes exemplars, encoder;
 };
 
 // Lengths that the records cannot express; everything else is left to the reader's checks. Empty when good.

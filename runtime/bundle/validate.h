@@ -44,6 +44,8 @@ Status validate_parity(const Plan& plan);
 Status validate_extras(const Plan& plan);  // SIGNATURE, TAPS
 // Behind validate_classes and validate_input. Fills `out`.
 Status validate_exemplars(const uint8_t* bytes, uint64_t n_bytes, const Plan& plan, Exemplars* out);
+// Likewise.
+Status validate_encoder(const uint8_t* bytes, uint64_t n_bytes, const Plan& plan, ExternalEncoder* out);
 Status validate_notes(const uint8_t* text, uint64_t bytes);
 Status validate_reserved(const Plan& plan);  // zero words of MODEL, OPS
 // dtype, scale and zero point of tensors and parameters; E_BUNDLE_OP for what this version does not compute with.

@@ -31,6 +31,14 @@ struct Exemplars {
   uint64_t row_bytes = 0;
 };
 
+// A model file of another engine (plan_records.h, EncoderRecord); record null: none.
+struct ExternalEncoder {
+  const format::EncoderRecord* record = nullptr;
+  const float *mean = nullptr, *inv_std = nullptr;  // [n_channels]
+  const float* probe_outputs = nullptr;             // [n_probe][dim]
+  const uint8_t* file = nullptr;                    // [file_bytes], 64-byte aligned
+};
+
 // Filled by read_bundle only. Every index, size and offset in it holds what FORMAT.md says; users check nothing again.
 // Points into the bundle's bytes, which must outlive it. Copyable; shareable by threads.
 struct Plan {
@@ -54,6 +62,7 @@ struct Plan {
   const format::SignatureRecord* signature = nullptr;  // null: none
   const char* notes = "";                              // zero-terminated UTF-8; empty: none
   Exemplars exemplars;
+  ExternalEncoder external;
   // All ops before border_op are frozen (no parameter trains, every batch norm uses running statistics), and all that
   // later ops read of them, or of the input, is border_tensor. The last such place; border_op 0: there is none behind
   // the input.

@@ -240,6 +240,27 @@ struct ExemplarClass {
 constexpr uint32_t kMaxExemplars = 16384;
 constexpr uint64_t kMaxExemplarRows = 1ull << 40;  // of a class
 
+// A model file of another engine, whose outputs are the embeddings that tensor 0 takes. Nothing here reads the file.
+// Behind the record: float mean[n_channels], float inv_std[n_channels], float probe_outputs[n_probe][dim], zero bytes to
+// the next multiple of 64 of the section, the file.
+struct EncoderRecord {
+  uint32_t engine;         // EncoderEngine
+  uint32_t dtype;          // InputDtype of a raw sample
+  uint32_t rank;           // of a raw sample, 1..4
+  uint32_t channels_last;  // 1: its last dim counts channels; 0: its first
+  uint32_t dims[4];
+  uint32_t file_channels_last;  // the same of what the file takes
+  uint32_t n_channels;          // the dim of channels
+  uint32_t dim;                 // numbers of an embedding: the channels of tensor 0
+  uint32_t positions;           // embeddings that the file gives for a sample, whose mean is taken
+  uint32_t n_probe;
+  float scale;  // what the file takes is (raw * scale - mean[c]) * inv_std[c]
+  uint64_t file_bytes;
+  uint32_t reserved[16];
+};
+enum EncoderEngine : uint32_t { kEngineOnnx = 1, kEngineTflite = 2 };
+constexpr uint32_t kMaxProbeRows = 64;
+
 // A tensor whose values are copied out of a forward pass.
 struct TapRecord {
   uint32_t tensor;  // a forward tensor; ascending
@@ -264,8 +285,8 @@ static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(
                   sizeof(InputRecord) == 48,
               "records have no padding");
 static_assert(sizeof(RecipeRecord) == 4 * kRecipeWords && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&
-                  sizeof(ExemplarsRecord) == 64 && sizeof(ExemplarClass) == 16 && sizeof(TapRecord) == 16 &&
-                  sizeof(SignatureRecord) == 96,
+                  sizeof(ExemplarsRecord) == 64 && sizeof(ExemplarClass) == 16 && sizeof(EncoderRecord) == 128 &&
+                  sizeof(TapRecord) == 16 && sizeof(SignatureRecord) == 96,
               "records have no padding");
 
 }  // namespace edgecl::format

@@ -439,11 +439,38 @@ void read_exemplars(const Record& plan, BundleSource* source) {
   }
 }
 
+void read_encoder(const Record& plan, BundleSource* source) {
+  if (plan.find("encoder").is_none()) return;
+  const Record record(plan.get("encoder"), "encoder");
+  record.only({"engine", "dtype", "channels_last", "file_channels_last", "dims", "positions", "scale", "mean",
+               "inv_std", "n_probe", "probe_outputs", "file"});
+  SourceEncoder& out = source->encoder;
+  out.engine = record.unsigned_of("engine");
+  const std::string dtype = record.text_of("dtype");
+  if (dtype != "u8" && dtype != "f32") refuse("encoder.dtype", "'u8' or 'f32'", "'" + dtype + "'");
+  out.dtype = dtype == "u8" ? format::kInputU8 : format::kInputF32;
+  out.channels_last = record.boolean_of("channels_last", false);
+  out.file_channels_last = record.boolean_of("file_channels_last", false);
+  const std::vector<py::object> dims = record.list_of("dims");
+  for (size_t i = 0; i < dims.size(); ++i) out.dims.push_back(integer<uint32_t>(dims[i], record.item("dims", i)));
+  out.positions = record.unsigned_of("positions", 1);
+  out.scale = record.number_of("scale", 1);
+  out.mean = record.array_of<float>("mean", "float32");
+  out.inv_std = record.array_of<float>("inv_std", "float32");
+  out.n_probe = record.unsigned_of("n_probe");
+  out.probe_outputs = record.array_of<float>("probe_outputs", "float32");
+  const py::object file = record.get("file");
+  if (!py::isinstance<py::bytes>(file)) refuse("encoder.file", "bytes", type_name(file));
+  const std::string bytes = py::cast<py::bytes>(file);
+  if (bytes.empty()) refuse("encoder.file", "bytes", "none");
+  out.file.assign(bytes.begin(), bytes.end());
+}
+
 py::bytes write(const py::dict& dict) {
   const Record plan(dict, "");
-  plan.only({"name", "producer", "tensors", "ops", "backward", "params", "input", "recipe", "classes", "class_capacity",
-             "logits_tensor", "embedding_tensor", "head_weight", "head_bias", "parity", "taps", "notes", "label_kind",
-             "exemplars"});
+  plan.only({"name",   "producer", "tensors",        "ops",           "backward",         "params",      "input",
+             "recipe", "classes",  "class_capacity", "logits_tensor", "embedding_tensor", "head_weight", "head_bias",
+             "parity", "taps",     "notes",          "label_kind",    "exemplars",        "encoder"});
   BundleSource source;
   source.name = plan.text_of("name");
   source.producer = plan.text_of("producer");
@@ -458,6 +485,7 @@ py::bytes write(const py::dict& dict) {
   read_taps(plan, &source);
   source.label_kind = plan.unsigned_of("label_kind", 0);
   read_exemplars(plan, &source);
+  read_encoder(plan, &source);
   if (plan.has("notes")) source.notes = plan.text_of("notes");
   source.class_capacity = plan.unsigned_of("class_capacity");
   source.logits_tensor = plan.unsigned_of("logits_tensor");

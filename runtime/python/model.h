@@ -22,6 +22,10 @@ class Model {
   py::dict recipe() const;
   py::list layers() const;
   py::list ops() const;
+  // The external encoder without its file; None without one. bind_encoder.cpp
+  py::object encoder() const;
+  py::bytes encoder_file() const;
+  py::array encoder_probe() const;
   edgecl_session_config default_config() const;
   py::tuple migrate(const py::buffer& data, const Model& to) const;
   py::dict config_from_state(const py::buffer& data) const;

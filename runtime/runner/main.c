@@ -226,6 +226,13 @@ static int read_array(const char* path, NpyType type, uint64_t rows, uint64_t el
 
 static int load_data(Runner* r) {
   const NpyType type = r->info.input_dtype == EDGECL_U8 ? kNpyU8 : kNpyF32;
+  edgecl_encoder_info encoder = {.struct_size = sizeof encoder};
+  if (edgecl_model_encoder(r->model, &encoder) == EDGECL_OK) {
+    fprintf(stderr,
+            "note: this bundle has an encoder of another engine, which this program does not run; '%s' must hold "
+            "its embeddings\n",
+            r->options.data);
+  }
   const int code = read_array(r->options.data, type, 0, r->info.input_elements, &r->data);
   if (code != kDone || r->options.labels == NULL) return code;
   return read_array(r->options.labels, kNpyI32, r->data.rows, 1, &r->labels);

@@ -1,6 +1,8 @@
 // Fuzz target: any bytes as a bundle. What the reader accepts lives a short life in a session: its proof must be enough
 // for sizes, kernels, learning, structures and states.
 // Never here: checks of results.
+#include <math.h>
+
 #include "runtime/learn/learn_step.h"
 #include "tests/fuzz/fuzz_formats.h"
 #include "tests/fuzz/fuzz_session.h"
@@ -43,6 +45,35 @@ void run(edgecl_model* model, Input* in) {
   edgecl_session_destroy(session);
 }
 
+// All that the description of an encoder points to is there, and the probe has numbers.
+void look_at_encoder(const edgecl_model* model) {
+  edgecl_encoder_info info = {};
+  info.struct_size = sizeof info;
+  const edgecl_status status = edgecl_model_encoder(model, &info);
+  if (status != EDGECL_OK) {
+    REQUIRE(status == EDGECL_E_NOT_FOUND);
+    return;
+  }
+  float sum = 0;
+  for (uint32_t c = 0; c < info.n_channels; c++) sum += info.mean[c] / 4 + info.inv_std[c] / 4;
+  for (uint32_t i = 0; i < info.n_probe * info.embedding_dim; i++) REQUIRE(info.probe_outputs[i] < INFINITY);
+  uint32_t bytes = 0;
+  for (uint64_t i = 0; i < info.file_bytes; i++) bytes += static_cast<const uint8_t*>(info.file)[i];
+  REQUIRE(!(sum > INFINITY) && bytes < 0xffffffffu);
+  const uint64_t sample_bytes = info.input_elements * (info.input_dtype == EDGECL_U8 ? 1 : sizeof(float));
+  if (sample_bytes > rows_block.capacity()) return;
+  uint8_t* sample = rows_block.use(static_cast<size_t>(sample_bytes));
+  for (uint32_t row = 0; row < info.n_probe; row++)
+    REQUIRE(edgecl_model_encoder_probe(model, row, sample) == EDGECL_OK);
+  if (info.input_dtype == EDGECL_F32) {
+    for (uint64_t i = 0; i < info.input_elements; i++) {
+      const float x = reinterpret_cast<float*>(sample)[i];
+      REQUIRE(x - x == 0);
+    }
+  }
+  REQUIRE(edgecl_model_encoder_probe(model, info.n_probe, sample) == EDGECL_E_NOT_FOUND);
+}
+
 void mutate_sections(RandomStream* random, std::vector<BundleSection>* sections) {
   BundleSection& section = (*sections)[random->bounded(static_cast<uint32_t>(sections->size()))];
   const size_t record = record_bytes(section.type) == 1 ? 4 : record_bytes(section.type);
@@ -70,8 +101,8 @@ void mutate_sections(RandomStream* random, std::vector<BundleSection>* sections)
       }
       break;
     case 3: {  // an optional section more
-      static const uint32_t kTypes[] = {11, 12, 13, 14, 15, 16, 17, 18, 1000};
-      const uint32_t type = kTypes[random->bounded(9)];
+      static const uint32_t kTypes[] = {11, 12, 13, 14, 15, 16, 17, 18, 19, 1000};
+      const uint32_t type = kTypes[random->bounded(10)];
       BundleSection extra = {type, random->bounded(4) == 0 ? 0u : format::kSectionOptional, {}};
       extra.bytes.resize(type == 13   ? 16 * (1 + random->bounded(3))
                          : type == 11 ? 32
@@ -167,6 +198,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   edgecl_model* model = open_model(bundle, n, &model_block);
   if (data[0] % 8 == 0) REQUIRE((verify(bundle, n) == EDGECL_OK) == (model != nullptr));
   if (model == nullptr) return 0;
+  look_at_encoder(model);
   run(model, &control);
   REQUIRE(edgecl_model_close(model) == EDGECL_OK);
   return 0;

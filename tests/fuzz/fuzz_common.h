@@ -203,11 +203,13 @@ inline BundleSource seed_source(uint32_t i) {
       return edgecl_test::domain_net();
     case 24:
       return edgecl_test::domain_net(false);
+    case 25:
+      return edgecl_test::with_encoder(edgecl_test::mlp());
     default:
       return edgecl_test::random_net(i - 7);
   }
 }
-constexpr uint32_t kSeeds = 25;
+constexpr uint32_t kSeeds = 26;
 
 // The seeds as bundles; made once.
 inline const std::vector<uint8_t>& seed_bundle(uint32_t i) {

@@ -257,8 +257,40 @@ void edit_exemplars(Input* in, edgecl::SourceExemplars* exemplars) {
   }
 }
 
+void edit_encoder(Input* in, edgecl::SourceEncoder* encoder) {
+  switch (in->below(8)) {
+    case 0: {
+      uint32_t* const words[] = {&encoder->engine, &encoder->dtype, &encoder->positions, &encoder->n_probe};
+      return edit_word(in, words[in->below(4)]);
+    }
+    case 1:
+      return edit_list(in, &encoder->dims);
+    case 2:
+      if (!encoder->dims.empty()) edit_word(in, &encoder->dims[0]);
+      return;
+    case 3:
+      encoder->scale = in->real();
+      return;
+    case 4: {
+      std::vector<float>* const lists[] = {&encoder->mean, &encoder->inv_std, &encoder->probe_outputs};
+      std::vector<float>* const list = lists[in->below(3)];
+      if (!list->empty()) (*list)[0] = in->real();
+      return;
+    }
+    case 5:
+      return edit_list(in, in->below(2) == 0 ? &encoder->inv_std : &encoder->probe_outputs);
+    case 6:
+      encoder->channels_last = !encoder->channels_last;
+      return;
+    default:
+      return edit_list(in, &encoder->file);
+  }
+}
+
 void edit_rest(Input* in, BundleSource* source) {
-  switch (in->below(16)) {
+  switch (in->below(17)) {
+    case 16:
+      return edit_encoder(in, &source->encoder);
     case 14:
       return edit_exemplars(in, &source->exemplars);
     case 15:

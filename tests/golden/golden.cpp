@@ -122,6 +122,13 @@ BundleSource lda_domains() {  // two domains, one of them with values of its own
   return source;
 }
 
+BundleSource ncm_encoder() {  // a model file of another engine makes the samples
+  BundleSource source = with_encoder(mlp(), format::kEngineTflite);
+  source.head = edgecl::kHeadNcm;
+  source.feature_range = 8;
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},
     {"image_derpp", image_derpp, false, false},
@@ -134,6 +141,7 @@ const Golden kCases[] = {
     {"hd_drift", hd_drift, false, false},
     {"ridge_devices", ridge_devices, false, false},
     {"lda_domains", lda_domains, false, false},
+    {"ncm_encoder", ncm_encoder, false, false},
 };
 const char* const kVersions[] = {"v2"};
 
@@ -271,12 +279,25 @@ void make(const std::string& version, const Golden& c) {
   if (session.config().head_merges > 0) write_new(path_of(version, c.name, ".ecd"), message_of(session));
 }
 
+void check_encoder(const Model& model, const edgecl::SourceEncoder& wanted) {
+  edgecl_encoder_info info = {};
+  info.struct_size = sizeof info;
+  const edgecl_status status = edgecl_model_encoder(model.model, &info);
+  CHECK(status == (wanted.file.empty() ? EDGECL_E_NOT_FOUND : EDGECL_OK));
+  if (status != EDGECL_OK) return;
+  CHECK(info.engine == wanted.engine && info.input_dtype == EDGECL_U8 && info.scale == wanted.scale);
+  CHECK(info.input_dims[0] == 2 && info.input_dims[1] == 3 && info.input_dims[2] == 4 && info.channels_last == 1);
+  CHECK(memcmp(info.probe_outputs, wanted.probe_outputs.data(), wanted.probe_outputs.size() * sizeof(float)) == 0);
+  CHECK(info.file_bytes == wanted.file.size() && memcmp(info.file, wanted.file.data(), wanted.file.size()) == 0);
+}
+
 void check(const std::string& version, const Golden& c) {
   const Bytes bundle = read_all(path_of(version, c.name, ".ecl")), state = read_all(path_of(version, c.name, ".ecs")),
               gold = read_all(path_of(version, c.name, ".gold"));
   const Model model(bundle);
   CHECK((model.info.is_signed != 0) == c.is_signed);
   if (c.is_signed) CHECK(strcmp(model.info.notes, "trained in hall 3\nstraße") == 0);
+  check_encoder(model, c.source().encoder);
   Session session(model, config_of(model, c));
   CHECK_MESSAGE(edgecl_state_import(session.session, state.data(), state.size()) == EDGECL_OK, "%s: %s", c.name,
                 edgecl_session_error(session.session));

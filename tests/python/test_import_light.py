@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 ROOMS = ["export", "devices", "tools"]  # they are edgecl.* only
-HEAVY = ["torch", "onnx", "typer", "rich", "matplotlib", "sklearn", "numba", "PIL", "pandas", "scipy"]
+ENGINES = ["onnxruntime", "ai_edge_litert"]
+HEAVY = [*ENGINES, "torch", "onnx", "typer", "rich", "matplotlib", "sklearn", "numba", "PIL", "pandas", "scipy"]
 
 
 def _loaded(code: str, *parts: str) -> list[str]:

@@ -138,6 +138,23 @@ inline BundleSource with_exemplars(BundleSource source, uint32_t dtype) {
   return source;
 }
 
+// A file of 100 bytes that makes the samples of the source, [2][3][4] of uint8 with channels last.
+inline BundleSource with_encoder(BundleSource source, uint32_t engine = format::kEngineOnnx) {
+  edgecl::SourceEncoder& encoder = source.encoder;
+  encoder.engine = engine;
+  encoder.dtype = format::kInputU8;
+  encoder.channels_last = true;
+  encoder.dims = {2, 3, 4};
+  encoder.scale = 1.0f / 255;
+  encoder.mean.assign(4, 0.5f);
+  encoder.inv_std.assign(4, 4.0f);
+  encoder.n_probe = 3;
+  for (uint32_t i = 0; i < 3 * source.tensors[0].channels; i++)
+    encoder.probe_outputs.push_back(0.25f * static_cast<float>(i));
+  for (uint32_t i = 0; i < 100; i++) encoder.file.push_back(static_cast<uint8_t>(i));
+  return source;
+}
+
 inline std::vector<uint8_t> encode(const BundleSource& source) {
   std::string error;
   std::vector<uint8_t> bytes = edgecl::write_bundle(source, &error);

@@ -103,6 +103,7 @@ def _render(console: Console, document: dict[str, Any]) -> None:
         ]
         console.print(output.table(["operator", "kind", "ms>", "range>", "bound by"], operators))
     facts = [
+        *([("encoder", document["encoder"])] if document["encoder"] else []),
         ("bundle (flash)", output.size(document["bundle_bytes"]) + ", exact"),
         ("largest session (memory)", output.size(document["peak_bytes"]) + ", exact"),
     ]
@@ -113,6 +114,14 @@ def _render(console: Console, document: dict[str, Any]) -> None:
             ("budget", f"{document['budget_ms']:g} ms: " + ("kept" if document["within_budget"] else "EXCEEDED"))
         )
     console.print(output.facts(facts))
+
+
+def _encoder_note(encoder: dict[str, Any] | None, here: bool) -> str | None:
+    if encoder is None:
+        return None
+    if here:
+        return "of another engine: in the times, one sample after the other; not in multiply-adds and memory"
+    return "of another engine: in no figure; what follows it alone is predicted"
 
 
 @failure.command
@@ -195,7 +204,7 @@ def bench(
         raise failure.UsageError("expected a bundle or --suite; found neither; name a .ecl file, or --suite sparse")
     from edgecl import devices
     from edgecl._core import Model
-    from edgecl.cli.bench_measure import measured, session_config
+    from edgecl.cli.bench_measure import encoder_at, measured, session_config
 
     batches, thread_counts = numbers(batch or DEFAULT_BATCHES, "batch"), numbers(threads, "threads")
     kinds = words(what, ("predict", "learn"), "what")
@@ -210,6 +219,11 @@ def bench(
             f"expected --against on the device itself; found --device {device} elsewhere; peers are never predicted"
         )
     opened = Model(path=str(bundle))
+    if against is not None and opened.encoder() is not None:
+        raise failure.UsageError(
+            "expected a bundle whose encoder edgecl runs for --against; found one with a file of another engine; leave "
+            "it out"
+        )
 
     def arena_bytes(**config: Any) -> int:
         sizes = opened.sizes(**config) if here else opened.sizes_for(profile.level, profile.pointer_bytes, **config)
@@ -224,7 +238,7 @@ def bench(
             config = session_config(opened, w, b)
             peak_bytes = max(peak_bytes, arena_bytes(n_threads=t, **config))
             if here:
-                rows.append(measured(opened, config, w, b, t, repeat, profile.peak_flops(1)))
+                rows.append(measured(opened, config, w, b, t, repeat, profile.peak_flops(1), encoder_at(bundle, t)))
             else:
                 rows.append(_predicted(opened, profile, config, w, b, t))
         if against is not None:
@@ -248,6 +262,7 @@ def bench(
         "kernel_level": opened.describe()["kernel_level"] if here else profile.level,
         "budget_ms": limit,
         "within_budget": None if limit is None else worst <= limit,
+        "encoder": _encoder_note(opened.encoder(), here),
         "rows": rows,
     }
     output.emit(document, as_json, lambda console: _render(console, document))

@@ -7,11 +7,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from edgecl._core import replay_rows
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edgecl.external import ExternalEncoder
 
 FLOPS_PER_MAC = 2
 WARM_UP = 3
@@ -73,26 +77,51 @@ def row_of(
     }
 
 
+def encoder_at(bundle: Path, threads: int) -> ExternalEncoder | None:
+    """The encoder of a bundle that another engine runs; None without one."""
+    from edgecl.bundle import Bundle
+    from edgecl.external import ExternalEncoder
+
+    opened = Bundle(bundle)
+    return None if opened.encoder is None else ExternalEncoder(opened, threads)
+
+
 def measured(
-    model: Any, config: dict[str, Any], what: str, batch: int, threads: int, repeat: int, peak: float
+    model: Any,
+    config: dict[str, Any],
+    what: str,
+    batch: int,
+    threads: int,
+    repeat: int,
+    peak: float,
+    encoder: ExternalEncoder | None = None,
 ) -> dict[str, Any]:
-    """Times `repeat` calls of predict or learn; learn steps replay from a buffer that was filled before."""
+    """Times `repeat` calls of predict or learn; learn steps replay from a buffer that was filled before. `encoder`: of
+    another engine, which runs in each call."""
     from edgecl._core import Session
 
     session = Session(model, n_threads=threads, **config)
     info = model.describe()
-    x = random_rows(model, batch)
+    if encoder is None:
+        x = random_rows(model, batch)
+    else:
+        probe = model.encoder_probe()
+        x = probe[np.arange(batch) % len(probe)]
+
+    def embedded() -> NDArray[Any]:
+        return x if encoder is None else encoder.embed(x)
+
     if what == "predict":
-        times = time_calls(lambda: session.predict(x), repeat)
+        times = time_calls(lambda: session.predict(embedded()), repeat)
         return row_of(what, batch, 0, threads, times, batch * int(info["macs_forward_sparse"]), peak)
     session.set_learning_rate(1e-6)  # the weights stay where numbers are ordinary
     classes = max(1, int(info["n_classes"]))
     labels = (np.arange(batch) % classes).astype(np.int32)
-    report = session.learn(x, labels)
+    report = session.learn(embedded(), labels)
     for _ in range(-(-replay_rows(config) // batch)):
-        report = session.learn(x, labels)
-    times = time_calls(lambda: session.learn(x, labels), repeat)
-    report = session.learn(x, labels)
+        report = session.learn(embedded(), labels)
+    times = time_calls(lambda: session.learn(embedded(), labels), repeat)
+    report = session.learn(embedded(), labels)
     macs = int(report["macs_forward"]) + int(report["macs_backward"])
     row = row_of(what, batch, int(report["n_replayed"]), threads, times, macs, peak)
     dense = (batch + row["replayed"]) * (int(info["macs_forward"]) + int(info["macs_backward"]))

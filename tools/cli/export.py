@@ -267,6 +267,17 @@ def export(
     exemplar_dtype: ExemplarDtype = typer.Option(
         ExemplarDtype.input, "--exemplar-dtype", help="As the input has them, or one byte a number (i8)."
     ),
+    external: bool = typer.Option(
+        False,
+        "--external",
+        help="The encoder stays an ONNX or TFLite file, which onnxruntime, ai-edge-litert or tflite-runtime runs on "
+        "the device: for operators that edgecl lacks. With --head.",
+    ),
+    external_output: str | None = typer.Option(
+        None,
+        "--external-output",
+        help="Tensor of an ONNX file that is the embedding; default: the input of its classifier.",
+    ),
     device: str | None = typer.Option(
         None, "--device", help="Profile name: for --layer-choice predicted, and kept in the report."
     ),
@@ -289,6 +300,11 @@ def export(
     if not dry_run:
         check_output(out)
     shape = numbers(input_shape, "--input-shape", int)
+    if (external or external_output) and not model.endswith((".onnx", ".tflite")):
+        raise failure.UsageError(
+            f"expected an ONNX or TFLite file for --external; found '{model}'; write a PyTorch module as one with "
+            "torch.onnx.export, and pass that"
+        )
     source = load_model(model, shape, max_classes or 10, seed)
     with failure.needs("the packages that export needs", "export"):
         import edgecl.export as exporter
@@ -343,7 +359,7 @@ def export(
             "initial_scale": "variance" if entry is not None and not entry.trained else "none",
             "classes": _classes(classes, entry is not None or recipe.head != "gradient"),
             "max_classes": max_classes,
-            "input": source.own_input(channels_last) if from_file else spec,
+            "input": source.own_input(channels_last, external) if from_file else spec,
             "recipe": recipe,
             "calibration": None if calib is None else load_samples(calib),
             "device": device,
@@ -351,6 +367,8 @@ def export(
             "normalise": normalise,
             "adaptor": adaptor,
             "encoder": encoder.value,
+            "external": external,
+            "external_output": external_output,
             "remember": None
             if remember is None
             else exporter.Exemplars(
@@ -371,6 +389,8 @@ def export(
                 raise failure.UsageError(
                     "expected --input-shape, which PyTorch modules do not know; found none; pass for example 3,32,32"
                 )
+            of_files = ("external", "external_output")
+            keywords = {key: value for key, value in keywords.items() if key not in of_files}
             result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
     document = {**result.as_dict(), "dry_run": dry_run}
     output.emit(document, as_json, lambda console: _render(console, document))

@@ -13,6 +13,7 @@ from edgecl import devices
 from edgecl._core import MAX_THREADS
 from edgecl.bundle import Bundle
 from edgecl.cli import failure, output
+from edgecl.external_engines import PACKAGES, TITLES
 from edgecl.files import read_file
 from rich.console import Console
 
@@ -47,6 +48,7 @@ def _bundle_document(path: Path, threads: int, device: str | None) -> dict[str, 
         "kind": "bundle",
         **bundle.info,
         "input_dtype": _DTYPES[bundle.info["input_dtype"]],
+        "encoder": _encoder_document(bundle),
         "memory": sizes,
         "memory_device": device,
         "memory_level": target.get("level", bundle.info["kernel_level"]),
@@ -54,6 +56,24 @@ def _bundle_document(path: Path, threads: int, device: str | None) -> dict[str, 
         "layers": bundle.layers,
         "ops": bundle.ops,
     }
+
+
+def _encoder_document(bundle: Bundle) -> dict[str, Any] | None:
+    found = bundle.encoder
+    if found is None:
+        return None
+    kept = ("engine", "file_bytes", "input_dims", "channels_last", "file_channels_last", "embedding_dim", "positions")
+    described = {key: found[key] for key in kept}
+    return {**described, "input_dtype": _DTYPES[found["input_dtype"]], "probe_rows": found["n_probe"]}
+
+
+def _encoder(d: dict[str, Any]) -> str:
+    dims = " x ".join(map(str, d["input_dims"]))
+    last = ", channels last" if d["channels_last"] else ""
+    return (
+        f"{TITLES[d['engine']]}, {output.size(d['file_bytes'])}, run by {' or '.join(PACKAGES[d['engine']])}: "
+        f"{dims} {d['input_dtype']}{last} to embeddings of {d['embedding_dim']} numbers; {d['probe_rows']} probe rows"
+    )
 
 
 def _state_document(path: Path, data: bytes) -> dict[str, Any]:
@@ -135,6 +155,7 @@ def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bo
                 ("sha256", d["digest"]),
                 ("signed", "yes" if d["is_signed"] else "no"),
                 ("input", f"{dims} {d['input_dtype']}" + (", channels last" if d["channels_last"] else "")),
+                *([("encoder", _encoder(d["encoder"]))] if d["encoder"] else []),
                 ("classes", f"{d['n_classes']} of {d['class_capacity']}: {', '.join(d['classes']) or 'none yet'}"),
                 ("exemplars", f"{d['n_exemplars']} samples for the replay buffer" if d["n_exemplars"] else "none"),
                 (
@@ -291,7 +312,7 @@ def inspect(
 
     Example: edgecl inspect mlp.ecl --layers --memory
 
-    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "memory",
+    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "encoder", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
     "thresholds", "domains", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256",

@@ -44,11 +44,14 @@ class ModelSource:
 
         return onnx.load(self.file)
 
-    def own_input(self, channels_last: bool) -> Any:
-        """The `edgecl.export.InputSpec` of a TFLite file's own input."""
+    def own_input(self, channels_last: bool, external: bool = False) -> Any:
+        """The `edgecl.export.InputSpec` of a TFLite file's own input. `external`: as the engine that runs it says."""
+        from edgecl.export.external import tflite_input
         from edgecl.export.tflite_front import onnx_of_tflite
 
         assert self.file is not None
+        if external:
+            return replace(tflite_input(self.file.read_bytes()), channels_last=channels_last)
         return replace(onnx_of_tflite(self.file).input, channels_last=channels_last)
 
     def export(self, **keywords: Any) -> Any:

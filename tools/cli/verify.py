@@ -53,6 +53,11 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
             "expected layers of float32 for --against; found int8 ones, whose outputs differ from the source's by "
             "their rounding; the export compared both, and `edgecl inspect` shows the figures"
         )
+    if bundle.encoder is not None:
+        raise failure.UsageError(
+            "expected a bundle whose encoder edgecl runs for --against; found one with a file of another engine, whose "
+            "probe is compared at its first use (`edgecl run`); leave it out"
+        )
     info = bundle.info
     dims = tuple(info["input_dims"])
     network_dims = (dims[-1], *dims[:-1]) if info["channels_last"] else dims

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from edgecl import errors
+from edgecl.bundle import Bundle, open_bundle
 from edgecl.classifier import Classifier
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ Make = Callable[[], Classifier]
 class _Samples:
     # Seeded raw samples of any bundle; three classes that differ in mean, in an order that is not sorted.
     def __init__(self, learner: Classifier) -> None:
-        info = learner.bundle_info()
+        info = (learner.bundle if isinstance(learner.bundle, Bundle) else open_bundle(learner.bundle)).samples
         rng = np.random.default_rng(7)
         n = 24
         base = rng.normal(size=(3, *info["input_dims"]))

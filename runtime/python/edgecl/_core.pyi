@@ -58,6 +58,9 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
       "exemplars": {"samples": float32 or uint8 as "input" has it, or int8 for floats, n samples, "labels": uint32[n],
                     "rows": [(label, rows that its samples stand for)],
                     "scale", "offset": float32, one a channel (int8)},
+      "encoder":  {"engine": 1 (ONNX) | 2 (TFLite), "file": bytes, "dtype", "channels_last", "dims" (1..4), "scale",
+                   "mean", "inv_std": of its raw samples, as in "input"; "file_channels_last": bool, "positions": int,
+                   "n_probe": int, "probe_outputs": float32 [n_probe][dim]}; "input" are its embeddings,
     }
     Tensor 0 is the input. Weights as in plan_records.h (dense linear [I][O]; sparse linear positions over [O][I]).
     Raises ValueError on a malformed plan (a key, an index, a shape), naming it.
@@ -108,6 +111,13 @@ class Model:
         `layers`, or None)."""
     def layers(self) -> list[dict[str, Any]]: ...
     def ops(self) -> list[dict[str, Any]]: ...
+    def encoder(self) -> dict[str, Any] | None:
+        """Fields of edgecl_encoder_info; "engine" is "onnx" or "tflite", "input" {"scale", "mean", "inv_std"},
+        "probe_outputs" (n_probe, embedding_dim). None without an encoder of another engine."""
+    def encoder_file(self) -> bytes:
+        """The file that it carries, copied."""
+    def encoder_probe(self) -> NDArray[Any]:
+        """Raw samples of the probe, (n_probe, *input_dims)."""
     def config_from_state(self, data: bytes) -> dict[str, Any]:
         """The configuration that a state of this bundle was made under (edgecl_session_config_from_state)."""
     def migrate(self, data: bytes, to: Model) -> tuple[bytes, dict[str, int]]:

@@ -109,12 +109,24 @@ def _convert(array: NDArray[Any], wanted: np.dtype[Any]) -> NDArray[Any]:
         return array.astype(wanted)
 
 
-def shape_sentence(info: Mapping[str, Any], shape: tuple[int, ...], owner: str) -> str:
-    """What is wrong with an array of this shape for the bundle that `info` describes."""
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of anything that can become an array; () where rows have different lengths."""
+    try:
+        return tuple(np.shape(x))
+    except ValueError:
+        return ()
+
+
+def shape_sentence(
+    info: Mapping[str, Any], shape: tuple[int, ...], owner: str, encoder: Mapping[str, Any] | None = None
+) -> str:
+    """What is wrong with an array of this shape for samples as `info` says, or embeddings of an encoder."""
     sentence = (
         f"expected samples of shape (n, {', '.join(map(str, info['input_dims']))}); found an array of shape "
         f"{shape}. Reshape your data (one sample alone needs a leading axis of 1)"
     )
+    if encoder is not None:
+        sentence += f", or hand in embeddings of shape (n, {encoder['embedding_dim']})"
     if len(shape) != 2:
         return sentence
     n = info["input_elements"]  # scikit-learn's words, which its users know

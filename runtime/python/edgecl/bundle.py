@@ -21,6 +21,9 @@ class Bundle:
             "recipe".
         layers: one dict a parameter tensor (name, dims, density, trainable, stored).
         ops: one dict an operator (name, kind, multiply-adds, bytes).
+        encoder: fields of `edgecl_encoder_info` where the bundle carries a model file of another engine; else None.
+        samples: what a learner takes: input_dims, input_dtype, input_elements, input (scale, mean, inv_std) of the
+            encoder, or without one of `info`.
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
@@ -46,6 +49,10 @@ class Bundle:
         self.info: dict[str, Any] = self.model.describe()
         self.layers: list[dict[str, Any]] = self.model.layers()
         self.ops: list[dict[str, Any]] = self.model.ops()
+        self.encoder: dict[str, Any] | None = self.model.encoder()
+        taken = self.info if self.encoder is None else self.encoder
+        keys = ("input_dims", "input_dtype", "input_elements", "channels_last", "input")
+        self.samples: dict[str, Any] = {key: taken[key] for key in keys}
 
     @property
     def digest(self) -> str:
@@ -107,7 +114,7 @@ class Bundle:
     def __repr__(self) -> str:
         info = self.info
         return (
-            f"Bundle(name={info['name']!r}, input={info['input_dims']}, "
+            f"Bundle(name={info['name']!r}, input={self.samples['input_dims']}, "
             f"classes={info['n_classes']}/{info['class_capacity']}, "
             f"digest={self.digest[:12]})"
         )

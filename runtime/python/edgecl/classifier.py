@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.arrays import DTYPES, as_batch, check_copy, row_weights, shape_sentence
+from edgecl.arrays import DTYPES, as_batch, check_copy, row_weights, shape_of, shape_sentence
 from edgecl.bundle import Bundle, open_bundle
 from edgecl.domains import DomainVerbs
 from edgecl.engine import Engine
 from edgecl.errors import ArgumentError, BusyError, NotFoundError, ShapeError, StateError
+from edgecl.external import EncoderInUse, takes_embeddings
 from edgecl.features import FeatureNames
 from edgecl.files import read_file, write_file_atomic
 from edgecl.labels import Key, balanced_weights, label_keys
 from edgecl.merging import StatisticsVerbs, check_device
 from edgecl.notes import tell
 from edgecl.novelty import NoveltyVerbs
-from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine
+from edgecl.opening import copied_engine, new_engine, restored_engine, saved_engine, threads_of
 from edgecl.other_libraries import is_river_classifier, not_fitted, scikit_learn_tags
 from edgecl.profile import Profile
 from edgecl.raw_range import RangeWatch
@@ -55,7 +56,9 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
             each. What a state of another device holds is that one's contribution.
         {parameters}
 
-    Samples are arrays (n, *input dims), frames of numbers, or (one by one) dicts of named features. Labels are text,
+    Samples are arrays (n, *input dims), frames of numbers, or (one by one) dicts of named features. A bundle with an
+    encoder of another engine (`Bundle.encoder`) takes its raw samples, or embeddings (n, dim) where no raw sample has
+    dim numbers; the engine must be installed for the former (UnsupportedError). Labels are text,
     integers or truth values: one identity per value, as numpy compares them (1, 1.0 and True are one class), and what
     comes back is of the kind that was handed in.
 
@@ -103,7 +106,7 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
 
     def _begin(self) -> None:
         self._lock, self._opening = threading.RLock(), threading.RLock()
-        self._features, self._ranges = FeatureNames(), RangeWatch()
+        self._features, self._ranges, self._encoder = FeatureNames(), RangeWatch(), EncoderInUse()
         is_river_classifier(type(self))
 
     # --- learning ---
@@ -254,12 +257,13 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
             SequenceError: no class yet. ShapeError, DtypeError, NumericError.
         """
         engine = self._with_classes()
-        codes, _, _ = engine.session.predict(self._batch(X))
+        x = self._batch(X)
+        codes, _, _ = engine.session.predict(x)
         table = engine.table
         place = np.zeros(max(table.codes) + 1, np.int64)
         place[table.codes] = np.arange(len(table.codes))
         labels = table.classes[place[codes]]
-        return (labels, self.decide(X)) if return_decision else labels
+        return (labels, engine.session.decide(x)) if return_decision else labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Softmax over the classes present, (n, len(classes_)) float32, columns in the order of `classes_`. The core
@@ -324,7 +328,7 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
     @property
     def n_features_in_(self) -> int:
         """Numbers in one sample."""
-        return int(self._opened_or_none().info["input_elements"])
+        return int(self._opened_or_none().samples["input_elements"])
 
     @property
     def feature_names_in_(self) -> NDArray[Any]:
@@ -530,11 +534,15 @@ class Classifier(NoveltyVerbs, StatisticsVerbs, DomainVerbs):
         return np.asarray(x)[None]
 
     def _batch(self, X: Any) -> NDArray[Any]:
-        x = as_batch(self._features.frame(X, fitting=False), DTYPES[self._opened().info["input_dtype"]], self.copy)
+        bundle = self._opened()
+        given = self._features.frame(X, fitting=False)
+        if bundle.encoder is not None and takes_embeddings(bundle.encoder, shape_of(given)):
+            return as_batch(given, np.float32, self.copy)
+        x = as_batch(given, DTYPES[bundle.samples["input_dtype"]], self.copy)
         if x.ndim == 0 or x.size != len(x) * self.n_features_in_:
-            raise ShapeError(shape_sentence(self._opened().info, x.shape, type(self).__name__))
-        self._ranges.look(self._opened(), x)
-        return x
+            raise ShapeError(shape_sentence(bundle.samples, x.shape, type(self).__name__, bundle.encoder))
+        self._ranges.look(bundle, x)
+        return x if bundle.encoder is None else self._encoder.of(bundle, threads_of(self.n_threads)).embed(x)
 
     def _source(self) -> Any:
         # Where the bundle comes from.

@@ -152,14 +152,15 @@ def _agree_on_weights(engine: Engine) -> None:
 
 def _session(learner: Any, bundle: Bundle, config: dict[str, Any]) -> _core.Session:
     try:
-        return _core.Session(bundle.model, n_threads=_threads(learner.n_threads), **config)
+        return _core.Session(bundle.model, n_threads=threads_of(learner.n_threads), **config)
     except Error as error:  # the core's words, with the parameter's name
         for field, name in _NAMES.items():
             error.args = (str(error).replace(f"'{field}'", f"'{name}'"),)
         raise
 
 
-def _threads(given: Any) -> int:
+def threads_of(given: Any) -> int:
+    """The parameter `n_threads` as a number. ArgumentError where it is none."""
     try:
         n = index(given)
     except TypeError:

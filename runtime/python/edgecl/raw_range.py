@@ -31,7 +31,7 @@ class RangeWatch:
         if self._seen is bundle or len(x) == 0:
             return
         self._seen = bundle
-        if sentence := range_sentence(bundle.info, x):
+        if sentence := range_sentence(bundle.samples, x):
             tell(sentence)
 
 
@@ -39,7 +39,7 @@ def range_sentence(info: Mapping[str, Any], x: NDArray[Any]) -> str | None:
     """What is wrong with the range of samples for the bundle that `info` describes; None if nothing is.
 
     Args:
-        info: `Bundle.info`.
+        info: `Bundle.samples`.
         x: samples of the bundle's dtype and number of elements, (n, ...).
     """
     rows = x[:: max(1, len(x) // _MOST_ROWS)].reshape(-1, *info["input_dims"]).astype(np.float64)

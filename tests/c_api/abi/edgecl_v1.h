@@ -337,6 +337,51 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_op(const edgecl_model* m
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_class(const edgecl_model* model, uint32_t index,
                                                               edgecl_class_info* info);
 
+/* External encoders. A bundle may carry a model file of another engine. The samples of such a bundle are the embeddings
+ * that the file makes of raw samples; all calls here take embeddings, and the library never reads the file. To make
+ * embeddings, give `file` to the engine, which has one input and one output, and for each raw sample:
+ *   1. value = (raw * scale - mean[c]) * inv_std[c] in float32, each step rounded; c is the channel. Where
+ *      channels_last and file_channels_last differ, channels move to the place where the file has them.
+ *   2. Run the file on one sample alone, so that an embedding does not depend on other samples. An input of integers
+ *      takes round(value / s) + z, cut off at its range, with the scale s and zero point z that the file says; an output
+ *      q of integers means (q - z) * s.
+ *   3. The output is [positions][embedding_dim]. The embedding is the mean over positions, summed in double and rounded
+ *      once.
+ * Compare with probe_outputs once. Engines differ by rounding; where the root mean square of the differences is above half
+ * of the standard deviation of all probe_outputs, the engine computes something else. */
+#define EDGECL_ENGINE_ONNX 1
+#define EDGECL_ENGINE_TFLITE 2
+
+typedef struct edgecl_encoder_info {
+  uint32_t struct_size;
+  uint32_t engine;      /* EDGECL_ENGINE_*: the format of the file */
+  uint32_t input_dtype; /* of a raw sample: EDGECL_F32 or EDGECL_U8 */
+  uint32_t input_rank;  /* 1..4: dims of a raw sample */
+  uint32_t input_dims[4];
+  uint32_t channels_last;      /* 1: the last dim of a raw sample counts channels; 0: the first */
+  uint32_t file_channels_last; /* the same of the file's input */
+  uint32_t n_channels;
+  uint32_t embedding_dim; /* numbers of an embedding, input_dims[0] of the model */
+  uint32_t positions;     /* embeddings in one output */
+  uint32_t n_probe;       /* rows of probe_outputs */
+  float scale;
+  uint32_t reserved;
+  uint64_t input_elements; /* product of the dims */
+  uint64_t file_bytes;
+  const float* mean;    /* [n_channels] */
+  const float* inv_std; /* [n_channels] */
+  const float*
+      probe_outputs; /* [n_probe][embedding_dim]: embeddings of the probe, as the exporter's engine made them */
+  const void* file;  /* aligned to 64; like the others it lies in the bundle's bytes */
+} edgecl_encoder_info;
+
+/* The encoder that the bundle carries. E_NOT_FOUND without one. Cost O(1). */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_encoder(const edgecl_model* model, edgecl_encoder_info* info);
+/* Row `row` of the probe, a raw sample of input_elements numbers of input_dtype: bytes of a fixed random sequence, or
+ * floats of it such that value (step 1) is spread evenly over -2..2. E_NOT_FOUND without an encoder, or from n_probe on. */
+EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_model_encoder_probe(const edgecl_model* model, uint32_t row,
+                                                                      void* sample);
+
 /* =====================================================================================================================
  * 7. SESSION: configuration, sizes, making and ending
  * ===================================================================================================================*/
