@@ -262,7 +262,6 @@ def test_labels_of_a_new_domain_grow_classes(bundles: Callable[..., bytes]) -> N
         (lambda c: c.adapt_domain("new", _rows(20)[0], [0] * 19), errors.ShapeError, "19"),
         (lambda c: c.adapt_domain("new", _rows(20)[0], ["a"] * 20), errors.ArgumentError, "integers"),
         (lambda c: c.adapt_domain("new", _rows(20)[0], range(20)), errors.CapacityError, "max_classes"),
-        (lambda c: c.adapt_domain("new", *_rows(60), learning_rate=1e6), errors.NumericError, "finite"),
         (lambda c: c.select_domain("nowhere"), errors.NotFoundError, "add_domain"),
         (lambda c: c.select_domain(1), errors.ArgumentError, "text"),
         (lambda c: c.remove_domain("base"), errors.ArgumentError, "domain 0"),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any
 
 import edgecl
@@ -152,3 +154,64 @@ def test_what_cannot_grow_says_so_and_changes_nothing(bundle: bytes) -> None:
         edgecl.Classifier(bundle, max_domains=0).partial_fit(x, y)
     with pytest.raises(errors.SequenceError):
         edgecl.Classifier(bundle).calibrate_domains()
+
+
+def test_few_first_rows_may_all_be_held_out(bundle: bytes) -> None:
+    for seed in range(30):  # some single rows are held out by their bits
+        learner = edgecl.Classifier(bundle, random_state=1)
+        learner.grow(*_rows(1, seed=seed))
+        assert learner.grow(*_rows(90, seed=100))["domain"] == "base" and learner.domains_[0]["rows"] == 91
+
+
+def test_a_rate_that_fails_leaves_the_head(bundle: bytes) -> None:
+    learner = _grown(bundle)
+    report = learner.grow(*_rows(200, 3.0, 2, turn=1), learning_rate=1e6)
+    assert report["grown"] and report["adaptor"]["learning_rate"] is None and not report["adaptor"]["kept"]
+
+
+def test_rare_labels_decide_too(bundle: bytes) -> None:
+    x, _ = _rows(80, 3.0, 2)
+    learner = edgecl.Classifier(bundle, random_state=1, max_domains=2)
+    learner.grow(*_rows(300))
+    y = np.arange(80) % CLASSES
+    report = learner.grow(x, y, held_out=0.01)
+    assert report["accuracy_refit"] is not None and report["accuracy_grown"] is not None
+
+
+def test_a_failure_in_the_middle_tells_that_nothing_was_kept(bundle: bytes) -> None:
+    learner = _grown(bundle)
+    before = learner.state_digest()
+    x, y = _rows(200, seed=3)
+    x[150] = np.nan
+    with pytest.raises(errors.NumericError) as caught:
+        learner.grow(x, y)
+    assert caught.value.n_done is None and learner.state_digest() == before
+
+
+def test_a_busy_session_is_waited_for_when_all_is_undone(bundle: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgecl import growth
+
+    learner = _grown(bundle)
+    before = learner.state_digest()
+    session = learner._open().session
+    blocked = threading.Event()
+
+    def busy(*_: Any) -> Any:
+        blocked.set()
+        raise errors.BusyError("expected one call at a time; found two; wait")
+
+    monkeypatch.setattr(growth, "adapt", busy)
+    x = _rows(2000, seed=5)[0]
+
+    def predict() -> None:
+        blocked.wait(10)
+        for _ in range(100):
+            with contextlib.suppress(errors.BusyError):
+                session.predict(x)
+
+    other = threading.Thread(target=predict)
+    other.start()
+    with pytest.raises(errors.BusyError):
+        learner.grow(*_rows(200, 3.0, 2, turn=1))
+    other.join()
+    assert learner.state_digest() == before

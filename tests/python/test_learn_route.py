@@ -74,6 +74,8 @@ def _check_page(path: Path, *wanted: str) -> None:
     assert text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
     for word in wanted:
         assert word in text
+    identities = re.findall(r'\bid="([^"]+)"', text)
+    assert len(identities) == len(set(identities))
 
 
 def test_a_domain_grows_and_the_page_tells(encoder: Path, domains: Path, tmp_path: Path) -> None:
@@ -114,6 +116,20 @@ def test_the_table_fits(encoder: Path, domains: Path) -> None:
     assert any(line.startswith("autumn") and " yes " in line and "own" in line for line in lines)
     assert "as they are, bytes as 0..1" in result.stderr
     assert any("alarm on test rows of" in line and "none" in line for line in lines)
+
+
+def test_names_may_hold_anything(encoder: Path, domains: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with np.load(domains) as stored:
+        parts = dict(stored)
+    names = {"spring": r"$\frac$", "autumn": "<b>_a & $x_y$"}
+    for part in ("domain_train", "domain_test"):
+        parts[part] = np.array([names[name] for name in parts[part].tolist()])
+    np.savez(tmp_path / "odd.npz", **parts)
+    page = tmp_path / "odd.html"
+    result = _call("learn", f"{encoder}:net", "--data", tmp_path / "odd.npz", "--route", "--report", page)
+    assert result.exit_code == 0, result.output
+    _check_page(page, "&lt;b&gt;_a &amp; $x_y$")
 
 
 def test_room_is_that_of_state_or_bundle(encoder: Path, domains: Path, tmp_path: Path) -> None:

@@ -172,7 +172,10 @@ def test_own_arrays(tmp_path: Path) -> None:
         ({"task_train": np.zeros(39), "task_test": np.zeros(40)}, "one task a sample"),
         ({"domain_train": np.zeros(39), "domain_test": np.zeros(40)}, "one domain a sample"),
         ({"domain_train": np.zeros(40)}, "add domain_test"),
-        ({"domain_train": np.full(40, "a"), "domain_test": np.full(40, "b")}, "training and test samples in a"),
+        ({"domain_train": np.full(40, b"a"), "domain_test": np.full(40, b"a")}, "numbers or text"),
+        ({"domain_train": np.full(40, np.nan), "domain_test": np.zeros(40)}, "not finite"),
+        ({"domain_train": np.full(40, ""), "domain_test": np.full(40, "")}, "Unicode text"),
+        ({"domain_train": np.full(40, "a"), "domain_test": np.full(40, "b")}, "there alone"),
     ],
 )
 def test_own_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

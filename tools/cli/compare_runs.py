@@ -99,13 +99,14 @@ def draw(runs: Sequence[dict[str, Any]], kind: str) -> bytes:
     Args:
         kind: of the file, such as "png", "svg" or "pdf".
     """
-    from matplotlib import pyplot
+    from matplotlib import pyplot, rc_context
 
-    figure, axes = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
-    curves(axes, runs)
     picture = io.BytesIO()
-    figure.savefig(picture, format=kind, dpi=150)
-    pyplot.close(figure)
+    with rc_context({"text.parse_math": False}):  # names may hold dollars
+        figure, axes = pyplot.subplots(figsize=(6.5, 4), layout="constrained")
+        curves(axes, runs)
+        figure.savefig(picture, format=kind, dpi=150)
+        pyplot.close(figure)
     return picture.getvalue()
 
 

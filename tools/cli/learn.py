@@ -13,7 +13,7 @@ from edgecl.cli.learn_models import Models, read_stream, variants
 from edgecl.cli.learn_route import EPOCHS, learn_route
 from edgecl.cli.learn_table import render_run
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
-from edgecl.cli.report import check_report, write_report
+from edgecl.cli.report import check_report, report_page
 from edgecl.cli.shared_options import THREADS
 from edgecl.files import check_output, read_file, write_file_atomic
 from edgecl.state_file import read_state
@@ -191,19 +191,15 @@ def learn(
         for row in rows:
             models.learner(row, each_seed[0], tasks).config()  # what cannot run is told before anything does
 
-    def tell(documents: list[dict[str, Any]], interrupted: bool) -> None:
+    def summed_up(documents: list[dict[str, Any]], interrupted: bool) -> dict[str, Any]:
         found = {name: None if path is None or interrupted else str(path) for name, path in files.items()}
-        if compares:
-            own_seeds = [run.seed for run in runs[: len(each_seed)]]
-            document = _comparison(documents, tasks, own_seeds, len(runs), found)
-            if found["report"] is not None:
-                write_report(Path(found["report"]), document)
-            output.emit(document, as_json, lambda console: compare_runs.render_comparison(console, document))
-        elif documents:
-            one = {**documents[0], **found}
-            if found["report"] is not None:
-                write_report(Path(found["report"]), one)
-            output.emit(one, as_json, lambda console: render_run(console, one))
+        if not compares:
+            return {**documents[0], **found}
+        return _comparison(documents, tasks, [run.seed for run in runs[: len(each_seed)]], len(runs), found)
+
+    def tell(document: dict[str, Any]) -> None:
+        render = compare_runs.render_comparison if compares else render_run
+        output.emit(document, as_json, lambda console: render(console, document))
 
     try:
         with output.progress() as progress:
@@ -219,14 +215,20 @@ def learn(
                 progress=progress,
             )
     except RunsInterrupted as interrupt:
-        tell(interrupt.done if compares or interrupt.partial is None else [interrupt.partial], interrupted=True)
+        done = interrupt.done if compares or interrupt.partial is None else [interrupt.partial]
+        if done or compares:
+            tell(summed_up(done, interrupted=True))
         failure.finish(_say_how_to_go_on(interrupt, checkpoint))
+    document = summed_up(documents, interrupted=False)
+    page = None if report is None else report_page(document)  # what cannot be drawn is told before files change
     if state is not None and learner is not None:
         learner.save(state)
     _write(csv, plot, documents)
+    if report is not None and page is not None:
+        write_file_atomic(report, page)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    tell(documents, interrupted=False)
+    tell(document)
 
 
 def _check_files(files: dict[str, Path | None], compares: bool, resume: bool) -> Path | None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgecl.cli import failure, output
 from edgecl.cli.learn_models import Models, Variant
-from edgecl.cli.report import write_report
+from edgecl.cli.report import report_page
 from edgecl.cli.route_table import render_route
-from edgecl.files import read_file
+from edgecl.files import read_file, write_file_atomic
 from edgecl.state_file import read_state
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def learn_route(
         code = failure.exit_code(interrupt.__cause__ or interrupt)
         output.log(f"{'interrupted' if code == failure.INTERRUPTED else 'ended by SIGTERM'}; no file was written")
         failure.finish(code)
+    page = None if report is None else report_page(document)  # what cannot be drawn is told before files change
     if state is not None:
         learner.save(state)
-    if report is not None:
-        write_report(report, document)
+    if report is not None and page is not None:
+        write_file_atomic(report, page)
     tell(document, {"state": state, "report": report})

@@ -250,6 +250,8 @@ def quickstart(
     from edgecl.evaluate.streams import load_stream
 
     begin = time.perf_counter()
+    with failure.needs("matplotlib, which draws the curves", "report"):
+        import matplotlib  # noqa: F401  found out before any work
     stream = load_stream("digits")
     place = folder or Path(tempfile.mkdtemp(prefix="edgecl-quickstart-"))
     place.mkdir(parents=True, exist_ok=True)

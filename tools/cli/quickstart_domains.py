@@ -11,8 +11,9 @@ import numpy as np
 from edgecl.classifier import Classifier
 from edgecl.cli import output
 from edgecl.cli.output import ProgressCallback
-from edgecl.cli.report import write_report
+from edgecl.cli.report import report_page
 from edgecl.cli.route_table import domain_table
+from edgecl.files import write_file_atomic
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def second_act(
     learner = Classifier(bundle, random_state=seed, n_threads=threads)
     document = run_domains(learner, stream, progress=progress)
     learner.save(state)
-    write_report(page, document)
+    write_file_atomic(page, report_page(document))
     own = sum(layer["stored"] for layer in exported["layers"] if layer["trainable"])
     rest = sum(layer["stored"] for layer in exported["layers"] if not layer["trainable"])
     return {

@@ -1,6 +1,6 @@
 # `edgecl learn --report`: one HTML file that needs nothing else, neither the net nor a script.
 # Never here: what a section shows (report_figures.py), the page around them (report_page.py), learning.
-"""`check_report` and `write_report`."""
+"""`check_report` and `report_page`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from edgecl.cli.failure import UsageError, needs
 from edgecl.cli.report_page import page
-from edgecl.files import write_file_atomic
 
 
 def check_report(path: Path) -> None:
@@ -25,12 +24,8 @@ def check_report(path: Path) -> None:
     matplotlib.use("Agg")
 
 
-def write_report(path: Path, document: dict[str, Any]) -> None:
-    """The page of a document of `edgecl learn`: of one run, of a comparison, or of domains.
-
-    Raises:
-        FileError: it cannot be written.
-    """
+def report_page(document: dict[str, Any]) -> bytes:
+    """The page of a document of `edgecl learn`: of one run, of a comparison, or of domains."""
     from edgecl.cli import report_figures as figures
 
     if document.get("kind") == "domains":
@@ -39,4 +34,4 @@ def write_report(path: Path, document: dict[str, Any]) -> None:
         title, sections = "methods compared", figures.comparison_sections(document)
     else:
         title, sections = "one run", figures.run_sections(document)
-    write_file_atomic(path, page(f"edgecl learn: {document['stream']}, {title}", document, sections).encode())
+    return page(f"edgecl learn: {document['stream']}, {title}", document, sections).encode()

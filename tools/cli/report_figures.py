@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgecl.cli.route_table import adaptor_text, alarm_text, why
 _LETTERS = 80  # below an axis
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # names may hold dollars
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,
@@ -129,7 +131,7 @@ def comparison_sections(document: dict[str, Any]) -> list[Section]:
 
 
 def _svg(name: str, draw: Callable[[Any], None]) -> str:
-    # A salt of its own, so that ids of several pictures in one page differ.
+    # A salt and a prefix of its own, so that ids of several pictures in one page differ.
     from matplotlib import pyplot, rc_context
 
     with rc_context({**_STYLE, "svg.hashsalt": name}):
@@ -138,7 +140,8 @@ def _svg(name: str, draw: Callable[[Any], None]) -> str:
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
         pyplot.close(figure)
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    svg = text.getvalue()[text.getvalue().index("<svg") :]
+    return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
 
 
 def _accuracy(axes: Any, document: dict[str, Any]) -> None:
@@ -186,7 +189,8 @@ def _novelty(axes: Any, document: dict[str, Any]) -> None:
 
 def _rotation(names: list[str]) -> int:
     # Degrees, so that neighbours do not overlap.
-    return 30 if sum(map(len, names)) > _LETTERS else 0
+    letters = sum(map(len, names))
+    return 0 if letters <= _LETTERS else 30 if letters <= 3 * _LETTERS else 90
 
 
 def _routes(axes: Any, document: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ def _learn(
 
 
 def _novelty(learner: Classifier, x: NDArray[Any], known: list[NDArray[Any]]) -> dict[str, Any]:
-    if not any(entry["held"] for entry in learner.domains_):
+    if not any(0 < entry["held"] < entry["rows"] for entry in learner.domains_):
         return {"scores": None, "known": None, "accept": None, "novel": None}
     threshold = learner.calibrate_domains().threshold()
     of_known = [score for rows in known for score in _some_scores(learner, rows, _SHOWN // len(known))]
@@ -134,8 +134,10 @@ def _test(learner: Classifier, stream: Stream, t: int, labels: NDArray[Any], fou
         routes.append({str(name): n / len(domains) for name, n in zip(names, counts.tolist(), strict=True)})
         alarms.append(_alarm(learner, task.x_test))
         learner.select_domain(found.growth[j]["domain"])
-        told.append(evaluate(learner, task, labels).class_il)
-        learner.select_domain(None)
+        try:
+            told.append(evaluate(learner, task, labels).class_il)
+        finally:
+            learner.select_domain(None)
     for rows, new in ((found.accuracy, accuracy), (found.told, told)):
         rows.append(new)
     found.routes.append(routes)
@@ -144,7 +146,7 @@ def _test(learner: Classifier, stream: Stream, t: int, labels: NDArray[Any], fou
 
 def _alarm(learner: Classifier, x: NDArray[Any]) -> bool:
     # Rows in a drawn order, as the alarm supposes; the window is as before for the next caller: empty.
-    if not any(entry["held"] for entry in learner.domains_):
+    if not any(0 < entry["held"] < entry["rows"] for entry in learner.domains_):
         return False
     learner.calibrate_domains()
     learner.observe(x[np.random.default_rng(0).permutation(len(x))])
@@ -168,8 +170,8 @@ def _document(learner: Classifier, stream: Stream, found: DomainProgress, epochs
         "accuracy_before": found.before[:n],
         "accuracy_matrix": [row + [None] * (n - len(row)) for row in found.accuracy],
         "told_matrix": [row + [None] * (n - len(row)) for row in found.told],
-        "routes": found.routes,
-        "alarms": found.alarms,
+        "routes": found.routes[:n],
+        "alarms": found.alarms[:n],
         "average_accuracy": metrics.average_accuracy(square),
         "average_accuracy_told": float(np.mean(found.told[-1])),
         "forgetting": metrics.forgetting(square),

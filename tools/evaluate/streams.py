@@ -94,6 +94,7 @@ def stream_from_npz(path: str | os.PathLike[str], classes_per_task: int | None =
             raise DataError(
                 f"expected one {kind} a sample in '{source}'; found other lengths; correct {kind}_train and {kind}_test"
             )
+        _check_origins(of_train, of_test, kind, source)
         tasks = tuple(
             _task(name if isinstance(name, str) else f"{kind} {name}", train, test, of_train == name, of_test == name)
             for name in _in_order(of_train)
@@ -213,10 +214,28 @@ _LOADERS: dict[str, Callable[[], Stream]] = {
 # --- cutting ---
 
 
+def _check_origins(of_train: NDArray[Any], of_test: NDArray[Any], kind: str, source: str) -> None:
+    for part, found in (("train", of_train), ("test", of_test)):
+        if found.dtype.kind not in "iuUf" or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+            raise DataError(
+                f"expected numbers or text as {kind}_{part} in '{source}'; found {found.dtype}, or numbers that are "
+                "not finite; convert them"
+            )
+    unknown = np.setdiff1d(of_test, of_train)
+    names = [name for name in of_train.tolist() if isinstance(name, str)]
+    if any(not name or name.encode(errors="replace").decode() != name for name in names):
+        raise DataError(f"expected names of Unicode text as {kind}_train in '{source}'; found another; rename it")
+    if len(unknown):
+        raise DataError(
+            f"expected every {kind} of {kind}_test also in {kind}_train in '{source}'; found {unknown[:3].tolist()} "
+            "there alone; add training rows, or leave these out"
+        )
+
+
 def _in_order(of_rows: NDArray[Any]) -> list[Any]:
     # Numbers ascending, names as they come.
     found, first = np.unique(of_rows, return_index=True)
-    return found[np.argsort(first)].tolist() if found.dtype.kind in "SU" else found.tolist()
+    return found[np.argsort(first)].tolist() if found.dtype.kind == "U" else found.tolist()
 
 
 def _task(name: str, train: Arrays, test: Arrays, train_rows: NDArray[np.bool_], test_rows: NDArray[np.bool_]) -> Task:

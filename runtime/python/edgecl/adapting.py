@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +16,14 @@ from numpy.typing import NDArray
 from edgecl import _core
 from edgecl.bundle import Bundle
 from edgecl.engine import Engine
-from edgecl.errors import ArgumentError, NumericError
+from edgecl.errors import ArgumentError, BusyError, Error, NumericError
 from edgecl.labels import Key
 
 BY_FIT = -1  # EDGECL_DOMAIN_BY_FIT
 _MOMENTUM = 0.9
 _TRIES = 5  # rates
 _WARM_UP = 0.2
+_PAUSE = 1e-3  # seconds between two looks at a session that another thread uses
 
 
 class Training(NamedTuple):
@@ -34,8 +37,11 @@ class Training(NamedTuple):
     def check(self) -> None:
         """ArgumentError where a number is out of range."""
         for what, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, Integral) or value < 1:
                 raise ArgumentError(f"expected {what} of at least 1; found {value!r}; give a whole number")
+        for name, share in (("learning_rate", self.learning_rate), ("held_out", self.held_out)):
+            if not isinstance(share, Real):
+                raise ArgumentError(f"expected a number for {name}; found {share!r}; give one")
         if not self.learning_rate > 0:
             raise ArgumentError(f"expected learning_rate above 0; found {self.learning_rate!r}; 0.5 is a good start")
         if not 0 <= self.held_out < 1:
@@ -107,8 +113,13 @@ def state_of(engine: Engine) -> State:
 
 
 def restore(engine: Engine, state: State) -> None:
-    """All is as it was then."""
-    engine.session.state_import(state[0])
+    """All is as it was then. Waits for calls of other threads: what was begun must not stay half done."""
+    while True:
+        try:
+            engine.session.state_import(state[0])
+            break
+        except BusyError:
+            time.sleep(_PAUSE)
     engine.table = state[1]
 
 
@@ -124,8 +135,11 @@ def selected(engine: Engine, number: int) -> Iterator[None]:
         session.domain_select(learning)
         if by_fit:
             session.domain_select(BY_FIT)
-    except BaseException:  # also an interrupt
+    except BaseException as error:  # also an interrupt
         restore(engine, before)
+        if isinstance(error, Error) and error.n_done is not None:
+            error.args = (f"{error} (nothing of the call was kept)",)
+            error.n_done = None
         raise
 
 
@@ -151,13 +165,13 @@ def _adaptor_parameters(bundle: Bundle) -> int:
 
 def split(keys: Sequence[Key], share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows that are learned first, and those held out: the last of each label, since neighbours in a stream are
-    alike."""
+    alike; at least one of a label that has two."""
     rows_of: dict[Key, list[int]] = {}
     for row, key in enumerate(keys):
         rows_of.setdefault(key, []).append(row)
     held = np.zeros(len(keys), np.bool_)
     for rows in rows_of.values():
-        n = min(round(share * len(rows)), len(rows) - 1)
+        n = min(max(round(share * len(rows)), 1 if share > 0 else 0), len(rows) - 1)
         held[rows[len(rows) - n :]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
 
@@ -178,13 +192,17 @@ def adapt(
     if parameters:
         alone = state_of(engine)
         trainer = _trainer(bundle, engine, training.batch_size)
-        report["learning_rate"] = rows.trained_by(trainer, kept, training, order)
-        restore(engine, empty)
-        engine.session.domain_adapt(number, trainer)
-        trainer.close()
-        rows.learned_by(engine, kept)
-        report["accuracy_adapted"] = rows.accuracy(engine, held)
-        report["kept"] = not len(held) or report["accuracy_adapted"] > report["accuracy_head"]
+        try:
+            report["learning_rate"] = rows.trained_by(trainer, kept, training, order)
+            restore(engine, empty)
+            engine.session.domain_adapt(number, trainer)
+            rows.learned_by(engine, kept)
+            report["accuracy_adapted"] = rows.accuracy(engine, held)
+            report["kept"] = not len(held) or report["accuracy_adapted"] > report["accuracy_head"]
+        except NumericError:  # no rate would do: the head may all the same
+            report["learning_rate"] = None
+        finally:
+            trainer.close()
         if not report["kept"]:
             restore(engine, alone)
     rows.learned_by(engine, held)

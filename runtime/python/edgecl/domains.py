@@ -122,11 +122,12 @@ class DomainVerbs:
         Returns:
             {"domain", "rows", "held_out" rows, "parameters" of the adaptor, "learning_rate" that it took, the shares of
             rows held out that are right, "accuracy_head" and "accuracy_adapted", "kept", "seconds" of the whole}; None
-            for what there was not. Without an adaptor in the bundle the domain just learns.
+            for what there was not. Without an adaptor in the bundle the domain just learns; so it does where no rate
+            would do.
 
         Raises:
             SequenceError: the domain has learned something. NotFoundError, UnsupportedError, ShapeError, DtypeError,
-            NumericError (no rate would do), CapacityError, ArgumentError, BusyError: nothing has changed.
+            NumericError, CapacityError, ArgumentError, BusyError: nothing has changed.
 
         Cost: epochs forward and backward passes a row, and two forward passes; memory of a second session and two
             states while it lasts.
@@ -175,7 +176,8 @@ class DomainVerbs:
         `calibrate_domains`), if there is room, and if it pays: of the rows held out it must have more right, routed,
         than the domain that fits best has after it learned the others as well. Needs `novelty` "fit". The first rows of
         all are learned in "base". Fewer rows than `novelty_window` cannot be judged and never make a domain; rows of
-        several places in one call go to one domain. New classes of a known place look novel too.
+        several places in one call go to one domain. New classes of a known place look novel too. Thresholds and window
+        of `drift` begin anew. Predictions of other threads may see what is tried on the way.
 
         Args:
             name: of a new domain; None: "domain-2" and so on.

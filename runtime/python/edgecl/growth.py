@@ -38,7 +38,7 @@ def grow(
         "accuracy_refit": None, "accuracy_grown": None, "adaptor": None,
     }  # fmt: skip
     every = np.arange(len(rows.x))
-    known = [entry for entry in session.domains() if entry["rows"]]
+    known = _can_judge(session)
     nearest = _nearest(session, rows.x) if known else 0
     with selected(engine, nearest):
         if known:
@@ -49,9 +49,14 @@ def grow(
             report["domain"] = _name(session, nearest)
         else:
             report |= _grown_or_not(engine, bundle, rows, nearest, name, training, order)
-        if any(entry["held"] for entry in session.domains()):
+        if _can_judge(session) and any(entry["held"] for entry in session.domains()):
             session.domain_calibrate(ACCEPTED, KEPT)
     return report
+
+
+def _can_judge(session: _core.Session) -> bool:
+    # Whether a domain has rows beside those that it holds out.
+    return any(entry["rows"] > entry["held"] for entry in session.domains())
 
 
 def _judged(session: _core.Session, x: NDArray[Any]) -> dict[str, Any]:
