@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnx.inliner
 import onnx.shape_inference
+from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Dims, Graph
@@ -64,6 +65,7 @@ def from_onnx(
     normalise: bool = True,
     adaptor: str | None = None,
     encoder: Encoder = "float32",
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -106,6 +108,7 @@ def from_onnx(
         normalise,
         adaptor,
         encoder,
+        adaptor_data,
     )
     loaded, stem = _load(model)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)

@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx
 import tflite
+from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.onnx_front import graph_of_onnx
@@ -61,6 +62,7 @@ def from_tflite(
     normalise: bool = True,
     adaptor: str | None = None,
     encoder: Encoder = "float32",
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -102,6 +104,7 @@ def from_tflite(
         normalise,
         adaptor,
         encoder,
+        adaptor_data,
     )
     graph, options, reference = graph_of_onnx(converted.model, options, name or converted.model.graph.name)
     graph.notes[:0] = converted.notes
