@@ -19,28 +19,29 @@ from edgecl.export.adaptor_search.forms import parameters
 from edgecl.export.adaptor_search.search import DEFAULT_RULE, Found, search
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph
+from edgecl.export.options import ExportOptions
 from edgecl.export.recipe import InputSpec
 from edgecl.labels import label_keys
 from numpy.typing import NDArray
 
 _MOST_NUMBERS = 2**24  # of all maps together: 128 MiB
 _PIECE = 16
+_MEANS = ("global_average_pool", "reshape", "l2_normalize")  # which scores do as well
 
 
 def chosen_adaptor(
-    graph: Graph, draft: dict[str, Any] | None, data: AdaptorData, spec: InputSpec, length_1: bool, seed: int
+    graph: Graph, draft: dict[str, Any] | None, data: AdaptorData, options: ExportOptions
 ) -> Found:
     """Compares adaptors behind the last feature map of the encoder. The graph stays as it is.
 
     Args:
         graph: the encoder, with the source's head or without.
         draft: its plan; None where samples are the embedding.
-        length_1: embeddings are scaled to length 1.
 
     Raises:
         ExportError: rows or labels that do not fit, or no adaptor that is small enough.
     """
-    x, columns = _rows(graph, data, spec)
+    x, columns = _rows(graph, data, options.input)
     encoder = _without_head(graph)
     at = last_map(encoder)
     shape = graph.tensors[at]
@@ -56,14 +57,15 @@ def chosen_adaptor(
             -5,
         )
     n = max(FEWEST_ROWS, min(data.rows, _MOST_NUMBERS // prod(shape)))
-    kept = balanced_rows(columns, n, seed)
-    maps = _maps(graph, draft, at, x[kept])
+    kept = balanced_rows(columns, n, options.mask_seed)
+    maps = np.ascontiguousarray(_maps(graph, draft, at, x[kept]).swapaxes(0, 1))
     if not np.isfinite(maps).all():
         raise ExportError(
             f"expected finite values in the feature map '{at}'; found NaN or infinity; check the rows for the adaptor", -60
         )
-    batch = Batch(maps, columns[kept], length_1, seed)
-    return search(batch, found, data.score or DEFAULT_RULE, data.budget)
+    batch = Batch(maps, columns[kept], options.normalise, options.mask_seed)
+    chosen = search(batch, found, data.score or DEFAULT_RULE, data.budget)
+    return replace(chosen, unseen=tuple(_unseen(encoder, at, options.projection)))
 
 
 def balanced_rows(columns: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
@@ -83,6 +85,13 @@ def _without_head(graph: Graph) -> Graph:
     if last is None:
         return graph
     return replace(graph, ops=[op for op in graph.ops if op is not last], output=last.inputs[0])
+
+
+def _unseen(encoder: Graph, at: str, projection: int) -> list[str]:
+    made = [op.output for op in encoder.ops]
+    behind = encoder.ops[made.index(at) + 1 :] if at in made else []
+    found = [op.layer for op in behind if op.kind not in _MEANS or op.activation.kind != "none"]
+    return found + ["the random projection"] * bool(projection)
 
 
 def _maps(graph: Graph, draft: dict[str, Any] | None, at: str, x: NDArray[Any]) -> NDArray[np.float64]:
@@ -124,6 +133,6 @@ def _rows(graph: Graph, data: AdaptorData, spec: InputSpec) -> tuple[NDArray[Any
         raise ExportError(
             f"expected rows of two classes or more to choose an adaptor by; found one, {next(iter(number))!r}; hand in "
             "others too",
-            -1,
+            -2,
         )
     return x, np.array([number[key] for key in keys], np.int64)

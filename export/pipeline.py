@@ -102,8 +102,7 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
         graph.remove(graph.ops[-1])
     search = None
     if options.adaptor == SEARCH:
-        data, draft = AdaptorData.of(options.adaptor_data), prepared.plan or None
-        search = chosen_adaptor(graph, draft, data, options.input, options.normalise, options.mask_seed)
+        search = chosen_adaptor(graph, prepared.plan or None, AdaptorData.of(options.adaptor_data), options)
         options = replace(options, adaptor=search.chosen, adaptor_data=None)
     head = give_new_head(graph, options)
     graph.notes += head.notes

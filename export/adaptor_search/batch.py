@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """maps: (n, channels, height, width), behind which adaptors sit; columns: (n,) numbers of the classes, from 0;
+    """maps: (channels, n, height, width), behind which adaptors sit; columns: (n,) numbers of the classes, from 0;
     length_1: the head takes embeddings of length 1; seed: of all random values."""
 
     maps: Array
@@ -24,5 +24,5 @@ class Batch:
     @property
     def shape(self) -> Shape:
         """Of one map."""
-        _, channels, height, width = self.maps.shape
+        channels, _, height, width = self.maps.shape
         return channels, height, width

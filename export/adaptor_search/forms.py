@@ -1,6 +1,6 @@
 # Adaptors in plain numpy: their sizes, random values, outputs and gradients, for scoring without training.
 # Never here: scores, the adaptors of a bundle (export/adaptor.py has the same four).
-"""`Candidate` is a kind and a width; `Form` one with values, on feature maps (n, channels, height, width)."""
+"""`Candidate` is a kind and a width; `Form` one with values, on feature maps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def is_weight(name: str) -> bool:
 
 class Form:
     """x + branch(x), where the branch is scale * x + shift, or up(down(x)) with a ReLU between (none for "lowrank") and
-    a depthwise convolution before (for "depthwise"). Values are attributes of `values`, by name."""
+    a depthwise convolution before (for "depthwise"). `values` has the parameters by name. Maps are (channels, n,
+    height, width), so that one matrix product serves all rows."""
 
     def __init__(self, candidate: Candidate, values: dict[str, Array]) -> None:
         self.candidate = candidate
@@ -67,40 +68,43 @@ class Form:
         v = self.values
         if self.candidate.kind == "film":
             self._kept = {"x": x}
-            return v["scale"][:, None, None] * x + v["shift"][:, None, None]
-        seen = _depthwise(x, v["depthwise"]) if "depthwise" in v else x
-        n, channels, height, width = x.shape
-        flat = seen.reshape(n, channels, height * width)
-        inner = v["down"] @ flat
+            return _along(v["scale"]) * x + _along(v["shift"])
+        seen = (_depthwise(x, v["depthwise"]) if "depthwise" in v else x).reshape(len(x), -1)
+        inner = v["down"] @ seen
         if "down.bias" in v:
             inner = np.maximum(inner + v["down.bias"][:, None], 0.0)
-        self._kept = {"x": x, "seen": flat, "inner": inner}
+        self._kept = {"x": x, "seen": seen, "inner": inner}
         return (v["up"] @ inner + v["up.bias"][:, None]).reshape(x.shape)
 
     @property
     def inner(self) -> Array | None:
-        """(n, width, positions) between down and up at the last `branch`, behind the ReLU; None for "film"."""
-        return self._kept.get("inner")
+        """(width, n, height, width) between down and up at the last `branch`, behind the ReLU; None for "film"."""
+        if "inner" not in self._kept:
+            return None
+        return self._kept["inner"].reshape(-1, *self._kept["x"].shape[1:])
+
+    @property
+    def has_relu(self) -> bool:
+        """The inner features are behind one."""
+        return "down.bias" in self.values
 
     def gradients(self, above: Array) -> dict[str, Array]:
         """Of a number whose gradient with respect to the last branch's output is `above`, by each parameter."""
         x, v = self._kept["x"], self.values
         if self.candidate.kind == "film":
-            return {"scale": (above * x).sum((0, 2, 3)), "shift": above.sum((0, 2, 3))}
-        seen, inner = self._kept["seen"], self._kept["inner"]
-        flat = above.reshape(seen.shape)
+            return {"scale": (above * x).sum((1, 2, 3)), "shift": above.sum((1, 2, 3))}
+        seen, inner, flat = self._kept["seen"], self._kept["inner"], above.reshape(len(x), -1)
         below = v["up"].T @ flat
-        found = {"up": (flat @ inner.transpose(0, 2, 1)).sum(0), "up.bias": flat.sum((0, 2))}
+        found = {"up": flat @ inner.T, "up.bias": flat.sum(1)}
         if "down.bias" in v:
             below = np.where(inner > 0, below, 0.0)
-            found["down.bias"] = below.sum((0, 2))
-        found["down"] = (below @ seen.transpose(0, 2, 1)).sum(0)
+            found["down.bias"] = below.sum(1)
+        found["down"] = below @ seen.T
         if "depthwise" in v:
             to_seen = (v["down"].T @ below).reshape(x.shape)
             windows = _windows(x, v["depthwise"].shape[1:])
-            found["depthwise"] = np.stack([(to_seen * part).sum((0, 2, 3)) for part in windows], 1).reshape(
-                v["depthwise"].shape
-            )
+            each = [np.einsum("cnhw,cnhw->c", to_seen, part) for part in windows]
+            found["depthwise"] = np.stack(each, 1).reshape(v["depthwise"].shape)
         return {name: found[name] for name in v}
 
 
@@ -126,10 +130,14 @@ def draws(candidate: Candidate, shape: Shape, seed: int) -> Iterator[Form]:
 
 def embeddings(maps: Array, length_1: bool) -> Array:
     """Means over positions (n, channels), scaled to length 1 where the head takes them so."""
-    found: Array = maps.mean((2, 3))
+    found: Array = maps.mean((2, 3)).T
     if length_1:
         found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
     return found
+
+
+def _along(values: Array) -> Array:
+    return values[:, None, None, None]
 
 
 def _windows(x: Array, kernel: tuple[int, ...]) -> Iterator[Array]:
@@ -142,8 +150,7 @@ def _windows(x: Array, kernel: tuple[int, ...]) -> Iterator[Array]:
 
 
 def _depthwise(x: Array, weight: Array) -> Array:
-    flat = weight.reshape(len(weight), -1)
     total = np.zeros_like(x)
-    for k, part in enumerate(_windows(x, weight.shape[1:])):
-        total += flat[:, k, None, None] * part
+    for part, values in zip(_windows(x, weight.shape[1:]), weight.reshape(len(weight), -1).T, strict=True):
+        total += _along(values) * part
     return total

@@ -22,8 +22,8 @@ def score(batch: Batch, candidate: Candidate) -> float:
 def features(form: Form, maps: Array) -> Array:
     """(n, channels + width), both parts of the same mean square."""
     form.branch(maps)
-    parts = [maps.mean((2, 3))]
+    parts = [maps.mean((2, 3)).T]
     if form.inner is not None:
-        parts.append(form.inner.mean(2))
+        parts.append(form.inner.mean((2, 3)).T)
     centred = [part - part.mean(0) for part in parts]
     return np.concatenate([part / max(float(np.sqrt((part**2).mean())), 1e-300) for part in centred], 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.adaptor_search.batch import Batch
 from edgecl.export.adaptor_search.forms import Array, Candidate, draws
+from numpy.typing import NDArray
 
 
 def score(batch: Batch, candidate: Candidate) -> float:
@@ -18,19 +19,22 @@ def score(batch: Batch, candidate: Candidate) -> float:
     """
     found = []
     for form in draws(candidate, batch.shape, batch.seed):
-        added = form.branch(batch.maps)
-        layers = [added > 0]
-        if form.inner is not None and "down.bias" in form.values:
-            layers.append(form.inner > 0)
-        found.append(log_det_of_codes(layers))
+        layers = [_codes(form.branch(batch.maps))]
+        if form.inner is not None and form.has_relu:
+            layers.append(_codes(form.inner))
+        found.append(log_det(layers))
     return float(np.mean(found))
 
 
-def log_det_of_codes(layers: list[np.ndarray]) -> float:
-    """layers: truth values (n, ...)."""
-    kernel: Array | float = 0.0
-    for layer in layers:
-        on = layer.reshape(len(layer), -1).astype(np.float64)
-        off = 1 - on
-        kernel = kernel + on @ on.T + off @ off.T
-    return float(np.linalg.slogdet(kernel + np.eye(len(layers[0])))[1])
+def log_det(layers: list[NDArray[np.bool_]]) -> float:
+    """Of the kernel of codes (n, units) plus 1 on the diagonal."""
+    kernel = np.eye(len(layers[0]))
+    for codes in layers:
+        on = codes.astype(np.float32)  # counts up to 2^24 are exact
+        both, each = on @ on.T, on.sum(1)
+        kernel += codes.shape[1] - each[:, None] - each[None, :] + 2 * both
+    return float(np.linalg.slogdet(kernel)[1])
+
+
+def _codes(maps: Array) -> NDArray[np.bool_]:
+    return (maps > 0).transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)

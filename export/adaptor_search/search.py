@@ -14,25 +14,30 @@ from edgecl.export.adaptor_search.batch import Batch
 from edgecl.export.adaptor_search.forms import Candidate, parameters
 from edgecl.export.adaptor_search.scores import COMBINED, COMBINED_OF, SCORES, ranks, ruling
 
-DEFAULT_RULE = "parameters"
+DEFAULT_RULE = "hidden_loo"
+_HEADS = {
+    "naswot": "naswot", "zen": "zen", "synflow": "synflow", "zico": "zico", "spectral": "spectral",
+    "ridge_loo": "ridge", "hidden_loo": "hidden",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scored:
     """One candidate. name: as `--adaptor` takes it; parameters: a domain's own; scores: by name, larger is better;
-    rank: 1 is the chosen one; seconds: of scoring it."""
+    rank: 1 is the chosen one; seconds: of each score."""
 
     name: str
     parameters: int
     scores: dict[str, float]
     rank: int
-    seconds: float
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Found:
     """A choice. rule: what it went by; rows: candidates, the chosen one first; not_scored: names that time ran out for;
-    samples, classes: of the batch; shape: of its maps; seconds: of the whole."""
+    samples, classes: of the batch; shape: of its maps; seconds: of the whole; unseen: what stands between map and head
+    that no score knows of."""
 
     rule: str
     rows: list[Scored]
@@ -41,6 +46,7 @@ class Found:
     classes: int
     shape: tuple[int, int, int]
     seconds: float
+    unseen: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> str:
@@ -48,7 +54,7 @@ class Found:
         return self.rows[0].name
 
     def why(self) -> str:
-        """One sentence, and one more where something was left out."""
+        """A sentence, with what was left out."""
         first = self.rows[0]
         by = "the mean of its ranks under " + " and ".join(COMBINED_OF) if self.rule == COMBINED else self.rule
         text = (
@@ -58,39 +64,30 @@ class Found:
         )
         if self.not_scored:
             text += f"; time ran out before {', '.join(self.not_scored)}"
+        if self.unseen:
+            text += (
+                f"; scores see the means of the map's channels, not what stands between map and head "
+                f"({', '.join(self.unseen)})"
+            )
         return text
 
-    def cells(self) -> list[list[str]]:
-        """A line a candidate, under `columns`."""
-        return [
-            [str(row.rank), row.name, f"{row.parameters:,}", *[f"{row.scores[name]:.4g}" for name in self._shown()]]
-            + [f"{row.seconds:.2f}"]
-            for row in self.rows
-        ]
-
-    def columns(self) -> list[str]:
-        """Of the table; numbers have ">" behind the name."""
-        return ["rank>", "adaptor", "parameters>", *[f"{name}>" for name in self._shown()], "seconds>"]
-
-    def _shown(self) -> list[str]:
-        return [name for name in SCORES if name != "parameters"]
-
     def table(self) -> list[str]:
-        """Plain text, one candidate a line."""
-        head = self.columns()
-        lines = [[name.removesuffix(">") for name in head], *self.cells()]
+        """Plain text within 80 columns, one candidate a line; errors that were left out times 100."""
+        head = ["rank", "adaptor", "params", *_HEADS.values(), "s"]
+        lines = [head]
+        for row in self.rows:
+            shown = [(-100 if name.endswith("loo") else 1) * row.scores[name] for name in _HEADS]
+            numbers = [f"{v:.0f}" if abs(v) >= 1000 else f"{v:.3g}" for v in shown]
+            lines.append([str(row.rank), row.name, str(row.parameters), *numbers, f"{sum(row.seconds.values()):.2f}"])
         wide = [max(len(line[i]) for line in lines) for i in range(len(head))]
         return [
-            "  ".join(
-                cell.rjust(n) if name.endswith(">") else cell.ljust(n)
-                for cell, n, name in zip(line, wide, head, strict=True)
-            ).rstrip()
+            " ".join(cell.ljust(n) if i == 1 else cell.rjust(n) for i, (cell, n) in enumerate(zip(line, wide, strict=True)))
             for line in lines
         ]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        return {**asdict(self), "shape": list(self.shape), "chosen": self.chosen, "why": self.why()}
+        return {**asdict(self), "shape": list(self.shape), "unseen": list(self.unseen), "chosen": self.chosen, "why": self.why()}
 
 
 def search(
@@ -110,13 +107,17 @@ def search(
     """
     begin = clock()
     order = np.random.default_rng(batch.seed).permutation(len(candidates)).tolist()
-    scored: dict[int, tuple[dict[str, float], float]] = {}
+    scored: dict[int, tuple[dict[str, float], dict[str, float]]] = {}
     for number in order:
-        start = clock()
-        if scored and budget is not None and start - begin >= budget:
+        if scored and budget is not None and clock() - begin >= budget:
             break
-        scores = {name: score(batch, candidates[number]) for name, score in SCORES.items()}
-        scored[number] = scores, clock() - start
+        scores: dict[str, float] = {}
+        seconds: dict[str, float] = {}
+        for name, score in SCORES.items():
+            start = clock()
+            scores[name] = score(batch, candidates[number])
+            seconds[name] = clock() - start
+        scored[number] = scores, seconds
     numbers = sorted(scored)
     places = ranks(ruling(rule, [scored[number][0] for number in numbers]))
     sizes = [parameters(candidates[number], batch.shape) for number in numbers]
@@ -127,4 +128,4 @@ def search(
     ]
     left = [candidate.name for number, candidate in enumerate(candidates) if number not in scored]
     n_classes = len(np.unique(batch.columns))
-    return Found(rule, rows, left, len(batch.maps), n_classes, batch.shape, clock() - begin)
+    return Found(rule, rows, left, len(batch.columns), n_classes, batch.shape, clock() - begin)

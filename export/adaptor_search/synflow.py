@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 from edgecl.export.adaptor_search.batch import Batch
-from edgecl.export.adaptor_search.forms import Candidate, Form, draws, is_weight
+from edgecl.export.adaptor_search.forms import Array, Candidate, Form, Shape, draws, is_weight
 
 
 def score(batch: Batch, candidate: Candidate) -> float:
@@ -15,11 +15,15 @@ def score(batch: Batch, candidate: Candidate) -> float:
     found = []
     for form in draws(candidate, batch.shape, batch.seed):
         positive = Form(candidate, {name: np.abs(values) for name, values in form.values.items()})
-        found.append(np.log(flow(positive, np.ones((1, *batch.shape)))))
+        found.append(np.log(flow(positive, _ones(batch.shape))))
     return float(np.mean(found))
 
 
-def flow(form: Form, x: np.ndarray) -> float:
+def flow(form: Form, x: Array) -> float:
     """sum |w dR/dw| over weights that multiply."""
     gradients = form.gradients(np.ones_like(form.branch(x)))
     return float(sum(np.abs(form.values[name] * gradients[name]).sum() for name in gradients if is_weight(name)))
+
+
+def _ones(shape: Shape) -> Array:
+    return np.ones((shape[0], 1, *shape[1:]))

@@ -8,19 +8,23 @@ import numpy as np
 from edgecl.export.adaptor_search.batch import Batch
 from edgecl.export.adaptor_search.forms import Candidate, drawn
 
-REPEATS, ROWS, STEP = 32, 16, 0.01  # of the authors' code
+STEP = 0.01  # of the authors' code, as ROWS; they repeat 32 times
+ROWS, REPEATS = 16, 8
+_LARGEST_SIDE = 4
 
 
 def score(batch: Batch, candidate: Candidate) -> float:
     """log of the mean over rows of sum |f(x) - f(x + 0.01 e)|, all of standard normal numbers, the mean over draws;
     f is what the adaptor adds to its input. There is no batch norm, whose scale the authors add. The data are not
-    looked at, only the map's shape. Cost: 64 passes of 16 maps."""
+    looked at, only the map's shape, and of that at most 4 x 4 positions, which are alike. Cost: 16 passes of 16 maps.
+    """
+    channels, height, width = batch.shape
+    shape = channels, min(height, _LARGEST_SIDE), min(width, _LARGEST_SIDE)
     found = []
     for number in range(REPEATS):
         generator = np.random.default_rng([batch.seed, number])
         form = drawn(candidate, batch.shape, generator, normal=True)
-        x = generator.standard_normal((ROWS, *batch.shape))
+        x = generator.standard_normal((channels, ROWS, *shape[1:]))
         moved = x + STEP * generator.standard_normal(x.shape)
-        change = np.abs(form.branch(x) - form.branch(moved)).sum((1, 2, 3)).mean()
-        found.append(np.log(change))
+        found.append(np.log(np.abs(form.branch(x) - form.branch(moved)).sum((0, 2, 3)).mean()))
     return float(np.mean(found))

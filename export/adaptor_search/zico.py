@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.adaptor_search.batch import Batch
 from edgecl.export.adaptor_search.forms import Array, Candidate, Form, draws, is_weight
+from numpy.typing import NDArray
 
 PARTS = 4  # batches that the rows are cut into; the authors take two or more
 
@@ -20,7 +21,7 @@ def score(batch: Batch, candidate: Candidate) -> float:
     found = []
     for form in draws(candidate, batch.shape, batch.seed):
         parts = [
-            gradients(form, head, batch.maps[k::PARTS], batch.columns[k::PARTS], batch.length_1) for k in range(PARTS)
+            gradients(form, head, batch.maps[:, k::PARTS], batch.columns[k::PARTS], batch.length_1) for k in range(PARTS)
         ]
         found.append(inverse_variation({name: np.stack([part[name] for part in parts]) for name in parts[0]}))
     return float(np.mean(found))
@@ -37,9 +38,11 @@ def inverse_variation(gradients: dict[str, Array]) -> float:
     return total
 
 
-def gradients(form: Form, head: Array, maps: Array, columns: np.ndarray, length_1: bool) -> dict[str, Array]:
+def gradients(
+    form: Form, head: Array, maps: Array, columns: NDArray[np.int64], length_1: bool
+) -> dict[str, Array]:
     """Of the mean cross-entropy of head times the embedding of the adapted maps."""
-    embedding = (maps + form.branch(maps)).mean((2, 3))
+    embedding = (maps + form.branch(maps)).mean((2, 3)).T
     length = np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12) if length_1 else 1.0
     unit = embedding / length
     logits = unit @ head.T
@@ -49,6 +52,5 @@ def gradients(form: Form, head: Array, maps: Array, columns: np.ndarray, length_
     above = share @ head / len(columns)
     if length_1:
         above = (above - unit * (above * unit).sum(1, keepdims=True)) / length
-    n, channels, height, width = maps.shape
-    spread = np.broadcast_to(above[:, :, None, None] / (height * width), maps.shape)
-    return form.gradients(spread)
+    positions = maps.shape[2] * maps.shape[3]
+    return form.gradients(np.broadcast_to((above.T / positions)[:, :, None, None], maps.shape))

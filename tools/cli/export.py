@@ -165,8 +165,8 @@ def _render(console: Console, d: dict[str, Any], found: Any) -> None:
             f"cannot learn: {blocker['node']} ({blocker['op_type']}): {blocker['reason']}; {blocker['remedy']}"
         )
     if found is not None:
-        console.print(output.table(found.columns(), found.cells()))
-        console.print(found.why())
+        for line in [*found.table(), found.why()]:
+            console.print(line)
     for note in d["notes"]:
         console.print(f"note: {note}")
 

@@ -1,0 +1,94 @@
+# What the rows of zero_shot.json say: rank correlations, and how good the chosen adaptors are.
+# Never here: measuring (zero_shot.py), Markdown (pages.py).
+"""`correlations` and `choices`: a head and lines each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from edgecl.export.adaptor_search.scores import COMBINED, COMBINED_OF, SCORES
+from rank_correlation import kendall, spearman
+
+BRIEFLY, ANOTHER = "trained briefly", "another training"
+Rows = list[dict[str, Any]]
+Lines = list[list[str]]
+
+
+def cells(found: Iterable[dict[str, Any]]) -> dict[tuple[str, str, int], Rows]:
+    """The adaptors of each (stream, domain, seed); the smallest first."""
+    groups: dict[tuple[str, str, int], Rows] = {}
+    for row in found:
+        groups.setdefault((row["stream"], row["domain"], row["seed"]), []).append(row)
+    return {key: sorted(rows, key=lambda row: row["parameters"]) for key, rows in groups.items()}
+
+
+def guesses(rows: Rows) -> dict[str, list[float]]:
+    """What each way of choosing says of the adaptors, larger is better."""
+    found = {name: [-row["ranks"][name] for row in rows] for name in SCORES}
+    found[COMBINED] = [sum(values) for values in zip(*(found[name] for name in COMBINED_OF), strict=True)]
+    found[BRIEFLY] = [row["briefly"] for row in rows]
+    return found
+
+
+def correlations(found: Iterable[dict[str, Any]]) -> tuple[list[str], Lines]:
+    """A line a score: Spearman's and Kendall's of each stream, means over its domains and seeds; their means over the
+    streams; seconds an adaptor. The last line is how well one training foretells another."""
+    groups = cells(found)
+    streams = list(dict.fromkeys(stream for stream, _, _ in groups))
+    each: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    seconds: dict[str, list[float]] = {}
+    for (stream, _, _), rows in groups.items():
+        rows = [row for row in rows if row["adaptor"] != "none"]
+        means = [float(np.mean(row["accuracy"])) for row in rows]
+        for name, values in guesses(rows).items():
+            both = spearman(values, means), kendall(values, means)
+            each.setdefault(name, {}).setdefault(stream, []).append(both)
+            parts = COMBINED_OF if name == COMBINED else (name,)
+            seconds.setdefault(name, []).extend(
+                row["briefly_seconds"] if name == BRIEFLY else sum(row["seconds"][part] for part in parts)
+                for row in rows
+            )
+        first, second = ([row["accuracy"][start] for row in rows] for start in (0, 1))
+        each.setdefault(ANOTHER, {}).setdefault(stream, []).append((spearman(first, second), kendall(first, second)))
+        seconds.setdefault(ANOTHER, []).extend(row["trained_seconds"] for row in rows)
+    lines = []
+    order = sorted(each, key=lambda name: (name in (BRIEFLY, ANOTHER), name == ANOTHER, -_mean(each[name])[0]))
+    for name in order:
+        of_streams = [np.mean(each[name][stream], 0) for stream in streams]
+        lines.append([name, *map(_both, of_streams), _both(_mean(each[name])), f"{np.mean(seconds[name]):.3f}"])
+    return ["score", *streams, "mean", "seconds an adaptor"], lines
+
+
+def choices(found: Iterable[dict[str, Any]]) -> tuple[list[str], Lines]:
+    """A line a stream: accuracy in points, means over its domains and seeds, of the head alone, of all adaptors, of the
+    best one in hindsight, and of the one that each score chooses."""
+    groups = cells(found)
+    lines = []
+    ways = [*SCORES, COMBINED, BRIEFLY]
+    for stream in dict.fromkeys(stream for stream, _, _ in groups):
+        several: list[list[float]] = []
+        counts: set[int] = set()
+        for (of, _, _), rows in groups.items():
+            if of != stream:
+                continue
+            alone = next(float(np.mean(row["accuracy"])) for row in rows if row["adaptor"] == "none")
+            rows = [row for row in rows if row["adaptor"] != "none"]
+            counts.add(len(rows))
+            means = [float(np.mean(row["accuracy"])) for row in rows]
+            said = guesses(rows)
+            chosen = [means[int(np.argmax(said[way]))] for way in ways]
+            several.append([alone, float(np.mean(means)), max(means), *chosen])
+        numbers = [f"{100 * value:.1f}" for value in np.mean(several, 0)]
+        lines.append([stream, "-".join(map(str, sorted({min(counts), max(counts)}))), *numbers])
+    return ["stream", "adaptors", "head alone", "mean", "best", *ways], lines
+
+
+def _mean(of_streams: dict[str, list[tuple[float, float]]]) -> tuple[float, float]:
+    found = np.mean([np.mean(values, 0) for values in of_streams.values()], 0)
+    return float(found[0]), float(found[1])
+
+
+def _both(values: Iterable[float]) -> str:
+    return " / ".join(f"{value:.2f}" for value in values)
