@@ -32,7 +32,7 @@ SCORES: dict[str, Callable[[Batch, Candidate], float]] = {
     "hidden_loo": hidden_loo.score,
 }
 COMBINED = "combined"
-COMBINED_OF = ("zico", "hidden_loo")
+COMBINED_OF = ("zico", "spectral", "ridge_loo", "hidden_loo")  # tools/bench/README.md, "Choosing an adaptor"
 RULES = (*SCORES, COMBINED)
 
 

@@ -14,7 +14,7 @@ from edgecl.export.adaptor_search.batch import Batch
 from edgecl.export.adaptor_search.forms import Candidate, parameters
 from edgecl.export.adaptor_search.scores import COMBINED, COMBINED_OF, SCORES, ranks, ruling
 
-DEFAULT_RULE = "hidden_loo"
+DEFAULT_RULE = COMBINED
 _HEADS = {
     "naswot": "naswot", "zen": "zen", "synflow": "synflow", "zico": "zico", "spectral": "spectral",
     "ridge_loo": "ridge", "hidden_loo": "hidden",
@@ -56,7 +56,7 @@ class Found:
     def why(self) -> str:
         """A sentence, with what was left out."""
         first = self.rows[0]
-        by = "the mean of its ranks under " + " and ".join(COMBINED_OF) if self.rule == COMBINED else self.rule
+        by = "the mean of its ranks by " + ", ".join(COMBINED_OF) if self.rule == COMBINED else self.rule
         text = (
             f"'{first.name}' was chosen of {len(self.rows)} adaptors because it is first by {by}"
             + ("" if self.rule == COMBINED else f" ({first.scores[self.rule]:.4g})")
