@@ -29,9 +29,7 @@ _PIECE = 16
 _MEANS = ("global_average_pool", "reshape", "l2_normalize")  # which scores do as well
 
 
-def chosen_adaptor(
-    graph: Graph, draft: dict[str, Any] | None, data: AdaptorData, options: ExportOptions
-) -> Found:
+def chosen_adaptor(graph: Graph, draft: dict[str, Any] | None, data: AdaptorData, options: ExportOptions) -> Found:
     """Compares adaptors behind the last feature map of the encoder. The graph stays as it is.
 
     Args:
@@ -51,9 +49,9 @@ def chosen_adaptor(
     if not found:
         least = parameters(every[0], shape)
         raise ExportError(
-            f"expected an adaptor of at most {100 * data.share:g} % of the encoder's {size} parameters behind '{at}' of "
-            f"{shape[0]} channels; found none: the smallest, {every[0].name}, has {least} ({100 * least / size:.1f} %); "
-            "allow a larger share, or leave the adaptor out",
+            f"expected an adaptor of at most {100 * data.share:g} % of the encoder's {size} parameters behind '{at}' "
+            f"of {shape[0]} channels; found none: the smallest, {every[0].name}, has {least} "
+            f"({100 * least / size:.1f} %); allow a larger share, or leave the adaptor out",
             -5,
         )
     n = max(FEWEST_ROWS, min(data.rows, _MOST_NUMBERS // prod(shape)))
@@ -61,7 +59,8 @@ def chosen_adaptor(
     maps = np.ascontiguousarray(_maps(graph, draft, at, x[kept]).swapaxes(0, 1))
     if not np.isfinite(maps).all():
         raise ExportError(
-            f"expected finite values in the feature map '{at}'; found NaN or infinity; check the rows for the adaptor", -60
+            f"expected finite values in the feature map '{at}'; found NaN or infinity; check the rows for the adaptor",
+            -60,
         )
     batch = Batch(maps, columns[kept], options.normalise, options.mask_seed)
     chosen = search(batch, found, data.score or DEFAULT_RULE, data.budget)

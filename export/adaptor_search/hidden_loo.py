@@ -11,10 +11,10 @@ from edgecl.export.adaptor_search.ridge_loo import left_out
 
 
 def score(batch: Batch, candidate: Candidate) -> float:
-    """Minus the mean squared leave-one-out error on embeddings of the plain map beside means over positions of the inner
-    features. A linear head on both can do what it can do behind the adaptor with its last layer trained, so this is
-    what training that layer may reach. "film" and "lowrank" add nothing that is not linear in the embedding. Mean over
-    draws. Cost: a forward pass and n^2 x (channels + width) + n^3 a draw."""
+    """Minus the mean squared leave-one-out error on embeddings of the plain map beside means over positions of the
+    inner features. A linear head on both can do what it can do behind the adaptor with its last layer trained, so this
+    is what training that layer may reach. "film" and "lowrank" add nothing that is not linear in the embedding. Mean
+    over draws. Cost: a forward pass and n^2 x (channels + width) + n^3 a draw."""
     found = [left_out(features(form, batch.maps), batch.columns) for form in draws(candidate, batch.shape, batch.seed)]
     return -float(np.mean(found))
 

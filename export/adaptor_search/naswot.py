@@ -15,7 +15,8 @@ def score(batch: Batch, candidate: Candidate) -> float:
 
     Layers are the ReLU inside, where there is one, and the sign of what the adaptor adds to its input, since kinds
     without a ReLU would have no code at all; and 1 is added to the diagonal, since narrow adaptors often give two rows
-    the same code, which would end every comparison at -inf. Both are our choice. Mean over random draws. Cost: a forward pass and n^2 x units a draw.
+    the same code, which would end every comparison at -inf. Both are our choice. Mean over random draws.
+    Cost: a forward pass and n^2 x units a draw.
     """
     found = []
     for form in draws(candidate, batch.shape, batch.seed):

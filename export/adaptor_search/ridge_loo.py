@@ -13,8 +13,9 @@ SHRINKAGE = 0.3  # as `head_shrinkage` has it when it is not set: times the mean
 
 
 def score(batch: Batch, candidate: Candidate) -> float:
-    """Minus the mean squared leave-one-out error of the classes' indicators, on the embeddings of the adapted maps under
-    random values of the adaptor. Mean over draws; 0 is perfect. Cost: a forward pass and n^2 x channels + n^3 a draw."""
+    """Minus the mean squared leave-one-out error of the classes' indicators, on the embeddings of the adapted maps
+    under random values of the adaptor. Mean over draws; 0 is perfect. Cost: a forward pass and n^2 x channels + n^3 a
+    draw."""
     found = [
         left_out(embeddings(batch.maps + form.branch(batch.maps), batch.length_1), batch.columns)
         for form in draws(candidate, batch.shape, batch.seed)

@@ -36,7 +36,7 @@ COMBINED_OF = ("zico", "spectral", "ridge_loo", "hidden_loo")  # tools/bench/REA
 RULES = (*SCORES, COMBINED)
 
 
-def ranks(values: Sequence[float]) -> Array:
+def ranks(values: Sequence[float] | Array) -> Array:
     """1 for the largest; equal values share the mean of their places."""
     v = np.asarray(values, np.float64)
     above = (v[None, :] > v[:, None]).sum(1)

@@ -81,13 +81,21 @@ class Found:
             lines.append([str(row.rank), row.name, str(row.parameters), *numbers, f"{sum(row.seconds.values()):.2f}"])
         wide = [max(len(line[i]) for line in lines) for i in range(len(head))]
         return [
-            " ".join(cell.ljust(n) if i == 1 else cell.rjust(n) for i, (cell, n) in enumerate(zip(line, wide, strict=True)))
+            " ".join(
+                cell.ljust(n) if i == 1 else cell.rjust(n) for i, (cell, n) in enumerate(zip(line, wide, strict=True))
+            )
             for line in lines
         ]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
-        return {**asdict(self), "shape": list(self.shape), "unseen": list(self.unseen), "chosen": self.chosen, "why": self.why()}
+        return {
+            **asdict(self),
+            "shape": list(self.shape),
+            "unseen": list(self.unseen),
+            "chosen": self.chosen,
+            "why": self.why(),
+        }
 
 
 def search(

@@ -21,7 +21,8 @@ def score(batch: Batch, candidate: Candidate) -> float:
     found = []
     for form in draws(candidate, batch.shape, batch.seed):
         parts = [
-            gradients(form, head, batch.maps[:, k::PARTS], batch.columns[k::PARTS], batch.length_1) for k in range(PARTS)
+            gradients(form, head, batch.maps[:, k::PARTS], batch.columns[k::PARTS], batch.length_1)
+            for k in range(PARTS)
         ]
         found.append(inverse_variation({name: np.stack([part[name] for part in parts]) for name in parts[0]}))
     return float(np.mean(found))
@@ -38,9 +39,7 @@ def inverse_variation(gradients: dict[str, Array]) -> float:
     return total
 
 
-def gradients(
-    form: Form, head: Array, maps: Array, columns: NDArray[np.int64], length_1: bool
-) -> dict[str, Array]:
+def gradients(form: Form, head: Array, maps: Array, columns: NDArray[np.int64], length_1: bool) -> dict[str, Array]:
     """Of the mean cross-entropy of head times the embedding of the adapted maps."""
     embedding = (maps + form.branch(maps)).mean((2, 3)).T
     length = np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12) if length_1 else 1.0

@@ -19,7 +19,7 @@ from edgecl.errors import Error
 from edgecl.export.adaptor_choice import balanced_rows
 from edgecl.export.adaptor_search.batch import Batch
 from edgecl.export.adaptor_search.candidates import every_candidate
-from edgecl.export.adaptor_search.forms import Candidate, parameters
+from edgecl.export.adaptor_search.forms import Candidate
 from edgecl.export.adaptor_search.scores import RULES, SCORES
 from edgecl.export.adaptor_search.search import DEFAULT_RULE, search
 from torch import nn
@@ -112,7 +112,9 @@ def test_each_rule_can_decide(rule: str) -> None:
     if rule != "combined":
         values = [row.scores[rule] for row in found.rows]
         assert values == sorted(values, reverse=True)
-        assert found.chosen == min((r for r in found.rows if r.scores[rule] == values[0]), key=lambda r: r.parameters).name
+        assert (
+            found.chosen == min((r for r in found.rows if r.scores[rule] == values[0]), key=lambda r: r.parameters).name
+        )
 
 
 def _clock(step: float) -> Callable[[], float]:
@@ -192,7 +194,15 @@ def test_wrong_rows_are_one_error_and_no_file(data: Any, saying: str, tmp_path: 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"budget": 0}, {"budget": np.nan}, {"share": 0}, {"share": np.inf}, {"score": "best"}, {"rows": 15}, {"rows": 2.5}],
+    [
+        {"budget": 0},
+        {"budget": np.nan},
+        {"share": 0},
+        {"share": np.inf},
+        {"score": "best"},
+        {"rows": 15},
+        {"rows": 2.5},
+    ],
 )
 def test_wrong_settings(settings: dict[str, Any]) -> None:
     with pytest.raises(export.ExportError, match="expected"):
@@ -211,7 +221,7 @@ def test_what_does_not_go_together() -> None:
     far = _net()
     with torch.no_grad():
         far[2].weight *= 1e38
-    with pytest.raises(Error, match="NaN or infinity|finite"):
+    with pytest.raises(Error, match=r"NaN or infinity|finite"):
         _export(far, adaptor_data=_data())
 
 

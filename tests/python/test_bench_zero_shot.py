@@ -107,7 +107,9 @@ def test_what_is_trained_behind_the_map_is_what_a_whole_bundle_trains(bench: Any
     y = np.arange(60) % 3
     x = (generator.standard_normal((60, 2, 6, 6)) + y[:, None, None, None]).astype(np.float32)
     task = Task("night", x, y, x[:30], y[:30])
-    stream = Stream("s", "domain-incremental", (task, task), InputSpec("f32", (2, 6, 6), 1.0, (0.0,), (1.0,)), ("a", "b", "c"))
+    stream = Stream(
+        "s", "domain-incremental", (task, task), InputSpec("f32", (2, 6, 6), 1.0, (0.0,), (1.0,)), ("a", "b", "c")
+    )
     torch.manual_seed(0)
     tail = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 3)]
     net = torch.nn.Sequential(torch.nn.Conv2d(2, 8, 3, padding=1), torch.nn.ReLU(), *tail).eval()

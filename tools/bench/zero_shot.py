@@ -68,12 +68,11 @@ class Behind:
     def _maps(self, body: nn.Module, rows: NDArray[Any]) -> NDArray[np.float32]:
         x = torch.from_numpy(self.encoder.spec.network_input(rows, self.encoder.stream.input.dims[0]))
         with torch.no_grad():
-            found: NDArray[np.float32] = torch.cat([body(part) for part in x.split(256)]).numpy()
+            found: NDArray[np.float32] = torch.cat([body(x[i : i + 256]) for i in range(0, len(x), 256)]).numpy()
         return found
 
     def learner(self, adaptor: str | None, start: int) -> Classifier:
-        """Takes maps. Maps are not negative, so the ReLU in front changes nothing: adaptors stand behind an operator.
-        """
+        """Takes maps. They are not negative, so the ReLU in front, which adaptors stand behind, changes nothing."""
         classes = self.encoder.stream.n_classes
         net = nn.Sequential(nn.ReLU(), *self.rest, nn.Linear(self.x.shape[1], classes))
         recipe = export.Recipe(method="ridge", max_domains=1, batch_size=BATCH)
@@ -102,6 +101,7 @@ class Behind:
 
 def scored(encoder: Encoder, task: Task) -> Found:
     """The choice that an export makes for the domain, with all scores."""
+    assert isinstance(encoder.source, nn.Module)
     found = export.from_torch(
         encoder.source, torch.zeros(1, *encoder.stream.input.dims), input=encoder.spec, mask_seed=encoder.seed,
         recipe=export.Recipe(method="ridge", max_domains=2), max_classes=encoder.stream.n_classes, adaptor="search",

@@ -83,7 +83,7 @@ def choices(found: Iterable[dict[str, Any]]) -> tuple[list[str], Lines]:
             means = [float(np.mean(row["accuracy"])) for row in rows]
             said = guesses(rows)
             chosen = [means[int(np.argmax(said[way]))] for way in ways]
-            widest = max((row["parameters"], mean) for row, mean in zip(rows, means, strict=True) if _may_be_widest(row))[1]
+            widest = [mean for row, mean in zip(rows, means, strict=True) if _may_be_widest(row)][-1]
             several.append([alone, float(np.mean(means)), max(means), widest, *chosen])
         numbers = [f"{100 * value:.1f}" for value in np.mean(several, 0)]
         lines.append([stream, "-".join(map(str, sorted({min(counts), max(counts)}))), *numbers])

@@ -72,7 +72,7 @@ def _labelled_samples(path: Path) -> tuple[Any, Any]:
 def _adaptor_data(path: Path | None, budget: float | None, share: float | None, score: str | None) -> Any:
     import edgecl.export as exporter
 
-    given = {"budget": budget, "share": share, "score": score}
+    given: dict[str, Any] = {"budget": budget, "share": share, "score": score}
     given = {name: value for name, value in given.items() if value is not None}
     if path is None:
         if given:
