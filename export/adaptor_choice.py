@@ -24,7 +24,7 @@ from edgecl.export.recipe import InputSpec
 from edgecl.labels import label_keys
 from numpy.typing import NDArray
 
-_MOST_NUMBERS = 2**24  # of all maps together: 128 MiB
+_MOST_NUMBERS = 2**23  # of all maps together: 64 MiB
 _PIECE = 16
 _MEANS = ("global_average_pool", "reshape", "l2_normalize")  # which scores do as well
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Shape = tuple[int, int, int]  # channels, height, width
 
+_BLOCK = 2**15  # numbers
+
 DRAWS = 3  # sets of random values that a score with luck in it is averaged over
 
 
@@ -102,9 +104,7 @@ class Form:
         found["down"] = below @ seen.T
         if "depthwise" in v:
             to_seen = (v["down"].T @ below).reshape(x.shape)
-            windows = _windows(x, v["depthwise"].shape[1:])
-            each = [np.einsum("cnhw,cnhw->c", to_seen, part) for part in windows]
-            found["depthwise"] = np.stack(each, 1).reshape(v["depthwise"].shape)
+            found["depthwise"] = _depthwise_gradient(x, to_seen, v["depthwise"])
         return {name: found[name] for name in v}
 
 
@@ -149,8 +149,25 @@ def _windows(x: Array, kernel: tuple[int, ...]) -> Iterator[Array]:
             yield padded[:, :, i : i + x.shape[2], j : j + x.shape[3]]
 
 
+def _blocks(x: Array) -> Iterator[slice]:
+    # Channels that fit into a cache together.
+    step = max(1, _BLOCK // prod(x.shape[1:]))
+    for start in range(0, len(x), step):
+        yield slice(start, start + step)
+
+
 def _depthwise(x: Array, weight: Array) -> Array:
-    total = np.zeros_like(x)
-    for part, values in zip(_windows(x, weight.shape[1:]), weight.reshape(len(weight), -1).T, strict=True):
-        total += _along(values) * part
+    total = np.zeros(x.shape)
+    flat = weight.reshape(len(weight), -1)
+    for block in _blocks(x):
+        for part, values in zip(_windows(x[block], weight.shape[1:]), flat[block].T, strict=True):
+            total[block] += _along(values) * part
     return total
+
+
+def _depthwise_gradient(x: Array, above: Array, weight: Array) -> Array:
+    found = np.zeros(weight.shape).reshape(len(weight), -1)
+    for block in _blocks(x):
+        for k, part in enumerate(_windows(x[block], weight.shape[1:])):
+            found[block, k] = np.einsum("cnhw,cnhw->c", above[block], part)
+    return found.reshape(weight.shape)

@@ -112,25 +112,30 @@ def scored(encoder: Encoder, task: Task) -> Found:
 
 
 def measured(encoder: Encoder, n_domains: int) -> Iterator[dict[str, Any]]:
-    """A row of each adaptor in each domain, and one of the head alone ("none")."""
+    """A row of each adaptor in each domain with its ranks, and one of the head alone ("none") with the seconds that a
+    score takes for an adaptor."""
     for task in encoder.stream.tasks[1 : 1 + n_domains]:
         common = {"stream": encoder.stream.name, "domain": task.name, "seed": encoder.seed}
         found, behind = scored(encoder, task), Behind(encoder, task)
         columns = np.unique(task.y_train, return_inverse=True)[1]
         rows = balanced_rows(columns, ROWS, encoder.seed)
-        yield {**common, "adaptor": "none", "parameters": 0, "accuracy": [behind.accuracy(None, 0)]}
-        places = {name: ranks([row.scores[name] for row in found.rows]).tolist() for name in SCORES}
-        for i, row in enumerate(found.rows):
-            begin = time.perf_counter()
+        seconds = {f"seconds_{name}": float(np.mean([row.seconds[name] for row in found.rows])) for name in SCORES}
+        alone = {"adaptor": "none", "parameters": 0, "accuracy": [behind.accuracy(None, 0)]}
+        trained: list[dict[str, Any]] = []
+        begin = time.perf_counter()
+        for row in found.rows:
             accuracy = [behind.accuracy(row.name, start) for start in range(STARTS)]
-            between = time.perf_counter()
-            briefly = behind.briefly(row.name, rows)
-            end = time.perf_counter()
-            yield {
-                **common, "adaptor": row.name, "parameters": row.parameters, "accuracy": accuracy, "briefly": briefly,
-                "trained_seconds": (between - begin) / STARTS, "briefly_seconds": end - between,
-                "ranks": {name: places[name][i] for name in SCORES}, "seconds": row.seconds,
-            }  # fmt: skip
+            trained.append({"adaptor": row.name, "parameters": row.parameters, "accuracy": accuracy})
+        seconds["seconds_trained"] = (time.perf_counter() - begin) / STARTS / len(trained)
+        begin = time.perf_counter()
+        for entry in trained:
+            entry["briefly"] = behind.briefly(entry["adaptor"], rows)
+        seconds["seconds_briefly"] = (time.perf_counter() - begin) / len(trained)
+        for name in SCORES:
+            for entry, rank in zip(trained, ranks([row.scores[name] for row in found.rows]).tolist(), strict=True):
+                entry[f"rank_{name}"] = rank
+        yield {**common, **alone, **seconds}
+        yield from ({**common, **entry} for entry in trained)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ Lines = list[list[str]]
 
 
 def cells(found: Iterable[dict[str, Any]]) -> dict[tuple[str, str, int], Rows]:
-    """The adaptors of each (stream, domain, seed); the smallest first."""
+    """The head alone and the adaptors of each (stream, domain, seed), the smallest first."""
     found = list(found)
     found = [row for row in found if row["seed"] not in CHOSEN_ON] or found
     groups: dict[tuple[str, str, int], Rows] = {}
@@ -29,7 +29,7 @@ def cells(found: Iterable[dict[str, Any]]) -> dict[tuple[str, str, int], Rows]:
 
 def guesses(rows: Rows) -> dict[str, list[float]]:
     """What each way of choosing says of the adaptors, larger is better."""
-    found = {name: [-row["ranks"][name] for row in rows] for name in SCORES}
+    found = {name: [-row[f"rank_{name}"] for row in rows] for name in SCORES}
     found[COMBINED] = [sum(values) for values in zip(*(found[name] for name in COMBINED_OF), strict=True)]
     found[BRIEFLY] = [row["briefly"] for row in rows]
     return found
@@ -43,19 +43,16 @@ def correlations(found: Iterable[dict[str, Any]]) -> tuple[list[str], Lines]:
     each: dict[str, dict[str, list[tuple[float, float]]]] = {}
     seconds: dict[str, list[float]] = {}
     for (stream, _, _), rows in groups.items():
-        rows = [row for row in rows if row["adaptor"] != "none"]
+        alone, *rows = rows
         means = [float(np.mean(row["accuracy"])) for row in rows]
         for name, values in guesses(rows).items():
             both = spearman(values, means), kendall(values, means)
             each.setdefault(name, {}).setdefault(stream, []).append(both)
-            parts = COMBINED_OF if name == COMBINED else (name,)
-            seconds.setdefault(name, []).extend(
-                row["briefly_seconds"] if name == BRIEFLY else sum(row["seconds"][part] for part in parts)
-                for row in rows
-            )
+            parts = COMBINED_OF if name == COMBINED else ("briefly",) if name == BRIEFLY else (name,)
+            seconds.setdefault(name, []).append(sum(alone[f"seconds_{part}"] for part in parts))
         first, second = ([row["accuracy"][start] for row in rows] for start in (0, 1))
         each.setdefault(ANOTHER, {}).setdefault(stream, []).append((spearman(first, second), kendall(first, second)))
-        seconds.setdefault(ANOTHER, []).extend(row["trained_seconds"] for row in rows)
+        seconds.setdefault(ANOTHER, []).append(alone["seconds_trained"])
     lines = []
     order = sorted(each, key=lambda name: (name in (BRIEFLY, ANOTHER), name == ANOTHER, -_mean(each[name])[0]))
     for name in order:
@@ -77,14 +74,13 @@ def choices(found: Iterable[dict[str, Any]]) -> tuple[list[str], Lines]:
         for (of, _, _), rows in groups.items():
             if of != stream:
                 continue
-            alone = next(float(np.mean(row["accuracy"])) for row in rows if row["adaptor"] == "none")
-            rows = [row for row in rows if row["adaptor"] != "none"]
+            alone, *rows = rows
             counts.add(len(rows))
             means = [float(np.mean(row["accuracy"])) for row in rows]
             said = guesses(rows)
             chosen = [means[int(np.argmax(said[way]))] for way in ways]
             widest = [mean for row, mean in zip(rows, means, strict=True) if _may_be_widest(row)][-1]
-            several.append([alone, float(np.mean(means)), max(means), widest, *chosen])
+            several.append([float(np.mean(alone["accuracy"])), float(np.mean(means)), max(means), widest, *chosen])
         numbers = [f"{100 * value:.1f}" for value in np.mean(several, 0)]
         lines.append([stream, "-".join(map(str, sorted({min(counts), max(counts)}))), *numbers])
     return ["stream", "adaptors", "head alone", "mean", "best", WIDEST, *ways], lines
