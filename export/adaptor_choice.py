@@ -89,7 +89,11 @@ def _without_head(graph: Graph) -> Graph:
 def _unseen(encoder: Graph, at: str, projection: int) -> list[str]:
     made = [op.output for op in encoder.ops]
     behind = encoder.ops[made.index(at) + 1 :] if at in made else []
-    found = [op.layer for op in behind if op.kind not in _MEANS or op.activation.kind != "none"]
+    found = []
+    for op in behind:
+        flattens = op.kind == "reshape" and prod(encoder.tensors[op.inputs[0]][1:]) > 1
+        if op.kind not in _MEANS or op.activation.kind != "none" or flattens:
+            found.append(op.layer)
     return found + ["the random projection"] * bool(projection)
 
 

@@ -148,6 +148,9 @@ def test_encoders_without_maps_and_without_a_head() -> None:
     found = _export(deep, adaptor_data=_data(), projection=64).adaptor_search
     assert found is not None and found.shape == (64, 6, 6) and found.unseen[-1] == "the random projection"
     assert len(found.unseen) == 2 and all(name in found.why() for name in found.unseen)
+    flat = nn.Sequential(*_net()[:4], nn.Flatten(), nn.Linear(64 * 36, 4))
+    found = _export(flat, adaptor_data=_data()).adaptor_search
+    assert found is not None and found.shape == (64, 6, 6) and len(found.unseen) == 1
     report = export.from_embeddings(9, adaptor="search", adaptor_data=_data(dims=(9,)))
     assert report.adaptor_search is not None and report.adaptor_search.shape == (9, 1, 1)
     assert len(report.adaptor_search.rows) == len(every_candidate((9, 1, 1)))
