@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgecl.export.adaptor_data import AdaptorData
     from edgecl.export.embeddings_front import from_embeddings
     from edgecl.export.errors import Blocker, ExportError, ParityError
     from edgecl.export.exemplars import Exemplars
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from edgecl.export.torch_front import from_torch
 
 _HOMES = {
+    "AdaptorData": "adaptor_data",
     "Blocker": "errors",
     "Exemplars": "exemplars",
     "ExportError": "errors",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AdaptorData",
     "Blocker",
     "Exemplars",
     "ExportError",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph
 from edgecl.export.new_head import MAX_FEATURES
@@ -29,6 +30,7 @@ def from_embeddings(
     projection: int = 0,
     normalise: bool = True,
     adaptor: str | None = None,
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
     mask_seed: int = 0,
     device: str | None = None,
 ) -> ExportReport:
@@ -57,6 +59,7 @@ def from_embeddings(
         projection=projection,
         normalise=normalise,
         adaptor=adaptor,
+        adaptor_data=adaptor_data,
         mask_seed=mask_seed,
         device=device,
     )

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnx.inliner
 import onnx.shape_inference
+from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.external import export_external_onnx
@@ -69,6 +70,7 @@ def from_onnx(
     encoder: Encoder = "auto",
     external: bool = False,
     external_output: str | None = None,
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -119,6 +121,7 @@ def from_onnx(
         encoder,
         external,
         external_output,
+        adaptor_data,
     )
     loaded, stem = _load(model)
     if external:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgecl.export.adaptor_data import SEARCH, AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.recipe import InputSpec, Recipe
@@ -53,6 +54,7 @@ class ExportOptions:
     encoder: Encoder = "auto"
     external: bool = False
     external_output: str | None = None
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None
 
     @property
     def keeps_statistics(self) -> bool:
@@ -147,6 +149,20 @@ class ExportOptions:
                 "'ncm', 'lda' or 'ridge', or leave it out",
                 -1,
             )
+        if self.adaptor == SEARCH and self.adaptor_data is None:
+            raise ExportError(
+                "expected rows of the new domain to choose an adaptor by; found none; hand in adaptor_data=(x, y) "
+                "(--adaptor-data FILE.npz), or name an adaptor",
+                -1,
+            )
+        if self.adaptor != SEARCH and self.adaptor_data is not None:
+            raise ExportError(
+                f"expected rows for the choice of an adaptor only with adaptor 'search'; found {self.adaptor!r}; leave "
+                "one out",
+                -1,
+            )
+        if self.adaptor_data is not None:
+            AdaptorData.of(self.adaptor_data)
         if self.max_classes is not None and self.max_classes < 1:
             raise ExportError(
                 f"expected max_classes >= 1; found {self.max_classes}; leave it out to keep the head's size", -1

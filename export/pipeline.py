@@ -10,6 +10,9 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from edgecl.export.adaptor_choice import chosen_adaptor
+from edgecl.export.adaptor_data import SEARCH, AdaptorData
+from edgecl.export.adaptor_search.search import Found
 from edgecl.export.backward import BackwardPass, backward_list, backward_macs
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.exemplars import exemplar_record
@@ -48,6 +51,7 @@ class Prepared:
     columns: int
     sparse_weights: dict[str, np.ndarray]
     flattened: bool  # a reshape to columns stands behind the source's output
+    search: Found | None = None  # of an adaptor
 
 
 def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
@@ -99,6 +103,10 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
     graph = prepared.graph
     if prepared.flattened:
         graph.remove(graph.ops[-1])
+    search = None
+    if options.adaptor == SEARCH:
+        search = chosen_adaptor(graph, prepared.plan or None, AdaptorData.of(options.adaptor_data), options)
+        options = replace(options, adaptor=search.chosen, adaptor_data=None)
     head = give_new_head(graph, options)
     graph.notes += head.notes
     measured = options.calibration is not None
@@ -119,7 +127,7 @@ def with_new_head(prepared: Prepared, options: ExportOptions, producer: str, raw
             f"embeddings are told apart up to {found:g} (feature_range), from {rows}"
             + ("" if measured else "; hand in calibration rows for a better one")
         )
-    return replace(prepared, plan=plan, backward=backward)
+    return replace(prepared, plan=plan, backward=backward, search=search)
 
 
 def with_int8_encoder(prepared: Prepared, options: ExportOptions, producer: str, raw: Any) -> Prepared:
@@ -192,8 +200,9 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     producer = f"edgecl {__version__}, {source}"
     # A head that keeps statistics comes after the comparison: the source has none.
     as_source = replace(
-        options, trainable="none", classes=None, max_classes=None, recipe=Recipe(), projection=0, adaptor=None
-    )
+        options, trainable="none", classes=None, max_classes=None, recipe=Recipe(), projection=0, adaptor=None,
+        adaptor_data=None,
+    )  # fmt: skip
     prepared = prepare(graph, as_source if options.keeps_statistics else options, producer)
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
@@ -285,6 +294,7 @@ def _written(
         macs={key: int(info[f"macs_{key}"]) for key in ("forward", "forward_sparse", "backward", "backward_sparse")},
         notes=[*prepared.graph.notes, *notes],
         device=options.device,
+        adaptor_search=prepared.search,
     )
 
 

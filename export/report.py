@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgecl.export.adaptor_search.search import Found
 from edgecl.export.errors import Blocker
 
 
@@ -60,6 +61,7 @@ class ExportReport:
         macs: multiply-adds of one row: forward, forward_sparse, backward, backward_sparse.
         notes: what the exporter did that a reader of the model would not expect.
         device: the profile that was asked for, or None.
+        adaptor_search: candidates with their scores, where an adaptor was chosen; None otherwise.
     """
 
     bundle: bytes = field(repr=False)
@@ -73,6 +75,7 @@ class ExportReport:
     macs: dict[str, int]
     notes: list[str]
     device: str | None = None
+    adaptor_search: Found | None = None
 
     def summary(self) -> str:
         """Plain text, one fact a line."""
@@ -104,6 +107,8 @@ class ExportReport:
                 f"{round(layer.macs_backward * layer.density):,} backward"
             )
         lines += [f"cannot learn: {blocker}" for blocker in self.untrainable]
+        if self.adaptor_search is not None:
+            lines += [*self.adaptor_search.table(), self.adaptor_search.why()]
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -121,6 +126,7 @@ class ExportReport:
             "layers": [dict(layer.__dict__) for layer in self.layers],
             "macs": dict(self.macs),
             "notes": list(self.notes),
+            "adaptor_search": None if self.adaptor_search is None else self.adaptor_search.as_dict(),
         }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx
 import tflite
+from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.external import export_external_tflite
@@ -66,6 +67,7 @@ def from_tflite(
     encoder: Encoder = "auto",
     external: bool = False,
     external_output: str | None = None,
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -114,6 +116,7 @@ def from_tflite(
         encoder,
         external,
         external_output,
+        adaptor_data,
     )
     if converted is None:
         data, stem = _bytes_of(model)

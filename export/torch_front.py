@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
@@ -66,6 +67,7 @@ def from_torch(
     normalise: bool = True,
     adaptor: str | None = None,
     encoder: Encoder = "auto",
+    adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -102,11 +104,14 @@ def from_torch(
             takes the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
         adaptor: with such a head: "film", "bottleneck:16", "depthwise:16" or "lowrank:16", parameters behind the last
-            feature map of which each domain has its own (recipe field max_domains).
+            feature map of which each domain has its own (recipe field max_domains); or "search": the one that suits
+            `adaptor_data` best, see `report.adaptor_search`.
         encoder: "auto": the numbers of the source: a file of integers keeps them where nothing learns, all else is
             float32. "float32": everything. "int8": frozen layers with nothing before them that learns compute in
             integers; their ranges are those of the calibration rows, which stand for the data then (100 are plenty),
             unless the file has integers of its own. The notes say what that costs.
+        adaptor_data: with adaptor "search": (x, y), raw rows of a new domain and their labels, or `AdaptorData`, which
+            has more to set.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -140,6 +145,7 @@ def from_torch(
         normalise,
         adaptor,
         encoder,
+        adaptor_data=adaptor_data,
     )
     graph = graph_of_torch(module, example, name or type(module).__name__)
     return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")

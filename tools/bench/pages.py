@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import NETWORKS, document, rows, spread
+from zero_shot_figures import choices, correlations
 
 ROOT = Path(__file__).resolve().parents[2]
 METHOD_PAGES = ROOT / "runtime/learn/methods"
@@ -333,6 +334,22 @@ def ear(what: str = "end") -> str:
     return ear_growth_table(found) if what == "growth" else ear_table(found)
 
 
+def zero_shot_table(found: Iterable[dict[str, Any]]) -> str:
+    """Rows of the result zero_shot: how well each score orders adaptors."""
+    return table(*correlations(found))
+
+
+def zero_shot_choice_table(found: Iterable[dict[str, Any]]) -> str:
+    """The same rows: how good the adaptors are that they choose."""
+    return table(*choices(found))
+
+
+def zero_shot(what: str = "order") -> str:
+    """Scores of adaptors against accuracy after training, or the adaptors that they choose (`choice`)."""
+    found = document("zero_shot")["rows"]
+    return zero_shot_choice_table(found) if what == "choice" else zero_shot_table(found)
+
+
 def peers(what: str) -> str:
     """Predicting or learning, beside the fastest of the peers."""
     lines = []
@@ -501,6 +518,7 @@ TABLES: dict[str, Callable[..., str]] = {
         shipped,
         heads,
         ear,
+        zero_shot,
         novelty,
         widths,
         int8,

@@ -70,6 +70,21 @@ def _labelled_samples(path: Path) -> tuple[Any, Any]:
     return arrays[names[0]], arrays[names[1]]
 
 
+def _adaptor_data(path: Path | None, budget: float | None, share: float | None, score: str | None) -> Any:
+    import edgecl.export as exporter
+
+    given: dict[str, Any] = {"budget": budget, "share": share, "score": score}
+    given = {name: value for name, value in given.items() if value is not None}
+    if path is None:
+        if given:
+            raise failure.UsageError(
+                f"expected --adaptor-data with --adaptor-{next(iter(given))}; found none; hand in rows of the new "
+                "domain, or leave it out"
+            )
+        return None
+    return exporter.AdaptorData(*_labelled_samples(path), **given)
+
+
 def numbers(text: str | None, option: str, kind: type) -> tuple[Any, ...] | None:
     """A comma-separated list such as 3,32,32; None stays None.
 
@@ -100,7 +115,7 @@ def _classes(text: str | None, built_in: bool) -> int | list[str] | list[int] | 
     return [int(name) for name in names] if all(map(is_integer_text, names)) else names
 
 
-def _render(console: Console, d: dict[str, Any]) -> None:
+def _render(console: Console, d: dict[str, Any], found: Any) -> None:
     parity, macs, sizes = d["parity"], d["macs"], d["sizes"]
     parts = ("learnable_bytes", "replay_bytes", "learn_bytes", "scratch_bytes")
     written = f" in {d['path']}" if d["path"] else " (dry run: nothing was written)" if d["dry_run"] else ""
@@ -150,6 +165,9 @@ def _render(console: Console, d: dict[str, Any]) -> None:
         console.print(
             f"cannot learn: {blocker['node']} ({blocker['op_type']}): {blocker['reason']}; {blocker['remedy']}"
         )
+    if found is not None:
+        for line in [*found.table(), found.why()]:
+            console.print(line)
     for note in d["notes"]:
         console.print(f"note: {note}")
 
@@ -181,7 +199,21 @@ def export(
         None,
         "--adaptor",
         help="film | bottleneck:16 | depthwise:16 | lowrank:16: parameters before such a head that each domain has of "
-        "its own; with --set max_domains=4.",
+        "its own; with --set max_domains=4. search: the one that suits --adaptor-data.",
+    ),
+    adaptor_data: Path | None = typer.Option(
+        None,
+        "--adaptor-data",
+        help="Samples of a new domain, x and y (or x_train, y_train) of an .npz, that --adaptor search goes by.",
+    ),
+    adaptor_budget: float | None = typer.Option(
+        None, "--adaptor-budget", help="Seconds after which it scores no further one; default: it scores all."
+    ),
+    adaptor_share: float | None = typer.Option(
+        None, "--adaptor-share", help="Largest adaptor, as a share of the encoder's parameters; default: 0.05."
+    ),
+    adaptor_score: str | None = typer.Option(
+        None, "--adaptor-score", help="What decides: a column of the table, or combined; default: the README has it."
     ),
     density: float = typer.Option(
         1.0, "--density", help="Fraction of weights kept in sparse layers, 0 < density <= 1."
@@ -292,7 +324,8 @@ def export(
 
     JSON: {"path", "name", "trainable", "device", "bundle_bytes", "parity": {"n_rows", "max_abs", "mean_abs",
     "reference_abs", "tolerance", "source"}, "sizes": {"arena_bytes", ...}, "untrainable": [{"node", "op_type",
-    "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "dry_run"}
+    "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "adaptor_search": null or {"chosen", "why", "rule",
+    "rows": [{"name", "parameters", "scores", "rank", "seconds"}], "not_scored", ...}, "dry_run"}
     """
     from edgecl.cli.model_source import load_model
     from edgecl.cli.run import load_samples
@@ -366,6 +399,7 @@ def export(
             "projection": projection,
             "normalise": normalise,
             "adaptor": adaptor,
+            "adaptor_data": _adaptor_data(adaptor_data, adaptor_budget, adaptor_share, adaptor_score),
             "encoder": encoder.value,
             "external": external,
             "external_output": external_output,
@@ -377,7 +411,7 @@ def export(
         }
         if source.embedding_dim:
             wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
-            wanted += ["adaptor", "mask_seed", "device"]
+            wanted += ["adaptor", "adaptor_data", "mask_seed", "device"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
         elif source.file is not None:
             result = source.export(**keywords)
@@ -393,7 +427,7 @@ def export(
             keywords = {key: value for key, value in keywords.items() if key not in of_files}
             result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
     document = {**result.as_dict(), "dry_run": dry_run}
-    output.emit(document, as_json, lambda console: _render(console, document))
+    output.emit(document, as_json, lambda console: _render(console, document, result.adaptor_search))
 
 
 def _what_learns(d: dict[str, Any]) -> str:

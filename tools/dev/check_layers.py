@@ -80,6 +80,7 @@ PY_RULES: dict[str, tuple[set[str], tuple[str, ...]]] = {
     "runtime/python": (DEVICE_PATH, (*HOST, "edgecl.cli", "edgecl.devices")),
     "devices": (DEVICE_PATH | {"tomli"}, (*HOST, "edgecl.cli")),
     "export": (DEVICE_PATH | {"onnx", "tflite", "torch"}, ("edgecl.cli", "edgecl.evaluate", "edgecl.kernels_numba")),
+    "export/adaptor_search": (DEVICE_PATH, ("edgecl.cli", "edgecl.evaluate", "edgecl.kernels_numba", "edgecl._core")),
     "export/__init__.py": (DEVICE_PATH, ("edgecl.",)),  # loads the modules lazily
     "tools/cli": (DEVICE_PATH | {"typer", "rich"}, HOST),  # a device runs some of the commands
     "tools/cli/start.py": (set(), ("edgecl.cli", *HOST)),
