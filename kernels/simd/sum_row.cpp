@@ -32,7 +32,7 @@ void sum_row(const SumRowArgs& a, int part, int, void*) {
     squares += __builtin_convertvector(wide * wide, Longs);
     Wrapping total;
     memcpy(&total, sum + i, sizeof total);
-    total += ((Wrapping)__builtin_convertvector(wide, Longs) ^ sign) - sign;
+    total += ((Wrapping) __builtin_convertvector(wide, Longs) ^ sign) - sign;
     memcpy(sum + i, &total, sizeof total);
   }
   int64_t square = 0;

@@ -235,7 +235,7 @@ def _check_origins(of_train: NDArray[Any], of_test: NDArray[Any], kind: str, sou
 def _in_order(of_rows: NDArray[Any]) -> list[Any]:
     # Numbers ascending, names as they come.
     found, first = np.unique(of_rows, return_index=True)
-    return found[np.argsort(first)].tolist() if found.dtype.kind == "U" else found.tolist()
+    return list(found[np.argsort(first)].tolist() if found.dtype.kind == "U" else found.tolist())
 
 
 def _task(name: str, train: Arrays, test: Arrays, train_rows: NDArray[np.bool_], test_rows: NDArray[np.bool_]) -> Task:

@@ -29,10 +29,10 @@ _PAUSE = 1e-3  # seconds between two looks at a session that another thread uses
 class Training(NamedTuple):
     """What an adaptor is trained with; `Classifier.adapt_domain` says what the numbers are."""
 
-    epochs: int
-    learning_rate: float
-    batch_size: int
-    held_out: float
+    epochs: Any
+    learning_rate: Any
+    batch_size: Any
+    held_out: Any
 
     def check(self) -> None:
         """ArgumentError where a number is out of range."""
@@ -95,7 +95,7 @@ class LabelledRows(NamedTuple):
                     rate = _core.schedule_rate(schedule, step / len(steps)) * min(1.0, (step + 1) / warm)
                     trainer.set_learning_rate(rate)
                     trainer.learn(self.x[part], codes[part])
-                return learning_rate
+                return float(learning_rate)
             except NumericError:
                 tries -= 1
                 if tries == 0:
