@@ -86,7 +86,7 @@ def test_a_run_on_own_data(
         arguments = ["zero_shot", "own", str(tmp_path / "own.npz"), "--epochs", "3", "--json", str(out)]
         monkeypatch.setattr(sys, "argv", [*arguments, "--seeds", seed])
         bench.main()
-    rows = bench.read_table(out)["rows"]
+    rows = bench.unpacked(bench.read_table(out)["rows"])
     assert {row["domain"] for row in rows} == {"night"} and rows[0]["adaptor"] == "none"
     assert len(rows) == len({row["adaptor"] for row in rows}) > 10
     assert all(len(row["accuracy"]) == bench.STARTS and min(row["accuracy"]) > 0.5 for row in rows[1:])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import NETWORKS, document, rows, spread
-from zero_shot_figures import choices, correlations
+from zero_shot_figures import choices, correlations, unpacked
 
 ROOT = Path(__file__).resolve().parents[2]
 METHOD_PAGES = ROOT / "runtime/learn/methods"
@@ -346,7 +346,7 @@ def zero_shot_choice_table(found: Iterable[dict[str, Any]]) -> str:
 
 def zero_shot(what: str = "order") -> str:
     """Scores of adaptors against accuracy after training, or the adaptors that they choose (`choice`)."""
-    found = document("zero_shot")["rows"]
+    found = unpacked(document("zero_shot")["rows"])
     return zero_shot_choice_table(found) if what == "choice" else zero_shot_table(found)
 
 

@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from pages import zero_shot_choice_table, zero_shot_table
 from threadpoolctl import threadpool_limits  # scikit-learn brings it
 from torch import nn
+from zero_shot_figures import packed, unpacked
 
 STARTS = 2
 ROWS = 256  # that scores look at
@@ -156,7 +157,7 @@ def main() -> None:
     )
     rows: list[dict[str, Any]] = []
     if arguments.json and arguments.json.exists():
-        rows = read_table(arguments.json)["rows"]
+        rows = unpacked(read_table(arguments.json)["rows"])
     for name, stream in streams.items():
         for seed in arguments.seeds:
             rows = [r for r in rows if (r["stream"], r["seed"]) != (stream.name, seed)]
@@ -169,7 +170,7 @@ def main() -> None:
                 machine = this_machine()
                 write_table(arguments.json, {
                     "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "passes": LATER, "scored_rows": ROWS,
-                    "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})", "rows": rows,
+                    "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})", "rows": packed(rows),
                 })  # fmt: skip
     print(zero_shot_table(rows), zero_shot_choice_table(rows), sep="\n\n")
 

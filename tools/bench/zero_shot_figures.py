@@ -17,6 +17,34 @@ Rows = list[dict[str, Any]]
 Lines = list[list[str]]
 
 
+_OF_GROUP = ("stream", "domain", "seed")
+
+
+def packed(rows: Rows) -> Rows:
+    """A row a (stream, domain, seed), whose other fields are lists over the adaptors: a file of a thousand lines is
+    nothing to look at."""
+    groups: dict[Any, Rows] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in _OF_GROUP), []).append(row)
+    found = []
+    for key, group in groups.items():
+        fields = [name for name in dict.fromkeys(name for row in group for name in row) if name not in _OF_GROUP]
+        lists = {name: [row.get(name) for row in group] for name in fields}
+        found.append({**dict(zip(_OF_GROUP, key, strict=True)), **lists})
+    return found
+
+
+def unpacked(rows: Rows) -> Rows:
+    """The rows that `packed` took."""
+    found = []
+    for row in rows:
+        lists = {name: values for name, values in row.items() if name not in _OF_GROUP}
+        for at in range(len(lists["adaptor"])):
+            own = {name: values[at] for name, values in lists.items() if values[at] is not None}
+            found.append({**{key: row[key] for key in _OF_GROUP}, **own})
+    return found
+
+
 def cells(found: Iterable[dict[str, Any]]) -> dict[tuple[str, str, int], Rows]:
     """The head alone and the adaptors of each (stream, domain, seed), the smallest first."""
     found = list(found)
