@@ -99,6 +99,7 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
       const ivec x = panel_step(panel + r * row_values + k * kInt8Group);
       EDGECL_UNROLL
       for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], w[v], x);
+      end_row(acc[r]);
     }
   };
   int64_t k = 0;

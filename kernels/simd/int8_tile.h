@@ -43,16 +43,13 @@ EDGECL_INLINE ivec panel_step(const PanelValue* p) {
   int64_t four;
   memcpy(&four, p, sizeof four);
   return (ivec)_mm256_set1_epi64x(four);
+#elif defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD)
+  const int32x4_t both = vcombine_s32(vreinterpret_s32_s8(vld1_s8(p)), vdup_n_s32(0));
+  return (ivec)vzip1q_s32(both, both);
 #else
   int32_t four;
   memcpy(&four, p, sizeof four);
-#if defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD)
-  int32_t next;
-  memcpy(&next, p + kInt8Group, sizeof next);
-  return ivec{four, four, next, next};
-#else
   return iset(four);
-#endif
 #endif
 }
 
@@ -63,7 +60,9 @@ EDGECL_INLINE ivec weight_step(const int8_t* p, [[maybe_unused]] bool whole) {
 #elif defined(__AVX2__) && !defined(__AVX512VNNI__)
   return (ivec)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p));
 #elif defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD)
-  return (ivec)vcombine_s8(vld1_s8(p), whole ? vld1_s8(p + kInt8Channels * kInt8Group) : vdup_n_s8(0));
+  const int64x2_t first = vcombine_s64(vreinterpret_s64_s8(vld1_s8(p)), vdup_n_s64(0));
+  if (!whole) return (ivec)first;
+  return (ivec)vld1q_lane_s64(reinterpret_cast<const int64_t*>(p + kInt8Channels * kInt8Group), first, 1);
 #else
   return iload(reinterpret_cast<const int32_t*>(p));
 #endif
@@ -88,6 +87,14 @@ EDGECL_INLINE ivec dot(ivec acc, ivec w, ivec x) {
   memcpy(xs, &x, sizeof xs);
   for (int i = 0; i < kVec * 4; i++) acc[i / 4] += ws[i] * xs[i];
   return acc;
+#endif
+}
+
+// Products of one row are begun side by side, but not those of all rows: these would push sums out of registers.
+template <int kVectors>
+EDGECL_INLINE void end_row([[maybe_unused]] ivec (&acc)[kVectors]) {
+#if defined(__aarch64__) && !defined(__ARM_FEATURE_DOTPROD)
+  for (int v = 0; v < kVectors; v++) __asm__ volatile("" : "+w"(acc[v]));
 #endif
 }
 
