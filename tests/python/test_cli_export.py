@@ -172,6 +172,13 @@ def test_quickstart(tmp_path: Path) -> None:
     for key in ("plot", "bundle", "state"):
         assert Path(document[key]).stat().st_size > 1000
     assert Path(document["plot"]).read_bytes()[:4] == b"\x89PNG"
+    second = document["domains"]
+    assert [entry["grown"] for entry in second["growth"]] == [False, True] and second["alarms"][-1] == [False, False]
+    old, new = second["accuracy_matrix"][-1]
+    assert old >= second["accuracy_matrix"][0][0] - 0.01 and new > 0.9 > 0.2 > second["accuracy_before"][1]
+    assert second["adaptor_share"] < 0.05
+    assert second["forgotten"] == {"class": "9", "predictions": 0, "equals_never_seen": True}
+    assert Path(second["report"]).read_text().startswith("<!doctype html>")
 
 
 def test_learn_a_model_on_the_fly() -> None:

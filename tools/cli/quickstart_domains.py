@@ -56,7 +56,9 @@ def _export(module: Any, stream: Stream, path: Path) -> dict[str, Any]:
 
 def _forget(learner: Classifier, bundle: Path, stream: Stream, seed: int) -> dict[str, Any]:
     """Takes the rows of a digit back from both domains; the first then is compared with one that never saw them."""
-    labels = np.array(stream.class_names)
+    from edgecl.evaluate.experiment import stream_labels
+
+    labels = stream_labels(stream)
     for entry, task in zip(learner.domains_, stream.tasks, strict=False):
         rows = task.y_train == _FORGOTTEN
         learner.select_domain(entry["name"]).unlearn(task.x_train[rows], labels[task.y_train[rows]])
