@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,7 +92,7 @@ def quantise_encoder(graph: Graph, candidates: list[Op], ranges: Ranges) -> Conv
     return step.done
 
 
-class Borders:
+class Borders(ABC):
     """Operators of both kinds in one graph, and the tensors between them."""
 
     def __init__(self, graph: Graph, quantisations: dict[str, Quantisation]) -> None:
@@ -142,9 +143,9 @@ class Borders:
         graph.ops = self.ops
         graph.prune()
 
+    @abstractmethod
     def int8_form(self, op: Op) -> Op | None:
         """The int8 operator, with its inputs made; None where this one stays as it is."""
-        raise NotImplementedError
 
 
 class _Measured(Borders):
