@@ -70,12 +70,8 @@ EDGECL_INLINE ivec weight_step(const int8_t* p, [[maybe_unused]] bool whole) {
 
 // acc + x * w over a step.
 EDGECL_INLINE ivec dot(ivec acc, ivec w, ivec x) {
-#if defined(__AVX512VNNI__)
-  return (ivec)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)x, (__m512i)w);
-#elif defined(__AVX512F__)
-  return add_wrapping(acc, (ivec)_mm512_madd_epi16((__m512i)x, (__m512i)w));
-#elif defined(__AVX2__)
-  return add_wrapping(acc, (ivec)_mm256_madd_epi16((__m256i)x, (__m256i)w));
+#if defined(__AVX2__)
+  return column_dot(acc, x, w);  // the same instructions
 #elif defined(__ARM_FEATURE_DOTPROD)
   return (ivec)vdotq_s32((int32x4_t)acc, (int8x16_t)w, (int8x16_t)x);
 #elif defined(__aarch64__)

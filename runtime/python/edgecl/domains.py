@@ -181,7 +181,8 @@ class DomainVerbs:
 
         Args:
             name: of a new domain; None: "domain-2" and so on.
-            epochs, learning_rate, batch_size, held_out: as in `adapt_domain`.
+            epochs, learning_rate, batch_size, held_out: as in `adapt_domain`; where nothing can be held out, the alarm
+                alone decides.
 
         Returns:
             {"domain" that learned the rows, "grown" (it is new), "rows", "alarm" (None: nothing to judge by, or too few
