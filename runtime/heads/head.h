@@ -93,7 +93,8 @@ struct HeadKind {
   X(kHeadNcmDistance, 2, kNcmDistanceHead) \
   X(kHeadLda, 3, kLdaHead)                 \
   X(kHeadRidge, 4, kRidgeHead)             \
-  X(kHeadHd, 5, kHdHead)
+  X(kHeadHd, 5, kHdHead)                   \
+  X(kHeadFecam, 6, kFecamHead)
 
 #define EDGECL_HEAD_COUNT(constant, number, kind) +1
 constexpr uint32_t kHeads = 0 EDGECL_HEADS(EDGECL_HEAD_COUNT);

@@ -103,6 +103,17 @@ BundleSource hd_drift() {  // codes of bits, and a window that alarms
   return source;
 }
 
+BundleSource fecam_devices() {  // moments of each class, of two devices
+  BundleSource source = mlp();
+  source.head = edgecl::kHeadFecam;
+  source.head_shrinkage = 0.5f;  // no default, which may change
+  source.cosine_scale = 4;
+  source.feature_root = 1;
+  source.feature_range = 8;
+  source.head_merges = 2;
+  return source;
+}
+
 BundleSource ridge_devices() {  // parts of other devices, and a message
   BundleSource source = mlp();
   source.head = edgecl::kHeadRidge;
@@ -140,6 +151,7 @@ const Golden kCases[] = {
     {"lda_rmds", lda_rmds, false, false},
     {"hd_drift", hd_drift, false, false},
     {"ridge_devices", ridge_devices, false, false},
+    {"fecam_devices", fecam_devices, false, false},
     {"lda_domains", lda_domains, false, false},
     {"ncm_encoder", ncm_encoder, false, false},
 };
