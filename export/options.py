@@ -118,7 +118,7 @@ class ExportOptions:
         if self.projection and not self.keeps_statistics:
             raise ExportError(
                 "expected a projection only before a head that keeps statistics; found the head 'gradient'; choose "
-                "method 'ncm', 'lda', 'ridge' or 'hd', or leave it out",
+                "method 'ncm', 'lda', 'ridge', 'hd' or 'fecam', or leave it out",
                 -1,
             )
         if self.encoder == "int8" and self.takes_feature_maps:
@@ -178,7 +178,7 @@ class ExportOptions:
         if not self.keeps_statistics:
             raise ExportError(
                 "expected a head that keeps statistics, since the layers of an external encoder do not learn; found a "
-                f"method that learns by gradients ('{self.recipe.preset}'); choose --head ncm, lda, ridge or hd",
+                f"method that learns by gradients ('{self.recipe.preset}'); choose --head ncm, lda, ridge, hd or fecam",
                 -1,
             )
         for what, is_given in (

@@ -186,8 +186,8 @@ def export(
     head: str | None = typer.Option(
         None,
         "--head",
-        help="ncm | ncm-distance | lda | ridge | hd: a head that keeps statistics takes the place of the last layer, "
-        "and the rest is frozen. The same as --method.",
+        help="ncm | ncm-distance | lda | ridge | hd | fecam: a head that keeps statistics takes the place of the last "
+        "layer, and the rest is frozen. The same as --method.",
     ),
     projection: int = typer.Option(
         0, "--projection", min=0, max=8192, help="Width of a random projection before such a head; 0: none."

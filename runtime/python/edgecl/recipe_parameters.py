@@ -79,7 +79,8 @@ class RecipeParameters(TypedDict, total=False):
     head: Annotated[str | None, Parameter("gradient", "what makes scores of embeddings")]
     replay_policy: Annotated[str | None, Parameter("reservoir", "which rows the buffer keeps")]
     head_shrinkage: Annotated[
-        float | None, Parameter(0.0, "lda, ridge, fecam: share of the identity in the covariance, 0..1; 0 = the default")
+        float | None,
+        Parameter(0.0, "lda, ridge, fecam: share of the identity in the covariance, 0..1; 0 = the default"),
     ]
     feature_range: Annotated[
         float | None, Parameter(0.0, "largest magnitude of an embedding that statistics tell apart; 0 = 64")
