@@ -14,6 +14,7 @@ from edgecl.export.adaptor_data import SEARCH, AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.recipe import InputSpec, Recipe
+from edgecl.methods import GRADIENT_HEADS
 from numpy.typing import NDArray
 
 NamePredicate = Callable[[str], bool]
@@ -59,7 +60,7 @@ class ExportOptions:
     @property
     def keeps_statistics(self) -> bool:
         """The recipe's head learns without gradients, and replaces the source's."""
-        return bool(self.recipe.head != "gradient")
+        return self.recipe.head not in GRADIENT_HEADS
 
     @property
     def takes_feature_maps(self) -> bool:

@@ -14,7 +14,7 @@ void score(const HeadMemory&, const Net& net, uint32_t rows, Mode mode, const La
   forward_ops(net, rows, mode, last_layer_op(net.plan), net.plan.ops.n, probe);
 }
 
-void backward(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe) {
+void backward(const HeadMemory&, const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe) {
   backward_records(net, rows, 0, n_records, probe);
 }
 

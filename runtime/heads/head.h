@@ -15,6 +15,7 @@ class SectionReader;
 class SectionWriter;
 
 struct StatisticsHead;
+struct CosineHead;
 struct HdHead;
 struct Readout;
 
@@ -22,6 +23,7 @@ struct Readout;
 struct HeadMemory {
   StatisticsHead* own = nullptr;  // of heads that keep statistics of embeddings, else null
   HdHead* hd = nullptr;           // of the head hd, else null
+  CosineHead* cosine = nullptr;   // of the head cosine, else null
   uint32_t dim = 0;               // floats of an embedding row; 0: the model has no separate head
   uint32_t columns = 0;           // class capacity of the bundle
 };
@@ -60,7 +62,8 @@ struct HeadKind {
   // Logits tensor from what the encoder pass left (embedding_tensor).
   void (*score)(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe);
   // by_gradient: the first n_records of the backward list, from the gradient of the logits to that of the embedding.
-  void (*backward)(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe);
+  void (*backward)(const HeadMemory& memory, const Net& net, uint32_t rows, uint32_t n_records,
+                   const LayerProbe* probe);
   // Else: whether n more rows fit. E_CAPACITY.
   Status (*check_learn)(const HeadMemory& memory, uint32_t n);
   // Takes n finite embeddings [n][dim] with labels below `columns`. Cannot fail.
@@ -94,7 +97,8 @@ struct HeadKind {
   X(kHeadLda, 3, kLdaHead)                 \
   X(kHeadRidge, 4, kRidgeHead)             \
   X(kHeadHd, 5, kHdHead)                   \
-  X(kHeadFecam, 6, kFecamHead)
+  X(kHeadFecam, 6, kFecamHead)             \
+  X(kHeadCosine, 7, kCosineHead)
 
 #define EDGECL_HEAD_COUNT(constant, number, kind) +1
 constexpr uint32_t kHeads = 0 EDGECL_HEADS(EDGECL_HEAD_COUNT);

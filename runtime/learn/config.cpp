@@ -63,6 +63,11 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected head = fecam for feature_root = 1; found another one; set that head, or feature_root = 0");
   }
+  if (config.head == kHeadCosine && config.method == format::kMethodUer) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected head = gradient for the method uer, whose cosines are of current rows alone; found head = "
+                   "cosine; set head = gradient, or another method");
+  }
   if (config.novelty == kNoveltyHd && config.head != kHeadHd) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected head = hd for novelty = hd; found another one; set that head, or another score");

@@ -102,7 +102,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
   if ((change & 0x6000) == 0x6000) {
-    statistics_head(&config, in->below(7), in->below(12), in->below(6));
+    statistics_head(&config, in->below(8), in->below(12), in->below(6));
     if (in->below(3) == 0) {
       config.max_domains = in->below(4);
       if (in->below(8) != 0) config.head_merges = 0;

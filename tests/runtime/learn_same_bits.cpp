@@ -90,7 +90,7 @@ TEST(threads_and_levels_give_one_state) {
 TEST(threads_and_levels_give_one_head) {
   const char* levels[16];
   const int n_levels = edgecl::kernel_levels(levels, 16);
-  for (uint32_t head = EDGECL_HEAD_NCM; head <= EDGECL_HEAD_FECAM; head++) {
+  for (uint32_t head = EDGECL_HEAD_NCM; head <= EDGECL_HEAD_COSINE; head++) {
     for (const BundleSource& source : {image_net(), mlp()}) {
       const Result first = learn_some(source, EDGECL_METHOD_ER, 1, nullptr, 7, head);
       check_same(first, learn_some(source, EDGECL_METHOD_ER, 3, nullptr, 7, head), "threads");

@@ -448,11 +448,12 @@ typedef struct edgecl_session edgecl_session;
  * uniform samples of their own rows. */
 #define EDGECL_REPLAY_CLASS_BALANCED 1
 
-/* What makes scores of embeddings. All but the first keep sufficient statistics of the embeddings: counts, class sums,
- * for LDA and ridge second moments, for FeCAM those of each class, as sums of integers. So a learn step is exact: the order of rows does not matter,
- * and rows can be taken back (edgecl_unlearn). The rest of the network stands still, and what serves gradients (method,
- * learning_rate, replay, structures, masks, augmentation) has no effect. The scores are computed at the first prediction
- * after something was learned. They need a bundle whose last layer is dense and linear with a bias. */
+/* What makes scores of embeddings. All but GRADIENT and COSINE keep sufficient statistics of the embeddings: counts,
+ * class sums, for LDA and ridge second moments, for FeCAM those of each class, as sums of integers. So a learn step is
+ * exact: the order of rows does not matter, and rows can be taken back (edgecl_unlearn). The rest of the network stands
+ * still, and what serves gradients (method, learning_rate, replay, structures, masks, augmentation) has no effect. The
+ * scores are computed at the first prediction after something was learned. They need a bundle whose last layer is dense
+ * and linear with a bias. */
 #define EDGECL_HEAD_GRADIENT 0 /* the last layers of the network, trained by gradients */
 /* Nearest class mean (Mensink et al. 2013). Score: cosine_scale * cosine of embedding and class mean; 16 where
  * cosine_scale is 0. */
@@ -483,6 +484,11 @@ typedef struct edgecl_session edgecl_session;
  * 2^26 moments in all, else E_UNSUPPORTED; a prediction costs embedding_dim^2 / 2 multiply-adds a class, a solve
  * embedding_dim^3 / 6 for each class that changed. */
 #define EDGECL_HEAD_FECAM 6
+/* The last layer trained by gradients as in HEAD_GRADIENT, with every method but UER, but scores are cosine_scale * cosine
+ * of embedding and column (Gidaris and Komodakis 2018; Hou et al. 2019); 16 where cosine_scale is 0. Its bias is not read
+ * and does not learn; columns may be dense or sparse. A forgotten class leaves a column of random signs and length 1 in
+ * place of zeros. */
+#define EDGECL_HEAD_COSINE 7
 
 /* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
 #define EDGECL_NOVELTY_NONE 0      /* in a configuration: energy */
@@ -532,7 +538,7 @@ typedef struct edgecl_session_config {
   uint32_t augment_flip;    /* 1: random horizontal flip */
   uint32_t latent_replay; /* 1: exemplars are activations (float32) where the frozen lower part ends, and replayed rows
                              pass through the upper part alone; without augmentation */
-  float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0 */
+  float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0. Heads: above */
   uint32_t structure;     /* EDGECL_STRUCTURE_* */
   uint32_t growth;        /* EDGECL_GROWTH_* */
   uint32_t structure_interval, structure_updates; /* updates: at most 2^24 */
