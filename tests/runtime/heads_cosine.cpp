@@ -137,6 +137,72 @@ TEST(every_method_but_uer_learns_with_it) {
   }
 }
 
+// A mask holds entries of the last layer back: they do not move, the others go by the whole gradient.
+TEST(masked_entries_stay) {
+  const Model model(sparse_head());
+  edgecl_session_config masked = config_of(model);
+  masked.gradient_mask = EDGECL_GRADIENT_DGM;
+  masked.gradient_interval = 100;
+  masked.gradient_keep = 0.5f;
+  masked.momentum = 0;
+  Session session(model, masked);
+  add_classes(session, 3);
+  Stream stream(model.info, 5);
+  uint32_t held = 0, moved = 0;
+  for (int step = 0; step < 4; step++) {
+    stream.next(4, 0, 3);
+    const DecodedState before = decode(session);
+    CHECK(session.learn(stream.data(), stream.labels) == EDGECL_OK);
+    const DecodedState after = decode(session);
+    const std::vector<float>&was = before.params[2].values, &is = after.params[2].values;
+    const std::vector<uint8_t>& selection = before.params[2].selection;
+    if (step == 0) continue;  // the step that chooses sees all of them
+    const Oracle net = oracle_of(before);
+    const std::vector<bool> present = {true, true, true, false};
+    const auto gradient = net.gradient([&](const Oracle& at) { return mean_loss(at, stream, present); });
+    for (size_t k = 0; k < is.size(); k++) {
+      const uint32_t c = before.params[2].positions[k] / kHidden, i = before.params[2].positions[k] % kHidden;
+      if (selection[k] == 0) {
+        held += is[k] == was[k];
+        CHECK(is[k] == was[k]);
+        continue;
+      }
+      moved += is[k] != was[k];
+      const double expected =
+          static_cast<double>(was[k]) - static_cast<double>(masked.learning_rate) * gradient[2][i * kColumns + c];
+      check_close("weight", static_cast<double>(is[k]), expected, 2e-6);
+    }
+  }
+  CHECK(held > 0 && moved > 0);
+}
+
+TEST(structures_move_under_it) {
+  for (const uint32_t structure : {EDGECL_STRUCTURE_TDM, EDGECL_STRUCTURE_SET, EDGECL_STRUCTURE_RIGL}) {
+    BundleSource source = sparse_head();
+    for (SourceParam& param : source.params) {
+      if (param.sparse) param.nnz_capacity = static_cast<uint32_t>(param.positions.size()) + 5;
+    }
+    const Model model(source);
+    edgecl_session_config config = config_of(model);
+    config.structure = structure;
+    config.structure_interval = 3;
+    config.structure_updates = 4;
+    config.structure_inter = config.structure_intra = 0.1f;
+    config.importance_current = 0.5f;
+    Session session(model, config), copy(model, config);
+    Stream stream(model.info, 5);
+    for (int step = 0; step < 15; step++) {
+      stream.next(4, 0, 3);
+      CHECK_MESSAGE(session.learn(stream.data(), stream.labels) == EDGECL_OK, "%s",
+                    edgecl_session_error(session.session));
+    }
+    CHECK(decode(session).structure_updates > 0);
+    const std::vector<uint8_t> state = session.state();
+    CHECK(edgecl_state_import(copy.session, state.data(), state.size()) == EDGECL_OK);
+    CHECK(logits(copy, stream) == logits(session, stream));
+  }
+}
+
 // The column of a forgotten class has a direction, the same one in every session, and learns as any other.
 TEST(a_forgotten_class_leaves_a_direction) {
   for (const BundleSource& source : {mlp(), sparse_head()}) {

@@ -48,7 +48,9 @@ class RecipeParameters(TypedDict, total=False):
     latent_replay: Annotated[
         bool | None, Parameter(False, "the buffer keeps activations where the frozen part ends, in place of samples")
     ]
-    cosine_scale: Annotated[float | None, Parameter(16.0, "factor of UER's cosine logits")]
+    cosine_scale: Annotated[
+        float | None, Parameter(16.0, "factor of cosines: of UER's logits, of the heads ncm, hd, fecam and cosine")
+    ]
     structure: Annotated[str | None, Parameter("static", "how the structure of sparse layers moves")]
     growth: Annotated[str | None, Parameter("random", "where TDM grows")]
     structure_interval: Annotated[int | None, Parameter(100, "steps between two changes of structure")]
