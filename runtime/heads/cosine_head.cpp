@@ -211,8 +211,8 @@ void backward(const HeadMemory& memory, const Net& net, uint32_t rows, uint32_t 
 
 // A column of zeros has no direction, and its first step would be as long as its length is small: it gets a random
 // one of length 1, named by the label.
-void forget_class(const HeadMemory& memory, const Net& net, uint32_t label) {
-  kGradientHead.forget_class(memory, net, label);
+void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
+  zero_class_column(net, label);
   const Layer layer(net, 1, Mode::kPredict);
   ParamWeights* const weight = &net.weights.params[layer.param];
   if (weight->own == nullptr) return;

@@ -117,6 +117,8 @@ enum HeadNumber : uint32_t { EDGECL_HEADS(EDGECL_HEAD_NUMBER) };
 bool is_of_last_layer(const Plan& plan, uint32_t param);
 uint32_t last_layer_op(const Plan& plan);
 Status check_has_columns(const Plan& plan);
+// Values and velocities of a class's column of the last layer, where it trains (gradient_head.cpp).
+void zero_class_column(const Net& net, uint32_t label);
 
 // The kind of a number (HeadNumber); null for another number.
 const HeadKind* head_kind(uint32_t number);
