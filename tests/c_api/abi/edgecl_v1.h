@@ -834,7 +834,7 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session,
  * one; else the statistics are wrong afterwards.
  *   Errors  E_UNSUPPORTED (predict_only, or a head that learns by gradients), E_NOT_FOUND (a class that is not present, a
  *           row that was not learned), E_CAPACITY, E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
- *   Cost    a forward pass a row; with LDA and ridge also O(embedding_dim^2).
+ *   Cost    a forward pass a row; with LDA, ridge and FeCAM also O(embedding_dim^2).
  *   State   samples_seen of the classes falls; the class of the last row stays present, and is never predicted. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_unlearn(edgecl_session* session, const edgecl_batch* batch,
                                                           const int32_t* labels);
