@@ -506,11 +506,22 @@ const ScratchTable* scratch_table(const char* level);
 // Every number up to 160, then eight from one power of two to the next.
 uint32_t next_row_count(uint32_t rows, uint32_t max_rows);
 
-struct KernelTable : ScratchTable {
+#if defined(EDGECL_REFERENCE_ONLY)
+#define EDGECL_KERNEL_DECLARATION(name, Args) void name(const Args& args, int part, int n_parts, void* scratch);
+namespace reference {
+EDGECL_KERNEL_LIST(EDGECL_KERNEL_DECLARATION)
+}
+#undef EDGECL_KERNEL_DECLARATION
+// Firmware has one level: its kernels are constants, so that a link takes those alone that something calls.
+#define EDGECL_KERNEL_FIELD(name, Args) \
+  static constexpr void (*name)(const Args&, int, int, void*) = reference::name;
+#else
 #define EDGECL_KERNEL_FIELD(name, Args) void (*name)(const Args& args, int part, int n_parts, void* scratch);
+#endif
+struct KernelTable : ScratchTable {
   EDGECL_KERNEL_LIST(EDGECL_KERNEL_FIELD)
-#undef EDGECL_KERNEL_FIELD
 };
+#undef EDGECL_KERNEL_FIELD
 
 // The best level of this CPU, or the named one; null when the name is unknown or this CPU or build lacks it.
 const KernelTable* kernel_table(const char* level_or_null);

@@ -3,6 +3,7 @@
 #include "board.h"
 
 extern uint32_t board_stack_low[], board_stack_top[];
+extern uint8_t board_kept_begin[], board_kept_end[];
 extern uint32_t board_data_load[], board_data_start[], board_data_end[], board_bss_start[], board_bss_end[];
 int main(void);
 
@@ -17,6 +18,32 @@ static void semihost(uint32_t operation, const void* argument) {
 
 void board_write(const char* text) {
   semihost(kWrite0, text);
+}
+
+void board_write_number(uint32_t value) {
+  char text[11];
+  char* at = text + sizeof text - 1;
+  *at = '\0';
+  do {
+    *--at = (char)('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  board_write(at);
+}
+
+uint8_t* board_kept(void) {
+  return board_kept_begin;
+}
+
+uint32_t board_kept_bytes(void) {
+  return (uint32_t)(board_kept_end - board_kept_begin);
+}
+
+void board_reset(void) {
+  __asm volatile("dsb");
+  *(volatile uint32_t*)0xe000ed0cu = 0x05fa0004u; /* AIRCR: key, SYSRESETREQ */
+  for (;;) {
+  }
 }
 
 uint32_t board_stack_bytes(void) {
