@@ -1,6 +1,6 @@
 # Cross build for 64-bit Arm Linux with Debian's g++-aarch64-linux-gnu, its programs run here by qemu-user.
-# EDGECL_TUNE names the core that code is scheduled for and that the emulator shows; the instructions are those of ARMv8.0
-# whatever it is, so that a build runs on all boards.
+# EDGECL_TUNE names the core that code is scheduled for; the instructions are those of ARMv8.0 whatever it is, so that a
+# build runs on all boards.
 # Never here: anything else of one board.
 set(EDGECL_TUNE cortex-a72 CACHE STRING "Core to schedule for: cortex-a53, a57, a72, a76")
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES EDGECL_TUNE)
@@ -14,5 +14,6 @@ set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
-# On the default, which a Raspberry Pi 4 has, an instruction beyond ARMv8.0 ends the run with SIGILL.
-set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-aarch64;-L;/usr/aarch64-linux-gnu;-cpu;${EDGECL_TUNE}")
+# The test presets say in QEMU_CPU which core is emulated. On a Cortex-A72, which a Raspberry Pi 4 has, an instruction
+# beyond ARMv8.0 ends the run with SIGILL.
+set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-aarch64;-L;/usr/aarch64-linux-gnu")

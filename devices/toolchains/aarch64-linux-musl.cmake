@@ -2,4 +2,4 @@
 # Never here: anything of one board.
 set(EDGECL_ZIG_TARGET aarch64-linux-musl)
 include(${CMAKE_CURRENT_LIST_DIR}/zig.cmake)
-set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-aarch64;-cpu;cortex-a72")
+set(CMAKE_CROSSCOMPILING_EMULATOR "qemu-aarch64")

@@ -76,7 +76,7 @@ def build(architecture: str, folder: Path, version: str, whole: bool, out: Path)
     fresh = work / f"wheel-{version}"
     shutil.rmtree(fresh, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    command += ["--config-settings", f"build-dir={work / 'build'}", "--config-settings", f"wheel.py-api=cp{version}"]
+    command += ["--config-settings", f"build-dir={work / 'build'}"]
     done = subprocess.run([*command, "-w", str(fresh), str(ROOT)], env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"expected a wheel for cp{version} on {architecture}; found:\n{(done.stdout + done.stderr)[-3000:]}")
