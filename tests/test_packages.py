@@ -73,7 +73,7 @@ def test_a_module_compiles_what_the_library_is_made_of(tmp_path: Path, project: 
     expected = {p.relative_to(ROOT) for room in ("core", "bundle", "state", "learn", "heads", "novelty", "adapt", "api")
                 for p in (ROOT / "runtime" / room).rglob("*.cpp") if not p.name.startswith("bundle_writer")}  # fmt: skip
     expected |= {p.relative_to(ROOT) for p in (ROOT / "kernels").glob("*.cpp")}
-    scalar = [p for room in ("reference", "sparse", "plan") for p in (ROOT / "kernels" / room).glob("*.cpp")]
+    scalar = [p for room in ("reference", "sparse", "plan", "dsp") for p in (ROOT / "kernels" / room).glob("*.cpp")]
     expected |= {p.relative_to(ROOT) for p in scalar}
     assert compiled == expected
     assert "-ffp-contract=off" in ninja and "EDGECL_REFERENCE_ONLY" in ninja and "EDGECL_NO_MESSAGES" in ninja

@@ -39,6 +39,19 @@ uint32_t board_kept_bytes(void) {
   return (uint32_t)(board_kept_end - board_kept_begin);
 }
 
+enum { kTickMask = 0xffffff };
+
+uint32_t board_ticks(void) {
+  return kTickMask - *(volatile uint32_t*)0xe000e018u; /* SYST_CVR counts down */
+}
+
+uint32_t board_million_ticks(void) {
+  const uint32_t begin = board_ticks();
+  uint32_t n = 500000;
+  __asm volatile("1: subs %0, #1\n bne 1b" : "+r"(n) : : "cc");
+  return (board_ticks() - begin) & kTickMask;
+}
+
 void board_reset(void) {
   __asm volatile("dsb");
   *(volatile uint32_t*)0xe000ed0cu = 0x05fa0004u; /* AIRCR: key, SYSRESETREQ */
@@ -65,6 +78,9 @@ static __attribute__((noreturn)) void leave(uint32_t reason) {
 __attribute__((noreturn, used)) void board_start(void) {
   uint32_t* const here = __builtin_frame_address(0);
   *(volatile uint32_t*)0xe000ed88u |= 0xfu << 20; /* CPACR: full access to the FPU */
+  *(volatile uint32_t*)0xe000e014u = kTickMask;   /* SYST_RVR */
+  *(volatile uint32_t*)0xe000e018u = 0;
+  *(volatile uint32_t*)0xe000e010u = 5; /* SYST_CSR: the processor's clock, on, no interrupt */
   __asm volatile("dsb\n isb");
   for (uint32_t *from = board_data_load, *to = board_data_start; to < board_data_end;) *to++ = *from++;
   for (uint32_t* to = board_bss_start; to < board_bss_end;) *to++ = 0;

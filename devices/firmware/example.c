@@ -95,6 +95,24 @@ static int same_predictions(learner* l, const example_input* input) {
   return learner_predict(l, predictions) == EDGECL_OK && memcmp(predictions, input->predictions, sizeof predictions) == 0;
 }
 
+/* Ticks of a prediction of one batch and of a learn step, after the last boot. */
+static int measure(learner* l, const example_input* input) {
+  edgecl_prediction predictions[LEARNER_PREDICTIONS];
+  const uint32_t begin = board_ticks();
+  edgecl_status status = learner_predict(l, predictions);
+  const uint32_t predicted = board_ticks();
+  if (status == EDGECL_OK) status = learner_steps(l, 600, 1);
+  const uint32_t learned = board_ticks();
+  if (status != EDGECL_OK) return failed(input->name, status, NULL);
+  board_write(input->name);
+  board_write(": ticks: predict 4 rows ");
+  board_write_number((predicted - begin) & 0xffffff);
+  board_write(", learn step ");
+  board_write_number((learned - predicted) & 0xffffff);
+  board_write("\n");
+  return 0;
+}
+
 /* `boot` counts from 0. `cut`: the power goes in a second commit. */
 static int live(const example_input* input, uint32_t number, uint32_t boot, int cut) {
   static learner l;
@@ -125,8 +143,9 @@ static int live(const example_input* input, uint32_t number, uint32_t boot, int 
     bytes_until_cut = 1000 * (boot + 1);
     return commit(&l, number), say(input->name, "FAILED: still there"), 1;
   }
+  const int bad = boot + 1 == EXAMPLE_BOOTS && measure(&l, input) != 0;
   learner_close(&l);
-  return 0;
+  return bad;
 }
 
 int main(void) {
@@ -147,6 +166,9 @@ int main(void) {
     const int last = i + 1 == n_example_inputs;
     if (live(&example_inputs[i], i, boot, last && boot + 1 < EXAMPLE_BOOTS) != 0) return 1;
   }
+  board_write("ticks: a million instructions ");
+  board_write_number(board_million_ticks());
+  board_write("\n");
   board_write("stack: at most ");
   board_write_number(board_stack_bytes() - board_stack_unused());
   board_write(" bytes used\n");

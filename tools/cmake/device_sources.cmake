@@ -13,6 +13,8 @@ list(FILTER EDGECL_RUNTIME_SOURCES EXCLUDE REGEX "/bundle_writer[^/]*$")
 # What every level needs, and the scalar kernels.
 file(GLOB EDGECL_KERNEL_SOURCES CONFIGURE_DEPENDS ${_edgecl_root}/kernels/*.cpp ${_edgecl_root}/kernels/reference/*.cpp
      ${_edgecl_root}/kernels/sparse/*.cpp ${_edgecl_root}/kernels/plan/*.cpp)
+# Of a library without an operating system also these, in place of some of the scalar kernels (kernels.h).
+file(GLOB EDGECL_FIRMWARE_SOURCES CONFIGURE_DEPENDS ${_edgecl_root}/kernels/dsp/*.cpp)
 
 # No contraction: fused multiply-adds are written where they are meant, so that every compiler gives the same bits. No
 # errno: square roots stay instructions.

@@ -1,12 +1,13 @@
-"""Flash, RAM and stack of the firmware example on each Cortex-M, and the gate on their growth.
+"""Flash, RAM, stack and instructions of the firmware example on each Cortex-M, and the gate on their growth.
 
 usage: python tools/dev/firmware_size.py [--check] [--out FILE.json] [PRESET ...]
 
 Reads build/PRESET (cmake --preset PRESET && cmake --build --preset PRESET) of every preset that is built: what the link
 map says of the library (with what it takes of libgcc), the example and its bundles; and what the example prints under
-qemu-system-arm: bytes of a session, and of the stack that was ever used. Writes a JSON; with --check, compares with the
-committed one, and exit status 1 where the library, a session or the stack grew by more than 2 % or a limit is passed.
-Never here: times, and worst paths of calls (stack_report.py).
+qemu-system-arm: bytes of a session, of the stack that was ever used, and with -icount the instructions of a prediction
+of four rows and of a learn step (four new rows and four of the buffer), within some 100. Writes a JSON; with --check,
+compares with the committed one, and exit status 1 where any of them grew by more than 2 % or a limit is passed.
+Never here: cycles, which the emulator does not know, and worst paths of calls (stack_report.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 from collections import Counter
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "tools/bench/results/firmware_size.json"
@@ -45,20 +47,26 @@ def flash(link_map: str) -> dict[str, int]:
     return dict(parts)
 
 
-def run(image: Path, board: str) -> dict[str, object]:
+def run(image: Path, board: str) -> dict[str, Any]:
     """What the example says of RAM, from a run of it."""
     command = ["qemu-system-arm", "-M", board, "-nographic", "-monitor", "none", "-serial", "none"]
-    command += ["-semihosting-config", "enable=on,target=native", "-kernel", str(image)]
+    command += ["-icount", "shift=0", "-semihosting-config", "enable=on,target=native", "-kernel", str(image)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         sys.exit(f"expected {image.name} to end well on {board}; found: {done.stdout.strip()[-300:]}")
     said = done.stdout + done.stderr  # semihosting writes to either
     sessions = {name: int(n) for name, n in re.findall(r"^(\w+): model \d+, session (\d+) bytes", said, re.MULTILINE)}
     (stack,) = re.findall(r"stack: at most (\d+) bytes", said)
-    return {"session_bytes": sessions, "stack_bytes": int(stack)}
+    (million,) = re.findall(r"a million instructions (\d+)", said)
+    counts = {
+        f"{name}, {what}": round(int(ticks) * 1e6 / int(million))
+        for name, *pair in re.findall(r"^(\w+): ticks: predict 4 rows (\d+), learn step (\d+)", said, re.MULTILINE)
+        for what, ticks in zip(("predict", "learn step"), pair, strict=True)
+    }
+    return {"session_bytes": sessions, "stack_bytes": int(stack), "instructions": counts}
 
 
-def measure(preset: str) -> dict[str, object] | None:
+def measure(preset: str) -> dict[str, Any] | None:
     """A row of the table; None where the preset is not built."""
     image = ROOT / "build" / preset / "devices/firmware/firmware_example.elf"
     if not image.exists():
@@ -66,22 +74,25 @@ def measure(preset: str) -> dict[str, object] | None:
     return {"preset": preset, **flash(image.with_suffix(".map").read_text()), **run(image, BOARDS[preset])}
 
 
-def faults(row: dict[str, object], before: dict[str, object] | None) -> list[str]:
+def _named(row: dict[str, Any]) -> dict[str, int]:
+    sessions = {f"session of {name}": n for name, n in row["session_bytes"].items()}
+    return sessions | {f"instructions of {name}": n for name, n in row["instructions"].items()}
+
+
+def faults(row: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
     """Limits passed, and growth against the committed row."""
     preset, found = str(row["preset"]), []
     figures = {"library_bytes": row["library_bytes"], "stack_bytes": row["stack_bytes"]}
-    sessions = row["session_bytes"]
-    assert isinstance(sessions, dict)
-    figures |= {f"session of {name}": n for name, n in sessions.items()}
+    figures |= _named(row)
     limits = {**{key: limit for (of, key), limit in LIMITS.items() if of == preset}, "stack_bytes": STACK_LIMIT}
     for key, limit in limits.items():
-        if int(str(figures[key])) > limit:
+        if figures[key] > limit:
             found.append(f"{preset}: {key}: expected at most {limit}; found {figures[key]}")
     if before is None:
         return [*found, f"{preset}: expected a row in {OUT.name}; found none; run without --check and commit it"]
-    earlier = {**before, **{f"session of {name}": n for name, n in dict(before["session_bytes"]).items()}}  # type: ignore[call-overload]
+    earlier = {**before, **_named(before)}
     for key, value in figures.items():
-        if key in earlier and int(str(value)) > GROWTH * int(str(earlier[key])):
+        if key in earlier and value > GROWTH * earlier[key]:
             found.append(
                 f"{preset}: {key}: expected at most {GROWTH - 1:.0%} more than {earlier[key]}; found {value}; make it "
                 "smaller, or run without --check and commit the table with the reason"
