@@ -38,7 +38,7 @@ def from_embeddings(
 
     Args:
         dim: numbers of an embedding, 1..8192.
-        recipe: its method is "ncm", "ncm-distance", "lda", "hd" or "ridge" (the default).
+        recipe: its method is "ncm", "ncm-distance", "lda", "hd", "fecam" or "ridge" (the default).
         calibration: embeddings (n, dim) of the kind that will come: their size sets `feature_range`. Others: as
             `from_torch` has them.
 
@@ -66,7 +66,7 @@ def from_embeddings(
     if not options.keeps_statistics:
         raise ExportError(
             "expected a head that keeps statistics, since embeddings have no layers to train; found a method that "
-            f"learns by gradients ('{options.recipe.preset}'); choose 'ncm', 'lda', 'ridge' or 'hd'",
+            f"learns by gradients ('{options.recipe.preset}'); choose 'ncm', 'lda', 'ridge', 'hd' or 'fecam'",
             -1,
         )
     graph = Graph(name, "embedding", (dim,), {"embedding": (dim, 1, 1)}, output="embedding")

@@ -14,6 +14,7 @@ from edgecl.export.adaptor_data import SEARCH, AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.recipe import InputSpec, Recipe
+from edgecl.methods import GRADIENT_HEADS
 from numpy.typing import NDArray
 
 NamePredicate = Callable[[str], bool]
@@ -59,7 +60,7 @@ class ExportOptions:
     @property
     def keeps_statistics(self) -> bool:
         """The recipe's head learns without gradients, and replaces the source's."""
-        return bool(self.recipe.head != "gradient")
+        return self.recipe.head not in GRADIENT_HEADS
 
     @property
     def takes_feature_maps(self) -> bool:
@@ -118,7 +119,7 @@ class ExportOptions:
         if self.projection and not self.keeps_statistics:
             raise ExportError(
                 "expected a projection only before a head that keeps statistics; found the head 'gradient'; choose "
-                "method 'ncm', 'lda', 'ridge' or 'hd', or leave it out",
+                "method 'ncm', 'lda', 'ridge', 'hd' or 'fecam', or leave it out",
                 -1,
             )
         if self.encoder == "int8" and self.takes_feature_maps:
@@ -178,7 +179,7 @@ class ExportOptions:
         if not self.keeps_statistics:
             raise ExportError(
                 "expected a head that keeps statistics, since the layers of an external encoder do not learn; found a "
-                f"method that learns by gradients ('{self.recipe.preset}'); choose --head ncm, lda, ridge or hd",
+                f"method that learns by gradients ('{self.recipe.preset}'); choose --head ncm, lda, ridge, hd or fecam",
                 -1,
             )
         for what, is_given in (

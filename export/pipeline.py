@@ -184,6 +184,11 @@ def _plan(
     )
 
 
+def _by_products(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan with the source's own scores, which parity compares."""
+    return {**plan, "recipe": {**plan["recipe"], "head": "gradient"}}
+
+
 def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: str) -> ExportReport:
     """Prepares, writes, opens and compares; the file is written only when all of that went well.
 
@@ -207,8 +212,9 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
     raw = _calibration(options, graph)
+    by_cosine = options.recipe.head == "cosine"
     try:
-        draft = _core.write_bundle(prepared.plan)
+        draft = _core.write_bundle(_by_products(prepared.plan))
     except ValueError as error:  # a name, a number or a size beyond the format, in its words
         raise ExportError(str(error), -22) from error
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
@@ -222,9 +228,16 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         turned = with_int8_encoder(prepared, given, producer, raw)
     if turned is not None:
         prepared = turned
-        parity = int8_parity(draft, _core.write_bundle(prepared.plan), graph, parity, raw, prepared.columns)
+        parity = int8_parity(
+            draft, _core.write_bundle(_by_products(prepared.plan)), graph, parity, raw, prepared.columns
+        )
     if options.keeps_statistics:
         prepared = with_new_head(prepared, options, producer, raw)
+    if by_cosine:
+        graph.notes.append(
+            "scores are cosines with the columns of the last layer; its bias and their lengths are read only by the "
+            "comparison with the source"
+        )
     prepared.plan["parity"] = {
         "n_rows": parity.n_rows,
         "max_abs": parity.max_abs,

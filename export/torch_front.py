@@ -100,8 +100,9 @@ def from_torch(
         calibration: raw rows (n, *sample) for the parity check; default 8 seeded random ones of plausible range.
         device: profile name, kept in the report.
         remember: samples of the shipped classes that travel in the bundle, for the replay buffer of the device.
-        projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge", "hd"), which
-            takes the place of the last linear layer: width of a random projection with a ReLU before it, 0 = none.
+        projection: with a head that keeps statistics (recipe method "ncm", "ncm-distance", "lda", "ridge", "hd",
+            "fecam"), which takes the place of the last linear layer: width of a random projection with a ReLU before
+            it, 0 = none.
         normalise: with such a head: embeddings are scaled to length 1, which novelty scores are better for.
         adaptor: with such a head: "film", "bottleneck:16", "depthwise:16" or "lowrank:16", parameters behind the last
             feature map of which each domain has its own (recipe field max_domains); or "search": the one that suits

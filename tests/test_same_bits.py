@@ -30,7 +30,7 @@ def test_one_hash_over_every_axis(tmp_path: Path) -> None:
     rows = read_table(out)["rows"]
     ran = [row for row in rows if "mlp" in row]
     assert {row["threads"] for row in ran} >= {1, 2, 4}
-    for name in ("mlp", "conv", "int8 ridge", "hd", "domain lda", "resnet", "resnet sparse"):
+    for name in ("mlp", "conv", "int8 ridge", "hd", "fecam", "domain lda", "resnet", "resnet sparse"):
         assert len({row[name] for row in ran if name in row}) == 1
     for row in rows:
         if "left_out" in row:

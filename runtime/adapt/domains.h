@@ -27,7 +27,7 @@ struct Domain {
   HeadMemory head;
   RoutingModel routing;
 };
-EDGECL_TARGET_BYTES(Domain, 240, 320);
+EDGECL_TARGET_BYTES(Domain, 248, 328);
 
 struct Domains {
   uint32_t capacity = 0;   // see any()

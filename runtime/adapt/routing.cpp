@@ -16,7 +16,7 @@ StatisticsSize size_of(uint32_t dim, uint32_t columns) {
   StatisticsSize size;
   size.dim = dim;
   size.columns = columns;
-  size.moments = true;
+  size.moments = Moments::kShared;
   return size;
 }
 

@@ -36,7 +36,7 @@ struct RoutingModel {
   float mean = 0, deviation = 1, bound = 0;  // of held-out scores; fits above `bound` are unknown
   bool ready = false;                        // all that is computed from the statistics
 };
-EDGECL_TARGET_BYTES(RoutingModel, 136, 208);
+EDGECL_TARGET_BYTES(RoutingModel, 140, 208);
 
 // What is needed to score rows, shared by all domains.
 struct RoutingWork {

@@ -13,7 +13,7 @@ uint64_t routing_bytes_max(uint32_t dim, uint32_t columns) {
   StatisticsSize size;
   size.dim = dim;
   size.columns = columns;
-  size.moments = true;
+  size.moments = Moments::kShared;
   return sums_bytes_max(size) + sizeof(uint64_t) + static_cast<uint64_t>(kHeldRows) * dim * sizeof(int16_t);
 }
 

@@ -16,8 +16,8 @@ constexpr const char* kMethodNames[] = {
 #include "runtime/core/methods.def"
     nullptr};
 #undef METHOD
-constexpr const char* kHeadNames[] = {"gradient", "ncm", "ncm_distance", "lda",
-                                      "ridge",    "hd",  nullptr};  // heads/head.h
+constexpr const char* kHeadNames[] = {"gradient", "ncm",   "ncm_distance", "lda",  "ridge",
+                                      "hd",       "fecam", "cosine",       nullptr};  // heads/head.h
 constexpr const char* kNoveltyNames[] = {"none", "max_logit", "energy", "rmds",
                                          "knn",  "hd",        "fit",    nullptr};  // novelty/novelty.h
 constexpr const char* kStructureNames[] = {"static", "tdm", "set", "rigl", nullptr};

@@ -14,7 +14,7 @@ void score(const HeadMemory&, const Net& net, uint32_t rows, Mode mode, const La
   forward_ops(net, rows, mode, last_layer_op(net.plan), net.plan.ops.n, probe);
 }
 
-void backward(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe) {
+void backward(const HeadMemory&, const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe) {
   backward_records(net, rows, 0, n_records, probe);
 }
 
@@ -40,12 +40,7 @@ void zero_column(const format::ParamRecord& record, uint32_t label, ParamWeights
 }
 
 void forget_class(const HeadMemory&, const Net& net, uint32_t label) {
-  const uint32_t head[] = {net.plan.model->head_weight, net.plan.model->head_bias};
-  for (const uint32_t p : head) {
-    // A frozen head holds nothing that was learned here; its column is merely never read again.
-    if (p != format::kNone && net.plan.params[p].trainable != 0)
-      zero_column(net.plan.params[p], label, &net.weights.params[p]);
-  }
+  zero_class_column(net, label);
 }
 
 // Neither memory nor a state of its own.
@@ -61,6 +56,15 @@ constexpr HeadKind kind() {
 }
 
 }  // namespace
+
+void zero_class_column(const Net& net, uint32_t label) {
+  const uint32_t head[] = {net.plan.model->head_weight, net.plan.model->head_bias};
+  for (const uint32_t p : head) {
+    // A frozen head holds nothing that was learned here; its column is merely never read again.
+    if (p != format::kNone && net.plan.params[p].trainable != 0)
+      zero_column(net.plan.params[p], label, &net.weights.params[p]);
+  }
+}
 
 const HeadKind kGradientHead = kind();
 

@@ -15,6 +15,7 @@ class SectionReader;
 class SectionWriter;
 
 struct StatisticsHead;
+struct CosineHead;
 struct HdHead;
 struct Readout;
 
@@ -22,6 +23,7 @@ struct Readout;
 struct HeadMemory {
   StatisticsHead* own = nullptr;  // of heads that keep statistics of embeddings, else null
   HdHead* hd = nullptr;           // of the head hd, else null
+  CosineHead* cosine = nullptr;   // of the head cosine, else null
   uint32_t dim = 0;               // floats of an embedding row; 0: the model has no separate head
   uint32_t columns = 0;           // class capacity of the bundle
 };
@@ -60,7 +62,8 @@ struct HeadKind {
   // Logits tensor from what the encoder pass left (embedding_tensor).
   void (*score)(const HeadMemory& memory, const Net& net, uint32_t rows, Mode mode, const LayerProbe* probe);
   // by_gradient: the first n_records of the backward list, from the gradient of the logits to that of the embedding.
-  void (*backward)(const Net& net, uint32_t rows, uint32_t n_records, const LayerProbe* probe);
+  void (*backward)(const HeadMemory& memory, const Net& net, uint32_t rows, uint32_t n_records,
+                   const LayerProbe* probe);
   // Else: whether n more rows fit. E_CAPACITY.
   Status (*check_learn)(const HeadMemory& memory, uint32_t n);
   // Takes n finite embeddings [n][dim] with labels below `columns`. Cannot fail.
@@ -93,7 +96,9 @@ struct HeadKind {
   X(kHeadNcmDistance, 2, kNcmDistanceHead) \
   X(kHeadLda, 3, kLdaHead)                 \
   X(kHeadRidge, 4, kRidgeHead)             \
-  X(kHeadHd, 5, kHdHead)
+  X(kHeadHd, 5, kHdHead)                   \
+  X(kHeadFecam, 6, kFecamHead)             \
+  X(kHeadCosine, 7, kCosineHead)
 
 #define EDGECL_HEAD_COUNT(constant, number, kind) +1
 constexpr uint32_t kHeads = 0 EDGECL_HEADS(EDGECL_HEAD_COUNT);
@@ -112,6 +117,8 @@ enum HeadNumber : uint32_t { EDGECL_HEADS(EDGECL_HEAD_NUMBER) };
 bool is_of_last_layer(const Plan& plan, uint32_t param);
 uint32_t last_layer_op(const Plan& plan);
 Status check_has_columns(const Plan& plan);
+// Values and velocities of a class's column of the last layer, where it trains (gradient_head.cpp).
+void zero_class_column(const Net& net, uint32_t label);
 
 // The kind of a number (HeadNumber); null for another number.
 const HeadKind* head_kind(uint32_t number);

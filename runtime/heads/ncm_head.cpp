@@ -67,8 +67,8 @@ Status solve_distance(StatisticsHead* head, const Net&, double*) {
   return Status();
 }
 
-const Readout kCosine = {false, true, no_work, solve_cosine};
-const Readout kDistance = {false, false, no_work, solve_distance};
+const Readout kCosine = {Moments::kNone, true, no_work, solve_cosine};
+const Readout kDistance = {Moments::kNone, false, no_work, solve_distance};
 
 }  // namespace
 

@@ -12,9 +12,6 @@ namespace {
 uint64_t part_sums(const Statistics& s) {
   return static_cast<uint64_t>(s.size.columns) * s.size.dim;
 }
-uint64_t triangle(const Statistics& s) {
-  return static_cast<uint64_t>(moments_size(s.size.dim));
-}
 ClassCounts* counts_of(const Statistics& s, uint32_t part) {
   return s.parts.classes + static_cast<uint64_t>(part) * s.size.columns;
 }
@@ -22,14 +19,18 @@ int64_t* sums_of(const Statistics& s, uint32_t part) {
   return s.parts.sum + part * part_sums(s);
 }
 int64_t* moments_of(const Statistics& s, uint32_t part) {
-  return s.parts.moments + part * triangle(s);
+  return s.parts.moments + part * s.size.moment_numbers();
+}
+// A part's triangle in the place that the total has for the class.
+int64_t* triangle_of(const Statistics& s, uint32_t part, uint32_t label) {
+  return moments_of(s, part) + (s.triangle_of(label) - s.moments);
 }
 
 int64_t sum_of(const Statistics& s, uint32_t part, uint32_t label, uint32_t i) {
   return sums_of(s, part)[static_cast<uint64_t>(label) * s.size.dim + i];
 }
-int64_t moment_of(const Statistics& s, uint32_t part, uint32_t i, uint32_t j) {
-  return moments_of(s, part)[moments_at(i, j, s.size.dim)];
+int64_t moment_of(const Statistics& s, uint32_t part, uint32_t label, uint32_t i, uint32_t j) {
+  return triangle_of(s, part, label)[moments_at(i, j, s.size.dim)];
 }
 
 int64_t difference(int64_t a, int64_t b) {
@@ -57,8 +58,7 @@ void lay_out_parts(Arena* arena, uint32_t capacity, Statistics* s) {
   parts->ids = arena->take<DeviceVersion>(n);
   parts->classes = arena->take<ClassCounts>(n * columns);
   parts->sum = arena->take<int64_t>(n * columns * s->size.dim);
-  parts->moments =
-      s->size.moments ? arena->take<int64_t>(n * static_cast<uint64_t>(moments_size(s->size.dim))) : nullptr;
+  parts->moments = s->size.triangles() > 0 ? arena->take<int64_t>(n * s->size.moment_numbers()) : nullptr;
   parts->marks = arena->take<uint8_t>(capacity > 0 ? columns : 0);
 }
 
@@ -95,13 +95,13 @@ void add_part(uint32_t part, bool subtract, Statistics* s) {
                                  modular_sum(to->saturated, x.saturated)};
   }
   add(sums_of(*s, part), part_sums(*s), subtract, s->sum);
-  if (s->moments != nullptr) add(moments_of(*s, part), triangle(*s), subtract, s->moments);
+  if (s->moments != nullptr) add(moments_of(*s, part), s->size.moment_numbers(), subtract, s->moments);
 }
 
 void empty_part(uint32_t part, Statistics* s) {
   memset(static_cast<void*>(counts_of(*s, part)), 0, s->size.columns * sizeof(ClassCounts));
   memset(sums_of(*s, part), 0, part_sums(*s) * sizeof(int64_t));
-  if (s->moments != nullptr) memset(moments_of(*s, part), 0, triangle(*s) * sizeof(int64_t));
+  if (s->moments != nullptr) memset(moments_of(*s, part), 0, s->size.moment_numbers() * sizeof(int64_t));
 }
 
 uint32_t new_part(uint64_t device, Statistics* s) {
@@ -122,7 +122,8 @@ void release_part(uint32_t part, Statistics* s) {
     s->parts.ids[part] = s->parts.ids[last];
     memcpy(static_cast<void*>(counts_of(*s, part)), counts_of(*s, last), s->size.columns * sizeof(ClassCounts));
     memcpy(sums_of(*s, part), sums_of(*s, last), part_sums(*s) * sizeof(int64_t));
-    if (s->moments != nullptr) memcpy(moments_of(*s, part), moments_of(*s, last), triangle(*s) * sizeof(int64_t));
+    if (s->moments != nullptr)
+      memcpy(moments_of(*s, part), moments_of(*s, last), s->size.moment_numbers() * sizeof(int64_t));
   }
   s->parts.ids[last] = {};
   empty_part(last, s);
@@ -154,9 +155,9 @@ int64_t own_sum(const Statistics& s, uint32_t label, uint32_t i) {
   return own;
 }
 
-int64_t own_moment(const Statistics& s, uint32_t i, uint32_t j) {
-  int64_t own = settled_moment(s, i, j);
-  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, moment_of(s, part, i, j));
+int64_t own_moment(const Statistics& s, uint32_t label, uint32_t i, uint32_t j) {
+  int64_t own = settled_moment(s, label, i, j);
+  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, moment_of(s, part, label, i, j));
   return own;
 }
 
@@ -168,8 +169,8 @@ int64_t part_sum(const Statistics& s, uint32_t part, uint32_t label, uint32_t i)
   return part == kNoPart ? own_sum(s, label, i) : sum_of(s, part, label, i);
 }
 
-int64_t part_moment(const Statistics& s, uint32_t part, uint32_t i, uint32_t j) {
-  return part == kNoPart ? own_moment(s, i, j) : moment_of(s, part, i, j);
+int64_t part_moment(const Statistics& s, uint32_t part, uint32_t label, uint32_t i, uint32_t j) {
+  return part == kNoPart ? own_moment(s, label, i, j) : moment_of(s, part, label, i, j);
 }
 
 void set_part_class(uint32_t part, uint32_t label, const ClassCounts& counts, Statistics* s) {
@@ -180,12 +181,12 @@ void set_part_sum(uint32_t part, uint32_t label, uint32_t i, int64_t sum, Statis
   sums_of(*s, part)[static_cast<uint64_t>(label) * s->size.dim + i] = sum;
 }
 
-void set_part_moment(uint32_t part, uint32_t i, uint32_t j, int64_t moment, Statistics* s) {
-  moments_of(*s, part)[moments_at(i, j, s->size.dim)] = moment;
+void set_part_moment(uint32_t part, uint32_t label, uint32_t i, uint32_t j, int64_t moment, Statistics* s) {
+  triangle_of(*s, part, label)[moments_at(i, j, s->size.dim)] = moment;
 }
 
-uint64_t triangle_entries(const Statistics& s) {
-  return static_cast<uint64_t>(s.size.dim) * (s.size.dim + 1) / 2;
+uint64_t triangle_entries(uint64_t dim) {
+  return dim * (dim + 1) / 2;
 }
 
 uint32_t part_classes(const Statistics& s, uint32_t part) {
@@ -204,6 +205,11 @@ void clear_own(uint32_t label, Statistics* s) {
   s->classes[label] = difference(s->classes[label], own_counts(*s, label));
   int64_t* const sum = s->class_sum(label);
   for (uint32_t i = 0; i < s->size.dim; i++) sum[i] = difference(sum[i], own_sum(*s, label, i));
+  if (s->size.moments != Moments::kOfClasses) return;
+  const uint64_t n = static_cast<uint64_t>(moments_size(s->size.dim));
+  int64_t* const triangle = s->triangle_of(label);
+  memset(triangle, 0, n * sizeof *triangle);  // what is left is of the others
+  for (uint32_t part = 0; part < s->parts.fill; part++) add(triangle_of(*s, part, label), n, false, triangle);
 }
 
 void swap_own(uint32_t part, Statistics* s) {
@@ -212,8 +218,10 @@ void swap_own(uint32_t part, Statistics* s) {
     int64_t* const sum = sums_of(*s, part) + static_cast<uint64_t>(c) * s->size.dim;
     for (uint32_t i = 0; i < s->size.dim; i++) sum[i] = own_sum(*s, c, i);
   }
-  for (uint32_t i = 0; s->moments != nullptr && i < s->size.dim; i++) {
-    for (uint32_t j = 0; j <= i; j++) moments_of(*s, part)[moments_at(i, j, s->size.dim)] = own_moment(*s, i, j);
+  for (uint32_t t = 0; t < s->size.triangles(); t++) {
+    for (uint32_t i = 0; i < s->size.dim; i++) {
+      for (uint32_t j = 0; j <= i; j++) set_part_moment(part, t, i, j, own_moment(*s, t, i, j), s);
+    }
   }
 }
 

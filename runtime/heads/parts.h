@@ -39,7 +39,7 @@ struct Parts {
   DeviceVersion* ids = nullptr;    // [capacity]
   ClassCounts* classes = nullptr;  // [capacity][columns]
   int64_t* sum = nullptr;          // [capacity][columns][dim]
-  int64_t* moments = nullptr;      // [capacity] packed triangles; null: not kept
+  int64_t* moments = nullptr;      // [capacity] packed triangles, as many as the total has; null: not kept
   uint8_t* marks = nullptr;        // [columns] work of a merge
 };
 
@@ -53,7 +53,7 @@ void next_version(Statistics* statistics);
 
 // The part of a device; kNoPart.
 uint32_t find_part(const Statistics& statistics, uint64_t device);
-// Adds a part's sums to the total, or takes them out of it. O(columns * dim + dim^2).
+// Adds a part's sums to the total, or takes them out of it. O(columns * dim), and of each triangle O(dim^2).
 void add_part(uint32_t part, bool subtract, Statistics* statistics);
 // An empty part for a device; precondition: fill < capacity.
 uint32_t new_part(uint64_t device, Statistics* statistics);
@@ -70,19 +70,19 @@ int64_t others_rows(const HeadMemory& memory, uint32_t label);  // 0 for a head 
 // What this device contributed to one number.
 ClassCounts own_counts(const Statistics& statistics, uint32_t label);
 int64_t own_sum(const Statistics& statistics, uint32_t label, uint32_t i);
-int64_t own_moment(const Statistics& statistics, uint32_t i, uint32_t j);  // j <= i
+int64_t own_moment(const Statistics& statistics, uint32_t label, uint32_t i, uint32_t j);  // j <= i; see triangle_of
 // The same of part `part`, or with kNoPart of this device.
 ClassCounts part_counts(const Statistics& statistics, uint32_t part, uint32_t label);
 int64_t part_sum(const Statistics& statistics, uint32_t part, uint32_t label, uint32_t i);
-int64_t part_moment(const Statistics& statistics, uint32_t part, uint32_t i, uint32_t j);
+int64_t part_moment(const Statistics& statistics, uint32_t part, uint32_t label, uint32_t i, uint32_t j);
 void set_part_class(uint32_t part, uint32_t label, const ClassCounts& counts, Statistics* statistics);
 void set_part_sum(uint32_t part, uint32_t label, uint32_t i, int64_t sum, Statistics* statistics);
-void set_part_moment(uint32_t part, uint32_t i, uint32_t j, int64_t moment, Statistics* statistics);
-uint64_t triangle_entries(const Statistics& statistics);             // of the moments, without what is no entry
+void set_part_moment(uint32_t part, uint32_t label, uint32_t i, uint32_t j, int64_t moment, Statistics* statistics);
+uint64_t triangle_entries(uint64_t dim);                             // of one triangle, without what is no entry
 uint32_t part_classes(const Statistics& statistics, uint32_t part);  // that have rows
 int64_t part_rows(const Statistics& statistics, uint32_t part);
 
-// Own counts and sums of a class become 0; moments stay.
+// Own counts and sums of a class become 0, and its own moments where classes have some; none of its rows is pending.
 void clear_own(uint32_t label, Statistics* statistics);
 // The own sums become part `part`, whatever it held, and what it held becomes the own sums. The total stays.
 void swap_own(uint32_t part, Statistics* statistics);

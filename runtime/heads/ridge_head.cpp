@@ -64,7 +64,7 @@ Status solve(StatisticsHead* head, const Net& net, double* work) {
   return Status();
 }
 
-const Readout kReadout = {true, false, system_doubles, solve};
+const Readout kReadout = {Moments::kShared, false, system_doubles, solve};
 
 }  // namespace
 

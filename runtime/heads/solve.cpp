@@ -12,10 +12,10 @@ namespace {
 constexpr double kLeastVariation = 1e-9, kRounding = 1e-11;
 
 // S = alpha * moments - the sum over v of weight[v] * sums[v] sums[v]^T, + ridge * I.
-void covariance(const Net& net, const Statistics& s, Centre centre, double rows, const int64_t* all,
-                const System& system) {
+void covariance(const Net& net, const Statistics& s, const int64_t* moments, Centre centre, double rows,
+                const int64_t* all, const System& system) {
   MomentsToCovarianceArgs args = {};
-  args.moments = s.moments;
+  args.moments = moments;
   args.covariance = system.matrix;
   args.weight = system.weight;
   args.d = static_cast<int32_t>(s.size.dim);
@@ -33,6 +33,18 @@ void covariance(const Net& net, const Statistics& s, Centre centre, double rows,
   run_kernel(net, net.env.kernels->moments_to_covariance, args);
 }
 
+// The moments of all rows: integers, so they have the bits of those that were counted together.
+const int64_t* all_moments(const Statistics& s, const System& system) {
+  if (system.pooled == nullptr) return s.moments;
+  const int64_t n = moments_size(s.size.dim);
+  for (int64_t i = 0; i < n; i++) system.pooled[i] = 0;
+  for (uint32_t c = 0; c < s.size.columns; c++) {
+    const int64_t* const triangle = s.triangle_of(c);
+    for (int64_t i = 0; s.classes[c].n > 0 && i < n; i++) system.pooled[i] = modular_sum(system.pooled[i], triangle[i]);
+  }
+  return system.pooled;
+}
+
 template <class T>
 double mean_diagonal(const T* packed, uint32_t dim) {
   double sum = 0;
@@ -44,6 +56,10 @@ double mean_diagonal(const T* packed, uint32_t dim) {
 
 uint64_t system_doubles(uint64_t dim, uint64_t columns) {
   return static_cast<uint64_t>(moments_size(static_cast<int64_t>(dim))) + dim * columns + columns + 1 + 64;
+}
+
+uint64_t pooled_doubles(const StatisticsSize& size) {
+  return size.moments == Moments::kOfClasses ? static_cast<uint64_t>(moments_size(size.dim)) : 0;
 }
 
 uint64_t system_scratch_bytes(const StatisticsSize& size, const ScratchTable& kernels) {
@@ -66,15 +82,17 @@ System place_system(const Statistics& s, double* work) {
   system.rhs = system.matrix + moments_size(s.size.dim);
   system.weight = system.rhs + static_cast<uint64_t>(s.size.dim) * s.size.columns;
   system.failed = reinterpret_cast<int32_t*>(system.weight + s.size.columns);
+  if (pooled_doubles(s.size) > 0) system.pooled = reinterpret_cast<int64_t*>(system.weight + s.size.columns + 1);
   return system;
 }
 
 Status factor_covariance(const Net& net, const Statistics& s, Centre centre, double shrinkage, bool add,
                          const int64_t* all, const System& system) {
   const uint32_t dim = s.size.dim;
-  covariance(net, s, centre, static_cast<double>(s.n_rows()), all, system);
+  const int64_t* const moments = all_moments(s, system);
+  covariance(net, s, moments, centre, static_cast<double>(s.n_rows()), all, system);
   const double mean = mean_diagonal(system.matrix, dim);
-  const double square = mean_diagonal(s.moments, dim) / static_cast<double>(s.n_rows());
+  const double square = mean_diagonal(moments, dim) / static_cast<double>(s.n_rows());
   const bool varies = mean > kLeastVariation * square;
   const double keep = !varies ? 0 : add ? 1 : 1 - shrinkage;
   const double ridge = varies ? shrinkage * mean + kRounding * square : square > 0 ? square : 1;

@@ -8,8 +8,9 @@
 namespace edgecl {
 
 // Doubles that a system takes: the packed triangle, [dim][columns] right-hand sides, [columns] weights, and a word for
-// the index of a pivot that failed.
+// the index of a pivot that failed; and where each class has moments of its own `pooled` more.
 uint64_t system_doubles(uint64_t dim, uint64_t columns);
+uint64_t pooled_doubles(const StatisticsSize& size);
 
 // Scratch memory of one thread for the calls below.
 uint64_t system_scratch_bytes(const StatisticsSize& size, const ScratchTable& kernels);
@@ -19,6 +20,7 @@ struct System {
   double* rhs;     // [dim][n_columns], then the solution
   double* weight;  // [columns]
   int32_t* failed;
+  int64_t* pooled;     // packed triangle: the moments of all classes together, where each has its own; else null
   uint32_t n_columns;  // of rhs: classes that have rows
 };
 System place_system(const Statistics& statistics, double* work);

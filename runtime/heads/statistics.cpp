@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernels/arithmetic.h"
 #include "runtime/core/encoder.h"
 #include "runtime/core/executor.h"
 
@@ -13,6 +14,10 @@ namespace {
 constexpr float kLargestQuantized = static_cast<float>(kQuantizedLimit);
 
 void quantize_to(const Net& net, const float* embedding, const Statistics& s, int16_t* row, int32_t* n_saturated) {
+  if (s.size.roots) {
+    signed_roots(embedding, s.size.dim, s.row);
+    embedding = s.row;
+  }
   net.env.kernels->quantize_rows({embedding, row, n_saturated, 1, static_cast<int32_t>(s.size.dim), s.scale}, 0, 1,
                                  nullptr);
 }
@@ -38,9 +43,14 @@ void count_row(const Net& net, const int16_t* row, int32_t label, int32_t n_satu
 
 void update_moments(const Net& net, uint32_t n, bool subtract, Statistics* s) {
   if (n == 0 || s->moments == nullptr) return;
-  run_kernel(
-      net, net.env.kernels->moments_update,
-      MomentsUpdateArgs{s->pending, s->moments, static_cast<int32_t>(n), static_cast<int32_t>(s->size.dim), subtract});
+  run_kernel(net, net.env.kernels->moments_update,
+             MomentsUpdateArgs{s->pending, s->triangle_of(s->pending_label), static_cast<int32_t>(n),
+                               static_cast<int32_t>(s->size.dim), subtract});
+}
+
+// Whether the rows that wait belong to another triangle than those of this class.
+bool others_wait(const Statistics& s, uint32_t label) {
+  return s.size.moments == Moments::kOfClasses && s.n_pending > 0 && s.pending_label != label;
 }
 
 // The pending rows out of the moments.
@@ -108,6 +118,10 @@ Status never_learned(uint32_t r) {
                  r);
 }
 
+void signed_roots(const float* x, uint32_t n, float* to) {
+  for (uint32_t i = 0; i < n; i++) to[i] = x[i] < 0 ? -square_root(-x[i]) : square_root(x[i]);
+}
+
 int64_t squared(const int16_t* row, uint32_t dim) {
   int64_t square = 0;
   for (uint32_t i = 0; i < dim; i++) square += static_cast<int32_t>(row[i]) * row[i];
@@ -130,6 +144,15 @@ void quantized_row(const Net& net, const Statistics& s, const Tensor& embedding,
   quantize_to(net, s.row, s, q, &n_saturated);
 }
 
+uint64_t StatisticsSize::moment_numbers() const {
+  return triangles() * static_cast<uint64_t>(moments_size(dim));
+}
+
+int64_t* Statistics::triangle_of(uint32_t label) const {
+  return size.moments == Moments::kOfClasses ? moments + label * static_cast<uint64_t>(moments_size(size.dim))
+                                             : moments;
+}
+
 int64_t Statistics::n_rows() const {
   int64_t n = 0;
   for (uint32_t c = 0; c < size.columns; c++) n += classes[c].n;
@@ -145,10 +168,11 @@ uint32_t FeatureBank::count(int32_t label) const {
 void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics) {
   const uint64_t dim = size.dim, columns = size.columns;
   statistics->size = size;
-  statistics->scale = kLargestQuantized / (range > 0 ? range : kDefaultFeatureRange);
+  const float largest = range > 0 ? range : kDefaultFeatureRange;
+  statistics->scale = kLargestQuantized / (size.roots ? square_root(largest) : largest);
   statistics->classes = arena->take<ClassCounts>(columns);
   statistics->sum = arena->take<int64_t>(columns * dim);
-  statistics->moments = size.moments ? arena->take<int64_t>(static_cast<uint64_t>(moments_size(size.dim))) : nullptr;
+  statistics->moments = size.triangles() > 0 ? arena->take<int64_t>(size.moment_numbers()) : nullptr;
   statistics->pending = arena->take<int16_t>((kPendingRows + 2) * dim + kReadSlack);  // two more to compare rows in
   statistics->row = arena->take<float>(dim + kReadSlack);
   statistics->bank.capacity = size.bank;
@@ -163,7 +187,7 @@ void clear_statistics(Statistics* s) {
   clear_parts(s);
   memset(static_cast<void*>(s->classes), 0, s->size.columns * sizeof *s->classes);
   memset(s->sum, 0, s->size.columns * dim * sizeof *s->sum);
-  if (s->moments) memset(s->moments, 0, static_cast<uint64_t>(moments_size(s->size.dim)) * sizeof *s->moments);
+  if (s->moments) memset(s->moments, 0, s->size.moment_numbers() * sizeof *s->moments);
   memset(s->pending, 0, (kPendingRows + 2) * dim * sizeof *s->pending);
   s->bank.fill = 0;
   if (s->bank.capacity > 0) memset(s->bank.rows, 0, s->bank.capacity * dim * sizeof *s->bank.rows);
@@ -172,7 +196,7 @@ void clear_statistics(Statistics* s) {
 uint64_t statistics_scratch_bytes(const StatisticsSize& size, const ScratchTable& kernels) {
   const int32_t dim = static_cast<int32_t>(size.dim);
   uint64_t most = kernels.quantize_rows_scratch_bytes({nullptr, nullptr, nullptr, 1, dim, 1});
-  for (int32_t n = 1; size.moments && n <= static_cast<int32_t>(kPendingRows); n++) {
+  for (int32_t n = 1; size.triangles() > 0 && n <= static_cast<int32_t>(kPendingRows); n++) {
     const uint64_t need = kernels.moments_update_scratch_bytes({nullptr, nullptr, n, dim, false});
     if (need > most) most = need;
   }
@@ -183,6 +207,7 @@ void add_rows(const Net& net, const float* embeddings, const int32_t* labels, ui
   const uint64_t dim = s->size.dim;
   for (uint32_t r = 0; r < n; r++) {
     int32_t n_saturated;
+    if (others_wait(*s, static_cast<uint32_t>(labels[r]))) settle_moments(net, s);
     const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
     count_row(net, row, labels[r], n_saturated, 1, s);
     if (s->bank.fill < s->bank.capacity) {
@@ -190,6 +215,7 @@ void add_rows(const Net& net, const float* embeddings, const int32_t* labels, ui
       s->bank.labels[s->bank.fill++] = labels[r];
     }
     if (s->moments == nullptr) continue;
+    s->pending_label = static_cast<uint32_t>(labels[r]);
     if (++s->n_pending == kPendingRows) settle_moments(net, s);
   }
 }
@@ -210,11 +236,13 @@ Status take_rows(const Net& net, const float* embeddings, const int32_t* labels,
     if (found == s->bank.fill) return never_learned(r);
   }
   for (uint32_t r = 0; r < n; r++) {
+    if (others_wait(*s, static_cast<uint32_t>(labels[r]))) take_pending(net, s);
     const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
     count_row(net, row, labels[r], n_saturated, -1, s);
     const uint32_t found = bank_find(*s, row, labels[r], 0);
     bank_filter(s, [&](uint32_t i) { return i != found; });
     if (s->moments == nullptr) continue;
+    s->pending_label = static_cast<uint32_t>(labels[r]);
     if (++s->n_pending == kPendingRows) take_pending(net, s);
   }
   take_pending(net, s);
@@ -233,7 +261,7 @@ Status check_class_known(const Statistics& s, uint32_t label) {
                    "forget it there and merge their newer messages, or take them out by edgecl_unmerge",
                    label);
   }
-  if (s.moments == nullptr || bank_complete(s, label)) return Status();
+  if (s.size.moments != Moments::kShared || bank_complete(s, label)) return Status();
   return failure(EDGECL_E_UNSUPPORTED,
                  "expected every row of class %u in the bank, to take the class out of the second moments; found %u of "
                  "%llu; hand its samples to edgecl_unlearn, or make sessions with a larger head_bank",
@@ -244,7 +272,7 @@ void take_class(const Net& net, uint32_t label, Statistics* s) {
   const uint64_t dim = s->size.dim;
   const int32_t of_class = static_cast<int32_t>(label);
   settle_moments(net, s);
-  for (uint32_t i = 0; s->moments != nullptr && i < s->bank.fill; i++) {
+  for (uint32_t i = 0; s->size.moments == Moments::kShared && i < s->bank.fill; i++) {
     if (s->bank.labels[i] != of_class) continue;
     memcpy(s->pending + s->n_pending * dim, s->bank.rows + i * dim, dim * sizeof *s->pending);
     if (++s->n_pending == kPendingRows) take_pending(net, s);
@@ -258,8 +286,9 @@ void clear_bank(Statistics* s) {
   bank_filter(s, [](uint32_t) { return false; });
 }
 
-int64_t settled_moment(const Statistics& s, uint32_t i, uint32_t j) {
-  int64_t moment = s.moments[moments_at(i, j, s.size.dim)];
+int64_t settled_moment(const Statistics& s, uint32_t label, uint32_t i, uint32_t j) {
+  int64_t moment = s.triangle_of(label)[moments_at(i, j, s.size.dim)];
+  if (others_wait(s, label)) return moment;
   for (uint32_t r = 0; r < s.n_pending; r++) {
     const int16_t* const row = s.pending + static_cast<uint64_t>(r) * s.size.dim;
     moment = modular_sum(moment, static_cast<int32_t>(row[i]) * row[j]);

@@ -63,6 +63,7 @@ StatisticsSize size_of(const Plan& plan, const format::RecipeRecord& recipe) {
   size.bank = recipe.head_bank;
   size.parts = recipe.head_merges;
   size.moments = head_kind(recipe.head)->readout->moments;
+  size.roots = recipe.feature_root != 0;
   return size;
 }
 
@@ -96,7 +97,11 @@ void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe,
   head.cosine_scale = recipe.cosine_scale;
   head.weight = arena->take<float>(static_cast<uint64_t>(size.dim) * size.columns + kReadSlack);
   head.bias = arena->take<float>(size.columns + kReadSlack);
-  head.all = size.moments ? arena->take<int64_t>(size.dim) : nullptr;
+  head.all = size.moments == Moments::kShared ? arena->take<int64_t>(size.dim) : nullptr;
+  if (size.moments == Moments::kOfClasses) {
+    head.factor = arena->take<double>(size.moment_numbers());
+    head.rows = arena->take<double>(uint64_t{2} * size.dim * kMetricRows);
+  }
   head.changed = arena->take<uint8_t>(size.columns);
   if (arena->measuring() || arena->exhausted()) return;
   *own = head;
@@ -113,9 +118,14 @@ uint64_t work_floats(const Plan& plan, const format::RecipeRecord& recipe) {
 
 uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels) {
   const StatisticsSize size = size_of(plan, recipe);
-  const uint64_t system = size.moments ? system_scratch_bytes(size, kernels) : 0;
-  const uint64_t rows = statistics_scratch_bytes(size, kernels);
-  return system > rows ? system : rows;
+  uint64_t most = statistics_scratch_bytes(size, kernels);
+  const auto add = [&](uint64_t need) {
+    if (need > most) most = need;
+  };
+  if (size.triangles() > 0) add(system_scratch_bytes(size, kernels));
+  for (int32_t n = 1; size.moments == Moments::kOfClasses && n <= static_cast<int32_t>(kMetricRows); n++)
+    add(kernels.cholesky_solve_scratch_bytes({nullptr, nullptr, static_cast<int32_t>(size.dim), n, true}));
+  return most;
 }
 
 void reset(const HeadMemory& memory) {

@@ -19,14 +19,18 @@ struct StatisticsHead {
   float* weight = nullptr;                // [dim][columns], as the linear layer reads it
   float* bias = nullptr;                  // [columns]
   int64_t* all = nullptr;                 // [dim] work of a readout: sums over the classes
+  double* factor = nullptr;               // a triangle a class, made of its moments; null: they are not of classes
+  double* rows = nullptr;                 // [2][dim][kMetricRows] work of scores by such factors
   uint8_t* changed = nullptr;             // [columns] 1: the class learned or forgot since its column was made
   bool solved = false;                    // weight and bias are those of the statistics
 };
-EDGECL_TARGET_BYTES(StatisticsHead, 128, 208);
+EDGECL_TARGET_BYTES(StatisticsHead, 140, 224);
+
+constexpr uint32_t kMetricRows = 32;  // that are scored together where each class has a factor
 
 // How scores = weight * z + bias come out of statistics. Columns of classes without a row stay as they are.
 struct Readout {
-  bool moments;          // needs second moments
+  Moments moments;       // that it needs
   bool divides_by_norm;  // scores are divided by |z|
   // Doubles that `solve` works in.
   uint64_t (*work)(uint64_t dim, uint64_t columns);
@@ -61,9 +65,9 @@ uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe)
 void write_state(SectionWriter* out, const HeadMemory& memory);
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply);
 // Rows of each class, [columns], by a section that read_state found sound.
-void section_rows(SectionReader in, uint32_t columns, uint32_t* rows);
+void section_rows(SectionReader in, const StatisticsSize& size, uint32_t* rows);
 
-// The kind of head that a readout makes.
+// The kind of head that a readout makes. With moments of classes `score` and the check of sizes are the head's own.
 constexpr HeadKind kind(const char* name, const Readout* readout) {
   HeadKind kind = {};
   kind.name = name;

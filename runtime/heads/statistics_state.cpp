@@ -26,6 +26,23 @@ Status read_class(SectionReader* in, const Statistics& s, uint32_t* label, Class
   return Status();
 }
 
+// Rows of one triangle, one after the other.
+void write_triangle(SectionWriter* out, const Statistics& s, uint32_t label) {
+  if (out->counting()) return out->skip(triangle_entries(s.size.dim) * sizeof(int64_t));
+  for (uint32_t i = 0; i < s.size.dim; i++) {
+    for (uint32_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(settled_moment(s, label, i, j)));
+  }
+}
+
+void read_triangle(SectionReader* in, const Statistics& s, uint32_t label, bool apply) {
+  for (uint32_t i = 0; i < s.size.dim; i++) {
+    for (uint32_t j = 0; j <= i; j++) {
+      const int64_t moment = static_cast<int64_t>(in->u64());
+      if (apply) s.triangle_of(label)[moments_at(i, j, s.size.dim)] = moment;
+    }
+  }
+}
+
 Status read_bank(SectionReader* in, Statistics* s, uint32_t n, bool apply) {
   const uint64_t dim = s->size.dim;
   for (uint32_t i = 0; i < n; i++) {
@@ -45,12 +62,12 @@ Status read_bank(SectionReader* in, Statistics* s, uint32_t n, bool apply) {
 uint64_t sums_bytes_max(const StatisticsSize& size) {
   const uint64_t dim = size.dim;
   uint64_t bytes = kHeaderBytes + size.columns * (kCountBytes + dim * sizeof(int64_t));
-  if (size.moments) bytes += dim * (dim + 1) / 2 * sizeof(int64_t);
+  bytes += size.triangles() * triangle_entries(dim) * sizeof(int64_t);
   return bytes + size.bank * (sizeof(uint32_t) + dim * sizeof(int16_t));
 }
 
-// dim, scale, how many classes, how many rows of the bank; each class with rows: label, counts, sums; the lower triangle
-// of the moments row by row; each row of the bank: label, features.
+// dim, scale, how many classes, how many rows of the bank; each class with rows: label, counts, sums, and the lower
+// triangle of its moments row by row; or behind the classes the one of all; each row of the bank: label, features.
 void write_sums(SectionWriter* out, const Statistics& s) {
   const uint64_t dim = s.size.dim;
   uint32_t n_classes = 0;
@@ -64,14 +81,9 @@ void write_sums(SectionWriter* out, const Statistics& s) {
     out->u64(c);
     out->bytes(&s.classes[c], sizeof s.classes[c]);
     out->bytes(s.class_sum(c), dim * sizeof(int64_t));
+    if (s.size.moments == Moments::kOfClasses) write_triangle(out, s, c);
   }
-  if (s.moments != nullptr && out->counting()) {
-    out->skip(dim * (dim + 1) / 2 * sizeof(int64_t));
-  } else if (s.moments != nullptr) {
-    for (uint32_t i = 0; i < s.size.dim; i++) {
-      for (uint32_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(settled_moment(s, i, j)));
-    }
-  }
+  if (s.size.moments == Moments::kShared) write_triangle(out, s, 0);
   for (uint32_t i = 0; i < s.bank.fill; i++) {
     out->u32(static_cast<uint32_t>(s.bank.labels[i]));
     out->bytes(s.bank.rows + i * dim, dim * sizeof(int16_t));
@@ -97,14 +109,10 @@ Status read_sums(SectionReader* in, Statistics* s, bool apply) {
       const int64_t sum = static_cast<int64_t>(in->u64());
       if (apply) s->class_sum(label)[i] = sum;
     }
+    if (s->size.moments == Moments::kOfClasses) read_triangle(in, *s, label, apply);
   }
   if (rows > kMaxStatisticRows) return in->corrupt("too many rows");
-  for (uint64_t i = 0; s->moments != nullptr && i < dim; i++) {
-    for (uint64_t j = 0; j <= i; j++) {
-      const int64_t moment = static_cast<int64_t>(in->u64());
-      if (apply) s->moments[moments_at(static_cast<int64_t>(i), static_cast<int64_t>(j), s->size.dim)] = moment;
-    }
-  }
+  if (s->size.moments == Moments::kShared) read_triangle(in, *s, 0, apply);
   EDGECL_RETURN_IF_FAILED(read_bank(in, s, n_bank, apply));
   if (in->failed()) return in->corrupt("another size");
   if (apply) s->bank.fill = n_bank;
@@ -129,16 +137,16 @@ Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
   return read_sums(in, &memory.own->statistics, apply);
 }
 
-void section_rows(SectionReader in, uint32_t columns, uint32_t* rows) {
-  memset(rows, 0, columns * sizeof *rows);
-  const uint64_t dim = in.u32();
+void section_rows(SectionReader in, const StatisticsSize& size, uint32_t* rows) {
+  memset(rows, 0, size.columns * sizeof *rows);
+  const uint64_t dim = in.u32(), triangle = size.moments == Moments::kOfClasses ? triangle_entries(dim) : 0;
   in.u32();
   const uint32_t n_classes = in.u32();
   in.u32();
   for (uint32_t k = 0; k < n_classes; k++) {
     const uint64_t label = in.u64();
     rows[label] = static_cast<uint32_t>(in.u64());
-    in.bytes((2 + dim) * sizeof(int64_t));
+    in.bytes((2 + dim + triangle) * sizeof(int64_t));
   }
 }
 

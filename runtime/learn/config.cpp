@@ -6,6 +6,7 @@
 #include "runtime/core/executor.h"
 #include "runtime/core/recipe.h"
 #include "runtime/heads/head.h"
+#include "runtime/heads/statistics_head.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/replay/latent_replay.h"
 #include "runtime/learn/sparsity/structure.h"
@@ -54,10 +55,19 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
   EDGECL_RETURN_IF_FAILED(check_range("max_classes", config.max_classes, 1, plan.model->class_capacity));
   const HeadKind* head = head_kind(config.head);
   EDGECL_RETURN_IF_FAILED(head->check(plan));
-  if (config.novelty == kNoveltyRmds && (head->readout == nullptr || !head->readout->moments)) {
+  if (config.novelty == kNoveltyRmds && (head->readout == nullptr || head->readout->moments == Moments::kNone)) {
     return failure(EDGECL_E_UNSUPPORTED,
-                   "expected a head that keeps second moments for novelty = rmds; found another one; set head = lda or "
-                   "ridge, or another score");
+                   "expected a head that keeps second moments for novelty = rmds; found another one; set head = lda, "
+                   "ridge or fecam, or another score");
+  }
+  if (config.feature_root != 0 && config.head != kHeadFecam) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected head = fecam for feature_root = 1; found another one; set that head, or feature_root = 0");
+  }
+  if (config.head == kHeadCosine && config.method == format::kMethodUer) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected head = gradient for the method uer, whose cosines are of current rows alone; found head = "
+                   "cosine; set head = gradient, or another method");
   }
   if (config.novelty == kNoveltyHd && config.head != kHeadHd) {
     return failure(EDGECL_E_UNSUPPORTED,

@@ -23,6 +23,7 @@ Status read_classes(SectionReader* in, const PartHead& head, uint32_t part, uint
       if (counts.n > rows_left[label]) return in->corrupt("more rows of a class than all devices learned");
       rows_left[label] -= static_cast<uint32_t>(counts.n);
     }
+    if (s->size.moments == Moments::kOfClasses) EDGECL_RETURN_IF_FAILED(read_part_moments(in, part, label, s));
     if (part == kNoPart) continue;
     set_part_class(part, label, counts, s);
     for (uint32_t i = 0; i < s->size.dim; i++) set_part_sum(part, label, i, number_at(sums, i), s);
@@ -51,9 +52,10 @@ void write_devices(SectionWriter* out, const Session& session) {
 
 uint64_t devices_bytes_max(const Plan& plan, const SessionConfig& config) {
   const uint64_t dim = tensor_row_floats(plan.tensors[plan.model->embedding_tensor]);
+  const StatisticsSize size = statistics_head::size_of(plan, config);
   const uint64_t of_class = sizeof(uint32_t) + sizeof(ClassCounts) + dim * sizeof(int64_t);
-  uint64_t of_part = kPartBytes + plan.model->class_capacity * of_class;
-  if (head_kind(config.head)->readout->moments) of_part += dim * (dim + 1) / 2 * sizeof(int64_t);
+  const uint64_t of_part =
+      kPartBytes + plan.model->class_capacity * of_class + size.triangles() * triangle_entries(dim) * sizeof(int64_t);
   return kFixedBytes + (config.predict_only ? 0 : config.head_merges) * of_part;
 }
 
@@ -76,8 +78,7 @@ Status read_devices(SectionReader* in, StateImport* import) {
     rows_left = import->exemplars_left;  // there are no exemplars under such a head
     for (uint32_t i = 0; i < import->file->header().n_sections; i++) {
       const StateEntry entry = import->file->entry(i);
-      if (entry.id == kStateHead)
-        statistics_head::section_rows(import->file->reader(entry), s->size.columns, rows_left);
+      if (entry.id == kStateHead) statistics_head::section_rows(import->file->reader(entry), s->size, rows_left);
     }
   }
   uint64_t previous = 0;
@@ -89,7 +90,7 @@ Status read_devices(SectionReader* in, StateImport* import) {
     const uint32_t part = store ? new_part(head.device, s) : kNoPart;
     if (store) s->parts.ids[part].version = head.version;
     EDGECL_RETURN_IF_FAILED(read_classes(in, head, part, rows_left, s));
-    EDGECL_RETURN_IF_FAILED(read_part_moments(in, part, s));
+    if (s->size.moments == Moments::kShared) EDGECL_RETURN_IF_FAILED(read_part_moments(in, part, 0, s));
   }
   if (store) *s->parts.own = own;
   return Status();

@@ -92,7 +92,7 @@ void backward_unit(Session* session) {
     gather_transposed_values(net);
     const uint32_t own = head_records(*session);
     step.at = own < step.n_records ? own : step.n_records;
-    session->head->backward(net, step.n_rows, step.at, &step.probe);
+    session->head->backward(session->head_memory, net, step.n_rows, step.at, &step.probe);
   }
   // Also behind a head without a record: a unit that did nothing would be taken for ever.
   if (step.at < step.n_records && !(first && step.at > 0)) {

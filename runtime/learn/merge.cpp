@@ -25,7 +25,8 @@ Status check_merges(const Session& session) {
   }
   if (session.head_memory.own != nullptr && !session.config.predict_only) return Status();
   return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a session that learns with a head that keeps statistics (ncm, ncm_distance, lda, ridge); "
+                 "expected a session that learns with a head that keeps statistics (ncm, ncm_distance, lda, ridge, "
+                 "fecam); "
                  "found %s; weights that gradients trained cannot be merged exactly, and are not averaged",
                  session.config.predict_only ? "predict_only = 1" : "a head that learns by gradients");
 }
@@ -36,6 +37,11 @@ Status check_room_for_devices(const Statistics& s, uint32_t n) {
                  "expected at most head_merges = %u other devices; found one more; make the session with a larger "
                  "head_merges, or take a device out by edgecl_unmerge",
                  s.parts.capacity);
+}
+
+// Negative where square roots of the features were counted.
+float scale_of(const Statistics& s) {
+  return s.size.roots ? -s.scale : s.scale;
 }
 
 // --- messages out ---
@@ -52,7 +58,8 @@ void write_parts(SectionWriter* out, const void* owner) {
   const bool own = s.parts.own->version > 0;
   out->u32(session.config.head);
   out->u32(s.size.dim);
-  out->floats(&s.scale, 1);
+  const float scale = scale_of(s);
+  out->floats(&scale, 1);
   out->u32(session.classes.label_kind);
   out->list((delta.all ? s.parts.fill : 0) + own);
   if (!delta.all) {
@@ -106,10 +113,10 @@ Status read_kind(SectionReader* in, Walk* walk) {
                    "devices with one head",
                    kHeadNames[session.config.head], kHeadNames[head]);
   }
-  if (scale != s.scale) {
+  if (scale != scale_of(s)) {
     return failure(EDGECL_E_STATE_MISMATCH,
-                   "expected a message of the feature_range of this session; found another one; make the sessions of "
-                   "all devices with one feature_range");
+                   "expected a message of the feature_range and feature_root of this session; found others; make the "
+                   "sessions of all devices with one feature_range and feature_root");
   }
   if (dim != s.size.dim) return in->corrupt("features of another number");
   return join_label_kinds(in, session.classes.label_kind, label_kind, &walk->label_kind);
@@ -174,10 +181,23 @@ bool same_counts(const ClassCounts& a, const ClassCounts& b) {
 // What is to be done with a part of a message.
 enum class Fate { kSkip, kCompare, kTake };
 
+// Whether a triangle of a message is that of a part.
+bool same_moments(const uint8_t* moments, const Statistics& s, uint32_t part, uint32_t label) {
+  uint64_t at = 0;
+  for (uint32_t i = 0; i < s.size.dim; i++) {
+    for (uint32_t j = 0; j <= i; j++) {
+      if (number_at(moments, at++) != part_moment(s, part, label, i, j)) return false;
+    }
+  }
+  return true;
+}
+
 // The part's classes and moments. `part`: where they go, or with what they are compared (kNoPart: own sums).
 Status read_part_body(SectionReader* in, Walk* walk, const PartHead& head, Fate fate, uint32_t part) {
   Statistics* const s = statistics_of(*walk->session);
   const bool store = fate == Fate::kTake && walk->apply;
+  const uint64_t triangle_bytes = triangle_entries(s->size.dim) * sizeof(int64_t);
+  const bool of_classes = s->size.moments == Moments::kOfClasses, shared = s->size.moments == Moments::kShared;
   bool same = true;
   if (fate != Fate::kSkip) memset(s->parts.marks, 0, s->size.columns);
   uint32_t label = 0;
@@ -187,7 +207,9 @@ Status read_part_body(SectionReader* in, Walk* walk, const PartHead& head, Fate 
     ClassCounts counts;
     EDGECL_RETURN_IF_FAILED(read_part_counts(in, &counts));
     const uint8_t* const sums = in->bytes(s->size.dim * sizeof(int64_t));
-    if (name == nullptr || sums == nullptr) return in->corrupt("a truncated class");
+    SectionReader triangle = *in;
+    const uint8_t* const moments = of_classes ? in->bytes(triangle_bytes) : sums;
+    if (name == nullptr || sums == nullptr || moments == nullptr) return in->corrupt("a truncated class");
     if (fate == Fate::kSkip) continue;
     EDGECL_RETURN_IF_FAILED(find_or_try(in, walk, name, n_name, fate == Fate::kTake, &label));
     if (s->parts.marks[label]++ != 0) return in->corrupt("a class twice");
@@ -196,20 +218,19 @@ Status read_part_body(SectionReader* in, Walk* walk, const PartHead& head, Fate 
       if (!store) continue;
       set_part_class(part, label, counts, s);
       for (uint32_t i = 0; i < s->size.dim; i++) set_part_sum(part, label, i, number_at(sums, i), s);
+      if (of_classes) EDGECL_RETURN_IF_FAILED(read_part_moments(&triangle, part, label, s));
       continue;
     }
     same = same && same_counts(counts, part_counts(*s, part, label));
     for (uint32_t i = 0; same && i < s->size.dim; i++) same = number_at(sums, i) == part_sum(*s, part, label, i);
+    same = same && (!of_classes || same_moments(moments, *s, part, label));
   }
-  if (fate == Fate::kTake) return read_part_moments(in, store ? part : kNoPart, s);
-  const uint8_t* const moments = s->moments != nullptr ? in->bytes(triangle_entries(*s) * sizeof(int64_t)) : nullptr;
-  if (s->moments != nullptr && moments == nullptr) return in->corrupt("truncated second moments");
+  if (fate == Fate::kTake) return shared ? read_part_moments(in, store ? part : kNoPart, 0, s) : Status();
+  const uint8_t* const moments = shared ? in->bytes(triangle_bytes) : nullptr;
+  if (shared && moments == nullptr) return in->corrupt("truncated second moments");
   if (fate == Fate::kSkip) return Status();
   same = same && head.n_classes == part_classes(*s, part);
-  uint64_t at = 0;
-  for (uint32_t i = 0; same && moments != nullptr && i < s->size.dim; i++) {
-    for (uint32_t j = 0; j <= i && same; j++) same = number_at(moments, at++) == part_moment(*s, part, i, j);
-  }
+  same = same && (!shared || same_moments(moments, *s, part, 0));
   return same ? Status() : same_number();
 }
 

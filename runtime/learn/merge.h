@@ -62,8 +62,8 @@ struct PartHead {
 // E_STATE_CORRUPT; `previous`: the device before it in the list.
 Status read_part_head(SectionReader* in, uint64_t previous, PartHead* head);
 Status read_part_counts(SectionReader* in, ClassCounts* counts);
-// The triangle, into part `part`; kNoPart: nowhere.
-Status read_part_moments(SectionReader* in, uint32_t part, Statistics* statistics);
+// The triangle of a class, or of all rows, into part `part`; kNoPart: nowhere.
+Status read_part_moments(SectionReader* in, uint32_t part, uint32_t label, Statistics* statistics);
 // i64 number i of a section's bytes.
 int64_t number_at(const uint8_t* bytes, uint64_t i);
 // The device that follows in ascending order, its part or kNoPart; false after the last. `own`: with this device.

@@ -36,6 +36,20 @@ bool is_written(const Session& session, const Statistics& s, uint32_t part, uint
   return !names || (label < session.classes.capacity && session.classes.present[label] != 0);
 }
 
+void write_moments(SectionWriter* out, const Statistics& s, uint32_t part, uint32_t label) {
+  if (out->counting()) return out->skip(triangle_entries(s.size.dim) * sizeof(int64_t));
+  Numbers numbers(out);
+  for (uint32_t i = 0; i < s.size.dim; i++) {
+    for (uint32_t j = 0; j <= i; j++) numbers.add(part_moment(s, part, label, i, j));
+  }
+}
+
+void write_class_sums(SectionWriter* out, const Statistics& s, uint32_t part, uint32_t label) {
+  if (out->counting()) return out->skip(s.size.dim * sizeof(int64_t));
+  Numbers numbers(out);
+  for (uint32_t i = 0; i < s.size.dim; i++) numbers.add(part_sum(s, part, label, i));
+}
+
 }  // namespace
 
 void write_part(SectionWriter* out, const Session& session, uint32_t part, bool names) {
@@ -54,19 +68,10 @@ void write_part(SectionWriter* out, const Session& session, uint32_t part, bool 
     out->bytes(name, n_name);
     const ClassCounts counts = part_counts(s, part, c);
     out->bytes(&counts, sizeof counts);
-    if (out->counting()) {
-      out->skip(s.size.dim * sizeof(int64_t));
-      continue;
-    }
-    Numbers numbers(out);
-    for (uint32_t i = 0; i < s.size.dim; i++) numbers.add(part_sum(s, part, c, i));
+    write_class_sums(out, s, part, c);
+    if (s.size.moments == Moments::kOfClasses) write_moments(out, s, part, c);
   }
-  if (s.moments == nullptr) return;
-  if (out->counting()) return out->skip(triangle_entries(s) * sizeof(int64_t));
-  Numbers numbers(out);
-  for (uint32_t i = 0; i < s.size.dim; i++) {
-    for (uint32_t j = 0; j <= i; j++) numbers.add(part_moment(s, part, i, j));
-  }
+  if (s.size.moments == Moments::kShared) write_moments(out, s, part, 0);
 }
 
 Status read_part_head(SectionReader* in, uint64_t previous, PartHead* head) {
@@ -87,14 +92,13 @@ Status read_part_counts(SectionReader* in, ClassCounts* counts) {
   return Status();
 }
 
-Status read_part_moments(SectionReader* in, uint32_t part, Statistics* s) {
-  if (s->moments == nullptr) return Status();
-  const uint8_t* const numbers = in->bytes(triangle_entries(*s) * sizeof(int64_t));
+Status read_part_moments(SectionReader* in, uint32_t part, uint32_t label, Statistics* s) {
+  const uint8_t* const numbers = in->bytes(triangle_entries(s->size.dim) * sizeof(int64_t));
   if (numbers == nullptr) return in->corrupt("truncated second moments");
   if (part == kNoPart) return Status();
   uint64_t at = 0;
   for (uint32_t i = 0; i < s->size.dim; i++) {
-    for (uint32_t j = 0; j <= i; j++) set_part_moment(part, i, j, number_at(numbers, at++), s);
+    for (uint32_t j = 0; j <= i; j++) set_part_moment(part, label, i, j, number_at(numbers, at++), s);
   }
   return Status();
 }

@@ -58,7 +58,8 @@ const PresetSetting kLatent[] = {
    {Word::boundary, kBoundaryCaller},    \
    kPresetEnd}
 const PresetSetting kNcm[] = STATISTICS(kHeadNcm), kNcmDistance[] = STATISTICS(kHeadNcmDistance),
-                    kLda[] = STATISTICS(kHeadLda), kRidge[] = STATISTICS(kHeadRidge), kHd[] = STATISTICS(kHeadHd);
+                    kLda[] = STATISTICS(kHeadLda), kRidge[] = STATISTICS(kHeadRidge), kHd[] = STATISTICS(kHeadHd),
+                    kFecam[] = STATISTICS(kHeadFecam);
 #undef STATISTICS
 
 const char kClosed[] = "class scores against the same formula in scikit-learn or NumPy";
@@ -116,6 +117,13 @@ const Preset kPresets[] = {
      kNeedsHead,
      kMethodFinetune,
      {kHd}},
+    {"fecam",
+     "nearest class mean by the covariance of each class",
+     "Goswami et al. 2023",
+     kClosed,
+     kNeedsHead,
+     kMethodFinetune,
+     {kFecam}},
     {"rigl-er", "RigL on ER with the class mask", kEvci, kRule, kMoves, kMethodErAce, {kRigl}},
     {"rigl-derpp", "RigL on DER++ with the class mask", kEvci, kRule, kMoves, kMethodDerpp, {kRigl, kMasked}},
 };

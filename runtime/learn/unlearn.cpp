@@ -11,7 +11,7 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
   if (session->config.predict_only || session->head->unlearn_rows == nullptr) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected a session that learns with a head that keeps statistics; found %s; make one with "
-                   "head = ncm, lda, ridge or hd",
+                   "head = ncm, lda, ridge, hd or fecam",
                    session->config.predict_only ? "predict_only = 1" : "a head that learns by gradients");
   }
   if (batch.n > session->config.max_batch) {

@@ -14,6 +14,7 @@
 #include "kernels/arithmetic.h"
 #include "runtime/core/encoder.h"
 #include "runtime/heads/solve.h"
+#include "runtime/heads/statistics_head.h"
 #include "runtime/novelty/novelty.h"
 
 namespace edgecl {
@@ -45,8 +46,8 @@ Status check(const HeadMemory& head, const NoveltyMemory& memory) {
   if (head.own != nullptr && memory.relative != nullptr) return Status();
   return failure(
       EDGECL_E_UNSUPPORTED,
-      "expected a session that keeps second moments for the score rmds; found none; make it with head = lda or "
-      "ridge and novelty = rmds");
+      "expected a session that keeps second moments for the score rmds; found none; make it with head = lda, "
+      "ridge or fecam and novelty = rmds");
 }
 
 // rhs = the class means, then S^-1 of them; weight and gram.
@@ -186,7 +187,8 @@ void lay_out_novelty(Arena* arena, const Plan& plan, const format::RecipeRecord&
 uint64_t novelty_work_floats(const Plan& plan, const format::RecipeRecord& recipe) {
   if (!wanted(recipe)) return 0;
   const uint64_t columns = plan.model->class_capacity;
-  const uint64_t means = system_doubles(dim_of(plan), columns), spread = system_doubles(columns, columns);
+  const uint64_t pooled = pooled_doubles(statistics_head::size_of(plan, recipe));
+  const uint64_t means = system_doubles(dim_of(plan), columns) + pooled, spread = system_doubles(columns, columns);
   return 2 * (means > spread ? means : spread);
 }
 

@@ -16,7 +16,7 @@ NO_TAIL(edgecl_param_info, stored);
 NO_TAIL(edgecl_op_info, index_bytes);
 NO_TAIL(edgecl_class_info, rows_merged);
 NO_TAIL(edgecl_encoder_info, file);
-NO_TAIL(edgecl_session_config, reserved_end);
+NO_TAIL(edgecl_session_config, feature_root);
 NO_TAIL(edgecl_drift_info, alarms);
 NO_TAIL(edgecl_session_options, hooks);
 NO_TAIL(edgecl_preset_info, compared);

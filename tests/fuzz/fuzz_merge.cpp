@@ -14,7 +14,9 @@ using namespace edgecl_fuzz;
 constexpr size_t kControl = 16;
 constexpr size_t kMostMessage = 16u << 10;
 constexpr uint8_t kDigestsStay = 0xd1;  // second byte: digests are left as they are
-constexpr uint32_t kPlaces = 4;         // one a head
+constexpr uint32_t kHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE,
+                               EDGECL_HEAD_FECAM};
+constexpr uint32_t kPlaces = sizeof kHeads / sizeof *kHeads;
 constexpr uint32_t kMerges = 3;
 
 Block message_block(kMostMessage), delta_block(64u << 10), export_block(64u << 10), rows_block(64u << 10);
@@ -96,7 +98,7 @@ const std::vector<Place>& places() {
     REQUIRE(edgecl_session_config_init(place.model, &place.config) == EDGECL_OK);
     place.config.max_batch = place.config.max_batch < kMostRows ? place.config.max_batch : kMostRows;
     place.config.add_unseen_labels = 1;
-    statistics_head(&place.config, EDGECL_HEAD_NCM + i, 5, EDGECL_NOVELTY_ENERGY);
+    statistics_head(&place.config, kHeads[i], 5, EDGECL_NOVELTY_ENERGY);
     place.config.head_merges = kMerges;
     for (uint32_t k = 0; k < 2; k++) {
       place.arenas[k] = std::make_unique<Block>(kMostArena);

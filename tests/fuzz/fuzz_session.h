@@ -59,6 +59,7 @@ inline void statistics_head(edgecl_session_config* config, uint32_t head, uint32
   config->feature_range = 8;
   config->head_merges = head == EDGECL_HEAD_HD ? 0 : bank % 4;
   config->hd_bits = 64 + 64 * (bank % 3);
+  config->feature_root = head == EDGECL_HEAD_FECAM ? bank % 2 : 0;
 }
 
 // The bundle's recipe, here and there another word; small enough to run.
@@ -101,7 +102,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
   if ((change & 0x4000) != 0) config.cosine_scale = 4;
   if ((change & 0x180) == 0x180) config.replay_policy = EDGECL_REPLAY_CLASS_BALANCED;
   if ((change & 0x6000) == 0x6000) {
-    statistics_head(&config, in->below(6), in->below(12), in->below(6));
+    statistics_head(&config, in->below(8), in->below(12), in->below(6));
     if (in->below(3) == 0) {
       config.max_domains = in->below(4);
       if (in->below(8) != 0) config.head_merges = 0;

@@ -45,10 +45,10 @@ void mask_gradients(edgecl_session_config* config, uint32_t mask) {
   config->gradient_keep = 0.5f;
 }
 
-constexpr uint32_t kPlaces = 18;
+constexpr uint32_t kPlaces = 19;
 
 uint32_t place_seed(uint32_t i) {
-  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0, 23, 24, 0};
+  static const uint32_t kSeedOf[kPlaces] = {0, 1, 2, 3, 5, 0, 6, 1, 0, 2, 20, 21, 0, 0, 0, 23, 24, 0, 0};
   return kSeedOf[i];
 }
 
@@ -114,6 +114,9 @@ void configure(uint32_t i, edgecl_session_config* config) {
       break;
     case 17:
       statistics_head(config, EDGECL_HEAD_HD, 1, EDGECL_NOVELTY_HD);
+      break;
+    case 18:
+      statistics_head(config, EDGECL_HEAD_FECAM, 3, EDGECL_NOVELTY_RMDS);
       break;
     default:
       break;

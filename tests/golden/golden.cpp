@@ -25,6 +25,13 @@ BundleSource dense_er() {
   return source;
 }
 
+BundleSource cosine_er() {  // scores by cosines, trained by gradients
+  BundleSource source = dense_er();
+  source.head = edgecl::kHeadCosine;
+  source.cosine_scale = 4;  // no default, which may change
+  return source;
+}
+
 BundleSource image_derpp() {  // sparse convolution, batch norms, bytes, crop and flip, logits in the buffer
   BundleSource source = image_net();
   source.momentum = 0.9f;
@@ -103,6 +110,17 @@ BundleSource hd_drift() {  // codes of bits, and a window that alarms
   return source;
 }
 
+BundleSource fecam_devices() {  // moments of each class, of two devices
+  BundleSource source = mlp();
+  source.head = edgecl::kHeadFecam;
+  source.head_shrinkage = 0.5f;  // no default, which may change
+  source.cosine_scale = 4;
+  source.feature_root = 1;
+  source.feature_range = 8;
+  source.head_merges = 2;
+  return source;
+}
+
 BundleSource ridge_devices() {  // parts of other devices, and a message
   BundleSource source = mlp();
   source.head = edgecl::kHeadRidge;
@@ -130,18 +148,13 @@ BundleSource ncm_encoder() {  // a model file of another engine makes the sample
 }
 
 const Golden kCases[] = {
-    {"dense_er", dense_er, false, false},
-    {"image_derpp", image_derpp, false, false},
-    {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
-    {"tail_latent", tail_latent, false, false},
-    {"notes_signed", notes_and_all, true, false},
-    {"image_reader", image_derpp, false, true},
-    {"exemplars_balanced", exemplars_balanced, false, false},
-    {"lda_rmds", lda_rmds, false, false},
-    {"hd_drift", hd_drift, false, false},
-    {"ridge_devices", ridge_devices, false, false},
-    {"lda_domains", lda_domains, false, false},
-    {"ncm_encoder", ncm_encoder, false, false},
+    {"dense_er", dense_er, false, false},           {"cosine_er", cosine_er, false, false},
+    {"image_derpp", image_derpp, false, false},     {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
+    {"tail_latent", tail_latent, false, false},     {"notes_signed", notes_and_all, true, false},
+    {"image_reader", image_derpp, false, true},     {"exemplars_balanced", exemplars_balanced, false, false},
+    {"lda_rmds", lda_rmds, false, false},           {"hd_drift", hd_drift, false, false},
+    {"ridge_devices", ridge_devices, false, false}, {"fecam_devices", fecam_devices, false, false},
+    {"lda_domains", lda_domains, false, false},     {"ncm_encoder", ncm_encoder, false, false},
 };
 const char* const kVersions[] = {"v2"};
 

@@ -69,7 +69,9 @@ def test_rows_come_once_in_groups_of_classes(bench: Any) -> None:
     assert len(task.few(1000).y_train) == len(task.y_train)
 
 
-@pytest.mark.parametrize("settings", [("ncm",), ("ncm-distance",), ("lda", 0.3), ("ridge", 0.3), ("ridge", 0.3, 64)])
+@pytest.mark.parametrize(
+    "settings", [("ncm",), ("ncm-distance",), ("lda", 0.3), ("ridge", 0.3), ("ridge", 0.3, 64), ("fecam", 1.0)]
+)
 def test_a_row_of_the_result(bench: Any, settings: tuple[Any, ...]) -> None:
     task = _task(bench)
     head = bench.Head(*settings)
@@ -82,7 +84,7 @@ def test_a_row_of_the_result(bench: Any, settings: tuple[Any, ...]) -> None:
     assert json.loads(json.dumps(found)) == found
     lines = bench.heads_table([found]).splitlines()
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
-    said = [f"shrinkage {settings[1]}"] if len(settings) > 1 else []
+    said = [f"shrinkage {settings[1]:g}"] if len(settings) > 1 else []
     said += ["projection 64"] if head.projection else []
     assert all(text in lines[2] for text in (settings[0], *said, "blobs"))
 

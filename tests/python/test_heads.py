@@ -1,6 +1,6 @@
 # Heads that keep statistics: scores against the formulas in NumPy and scikit-learn, and exactness.
 # Never here: kernels (tests/kernels), the state's bytes (tests/runtime/heads_statistics.cpp).
-"""Tests of method="ncm", "ncm_distance", "lda" and "ridge"."""
+"""Tests of method="ncm", "ncm_distance", "lda", "ridge" and "fecam"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from edgecl import errors
 from numpy.typing import NDArray
 
-HEADS = ("ncm", "ncm_distance", "lda", "ridge")
+HEADS = ("ncm", "ncm_distance", "lda", "ridge", "fecam")
 SECOND_ORDER = ("lda", "ridge")
 RANGE = 16.0
 F64 = NDArray[np.float64]
@@ -63,6 +63,20 @@ def _ridge(z: F64, y: NDArray[np.int64], shrinkage: float) -> tuple[F64, F64]:
     return model.coef_.T / left, model.intercept_ / left
 
 
+def _fecam(z: F64, y: NDArray[np.int64], at: F64, shrinkage: float, scale: float = 16) -> F64:
+    # Goswami et al. 2023: shrunk covariance of each class, as correlations; means and samples at length 1.
+    found = []
+    for c in range(y.max() + 1):
+        rows = z[y == c]
+        covariance = np.cov(rows.T, bias=True)
+        covariance += shrinkage * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+        deviation = np.sqrt(np.diag(covariance))
+        mean = rows.mean(0)
+        off = at / np.linalg.norm(at, axis=1)[:, None] - mean / np.linalg.norm(mean)
+        found.append((off * np.linalg.solve(covariance / np.outer(deviation, deviation), off.T).T).sum(1))
+    return -0.5 * scale * np.stack(found, axis=1)
+
+
 def _scores(head: str, z: F64, y: NDArray[np.int64], at: F64) -> F64:
     if head == "ncm":
         means = _means(z, y)
@@ -71,6 +85,8 @@ def _scores(head: str, z: F64, y: NDArray[np.int64], at: F64) -> F64:
         means = _means(z, y)
         variance = ((z - means[y]) ** 2).mean()
         return (at @ means.T - 0.5 * (means**2).sum(1)) / variance
+    if head == "fecam":
+        return _fecam(z, y, at, 1.0)
     w, b = (_lda if head == "lda" else _ridge)(z, y, 0.3)
     return at @ w + b
 
@@ -88,6 +104,43 @@ def test_scores_are_those_of_the_formula(make_bundle: MakeBundle, head: str) -> 
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
     assert (learner.predict(at) == expected.argmax(1)).all()
     assert learner.head_ is not None and learner.head_["rows"] == 120 and learner.head_["saturated"] == 0
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 0.5])
+def test_fecam_of_roots_is_the_formula_on_roots(make_bundle: MakeBundle, shrinkage: float) -> None:
+    learner = _learner(make_bundle(), "fecam", head_shrinkage=shrinkage, cosine_scale=2.0, feature_root=True)
+    x, y = _rows(150)
+    learner.partial_fit(x, y)
+    at = _rows(70, seed=1)[0]
+    step = np.sqrt(RANGE) / 16383
+    z, z_at = (np.sign(e) * np.sqrt(np.abs(e)) for e in (learner.embed(rows).astype(np.float64) for rows in (x, at)))
+    expected = _fecam(np.rint(z / step) * step, y, z_at, shrinkage, 2.0)
+    found = learner.logits(at)
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert (learner.predict(at) == expected.argmax(1)).all()
+    assert (learner.logits(at[:5]) == found[:5]).all()  # whatever rows are beside it
+    with pytest.raises(errors.UnsupportedError, match="feature_root"):
+        _learner(make_bundle(), "lda", feature_root=True).partial_fit(x, y)
+
+
+def test_fecam_of_one_row_a_class_is_ncm_but_for_a_constant(make_bundle: MakeBundle) -> None:
+    x, y = _rows(4)
+    at = _rows(30, seed=1)[0]
+    bundle = make_bundle()
+    found = _learner(bundle, "fecam").partial_fit(x, y).logits(at)
+    expected = _learner(bundle, "ncm").partial_fit(x, y).logits(at) - 16
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_fecam_forgets_a_class_without_a_bank(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    x, y = _rows(80)
+    learner = _learner(bundle, "fecam").partial_fit(x, y)
+    learner.predict(x[:1])
+    learner.forget(2)
+    never = _learner(bundle, "fecam").partial_fit(x[y != 2], y[y != 2])
+    at = _rows(30, seed=1)[0]
+    assert (learner.logits(at) == never.logits(at)).all()
 
 
 def test_shrunk_lda_is_that_of_scikit_learn(make_bundle: MakeBundle) -> None:

@@ -21,7 +21,7 @@ from edgecl.state_file import read_state
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-HEADS = ("ncm", "ncm_distance", "lda", "ridge")
+HEADS = ("ncm", "ncm_distance", "lda", "ridge", "fecam")
 RANGE = 16.0
 NAMES = np.array(["ant", "bee", "cat", "dog"])
 MakeBundle = Callable[..., bytes]
@@ -48,11 +48,13 @@ def _sums(learner: edgecl.Classifier) -> tuple[dict[str, tuple[int, list[int]]],
     section = next(s for s in found.sections if s["name"] == "HEAD")
     data = state[section["offset"] : section["offset"] + section["bytes"]]
     dim, at, classes = found.head["dim"], 16, {}
+    triangle = dim * (dim + 1) // 2
+    n_words = 4 + dim + (triangle if found.head["head"] == "fecam" else 0)
     for _ in found.head["class_rows"]:
-        words = np.frombuffer(data, "<i8", 4 + dim, at)
+        words = np.frombuffer(data, "<i8", n_words, at)
         classes[names[int(words[0])]] = (int(words[1]), words[2:].tolist())
-        at += 8 * (4 + dim)
-    n = dim * (dim + 1) // 2 * 8 if found.head["head"] in ("lda", "ridge") else 0
+        at += 8 * n_words
+    n = 8 * triangle if found.head["head"] in ("lda", "ridge") else 0
     return classes, data[at : at + n]
 
 
@@ -70,7 +72,9 @@ def test_merged_sums_are_those_of_numpy(make_bundle: MakeBundle, head: str) -> N
     assert set(classes) == set(y)
     for name in set(y):
         of = q[y == name]
-        assert classes[name][0] == len(of) and classes[name][1][2:] == of.sum(0).tolist()
+        own = of.T @ of
+        triangle = own[np.tril_indices(len(own))].tolist() if head == "fecam" else []
+        assert classes[name][0] == len(of) and classes[name][1][2:] == of.sum(0).tolist() + triangle
         assert classes[name][1][0] == int(((of * of).sum(1) >> 8).sum())
     if moments:
         full = q.T @ q

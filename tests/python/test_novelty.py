@@ -54,7 +54,7 @@ def _relative_mahalanobis(z: F64, y: NDArray[np.int64], at: F64) -> F64:
     return np.min([distance(mean, within) for mean in means], axis=0) - distance(centre, whole)
 
 
-@pytest.mark.parametrize("head", ["lda", "ridge"])
+@pytest.mark.parametrize("head", ["lda", "ridge", "fecam"])
 def test_relative_mahalanobis_is_that_of_the_two_covariances(make_bundle: MakeBundle, head: str) -> None:
     learner = _learner(make_bundle(), head)
     x, y = _rows(120)
@@ -160,7 +160,7 @@ def test_scores_that_a_session_does_not_keep(make_bundle: MakeBundle) -> None:
     with pytest.raises(errors.UnsupportedError, match="head_bank"):
         plain.ood_score(x, "knn")
     assert (plain.ood_score(x) == plain.ood_score(x, "energy")).all()
-    with pytest.raises(errors.UnsupportedError, match="head = lda or ridge"):
+    with pytest.raises(errors.UnsupportedError, match="head = lda, ridge or fecam"):
         _learner(make_bundle(), "ncm")
     with pytest.raises(errors.Error, match="learn one first"):
         edgecl.Classifier(make_bundle(), method="lda", novelty="rmds").ood_score(x)

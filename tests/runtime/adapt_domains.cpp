@@ -112,7 +112,7 @@ edgecl_domain_info info_of(const Session& session, int32_t domain) {
 // A mixed batch: each row has, bit for bit, the scores that its domain gives it when it is pinned.
 TEST(rows_go_where_they_fit) {
   const Model model(domain_net());
-  for (const uint32_t head : {EDGECL_HEAD_NCM, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE}) {
+  for (const uint32_t head : {EDGECL_HEAD_NCM, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE, EDGECL_HEAD_FECAM}) {
     Two two(model, head);
     Rows mixed(model, 40, 0.0f, 9);
     for (uint32_t row = 0; row < mixed.n; row += 2) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "runtime/heads/statistics.h"
 #include "tests/runtime/learn_fixture.h"
 #include "tests/runtime/state_forging.h"
 
@@ -11,7 +12,18 @@ namespace {
 using namespace edgecl_test;
 
 constexpr uint32_t kHeadSection = 8, kBank = 16;
-const uint32_t kStatisticsHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE};
+const uint32_t kStatisticsHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE,
+                                     EDGECL_HEAD_FECAM};
+constexpr size_t kTriangleBytes = kHidden * (kHidden + 1) / 2 * 8;
+
+// All rows share one triangle of second moments.
+bool shares_moments(uint32_t head) {
+  return head == EDGECL_HEAD_LDA || head == EDGECL_HEAD_RIDGE;
+}
+
+size_t class_bytes_of(uint32_t head) {
+  return 32 + kHidden * 8 + (head == EDGECL_HEAD_FECAM ? kTriangleBytes : 0);
+}
 
 edgecl_session_config config_of(const Model& model, uint32_t head, uint32_t bank = kBank) {
   edgecl_session_config config = model.config();
@@ -75,8 +87,9 @@ TEST(a_history_is_what_is_left_of_it) {
   const Rows rows(model, 24);
   edgecl::RandomStream random = {21, 1, 0};
   for (uint32_t history = 0; history < 1000; history++) {
-    const uint32_t head = kStatisticsHeads[history % 4];
-    const edgecl_session_config config = config_of(model, head, 64);
+    const uint32_t head = kStatisticsHeads[history % 5];
+    edgecl_session_config config = config_of(model, head, shares_moments(head) ? 64 : history % 2 * 64);
+    config.feature_root = head == EDGECL_HEAD_FECAM && history % 3 == 0;
     Session session(model, config), fresh(model, config);
     for (Session* one : {&session, &fresh}) {
       int32_t label;
@@ -197,11 +210,12 @@ TEST(sums_at_the_edge_of_their_range_go_out_and_in) {
   for (const uint32_t head : kStatisticsHeads) {
     Session session(model, config_of(model, head, 0));
     for (uint32_t row = 0; row < 12; row++) CHECK(rows.learn(&session, row) == EDGECL_OK);
-    const size_t classes = 3, class_bytes = 32 + kHidden * 8;
+    const size_t classes = 3, class_bytes = class_bytes_of(head);
     for (const int64_t edge : {INT64_MAX, INT64_MIN}) {
       std::vector<uint8_t> state = session.state();
-      const size_t first = section_at(&state, kHeadSection) + 16, moments = first + classes * class_bytes;
-      std::vector<size_t> sums = {first + 16, first + 24, first + 32, first + class_bytes - 8};
+      const size_t first = section_at(&state, kHeadSection) + 16, of_class = first + 32 + kHidden * 8;
+      const size_t moments = shares_moments(head) ? first + classes * class_bytes : of_class;
+      std::vector<size_t> sums = {first + 16, first + 24, first + 32, of_class - 8};
       if (head >= EDGECL_HEAD_LDA) sums.insert(sums.end(), {moments, moments + 8});
       for (const size_t at : sums) memcpy(state.data() + at, &edge, sizeof edge);
       seal(&state);
@@ -226,7 +240,7 @@ TEST(a_forged_section_changes_nothing) {
     std::vector<uint8_t> state = session.state();
     const std::string before = session.digest();
     const size_t at = section_at(&state, kHeadSection), end = state.size() - 32;
-    const size_t classes = at + 16, class_bytes = 32 + kHidden * 8;
+    const size_t classes = at + 16, class_bytes = class_bytes_of(head);
     struct Forgery {
       size_t at;
       int64_t value;
@@ -303,7 +317,7 @@ TEST(refused_steps_leave_statistics_alone) {
   CHECK(edgecl_head_describe(gradient.session, &info) == EDGECL_E_UNSUPPORTED);
 }
 
-// A bank that does not hold a class keeps it from being forgotten, with second moments.
+// A bank that does not hold a class keeps it from being forgotten, with second moments of all rows together.
 TEST(a_class_is_forgotten_as_a_whole_or_not_at_all) {
   const Model model(mlp());
   const Rows rows(model, 24);
@@ -311,7 +325,7 @@ TEST(a_class_is_forgotten_as_a_whole_or_not_at_all) {
     Session session(model, config_of(model, head, 3));
     for (uint32_t row = 0; row < 24; row++) CHECK(rows.learn(&session, row) == EDGECL_OK);
     const std::string before = session.digest();
-    const bool moments = head >= EDGECL_HEAD_LDA;
+    const bool moments = shares_moments(head);
     CHECK(edgecl_class_forget(session.session, 2) == (moments ? EDGECL_E_UNSUPPORTED : EDGECL_OK));
     CHECK((session.digest() == before) == moments);
     if (!moments) continue;
@@ -320,6 +334,29 @@ TEST(a_class_is_forgotten_as_a_whole_or_not_at_all) {
     }
     CHECK(edgecl_class_forget(session.session, 2) == EDGECL_OK);
   }
+}
+
+// A head that has a triangle of moments a class says how many fit, and what to do.
+TEST(moments_of_classes_have_a_limit) {
+  NetBuilder net(7);
+  uint32_t x = net.input(kFeatures, 1, 1);
+  net.source.input_dims = {kFeatures};
+  x = net.linear(x, edgecl::kMaxFeatures);  // four triangles of 268 MB
+  net.finish(net.linear(x, kColumns), x);
+  const Model wide(net.source);
+  edgecl_sizes sizes = {};
+  sizes.struct_size = sizeof sizes;
+  edgecl_error error = {};
+  error.struct_size = sizeof error;
+  edgecl_session_config config = config_of(wide, EDGECL_HEAD_FECAM);
+  CHECK(edgecl_session_sizes(wide.model, &config, &sizes, &error) == EDGECL_E_UNSUPPORTED);
+  CHECK_MESSAGE(strstr(error.message, "second moments of all classes") != nullptr, "%s", error.message);
+  config.head = EDGECL_HEAD_LDA;
+  CHECK(edgecl_session_sizes(wide.model, &config, &sizes, &error) == EDGECL_OK);
+  // Roots of features are this head's alone.
+  config.feature_root = 1;
+  CHECK(edgecl_session_sizes(wide.model, &config, &sizes, &error) == EDGECL_E_UNSUPPORTED);
+  CHECK_MESSAGE(strstr(error.message, "feature_root") != nullptr, "%s", error.message);
 }
 
 RUN_TESTS()

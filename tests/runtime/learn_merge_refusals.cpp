@@ -10,7 +10,10 @@ constexpr size_t kContents = 128;                // behind header and one entry 
 constexpr size_t kPart = kContents + 24;         // head, dim, scale, kind of labels, list
 constexpr size_t kFirstClass = kPart + 24;       // device, version, list
 constexpr size_t kCounts = kFirstClass + 4 + 3;  // a name of three letters
-constexpr size_t kClassBytes = 4 + 3 + 24 + kHidden * 8;
+size_t class_bytes_of(uint32_t head) {
+  const size_t triangle = head == EDGECL_HEAD_FECAM ? kHidden * (kHidden + 1) / 2 * 8 : 0;
+  return 4 + 3 + 24 + kHidden * 8 + triangle;
+}
 
 struct Pair {
   Pair(const Model& model, const NamedRows& rows, uint32_t head)
@@ -95,7 +98,7 @@ TEST(forged_messages) {
     for (const uint64_t n : {0ull, ~0ull, 1ull << 40}) pair.forged(kCounts, n, 8, EDGECL_E_STATE_CORRUPT, "count");
     pair.forged(kCounts, 1 << 29, 8, EDGECL_E_CAPACITY, "rows");
     Bytes twice = pair.message;
-    memcpy(twice.data() + kFirstClass, twice.data() + kFirstClass + kClassBytes, 7);
+    memcpy(twice.data() + kFirstClass, twice.data() + kFirstClass + class_bytes_of(head), 7);
     seal(&twice);
     pair.refused(twice, EDGECL_E_STATE_CORRUPT, "twice");
   }
@@ -175,6 +178,16 @@ TEST(what_cannot_be_merged) {
   Session range(model, wide);
   CHECK(edgecl_device_set(range.session, 2, 0) == EDGECL_OK && learn_row(&range, rows, 0) == EDGECL_OK);
   pair.refused(message_of(range), EDGECL_E_STATE_MISMATCH, "feature_range");
+  // A range of 1 has the same steps with and without roots.
+  edgecl_session_config plain = merging(model, EDGECL_HEAD_FECAM);
+  plain.feature_range = 1;
+  edgecl_session_config rooted = plain;
+  rooted.feature_root = 1;
+  Session of_features(model, plain), of_roots(model, rooted);
+  for (Session* one : {&of_features, &of_roots})
+    CHECK(edgecl_device_set(one->session, 2, 0) == EDGECL_OK && learn_row(one, rows, 0) == EDGECL_OK);
+  CHECK(merge(&of_features, message_of(of_roots)) == EDGECL_E_STATE_MISMATCH);
+  CHECK(strstr(edgecl_session_error(of_features.session), "feature_root") != nullptr);
   CHECK(edgecl_label_kind_set(pair.here.session, EDGECL_LABELS_INTEGER) == EDGECL_OK);
   pair.before = pair.here.digest();
   CHECK(edgecl_label_kind_set(pair.there.session, EDGECL_LABELS_TEXT) == EDGECL_OK);

@@ -42,6 +42,7 @@ Result learn_some(const BundleSource& source, uint32_t method, uint32_t n_thread
   config.cosine_scale = 9;
   config.head = head;
   config.head_bank = head == EDGECL_HEAD_GRADIENT ? 0 : 20;
+  config.feature_root = head == EDGECL_HEAD_FECAM;
   edgecl_hooks hooks = no_hooks();
   if (n_threads > 1) hooks.parallel_for = run_on_threads;
   Session session(model, config, &hooks);
@@ -89,7 +90,7 @@ TEST(threads_and_levels_give_one_state) {
 TEST(threads_and_levels_give_one_head) {
   const char* levels[16];
   const int n_levels = edgecl::kernel_levels(levels, 16);
-  for (uint32_t head = EDGECL_HEAD_NCM; head <= EDGECL_HEAD_HD; head++) {
+  for (uint32_t head = EDGECL_HEAD_NCM; head <= EDGECL_HEAD_COSINE; head++) {
     for (const BundleSource& source : {image_net(), mlp()}) {
       const Result first = learn_some(source, EDGECL_METHOD_ER, 1, nullptr, 7, head);
       check_same(first, learn_some(source, EDGECL_METHOD_ER, 3, nullptr, 7, head), "threads");

@@ -12,7 +12,8 @@
 namespace edgecl_test {
 
 using Bytes = std::vector<uint8_t>;
-const uint32_t kMergeHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE};
+const uint32_t kMergeHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE,
+                                EDGECL_HEAD_FECAM};
 const char* const kClassNames[kColumns] = {"ant", "bee", "cat", "dog"};
 
 inline edgecl_session_config merging(const Model& model, uint32_t head, uint32_t merges = 6, uint32_t bank = 64) {
@@ -101,13 +102,15 @@ struct Sums {
     uint32_t head[4];
     memcpy(head, at, sizeof head);
     at += sizeof head;
+    const uint32_t triangle = head[0] * (head[0] + 1) / 2 * 8, of_head = session.config().head;
+    const uint32_t bytes = 32 + head[0] * 8 + (of_head == EDGECL_HEAD_FECAM ? triangle : 0);
     for (uint32_t k = 0; k < head[2]; k++) {
       uint64_t label;
       memcpy(&label, at, sizeof label);
-      of_class[class_of(session, static_cast<int32_t>(label)).name] = Bytes(at + 8, at + 32 + head[0] * 8);
-      at += 32 + head[0] * 8;
+      of_class[class_of(session, static_cast<int32_t>(label)).name] = Bytes(at + 8, at + bytes);
+      at += bytes;
     }
-    if (session.config().head >= EDGECL_HEAD_LDA) moments = Bytes(at, at + head[0] * (head[0] + 1) / 2 * 8);
+    if (of_head == EDGECL_HEAD_LDA || of_head == EDGECL_HEAD_RIDGE) moments = Bytes(at, at + triangle);
   }
   bool operator==(const Sums& other) const { return of_class == other.of_class && moments == other.moments; }
   std::map<std::string, Bytes> of_class;

@@ -2,6 +2,7 @@
 
     python tools/bench/heads.py --cache FOLDER --json tools/bench/results/heads.json
     python tools/bench/heads.py --cache FOLDER --data groceries keywords --sweep
+    python tools/bench/heads.py --cache FOLDER --data keywords --heads fecam --json tools/bench/results/heads.json
 
 Classes come one group after the other, each row once, batch 1. Beside it: the same formula over all rows at once in
 NumPy (`joint`), and logistic regression over all rows, of three penalties the best on the test rows. `score error` is
@@ -20,7 +21,7 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ HEADS = (
     Head("lda", shrinkage=0.3),
     Head("ridge", shrinkage=0.3),
     Head("ridge", shrinkage=0.3, projection=2048),
+    Head("fecam", shrinkage=1.0),
 )
 ONE_SHOT = HEADS[:2]  # the others need several rows a class
 DATA: dict[str, Callable[[Path], Iterator[list[Task]]]] = {"groceries": groceries, "keywords": keywords}
@@ -174,7 +176,9 @@ def one_shot(head: Head, encoder: Any, images: NDArray[np.uint8], ways: int, n: 
     } | timed(head, tasks[0])  # fmt: skip
 
 
-def characters(cache: Path, steps: int = ENCODER_STEPS, n: int = EPISODES) -> Iterator[dict[str, Any]]:
+def characters(
+    cache: Path, heads: Sequence[Head] = HEADS, steps: int = ENCODER_STEPS, n: int = EPISODES
+) -> Iterator[dict[str, Any]]:
     """Rows of the characters; the encoder is trained once."""
     images = read_omniglot()
     path = cache / f"characters_{steps}.pt"
@@ -185,8 +189,19 @@ def characters(cache: Path, steps: int = ENCODER_STEPS, n: int = EPISODES) -> It
         encoder = train_encoder(images.train, steps)
         torch.save(encoder, path)
     for ways in (5, 20):
-        for head in ONE_SHOT:
+        for head in (head for head in ONE_SHOT if head in heads):
             yield one_shot(head, encoder, images.test, ways, n)
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of one embedding side by side, in the order of HEADS."""
+    embeddings = list(dict.fromkeys((r["data"], r["features"]) for r in rows))
+    heads = [(head.method, head.settings) for head in HEADS]
+
+    def place(found: dict[str, Any]) -> tuple[int, int]:
+        return embeddings.index((found["data"], found["features"])), heads.index((found["head"], found["settings"]))
+
+    return sorted(rows, key=place)
 
 
 def sweep(parts: list[list[Task]]) -> str:
@@ -214,9 +229,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", nargs="+", default=[*DATA, "characters"], choices=[*DATA, "characters"])
     parser.add_argument("--cache", type=Path, required=True, help="folder for embeddings and the trained encoder")
+    parser.add_argument("--heads", nargs="+", choices=sorted({h.method for h in HEADS}), help="default: all")
     parser.add_argument("--sweep", action="store_true", help="print accuracy over shrinkages and nothing else")
     parser.add_argument("--rows", type=int, help="of a class, at most, in the sweep")
-    parser.add_argument("--json", type=Path, help="rows of other data sets that are there stay")
+    parser.add_argument("--json", type=Path, help="rows of other data sets and heads that are there stay")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="ai_edge_litert")
@@ -225,9 +241,11 @@ def main() -> None:
         print(sweep([[task.few(arguments.rows) if arguments.rows else task for task in tasks] for tasks in parts]))
         return
     rows: list[dict[str, Any]] = []
+    heads = [head for head in HEADS if arguments.heads is None or head.method in arguments.heads]
     if arguments.json and arguments.json.exists():
         kept = read_table(arguments.json)["rows"]
-        rows = [r for r in kept if r["data"].partition(",")[0] not in arguments.data]
+        asked = {head.method for head in heads}
+        rows = [r for r in kept if r["data"].partition(",")[0] not in arguments.data or r["head"] not in asked]
 
     def add(found: dict[str, Any]) -> None:
         rows.append(found)
@@ -235,13 +253,14 @@ def main() -> None:
 
     for name in arguments.data:
         if name == "characters":
-            for found in characters(arguments.cache):
+            for found in characters(arguments.cache, heads):
                 add(found)
             continue
         for tasks in DATA[name](arguments.cache):
             yardstick = logistic(tasks)
-            for head in HEADS:
+            for head in heads:
                 add(row(head, tasks, yardstick))
+    rows = in_order(rows)
     print(heads_table(rows))
     if arguments.json:
         machine = this_machine()

@@ -35,7 +35,8 @@ def joint_scores(head: Head, z: Any, y: Any, at: Any) -> F64:
     """Scores (n, classes) of the rows `at` (n, dim) from embeddings z (rows, dim) of the classes y, 0, 1, ...
 
     ncm: cosine with the mean; ncm-distance: Gaussians of one variance; lda: of one covariance (Hayes and Kanan 2020);
-    ridge: least squares with an intercept (Zhuang et al. 2022).
+    ridge: least squares with an intercept (Zhuang et al. 2022); fecam: distances of one matrix of correlations a class
+    (Goswami et al. 2023).
     """
     z, at = np.asarray(z, np.float64), np.asarray(at, np.float64)
     one = np.eye(int(y.max()) + 1)[y]
@@ -51,11 +52,22 @@ def joint_scores(head: Head, z: Any, y: Any, at: Any) -> F64:
         within = z - means[y]
         w = np.linalg.solve(_shrunk(within.T @ within / len(z), 1 - head.shrinkage, head.shrinkage), means.T)
         return np.asarray(at @ w - 0.5 * (means.T * w).sum(0))
+    if head.method == "fecam":
+        return np.stack([_by_class(z[y == c], at, head.shrinkage) for c in range(len(rows))], axis=1)
     centred, targets = z - z.mean(0), one - one.mean(0)
     with_targets = centred.T @ targets / len(z)
     w = np.linalg.solve(_shrunk(centred.T @ centred / len(z), 1.0, head.shrinkage), with_targets)
     left = (targets.var(0) - (w * with_targets).sum(0)).mean()
     return np.asarray((at @ w + one.mean(0) - z.mean(0) @ w) / left)
+
+
+def _by_class(rows: F64, at: F64, shrinkage: float) -> F64:
+    within = rows - rows.mean(0)
+    covariance = _shrunk(within.T @ within / len(rows), 1.0, shrinkage)
+    deviation = np.sqrt(np.diag(covariance))
+    off = at / np.linalg.norm(at, axis=1)[:, None] - rows.mean(0) / np.linalg.norm(rows.mean(0))
+    distances = (off * np.linalg.solve(covariance / np.outer(deviation, deviation), off.T).T).sum(1)
+    return np.asarray(-COSINE_SCALE / 2 * distances)
 
 
 def _shrunk(covariance: F64, keep: float, shrinkage: float) -> F64:

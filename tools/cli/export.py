@@ -15,6 +15,7 @@ from edgecl.cli import failure, output
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
 from edgecl.files import check_output
 from edgecl.labels import is_integer_text
+from edgecl.methods import GRADIENT_HEADS
 from rich.console import Console
 
 
@@ -191,8 +192,9 @@ def export(
     head: str | None = typer.Option(
         None,
         "--head",
-        help="ncm | ncm-distance | lda | ridge | hd: a head that keeps statistics takes the place of the last layer, "
-        "and the rest is frozen. The same as --method.",
+        help="ncm | ncm-distance | lda | ridge | hd | fecam: a head that keeps statistics takes the place of the last "
+        "layer, and the rest is frozen; the same as --method. cosine: the last layer is kept and trained by gradients, "
+        "with cosines for scores.",
     ),
     projection: int = typer.Option(
         0, "--projection", min=0, max=8192, help="Width of a random projection before such a head; 0: none."
@@ -360,6 +362,7 @@ def export(
             **recipe_settings(
                 settings,
                 method=_method(method, head),
+                head=head if head in GRADIENT_HEADS else None,
                 learning_rate=rate if learning_rate is None else learning_rate,
                 momentum=momentum,
                 weight_decay=weight_decay,
@@ -403,7 +406,7 @@ def export(
             "layer_choice": layer_choice.value,
             "mask_seed": seed,
             "initial_scale": "variance" if entry is not None and not entry.trained else "none",
-            "classes": _classes(classes, entry is not None or recipe.head != "gradient"),
+            "classes": _classes(classes, entry is not None or recipe.head not in GRADIENT_HEADS),
             "max_classes": max_classes,
             "input": source.own_input(channels_last, external) if from_file else spec,
             "recipe": recipe,
@@ -454,7 +457,7 @@ def _trainable(text: str) -> str | list[str]:
 
 
 def _method(method: str, head: str | None) -> str:
-    if head is None or head == "gradient":
+    if head is None or head in GRADIENT_HEADS:
         return method
     if method != "er" and method != head:
         raise failure.UsageError(

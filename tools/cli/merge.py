@@ -50,10 +50,11 @@ def merge(
 
     Example: edgecl merge kitchen.ecs garage.ecs -o fleet.ecs
 
-    For heads that keep statistics (ncm, ncm-distance, lda, ridge); weights that gradients trained are not averaged. Of
-    each device the newest contribution counts, and what it took back is gone. The state has the configuration of the
-    first one, and no thresholds; a device that loads it with its number (Classifier(..., device=N)) goes on as itself.
-    States without numbers that began with one common state would count it twice: give numbers before they learn.
+    For heads that keep statistics (ncm, ncm-distance, lda, ridge, fecam); weights that gradients trained are not
+    averaged. Of each device the newest contribution counts, and what it took back is gone. The state has the
+    configuration of the first one, and no thresholds; a device that loads it with its number (Classifier(...,
+    device=N)) goes on as itself. States without numbers that began with one common state would count it twice: give
+    numbers before they learn.
 
     JSON: {"output", "bytes", "state_sha256", "bundle_sha256", "head", "rows", "classes": {name: rows}, "devices":
     [{"device", "version", "rows", "classes"}], "files": [{"file", "kind", "device", "devices", "new", "newer",

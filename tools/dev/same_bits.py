@@ -28,7 +28,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 HOST_BUILD = Path(os.environ.get("EDGECL_BUILD", ROOT / "build/host"))
 BUILDS = HOST_BUILD.parent
-STEPS = {"mlp": 500, "conv": 50, "int8 ridge": 50, "hd": 50, "domain lda": 50, "resnet": 2, "resnet sparse": 2}
+STEPS = {
+    "mlp": 500,
+    "conv": 50,
+    "int8 ridge": 50,
+    "hd": 50,
+    "fecam": 50,
+    "domain lda": 50,
+    "resnet": 2,
+    "resnet sparse": 2,
+}
 X86_LEVELS = ("x86-64-v1", "x86-64-v3", "x86-64-v4", "x86-64-v4-vnni")
 TOOLCHAIN = ROOT / "devices/toolchains/aarch64-linux-gnu.cmake"
 TOOLCHAIN_32 = ROOT / "devices/toolchains/arm-linux-gnueabihf.cmake"
@@ -141,6 +150,7 @@ def write_bundles(folder: Path) -> dict[str, Path]:
     statistics: dict[str, dict[str, Any]] = {
         "int8 ridge": {"recipe": export.Recipe(method="ridge", novelty="rmds", head_bank=20), "encoder": "int8"},
         "hd": {"recipe": export.Recipe(method="hd", novelty="hd", hd_bits=1024)},
+        "fecam": {"recipe": export.Recipe(method="fecam", novelty="rmds", feature_root=True)},
         "domain lda": {
             "recipe": export.Recipe(method="lda", novelty="fit", max_domains=2), "adaptor": "depthwise:8",
         },

@@ -31,7 +31,7 @@ def check_device(device: Any) -> None:
 
 
 class StatisticsVerbs:
-    """The part of `Classifier` for heads that keep statistics ("ncm", "ncm_distance", "lda", "ridge")."""
+    """The part of `Classifier` for heads that keep statistics ("ncm", "ncm_distance", "lda", "ridge", "fecam")."""
 
     device: int | None  # of the class that takes these verbs
     _engine: Engine | None
@@ -42,7 +42,8 @@ class StatisticsVerbs:
     _rows: Callable[[Any, Any], tuple[NDArray[Any], Sequence[Key], int]]
 
     def unlearn(self, X: Any, y: Any) -> Any:
-        """Takes learned rows back, with a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge"): these are
+        """Takes learned rows back, with a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge",
+        "fecam"): these are
         then, bit for bit, as if the rows had never been learned. Samples and labels as they were learned. What was not
         learned is noticed when its class has fewer rows, or when `head_bank` keeps all rows of the class.
 

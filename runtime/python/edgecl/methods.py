@@ -12,6 +12,8 @@ from typing import Any
 from edgecl import _core
 from edgecl.errors import ArgumentError
 
+GRADIENT_HEADS = ("gradient", "cosine")  # which train the last layer of the network
+
 
 @dataclass(frozen=True)
 class MethodEntry:

@@ -24,7 +24,7 @@ class Decision(IntEnum):
 
 class NoveltyVerbs:
     """The part of `Classifier` that judges novelty. Scores by name: "max_logit", "energy" (any head), "rmds" (`novelty`
-    is "rmds", head "lda" or "ridge"), "knn" (with a `head_bank`), "hd" (head "hd"), "fit"
+    is "rmds", head "lda", "ridge" or "fecam"), "knn" (with a `head_bank`), "hd" (head "hd"), "fit"
     (`Routes.fit`, with `max_domains`); None: the parameter `novelty`, or energy where that is "none"."""
 
     _with_classes: Callable[[], Engine]  # of the class that takes these verbs

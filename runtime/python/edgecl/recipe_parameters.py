@@ -48,7 +48,9 @@ class RecipeParameters(TypedDict, total=False):
     latent_replay: Annotated[
         bool | None, Parameter(False, "the buffer keeps activations where the frozen part ends, in place of samples")
     ]
-    cosine_scale: Annotated[float | None, Parameter(16.0, "factor of UER's cosine logits")]
+    cosine_scale: Annotated[
+        float | None, Parameter(16.0, "factor of cosines: of UER's logits, of the heads ncm, hd, fecam and cosine")
+    ]
     structure: Annotated[str | None, Parameter("static", "how the structure of sparse layers moves")]
     growth: Annotated[str | None, Parameter("random", "where TDM grows")]
     structure_interval: Annotated[int | None, Parameter(100, "steps between two changes of structure")]
@@ -79,7 +81,8 @@ class RecipeParameters(TypedDict, total=False):
     head: Annotated[str | None, Parameter("gradient", "what makes scores of embeddings")]
     replay_policy: Annotated[str | None, Parameter("reservoir", "which rows the buffer keeps")]
     head_shrinkage: Annotated[
-        float | None, Parameter(0.0, "lda and ridge: share of the identity in the covariance, 0..1; 0 = the default")
+        float | None,
+        Parameter(0.0, "lda, ridge, fecam: share of the identity in the covariance, 0..1; 0 = the default"),
     ]
     feature_range: Annotated[
         float | None, Parameter(0.0, "largest magnitude of an embedding that statistics tell apart; 0 = 64")
@@ -92,6 +95,9 @@ class RecipeParameters(TypedDict, total=False):
     max_domains: Annotated[int | None, Parameter(0, "domains with an adaptor and a head each; 0 = none")]
     novelty_window: Annotated[int | None, Parameter(0, "samples that the drift alarm looks at; 0 = 64")]
     hd_bits: Annotated[int | None, Parameter(0, "bits of a code of the head hd, a multiple of 64; 0 = 4096")]
+    feature_root: Annotated[
+        bool | None, Parameter(False, "fecam: count the square root of each feature, with its sign")
+    ]
 
 
 _HINTS = get_type_hints(RecipeParameters, include_extras=True)

@@ -21,7 +21,8 @@ _DOMAINS, _DRIFT = 12, 13
 _NAME_BYTES = 64  # of a domain
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
-_WITH_MOMENTS = ("lda", "ridge")
+_SHARED_MOMENTS = ("lda", "ridge")
+_CLASS_MOMENTS = ("fecam",)
 _PRESENT, _WEIGHTED = 1, 4
 
 
@@ -249,12 +250,17 @@ def _head(section: SectionReader, kind: int) -> dict[str, Any]:
             rows[label] = n
             section.take(4 * bits)
         return {"head": "hd", "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows, "class_rows": rows}
+    name = head_name(kind)
     for _ in range(n_classes):
         label, n, *_ = section.unpack("Qqqq")
         rows[label] = n
-        section.take(8 * dim)
-    name = head_name(kind)
+        section.take(8 * (dim + _triangle(name, dim)))
     return {"head": name, "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows, "class_rows": rows}
+
+
+def _triangle(head: str, dim: int) -> int:
+    # Second moments behind the sums of each class.
+    return dim * (dim + 1) // 2 if head in _CLASS_MOMENTS else 0
 
 
 def head_name(kind: int) -> str:
@@ -293,8 +299,8 @@ def read_part(
     for _ in range(section.list_length()):
         label = key(section)
         rows[label] = section.unpack("qqq")[0]
-        section.take(8 * dim)
-    if head in _WITH_MOMENTS:
+        section.take(8 * (dim + _triangle(head, dim)))
+    if head in _SHARED_MOMENTS:
         section.take(dim * (dim + 1) // 2 * 8)
     return device, version, rows
 
@@ -314,24 +320,25 @@ def _domains(section: SectionReader, kind: int) -> list[dict[str, Any]]:
         index, adapted, rows = section.unpack("IIQ")
         name = bytes(section.take(_NAME_BYTES)).rstrip(b"\0").decode()
         section.take(4 * section.unpack("Q")[0])
-        features = _sums(section, True)
+        features = _sums(section, _SHARED_MOMENTS[0])
         held = section.list_length()
         section.take(2 * held * features)
         if index > 0:
             if head_name(kind) == "hd":
                 _head(section, kind)
             else:
-                _sums(section, head_name(kind) in _WITH_MOMENTS)
+                _sums(section, head_name(kind))
         entry = {"name": name, "rows": rows, "adapted": bool(adapted), "held": held, "features": features}
         found.append({**entry, "selected": index == selected})
     section.finish()
     return found
 
 
-def _sums(section: SectionReader, moments: bool) -> int:
-    # Passes over statistics; their width.
+def _sums(section: SectionReader, head: str) -> int:
+    # Passes over statistics of such a head; their width.
     dim, _scale, n_classes, bank_rows = section.unpack("IfII")
-    section.take(n_classes * (32 + 8 * dim) + moments * dim * (dim + 1) // 2 * 8 + bank_rows * (4 + 2 * dim))
+    shared = dim * (dim + 1) // 2 if head in _SHARED_MOMENTS else 0
+    section.take(n_classes * (32 + 8 * (dim + _triangle(head, dim))) + 8 * shared + bank_rows * (4 + 2 * dim))
     return int(dim)
 
 

@@ -448,11 +448,12 @@ typedef struct edgecl_session edgecl_session;
  * uniform samples of their own rows. */
 #define EDGECL_REPLAY_CLASS_BALANCED 1
 
-/* What makes scores of embeddings. All but the first keep sufficient statistics of the embeddings: counts, class sums,
- * and for LDA and ridge second moments, as sums of integers. So a learn step is exact: the order of rows does not matter,
- * and rows can be taken back (edgecl_unlearn). The rest of the network stands still, and what serves gradients (method,
- * learning_rate, replay, structures, masks, augmentation) has no effect. The scores are computed at the first prediction
- * after something was learned. They need a bundle whose last layer is dense and linear with a bias. */
+/* What makes scores of embeddings. All but GRADIENT and COSINE keep sufficient statistics of the embeddings: counts,
+ * class sums, for LDA and ridge second moments, for FeCAM those of each class, as sums of integers. So a learn step is
+ * exact: the order of rows does not matter, and rows can be taken back (edgecl_unlearn). The rest of the network stands
+ * still, and what serves gradients (method, learning_rate, replay, structures, masks, augmentation) has no effect. The
+ * scores are computed at the first prediction after something was learned. They need a bundle whose last layer is dense
+ * and linear with a bias. */
 #define EDGECL_HEAD_GRADIENT 0 /* the last layers of the network, trained by gradients */
 /* Nearest class mean (Mensink et al. 2013). Score: cosine_scale * cosine of embedding and class mean; 16 where
  * cosine_scale is 0. */
@@ -474,6 +475,20 @@ typedef struct edgecl_session edgecl_session;
  * taken back exactly. Only directions count, so zero should lie near the embeddings, as the exporter sees to with
  * calibration rows. 4 * hd_bits + hd_bits / 8 bytes a class of class_capacity. */
 #define EDGECL_HEAD_HD 5
+/* Nearest class mean by a Mahalanobis distance of each class's own (Goswami et al. 2023, "FeCAM"). The covariance of a
+ * class's rows gets s * its mean variance added to the diagonal, s = head_shrinkage or 1 where that is 0, and becomes the
+ * matrix of correlations R. With u and m, embedding and class mean at length 1, the score is -cosine_scale / 2 *
+ * (u - m)^T R^-1 (u - m); 16 where cosine_scale is 0. A class whose rows do not differ has the identity for R, and then it
+ * is the score of NCM but for a constant. The paper's power transform of 1/2 is feature_root. Classes are forgotten without
+ * a bank. About 8 * embedding_dim^2 bytes a class of class_capacity (moments, and a factor of R), which must have at most
+ * 2^26 moments in all, else E_UNSUPPORTED; a prediction costs embedding_dim^2 / 2 multiply-adds a class, a solve
+ * embedding_dim^3 / 6 for each class that changed. */
+#define EDGECL_HEAD_FECAM 6
+/* The last layer trained by gradients as in HEAD_GRADIENT, with every method but UER, but scores are cosine_scale * cosine
+ * of embedding and column (Gidaris and Komodakis 2018; Hou et al. 2019); 16 where cosine_scale is 0. Its bias is not read
+ * and does not learn; columns may be dense or sparse. A forgotten class leaves a column of random signs and length 1 in
+ * place of zeros. */
+#define EDGECL_HEAD_COSINE 7
 
 /* Novelty scores: how far a sample lies from what was learned; larger is more novel. */
 #define EDGECL_NOVELTY_NONE 0      /* in a configuration: energy */
@@ -523,7 +538,7 @@ typedef struct edgecl_session_config {
   uint32_t augment_flip;    /* 1: random horizontal flip */
   uint32_t latent_replay; /* 1: exemplars are activations (float32) where the frozen lower part ends, and replayed rows
                              pass through the upper part alone; without augmentation */
-  float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0 */
+  float cosine_scale;     /* UER: logits of current rows = scale * cosine; > 0. Heads: above */
   uint32_t structure;     /* EDGECL_STRUCTURE_* */
   uint32_t growth;        /* EDGECL_GROWTH_* */
   uint32_t structure_interval, structure_updates; /* updates: at most 2^24 */
@@ -546,18 +561,19 @@ typedef struct edgecl_session_config {
   uint32_t head;              /* EDGECL_HEAD_* */
   uint32_t replay_policy;     /* EDGECL_REPLAY_* */
   /* Of heads that keep statistics. */
-  float head_shrinkage;    /* s of LDA and ridge, 0..1; 0: the default of the head */
+  float head_shrinkage;    /* s of LDA, ridge and FeCAM, 0..1; 0: the default of the head */
   float feature_range;     /* embeddings are kept to 1/16383 of it, and saturate beyond; 1e-6..1e6; 0: 64 */
   uint32_t head_bank;      /* rows of embeddings that are kept, the first ones; 0..2^20. With them LDA and ridge can
                             forget a class, and edgecl_unlearn knows what was learned */
   uint32_t novelty;        /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
   uint32_t head_merges;    /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
                             class_capacity * (embedding_dim * 8 + 24) bytes and with second moments about
-                            embedding_dim^2 * 4 more. A state goes on with another number, too */
+                            embedding_dim^2 * 4 more, with FeCAM for each class. A state goes on with another number,
+                            too */
   uint32_t max_domains;    /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
   uint32_t novelty_window; /* samples that edgecl_drift looks at, 1..512; 0: 64 */
   uint32_t hd_bits;        /* of a code of the head hd, a multiple of 64 up to 65536; 0: 4096 */
-  uint32_t reserved_end;   /* 0 */
+  uint32_t feature_root;   /* 1: the head fecam counts the square root of each feature, with its sign */
 } edgecl_session_config;
 
 /* What a session uses. Optional in each call; NULL means all defaults. */
@@ -818,7 +834,7 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session,
  * one; else the statistics are wrong afterwards.
  *   Errors  E_UNSUPPORTED (predict_only, or a head that learns by gradients), E_NOT_FOUND (a class that is not present, a
  *           row that was not learned), E_CAPACITY, E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
- *   Cost    a forward pass a row; with LDA and ridge also O(embedding_dim^2).
+ *   Cost    a forward pass a row; with LDA, ridge and FeCAM also O(embedding_dim^2).
  *   State   samples_seen of the classes falls; the class of the last row stays present, and is never predicted. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_unlearn(edgecl_session* session, const edgecl_batch* batch,
                                                           const int32_t* labels);
