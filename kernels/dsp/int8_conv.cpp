@@ -1,6 +1,6 @@
 // Convolution in int8 for cores of 32 bits that multiply two pairs of 16 bits at once (the DSP extension of Cortex-M4, M7,
 // M33 and M55): what a build for firmware takes in place of the scalar reference, with the same bits.
-// Never here: vectors of more than 32 bits.
+// Indices have 32 bits, as the memory of such a core. Never here: vectors of more than 32 bits.
 //
 // A group of four weights is one word; its bytes 0 and 2, and 1 and 3, become pairs of 16 bits by one instruction each. The
 // four values of the input are put into the same order once, minus the zero point, with 0 in the border; so no sum has to be
@@ -13,17 +13,15 @@
 namespace edgecl::dsp {
 namespace {
 
-using reference::Share;
-
 constexpr int kChunk = 32;      // groups that are gathered together: 256 bytes of stack
 constexpr int kAtOnce = 4;      // sums in registers
 constexpr int kBlockBytes = kInt8Channels * kInt8Group;
 
-int64_t table_stride(const Int8ConvArgs& a) {
+int32_t table_stride(const Int8ConvArgs& a) {
   return (a.y.channels + kInt8Channels - 1) / kInt8Channels * kInt8Channels;
 }
 
-int8_t finish(const Int8ConvArgs& a, int32_t sum, int64_t stride, int64_t channel) {
+int8_t finish(const Int8ConvArgs& a, int32_t sum, int32_t stride, int32_t channel) {
   const int32_t* table = a.table + channel;
   const int32_t y =
       requantize(table[kInt8Bias * stride] + sum, table[kInt8Multiplier * stride], table[kInt8Shift * stride]);
@@ -31,21 +29,30 @@ int8_t finish(const Int8ConvArgs& a, int32_t sum, int64_t stride, int64_t channe
   return static_cast<int8_t>(moved < a.lo ? a.lo : moved > a.hi ? a.hi : moved);
 }
 
+// The part's positions.
+struct Positions {
+  int32_t begin, end;
+};
+Positions positions_of(const Int8ConvArgs& a, int part, int n_parts) {
+  const reference::Share share = reference::share_of(a.y.positions(), part, n_parts);
+  return {static_cast<int32_t>(share.begin), static_cast<int32_t>(share.end)};
+}
+
 // An output's place, and the first tap of its window.
 struct Window {
-  int64_t row, top, left;
+  int32_t row, top, left;
 };
-Window window_of(const Int8ConvArgs& a, int64_t position) {
+Window window_of(const Int8ConvArgs& a, int32_t position) {
   const Int8Tensor& y = a.y;
-  const int64_t row = position / (static_cast<int64_t>(y.height) * y.width);
+  const int32_t row = position / (y.height * y.width);
   return {row, position / y.width % y.height * a.shape.stride_h - a.shape.pad_top,
           position % y.width * a.shape.stride_w - a.shape.pad_left};
 }
 
 // Null where the tap lies in the border.
 const int8_t* tap_of(const Int8ConvArgs& a, const Window& at, int32_t ky, int32_t kx) {
-  const int64_t h = at.top + static_cast<int64_t>(ky) * a.shape.dilation_h,
-                w = at.left + static_cast<int64_t>(kx) * a.shape.dilation_w;
+  const int32_t h = at.top + ky * a.shape.dilation_h,
+                w = at.left + kx * a.shape.dilation_w;
   if (h < 0 || h >= a.x.height || w < 0 || w >= a.x.width) return nullptr;
   return a.x.data + ((at.row * a.x.height + h) * a.x.width + w) * a.x.channels;
 }
@@ -119,40 +126,49 @@ void add_products(const int8_t* weight, const uint32_t* values, int groups, int3
 }  // namespace
 
 void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void*) {
-  const int64_t k = static_cast<int64_t>(a.shape.kernel_h) * a.shape.kernel_w * a.x.channels;
-  const int64_t groups = (k + kInt8Group - 1) / kInt8Group, stride = table_stride(a);
-  const Share positions = reference::share_of(a.y.positions(), part, n_parts);
-  for (int64_t p = positions.begin; p < positions.end; p++) {
+  const int32_t k = a.shape.kernel_h * a.shape.kernel_w * a.x.channels;
+  const int32_t groups = (k + kInt8Group - 1) / kInt8Group, stride = table_stride(a);
+  const Positions positions = positions_of(a, part, n_parts);
+  for (int32_t p = positions.begin; p < positions.end; p++) {
     const Window at = window_of(a, p);
-    for (int64_t o = 0; o < a.y.channels; o += kInt8Channels) {
-      int32_t sums[kInt8Channels] = {};
-      uint32_t values[2 * kChunk];
+    uint32_t values[2 * kChunk];
+    const bool once = groups <= kChunk;  // one gathering serves all blocks
+    if (once) {
       Taps taps(a, at);
+      gather(&taps, groups, values);
+    }
+    for (int32_t o = 0; o < a.y.channels; o += kInt8Channels) {
+      int32_t sums[kInt8Channels] = {};
       const int8_t* const block = a.weight + o * groups * kInt8Group;
-      for (int64_t g = 0; g < groups; g += kChunk) {
-        const int n = static_cast<int>(groups - g < kChunk ? groups - g : kChunk);
-        gather(&taps, n, values);
-        add_products(block + g * kBlockBytes, values, n, sums);
+      if (once) {
+        add_products(block, values, groups, sums);
+      } else {
+        Taps taps(a, at);
+        for (int32_t g = 0; g < groups; g += kChunk) {
+          const int n = groups - g < kChunk ? groups - g : kChunk;
+          gather(&taps, n, values);
+          add_products(block + g * kBlockBytes, values, n, sums);
+        }
       }
-      const int64_t n = a.y.channels - o < kInt8Channels ? a.y.channels - o : kInt8Channels;
-      for (int64_t i = 0; i < n; i++) a.y.data[p * a.y.channels + o + i] = finish(a, sums[i], stride, o + i);
+      const int32_t n = a.y.channels - o < kInt8Channels ? a.y.channels - o : kInt8Channels;
+      for (int32_t i = 0; i < n; i++) a.y.data[p * a.y.channels + o + i] = finish(a, sums[i], stride, o + i);
     }
   }
 }
 
 void int8_depthwise(const Int8ConvArgs& a, int part, int n_parts, void*) {
-  const int64_t stride = table_stride(a);
-  const Share positions = reference::share_of(a.y.positions(), part, n_parts);
-  for (int64_t p = positions.begin; p < positions.end; p++) {
+  const int32_t stride = table_stride(a);
+  const Positions positions = positions_of(a, part, n_parts);
+  for (int32_t p = positions.begin; p < positions.end; p++) {
     const Window at = window_of(a, p);
-    for (int64_t c = 0; c < a.y.channels; c += kAtOnce) {
+    for (int32_t c = 0; c < a.y.channels; c += kAtOnce) {
       int32_t sums[kAtOnce] = {};
       for (int32_t ky = 0; ky < a.shape.kernel_h; ky++) {
         for (int32_t kx = 0; kx < a.shape.kernel_w; kx++) {
           const int8_t* const tap = tap_of(a, at, ky, kx);
           if (tap == nullptr) continue;
           const uint32_t x = load_word(tap + c);  // of the last channels it may read kReadSlack behind the tensor
-          const uint32_t w = load_word(a.weight + (static_cast<int64_t>(ky) * a.shape.kernel_w + kx) * stride + c);
+          const uint32_t w = load_word(a.weight + (ky * a.shape.kernel_w + kx) * stride + c);
           const uint32_t even = minus_both(bytes_0_and_2(x), a.x.zero_point),
                          odd = minus_both(bytes_1_and_3(x), a.x.zero_point);
           sums[0] = add_low_product(bytes_0_and_2(w), even, sums[0]);
@@ -161,8 +177,8 @@ void int8_depthwise(const Int8ConvArgs& a, int part, int n_parts, void*) {
           sums[3] = add_high_product(bytes_1_and_3(w), odd, sums[3]);
         }
       }
-      const int64_t n = a.y.channels - c < kAtOnce ? a.y.channels - c : kAtOnce;
-      for (int64_t i = 0; i < n; i++) a.y.data[p * a.y.channels + c + i] = finish(a, sums[i], stride, c + i);
+      const int32_t n = a.y.channels - c < kAtOnce ? a.y.channels - c : kAtOnce;
+      for (int32_t i = 0; i < n; i++) a.y.data[p * a.y.channels + c + i] = finish(a, sums[i], stride, c + i);
     }
   }
 }
