@@ -151,8 +151,8 @@ int main(int argc, char** argv) {
 
   qsort(spent, (size_t)periods, sizeof *spent, by_value);
   printf("%d periods of 10 ms: p50 %.3f ms, p99 %.3f ms, longest %.3f ms; %d late\n", periods,
-         (double)spent[periods / 2] / 1e6, (double)spent[periods * 99LL / 100] / 1e6,
-         (double)spent[periods - 1] / 1e6, late);
+         (double)spent[periods / 2] / 1e6, (double)spent[periods * 99LL / 100] / 1e6, (double)spent[periods - 1] / 1e6,
+         late);
   printf("learned %llu steps beside it, loss %.3f then %.3f; the loop took state %llu\n",
          (unsigned long long)shared.learn_steps, (double)shared.first_loss, (double)shared.last_loss,
          (unsigned long long)version);

@@ -14,7 +14,8 @@ static void read_state(edgecl_session* session, const char* path) {
   if (file == NULL) return; /* the first run */
   long n = -1;
   void* bytes = NULL;
-  if (fseek(file, 0, SEEK_END) == 0 && (n = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0) bytes = malloc((size_t)n);
+  if (fseek(file, 0, SEEK_END) == 0 && (n = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0)
+    bytes = malloc((size_t)n);
   const int whole = bytes != NULL && fread(bytes, 1, (size_t)n, file) == (size_t)n;
   fclose(file);
   must(path, whole ? edgecl_state_import(session, bytes, (size_t)n) : EDGECL_E_STATE_CORRUPT,

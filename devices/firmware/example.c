@@ -92,7 +92,8 @@ static edgecl_status recover(learner* l, uint32_t input) {
 
 static int same_predictions(learner* l, const example_input* input) {
   edgecl_prediction predictions[LEARNER_PREDICTIONS];
-  return learner_predict(l, predictions) == EDGECL_OK && memcmp(predictions, input->predictions, sizeof predictions) == 0;
+  return learner_predict(l, predictions) == EDGECL_OK &&
+         memcmp(predictions, input->predictions, sizeof predictions) == 0;
 }
 
 /* Ticks of a prediction of one batch and of a learn step, after the last boot. */

@@ -12,7 +12,7 @@ typedef struct example_input {
   const char* name;
   const unsigned char* bundle; /* 64-byte aligned */
   size_t n_bytes;
-  uint32_t session_bytes; /* what the host says that this chip needs */
+  uint32_t session_bytes;             /* what the host says that this chip needs */
   uint8_t digests[EXAMPLE_BOOTS][32]; /* of the state after the steps of each boot, in one go on the host */
   edgecl_prediction predictions[LEARNER_PREDICTIONS]; /* after the last one */
 } example_input;

@@ -107,6 +107,7 @@ int main(int argc, char** argv) {
   if (out == NULL) return perror(argv[1]), 3;
   fputs("/* Written by devices/firmware/host_vectors.c. */\n#include \"devices/firmware/example.h\"\n", out);
   for (int i = 3; i < argc; i++) good &= write_input(out, argv[i], table, sizeof table);
-  fprintf(out, "const example_input example_inputs[] = {\n%s};\nconst uint32_t n_example_inputs = %d;\n", table, argc - 3);
+  fprintf(out, "const example_input example_inputs[] = {\n%s};\nconst uint32_t n_example_inputs = %d;\n", table,
+          argc - 3);
   return fclose(out) == 0 && good ? 0 : 1;
 }

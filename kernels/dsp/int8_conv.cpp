@@ -13,8 +13,8 @@
 namespace edgecl::dsp {
 namespace {
 
-constexpr int kChunk = 32;      // groups that are gathered together: 256 bytes of stack
-constexpr int kAtOnce = 4;      // sums in registers
+constexpr int kChunk = 32;  // groups that are gathered together: 256 bytes of stack
+constexpr int kAtOnce = 4;  // sums in registers
 constexpr int kBlockBytes = kInt8Channels * kInt8Group;
 
 int32_t table_stride(const Int8ConvArgs& a) {
@@ -51,8 +51,7 @@ Window window_of(const Int8ConvArgs& a, int32_t position) {
 
 // Null where the tap lies in the border.
 const int8_t* tap_of(const Int8ConvArgs& a, const Window& at, int32_t ky, int32_t kx) {
-  const int32_t h = at.top + ky * a.shape.dilation_h,
-                w = at.left + kx * a.shape.dilation_w;
+  const int32_t h = at.top + ky * a.shape.dilation_h, w = at.left + kx * a.shape.dilation_w;
   if (h < 0 || h >= a.x.height || w < 0 || w >= a.x.width) return nullptr;
   return a.x.data + ((at.row * a.x.height + h) * a.x.width + w) * a.x.channels;
 }

@@ -58,8 +58,7 @@ EDGECL_PAIR uint32_t bytes_1_and_3(uint32_t word) {
 // The same number taken from both.
 EDGECL_PAIR uint32_t minus_both(uint32_t from, int32_t number) {
 #if defined(EDGECL_HAS_PAIRS)
-  return static_cast<uint32_t>(
-      __ssub16(static_cast<int16x2_t>(from), static_cast<int16x2_t>(pair(number, number))));
+  return static_cast<uint32_t>(__ssub16(static_cast<int16x2_t>(from), static_cast<int16x2_t>(pair(number, number))));
 #else
   return pair(low_of(from) - number, high_of(from) - number);
 #endif

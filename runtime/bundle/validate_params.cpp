@@ -1,7 +1,6 @@
 // Checks of PARAMS and DATA: shapes, storage, places, positions of sparse entries, finite values.
 // Never here: what an operator wants of its parameters (validate_ops.cpp).
 #include "runtime/bundle/validate.h"
-
 #include "runtime/core/subset.h"
 
 namespace edgecl {

@@ -70,9 +70,7 @@ struct Pass {
     return net.work.params[p].role == Role::kSelected ? net.weights.params[p].selection : nullptr;
   }
   bool skips_gradient(uint32_t p) const { return !measuring() && net.work.params[p].role == Role::kZero; }
-  bool is_sparse(uint32_t p) const {
-    return kHasSparse && net.plan.params[p].storage == format::kStorageSparse;
-  }
+  bool is_sparse(uint32_t p) const { return kHasSparse && net.plan.params[p].storage == format::kStorageSparse; }
   EDGECL_ONE_COPY SparsePattern pattern(uint32_t p) const {
     return measuring() ? pattern_shape(net.plan.params[p]) : net.weights.params[p].pattern;
   }

@@ -109,8 +109,8 @@ struct SectionList {
     if (kHasNovelty && has.drift) list[n++] = kSections[kAlways + 4];
   }
   explicit SectionList(const Session& session)
-      : SectionList(*session.head, {session.thresholds.any(), kHasStatistics && knows_devices(session), session.domains.any(),
-                                    session.thresholds.any_ranked()}) {}
+      : SectionList(*session.head, {session.thresholds.any(), kHasStatistics && knows_devices(session),
+                                    session.domains.any(), session.thresholds.any_ranked()}) {}
 
   StateSection list[kAll];
   uint32_t n = 0;

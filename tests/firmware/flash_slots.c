@@ -51,9 +51,9 @@ static int newest(uint32_t n) {
   return bytes[0];
 }
 
-#define EXPECT(condition)                                                                  \
-  do {                                                                                     \
-    if (!(condition)) return printf("%s:%d: %s\n", __FILE__, __LINE__, #condition), 1;     \
+#define EXPECT(condition)                                                              \
+  do {                                                                                 \
+    if (!(condition)) return printf("%s:%d: %s\n", __FILE__, __LINE__, #condition), 1; \
   } while (0)
 
 int main(void) {

@@ -42,8 +42,8 @@ def text(bundle: Path, header: Path) -> str:
     name, data, lists = identifier(header), bundle.read_bytes(), needs(bundle)
     rows = (data[i : i + BYTES_A_LINE] for i in range(0, len(data), BYTES_A_LINE))
     lines = [
-        f"/* {bundle.name} as an array of {len(data)} bytes, written by edgecl export --c-array; and the lists of what a",
-        " * build of edgecl needs for it, which CMake reads with -DEDGECL_FOR=<this file>:",
+        f"/* {bundle.name} as an array of {len(data)} bytes, written by edgecl export --c-array; and the lists of what",
+        " * a build of edgecl needs for it, which CMake reads with -DEDGECL_FOR=<this file>:",
         *(f" *   {key} {';'.join(names)}" for key, names in lists.items()),
         " */",
         f"#ifndef EDGECL_{name.upper()}_H_",

@@ -6,8 +6,8 @@ keyword_gradient, keyword_ncm: DS-CNN-S (Zhang et al. 2017, "Hello Edge", 64 cha
 convolutions are frozen in int8, with a linear head that learns by gradients and with one of class means.
 activity_sparse: three linear layers over 6 x 32 accelerometer readings, the hidden ones with 10 % of their weights,
 which move (SET), all of them learning.
-keyword_small, activity_small: of a small build (the preset cortex-m7-small): 16 channels in float32, and a structure that
-stays.
+keyword_small, activity_small: of a small build (the preset cortex-m7-small): 16 channels in float32, and a structure
+that stays.
 The committed files are what the boards' digests in tests/firmware were made from; a new version of the exporter is no
 reason to write them again. Never here: accuracy.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,9 +40,7 @@ def ds_cnn(channels: int) -> nn.Module:
 
 def mlp() -> nn.Module:
     """192 - 64 - 32 - 6."""
-    return nn.Sequential(
-        nn.Linear(READINGS, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, ACTIVITIES)
-    )
+    return nn.Sequential(nn.Linear(READINGS, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, ACTIVITIES))
 
 
 def write_keyword(path: Path, channels: int, encoder: str, method: str) -> None:
@@ -54,7 +53,7 @@ def write_keyword(path: Path, channels: int, encoder: str, method: str) -> None:
         if by_gradient
         else export.Recipe(method=method, batch_size=4)
     )
-    options = {"trainable": "head"} if by_gradient else {}
+    options: dict[str, Any] = {"trainable": "head"} if by_gradient else {}
     if encoder == "int8":
         options |= {"encoder": "int8", "calibration": samples}
     export.from_torch(

@@ -1,7 +1,7 @@
 """Cross-builds wheels for Linux on x86-64 and AArch64, for several Pythons, without containers: clang and an old glibc
 come from the Python package ziglang.
 
-usage: python tools/dev/wheels.py [--architectures aarch64,x86_64] [--pythons python3.11,python3.12] [--whole] [--out DIR]
+usage: python tools/dev/wheels.py [--architectures aarch64,x86_64] [--pythons python3.11,...] [--whole] [--out DIR]
 
 Needs the extra `cross` in the Python that runs this, and of each target Python an interpreter of this machine with its
 headers (those of x86-64 serve AArch64: both have 64-bit pointers and the same sizes). Pythons that are not here are
@@ -92,7 +92,10 @@ def tag(wheel: Path, architecture: str, version: str, out: Path) -> Path:
         sys.exit(f"expected a wheel that glibc {GLIBC} can load; auditwheel found: {said[-500:]}")
     tags = ["--python-tag", f"cp{version}", "--abi-tag", f"cp{version}", "--platform-tag", TAG.format(architecture)]
     done = subprocess.run(
-        [sys.executable, "-m", "wheel", "tags", "--remove", *tags, str(wheel)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "wheel", "tags", "--remove", *tags, str(wheel)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     out.mkdir(parents=True, exist_ok=True)
     return Path(shutil.move(wheel.with_name(done.stdout.split()[-1]), out / done.stdout.split()[-1]))
