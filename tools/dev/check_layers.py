@@ -70,7 +70,7 @@ C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
     "runtime/runner": (("runtime/include/", "runtime/runner/"), ANYTHING),
     "tools": (("runtime/include/", "kernels/kernels.h", "tools/"), ANYTHING),
     "tools/kernels_module": (("kernels/", "runtime/python/thread_pool", "tools/kernels_module/"), ANYTHING),
-    "devices": (("edgecl/", "devices/"), ANYTHING),  # programs of users: the installed header alone
+    "devices": (("runtime/include/", "devices/"), ANYTHING),  # programs of users: the C header alone
     "tests": (("kernels/", "runtime/", "devices/firmware/", "tests/"), ANYTHING),
 }
 
