@@ -40,7 +40,11 @@ struct Level {
   bool (*runs_here)();
 };
 
+#if defined(EDGECL_REFERENCE_ONLY)
+#define EDGECL_ENTRY_reference(name, Args)  // constants of the table (kernels.h)
+#else
 #define EDGECL_ENTRY_reference(name, Args) reference::name,
+#endif
 #define EDGECL_ENTRY_v1(name, Args) v1::name,
 #define EDGECL_ENTRY_v3(name, Args) v3::name,
 #define EDGECL_ENTRY_v4(name, Args) v4::name,

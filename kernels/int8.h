@@ -44,8 +44,8 @@ struct Int8Tensor {  // [rows][height][width][channels]
 
 // The definition of requantize for one number.
 __attribute__((always_inline)) inline int32_t requantize(int32_t acc, int32_t multiplier, int32_t shift) {
-  const int64_t a = static_cast<int64_t>(acc) * (int64_t{1} << (shift > 0 ? shift : 0));
-  const int64_t product = a * multiplier;
+  const int32_t a = static_cast<int32_t>(static_cast<uint32_t>(acc) << (shift > 0 ? shift : 0));
+  const int64_t product = static_cast<int64_t>(a) * multiplier;
   const int32_t b = static_cast<int32_t>((product + (int64_t{1} << 30)) >> 31);
   const int32_t down = shift < 0 ? -shift : 0;
   const int32_t remainder = static_cast<int32_t>(static_cast<uint32_t>(b) & ((uint32_t{1} << down) - 1));

@@ -6,6 +6,7 @@ Never here: the C API's behaviour (tests/c_api).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -107,6 +108,24 @@ def test_pkg_config(prefix: Path, tmp_path: Path, compiler: str, standard: str, 
     run(compiler, standard, *warnings, source, "-o", tmp_path / "main", *flags)
     folder = str(next(prefix.rglob("libedgecl.so")).parent)
     assert "edgecl" in run(tmp_path / "main", LD_LIBRARY_PATH=folder)
+
+
+def test_the_examples_for_robots_learn(prefix: Path, tmp_path: Path) -> None:
+    bundle = ROOT / "devices/firmware/bundles/activity_small.ecl"  # 192 numbers in
+    run("cmake", "-S", ROOT / "devices/examples", "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path / "build")
+    said = run(tmp_path / "build/control_loop", bundle, "1")
+    right, judged = map(int, re.findall(r"right in the second half: (\d+) of (\d+)", said)[0])
+    assert judged == 50 and right >= 40, said
+    rows = [f"{i % 3}," + ",".join(f"{i % 3 + (7 * i + 3 * j) % 11 / 11:.3f}" for j in range(192)) for i in range(150)]
+    lines, program = "\n".join([*rows, "no number,1", "?,1"]) + "\n", tmp_path / "build/sensor_stream"
+    shares = []
+    for _ in range(2):  # the second run goes on from the state of the first
+        done = subprocess.run([program, bundle, tmp_path / "s.ecs"], input=lines, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("the line is left out") == 2 and len(done.stdout.splitlines()) == 150
+        shares.append(int(re.findall(r"(\d+) of 150 right", done.stderr)[0]))
+    assert shares[1] > shares[0], shares
 
 
 def test_the_version_is_that_of_the_header(prefix: Path) -> None:

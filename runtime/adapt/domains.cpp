@@ -95,7 +95,7 @@ uint32_t domain_border(const Plan& plan) {
 }
 
 Status check_domains(const Plan& plan, const format::RecipeRecord& recipe) {
-  if (recipe.max_domains == 0) return Status();
+  if (!kHasDomains || recipe.max_domains == 0) return Status();
   const char* const expected = refusal(plan, recipe);
   if (expected == nullptr) return Status();
   return failure(EDGECL_E_UNSUPPORTED, "expected %s for max_domains; found otherwise in \"%s\"; set max_domains = 0",
@@ -104,7 +104,7 @@ Status check_domains(const Plan& plan, const format::RecipeRecord& recipe) {
 
 void lay_out_domains(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, uint32_t max_batch,
                      Weights* weights, Domains* domains) {
-  if (recipe.max_domains == 0) return;
+  if (!kHasDomains || recipe.max_domains == 0) return;
   arena->begin_region("head");
   const HeadKind& head = *head_kind(recipe.head);
   const uint32_t dim = routing_features(plan), columns = plan.model->class_capacity;
@@ -144,8 +144,8 @@ uint64_t domain_bytes(const Plan& plan, const format::RecipeRecord& recipe) {
 }
 
 uint64_t domains_scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels) {
-  return recipe.max_domains == 0 ? 0
-                                 : routing_scratch_bytes(routing_features(plan), plan.model->class_capacity, kernels);
+  if (!kHasDomains || recipe.max_domains == 0) return 0;
+  return routing_scratch_bytes(routing_features(plan), plan.model->class_capacity, kernels);
 }
 
 void empty_domain(const Plan& plan, const HeadKind& head, Domain* domain) {
@@ -169,7 +169,7 @@ void clear_domain(const Plan& plan, const HeadKind& head, Domain* domain) {
 }
 
 void reset_domains(const Plan& plan, const format::RecipeRecord& recipe, Domains* domains) {
-  if (domains->capacity == 0) return;
+  if (!domains->any()) return;
   const HeadKind& head = *head_kind(recipe.head);
   for (uint32_t d = 0; d < domains->capacity; d++) clear_domain(plan, head, &domains->list[d]);
   memcpy(domains->list[0].name, "base", 5);
@@ -179,7 +179,7 @@ void reset_domains(const Plan& plan, const format::RecipeRecord& recipe, Domains
 }
 
 void place_domain(const Plan& plan, uint32_t which, const Weights& weights, Domains* domains, HeadMemory* head) {
-  if (domains->capacity == 0) return;
+  if (!domains->any()) return;
   const Domain& domain = domains->list[which];
   uint64_t at = 0;
   for (uint32_t p = 0; p < plan.params.n; p++) {
@@ -235,7 +235,7 @@ void adapt_domain(const Plan& plan, const Weights& trained, Domain* domain) {
 }
 
 void keep_taps(const Net& net, const Domains& domains, uint32_t op, uint32_t rows, uint32_t max_batch) {
-  if (domains.capacity == 0 || op >= domain_op(net.plan)) return;
+  if (!domains.any() || op >= domain_op(net.plan)) return;
   uint64_t at = 0;
   for (uint32_t i = 0; i < n_taps(net.plan); i++) {
     const Tap tap = tap_of(net.plan, i);

@@ -11,6 +11,7 @@
 
 #include "runtime/adapt/routing.h"
 #include "runtime/core/encoder.h"
+#include "runtime/core/subset.h"
 #include "runtime/heads/head.h"
 
 namespace edgecl {
@@ -29,7 +30,7 @@ struct Domain {
 EDGECL_TARGET_BYTES(Domain, 248, 328);
 
 struct Domains {
-  uint32_t capacity = 0;   // 0: the session has none
+  uint32_t capacity = 0;   // see any()
   uint32_t selected = 0;   // where learn steps go
   bool routes = true;      // predictions go where they fit; false: to `selected`
   uint32_t dim = 0;        // routing features
@@ -42,6 +43,7 @@ struct Domains {
   int32_t* route = nullptr;    // [max_batch]
   float* held_fits = nullptr;  // [capacity * kHeldRows]
 
+  bool any() const { return kHasDomains && capacity > 0; }  // the session has domains
   uint32_t n_used() const;
 };
 

@@ -66,7 +66,7 @@ Status read_domain(SectionReader* in, const Plan& plan, const HeadKind& head, bo
 }  // namespace
 
 uint64_t domains_bytes_max(const Plan& plan, const format::RecipeRecord& recipe) {
-  if (recipe.max_domains == 0) return 0;
+  if (!kHasDomains || recipe.max_domains == 0) return 0;
   uint64_t of_one =
       kDomainBytes + sizeof(Domain::name) + routing_bytes_max(routing_features(plan), plan.model->class_capacity);
   for (uint32_t p = 0; p < plan.params.n; p++) {

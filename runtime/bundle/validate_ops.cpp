@@ -5,6 +5,7 @@
 #include "runtime/bundle/validate.h"
 #include "runtime/core/ops/op_check.h"
 #include "runtime/core/ops/op_rule.h"
+#include "runtime/core/subset.h"
 
 namespace edgecl {
 namespace {
@@ -84,6 +85,12 @@ Status validate_ops(const Plan& plan, const CheckScratch& scratch) {
   written[0] = 1;
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const OpRule* rule = op_rule(plan.ops[i].kind);
+    if (rule == nullptr && plan.ops[i].kind - 1 < format::kOpKinds) {
+      return failure(EDGECL_E_UNSUPPORTED,
+                     "bundle section OPS, record %u '%s': expected an operator of this build (%s), found %s; build the "
+                     "library with it (EDGECL_OPS)",
+                     i, plan.string(plan.ops[i].name), EDGECL_BUILT_OPS, op_kind_name(plan.ops[i].kind));
+    }
     if (rule == nullptr) {
       return failure(EDGECL_E_BUNDLE_OP,
                      "bundle section OPS, record %u '%s': expected an operator of this version (1..%u), found kind %u; "

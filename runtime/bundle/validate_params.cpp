@@ -1,6 +1,7 @@
 // Checks of PARAMS and DATA: shapes, storage, places, positions of sparse entries, finite values.
 // Never here: what an operator wants of its parameters (validate_ops.cpp).
 #include "runtime/bundle/validate.h"
+#include "runtime/core/subset.h"
 
 namespace edgecl {
 
@@ -10,6 +11,11 @@ Status check_param_shape(const Plan& plan, uint32_t i) {
   const format::ParamRecord& param = plan.params[i];
   if (param.storage > format::kStorageSparse)
     return corrupt("PARAMS", i, "storage", "expected 0 or 1, found %u", param.storage);
+  if (!kHasSparse && param.storage == format::kStorageSparse)
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected dense weights, since this build has no sparse layers; found \"%s\" stored sparsely; build "
+                   "the library with them (EDGECL_PARTS)",
+                   plan.string(param.name));
   if (param.trainable > 1) return corrupt("PARAMS", i, "trainable", "expected 0 or 1, found %u", param.trainable);
   if (param.rank < 1 || param.rank > 4) return corrupt("PARAMS", i, "rank", "expected 1..4, found %u", param.rank);
   uint64_t size = 1;

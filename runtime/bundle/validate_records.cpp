@@ -245,9 +245,9 @@ Status validate_recipe(const Plan& plan) {
   Status status = check_recipe(recipe);
   if (!status.ok()) {
     status.code = EDGECL_E_BUNDLE_CORRUPT;
-    status.section = "RECIPE";
-    return status;
+    return status.in_section("RECIPE");
   }
+  EDGECL_RETURN_IF_FAILED(check_built(recipe));
   if (recipe.trainable >= sizeof kTrainableNames / sizeof kTrainableNames[0] - 1)
     return corrupt("RECIPE", format::kNone, "trainable", "expected 0..2, found %u", recipe.trainable);
   if (!all_zero(recipe.reserved, sizeof recipe.reserved))

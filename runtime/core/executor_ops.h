@@ -4,6 +4,7 @@
 #define EDGECL_RUNTIME_CORE_EXECUTOR_OPS_H_
 
 #include "runtime/core/executor.h"
+#include "runtime/core/subset.h"
 
 // Called from every operator's file: inlined, these bodies would be kilobytes of the library.
 #define EDGECL_ONE_COPY __attribute__((noinline))
@@ -69,7 +70,7 @@ struct Pass {
     return net.work.params[p].role == Role::kSelected ? net.weights.params[p].selection : nullptr;
   }
   bool skips_gradient(uint32_t p) const { return !measuring() && net.work.params[p].role == Role::kZero; }
-  bool is_sparse(uint32_t p) const { return net.plan.params[p].storage == format::kStorageSparse; }
+  bool is_sparse(uint32_t p) const { return kHasSparse && net.plan.params[p].storage == format::kStorageSparse; }
   EDGECL_ONE_COPY SparsePattern pattern(uint32_t p) const {
     return measuring() ? pattern_shape(net.plan.params[p]) : net.weights.params[p].pattern;
   }

@@ -5,6 +5,8 @@
 #include <float.h>
 #include <string.h>
 
+#include "runtime/core/subset.h"
+
 namespace edgecl {
 namespace {
 
@@ -46,14 +48,9 @@ constexpr const char* const* kChoices[] = {
 #undef NUMBER
 };
 
-Status at_field(const char* field, Status status) {
-  status.field = field;
-  return status;
-}
-
 Status needs(const char* field, const char* expected, const char* because) {
-  return at_field(field, failure(EDGECL_E_ARGUMENT, "expected %s %s with %s; found another value; set one", field,
-                                 expected, because));
+  return failure(EDGECL_E_ARGUMENT, "expected %s %s with %s; found another value; set one", field, expected, because)
+      .in_field(field);
 }
 
 }  // namespace
@@ -66,6 +63,21 @@ const char* const* recipe_choices(uint32_t word) {
   return kChoices[word];
 }
 
+Status check_built(const format::RecipeRecord& recipe) {
+  const auto missing = [](const char* part, const char* name, const char* list) {
+    return failure(EDGECL_E_UNSUPPORTED, "expected a %s of this build; found %s; build the library with it (%s)", part,
+                   name, list);
+  };
+  if (!is_built(EDGECL_BUILT_HEADS, kHeadNames[recipe.head]))
+    return missing("head", kHeadNames[recipe.head], "EDGECL_HEADS");
+  if (recipe.novelty != 0 && !is_built(EDGECL_BUILT_NOVELTY, kNoveltyNames[recipe.novelty]))
+    return missing("novelty score", kNoveltyNames[recipe.novelty], "EDGECL_NOVELTY");
+  const bool moves = recipe.structure != format::kStructureStatic || recipe.gradient_mask != format::kGradientAll;
+  if (!kHasStructure && moves) return missing("part", "structure or gradient_mask", "EDGECL_PARTS");
+  if (!kHasDomains && recipe.max_domains > 0) return missing("part", "max_domains", "EDGECL_PARTS");
+  return Status();
+}
+
 Status check_recipe(const format::RecipeRecord& recipe) {
   const uint8_t* words = reinterpret_cast<const uint8_t*>(&recipe);
   for (const RecipeField& field : kFields) {
@@ -76,15 +88,16 @@ Status check_recipe(const format::RecipeRecord& recipe) {
     words += sizeof value;
     if (field.kind == RecipeField::kNumber) {
       if (number >= field.least && number <= field.most) continue;  // false for NaN
-      return at_field(field.name,
-                      failure(EDGECL_E_ARGUMENT, "expected %s %s; found a value outside it; set it within the range",
-                              field.name, field.range));
+      return failure(EDGECL_E_ARGUMENT, "expected %s %s; found a value outside it; set it within the range", field.name,
+                     field.range)
+          .in_field(field.name);
     }
     if (field.kind == RecipeField::kEpochs && (value & 1) != 0)
       return needs(field.name, "with bit 0 clear", "epochs that count from 1");
     if (value >= field.low && value <= field.high) continue;
-    return at_field(field.name, failure(EDGECL_E_ARGUMENT, "expected %s in %u..%u; found %u; set it within the range",
-                                        field.name, field.low, field.high, value));
+    return failure(EDGECL_E_ARGUMENT, "expected %s in %u..%u; found %u; set it within the range", field.name, field.low,
+                   field.high, value)
+        .in_field(field.name);
   }
   const format::RecipeRecord& r = recipe;
   if (r.structure != format::kStructureStatic && r.structure_interval == 0)

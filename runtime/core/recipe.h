@@ -85,6 +85,8 @@ const char* const* recipe_choices(uint32_t word);
 
 // E_ARGUMENT for a field out of its range or in conflict with another; the sentence and Status::field name it.
 Status check_recipe(const format::RecipeRecord& recipe);
+// Whether this build has what a sound recipe asks for. E_UNSUPPORTED.
+Status check_built(const format::RecipeRecord& recipe);
 
 }  // namespace edgecl
 

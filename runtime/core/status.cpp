@@ -8,6 +8,18 @@
 #include "runtime/core/text.h"
 
 namespace edgecl {
+
+#if defined(EDGECL_NO_MESSAGES)
+Status failed_with(edgecl_status code) {
+  Status status;
+  status.code = code;
+  return status;
+}
+
+void write_message(const Status&, char* buffer, size_t) {
+  buffer[0] = '\0';
+}
+#else
 namespace {
 
 // One conversion of a format. The compiler has checked formats against arguments (attribute format), so only the forms
@@ -141,6 +153,7 @@ void write_message(const Status& status, char* buffer, size_t capacity) {
   }
   if (status.section) out.text("; export the model again");
 }
+#endif
 
 edgecl_status report(const Status& status, edgecl_error* err) {
   if (err == nullptr || status.ok()) return status.code;

@@ -2,13 +2,16 @@
 // Never here: what one kind does (<kind>_head.cpp).
 #include "runtime/heads/head.h"
 
+#include "runtime/core/recipe.h"
+#include "runtime/core/subset.h"
+
 namespace edgecl {
 
-const HeadKind* head_kind(uint32_t number) {
-  switch (number) {
+const HeadKind* head_kind(uint32_t number_of_head) {
+  switch (number_of_head) {
 #define EDGECL_HEAD_CASE(constant, number, kind) \
   case constant:                                 \
-    return &kind;
+    return is_built(EDGECL_BUILT_HEADS, kHeadNames[number]) ? &kind : nullptr;
     EDGECL_HEADS(EDGECL_HEAD_CASE)
 #undef EDGECL_HEAD_CASE
     default:

@@ -49,6 +49,7 @@ SessionConfig default_config(const Plan& plan) {
 
 Status check_config(const Plan& plan, const SessionConfig& config) {
   EDGECL_RETURN_IF_FAILED(check_recipe(config));
+  EDGECL_RETURN_IF_FAILED(check_built(config));
   EDGECL_RETURN_IF_FAILED(check_range("max_batch", config.max_batch, 1, format::kMaxRows));
   EDGECL_RETURN_IF_FAILED(check_range("n_threads", config.n_threads, 1, kMaxThreads));
   EDGECL_RETURN_IF_FAILED(check_range("max_classes", config.max_classes, 1, plan.model->class_capacity));

@@ -7,6 +7,7 @@
 
 #include "runtime/core/plan.h"
 #include "runtime/core/status.h"
+#include "runtime/core/subset.h"
 
 namespace edgecl {
 

@@ -242,7 +242,7 @@ Status embed_rows(Session* session, const Batch& batch, float* out) {
 
 bool routes_by_fit(const Session& session) {
   const Domains& domains = session.domains;
-  if (domains.capacity == 0 || !domains.routes || domains.n_used() < 2) return false;
+  if (!domains.any() || !domains.routes || domains.n_used() < 2) return false;
   for (uint32_t d = 0; d < domains.capacity; d++) {
     if (domains.list[d].used && routing_has_rows(domains.list[d].routing)) return true;
   }

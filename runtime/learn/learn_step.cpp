@@ -195,7 +195,7 @@ void after_forward(Session* session) {
   const Net net = session->learning();
   copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, step.n_rows, Mode::kPredict),
                 step.n_current, false, step.embeddings);
-  if (session->domains.capacity > 0)
+  if (session->domains.any())
     gather_features(*session->plan, session->domains, step.n_current, session->config.max_batch);
 }
 

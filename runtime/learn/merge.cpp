@@ -16,7 +16,7 @@ Statistics* statistics_of(const Session& session) {
 }
 
 Status check_merges(const Session& session) {
-  if (session.domains.capacity > 0) {
+  if (session.domains.any()) {
     return failure(
         EDGECL_E_UNSUPPORTED,
         "expected a session without domains, which are not merged yet; found max_domains = %u; make one with "
@@ -442,7 +442,7 @@ Status unmerge(Session* session, uint64_t device) {
 }
 
 uint32_t n_devices(const Session& session) {
-  const bool merges = session.head_memory.own != nullptr && session.domains.capacity == 0;
+  const bool merges = session.head_memory.own != nullptr && !session.domains.any();
   return merges ? 1 + statistics_of(session)->parts.fill : 0;
 }
 

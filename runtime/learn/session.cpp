@@ -149,7 +149,7 @@ SessionSizes session_sizes(const Arena& arena, const Plan& plan, const SessionCo
 
 void reset_session(Session* session) {
   initialise_weights(*session->plan, session->weights, session->learn);
-  if (session->domains.capacity > 0) {
+  if (session->domains.any()) {
     reset_domains(*session->plan, session->config, &session->domains);
     place_selected(session);
   } else if (session->head->reset) {

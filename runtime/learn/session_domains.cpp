@@ -8,7 +8,7 @@
 namespace edgecl {
 
 Status check_has_domains(const Session& session) {
-  if (session.domains.capacity > 0) return Status();
+  if (session.domains.any()) return Status();
   return failure(EDGECL_E_UNSUPPORTED,
                  "expected a session with domains; found max_domains = 0; make one with max_domains of 2 or more");
 }

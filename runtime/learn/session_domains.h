@@ -35,20 +35,20 @@ Status calibrate_domains(Session* session, double accepted, double kept);
 // Whether what routing is to learn of a pass are numbers.
 inline bool features_finite(const Session& session, uint32_t rows) {
   const Domains& domains = session.domains;
-  return domains.capacity == 0 || all_finite(domains.features, static_cast<int64_t>(rows) * domains.dim);
+  return !domains.any() || all_finite(domains.features, static_cast<int64_t>(rows) * domains.dim);
 }
 
 // Row r of domains.features, which the selected domain's head has just learned, or taken back.
 inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   Domains* const domains = &session->domains;
-  if (domains->capacity == 0) return;
+  if (!domains->any()) return;
   Domain* const domain = &domains->list[domains->selected];
   routing_add(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
   domain->rows++;
 }
 inline void domain_unlearned(Session* session, uint32_t r, int32_t label) {
   Domains* const domains = &session->domains;
-  if (domains->capacity == 0) return;
+  if (!domains->any()) return;
   Domain* const domain = &domains->list[domains->selected];
   routing_take(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
   if (domain->rows > 0) domain->rows--;

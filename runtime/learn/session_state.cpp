@@ -26,12 +26,12 @@ Status read_section(SectionReader* in, void* import) {
 // The head's own, where it keeps something beside parameters.
 void write_head(SectionWriter* out, const Session& session) {
   const Domains& domains = session.domains;
-  session.head->write_state(out, domains.capacity > 0 ? domains.list[0].head : session.head_memory);
+  session.head->write_state(out, domains.any() ? domains.list[0].head : session.head_memory);
 }
 Status read_head(SectionReader* in, StateImport* import) {
   const Session& session = *import->session;
   const Domains& domains = session.domains;
-  return session.head->read_state(in, domains.capacity > 0 ? domains.list[0].head : session.head_memory, import->apply);
+  return session.head->read_state(in, domains.any() ? domains.list[0].head : session.head_memory, import->apply);
 }
 
 void write_novelty(SectionWriter* out, const Session& session) {
@@ -61,6 +61,12 @@ Status read_domain_list(SectionReader* in, StateImport* import) {
   return read_domains(in, *session->plan, *session->head, &session->domains, import->apply);
 }
 
+// Nothing for a part that this build leaves out, whose section no list has.
+template <bool kBuilt, class Function>
+constexpr Function* built(Function* function) {
+  return kBuilt ? function : nullptr;
+}
+
 // Ascending ids. Each may rely on what those before it proved. The first seven are in every state.
 constexpr StateSection kSections[] = {
     {kStateConfig, 1, 0, write_section<write_config>, read_section<read_config>},
@@ -71,10 +77,14 @@ constexpr StateSection kSections[] = {
     {kStateReplay, 1, 0, write_section<write_replay>, read_section<read_replay>},
     {kStateSparsity, 1, 0, write_section<write_sparsity>, read_section<read_sparsity>},
     {kStateHead, 1, 0, write_section<write_head>, read_section<read_head>},
-    {kStateNovelty, 1, 0, write_section<write_novelty>, read_section<read_novelty>},
-    {kStateDevices, 1, 0, write_section<write_devices>, read_section<read_devices>},
-    {kStateDomains, 1, 0, write_section<write_domain_list>, read_section<read_domain_list>},
-    {kStateDrift, 1, kStateOptional, write_section<write_drift>, read_section<read_drift>},
+    {kStateNovelty, 1, 0, built<kHasNovelty>(write_section<write_novelty>),
+     built<kHasNovelty>(read_section<read_novelty>)},
+    {kStateDevices, 1, 0, built<kHasStatistics>(write_section<write_devices>),
+     built<kHasStatistics>(read_section<read_devices>)},
+    {kStateDomains, 1, 0, built<kHasDomains>(write_section<write_domain_list>),
+     built<kHasDomains>(read_section<read_domain_list>)},
+    {kStateDrift, 1, kStateOptional, built<kHasNovelty>(write_section<write_drift>),
+     built<kHasNovelty>(read_section<read_drift>)},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
@@ -93,14 +103,14 @@ struct SectionList {
   SectionList(const HeadKind& head, const Sections& has) {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
-    if (has.thresholds) list[n++] = kSections[kAlways + 1];
+    if (kHasNovelty && has.thresholds) list[n++] = kSections[kAlways + 1];
     if (has.devices && head.write_state != nullptr) list[n++] = kSections[kAlways + 2];
     if (has.domains) list[n++] = kSections[kAlways + 3];
-    if (has.drift) list[n++] = kSections[kAlways + 4];
+    if (kHasNovelty && has.drift) list[n++] = kSections[kAlways + 4];
   }
   explicit SectionList(const Session& session)
-      : SectionList(*session.head, {session.thresholds.any(), knows_devices(session), session.domains.capacity > 0,
-                                    session.thresholds.any_ranked()}) {}
+      : SectionList(*session.head, {session.thresholds.any(), kHasStatistics && knows_devices(session),
+                                    session.domains.any(), session.thresholds.any_ranked()}) {}
 
   StateSection list[kAll];
   uint32_t n = 0;
@@ -118,7 +128,7 @@ uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   uint64_t bytes = state_frame_bytes(kAlways + 2 + 2 * (head.write_state != nullptr) + (config.max_domains > 0)) +
                    kThresholdBytesMax + domains_bytes_max(plan, config) + window_bytes_max(config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
-  if (head.readout != nullptr) bytes += devices_bytes_max(plan, config);
+  if (kHasStatistics && head.readout != nullptr) bytes += devices_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }
@@ -152,9 +162,9 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
   import.file = &file;
-  const bool merges = session->head_memory.own != nullptr && session->domains.capacity == 0;
+  const bool merges = session->head_memory.own != nullptr && !session->domains.any();
   const SectionList sections(*session->head, {file.has(kStateNovelty), merges && file.has(kStateDevices),
-                                              session->domains.capacity > 0, file.has(kStateDrift)});
+                                              session->domains.any(), file.has(kStateDrift)});
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for

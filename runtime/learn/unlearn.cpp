@@ -31,8 +31,7 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
     forward_ops(net, batch.n, Mode::kPredict, op, op + 1);
     keep_taps(net, session->domains, op, batch.n, session->config.max_batch);
   }
-  if (session->domains.capacity > 0)
-    gather_features(*session->plan, session->domains, batch.n, session->config.max_batch);
+  if (session->domains.any()) gather_features(*session->plan, session->domains, batch.n, session->config.max_batch);
   copy_rows_out(net, plan_tensor(net, session->plan->model->embedding_tensor, batch.n, Mode::kPredict), batch.n, false,
                 step.embeddings);
   if (!all_finite(step.embeddings, static_cast<int64_t>(batch.n) * session->head_memory.dim) ||

@@ -3,6 +3,7 @@
 #ifndef EDGECL_RUNTIME_NOVELTY_NOVELTY_H_
 #define EDGECL_RUNTIME_NOVELTY_NOVELTY_H_
 
+#include "runtime/core/subset.h"
 #include "runtime/heads/statistics_head.h"
 
 namespace edgecl {

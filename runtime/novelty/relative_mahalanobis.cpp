@@ -39,7 +39,7 @@ uint64_t dim_of(const Plan& plan) {
 }
 
 bool wanted(const format::RecipeRecord& recipe) {
-  return recipe.novelty == kNoveltyRmds;
+  return is_built(EDGECL_BUILT_NOVELTY, "rmds") && recipe.novelty == kNoveltyRmds;
 }
 
 Status check(const HeadMemory& head, const NoveltyMemory& memory) {

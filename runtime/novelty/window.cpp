@@ -51,6 +51,7 @@ uint32_t least_count(uint64_t n, uint64_t k, uint32_t length, double tail) {
 
 // Counts and the limits that they are judged by. The bits are there.
 void judge_by(const Threshold& threshold, NoveltyWindow* window) {
+  if (!kHasNovelty) return;
   for (uint32_t i = 0; i < kWindowLevels; i++) {
     WindowLevel* const level = &window->levels[i];
     level->count = 0;

@@ -3,23 +3,12 @@
  * (learn.c). */
 #include <string.h>
 
-#include "board.h"
+#include "devices/firmware/board.h"
 #include "learn.h"
 
 /* All memory that learning may use: a product's budget, not what is free. */
 static uint8_t memory[64 * 1024] __attribute__((aligned(64)));
 static uint8_t damaged[8 * 1024] __attribute__((aligned(64)));
-
-static void write_number(uint32_t value) {
-  char text[11];
-  char* at = text + sizeof text - 1;
-  *at = '\0';
-  do {
-    *--at = (char)('0' + value % 10);
-    value /= 10;
-  } while (value != 0);
-  board_write(at);
-}
 
 static void write_hex(const uint8_t digest[32]) {
   static const char kDigits[] = "0123456789abcdef";
@@ -39,9 +28,9 @@ static int same_as_host(const firmware_input* input) {
   const int fits = status != EDGECL_OK || result.arena_bytes == input->arena_bytes;
   board_write(input->name);
   board_write(": model ");
-  write_number(result.model_bytes);
+  board_write_number(result.model_bytes);
   board_write(", arena ");
-  write_number(result.arena_bytes);
+  board_write_number(result.arena_bytes);
   board_write(" bytes, state ");
   write_hex(result.digest);
   if (status != EDGECL_OK) {
@@ -55,7 +44,7 @@ static int same_as_host(const firmware_input* input) {
   }
   if (!fits) {
     board_write(" EXPECTED BY THE HOST: arena ");
-    write_number(input->arena_bytes);
+    board_write_number(input->arena_bytes);
   }
   board_write("\n");
   return same && fits;
@@ -92,7 +81,7 @@ int main(void) {
   }
   unused = board_stack_unused();
   board_write("stack: at most ");
-  write_number(board_stack_bytes() - unused);
+  board_write_number(board_stack_bytes() - unused);
   board_write(" bytes used\n");
   return failed != 0;
 }

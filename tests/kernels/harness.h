@@ -151,6 +151,7 @@ void moments_cases(Tests& tests);
 void math_cases(Tests& tests);
 void hyperdimensional_cases(Tests& tests);
 void int8_cases(Tests& tests);
+void dsp_cases(Tests& tests);
 void dispatch_cases(Tests& tests);
 void plan_cases(Tests& tests);
 

@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
                           {"input_and_loss", input_and_loss_cases},
                           {"moments", moments_cases},
                           {"hyperdimensional", hyperdimensional_cases},
-                          {"int8", int8_cases}};
+                          {"int8", int8_cases},
+                          {"dsp", dsp_cases}};
   Options options;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--quick") == 0) {

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import typer
 from edgecl._core import MAX_CLASSES
+from edgecl.cli import c_array as c_arrays
 from edgecl.cli import failure, output
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
 from edgecl.files import check_output
@@ -171,6 +172,10 @@ def _render(console: Console, d: dict[str, Any], found: Any) -> None:
             console.print(line)
     for note in d["notes"]:
         console.print(f"note: {note}")
+    if d["c_array"] is not None:
+        console.print(f"C array '{d['c_array']['array']}' in {d['c_array']['path']}; a build for it alone has")
+        for key, names in d["c_array"]["needs"].items():
+            console.print(f"  {key}={';'.join(names)}")
 
 
 @failure.command
@@ -316,6 +321,11 @@ def export(
         None, "--device", help="Profile name: for --layer-choice predicted, and kept in the report."
     ),
     name: str | None = typer.Option(None, "--name", help="Name of the bundle."),
+    c_array: Path | None = typer.Option(
+        None,
+        "--c-array",
+        help="Write the bundle as a C header too, with the operators and parts that a small build needs for it.",
+    ),
     seed: int = typer.Option(0, "--seed", min=0, max=MAX_SEED, help="Of fresh weights and random masks."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Do everything but write the file."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
@@ -327,13 +337,16 @@ def export(
     JSON: {"path", "name", "trainable", "device", "bundle_bytes", "parity": {"n_rows", "max_abs", "mean_abs",
     "reference_abs", "tolerance", "source"}, "sizes": {"arena_bytes", ...}, "untrainable": [{"node", "op_type",
     "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "adaptor_search": null or {"chosen", "why", "rule",
-    "rows": [{"name", "parameters", "scores", "rank", "seconds"}], "not_scored", ...}, "dry_run"}
+    "rows": [{"name", "parameters", "scores", "rank", "seconds"}], "not_scored", ...}, "dry_run", "c_array": null or
+    {"path", "array", "needs"}}
     """
     from edgecl.cli.model_source import load_model
     from edgecl.cli.run import load_samples
 
     if not dry_run:
         check_output(out)
+        if c_array is not None:
+            check_output(c_array)
     shape = numbers(input_shape, "--input-shape", int)
     if (external or external_output) and not model.endswith((".onnx", ".tflite")):
         raise failure.UsageError(
@@ -429,7 +442,9 @@ def export(
             of_files = ("external", "external_output")
             keywords = {key: value for key, value in keywords.items() if key not in of_files}
             result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
-    document = {**result.as_dict(), "dry_run": dry_run}
+    document = {**result.as_dict(), "dry_run": dry_run, "c_array": None}
+    if c_array is not None and not dry_run:
+        document["c_array"] = c_arrays.write(out, c_array)
     output.emit(document, as_json, lambda console: _render(console, document, result.adaptor_search))
 
 

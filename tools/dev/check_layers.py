@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # System headers of code that must run without an operating system, and those that Linux files add.
 FREESTANDING = {"float.h", "limits.h", "math.h", "stddef.h", "stdint.h", "string.h", "stdarg.h"}
-KERNEL_SYSTEM = FREESTANDING | {"immintrin.h", "arm_neon.h", "cpuid.h", "sys/auxv.h", "asm/hwcap.h"}
+KERNEL_SYSTEM = FREESTANDING | {"immintrin.h", "arm_neon.h", "arm_acle.h", "cpuid.h", "sys/auxv.h", "asm/hwcap.h"}
 RUNTIME_SYSTEM = FREESTANDING | {"stdio.h", "stdlib.h", "atomic", "new", "type_traits", "xmmintrin.h", "utility"}
 FILE_SYSTEM = {"errno.h", "fcntl.h", "unistd.h", "sys/mman.h", "sys/stat.h", "sys/types.h"}
 ANYTHING = None
@@ -70,7 +70,8 @@ C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
     "runtime/runner": (("runtime/include/", "runtime/runner/"), ANYTHING),
     "tools": (("runtime/include/", "kernels/kernels.h", "tools/"), ANYTHING),
     "tools/kernels_module": (("kernels/", "runtime/python/thread_pool", "tools/kernels_module/"), ANYTHING),
-    "tests": (("kernels/", "runtime/", "tests/"), ANYTHING),
+    "devices": (("runtime/include/", "devices/"), ANYTHING),  # programs of users: the C header alone
+    "tests": (("kernels/", "runtime/", "devices/firmware/", "tests/"), ANYTHING),
 }
 
 # Room -> third-party packages that its modules may import when they are loaded, and edgecl modules that they may not.

@@ -36,7 +36,7 @@ Status check(const OpCheck& c) {
 
 void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
   const LayerForward l(pass, index);
-  if (l.sparse) {
+  if (kHasSparse && kHasSparse && l.sparse) {
     emit<call::sparse_conv_forward>(
         visitor, {l.x, l.y, pass.pattern(l.param), l.weight, l.bias, op_conv_shape(l.op), l.activation});
   } else {
@@ -46,13 +46,13 @@ void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
 
 void backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
   const LayerBackward l(pass, record);
-  if (l.dx.data != nullptr && l.sparse) {
+  if (l.dx.data != nullptr && kHasSparse && l.sparse) {
     emit<call::sparse_conv_backward_data>(visitor, {l.dy, l.dx, pass.transposed(l.param),
                                                     pass.transposed_value(l.param), op_conv_shape(l.op), l.accumulate});
   } else if (l.dx.data != nullptr) {
     emit<call::conv_backward_data>(visitor, {l.dy, l.dx, l.weight, op_conv_shape(l.op), l.accumulate});
   }
-  if (l.dweight != nullptr && l.sparse) {
+  if (l.dweight != nullptr && kHasSparse && l.sparse) {
     emit<call::sparse_conv_backward_weight>(
         visitor, {l.x, l.dy, pass.pattern(l.param), pass.selected(l.param), l.dweight, l.dbias, op_conv_shape(l.op)});
   } else if (l.dweight != nullptr) {

@@ -24,7 +24,7 @@ Status check(const OpCheck& c) {
 
 void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
   const LayerForward l(pass, index);
-  if (l.sparse) {
+  if (kHasSparse && kHasSparse && l.sparse) {
     emit<call::sparse_linear_forward>(visitor, {l.x, l.y, pass.pattern(l.param), l.weight, l.bias, l.activation});
   } else {
     emit<call::linear_forward>(visitor, {l.x, l.y, l.weight, l.bias, l.activation});
@@ -33,13 +33,13 @@ void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
 
 void backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
   const LayerBackward l(pass, record);
-  if (l.dx.data != nullptr && l.sparse) {
+  if (l.dx.data != nullptr && kHasSparse && l.sparse) {
     emit<call::sparse_linear_backward_data>(
         visitor, {l.dy, l.dx, pass.transposed(l.param), pass.transposed_value(l.param), l.accumulate});
   } else if (l.dx.data != nullptr) {
     emit<call::linear_backward_data>(visitor, {l.dy, l.dx, l.weight, l.accumulate});
   }
-  if (l.dweight != nullptr && l.sparse) {
+  if (l.dweight != nullptr && kHasSparse && l.sparse) {
     emit<call::sparse_linear_backward_weight>(
         visitor, {l.x, l.dy, pass.pattern(l.param), pass.selected(l.param), l.dweight, l.dbias});
   } else if (l.dweight != nullptr) {

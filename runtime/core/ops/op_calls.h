@@ -3,6 +3,8 @@
 #ifndef EDGECL_RUNTIME_CORE_OPS_OP_CALLS_H_
 #define EDGECL_RUNTIME_CORE_OPS_OP_CALLS_H_
 
+#include <type_traits>
+
 #include "runtime/core/executor_ops.h"
 
 namespace edgecl {
@@ -12,7 +14,11 @@ template <auto kKernel, auto kScratch, class ArgsType>
 struct TypedCall {
   using Args = ArgsType;
   static void run(const KernelTable& kernels, const void* args, int part, int n_parts, void* scratch) {
-    (kernels.*kKernel)(*static_cast<const Args*>(args), part, n_parts, scratch);
+    if constexpr (std::is_member_pointer_v<decltype(kKernel)>) {
+      (kernels.*kKernel)(*static_cast<const Args*>(args), part, n_parts, scratch);
+    } else {  // a constant of the table: a build for firmware
+      (*kKernel)(*static_cast<const Args*>(args), part, n_parts, scratch);
+    }
   }
   static uint64_t scratch_bytes(const ScratchTable& kernels, const void* args) {
     return (kernels.*kScratch)(*static_cast<const Args*>(args));

@@ -2,11 +2,13 @@
 // Never here: rules of single operators (ops/<name>.cpp).
 #include "runtime/core/ops/op_rule.h"
 
+#include "runtime/core/subset.h"
+
 namespace edgecl {
 namespace {
 
-const OpRule* const kRules[] = {
-#define EDGECL_OP(constant, number, name) &ops::name,
+constexpr const OpRule* kRules[] = {
+#define EDGECL_OP(constant, number, name) is_built(EDGECL_BUILT_OPS, #name) ? &ops::name : nullptr,
 #include "runtime/core/ops/ops.def"
 };
 

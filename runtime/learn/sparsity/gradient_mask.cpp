@@ -8,7 +8,7 @@
 namespace edgecl {
 
 const GradientPolicy* gradient_policy(const SessionConfig& config) {
-  if (!learns_by_gradient(config)) return nullptr;
+  if (!kHasStructure || !learns_by_gradient(config)) return nullptr;
   switch (config.gradient_mask) {
     case format::kGradientDgm:
       return &kDgm;

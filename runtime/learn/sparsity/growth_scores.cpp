@@ -212,6 +212,7 @@ uint64_t growth_scratch_bytes(const Plan& plan, const ScratchTable& kernels, con
 }
 
 void score_layer(void* user, const format::BackwardRecord& record) {
+  if (!kHasStructure) return;
   Session* session = static_cast<Session*>(user);
   StructureMemory& memory = session->structure;
   for (uint32_t i = 0; i < memory.n_layers; i++) {

@@ -121,6 +121,7 @@ uint64_t keep_target(const format::RecipeRecord&, uint64_t, uint64_t target) {
 }
 
 const StructureRule* structure_rule(const SessionConfig& config) {
+  if (!kHasStructure) return nullptr;
   switch (learns_by_gradient(config) ? config.structure : format::kStructureStatic) {
     case format::kStructureTdm:
       return &kTdm;
@@ -152,6 +153,7 @@ uint32_t share_of(float share, uint64_t size) {
 }
 
 Status check_structure(const Plan& plan, const SessionConfig& config) {
+  if (!kHasStructure) return Status();
   const StructureRule* rule = structure_rule(config);
   const bool masks_entries =
       config.gradient_mask == format::kGradientDgm || config.gradient_mask == format::kGradientMigu;
@@ -177,7 +179,7 @@ Status check_structure(const Plan& plan, const SessionConfig& config) {
 
 void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& config, StructureMemory* memory) {
   const StructureRule* rule = structure_rule(config);
-  if (rule == nullptr && config.gradient_mask == format::kGradientAll) return;
+  if (!kHasStructure || (rule == nullptr && config.gradient_mask == format::kGradientAll)) return;
   arena->begin_region("structure");
   // One loop says which layers there are; the one below meets the same.
   auto dynamic_param = [&](const format::OpRecord& op) {
@@ -225,7 +227,7 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
 }
 
 uint64_t structure_scratch_bytes(const Plan& plan, const ScratchTable& kernels, const SessionConfig& config) {
-  return growth_scratch_bytes(plan, kernels, config);
+  return kHasStructure ? growth_scratch_bytes(plan, kernels, config) : 0;
 }
 
 void structure_begin_task(Session* session) {

@@ -3,6 +3,7 @@
 #include "board.h"
 
 extern uint32_t board_stack_low[], board_stack_top[];
+extern uint8_t board_kept_begin[], board_kept_end[];
 extern uint32_t board_data_load[], board_data_start[], board_data_end[], board_bss_start[], board_bss_end[];
 int main(void);
 
@@ -17,6 +18,45 @@ static void semihost(uint32_t operation, const void* argument) {
 
 void board_write(const char* text) {
   semihost(kWrite0, text);
+}
+
+void board_write_number(uint32_t value) {
+  char text[11];
+  char* at = text + sizeof text - 1;
+  *at = '\0';
+  do {
+    *--at = (char)('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  board_write(at);
+}
+
+uint8_t* board_kept(void) {
+  return board_kept_begin;
+}
+
+uint32_t board_kept_bytes(void) {
+  return (uint32_t)(board_kept_end - board_kept_begin);
+}
+
+enum { kTickMask = 0xffffff };
+
+uint32_t board_ticks(void) {
+  return kTickMask - *(volatile uint32_t*)0xe000e018u; /* SYST_CVR counts down */
+}
+
+uint32_t board_million_ticks(void) {
+  const uint32_t begin = board_ticks();
+  uint32_t n = 500000;
+  __asm volatile("1: subs %0, #1\n bne 1b" : "+r"(n) : : "cc");
+  return (board_ticks() - begin) & kTickMask;
+}
+
+void board_reset(void) {
+  __asm volatile("dsb");
+  *(volatile uint32_t*)0xe000ed0cu = 0x05fa0004u; /* AIRCR: key, SYSRESETREQ */
+  for (;;) {
+  }
 }
 
 uint32_t board_stack_bytes(void) {
@@ -38,6 +78,9 @@ static __attribute__((noreturn)) void leave(uint32_t reason) {
 __attribute__((noreturn, used)) void board_start(void) {
   uint32_t* const here = __builtin_frame_address(0);
   *(volatile uint32_t*)0xe000ed88u |= 0xfu << 20; /* CPACR: full access to the FPU */
+  *(volatile uint32_t*)0xe000e014u = kTickMask;   /* SYST_RVR */
+  *(volatile uint32_t*)0xe000e018u = 0;
+  *(volatile uint32_t*)0xe000e010u = 5; /* SYST_CSR: the processor's clock, on, no interrupt */
   __asm volatile("dsb\n isb");
   for (uint32_t *from = board_data_load, *to = board_data_start; to < board_data_end;) *to++ = *from++;
   for (uint32_t* to = board_bss_start; to < board_bss_end;) *to++ = 0;

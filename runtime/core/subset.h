@@ -1,0 +1,55 @@
+// What a build has of operators, heads, novelty scores and parts. CMake hands in lists of names, separated by blanks
+// (EDGECL_OPS, EDGECL_HEADS, EDGECL_NOVELTY, EDGECL_PARTS; runtime/README.md); without a list a build has all.
+// Never here: what any of them does.
+#ifndef EDGECL_RUNTIME_CORE_SUBSET_H_
+#define EDGECL_RUNTIME_CORE_SUBSET_H_
+
+#if !defined(EDGECL_BUILT_OPS)
+#define EDGECL_BUILT_OPS ""
+#endif
+#if !defined(EDGECL_BUILT_HEADS)
+#define EDGECL_BUILT_HEADS ""
+#endif
+#if !defined(EDGECL_BUILT_NOVELTY)
+#define EDGECL_BUILT_NOVELTY ""
+#endif
+#if !defined(EDGECL_BUILT_PARTS)
+#define EDGECL_BUILT_PARTS ""
+#endif
+
+namespace edgecl {
+
+// Whether a list has a name; an empty list has every name. Constant, so that what a table does not point to is not
+// linked.
+constexpr bool is_built(const char* list, const char* name) {
+  if (*list == '\0') return true;
+  while (*list != '\0') {
+    const char* at = name;
+    while (*list == *at && *at != '\0') list++, at++;
+    if (*at == '\0' && (*list == ' ' || *list == '\0')) return true;
+    while (*list != ' ' && *list != '\0') list++;
+    while (*list == ' ') list++;
+  }
+  return false;
+}
+static_assert(is_built("conv linear", "linear") && is_built("", "add") && !is_built("int8_add", "add") &&
+              !is_built("add_more", "add"));
+
+// Whether a list has another name than one.
+constexpr bool is_more_than(const char* list, const char* name) {
+  for (; *list == *name; list++, name++) {
+    if (*list == '\0') return false;
+  }
+  return true;
+}
+static_assert(is_more_than("none energy", "none") && is_more_than("", "none") && !is_more_than("none", "none"));
+
+constexpr bool kHasStatistics = is_more_than(EDGECL_BUILT_HEADS, "gradient");  // heads that keep sums of embeddings
+constexpr bool kHasNovelty = is_more_than(EDGECL_BUILT_NOVELTY, "none");
+constexpr bool kHasSparse = is_built(EDGECL_BUILT_PARTS, "sparse");        // layers whose weights are stored sparsely
+constexpr bool kHasStructure = is_built(EDGECL_BUILT_PARTS, "structure");  // structures that move, gradient masks
+constexpr bool kHasDomains = is_built(EDGECL_BUILT_PARTS, "domains");      // domains and routing
+
+}  // namespace edgecl
+
+#endif  // EDGECL_RUNTIME_CORE_SUBSET_H_
