@@ -33,15 +33,19 @@ class Layer:
     size: int = 0
     kernel: int = 1
     density: float = 1.0
+    stride: int = 1
+    depthwise: bool = False
 
     def described(self) -> dict[str, Any]:
         """As `edgecl._core.Model.ops()` describes an operator."""
-        positions, sparse = max(self.size, 1) ** 2, self.density < 1
-        weights = round(self.inputs * self.outputs * self.kernel**2 * self.density)
+        size = max(self.size, 1)
+        places, positions, sparse = size**2, (-(-size // self.stride)) ** 2, self.density < 1
+        weights = round((1 if self.depthwise else self.inputs) * self.outputs * self.kernel**2 * self.density)
+        kind = "depthwise" if self.depthwise else "conv" if self.size else "linear"
         return {
-            "name": "layer", "kind": "conv" if self.size else "linear", "macs_forward": weights * positions,
+            "name": "layer", "kind": kind, "macs_forward": weights * positions,
             "macs_backward": 2 * weights * positions, "weight_bytes": FLOAT_BYTES * weights,
-            "index_bytes": 2 * weights if sparse else 0, "input_bytes": FLOAT_BYTES * self.inputs * positions,
+            "index_bytes": 2 * weights if sparse else 0, "input_bytes": FLOAT_BYTES * self.inputs * places,
             "output_bytes": FLOAT_BYTES * self.outputs * positions, "sparse": sparse, "trainable": True,
         }  # fmt: skip
 
@@ -50,7 +54,11 @@ class Layer:
 LAYERS = (
     Layer(8, 48, 48, 24, 3), Layer(16, 96, 96, 12, 3), Layer(1, 72, 72, 28, 3), Layer(26, 24, 24, 16, 3),
     Layer(1, 72, 144, 28), Layer(16, 144, 72, 14), Layer(1, 288, 288, 14), Layer(12, 48, 96, 20),
-    Layer(1, 512, 384), Layer(16, 384, 128), Layer(10, 300, 200),
+    Layer(1, 512, 384), Layer(16, 384, 128), Layer(10, 300, 200), Layer(32, 640, 320),
+    *(Layer(rows, channels, channels, size, kernel, stride=stride, depthwise=True)
+      for rows, channels, size, kernel, stride in (
+          (1, 72, 48, 3, 1), (1, 100, 48, 3, 2), (1, 200, 20, 5, 1), (1, 200, 20, 5, 2), (12, 48, 20, 3, 1),
+          (16, 100, 10, 3, 1))),
     Layer(16, 96, 96, 12, 3, 0.1), Layer(1, 72, 72, 28, 3, 0.1), Layer(26, 24, 24, 16, 3, 0.1),
     Layer(8, 48, 48, 24, 3, 0.2),
     Layer(16, 384, 128, density=0.1), Layer(10, 300, 200, density=0.1), Layer(1, 512, 384, density=0.2),
@@ -85,6 +93,7 @@ def _timed(layer: Layer) -> Any:
     return TimedLayer(
         layer.rows, layer.inputs, layer.outputs, (layer.size, layer.size), density=density,
         kernel_size=(layer.kernel, layer.kernel), padding=(border, border, border, border),
+        stride=(layer.stride, layer.stride), **({"groups": layer.inputs} if layer.depthwise else {}),
     )  # fmt: skip
 
 

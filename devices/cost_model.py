@@ -38,21 +38,25 @@ OVERHEAD_SECONDS = 1e-6  # a call of a kernel: argument checks, tile loop set-up
 IN_ORDER = ("cortex-a53", "sifive-u74", "cortex-m4", "cortex-m7", "cortex-m55")
 DEPTHWISE_ROWS = 8  # output rows of a depthwise tile; half of it where two vectors lie in a row
 PACK_VECTOR_CYCLES = 2.0  # to load and store one vector of a packed window
+PACK_STRIDED_CYCLES = 4.0  # the same where a window moves by two: every other number
 PACK_ROW_CYCLES = 8.0
 SPARSE_TILE_VECTORS = 20  # output vectors that a sparse row keeps in registers
 SPARSE_ROW_CYCLES = 18.0  # of a row and tile: its bounds, its start and end, and a branch guessed wrong
 # What x86-64-v4 reaches of the simulated sparse loops: half of its loads cross the lines of the second-level cache, and
 # all of them where the rows of a batch do not fill its vectors. Measured 2026-11-28 on layers of 64 channels.
 SPARSE_LOADS, SPARSE_SPLIT_LOADS = 0.55, 0.34
-# Passes over its input that an operator makes, in times of the plain elementwise loop: when it predicts, when it learns
-# (a norm's statistics), and back. Measured 2026-11-28 on x86-64-v4 with two networks that no check below uses.
-PASSES: dict[str, tuple[float, float, float]] = {
-    "batch_norm": (1.25, 2.5, 3.0),
-    "group_norm": (2.5, 2.5, 3.0),
-    "max_pool": (3.5, 3.5, 16.0),
-    "average_pool": (3.5, 3.5, 6.0),
-    "global_average_pool": (1.5, 1.5, 2.5),
+# Cost of an operator that streams, in times of the plain elementwise loop: for each number that it writes, and for each
+# that it reads beyond those (a second input). When it predicts, when it learns (a norm's statistics), and back.
+# Measured 2026-11-28 on x86-64-v4 with ResNet-18 and a small network of two convolutions.
+Passes = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+PASSES: dict[str, Passes] = {
+    "batch_norm": ((1.7, 0.8), (5.0, 1.0), (7.4, 4.0)),
+    "group_norm": ((5.0, 1.0), (5.0, 1.0), (7.4, 4.0)),
+    "max_pool": ((3.5, 3.5), (3.5, 3.5), (30.0, 30.0)),
+    "average_pool": ((3.5, 3.5), (3.5, 3.5), (6.0, 6.0)),
+    "global_average_pool": ((1.5, 1.5), (1.5, 1.5), (2.5, 2.5)),
 }
+ONE_ROW_POOL = 6.0  # a single row has its columns in the lanes, which windows cross
 PLANE_CYCLES = 30.0  # of a plane whose mean is taken: a sum over lanes, and its end
 INT8_GAIN = {"neon": 2.0, "x86-64-v4": 4.0, "x86-64-v3": 2.0}  # multiply-adds of int8 for one of float32, assumed
 
@@ -126,7 +130,8 @@ def _depthwise_cycles(op: Operator, loops: Loops, width: int, bound: float) -> f
     share = loops.share(f"depthwise {side(op.taps)}x{side(op.taps)}" + (" stride 2" if op.stride == 2 else ""))
     cycles = op.channels * rows * vectors * width * op.taps / (bound * share)
     tiles = op.channels * (rows / tile_rows) * vectors
-    packed = op.channels * lines * op.stride * op.stride * (vectors * PACK_VECTOR_CYCLES + PACK_ROW_CYCLES)
+    each = PACK_VECTOR_CYCLES if op.stride == 1 else PACK_STRIDED_CYCLES
+    packed = op.channels * lines * op.stride * op.stride * (vectors * each + PACK_ROW_CYCLES)
     return cycles + tiles * 10 + packed
 
 
@@ -170,9 +175,12 @@ def compute_cycles(op: Operator, device: Device) -> float:
         if op.kind not in PASSES:
             return floats * loops.float_cycles.get(op.kind, plain)
         predicts, learns, back = PASSES[op.kind]
-        passes = back if op.direction != "forward" else learns if op.training else predicts
-        planes = op.output_bytes / FLOAT_BYTES if op.kind == "global_average_pool" else 0.0
-        return op.input_bytes / FLOAT_BYTES * passes * plain + planes * PLANE_CYCLES / min(op.rows, width)
+        own, more = back if op.direction != "forward" else learns if op.training else predicts
+        written = op.output_bytes / FLOAT_BYTES
+        read = max(op.input_bytes - op.output_bytes, 0) / FLOAT_BYTES
+        planes = written if op.kind == "global_average_pool" else 0.0
+        slow = ONE_ROW_POOL if op.rows == 1 and op.kind in ("max_pool", "average_pool") and width > 1 else 1.0
+        return (own * written + more * read) * plain * slow + planes * PLANE_CYCLES / min(op.rows, width)
     if not op.channels or width == 1:
         layer = op.kind.replace("depthwise", "conv")  # one scalar kernel computes both
         kind = layer if op.direction == "forward" else f"{layer} {op.direction}"

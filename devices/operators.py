@@ -134,10 +134,7 @@ def learn_operators(ops: Iterable[Mapping[str, Any]], rows: int, momentum: bool)
         op, shape = listed[i], forward[i]
         backward = rows * int(op["macs_backward"])
         if shape.kind in STREAMED:
-            moved = shape.input_bytes + shape.output_bytes
-            result.append(
-                replace(shape, name=f"{shape.name} (backward)", macs=0, input_bytes=moved, direction="input gradient")
-            )
+            result.append(replace(shape, name=f"{shape.name} (backward)", macs=0, direction="input gradient"))
         if not backward:
             continue
         both = backward > 1.5 * shape.macs

@@ -4,7 +4,7 @@ usage: python tools/dev/calibrate_devices.py
 
 One published network, MobileNet v1, fits a board: its time at one thread the efficiency, at the most threads the thread
 efficiency. The other networks check it. The range of a profile is not fitted on the board itself: it is what the model
-misses on all other boards (5th to 95th percentile of published over predicted).
+misses on all other boards: 95 % of their rows lie in it (published over predicted).
 
 Never here: changing the profiles (a person copies the figures and says so), and figures that are not in them.
 """
@@ -22,7 +22,7 @@ from edgecl.devices.operators import Operator
 from edgecl.devices.reference_networks import NETWORKS, with_winograd
 
 CALIBRATION_NETWORK = "mobilenet_v1"
-LOW_PERCENT, HIGH_PERCENT = 5, 95
+LOW_SHARE, HIGH_SHARE = 0.025, 0.975
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ def all_rows() -> list[Row]:
 def range_of(rows: list[Row], without: str) -> tuple[float, float]:
     """The range of a profile: what is missed on rows of all other profiles that did not calibrate."""
     ratios = [row.ratio for row in rows if row.profile != without and not row.calibrates]
-    cuts = statistics.quantiles(ratios, n=100, method="inclusive")
-    return cuts[LOW_PERCENT - 1], cuts[HIGH_PERCENT - 1]
+    cuts = statistics.quantiles(ratios, n=1000, method="inclusive")
+    return cuts[round(1000 * LOW_SHARE) - 1], cuts[round(1000 * HIGH_SHARE) - 1]
 
 
 def main() -> None:
