@@ -39,7 +39,8 @@ def summary() -> tuple[list[str], list[Cells]]:
     boards, host = document("prediction"), document("prediction_host")
     found: list[Cells] = [
         [
-            "published times of boards", f"{boards['checked_rows']} rows", f"{100 * (boards['median_error'] - 1):.0f} %",
+            "published times of boards", f"{boards['checked_rows']} rows",
+            f"{100 * (boards['median_error'] - 1):.0f} %",
             f"{boards['worst_error']:.2f}", f"{100 * boards['inside']:.0f} % inside the range",
         ]
     ]  # fmt: skip

@@ -29,6 +29,10 @@ def worst_ms(row: dict[str, Any]) -> float:
     return float(row["p95_ms"] if row["kind"] == "measured" else row["high_ms"])
 
 
+def _time(ms: float) -> str:
+    return f"{ms:.3g} ms" if ms < 1000 else f"{ms / 1000:,.4g} s"
+
+
 def _miss(what: str, limit: float, found: float, limit_text: str, found_text: str, excess_text: str) -> dict[str, Any]:
     text = f"{what}: {found_text}, {excess_text} more than {limit_text}"
     return {"what": what, "limit": limit, "found": found, "excess": found - limit, "text": text}
@@ -40,7 +44,12 @@ def _bytes_miss(what: str, limit: float, found: float, of: str) -> dict[str, Any
 
 
 def misses(
-    rows: list[dict[str, Any]], peak_bytes: int, bundle_bytes: int, device: Any, limit_ms: float | None, limit_bytes: int | None
+    rows: list[dict[str, Any]],
+    peak_bytes: int,
+    bundle_bytes: int,
+    device: Any,
+    limit_ms: float | None,
+    limit_bytes: int | None,
 ) -> list[dict[str, Any]]:
     """What does not fit, and by how much: {"what", "limit", "found", "excess", "text"}; ms and bytes.
 
@@ -52,7 +61,7 @@ def misses(
         if limit_ms is not None and ms > limit_ms and row["what"] != "commit":
             what = f"{row['what']} of {row['batch']}, {row['threads']} thread" + ("s" if row["threads"] > 1 else "")
             how = "95 % of calls within" if row["kind"] == "measured" else "predicted up to"
-            found.append(_miss(what, limit_ms, ms, f"{limit_ms:g} ms", f"{how} {ms:.3g} ms", f"{ms - limit_ms:.3g} ms"))
+            found.append(_miss(what, limit_ms, ms, _time(limit_ms), f"{how} {_time(ms)}", _time(ms - limit_ms)))
     if limit_bytes is not None and peak_bytes > limit_bytes:
         found.append(_bytes_miss("memory", limit_bytes, peak_bytes, "--memory"))
     if peak_bytes > device.memory_bytes:

@@ -60,6 +60,13 @@ def refuse_options(options: Mapping[str, tuple[object, object]], with_suite: boo
         raise UsageError(f"expected {given} only with --suite; found no --suite; add it or leave that out")
 
 
+def refuse_alone(options: Mapping[str, tuple[object, object]], beside: str) -> None:
+    """Raises UsageError for options that mean nothing beside another one: name -> (value, default)."""
+    given = ", ".join(name for name, (value, default) in options.items() if value != default)
+    if given:
+        raise UsageError(f"expected {beside} without {given}; found both; leave one of them out")
+
+
 def suite_settings(
     suite: str,
     against: str | None,

@@ -92,8 +92,8 @@ class Measured:
 
     def __post_init__(self) -> None:
         import numpy as np
-        from edgecl._core import Model, Session
-        from edgecl.cli.bench_measure import random_rows, replay_rows, session_config
+        from edgecl._core import Model, Session, replay_rows
+        from edgecl.cli.bench_measure import random_rows, session_config
 
         _, _, what, batch = self.case
         self.model = Model(path=str(self.path))
@@ -229,7 +229,7 @@ def published() -> dict[str, Any]:
     from edgecl.devices import load
 
     rows = calibrate_devices.all_rows()
-    table = []
+    table: list[dict[str, Any]] = []
     for row in rows:
         device = load(row.profile)
         low, high = row.predicted_ms * device.range_low, row.predicted_ms * device.range_high
