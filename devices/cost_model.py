@@ -58,7 +58,10 @@ PASSES: dict[str, Passes] = {
 }
 ONE_ROW_POOL = 6.0  # a single row has its columns in the lanes, which windows cross
 PLANE_CYCLES = 30.0  # of a plane whose mean is taken: a sum over lanes, and its end
-INT8_GAIN = {"neon": 2.0, "x86-64-v4": 4.0, "x86-64-v3": 2.0}  # multiply-adds of int8 for one of float32, assumed
+# Times that int8 layers are as fast as float32 ones of the same shape: on x86-64 as measured (kernels/README.md), on Arm
+# the instructions that emulation counts (tools/bench/results/aarch64_encoders.json; geometric mean of two networks).
+INT8_GAIN = {"neon": 1.2, "x86-64-v4": 2.4, "x86-64-v3": 1.2}
+DOT_CORES, DOT_GAIN = ("cortex-a76", "cortex-a78", "neoverse-n1"), 1.8  # with dot products of bytes
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ def compute_cycles(op: Operator, device: Device) -> float:
             return op.macs * loops.scalar_cycles[kind]
         return op.macs / (bound * loops.share(kind if kind in loops.shares else layer))
     if op.kind.startswith("int8_"):
-        return op.macs / (bound * loops.share("conv weight gradient") * INT8_GAIN.get(device.level, 1.0))
+        gain = DOT_GAIN if device.core in DOT_CORES else INT8_GAIN.get(device.level, 1.0)
+        return op.macs / (bound * loops.share("conv weight gradient") * gain)
     if op.sparse:
         return _sparse_cycles(op, loops, width, bound)
     if op.direction == "weight gradient":

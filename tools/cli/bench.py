@@ -165,6 +165,12 @@ def bench(
         None, "--model", help="Source of the bundle for --against, as `edgecl export` takes it."
     ),
     tflite: Path | None = typer.Option(None, "--tflite", help="The same network as .tflite, for --against litert."),
+    to: str | None = typer.Option(
+        None, "--to", help="user@host: measure there over ssh, with --runner (predict and learn)."
+    ),
+    runner: Path | None = typer.Option(
+        None, "--runner", help="For --to: edgecl's static runner for that machine; default: the one sent before."
+    ),
     compare: Path | None = typer.Option(None, "--compare", help="Output of an earlier --json: show what changed."),
     budget: str | None = typer.Option(None, "--budget", help="Exit with 1 when a row takes longer (20ms, 1.5s)."),
     memory: str | None = typer.Option(None, "--memory", help="Exit with 1 when a session needs more (64MiB, 512KiB)."),
@@ -222,7 +228,7 @@ def bench(
 
         of_bundle = {
             "a bundle": bundle, "--model": model, "--tflite": tflite, "--compare": compare, "--budget": budget,
-            "--memory": memory, "--report": report, "--what": what,
+            "--memory": memory, "--report": report, "--what": what, "--to": to, "--runner": runner,
         }  # fmt: skip
         defaults: dict[str, tuple[object, object]]
         defaults = {
@@ -253,12 +259,30 @@ def bench(
         check_output(report)
     opened = Model(path=str(bundle))
     kinds = _kinds(opened, what)
+    if to is None:
+        refuse_alone({"--runner": (runner, None)}, "a machine here (no --to)")
+    else:
+        refused = {"--device": (device, "host"), "--against": (against, None), "--operators": (operators, False)}
+        refuse_alone(refused | {"--report": (report, None)}, "--to")
     if device == "all":
         from edgecl.cli.bench_boards import boards
 
         refused = {"--against": (against, None), "--compare": (compare, None), "--operators": (operators, False)}
         refuse_alone(refused, "--device all")
         return boards(bundle, opened, kinds, batches[0], thread_counts[0], limit, limit_bytes, report, as_json)
+    if to is not None:
+        from edgecl.cli.bench_remote import remote_rows
+
+        found = remote_rows(
+            to, bundle, runner, [k for k in kinds if k in ("predict", "learn")], batches, thread_counts, repeat
+        )
+        document = _remote_document(bundle, opened, to, found, limit, limit_bytes)
+        if compare is not None:
+            _compare(document["rows"], compare)
+        output.emit(document, as_json, lambda console: _render(console, document, False))
+        if document["within_budget"] is False:
+            failure.finish(failure.NO)
+        return
     try:
         profile = devices.load(device)
     except ValueError as error:
@@ -337,6 +361,25 @@ def bench(
     output.emit(document, as_json, lambda console: _render(console, document, operators))
     if asked and missed:
         failure.finish(failure.NO)
+
+
+def _remote_document(
+    bundle: Path, model: Any, host: str, found: dict[str, Any], limit: float | None, limit_bytes: int | None
+) -> dict[str, Any]:
+    """What the runner measured on another machine, as a document of a device that has no profile."""
+    from edgecl.cli.bench_fit import misses
+
+    bundle_bytes = int(model.describe()["bundle_bytes"])
+    missed = misses(found["rows"], found["peak_bytes"], bundle_bytes, None, limit, limit_bytes)
+    asked = limit is not None or limit_bytes is not None
+    return {
+        "device": host, "device_title": found["machine"], "kind": "measured", "range_source": None, "note": None,
+        "bundle": str(bundle), "bundle_bytes": bundle_bytes, "peak_bytes": found["peak_bytes"],
+        "memory": {"arena_bytes": found["peak_bytes"]}, "room": {"memory": None, "flash": None},
+        "kernel_level": found["kernel_level"], "energy_source": None, "throttling": None, "budget_ms": limit,
+        "budget_bytes": limit_bytes, "misses": missed, "within_budget": not missed if asked else None, "encoder": None,
+        "rows": found["rows"],
+    }  # fmt: skip
 
 
 def _kinds(model: Any, what: str | None) -> list[str]:

@@ -53,7 +53,7 @@ def misses(
 ) -> list[dict[str, Any]]:
     """What does not fit, and by how much: {"what", "limit", "found", "excess", "text"}; ms and bytes.
 
-    The device's own memory and flash count always, times and memory where they are limited.
+    The device's own memory and flash count always (None: not known), times and memory where they are limited.
     """
     found = []
     for row in rows:
@@ -64,6 +64,8 @@ def misses(
             found.append(_miss(what, limit_ms, ms, _time(limit_ms), f"{how} {_time(ms)}", _time(ms - limit_ms)))
     if limit_bytes is not None and peak_bytes > limit_bytes:
         found.append(_bytes_miss("memory", limit_bytes, peak_bytes, "--memory"))
+    if device is None:
+        return found
     if peak_bytes > device.memory_bytes:
         found.append(_bytes_miss("memory", device.memory_bytes, peak_bytes, f"of {device.name}"))
     flash = device.optional("flash_bytes")

@@ -29,7 +29,7 @@ def words(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
     return found
 
 
-def milliseconds(text: str) -> float:
+def milliseconds(text: str, option: str = "--budget") -> float:
     """A time with its unit, in ms."""
     for unit, factor in (("us", 1e-3), ("ms", 1.0), ("s", 1e3)):
         if text.endswith(unit):
@@ -37,7 +37,7 @@ def milliseconds(text: str) -> float:
                 return float(text.removesuffix(unit)) * factor
             except ValueError:
                 break
-    raise UsageError(f"expected --budget as a time with a unit; found '{text}'; write 20ms or 1.5s")
+    raise UsageError(f"expected {option} as a time with a unit; found '{text}'; write 20ms or 1.5s")
 
 
 def shares(text: str) -> tuple[float, ...]:
