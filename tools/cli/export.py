@@ -352,24 +352,27 @@ def export(
     with failure.needs("the packages that export needs", "export"):
         import edgecl.export as exporter
 
-        rate = source.built_in.learning_rate(density) if source.built_in is not None else None
-        recipe = exporter.Recipe(
-            **recipe_settings(
-                settings,
-                method=_method(method, head),
-                learning_rate=rate if learning_rate is None else learning_rate,
-                momentum=momentum,
-                weight_decay=weight_decay,
-                batch_size=batch_size,
-                replay_batch=replay_batch,
-                replay_capacity=replay_capacity,
-                alpha=alpha,
-                beta=beta,
-                class_mask=class_mask,
-                augment_crop=augment_crop,
-                augment_flip=augment_flip,
+        def recipe_for(kept: float) -> Any:
+            rate = source.built_in.learning_rate(kept) if source.built_in is not None else None
+            return exporter.Recipe(
+                **recipe_settings(
+                    settings,
+                    method=_method(method, head),
+                    learning_rate=rate if learning_rate is None else learning_rate,
+                    momentum=momentum,
+                    weight_decay=weight_decay,
+                    batch_size=batch_size,
+                    replay_batch=replay_batch,
+                    replay_capacity=replay_capacity,
+                    alpha=alpha,
+                    beta=beta,
+                    class_mask=class_mask,
+                    augment_crop=augment_crop,
+                    augment_flip=augment_flip,
+                )
             )
-        )
+
+        recipe = recipe_for(density)
         entry = source.built_in
         default = "f32" if entry is None else entry.dtype
         dtype: Literal["u8", "f32"] = "u8" if (default if input_dtype is None else input_dtype.value) == "u8" else "f32"
@@ -431,10 +434,7 @@ def export(
             def attempt(changed: dict[str, Any]) -> Any:
                 # A network's weights are set to those of its bundle: each form begins with its own.
                 fresh = load_model(model, shape, max_classes or 10, seed)
-                if fresh.built_in is not None and learning_rate is None:
-                    rate = fresh.built_in.learning_rate(changed["density"])
-                    changed["recipe"] = replace(changed["recipe"], learning_rate=rate)
-                return _network(fresh, shape, changed)
+                return _network(fresh, shape, {**changed, "recipe": recipe_for(changed["density"])})
 
             found, result = fitting(keywords, device, milliseconds(fit, "--fit"), attempt)
             return _tell_fit(found, result, None if dry_run else out, as_json)
