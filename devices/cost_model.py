@@ -58,8 +58,8 @@ PASSES: dict[str, Passes] = {
 }
 ONE_ROW_POOL = 6.0  # a single row has its columns in the lanes, which windows cross
 PLANE_CYCLES = 30.0  # of a plane whose mean is taken: a sum over lanes, and its end
-# Times that int8 layers are as fast as float32 ones of the same shape: on x86-64 as measured (kernels/README.md), on Arm
-# the instructions that emulation counts (tools/bench/results/aarch64_encoders.json; geometric mean of two networks).
+# Times that int8 layers are as fast as float32 ones of the same shape: on x86-64 as measured (kernels/README.md), on
+# Arm the instructions that emulation counts (tools/bench/results/aarch64_encoders.json; two networks, their mean).
 INT8_GAIN = {"neon": 1.2, "x86-64-v4": 2.4, "x86-64-v3": 1.2}
 DOT_CORES, DOT_GAIN = ("cortex-a76", "cortex-a78", "neoverse-n1"), 1.8  # with dot products of bytes
 

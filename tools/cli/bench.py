@@ -262,27 +262,21 @@ def bench(
     if to is None:
         refuse_alone({"--runner": (runner, None)}, "a machine here (no --to)")
     else:
-        refused = {"--device": (device, "host"), "--against": (against, None), "--operators": (operators, False)}
-        refuse_alone(refused | {"--report": (report, None)}, "--to")
+        elsewhere: dict[str, tuple[object, object]] = {"--device": (device, "host"), "--report": (report, None)}
+        elsewhere |= {"--against": (against, None), "--operators": (operators, False)}
+        refuse_alone(elsewhere, "--to")
     if device == "all":
         from edgecl.cli.bench_boards import boards
 
-        refused = {"--against": (against, None), "--compare": (compare, None), "--operators": (operators, False)}
-        refuse_alone(refused, "--device all")
+        alone = {"--against": (against, None), "--compare": (compare, None), "--operators": (operators, False)}
+        refuse_alone(alone, "--device all")
         return boards(bundle, opened, kinds, batches[0], thread_counts[0], limit, limit_bytes, report, as_json)
     if to is not None:
         from edgecl.cli.bench_remote import remote_rows
 
-        found = remote_rows(
-            to, bundle, runner, [k for k in kinds if k in ("predict", "learn")], batches, thread_counts, repeat
-        )
-        document = _remote_document(bundle, opened, to, found, limit, limit_bytes)
-        if compare is not None:
-            _compare(document["rows"], compare)
-        output.emit(document, as_json, lambda console: _render(console, document, False))
-        if document["within_budget"] is False:
-            failure.finish(failure.NO)
-        return
+        timed = [kind for kind in kinds if kind in ("predict", "learn")]
+        there = remote_rows(to, bundle, runner, timed, batches, thread_counts, repeat)
+        return _finish(_remote_document(bundle, opened, to, there, limit, limit_bytes), compare, False, as_json)
     try:
         profile = devices.load(device)
     except ValueError as error:
@@ -325,8 +319,6 @@ def bench(
             peers = words(against, ("torch", "onnxruntime", "litert"), "against")
             beside = [c for c in combinations if c[0] in ("predict", "learn")]
             rows += peer_rows(peers, model, tflite, opened, beside, repeat, profile.peak_flops(1))
-    if compare is not None:
-        _compare(rows, compare)
     own = [row for row in rows if "by" not in row]
     peak_bytes, bundle_bytes = largest["arena_bytes"], int(opened.describe()["bundle_bytes"])
     missed = misses(own, peak_bytes, bundle_bytes, profile, limit, limit_bytes)
@@ -358,8 +350,15 @@ def bench(
         from edgecl.cli.bench_report import bench_page
 
         write_file_atomic(report, bench_page(document))
+    _finish(document, compare, operators, as_json)
+
+
+def _finish(document: dict[str, Any], compare: Path | None, operators: bool, as_json: bool) -> None:
+    """Compares and prints; ends with 1 where a budget is exceeded."""
+    if compare is not None:
+        _compare(document["rows"], compare)
     output.emit(document, as_json, lambda console: _render(console, document, operators))
-    if asked and missed:
+    if document["within_budget"] is False:
         failure.finish(failure.NO)
 
 
