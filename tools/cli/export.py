@@ -352,27 +352,24 @@ def export(
     with failure.needs("the packages that export needs", "export"):
         import edgecl.export as exporter
 
-        def recipe_for(kept: float) -> Any:
-            rate = source.built_in.learning_rate(kept) if source.built_in is not None else None
-            return exporter.Recipe(
-                **recipe_settings(
-                    settings,
-                    method=_method(method, head),
-                    learning_rate=rate if learning_rate is None else learning_rate,
-                    momentum=momentum,
-                    weight_decay=weight_decay,
-                    batch_size=batch_size,
-                    replay_batch=replay_batch,
-                    replay_capacity=replay_capacity,
-                    alpha=alpha,
-                    beta=beta,
-                    class_mask=class_mask,
-                    augment_crop=augment_crop,
-                    augment_flip=augment_flip,
-                )
+        rate = source.built_in.learning_rate(density) if source.built_in is not None else None
+        recipe = exporter.Recipe(
+            **recipe_settings(
+                settings,
+                method=_method(method, head),
+                learning_rate=rate if learning_rate is None else learning_rate,
+                momentum=momentum,
+                weight_decay=weight_decay,
+                batch_size=batch_size,
+                replay_batch=replay_batch,
+                replay_capacity=replay_capacity,
+                alpha=alpha,
+                beta=beta,
+                class_mask=class_mask,
+                augment_crop=augment_crop,
+                augment_flip=augment_flip,
             )
-
-        recipe = recipe_for(density)
+        )
         entry = source.built_in
         default = "f32" if entry is None else entry.dtype
         dtype: Literal["u8", "f32"] = "u8" if (default if input_dtype is None else input_dtype.value) == "u8" else "f32"
@@ -426,7 +423,7 @@ def export(
             from edgecl.cli.bench_options import milliseconds
             from edgecl.cli.export_fit import fitting
 
-            if source.embedding_dim:
+            if source.embedding_dim or external:
                 raise failure.UsageError(
                     "expected a network for --fit; found embeddings, whose encoder is not edgecl's; leave --fit out"
                 )
@@ -434,7 +431,11 @@ def export(
             def attempt(changed: dict[str, Any]) -> Any:
                 # A network's weights are set to those of its bundle: each form begins with its own.
                 fresh = load_model(model, shape, max_classes or 10, seed)
-                return _network(fresh, shape, {**changed, "recipe": recipe_for(changed["density"])})
+                if fresh.built_in is not None and learning_rate is None:
+                    rate = fresh.built_in.learning_rate(changed["density"])
+                    own = {"method": recipe.preset, "learning_rate": rate}
+                    changed["recipe"] = exporter.Recipe(**recipe.as_config() | own)
+                return _network(fresh, shape, changed)
 
             found, result = fitting(keywords, device, milliseconds(fit, "--fit"), attempt)
             return _tell_fit(found, result, None if dry_run else out, as_json)
