@@ -6,8 +6,9 @@ Never here: measuring of models (the bench command), and imports beyond numpy-fr
 from __future__ import annotations
 
 from edgecl.devices import machine, profile
-from edgecl.devices.cost_model import Prediction, forward_operators, learn_operators, predict
+from edgecl.devices.cost_model import Prediction, predict
 from edgecl.devices.machine import match, matches, this_machine
+from edgecl.devices.operators import forward_operators, learn_operators
 from edgecl.devices.profile import Device, Figure
 
 __all__ = [
@@ -31,7 +32,9 @@ def available() -> list[str]:
 
 
 def load(name: str) -> Device:
-    """Loads a profile. "host" is the running machine, discovered now (its peak is measured, about a second).
+    """Loads a profile by name, or from a file whose name ends in .toml.
+
+    "host" is the running machine, discovered now (its peak is measured, about a second).
 
     Raises ValueError for an unknown name or a wrong file, naming what was expected.
     """

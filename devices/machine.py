@@ -19,6 +19,10 @@ from pathlib import Path
 from edgecl.devices.profile import Device, Figure, profile_names, read
 
 CPUINFO = Path("/proc/cpuinfo")
+CORES = {  # Arm's part numbers (their Technical Reference Manuals, register MIDR) -> a core of loops.json
+    "0xd03": "cortex-a53", "0xd07": "cortex-a57", "0xd08": "cortex-a72", "0xd0b": "cortex-a76", "0xd0c": "neoverse-n1",
+    "0xd41": "cortex-a78", "0xd42": "cortex-a78",
+}  # fmt: skip
 BOARD_MODEL = Path("/proc/device-tree/model")
 
 
@@ -87,7 +91,14 @@ def measure_peak_flops(seconds: float = 0.3) -> float | None:
     return float(out.stdout) if out.returncode == 0 else None
 
 
-def _cache_bytes() -> dict[int, int]:
+def core_of(machine: Machine, flags: str) -> str:
+    """The core of loops.json that stands for the machine's CPU; "" where none does. `flags`: text of /proc/cpuinfo."""
+    if machine.architecture in ("x86_64", "AMD64"):
+        return "x86-64-v4" if "avx512f" in flags else "x86-64-v3" if " avx2" in flags else ""
+    return next((CORES[part] for part in machine.cpu_parts if part in CORES), "")
+
+
+def cache_bytes() -> dict[int, int]:
     """Data cache sizes by level, in bytes, from sysfs."""
     sizes: dict[int, int] = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
@@ -106,7 +117,7 @@ def host(peak_flops: float | None = None) -> Device:
     mhz = [float(m) for m in re.findall(r"^cpu MHz\s*:\s*([\d.]+)", text, re.M)]
     clock = max(mhz) * 1e6 if mhz else 2e9
     peak = peak_flops or measure_peak_flops()
-    caches = _cache_bytes()
+    caches = cache_bytes()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     width = 64 if "avx512f" in text else 32 if " avx2" in text else 16
 
@@ -135,4 +146,5 @@ def host(peak_flops: float | None = None) -> Device:
     return Device(
         name="host", title=f"this machine ({name})", architecture=machine.architecture, cpu_parts=machine.cpu_parts,
         model_text=machine.model_text, figures=figures, range_low=0.5, range_high=2.0, range_source="not fitted",
+        core=core_of(machine, text),
     )  # fmt: skip

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import date
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 if sys.version_info >= (3, 11):
@@ -16,20 +18,32 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Name -> (unit, lowest, highest sensible value).
+# Name -> (unit, lowest, highest sensible value). Every profile has them.
 FIGURES: dict[str, tuple[str, float, float]] = {
     "cores": ("1", 1, 1024),
-    "clock_hz": ("Hz", 1e8, 1e10),
-    "flop_per_cycle": ("flop/cycle/core", 1, 256),
-    "vector_bytes": ("B", 4, 256),
-    "l1d_bytes": ("B", 1024, 1 << 24),
-    "llc_bytes": ("B", 1024, 1 << 34),
-    "memory_bytes": ("B", 1 << 20, 1 << 45),
-    "bandwidth_bytes_per_s": ("B/s", 1e8, 1e13),
-    "efficiency": ("share of peak", 0.01, 1.0),
+    "clock_hz": ("Hz", 1e6, 1e10),
+    "flop_per_cycle": ("flop/cycle/core", 0.01, 256),
+    "vector_bytes": ("B", 1, 256),
+    "l1d_bytes": ("B", 0, 1 << 24),
+    "llc_bytes": ("B", 0, 1 << 34),
+    "memory_bytes": ("B", 1024, 1 << 45),
+    "bandwidth_bytes_per_s": ("B/s", 1e6, 1e13),
+    "efficiency": ("share of the simulated speed", 0.01, 4.0),
     "thread_efficiency": ("share per further core", 0.0, 1.0),
 }
-KINDS = ("specification", "published", "measured", "fitted", "assumed")
+# The same of figures that a profile leaves out where the device has no such thing or nobody published it.
+OPTIONAL_FIGURES: dict[str, tuple[str, float, float]] = {
+    "l2_bytes": ("B", 1024, 1 << 30),
+    "llc_bandwidth_bytes_per_s": ("B/s", 1e6, 1e13),
+    "flash_bytes": ("B", 1024, 1 << 40),
+    "flash_bandwidth_bytes_per_s": ("B/s", 1e5, 1e12),
+    "flash_wait_states": ("1", 0, 64),
+    "tightly_coupled_bytes": ("B", 1024, 1 << 30),
+    "idle_watts": ("W", 1e-4, 1e4),
+    "busy_watts": ("W", 1e-4, 1e4),
+}
+ALL_FIGURES = FIGURES | OPTIONAL_FIGURES
+KINDS = ("specification", "published", "measured", "simulated", "fitted", "assumed")
 
 
 @dataclass(frozen=True)
@@ -68,11 +82,19 @@ class Device:
     range_high: float
     range_source: str
     published: tuple[Published, ...] = ()
+    core: str = ""  # of loops.json: whose simulated loops stand for this CPU; "": none
+    note: str = ""  # what a reader of any figure should know
+    rates: tuple[tuple[str, float], ...] = ()  # measured on the board: kind of loop -> share of the simulated speed
 
     def __getattr__(self, name: str) -> float:
         if name in FIGURES:
             return self.figures[name].value
         raise AttributeError(name)
+
+    def optional(self, name: str) -> float | None:
+        """The value of one of OPTIONAL_FIGURES, or None where the profile has none."""
+        figure = self.figures.get(name)
+        return None if figure is None else figure.value
 
     @property
     def cores(self) -> int:
@@ -113,13 +135,32 @@ def parse(text: str, name: str) -> Device:
 
     Raises ValueError naming the field, what was expected there, what was found, and what to do.
     """
-    data: dict[str, Any] = tomllib.loads(text)
+    try:
+        data: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"expected TOML in {name}.toml, found {error}; correct it") from error
     remedy = f"correct {name}.toml (schema.md beside it lists the fields)"
     for field in ("title", "architecture", "cpu_parts", "figures", "range"):
         _expect(field in data, f"the field '{field}' in {name}.toml", sorted(data), remedy)
+    for field in ("title", "architecture", "core", "model_text", "note"):
+        _expect(isinstance(data.get(field, ""), str), f"'{field}' as text in {name}.toml", data.get(field), remedy)
+    parts = data["cpu_parts"]
+    _expect(
+        isinstance(parts, list) and all(isinstance(part, str) for part in parts),
+        f"'cpu_parts' as a list of texts in {name}.toml", parts, remedy,
+    )  # fmt: skip
+    for field in ("figures", "range"):
+        _expect(isinstance(data[field], dict), f"a table '{field}' in {name}.toml", data[field], remedy)
+    published = data.get("published", [])
+    fields = {field.name: field.type for field in dataclass_fields(Published)}
+    for row in published if isinstance(published, list) else [published]:
+        right = isinstance(row, dict) and set(row) == set(fields)
+        _expect(right, f"[[published]] with {', '.join(fields)} in {name}.toml", row, remedy)
     figures: dict[str, Figure] = {}
-    for key, (unit, low, high) in FIGURES.items():
+    for key, (unit, low, high) in ALL_FIGURES.items():
         entry = data["figures"].get(key)
+        if entry is None and key in OPTIONAL_FIGURES:
+            continue
         _expect(isinstance(entry, dict), f"a table figures.{key} in {name}.toml", entry, remedy)
         value, kind = entry.get("value"), entry.get("kind")
         _expect(
@@ -130,12 +171,17 @@ def parse(text: str, name: str) -> Device:
         _expect(isinstance(entry.get("source"), str), f"figures.{key}.source as text", entry.get("source"), remedy)
         _expect(isinstance(entry.get("date"), date), f"figures.{key}.date as a date", entry.get("date"), remedy)
         figures[key] = Figure(float(value), entry["source"], entry["date"], kind)
-    unknown = sorted(set(data["figures"]) - set(FIGURES))
+    unknown = sorted(set(data["figures"]) - set(ALL_FIGURES))
     _expect(not unknown, f"only known figures in {name}.toml", unknown, remedy)
     low, high = data["range"].get("low"), data["range"].get("high")
     _expect(
         isinstance(low, float) and isinstance(high, float) and 0 < low <= 1 <= high,
         f"range.low <= 1 <= range.high in {name}.toml", (low, high), remedy,
+    )  # fmt: skip
+    rates = data.get("rates", {})
+    _expect(
+        isinstance(rates, dict) and all(isinstance(v, float) and 0 < v < 100 for v in rates.values()),
+        f"a table rates of shares above 0 in {name}.toml", rates, remedy,
     )  # fmt: skip
     return Device(
         name=name,
@@ -147,7 +193,10 @@ def parse(text: str, name: str) -> Device:
         range_low=low,
         range_high=high,
         range_source=data["range"].get("source", ""),
-        published=tuple(Published(**row) for row in data.get("published", ())),
+        published=tuple(Published(**row) for row in published),
+        core=data.get("core", ""),
+        note=data.get("note", ""),
+        rates=tuple(sorted(rates.items())),
     )
 
 
@@ -158,7 +207,20 @@ def profile_names() -> list[str]:
 
 
 def read(name: str) -> Device:
-    """Reads a shipped profile by name. Raises ValueError when there is none of that name or its file is wrong."""
+    """Reads a shipped profile by name, or a file by its path (it ends in .toml).
+
+    Raises ValueError when there is none or the file is wrong.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"expected a device profile at '{name}', found {error}; `edgecl devices --calibrate -o FILE.toml` "
+                "writes one"
+            ) from error
+        return parse(text, path.stem)
     names = profile_names()
-    _expect(name in names, f"a device among {', '.join(['host', *names])}", name, "name one of these")
+    _expect(name in names, f"a device among {', '.join(['host', *names])}", name, "name one of these, or a .toml file")
     return parse((resources.files("edgecl.devices") / f"{name}.toml").read_text(encoding="utf-8"), name)

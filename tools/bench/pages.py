@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
+import prediction_figures
 from figures import NETWORKS, document, rows, spread
 from zero_shot_figures import choices, correlations, unpacked
 
@@ -506,6 +507,11 @@ def methods() -> str:
     return table(["method", "what it is", "source", "needs"], lines)
 
 
+def prediction(which: str) -> str:
+    """How far predictions are off: a table of prediction_figures.py."""
+    return table(*getattr(prediction_figures, which)())
+
+
 TABLES: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
@@ -514,6 +520,7 @@ TABLES: dict[str, Callable[..., str]] = {
         peers,
         memory,
         aarch64_encoders,
+        prediction,
         accuracy,
         shipped,
         heads,
@@ -542,7 +549,7 @@ def filled(text: str) -> str:
 
 def pages() -> list[Path]:
     """Those that have tables to fill."""
-    folders = (ROOT, ROOT / "tools/bench", METHOD_PAGES)
+    folders = (ROOT, ROOT / "tools/bench", ROOT / "devices", METHOD_PAGES)
     return [page for folder in folders for page in sorted(folder.glob("*.md")) if MARK.search(page.read_text("utf-8"))]
 
 

@@ -29,7 +29,7 @@ def words(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
     return found
 
 
-def milliseconds(text: str) -> float:
+def milliseconds(text: str, option: str = "--budget") -> float:
     """A time with its unit, in ms."""
     for unit, factor in (("us", 1e-3), ("ms", 1.0), ("s", 1e3)):
         if text.endswith(unit):
@@ -37,7 +37,7 @@ def milliseconds(text: str) -> float:
                 return float(text.removesuffix(unit)) * factor
             except ValueError:
                 break
-    raise UsageError(f"expected --budget as a time with a unit; found '{text}'; write 20ms or 1.5s")
+    raise UsageError(f"expected {option} as a time with a unit; found '{text}'; write 20ms or 1.5s")
 
 
 def shares(text: str) -> tuple[float, ...]:
@@ -58,6 +58,13 @@ def refuse_options(options: Mapping[str, tuple[object, object]], with_suite: boo
         raise UsageError(f"expected --suite without what belongs to a bundle; found {given}; leave one of them out")
     if given:
         raise UsageError(f"expected {given} only with --suite; found no --suite; add it or leave that out")
+
+
+def refuse_alone(options: Mapping[str, tuple[object, object]], beside: str) -> None:
+    """Raises UsageError for options that mean nothing beside another one: name -> (value, default)."""
+    given = ", ".join(name for name, (value, default) in options.items() if value != default)
+    if given:
+        raise UsageError(f"expected {beside} without {given}; found both; leave one of them out")
 
 
 def suite_settings(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from edgecl._core import MAX_CLASSES
 from edgecl.cli import c_array as c_arrays
 from edgecl.cli import failure, output
 from edgecl.cli.recipe_options import MAX_SEED, SET, recipe_settings
-from edgecl.files import check_output
+from edgecl.files import check_output, write_file_atomic
 from edgecl.labels import is_integer_text
 from edgecl.methods import GRADIENT_HEADS
 from rich.console import Console
@@ -320,6 +321,12 @@ def export(
     device: str | None = typer.Option(
         None, "--device", help="Profile name: for --layer-choice predicted, and kept in the report."
     ),
+    fit: str | None = typer.Option(
+        None,
+        "--fit",
+        help="20ms: the form (density, what learns, int8) whose predict and learn step stay below it on --device, "
+        "predicted; exit 1 when none does.",
+    ),
     name: str | None = typer.Option(None, "--name", help="Name of the bundle."),
     c_array: Path | None = typer.Option(
         None,
@@ -334,11 +341,14 @@ def export(
 
     Example: edgecl export mlp -o mlp.ecl --density 0.1 --method er_ace
 
+    Example: edgecl export resnet18-nf20 -o small.ecl --device rpi4 --fit 200ms
+
     JSON: {"path", "name", "trainable", "device", "bundle_bytes", "parity": {"n_rows", "max_abs", "mean_abs",
     "reference_abs", "tolerance", "source"}, "sizes": {"arena_bytes", ...}, "untrainable": [{"node", "op_type",
     "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "adaptor_search": null or {"chosen", "why", "rule",
     "rows": [{"name", "parameters", "scores", "rank", "seconds"}], "not_scored", ...}, "dry_run", "c_array": null or
-    {"path", "array", "needs"}}
+    {"path", "array", "needs"}, "fit"? (with --fit:
+    "chosen", "why", "rule", "rows": [{"form", "predict_ms", "learn_ms" ([low, middle, high]), "fits"}])}
     """
     from edgecl.cli.model_source import load_model
     from edgecl.cli.run import load_samples
@@ -425,27 +435,75 @@ def export(
                 *_labelled_samples(remember), exemplars, exemplar_choice.value, exemplar_dtype.value, seed
             ),
         }
+        if fit is not None:
+            from edgecl.cli.bench_options import milliseconds
+            from edgecl.cli.export_fit import fitting
+
+            if source.embedding_dim or external:
+                raise failure.UsageError(
+                    "expected a network for --fit; found embeddings, whose encoder is not edgecl's; leave --fit out"
+                )
+
+            def attempt(changed: dict[str, Any]) -> Any:
+                # A network's weights are set to those of its bundle: each form begins with its own.
+                fresh = load_model(model, shape, max_classes or 10, seed)
+                if fresh.built_in is not None and learning_rate is None:
+                    rate = fresh.built_in.learning_rate(changed["density"])
+                    own = {"method": recipe.preset, "learning_rate": rate}
+                    changed["recipe"] = exporter.Recipe(**recipe.as_config() | own)
+                return _network(fresh, shape, changed)
+
+            found, result = fitting(keywords, device, milliseconds(fit, "--fit"), attempt)
+            return _tell_fit(found, result, None if dry_run else out, c_array, as_json)
         if source.embedding_dim:
             wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
             wanted += ["adaptor", "adaptor_data", "mask_seed", "device"]
             result = exporter.from_embeddings(source.embedding_dim, **{key: keywords[key] for key in wanted})
-        elif source.file is not None:
-            result = source.export(**keywords)
         else:
-            import numpy as np
-
-            sample = shape or (entry.shape if entry is not None else None)
-            if sample is None:
-                raise failure.UsageError(
-                    "expected --input-shape, which PyTorch modules do not know; found none; pass for example 3,32,32"
-                )
-            of_files = ("external", "external_output")
-            keywords = {key: value for key, value in keywords.items() if key not in of_files}
-            result = exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
+            result = _network(source, shape, keywords)
     document = {**result.as_dict(), "dry_run": dry_run, "c_array": None}
     if c_array is not None and not dry_run:
         document["c_array"] = c_arrays.write(out, c_array)
     output.emit(document, as_json, lambda console: _render(console, document, result.adaptor_search))
+
+
+def _network(source: Any, shape: tuple[Any, ...] | None, keywords: dict[str, Any]) -> Any:
+    """Exports a file or a PyTorch module."""
+    import edgecl.export as exporter
+    import numpy as np
+
+    if source.file is not None:
+        return source.export(**keywords)
+    sample = shape or (source.built_in.shape if source.built_in is not None else None)
+    if sample is None:
+        raise failure.UsageError(
+            "expected --input-shape, which PyTorch modules do not know; found none; pass for example 3,32,32"
+        )
+    of_files = ("external", "external_output")
+    keywords = {key: value for key, value in keywords.items() if key not in of_files}
+    return exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
+
+
+def _tell_fit(found: Any, report: Any, out: Path | None, c_array: Path | None, as_json: bool) -> None:
+    """Writes the form that fits and prints what was tried; ends with 1 where nothing fits."""
+    array = None
+    if report is not None and out is not None:
+        write_file_atomic(out, report.bundle)
+        report = replace(report, path=str(out))
+        array = None if c_array is None else c_arrays.write(out, c_array)
+    document = {} if report is None else report.as_dict()
+    document |= {"fit": found.as_dict(), "dry_run": out is None, "c_array": array}
+
+    def render(console: Console) -> None:
+        console.print(output.table(*found.table()))
+        console.print(found.why())
+        if report is not None:
+            console.print()
+            _render(console, document, report.adaptor_search)
+
+    output.emit(document, as_json, render)
+    if report is None:
+        failure.finish(failure.NO)
 
 
 def _what_learns(d: dict[str, Any]) -> str:

@@ -67,14 +67,14 @@ def domain_sections(document: dict[str, Any]) -> list[Section]:
             "and with the domain told.",
             table(columns, rows),
         ),
-        ("Accuracy over time", "Dashed: with the domain told.", _svg("accuracy", lambda a: _accuracy(a, document))),
+        ("Accuracy over time", "Dashed: with the domain told.", svg("accuracy", lambda a: _accuracy(a, document))),
         (
             "Novelty before learning, and thresholds",
             "How badly rows fit the domains known by then; grey: test rows of these. Above the solid line a row is not "
             "accepted, above the dotted one it is novel. Shaded: the alarm was up; a triangle: a domain grew.",
-            _svg("novelty", lambda a: _novelty(a, document)),
+            svg("novelty", lambda a: _novelty(a, document)),
         ),
-        ("Where test rows go at the end", "", _svg("routes", lambda a: _routes(a, document))),
+        ("Where test rows go at the end", "", svg("routes", lambda a: _routes(a, document))),
         ("Memory", "", _memory(document)),
         ("Settings", "", settings(document["config"])),
     ]
@@ -100,7 +100,7 @@ def run_sections(document: dict[str, Any]) -> list[Section]:
     return [
         ("In short", "", table(["", ">"], facts)),
         ("Tasks", "", table(["task", "just learned>", "at the end>", "multiply-adds>", "time>"], rows)),
-        ("Accuracy over time", "", _svg("accuracy", lambda a: _accuracy(a, document))),
+        ("Accuracy over time", "", svg("accuracy", lambda a: _accuracy(a, document))),
         ("Memory", "", _memory(document)),
         ("Settings", "", settings(document["config"])),
     ]
@@ -122,7 +122,7 @@ def comparison_sections(document: dict[str, Any]) -> list[Section]:
     note = f"{len(document['seeds'])} seeds, mean ± sample deviation" if len(document["seeds"]) > 1 else ""
     return [
         ("Methods", note, table(columns, rows)),
-        ("Accuracy over time", "", _svg("curves", lambda a: compare_runs.curves(a, document["runs"]))),
+        ("Accuracy over time", "", svg("curves", lambda a: compare_runs.curves(a, document["runs"]))),
         ("Settings of the first run", "", settings(document["runs"][0]["config"])),
     ]
 
@@ -130,7 +130,7 @@ def comparison_sections(document: dict[str, Any]) -> list[Section]:
 # --- pictures ---
 
 
-def _svg(name: str, draw: Callable[[Any], None]) -> str:
+def svg(name: str, draw: Callable[[Any], None]) -> str:
     # A salt and a prefix of its own, so that ids of several pictures in one page differ.
     from matplotlib import pyplot, rc_context
 

@@ -26,9 +26,15 @@ Section = tuple[str, str, str]  # heading, note, HTML
 
 
 def page(title: str, document: dict[str, Any], sections: Sequence[Section]) -> str:
-    """The whole file."""
+    """The whole file of a run."""
     one = document["runs"][0] if document.get("runs") else document
-    made = f"bundle {one['bundle']}, edgecl {one['edgecl_version']}, kernels {one['kernel_level']}"
+    return html_page(
+        title, f"bundle {one['bundle']}, edgecl {one['edgecl_version']}, kernels {one['kernel_level']}", sections
+    )
+
+
+def html_page(title: str, made: str, sections: Sequence[Section]) -> str:
+    """The whole file; `made`: a line below the title."""
     body = "".join(
         f"<h2>{html.escape(heading)}</h2>\n" + (f'<p class="note">{html.escape(note)}</p>\n' if note else "") + content
         for heading, note, content in sections

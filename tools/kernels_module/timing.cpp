@@ -38,8 +38,11 @@ class TimedLayer {
     Attributes options(kwargs);
     table_ = options.table();
     const auto kernel = options.take("kernel_size", std::pair(1, 1));
-    window_ = options.window(kernel.first, kernel.second, false);
+    window_ = options.window(kernel.first, kernel.second, !shape.density && !linear_);  // sparse layers have one group
     options.finish();
+    const int groups = std::max(1, window_.groups);
+    if (shape.in_channels % groups != 0 || shape.out_channels % groups != 0)
+      refuse("groups that divide the channels", std::to_string(groups), "pass such a number");
     const auto size = shape.input_size.value_or(std::pair(1, 1));
     if (size.first < 1 || size.second < 1)
       refuse("input_size >= 1", std::to_string(size.first) + "x" + std::to_string(size.second), "pass positive sizes");
@@ -169,7 +172,7 @@ class TimedLayer {
 
   // Random weights; a sparse layer keeps exactly round(density * size) of them, at least one, at uniform places.
   void make_weight(std::pair<int, int> kernel) {
-    std::vector<py::ssize_t> shape = {shape_.out_channels, shape_.in_channels};
+    std::vector<py::ssize_t> shape = {shape_.out_channels, shape_.in_channels / std::max(1, window_.groups)};
     if (!linear_) shape.insert(shape.end(), {kernel.first, kernel.second});
     FloatArray weight(shape);
     fill(weight.mutable_data(), weight.size());
