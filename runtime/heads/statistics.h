@@ -31,6 +31,7 @@ struct StatisticsSize {
   uint32_t bank = 0;     // rows that are kept whole
   uint32_t parts = 0;    // other devices whose contributions can be merged
   bool moments = false;  // second moments are kept
+  bool counters = false;  // sums are int32: of codes, each bit of which counts +1 or -1
 };
 
 // Single rows, in the order in which they were learned: as many as the bank has room for.
@@ -47,6 +48,7 @@ struct Statistics {
   float scale = 0;                 // q = round(z * scale)
   ClassCounts* classes = nullptr;  // [columns]
   int64_t* sum = nullptr;          // [columns][dim]
+  int32_t* counters = nullptr;     // [columns][dim] in place of `sum`: of codes of bits (hd_head.h)
   int64_t* moments = nullptr;  // packed lower triangle (kernels/moments.h), without the pending rows; null: not kept
   FeatureBank bank;
   int16_t* pending = nullptr;  // [kPendingRows][dim]
@@ -58,7 +60,7 @@ struct Statistics {
   const int64_t* class_sum(uint32_t label) const { return sum + static_cast<uint64_t>(label) * size.dim; }
   int64_t* class_sum(uint32_t label) { return sum + static_cast<uint64_t>(label) * size.dim; }
 };
-EDGECL_TARGET_BYTES(Statistics, 96, 152);
+EDGECL_TARGET_BYTES(Statistics, 96, 160);
 
 // In the arena's present region. `range`: largest magnitude of a feature that is told apart; 0: the default.
 void lay_out_statistics(Arena* arena, const StatisticsSize& size, float range, Statistics* statistics);

@@ -20,7 +20,7 @@ Status check_has_domains(const Session& session);
 Status select_domain(Session* session, int32_t which);
 // A domain with the bundle's adaptor and an empty head; it is not selected. Errors: add_domain.
 Status new_domain(Session* session, const char* name, int32_t* which);
-// All that it learned goes. E_ARGUMENT: domain 0, which stays.
+// All that it learned goes. E_ARGUMENT: domain 0, which stays. E_UNSUPPORTED: other devices have rows in it.
 Status remove_domain(Session* session, int32_t which);
 
 // The adaptor of domain `which` becomes the one that `trainer` has, a session of the same bundle that learns by
@@ -45,6 +45,7 @@ inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   Domain* const domain = &domains->list[domains->selected];
   routing_add(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
   domain->rows++;
+  domain->merged = 0;
 }
 inline void domain_unlearned(Session* session, uint32_t r, int32_t label) {
   Domains* const domains = &session->domains;

@@ -901,13 +901,14 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_calibrate(edgecl_sessio
 typedef struct edgecl_domain_info {
   uint32_t struct_size;
   uint32_t adapted;  /* 1: its adaptor is not the bundle's any more */
-  uint64_t rows;     /* learned and not taken back */
+  uint64_t rows;     /* that this device learned and did not take back */
   uint64_t bytes;    /* of one domain, all told */
-  uint32_t held;     /* rows that say what fit is usual, at most 128 */
+  uint32_t held;     /* rows that say what fit is usual, at most 128 a device */
   uint32_t features; /* that routing compares */
   uint32_t selected; /* 1: learn steps go here */
   uint32_t by_fit;   /* 1: predictions go where they fit */
   char name[64];
+  uint64_t rows_merged; /* rows of it that other devices learned; `rows` does not count them */
 } edgecl_domain_info;
 
 /* E_NOT_FOUND (no such domain), E_UNSUPPORTED, E_ARGUMENT, E_BUSY. */
@@ -1276,6 +1277,8 @@ typedef struct edgecl_merge_report {
   uint32_t n_classes_gone;    /* that only other devices had, and none has rows of any more */
   uint32_t reserved;          /* 0 */
   uint64_t rows_before, rows; /* of all devices */
+  uint32_t n_domains_added;   /* names that the session did not know */
+  uint32_t n_domains_gone;    /* that only other devices had, and none has rows of any more */
 } edgecl_merge_report;
 
 /* Takes over what is newer in a message, all of it or nothing. `report` is optional.
