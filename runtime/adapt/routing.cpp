@@ -182,20 +182,56 @@ void routing_add(const Net& net, const float* features, int32_t label, RoutingMo
   memcpy(model->held + model->held_fill++ * dim, row, dim * sizeof *row);
 }
 
-void routing_take(const Net& net, const float* features, int32_t label, RoutingModel* model) {
+Status routing_take_rows(const Net& net, const float* features, const int32_t* labels, uint32_t n, uint64_t rows,
+                         RoutingModel* model) {
+  Statistics* const s = &model->statistics;
+  const uint64_t dim = s->size.dim;
+  int16_t *const row = spare_row(*s), *const other = row - dim;
+  const bool all_held = rows <= static_cast<uint64_t>(part_rows(*s, kNoPart)) + model->held_fill;
+  for (uint32_t r = 0; r < n && all_held; r++) {
+    quantize(net, features + r * dim, *s, row);
+    if (!is_held_out(row, s->size.dim)) continue;
+    uint32_t wanted = 1, found = 0;
+    for (uint32_t before = 0; before < r; before++) {
+      quantize(net, features + before * dim, *s, other);
+      wanted += memcmp(other, row, dim * sizeof *row) == 0;
+    }
+    for (uint32_t i = 0; i < model->held_fill; i++) found += memcmp(model->held + i * dim, row, dim * sizeof *row) == 0;
+    if (found < wanted) return never_learned(r);
+  }
+  for (uint32_t r = 0; r < n; r++) {
+    quantize(net, features + r * dim, *s, row);
+    if (is_held_out(row, s->size.dim)) continue;
+    if (take_rows(net, features + r * dim, labels + r, 1, s).ok()) continue;
+    routing_put_back(net, features, labels, r, model);
+    return never_learned(r);
+  }
+  model->ready = false;
+  return Status();
+}
+
+void routing_put_back(const Net& net, const float* features, const int32_t* labels, uint32_t n, RoutingModel* model) {
+  Statistics* const s = &model->statistics;
+  for (uint32_t r = 0; r < n; r++) {
+    const float* const of_row = features + static_cast<uint64_t>(r) * s->size.dim;
+    quantize(net, of_row, *s, spare_row(*s));
+    if (!is_held_out(spare_row(*s), s->size.dim)) add_rows(net, of_row, labels + r, 1, s);
+  }
+}
+
+void routing_drop_held(const Net& net, const float* features, uint32_t n, RoutingModel* model) {
   const uint64_t dim = model->statistics.size.dim;
   int16_t* const row = spare_row(model->statistics);
-  quantize(net, features, model->statistics, row);
+  for (uint32_t r = 0; r < n; r++) {
+    quantize(net, features + r * dim, model->statistics, row);
+    if (!is_held_out(row, model->statistics.size.dim)) continue;
+    for (uint32_t i = 0; i < model->held_fill; i++) {
+      if (memcmp(model->held + i * dim, row, dim * sizeof *row) != 0) continue;
+      remove_held(model, i);
+      break;
+    }
+  }
   model->ready = false;
-  if (!is_held_out(row, model->statistics.size.dim)) {
-    // A row that was not learned shows in the head's statistics first; here it is left alone.
-    const Status status = take_rows(net, features, &label, 1, &model->statistics);
-    static_cast<void>(status);
-    return;
-  }
-  for (uint32_t i = 0; i < model->held_fill; i++) {
-    if (memcmp(model->held + i * dim, row, dim * sizeof *row) == 0) return remove_held(model, i);
-  }
 }
 
 bool routing_has_rows(const RoutingModel& model) {

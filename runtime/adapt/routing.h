@@ -63,8 +63,13 @@ void clear_routing(RoutingModel* model);
 
 // A row enters the statistics or the held-out rows. `features` [dim], finite. O(dim^2) once in kPendingRows rows.
 void routing_add(const Net& net, const float* features, int32_t label, RoutingModel* model);
-// The same row goes. A held-out row that newer ones replaced is gone already.
-void routing_take(const Net& net, const float* features, int32_t label, RoutingModel* model);
+// Rows [n][dim] leave the statistics; routing_drop_held then takes the held-out ones of them, or routing_put_back undoes it.
+// E_NOT_FOUND, and nothing is changed, when the domain did not learn them, as far as one can see: take_rows, or a held-out
+// row is not there although newer ones never replaced any. `rows`: that the domain learned.
+Status routing_take_rows(const Net& net, const float* features, const int32_t* labels, uint32_t n, uint64_t rows,
+                         RoutingModel* model);
+void routing_put_back(const Net& net, const float* features, const int32_t* labels, uint32_t n, RoutingModel* model);
+void routing_drop_held(const Net& net, const float* features, uint32_t n, RoutingModel* model);
 
 // Whether the domain has rows to compare with.
 bool routing_has_rows(const RoutingModel& model);

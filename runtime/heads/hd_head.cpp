@@ -58,6 +58,17 @@ void count_row(const HeadMemory& memory, const Net& net, const float* embedding,
   head->changed[label] = 1;
 }
 
+// Whether there can be n codes that give the own counters of a class: each counter is within +-n, and even where n is.
+bool can_be_counters(const Statistics& s, uint32_t label) {
+  const ClassCounts own = own_counts(s, label);
+  bool can_be = own.n != 0 || own.saturated == 0;
+  for (uint32_t i = 0; can_be && i < s.size.dim; i++) {
+    const int64_t x = own_sum(s, label, i);
+    can_be = x <= own.n && x >= -own.n && ((x ^ own.n) & 1) == 0;
+  }
+  return can_be;
+}
+
 void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, Weights*, HeadMemory* memory) {
   arena->begin_region("head");
   HdHead* const own = arena->take<HdHead>(1);
@@ -164,8 +175,25 @@ Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embed
     for (uint32_t i = 0; i <= r; i++) of_class += labels[i] == labels[r];
     if (own_rows(memory.hd->sums, static_cast<uint32_t>(labels[r])) < of_class) return never_learned(r);
   }
-  for (uint32_t r = 0; r < n; r++)
-    count_row(memory, net, embeddings + static_cast<uint64_t>(r) * memory.dim, labels[r], true);
+  const auto count_rows = [&](bool subtract) {
+    for (uint32_t r = 0; r < n; r++)
+      count_row(memory, net, embeddings + static_cast<uint64_t>(r) * memory.dim, labels[r], subtract);
+  };
+  count_rows(true);
+  uint32_t odd = 0;
+  while (odd < n && can_be_counters(memory.hd->sums, static_cast<uint32_t>(labels[odd]))) odd++;
+  if (odd < n) {
+    count_rows(false);
+    // Counters that were odd before, which a state may bring, are not these rows' fault.
+    if (can_be_counters(memory.hd->sums, static_cast<uint32_t>(labels[odd])))
+      return impossible_sums(static_cast<uint32_t>(labels[odd]));
+    count_rows(true);
+  }
+  // A class without rows has no counters: a state would not hold them either.
+  for (uint32_t r = 0; r < n; r++) {
+    const uint32_t label = static_cast<uint32_t>(labels[r]);
+    if (own_rows(memory.hd->sums, label) == 0) clear_own(label, &memory.hd->sums);
+  }
   next_version(memory.hd->sums.parts.devices);
   return Status();
 }

@@ -72,10 +72,11 @@ uint64_t statistics_scratch_bytes(const StatisticsSize& size, const ScratchTable
 // O(n * dim^2), once in kPendingRows rows.
 void add_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
 // Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned here, as far as one can see: a
-// class has fewer own rows, or the bank holds all of them and not this one.
+// class has fewer own rows, or the bank holds all of them and not this one, or what would be left are sums of no rows.
 Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
-// E_NOT_FOUND for row r of those to take back.
+// E_NOT_FOUND for row r of those to take back; for rows of a class whose sums would not be those of any rows.
 Status never_learned(uint32_t r);
+Status impossible_sums(uint32_t label);
 // Whether all own rows of a class can be taken back: without moments, or when the bank holds each of them; and whether
 // there are some, where other devices have rows of it. E_UNSUPPORTED.
 Status check_class_known(const Statistics& statistics, uint32_t label);

@@ -38,7 +38,7 @@ inline bool features_finite(const Session& session, uint32_t rows) {
   return domains.capacity == 0 || all_finite(domains.features, static_cast<int64_t>(rows) * domains.dim);
 }
 
-// Row r of domains.features, which the selected domain's head has just learned, or taken back.
+// Row r of domains.features, which the selected domain's head has just learned.
 inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   Domains* const domains = &session->domains;
   if (domains->capacity == 0) return;
@@ -46,13 +46,6 @@ inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   routing_add(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
   domain->rows++;
   domain->merged = 0;
-}
-inline void domain_unlearned(Session* session, uint32_t r, int32_t label) {
-  Domains* const domains = &session->domains;
-  if (domains->capacity == 0) return;
-  Domain* const domain = &domains->list[domains->selected];
-  routing_take(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
-  if (domain->rows > 0) domain->rows--;
 }
 
 // E_UNSUPPORTED: a class cannot leave the routing statistics as a whole, once they have rows of it.
