@@ -74,6 +74,7 @@ uint32_t message_domain(const Session& session, uint32_t domain) {
 
 void write_message_domains(SectionWriter* out, const Session& session) {
   const Plan& plan = *session.plan;
+  out->list(session.domains.dim);
   out->list(session.domains.n_used());
   for (uint32_t d = 0; d < session.domains.capacity; d++) {
     const Domain& domain = session.domains.list[d];
@@ -95,6 +96,7 @@ Status read_message_domains(SectionReader* in, Walk* walk) {
   const Domains& domains = walk->session->domains;
   MessageDomains* const found = &walk->domains;
   *found = MessageDomains();
+  if (in->list() != domains.dim) return in->corrupt("routing features of another number");
   found->n = in->list();
   if (in->failed() || found->n < 1 || found->n > format::kMaxDomains) return in->corrupt("a bad number of domains");
   const uint64_t n = n_values(*walk->session->plan);

@@ -116,6 +116,8 @@ def _name(session: _core.Session, number: int) -> str:
 
 
 def _free_name(session: _core.Session) -> str:
+    # With the number of a device, if it has one: what two devices found by themselves is not the same domain.
+    device = next((record["device"] for record in session.devices() if record["own"]), 0)
     names, n = {entry["name"] for entry in session.domains()}, 2
     while f"domain-{n}" in names:
         n += 1
