@@ -24,7 +24,7 @@ struct Domain {
   uint32_t adapted;  // 1: values are no longer those of the bundle
   uint32_t merged;   // 1: only other devices' rows made it, and it goes with the last of them
   uint32_t zero;
-  float* values;     // of the parameters that adapt, one after another, each from a multiple of 16 floats
+  float* values;  // of the parameters that adapt, one after another, each from a multiple of 16 floats
   HeadMemory head;
   RoutingModel routing;
 };

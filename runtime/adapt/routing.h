@@ -35,10 +35,10 @@ EDGECL_SAME_BYTES(RoutingPart);
 
 struct RoutingModel {
   Statistics statistics;
-  double* factor = nullptr;  // packed: L of S = L L^T
-  double* centre = nullptr;  // [dim][n]: L^-1 m_c of the classes that have rows
-  double* weight = nullptr;  // [columns] work of the solver, then a word
-  int16_t* held = nullptr;   // [kHeldRows][dim] own ones, in the order in which they came
+  double* factor = nullptr;        // packed: L of S = L L^T
+  double* centre = nullptr;        // [dim][n]: L^-1 m_c of the classes that have rows
+  double* weight = nullptr;        // [columns] work of the solver, then a word
+  int16_t* held = nullptr;         // [kHeldRows][dim] own ones, in the order in which they came
   RoutingPart* others = nullptr;   // [parts]
   int16_t* others_held = nullptr;  // [parts][kHeldRows][dim]
   uint32_t held_fill = 0;

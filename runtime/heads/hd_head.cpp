@@ -31,8 +31,9 @@ int32_t* counters_of(const HdHead& head, uint32_t label) {
 }
 
 HdEncodeArgs encode_args(const HeadMemory& memory) {
-  return {memory.hd->features, 1, static_cast<int32_t>(memory.dim), kHdSeed, 0, static_cast<int32_t>(bits_of(*memory.hd)),
-          memory.hd->code};
+  return {
+      memory.hd->features, 1, static_cast<int32_t>(memory.dim), kHdSeed, 0, static_cast<int32_t>(bits_of(*memory.hd)),
+      memory.hd->code};
 }
 
 // The kernels run on one thread: a row is a few microseconds of work.
@@ -53,8 +54,8 @@ void count_row(const HeadMemory& memory, const Net& net, const float* embedding,
   counts->n += subtract ? -1 : 1;
   counts->saturated = modular_sum(counts->saturated, subtract ? -saturated : saturated);
   net.env.kernels->hd_accumulate(
-      {head->code, 1, static_cast<int32_t>(bits_of(*head)), counters_of(*head, static_cast<uint32_t>(label)), subtract}, 0,
-      1, net.work.scratch);
+      {head->code, 1, static_cast<int32_t>(bits_of(*head)), counters_of(*head, static_cast<uint32_t>(label)), subtract},
+      0, 1, net.work.scratch);
   head->changed[label] = 1;
 }
 

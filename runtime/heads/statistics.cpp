@@ -172,11 +172,12 @@ Status never_learned(uint32_t r) {
 }
 
 Status impossible_sums(uint32_t label) {
-  return failure(EDGECL_E_NOT_FOUND,
-                 "expected rows that this device learned under their labels; found others of class %u, without which no "
-                 "rows would have its sums; hand in the samples and labels as they were learned, in the domain that "
-                 "learned them",
-                 label);
+  return failure(
+      EDGECL_E_NOT_FOUND,
+      "expected rows that this device learned under their labels; found others of class %u, without which no "
+      "rows would have its sums; hand in the samples and labels as they were learned, in the domain that "
+      "learned them",
+      label);
 }
 
 int64_t squared(const int16_t* row, uint32_t dim) {

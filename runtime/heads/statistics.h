@@ -26,11 +26,11 @@ constexpr int32_t kSquareShift = 8;      // ClassCounts::square_sum counts 256th
 
 // What a head asks of its statistics.
 struct StatisticsSize {
-  uint32_t dim = 0;      // numbers of an embedding
-  uint32_t columns = 0;  // class capacity of the bundle
-  uint32_t bank = 0;     // rows that are kept whole
-  uint32_t parts = 0;    // other devices whose contributions can be merged
-  bool moments = false;  // second moments are kept
+  uint32_t dim = 0;       // numbers of an embedding
+  uint32_t columns = 0;   // class capacity of the bundle
+  uint32_t bank = 0;      // rows that are kept whole
+  uint32_t parts = 0;     // other devices whose contributions can be merged
+  bool moments = false;   // second moments are kept
   bool counters = false;  // sums are int32: of codes, each bit of which counts +1 or -1
 };
 

@@ -72,7 +72,8 @@ void write_sums(SectionWriter* out, const Statistics& s, Whose whose) {
     out->skip(dim * (dim + 1) / 2 * sizeof(int64_t));
   } else if (s.moments != nullptr) {
     for (uint32_t i = 0; i < s.size.dim; i++) {
-      for (uint32_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(all ? settled_moment(s, i, j) : own_moment(s, i, j)));
+      for (uint32_t j = 0; j <= i; j++)
+        out->u64(static_cast<uint64_t>(all ? settled_moment(s, i, j) : own_moment(s, i, j)));
     }
   }
   for (uint32_t i = 0; i < s.bank.fill; i++) {

@@ -48,10 +48,11 @@ void swap_all(Session* session, uint32_t part) {
 
 Status check_merges(const Session& session) {
   if (devices_of(session) != nullptr && !session.config.predict_only) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a session that learns with a head that keeps statistics (ncm, ncm_distance, lda, ridge, hd); "
-                 "found %s; weights that gradients trained cannot be merged exactly, and are not averaged",
-                 session.config.predict_only ? "predict_only = 1" : "a head that learns by gradients");
+  return failure(
+      EDGECL_E_UNSUPPORTED,
+      "expected a session that learns with a head that keeps statistics (ncm, ncm_distance, lda, ridge, hd); "
+      "found %s; weights that gradients trained cannot be merged exactly, and are not averaged",
+      session.config.predict_only ? "predict_only = 1" : "a head that learns by gradients");
 }
 
 Status check_room_for_devices(const DeviceTable& devices, uint32_t n) {

@@ -133,8 +133,7 @@ Status read_devices(SectionReader* in, StateImport* import) {
     rows_left = import->exemplars_left;  // there are no exemplars under such a head
     for (uint32_t i = 0; i < import->file->header().n_sections; i++) {
       const StateEntry entry = import->file->entry(i);
-      if (entry.id == kStateHead)
-        session->head->section_rows(import->file->reader(entry), s->size.columns, rows_left);
+      if (entry.id == kStateHead) session->head->section_rows(import->file->reader(entry), s->size.columns, rows_left);
     }
   }
   uint64_t previous = 0;

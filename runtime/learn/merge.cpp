@@ -98,10 +98,11 @@ Status read_kind(SectionReader* in, Walk* walk) {
                    "all devices with one feature_range");
   }
   if (dim != s.size.dim && s.size.counters) {
-    return failure(EDGECL_E_STATE_MISMATCH,
-                   "expected a message of codes of hd_bits = %u, as in this session; found %u; make the sessions of all "
-                   "devices with one hd_bits",
-                   s.size.dim, dim);
+    return failure(
+        EDGECL_E_STATE_MISMATCH,
+        "expected a message of codes of hd_bits = %u, as in this session; found %u; make the sessions of all "
+        "devices with one hd_bits",
+        s.size.dim, dim);
   }
   if (dim != s.size.dim) return in->corrupt("features of another number");
   EDGECL_RETURN_IF_FAILED(join_label_kinds(in, session.classes.label_kind, label_kind, &walk->label_kind));
@@ -313,10 +314,11 @@ Status read_parts(SectionReader* in, void* import) {
   bool fits = true;
   each_sums(*walk->session, [&](const Statistics* s) { fits = fits && *s->parts.rows <= kMaxStatisticRows; });
   if (!fits) {
-    return failure(EDGECL_E_CAPACITY,
-                   "expected at most %lld rows in the statistics of a head; found more with those of the message; merge "
-                   "fewer devices",
-                   static_cast<long long>(kMaxStatisticRows));
+    return failure(
+        EDGECL_E_CAPACITY,
+        "expected at most %lld rows in the statistics of a head; found more with those of the message; merge "
+        "fewer devices",
+        static_cast<long long>(kMaxStatisticRows));
   }
   return walk->session->domains.capacity > 0 ? check_adaptors(*walk) : Status();
 }

@@ -21,11 +21,11 @@ uint64_t delta_bytes(const Session& session, bool all);
 void export_delta(const Session& session, bool all, uint8_t* buffer);
 
 struct MergeReport {
-  uint32_t n_parts;                            // in the message
-  uint32_t n_new, n_newer, n_known;            // of these: of new devices; in place of an older version; older or equal
-  uint32_t n_classes_added, n_classes_gone;    // names that the session did not know; that have no row any more
-  uint32_t n_domains_added, n_domains_gone;    // the same of domains
-  uint64_t rows_before, rows;                  // of all devices
+  uint32_t n_parts;                          // in the message
+  uint32_t n_new, n_newer, n_known;          // of these: of new devices; in place of an older version; older or equal
+  uint32_t n_classes_added, n_classes_gone;  // names that the session did not know; that have no row any more
+  uint32_t n_domains_added, n_domains_gone;  // the same of domains
+  uint64_t rows_before, rows;                // of all devices
 };
 
 // Takes over every part of a message that is newer than the one known, all of them or nothing. Errors: E_STATE_CORRUPT,

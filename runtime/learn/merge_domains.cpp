@@ -138,10 +138,11 @@ Status take_message_domain(Walk* walk, uint32_t i) {
     uint32_t d = 0;
     while (d < domains.capacity && (domains.list[d].used || (found->created >> d & 1) != 0)) d++;
     if (d == domains.capacity) {
-      return failure(EDGECL_E_CAPACITY,
-                     "expected room for the domains of the message; found all %u in use; make the session with a larger "
-                     "max_domains, or remove a domain",
-                     domains.capacity);
+      return failure(
+          EDGECL_E_CAPACITY,
+          "expected room for the domains of the message; found all %u in use; make the session with a larger "
+          "max_domains, or remove a domain",
+          domains.capacity);
     }
     found->slot[i] = static_cast<uint8_t>(d);
     found->created |= 1ull << d;
@@ -163,10 +164,11 @@ Status check_adaptors(const Walk& walk) {
     for (uint32_t part = 0; part < devices.fill && !stays; part++)
       stays = devices.replaced[part] == 0 && has_part_of(domain, part);
     if (!stays) continue;
-    return failure(EDGECL_E_STATE_MISMATCH,
-                   "expected the adaptor of domain \"%s\" as in this session, since statistics of two adaptors cannot be "
-                   "added; found another one; give each device's domain with an adaptor of its own another name",
-                   domain.name);
+    return failure(
+        EDGECL_E_STATE_MISMATCH,
+        "expected the adaptor of domain \"%s\" as in this session, since statistics of two adaptors cannot be "
+        "added; found another one; give each device's domain with an adaptor of its own another name",
+        domain.name);
   }
   return Status();
 }

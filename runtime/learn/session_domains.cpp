@@ -133,6 +133,13 @@ Status calibrate_domains(Session* session, double accepted, double kept) {
 Status check_domains_forget(const Domains& domains, uint32_t label) {
   for (uint32_t d = 0; d < domains.capacity; d++) {
     const Domain& domain = domains.list[d];
+    if (domain.used && d != domains.selected && sums_of(domain.head)->classes[label].n > 0) {
+      return failure(
+          EDGECL_E_UNSUPPORTED,
+          "expected no rows of class %u in other domains than the selected one; found some in \"%s\"; hand its "
+          "samples to edgecl_unlearn there",
+          label, domain.name);
+    }
     if (!domain.used || domain.routing.statistics.classes[label].n == 0) continue;
     return failure(
         EDGECL_E_UNSUPPORTED,

@@ -48,7 +48,8 @@ inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   domain->merged = 0;
 }
 
-// E_UNSUPPORTED: a class cannot leave the routing statistics as a whole, once they have rows of it.
+// E_UNSUPPORTED: a class cannot leave the routing statistics as a whole, once they have rows of it, nor the heads of other
+// domains than the selected one.
 Status check_domains_forget(const Domains& domains, uint32_t label);
 
 }  // namespace edgecl

@@ -43,8 +43,7 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
   const Domains& domains = session->domains;
   Domain* const domain = domains.capacity > 0 ? &domains.list[domains.selected] : nullptr;
   if (domain != nullptr) {
-    EDGECL_RETURN_IF_FAILED(
-        routing_take_rows(net, domains.features, labels, batch.n, domain->rows, &domain->routing));
+    EDGECL_RETURN_IF_FAILED(routing_take_rows(net, domains.features, labels, batch.n, domain->rows, &domain->routing));
   }
   const Status taken = session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n);
   if (domain != nullptr && !taken.ok()) routing_put_back(net, domains.features, labels, batch.n, &domain->routing);

@@ -14,7 +14,7 @@ using namespace edgecl_fuzz;
 // An input is kControl bytes that say what happens, then the message.
 constexpr size_t kControl = 16;
 constexpr size_t kMostMessage = 16u << 10;
-constexpr uint8_t kDigestsStay = 0xd1;  // second byte: digests are left as they are
+constexpr uint8_t kDigestsStay = 0xd1;       // second byte: digests are left as they are
 constexpr uint32_t kHeads = 5, kPlaces = 8;  // one a head, and some of them with domains
 constexpr uint32_t kMerges = 3, kDomainSeed = 23;
 

@@ -222,7 +222,8 @@ TEST(devices_with_domains_are_one_that_learned_everything) {
         }
       }
       const Said merged(device.session.get(), rows), alone(&one, rows);
-      CHECK_MESSAGE(merged == alone, "history %u, device %llu", history, static_cast<unsigned long long>(device.number));
+      CHECK_MESSAGE(merged == alone, "history %u, device %llu", history,
+                    static_cast<unsigned long long>(device.number));
       n_routed += merged.status == EDGECL_OK;
       for (uint32_t d = 0; d < kDomainCount; d++) {
         const int32_t here = domain_of(*device.session, kDomainNames[d]), there = domain_of(one, kDomainNames[d]);

@@ -140,7 +140,9 @@ def _render_message(console: Console, d: dict[str, Any]) -> None:
             (
                 r["name"],
                 "own adaptor" if r["adapted"] else "",
-                ", ".join(f"{p['device']} {p['domains'][r['name']]:,}" for p in d["devices"] if r["name"] in p["domains"]),
+                ", ".join(
+                    f"{p['device']} {p['domains'][r['name']]:,}" for p in d["devices"] if r["name"] in p["domains"]
+                ),
             )
             for r in d["domains"]
         ]

@@ -199,5 +199,7 @@ def _render(console: Console, d: dict[str, Any]) -> None:
     console.print(output.table(["device>", "version>", "rows>", "classes"], parts))
     console.print(output.table(["class", "rows>"], [(name, f"{n:,}") for name, n in d["classes"].items()]))
     if d["domains"]:
-        domains = [(r["name"], f"{r['rows']:,}", "own, equal" if r["adapted"] else "the bundle's") for r in d["domains"]]
+        domains = [
+            (r["name"], f"{r['rows']:,}", "own, equal" if r["adapted"] else "the bundle's") for r in d["domains"]
+        ]
         console.print(output.table(["domain", "rows>", "adaptor"], domains))

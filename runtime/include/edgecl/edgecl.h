@@ -553,7 +553,9 @@ typedef struct edgecl_session_config {
   uint32_t novelty;        /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
   uint32_t head_merges;    /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
                             class_capacity * (embedding_dim * 8 + 24) bytes and with second moments about
-                            embedding_dim^2 * 4 more. A state goes on with another number, too */
+                            embedding_dim^2 * 4 more; of hd class_capacity * (hd_bits * 4 + 24); with max_domains for
+                            each domain, and as much as LDA takes for its routing features, and 256 bytes a feature for
+                            rows held out. A state goes on with another number, too */
   uint32_t max_domains;    /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
   uint32_t novelty_window; /* samples that edgecl_drift looks at, 1..512; 0: 64 */
   uint32_t hd_bits;        /* of a code of the head hd, a multiple of 64 up to 65536; 0: 4096 */
@@ -814,8 +816,12 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session,
 
 /* Takes rows back out of the statistics of the head, as if they had never been learned: the statistics are, bit for bit,
  * those of the other rows. Samples and labels as they were learned; n_samples <= max_batch; batch->weights is not used.
- * What was not learned is noticed when a class has fewer rows, or when the bank holds all rows of the class and not this
- * one; else the statistics are wrong afterwards.
+ * With domains they go out of the selected one, head and routing. What was not learned there is noticed when the class has
+ * fewer rows; when the bank holds all rows of the class and not this one; when no rows would have the sums that are left
+ * (a class without rows has none, |sum|^2 is at most rows * sum of squares, squares within the classes are not negative;
+ * of hd a counter is within +-rows, and odd or even as they are); and in a domain when a held-out row is not among those
+ * that it keeps, as long as newer ones replaced none. Another row of the same class that lies near those learned leaves
+ * sums that rows could have: it is not noticed, and the statistics are wrong afterwards.
  *   Errors  E_UNSUPPORTED (predict_only, or a head that learns by gradients), E_NOT_FOUND (a class that is not present, a
  *           row that was not learned), E_CAPACITY, E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
  *   Cost    a forward pass a row; with LDA and ridge also O(embedding_dim^2).
@@ -886,7 +892,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_select(edgecl_session* 
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_adapt(edgecl_session* session, int32_t domain,
                                                                const edgecl_session* trainer, uint32_t* rows);
 
-/* All that a domain learned goes, and its number is free. E_ARGUMENT: domain 0. E_UNSUPPORTED, E_NOT_FOUND, E_BUSY. */
+/* All that a domain learned goes, and its number is free. E_ARGUMENT: domain 0. E_UNSUPPORTED: also where other devices
+ * have rows in it, which go with these devices (edgecl_unmerge) or with their newer messages. E_NOT_FOUND, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_remove(edgecl_session* session, int32_t domain);
 
 /* Sets the thresholds of the score EDGECL_NOVELTY_FIT from the held-out rows of all domains, as edgecl_novelty_calibrate
@@ -1212,13 +1219,20 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rehearsal(const edgec
 /* =====================================================================================================================
  * 15. MERGING DEVICES: the union of what they learned, exactly
  *
- * For heads that keep statistics. Devices that run one bundle send each other messages of what they contributed: learned
+ * For heads that keep statistics, hd among them. Devices that run one bundle send each other messages of what they contributed: learned
  * and not taken back, since the bundle as it was shipped. A session keeps the newest contribution of each device beside
  * its own, so messages may come in any order, repeatedly, late or never. Sessions that have the same contributions have
  * the same sums, bit for bit those of one session that learned all rows; and what a device takes back (edgecl_unlearn,
- * edgecl_class_forget, edgecl_session_reset) is gone wherever its newer message arrives. Classes are matched by name, as
+ * edgecl_class_forget, edgecl_domain_remove, edgecl_session_reset) is gone wherever its newer message arrives. Classes are matched by name, as
  * columns may differ; a name that is new to a session becomes a class of it. Banks of rows, thresholds, labels' weights
  * and counters stay with their device.
+ *
+ * Domains are matched by name, too: sums of head and routing add in each; a name that is new to a session becomes a domain
+ * of it, with the adaptor of the message, while max_domains has room, and goes with the last row of other devices. The rows
+ * that a domain held out are those of all devices, in the order of their numbers. Adaptors are weights that gradients
+ * trained and cannot be added, and sums of two adaptors are sums of different features: where rows that come and rows
+ * that stay have different ones (bit by bit), the whole message is refused. So a domain whose adaptor was trained on the
+ * device needs a name of its own; one that was trained before and shipped in a state may have the same name everywhere.
  *
  * Devices that begin with a state that another one learned: import it, then call edgecl_device_set. What is in it is then
  * the part of the device that learned it, and counts once, however many devices began with it.
@@ -1282,11 +1296,13 @@ typedef struct edgecl_merge_report {
 } edgecl_merge_report;
 
 /* Takes over what is newer in a message, all of it or nothing. `report` is optional.
- *   Errors  E_STATE_CORRUPT; E_STATE_MISMATCH (another bundle, head, feature_range or kind of labels; two contributions
- *           of one device and version that differ; one of this device that is newer than itself); E_CAPACITY (devices:
- *           head_merges; classes: max_classes; 2^29 rows); E_UNSUPPORTED (head_merges = 0, predict_only, or a head that
+ *   Errors  E_STATE_CORRUPT; E_STATE_MISMATCH (another bundle, head, feature_range, hd_bits or kind of labels; domains
+ *           on one side alone; another adaptor of a domain; two contributions of one device and version that differ; one
+ *           of this device that is newer than itself); E_CAPACITY (devices: head_merges; classes: max_classes; domains:
+ *           max_domains; 2^29 rows of a head, so that no counter of hd overflows); E_UNSUPPORTED (head_merges = 0, predict_only, or a head that
  *           learns by gradients: weights are not averaged); E_ARGUMENT, E_BUSY.
- *   Cost    O(n_bytes), twice, and for each newer contribution O(class_capacity * embedding_dim + embedding_dim^2). */
+ *   Cost    O(n_bytes), twice, and for each newer contribution O(class_capacity * embedding_dim + embedding_dim^2), with
+ *           domains times max_domains. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_merge(edgecl_session* session, const void* bytes, size_t n_bytes,
                                                         edgecl_merge_report* report);
 

@@ -44,7 +44,9 @@ def read_message(data: bytes) -> MessageFile:
         StateError: no message, truncated, changed, or of a newer format.
     """
     table = _core.read_state_table(data)
-    found = [section for section in table["sections"] if section["id"] in (_PARTS, _DOMAIN_PARTS) and section["version"] == 1]
+    found = [
+        section for section in table["sections"] if section["id"] in (_PARTS, _DOMAIN_PARTS) and section["version"] == 1
+    ]
     if not table["message"] or not found:
         raise StateError("expected a message of `delta`; found another file; name a message (.ecd)")
     at = found[0]["offset"]
