@@ -142,7 +142,7 @@ def test_domains_of_devices_become_one(bundle: bytes, tmp_path: Path) -> None:
     x = np.concatenate([_rows(30, 0.0, 7)[0], _rows(30, 3.0, 8)[0]])
     for mine, alone in zip(a.route(x), one.route(x), strict=True):
         assert (mine == alone).all()
-    assert (a.logits(x) == one.logits(x)).all() and set(a.route(x).domains) == {"base", "night"}
+    assert (a.logits(x) == one.logits(x)).all() and set(a.route(x).domain) == {"base", "night"}
     # State, message and the file readers.
     copy = _learner(bundle).load(a.to_bytes())
     assert copy.state_digest() == a.state_digest() and (copy.logits(x) == a.logits(x)).all()
@@ -184,6 +184,14 @@ def test_adaptors_are_equal_or_refused(bundle: bytes) -> None:
     for one, other in ((a, plain), (plain, a)):
         with pytest.raises(errors.StateError, match="max_domains"):
             one.merge(other)
+
+
+def test_domains_that_grow_have_names_of_their_device(bundle: bytes) -> None:
+    from edgecl.growth import _free_name
+
+    for device, name in ((None, "domain-2"), (7, "domain-7-2")):
+        learner = _learn(_learner(bundle, device=device), "base", _rows(30))
+        assert _free_name(learner._open().session) == name
 
 
 def test_rows_of_another_domain_are_not_unlearned(bundle: bytes) -> None:
