@@ -135,7 +135,7 @@ struct Fleet {
         break;
       default:
         select(session, kDomainNames[d]);
-        for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t i = random.bounded(24); i > 0; i--) {
           inside->push_back(random.bounded(rows.size()));
           CHECK(learn_row(session, rows, inside->back()) == EDGECL_OK);
         }

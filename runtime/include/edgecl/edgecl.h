@@ -483,7 +483,9 @@ typedef struct edgecl_session edgecl_session;
  * that to the mean of all under the covariance of all; both shrunk by head_shrinkage as LDA has it. With LDA or ridge, in
  * sessions made with novelty = rmds; class_capacity^2 * 16 + embedding_dim * class_capacity * 4 bytes. */
 #define EDGECL_NOVELTY_RMDS 3
-#define EDGECL_NOVELTY_KNN 4 /* distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022) */
+/* Distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022); 2, the largest, in a domain whose bank is
+ * empty, as where other devices alone learned. */
+#define EDGECL_NOVELTY_KNN 4
 /* Minus the largest similarity, 1 - 2 * share of bits that differ, of the code to those of the classes (Wilson et al.
  * 2023, "Hyperdimensional feature fusion"): -1..1, 0 for a random code. With the head hd. */
 #define EDGECL_NOVELTY_HD 5
