@@ -154,7 +154,10 @@ uint32_t drop_classes_without_rows(Session* session) {
   uint32_t n = 0;
   for (uint32_t label = 0; label < session->classes.capacity; label++) {
     if (!session->classes.present[label] || session->classes.entries[label].merged == kOwnClass) continue;
-    if (class_rows(*session, label) > 0) continue;
+    bool any = class_rows(*session, label) > 0;  // of routing alone in forged messages
+    for (uint32_t d = 0; d < session->domains.capacity && !any; d++)
+      any = session->domains.list[d].routing.statistics.classes[label].n != 0;
+    if (any) continue;
     class_drop(&session->classes, label);
     n++;
   }

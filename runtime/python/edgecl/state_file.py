@@ -141,7 +141,8 @@ def read_state(data: bytes) -> StateFile:
         "macs_paper_dense",
     )
     statistics_head = _head(sections[_HEAD], head) if _HEAD in sections else None
-    domains, devices = [], []
+    domains: list[dict[str, Any]] = []
+    devices: list[dict[str, Any]] = []
     if statistics_head is not None and _DOMAINS in sections:
         domains, devices = _domains(sections[_DOMAINS], sections.get(_DOMAIN_DEVICES), statistics_head, head)
     elif statistics_head is not None:
