@@ -1,5 +1,5 @@
-// Messages out and in, and which device a session is.
-// Never here: sums (heads/parts.cpp), how a part is written (part_record.cpp).
+// Messages out and in.
+// Never here: sums (heads/parts.cpp), devices of a session (devices.cpp), how a part is written (part_record.cpp).
 #include "runtime/learn/merge.h"
 
 #include <string.h>

@@ -13,7 +13,7 @@
 
 namespace edgecl {
 
-// Whether the session may export what it learned: E_UNSUPPORTED (as above), E_SEQUENCE (no device was set). One that
+// Whether the session may export what it learned: E_UNSUPPORTED (check_merges), E_SEQUENCE (no device was set). One that
 // learned nothing itself needs none to hand on the parts of others.
 Status check_delta(const Session& session, bool all);
 // Bytes of the message of a session; `all`: with the parts of the other devices, so that it can be handed on.
