@@ -26,7 +26,8 @@ Status read_section(SectionReader* in, void* import) {
 // The head's own, where it keeps something beside parameters.
 void write_head(SectionWriter* out, const Session& session) {
   const Domains& domains = session.domains;
-  session.head->write_state(out, domains.capacity > 0 ? domains.list[0].head : session.head_memory);
+  if (domains.capacity > 0) return session.head->write_state(out, domains.list[0].head, Whose::kOwn);
+  session.head->write_state(out, session.head_memory, Whose::kAll);
 }
 Status read_head(SectionReader* in, StateImport* import) {
   const Session& session = *import->session;
@@ -58,7 +59,7 @@ void write_domain_list(SectionWriter* out, const Session& session) {
 }
 Status read_domain_list(SectionReader* in, StateImport* import) {
   Session* const session = import->session;
-  return read_domains(in, *session->plan, *session->head, &session->domains, import->apply);
+  return read_domains(in, *session->plan, *session->head, &session->domains, import->apply, &import->domains);
 }
 
 // Ascending ids. Each may rely on what those before it proved. The first seven are in every state.
@@ -75,6 +76,7 @@ constexpr StateSection kSections[] = {
     {kStateDevices, 1, 0, write_section<write_devices>, read_section<read_devices>},
     {kStateDomains, 1, 0, write_section<write_domain_list>, read_section<read_domain_list>},
     {kStateDrift, 1, kStateOptional, write_section<write_drift>, read_section<read_drift>},
+    {kStateDomainDevices, 1, 0, write_section<write_domain_devices>, read_section<read_domain_devices>},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
@@ -82,7 +84,7 @@ constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
 };
 constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
 constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
-static_assert(kAll == kAlways + 5, "one bound a section, but those of head, novelty, devices, domains and drift");
+static_assert(kAll == kAlways + 6, "one bound a section, but those of head, novelty, devices, domains and drift");
 
 // What a state may lack: the section of the head where it keeps nothing, and those of which there is nothing to say.
 struct Sections {
@@ -94,9 +96,10 @@ struct SectionList {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
     if (has.thresholds) list[n++] = kSections[kAlways + 1];
-    if (has.devices && head.write_state != nullptr) list[n++] = kSections[kAlways + 2];
+    if (has.devices && !has.domains) list[n++] = kSections[kAlways + 2];
     if (has.domains) list[n++] = kSections[kAlways + 3];
     if (has.drift) list[n++] = kSections[kAlways + 4];
+    if (has.devices && has.domains) list[n++] = kSections[kAlways + 5];
   }
   explicit SectionList(const Session& session)
       : SectionList(*session.head, {session.thresholds.any(), knows_devices(session), session.domains.capacity > 0,
@@ -118,7 +121,7 @@ uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   uint64_t bytes = state_frame_bytes(kAlways + 2 + 2 * (head.write_state != nullptr) + (config.max_domains > 0)) +
                    kThresholdBytesMax + domains_bytes_max(plan, config) + window_bytes_max(config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
-  if (head.readout != nullptr) bytes += devices_bytes_max(plan, config);
+  if (!head.by_gradient) bytes += devices_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }
@@ -152,9 +155,9 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
   import.file = &file;
-  const bool merges = session->head_memory.own != nullptr && session->domains.capacity == 0;
-  const SectionList sections(*session->head, {file.has(kStateNovelty), merges && file.has(kStateDevices),
-                                              session->domains.capacity > 0, file.has(kStateDrift)});
+  const bool domains = session->domains.capacity > 0;
+  const bool devices = devices_of(*session) != nullptr && file.has(domains ? kStateDomainDevices : kStateDevices);
+  const SectionList sections(*session->head, {file.has(kStateNovelty), devices, domains, file.has(kStateDrift)});
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
@@ -166,6 +169,7 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.apply = true;
   session->thresholds.clear();
   restart_window({}, &session->window);
+  forget_devices(session, true);
   const Status stored = read_state_sections(file, sections.list, sections.n, &import);
   novelty_stale(session->novelty);
   place_selected(session);
