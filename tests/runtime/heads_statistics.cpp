@@ -343,6 +343,27 @@ TEST(a_class_is_forgotten_as_a_whole_or_not_at_all) {
   }
 }
 
+// A batch of mixed classes has the sums of its rows one by one, and leaves none when it is taken back.
+TEST(a_batch_of_several_classes_is_its_rows) {
+  const Model model(mlp());
+  const Rows rows(model, 24);
+  for (const uint32_t head : kStatisticsHeads) {
+    Session session(model, config_of(model, head, 0)), single(model, config_of(model, head, 0));
+    const uint32_t n = session.config().max_batch;
+    for (Session* one : {&session, &single}) {
+      for (uint32_t row = n; row < 24; row++) CHECK(rows.learn(one, row) == EDGECL_OK);
+    }
+    const std::vector<uint8_t> before = head_section(session);
+    const std::vector<int32_t> labels(rows.labels.begin(), rows.labels.begin() + n);
+    CHECK(session.learn(rows.samples.data(), labels) == EDGECL_OK);
+    for (uint32_t row = 0; row < n; row++) CHECK(rows.learn(&single, row) == EDGECL_OK);
+    CHECK_MESSAGE(head_section(session) == head_section(single), "head %u", head);
+    const edgecl_batch batch = session.batch(rows.samples.data(), n);
+    CHECK(edgecl_unlearn(session.session, &batch, labels.data()) == EDGECL_OK);
+    CHECK_MESSAGE(head_section(session) == before, "head %u", head);
+  }
+}
+
 // Rows with the sums and squares of those learned, but other products of features: a triangle a class tells them apart.
 TEST(products_of_features_tell_rows_apart) {
   NetBuilder net(7);
