@@ -116,16 +116,21 @@ void lay_out_domains(Arena* arena, const Plan& plan, const format::RecipeRecord&
     domain.head.dim = static_cast<uint32_t>(tensor_row_floats(plan.tensors[plan.model->embedding_tensor]));
     domain.head.columns = columns;
     head.lay_out(arena, plan, recipe, weights, &domain.head);
-    lay_out_routing(arena, dim, columns, &domain.routing);
-    if (!arena->measuring() && !arena->exhausted()) list[d] = domain;
+    lay_out_routing(arena, dim, columns, recipe.head_merges, &domain.routing);
+    if (arena->measuring() || arena->exhausted()) continue;
+    list[d] = domain;
+    DeviceTable* const devices = sums_of(list[0].head)->parts.devices;  // one for all
+    sums_of(list[d].head)->parts.devices = devices;
+    list[d].routing.statistics.parts.devices = devices;
   }
-  lay_out_routing_work(arena, dim, &domains->work);
+  lay_out_routing_work(arena, dim, recipe.head_merges, &domains->work);
   domains->taps = arena->take<float>(rows * dim);
   domains->features = arena->take<float>(rows * dim);
   domains->border = arena->take<float>(rows * tensor_row_floats(plan.tensors[domain_border(plan)]));
   domains->fits = arena->take<float>(2 * rows);
   domains->route = arena->take<int32_t>(rows);
-  domains->held_fits = arena->take<float>(static_cast<uint64_t>(recipe.max_domains) * kHeldRows);
+  domains->held_fits = arena->take<float>(static_cast<uint64_t>(recipe.max_domains) * kHeldRows *
+                                          (1 + static_cast<uint64_t>(recipe.head_merges)));
   domains->list = list;
   domains->capacity = recipe.max_domains;
   domains->dim = dim;
@@ -139,8 +144,14 @@ uint64_t domain_bytes(const Plan& plan, const format::RecipeRecord& recipe) {
   arena.take<Domain>(1);
   arena.take<float>(values_of_domain(plan) + kReadSlack);
   head_kind(recipe.head)->lay_out(&arena, plan, recipe, &weights, &head);
-  lay_out_routing(&arena, routing_features(plan), plan.model->class_capacity, &routing);
+  lay_out_routing(&arena, routing_features(plan), plan.model->class_capacity, recipe.head_merges, &routing);
   return arena.used();
+}
+
+uint64_t domain_rows_merged(const Domain& domain) {
+  uint64_t n = 0;
+  for (uint32_t part = 0; part < domain.routing.statistics.parts.fill(); part++) n += domain.routing.others[part].rows;
+  return n;
 }
 
 uint64_t domains_scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels) {
@@ -157,7 +168,7 @@ void empty_domain(const Plan& plan, const HeadKind& head, Domain* domain) {
     at += value_room(plan.params[p]);
   }
   domain->rows = 0;
-  domain->adapted = 0;
+  domain->adapted = domain->merged = domain->zero = 0;
   head.reset(domain->head);
   clear_routing(&domain->routing);
 }
@@ -288,12 +299,12 @@ Status fit_held_rows(const Net& net, Domains* domains, uint32_t* n) {
       if (!can_take_rows(*domain)) continue;
       EDGECL_RETURN_IF_FAILED(routing_prepare(net, domains->work, &domain->routing));
       routing_held_fits(net, domains->work, domain->routing, source.routing, domains->work.scores);
-      for (uint32_t r = 0; r < source.routing.held_fill; r++) {
+      for (uint32_t r = 0; r < routing_n_held(source.routing); r++) {
         if (!any || domains->work.scores[r] < best[r]) best[r] = domains->work.scores[r];
       }
       any = true;
     }
-    *n += source.routing.held_fill;
+    *n += routing_n_held(source.routing);
   }
   return *n > 0 ? Status() : nothing_learned();
 }

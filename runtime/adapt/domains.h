@@ -20,14 +20,16 @@ constexpr int32_t kRouteByFit = -1;
 
 struct Domain {
   char name[format::kMaxClassNameBytes + 1];
-  uint64_t rows;     // learned and not taken back
+  uint64_t rows;     // that this device learned and did not take back
   uint32_t used;     // 1: the domain exists
   uint32_t adapted;  // 1: values are no longer those of the bundle
-  float* values;     // of the parameters that adapt, one after another, each from a multiple of 16 floats
+  uint32_t merged;   // 1: only other devices' rows made it, and it goes with the last of them
+  uint32_t zero;
+  float* values;  // of the parameters that adapt, one after another, each from a multiple of 16 floats
   HeadMemory head;
   RoutingModel routing;
 };
-EDGECL_TARGET_BYTES(Domain, 248, 328);
+EDGECL_TARGET_BYTES(Domain, 264, 360);
 
 struct Domains {
   uint32_t capacity = 0;   // see any()
@@ -41,7 +43,7 @@ struct Domains {
   float* border = nullptr;     // [max_batch][border] activations in front of the first layer that adapts
   float* fits = nullptr;       // [max_batch] best fit; then [max_batch] of one domain
   int32_t* route = nullptr;    // [max_batch]
-  float* held_fits = nullptr;  // [capacity * kHeldRows]
+  float* held_fits = nullptr;  // [capacity * kHeldRows * (1 + parts)]
 
   bool any() const { return kHasDomains && capacity > 0; }  // the session has domains
   uint32_t n_used() const;
@@ -63,9 +65,11 @@ uint32_t domain_border(const Plan& plan);  // the tensor that crosses there
 
 void lay_out_domains(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe, uint32_t max_batch,
                      Weights* weights, Domains* domains);
+// Rows that other devices have in it.
+uint64_t domain_rows_merged(const Domain& domain);
 uint64_t domain_bytes(const Plan& plan, const format::RecipeRecord& recipe);  // memory of one domain
 uint64_t domains_scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, const ScratchTable& kernels);
-// One domain, named "base", with the bundle's values.
+// One domain, named "base", with the bundle's values; no other devices.
 void reset_domains(const Plan& plan, const format::RecipeRecord& recipe, Domains* domains);
 // Nothing learned, and the bundle's adaptor; the name stays.
 void empty_domain(const Plan& plan, const HeadKind& head, Domain* domain);
@@ -96,7 +100,9 @@ Status fit_held_rows(const Net& net, Domains* domains, uint32_t* n);
 // Section DOMAINS (runtime/adapt/domains_state.cpp). The head of domain 0 is in the section HEAD.
 uint64_t domains_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
 void write_domains(SectionWriter* out, const Plan& plan, const HeadKind& head, const Domains& domains);
-Status read_domains(SectionReader* in, const Plan& plan, const HeadKind& head, Domains* domains, bool apply);
+// `found`: bit d: domain d is in it.
+Status read_domains(SectionReader* in, const Plan& plan, const HeadKind& head, Domains* domains, bool apply,
+                    uint64_t* found);
 
 }  // namespace edgecl
 

@@ -58,6 +58,7 @@ Status read_domain(SectionReader* in, const Plan& plan, const HeadKind& head, bo
   if (with_head) EDGECL_RETURN_IF_FAILED(head.read_state(in, domain->head, apply));
   if (!apply) return Status();
   domain->used = 1;
+  domain->merged = 0;  // section DOMAIN_DEVICES says more
   domain->adapted = adapted;
   domain->rows = rows;
   return Status();
@@ -90,11 +91,13 @@ void write_domains(SectionWriter* out, const Plan& plan, const HeadKind& head, c
     out->u64(n_values(plan, domain));
     each_value_array(plan, domain, [&](const float* values, uint64_t n) { out->floats(values, n); });
     write_routing(out, domain.routing);
-    if (d > 0) head.write_state(out, domain.head);
+    if (d > 0) head.write_state(out, domain.head, Whose::kOwn);
   }
 }
 
-Status read_domains(SectionReader* in, const Plan& plan, const HeadKind& head, Domains* domains, bool apply) {
+Status read_domains(SectionReader* in, const Plan& plan, const HeadKind& head, Domains* domains, bool apply,
+                    uint64_t* found) {
+  *found = 0;
   const uint32_t n = in->u32(), selected = in->u32(), routes = in->u32(), zero = in->u32();
   if (in->failed() || n < 1 || n > domains->capacity || selected >= domains->capacity || routes > 1 || zero != 0)
     return in->corrupt("more domains than fit, or a bad number of one");
@@ -108,6 +111,7 @@ Status read_domains(SectionReader* in, const Plan& plan, const HeadKind& head, D
     if (in->failed() || which < next || which >= domains->capacity || (i == 0 && which != 0))
       return in->corrupt("domains out of order or range");
     EDGECL_RETURN_IF_FAILED(read_domain(in, plan, head, which > 0, &domains->list[which], apply));
+    *found |= 1ull << which;
     has_selected = has_selected || which == selected;
     next = which + 1;
   }

@@ -12,11 +12,12 @@
 namespace edgecl {
 namespace {
 
-StatisticsSize size_of(uint32_t dim, uint32_t columns) {
+StatisticsSize size_of(uint32_t dim, uint32_t columns, uint32_t parts = 0) {
   StatisticsSize size;
   size.dim = dim;
   size.columns = columns;
   size.moments = Moments::kShared;
+  size.parts = parts;
   return size;
 }
 
@@ -88,10 +89,14 @@ void score_piece(const Net& net, const RoutingWork& work, const RoutingModel& mo
 
 void score_held(const Net& net, const RoutingWork& work, const RoutingModel& model, const RoutingModel& of,
                 float* scores) {
-  for (uint32_t begin = 0; begin < of.held_fill; begin += kRoutingPiece) {
-    const uint32_t left = of.held_fill - begin, piece = left < kRoutingPiece ? left : kRoutingPiece;
-    score_piece(net, work, model, of.held + begin * static_cast<uint64_t>(of.statistics.size.dim), piece,
-                scores + begin);
+  const uint64_t dim = of.statistics.size.dim;
+  HeldLists lists(of);
+  const int16_t* rows = nullptr;
+  for (uint32_t n = 0; lists.next(&rows, &n); scores += n) {
+    for (uint32_t begin = 0; begin < n; begin += kRoutingPiece) {
+      const uint32_t left = n - begin, piece = left < kRoutingPiece ? left : kRoutingPiece;
+      score_piece(net, work, model, rows + begin * dim, piece, scores + begin);
+    }
   }
 }
 
@@ -102,7 +107,7 @@ float fit_of(const RoutingModel& model, float score) {
 // What held-out rows score. A model of few of them takes what a Gaussian would give: mean 1, variance 2 / dim.
 void calibrate(const Net& net, const RoutingWork& work, RoutingModel* model) {
   const uint64_t dim = model->statistics.size.dim;
-  const uint32_t n = model->held_fill;
+  const uint32_t n = routing_n_held(*model);
   constexpr uint32_t kFew = 8;
   if (n < kFew) {
     model->mean = 1;
@@ -130,18 +135,20 @@ void calibrate(const Net& net, const RoutingWork& work, RoutingModel* model) {
 
 }  // namespace
 
-void lay_out_routing(Arena* arena, uint32_t dim, uint32_t columns, RoutingModel* model) {
-  lay_out_statistics(arena, size_of(dim, columns), 0, &model->statistics);
+void lay_out_routing(Arena* arena, uint32_t dim, uint32_t columns, uint32_t parts, RoutingModel* model) {
+  lay_out_statistics(arena, size_of(dim, columns, parts), 0, &model->statistics);
   model->factor = arena->take<double>(static_cast<uint64_t>(moments_size(dim)));
   model->centre = arena->take<double>(static_cast<uint64_t>(dim) * columns);
   model->weight = arena->take<double>(columns + 1);
   model->held = arena->take<int16_t>(static_cast<uint64_t>(kHeldRows) * dim);
+  model->others = arena->take<RoutingPart>(parts);
+  model->others_held = arena->take<int16_t>(static_cast<uint64_t>(parts) * kHeldRows * dim);
 }
 
-void lay_out_routing_work(Arena* arena, uint32_t dim, RoutingWork* work) {
+void lay_out_routing_work(Arena* arena, uint32_t dim, uint32_t parts, RoutingWork* work) {
   work->rows = arena->take<double>(static_cast<uint64_t>(dim) * kRoutingPiece);
   work->quantized = arena->take<int16_t>(static_cast<uint64_t>(dim) * kRoutingPiece + kReadSlack);
-  work->scores = arena->take<float>(kHeldRows);
+  work->scores = arena->take<float>(kHeldRows * (1 + static_cast<uint64_t>(parts)));
 }
 
 uint64_t routing_scratch_bytes(uint32_t dim, uint32_t columns, const ScratchTable& kernels) {
@@ -158,6 +165,7 @@ uint64_t routing_scratch_bytes(uint32_t dim, uint32_t columns, const ScratchTabl
 void clear_routing(RoutingModel* model) {
   clear_statistics(&model->statistics);
   memset(model->held, 0, static_cast<uint64_t>(kHeldRows) * model->statistics.size.dim * sizeof *model->held);
+  for (uint32_t part = 0; part < model->statistics.size.parts; part++) empty_routing_part(part, model);
   model->held_fill = model->n = 0;
   model->mean = model->bound = 0;
   model->deviation = 1;
@@ -174,20 +182,56 @@ void routing_add(const Net& net, const float* features, int32_t label, RoutingMo
   memcpy(model->held + model->held_fill++ * dim, row, dim * sizeof *row);
 }
 
-void routing_take(const Net& net, const float* features, int32_t label, RoutingModel* model) {
+Status routing_take_rows(const Net& net, const float* features, const int32_t* labels, uint32_t n, uint64_t rows,
+                         RoutingModel* model) {
+  Statistics* const s = &model->statistics;
+  const uint64_t dim = s->size.dim;
+  int16_t *const row = spare_row(*s), *const other = row - dim;
+  const bool all_held = rows <= static_cast<uint64_t>(part_rows(*s, kNoPart)) + model->held_fill;
+  for (uint32_t r = 0; r < n && all_held; r++) {
+    quantize(net, features + r * dim, *s, row);
+    if (!is_held_out(row, s->size.dim)) continue;
+    uint32_t wanted = 1, found = 0;
+    for (uint32_t before = 0; before < r; before++) {
+      quantize(net, features + before * dim, *s, other);
+      wanted += memcmp(other, row, dim * sizeof *row) == 0;
+    }
+    for (uint32_t i = 0; i < model->held_fill; i++) found += memcmp(model->held + i * dim, row, dim * sizeof *row) == 0;
+    if (found < wanted) return never_learned(r);
+  }
+  for (uint32_t r = 0; r < n; r++) {
+    quantize(net, features + r * dim, *s, row);
+    if (is_held_out(row, s->size.dim)) continue;
+    if (take_rows(net, features + r * dim, labels + r, 1, s).ok()) continue;
+    routing_put_back(net, features, labels, r, model);
+    return never_learned(r);
+  }
+  model->ready = false;
+  return Status();
+}
+
+void routing_put_back(const Net& net, const float* features, const int32_t* labels, uint32_t n, RoutingModel* model) {
+  Statistics* const s = &model->statistics;
+  for (uint32_t r = 0; r < n; r++) {
+    const float* const of_row = features + static_cast<uint64_t>(r) * s->size.dim;
+    quantize(net, of_row, *s, spare_row(*s));
+    if (!is_held_out(spare_row(*s), s->size.dim)) add_rows(net, of_row, labels + r, 1, s);
+  }
+}
+
+void routing_drop_held(const Net& net, const float* features, uint32_t n, RoutingModel* model) {
   const uint64_t dim = model->statistics.size.dim;
   int16_t* const row = spare_row(model->statistics);
-  quantize(net, features, model->statistics, row);
+  for (uint32_t r = 0; r < n; r++) {
+    quantize(net, features + r * dim, model->statistics, row);
+    if (!is_held_out(row, model->statistics.size.dim)) continue;
+    for (uint32_t i = 0; i < model->held_fill; i++) {
+      if (memcmp(model->held + i * dim, row, dim * sizeof *row) != 0) continue;
+      remove_held(model, i);
+      break;
+    }
+  }
   model->ready = false;
-  if (!is_held_out(row, model->statistics.size.dim)) {
-    // A row that was not learned shows in the head's statistics first; here it is left alone.
-    const Status status = take_rows(net, features, &label, 1, &model->statistics);
-    static_cast<void>(status);
-    return;
-  }
-  for (uint32_t i = 0; i < model->held_fill; i++) {
-    if (memcmp(model->held + i * dim, row, dim * sizeof *row) == 0) return remove_held(model, i);
-  }
 }
 
 bool routing_has_rows(const RoutingModel& model) {
@@ -232,7 +276,7 @@ void routing_fits(const Net& net, const RoutingWork& work, const RoutingModel& m
 void routing_held_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const RoutingModel& of,
                        float* fits) {
   score_held(net, work, model, of, fits);
-  for (uint32_t r = 0; r < of.held_fill; r++) fits[r] = fit_of(model, fits[r]);
+  for (uint32_t r = 0; r < routing_n_held(of); r++) fits[r] = fit_of(model, fits[r]);
 }
 
 }  // namespace edgecl

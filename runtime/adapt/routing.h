@@ -25,35 +25,51 @@ constexpr double kRoutingShrinkage = 0.1;
 constexpr double kHeldQuantile = 0.95;  // of the held-out scores lies below the bound of what is known
 constexpr uint32_t kRoutingPiece = 8;   // rows that are scored together
 
+// What another device has in the domain beside sums.
+struct RoutingPart {
+  uint64_t rows;  // of the domain
+  uint32_t held_fill;
+  uint32_t zero;
+};
+EDGECL_SAME_BYTES(RoutingPart);
+
 struct RoutingModel {
   Statistics statistics;
-  double* factor = nullptr;  // packed: L of S = L L^T
-  double* centre = nullptr;  // [dim][n]: L^-1 m_c of the classes that have rows
-  double* weight = nullptr;  // [columns] work of the solver, then a word
-  int16_t* held = nullptr;   // [kHeldRows][dim], in the order in which they came
+  double* factor = nullptr;        // packed: L of S = L L^T
+  double* centre = nullptr;        // [dim][n]: L^-1 m_c of the classes that have rows
+  double* weight = nullptr;        // [columns] work of the solver, then a word
+  int16_t* held = nullptr;         // [kHeldRows][dim] own ones, in the order in which they came
+  RoutingPart* others = nullptr;   // [parts]
+  int16_t* others_held = nullptr;  // [parts][kHeldRows][dim]
   uint32_t held_fill = 0;
   uint32_t n = 0;                            // classes in `centre`
   float mean = 0, deviation = 1, bound = 0;  // of held-out scores; fits above `bound` are unknown
   bool ready = false;                        // all that is computed from the statistics
 };
-EDGECL_TARGET_BYTES(RoutingModel, 140, 208);
+EDGECL_TARGET_BYTES(RoutingModel, 148, 232);
 
 // What is needed to score rows, shared by all domains.
 struct RoutingWork {
   double* rows = nullptr;        // [dim][kRoutingPiece]
   int16_t* quantized = nullptr;  // [kRoutingPiece][dim]
-  float* scores = nullptr;       // [kHeldRows]
+  float* scores = nullptr;       // [kHeldRows * (1 + parts)]
 };
 
-void lay_out_routing(Arena* arena, uint32_t dim, uint32_t columns, RoutingModel* model);
-void lay_out_routing_work(Arena* arena, uint32_t dim, RoutingWork* work);
+// `parts`: other devices whose rows can be merged.
+void lay_out_routing(Arena* arena, uint32_t dim, uint32_t columns, uint32_t parts, RoutingModel* model);
+void lay_out_routing_work(Arena* arena, uint32_t dim, uint32_t parts, RoutingWork* work);
 uint64_t routing_scratch_bytes(uint32_t dim, uint32_t columns, const ScratchTable& kernels);
 void clear_routing(RoutingModel* model);
 
 // A row enters the statistics or the held-out rows. `features` [dim], finite. O(dim^2) once in kPendingRows rows.
 void routing_add(const Net& net, const float* features, int32_t label, RoutingModel* model);
-// The same row goes. A held-out row that newer ones replaced is gone already.
-void routing_take(const Net& net, const float* features, int32_t label, RoutingModel* model);
+// Rows [n][dim] leave the statistics; routing_drop_held then takes the held-out ones of them, or routing_put_back undoes it.
+// E_NOT_FOUND, and nothing is changed, when the domain did not learn them, as far as one can see: take_rows, or a held-out
+// row is not there although newer ones never replaced any. `rows`: that the domain learned.
+Status routing_take_rows(const Net& net, const float* features, const int32_t* labels, uint32_t n, uint64_t rows,
+                         RoutingModel* model);
+void routing_put_back(const Net& net, const float* features, const int32_t* labels, uint32_t n, RoutingModel* model);
+void routing_drop_held(const Net& net, const float* features, uint32_t n, RoutingModel* model);
 
 // Whether the domain has rows to compare with.
 bool routing_has_rows(const RoutingModel& model);
@@ -63,9 +79,33 @@ Status routing_prepare(const Net& net, const RoutingWork& work, RoutingModel* mo
 void routing_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const float* features, uint32_t n,
                   float* fits);
 
-// The same of `of`'s held-out rows, fits [of.held_fill].
+// Held-out rows of all devices.
+uint32_t routing_n_held(const RoutingModel& model);
+// The same of `of`'s held-out rows, fits [routing_n_held].
 void routing_held_fits(const Net& net, const RoutingWork& work, const RoutingModel& model, const RoutingModel& of,
                        float* fits);
+
+// --- parts of other devices (routing_parts.cpp) ---
+
+// Held-out rows, one device after another: ascending numbers, so that sessions that have the same parts see one order.
+class HeldLists {
+ public:
+  explicit HeldLists(const RoutingModel& model) : model_(model) {}
+  // False after the last device.
+  bool next(const int16_t** rows, uint32_t* n);
+
+ private:
+  const RoutingModel& model_;
+  uint64_t previous_ = 0;
+  bool begun_ = false;
+};
+void empty_routing_part(uint32_t part, RoutingModel* model);
+// Part `from` takes the place of part `to`, and is empty then. Sums and all.
+void move_routing_part(uint32_t from, uint32_t to, RoutingModel* model);
+// Own held-out rows and rows become those of the part, and the other way round. Sums are the caller's.
+void swap_own_held(uint32_t part, uint64_t* rows, RoutingModel* model);
+// Held-out rows and rows of the part become own ones, older than those that there are.
+void take_over_held(uint32_t part, uint64_t* rows, RoutingModel* model);
 
 // Part of a domain's entry in the section DOMAINS.
 uint64_t routing_bytes_max(uint32_t dim, uint32_t columns);

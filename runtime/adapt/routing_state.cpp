@@ -18,7 +18,7 @@ uint64_t routing_bytes_max(uint32_t dim, uint32_t columns) {
 }
 
 void write_routing(SectionWriter* out, const RoutingModel& model) {
-  write_sums(out, model.statistics);
+  write_sums(out, model.statistics, Whose::kOwn);
   out->list(model.held_fill);
   out->bytes(model.held, static_cast<uint64_t>(model.held_fill) * model.statistics.size.dim * sizeof *model.held);
 }

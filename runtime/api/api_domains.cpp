@@ -43,8 +43,9 @@ Status describe(const edgecl_session* session, int32_t which, edgecl_domain_info
   memset(&found, 0, sizeof found);
   found.adapted = domain.adapted;
   found.rows = domain.rows;
+  found.rows_merged = domain_rows_merged(domain);
   found.bytes = domain_bytes(*from.plan, from.config);
-  found.held = domain.routing.held_fill;
+  found.held = routing_n_held(domain.routing);
   found.features = from.domains.dim;
   found.selected = from.domains.selected == static_cast<uint32_t>(which) ? 1 : 0;
   found.by_fit = from.domains.routes ? 1 : 0;

@@ -3,6 +3,7 @@
 #include "runtime/api/api_batch.h"
 #include "runtime/api/api_objects.h"
 #include "runtime/heads/statistics_head.h"
+#include "runtime/learn/devices.h"
 #include "runtime/learn/learn_step.h"
 #include "runtime/learn/rehearse.h"
 #include "runtime/learn/replay/remember.h"
@@ -97,7 +98,7 @@ Status describe(const edgecl_session* session, int32_t label, edgecl_class_info*
   found.samples_seen = entry.samples_seen;
   found.replay_samples = replay_count(s.replay, label);
   found.present = s.classes.present[label];
-  found.rows_merged = static_cast<uint64_t>(others_rows(s.head_memory, static_cast<uint32_t>(label)));
+  found.rows_merged = static_cast<uint64_t>(others_class_rows(s, static_cast<uint32_t>(label)));
   write_struct(found, info);
   return Status();
 }

@@ -51,6 +51,8 @@ Status merge_message(edgecl_session* session, const void* bytes, size_t n_bytes,
   out.n_known = told.n_known;
   out.n_classes_added = told.n_classes_added;
   out.n_classes_gone = told.n_classes_gone;
+  out.n_domains_added = told.n_domains_added;
+  out.n_domains_gone = told.n_domains_gone;
   out.rows_before = told.rows_before;
   out.rows = told.rows;
   write_struct(out, report);

@@ -29,7 +29,7 @@ void store_decision(void* decisions, uint64_t row, float score) {
   Decisions* const to = static_cast<Decisions*>(decisions);
   const int32_t above = static_cast<int32_t>(levels_above(to->threshold, score));
   to->out[row] = static_cast<int32_t>(decide(to->threshold, score)) | above << kDecisionBits;
-  to->n = row + 1;
+  if (to->n <= row) to->n = row + 1;  // with domains rows do not come in order
 }
 
 Status scores(edgecl_session* session, const edgecl_batch* from, uint32_t score, float* out, size_t capacity) {

@@ -18,6 +18,7 @@ struct StatisticsHead;
 struct CosineHead;
 struct HdHead;
 struct Readout;
+struct StatisticsSize;
 
 // A head's own memory in a session.
 struct HeadMemory {
@@ -27,6 +28,9 @@ struct HeadMemory {
   uint32_t dim = 0;               // floats of an embedding row; 0: the model has no separate head
   uint32_t columns = 0;           // class capacity of the bundle
 };
+
+// Which sums a state takes: those of all devices, or what this one contributed.
+enum class Whose { kAll, kOwn };
 
 // What a head that learns by itself holds.
 struct HeadSummary {
@@ -77,12 +81,16 @@ struct HeadKind {
   Status (*check_forget)(const HeadMemory& memory, uint32_t label);
   // All that the head knows of a class goes.
   void (*forget_class)(const HeadMemory& memory, const Net& net, uint32_t label);
+  // The sums changed otherwise than by rows.
+  void (*merged)(const HeadMemory& memory);
 
   // Its section of the state, HEAD, and the bytes of it; null: what it knows are parameters of the plan. read_state
   // gets the section twice: with apply false it checks everything and stores nothing.
   uint64_t (*section_bytes_max)(const Plan& plan, const format::RecipeRecord& recipe);
-  void (*write_state)(SectionWriter* out, const HeadMemory& memory);
+  void (*write_state)(SectionWriter* out, const HeadMemory& memory, Whose whose);
   Status (*read_state)(SectionReader* in, const HeadMemory& memory, bool apply);
+  // Rows of each class, [columns], by a section that read_state found sound.
+  void (*section_rows)(SectionReader in, const StatisticsSize& size, uint32_t* rows);
 
   HeadSummary (*summary)(const HeadMemory& memory);  // of all but by_gradient
 

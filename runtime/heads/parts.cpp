@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "runtime/heads/hd_head.h"
 #include "runtime/heads/statistics_head.h"
 
 namespace edgecl {
@@ -15,9 +16,6 @@ uint64_t part_sums(const Statistics& s) {
 ClassCounts* counts_of(const Statistics& s, uint32_t part) {
   return s.parts.classes + static_cast<uint64_t>(part) * s.size.columns;
 }
-int64_t* sums_of(const Statistics& s, uint32_t part) {
-  return s.parts.sum + part * part_sums(s);
-}
 int64_t* moments_of(const Statistics& s, uint32_t part) {
   return s.parts.moments + part * s.size.moment_numbers();
 }
@@ -26,8 +24,25 @@ int64_t* triangle_of(const Statistics& s, uint32_t part, uint32_t label) {
   return moments_of(s, part) + (s.triangle_of(label) - s.moments);
 }
 
+// Place of number i of a class among the sums of a part, or with part 0 of the total.
+uint64_t place_of(const Statistics& s, uint32_t part, uint32_t label, uint32_t i) {
+  return part * part_sums(s) + static_cast<uint64_t>(label) * s.size.dim + i;
+}
+int64_t total_sum(const Statistics& s, uint32_t label, uint32_t i) {
+  const uint64_t place = place_of(s, 0, label, i);
+  return s.counters != nullptr ? s.counters[place] : s.sum[place];
+}
+void set_total_sum(uint32_t label, uint32_t i, int64_t x, Statistics* s) {
+  const uint64_t place = place_of(*s, 0, label, i);
+  if (s->counters != nullptr) {
+    s->counters[place] = static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(x)));
+  } else {
+    s->sum[place] = x;
+  }
+}
 int64_t sum_of(const Statistics& s, uint32_t part, uint32_t label, uint32_t i) {
-  return sums_of(s, part)[static_cast<uint64_t>(label) * s.size.dim + i];
+  const uint64_t place = place_of(s, part, label, i);
+  return s.parts.counters != nullptr ? s.parts.counters[place] : s.parts.sum[place];
 }
 int64_t moment_of(const Statistics& s, uint32_t part, uint32_t label, uint32_t i, uint32_t j) {
   return triangle_of(s, part, label)[moments_at(i, j, s.size.dim)];
@@ -48,41 +63,74 @@ void add(const int64_t* x, uint64_t n, bool subtract, int64_t* to) {
   }
 }
 
-}  // namespace
-
-void lay_out_parts(Arena* arena, uint32_t capacity, Statistics* s) {
-  Parts* const parts = &s->parts;
-  const uint64_t n = capacity, columns = s->size.columns;
-  parts->capacity = capacity;
-  parts->own = arena->take<DeviceVersion>(1);
-  parts->ids = arena->take<DeviceVersion>(n);
-  parts->classes = arena->take<ClassCounts>(n * columns);
-  parts->sum = arena->take<int64_t>(n * columns * s->size.dim);
-  parts->moments = s->size.triangles() > 0 ? arena->take<int64_t>(n * s->size.moment_numbers()) : nullptr;
-  parts->marks = arena->take<uint8_t>(capacity > 0 ? columns : 0);
-}
-
-void clear_parts(Statistics* s) {
-  Parts* const parts = &s->parts;
-  while (parts->fill > 0) {
-    parts->fill--;
-    empty_part(parts->fill, s);
-    parts->ids[parts->fill] = {};
+void add(const int32_t* x, uint64_t n, bool subtract, int32_t* to) {
+  for (uint64_t i = 0; i < n; i++) {
+    const uint32_t a = static_cast<uint32_t>(to[i]), b = static_cast<uint32_t>(x[i]);
+    to[i] = static_cast<int32_t>(subtract ? a - b : a + b);
   }
 }
 
-void next_version(Statistics* s) {
-  DeviceVersion* const own = s->parts.own;
-  if (own->device == 0) return;
+}  // namespace
+
+DeviceTable* lay_out_devices(Arena* arena, uint32_t capacity) {
+  DeviceTable* const devices = arena->take<DeviceTable>(1);
+  const DeviceTable table = {capacity, 0, arena->take<DeviceVersion>(1), arena->take<DeviceVersion>(capacity),
+                             arena->take<uint8_t>(capacity)};
+  if (arena->measuring() || arena->exhausted()) return nullptr;
+  *devices = table;
+  *devices->own = {};
+  return devices;
+}
+
+void lay_out_parts(Arena* arena, uint32_t capacity, Statistics* s) {
+  Parts* const parts = &s->parts;
+  const uint64_t n = capacity, columns = s->size.columns, sums = n * columns * s->size.dim;
+  parts->classes = arena->take<ClassCounts>(n * columns);
+  if (s->size.counters) {
+    parts->counters = arena->take<int32_t>(sums);
+  } else {
+    parts->sum = arena->take<int64_t>(sums);
+  }
+  parts->moments = s->size.triangles() > 0 ? arena->take<int64_t>(n * s->size.moment_numbers()) : nullptr;
+  parts->marks = arena->take<uint8_t>(capacity > 0 ? columns : 0);
+  parts->rows = arena->take<int64_t>(capacity > 0 ? 1 : 0);
+}
+
+void clear_parts(Statistics* s) {
+  for (uint32_t part = 0; part < s->size.parts; part++) empty_part(part, s);
+}
+
+void next_version(DeviceTable* devices) {
+  if (devices == nullptr || devices->own->device == 0) return;
+  DeviceVersion* const own = devices->own;
   if (own->version < UINT64_MAX) own->version++;
   if (own->version < own->least) own->version = own->least;
 }
 
-uint32_t find_part(const Statistics& s, uint64_t device) {
-  for (uint32_t part = 0; part < s.parts.fill; part++) {
-    if (s.parts.ids[part].device == device) return part;
+Statistics* sums_of(const HeadMemory& memory) {
+  return memory.own != nullptr ? &memory.own->statistics : memory.hd != nullptr ? &memory.hd->sums : nullptr;
+}
+
+uint32_t find_part(const DeviceTable& devices, uint64_t device) {
+  for (uint32_t part = 0; part < devices.fill; part++) {
+    if (devices.ids[part].device == device) return part;
   }
   return kNoPart;
+}
+
+bool next_device(const DeviceTable& devices, bool own, uint64_t previous, uint32_t* part) {
+  uint64_t least = 0;
+  if (own && devices.own->device > previous) {
+    least = devices.own->device;
+    *part = kNoPart;
+  }
+  for (uint32_t k = 0; k < devices.fill; k++) {
+    const uint64_t device = devices.ids[k].device;
+    if (device <= previous || (least != 0 && device >= least)) continue;
+    least = device;
+    *part = k;
+  }
+  return least != 0;
 }
 
 void add_part(uint32_t part, bool subtract, Statistics* s) {
@@ -94,49 +142,39 @@ void add_part(uint32_t part, bool subtract, Statistics* s) {
                    : ClassCounts{modular_sum(to->n, x.n), modular_sum(to->square_sum, x.square_sum),
                                  modular_sum(to->saturated, x.saturated)};
   }
-  add(sums_of(*s, part), part_sums(*s), subtract, s->sum);
+  const uint64_t begin = part * part_sums(*s);
+  if (s->counters != nullptr) {
+    add(s->parts.counters + begin, part_sums(*s), subtract, s->counters);
+  } else {
+    add(s->parts.sum + begin, part_sums(*s), subtract, s->sum);
+  }
   if (s->moments != nullptr) add(moments_of(*s, part), s->size.moment_numbers(), subtract, s->moments);
 }
 
 void empty_part(uint32_t part, Statistics* s) {
   memset(static_cast<void*>(counts_of(*s, part)), 0, s->size.columns * sizeof(ClassCounts));
-  memset(sums_of(*s, part), 0, part_sums(*s) * sizeof(int64_t));
+  const uint64_t n = part_sums(*s), begin = part * n;
+  if (s->size.counters) memset(s->parts.counters + begin, 0, n * sizeof(int32_t));
+  if (!s->size.counters) memset(s->parts.sum + begin, 0, n * sizeof(int64_t));
   if (s->moments != nullptr) memset(moments_of(*s, part), 0, s->size.moment_numbers() * sizeof(int64_t));
 }
 
-uint32_t new_part(uint64_t device, Statistics* s) {
-  const uint32_t part = s->parts.fill++;
-  s->parts.ids[part] = {device, 0, 0};
-  empty_part(part, s);
-  return part;
-}
-
-void drop_part(uint32_t part, Statistics* s) {
-  add_part(part, true, s);
-  release_part(part, s);
-}
-
-void release_part(uint32_t part, Statistics* s) {
-  const uint32_t last = --s->parts.fill;
-  if (part != last) {
-    s->parts.ids[part] = s->parts.ids[last];
-    memcpy(static_cast<void*>(counts_of(*s, part)), counts_of(*s, last), s->size.columns * sizeof(ClassCounts));
-    memcpy(sums_of(*s, part), sums_of(*s, last), part_sums(*s) * sizeof(int64_t));
+void move_part(uint32_t from, uint32_t to, Statistics* s) {
+  if (from != to) {
+    const uint64_t n = part_sums(*s);
+    memcpy(static_cast<void*>(counts_of(*s, to)), counts_of(*s, from), s->size.columns * sizeof(ClassCounts));
+    if (s->size.counters) memcpy(s->parts.counters + to * n, s->parts.counters + from * n, n * sizeof(int32_t));
+    if (!s->size.counters) memcpy(s->parts.sum + to * n, s->parts.sum + from * n, n * sizeof(int64_t));
     if (s->moments != nullptr)
-      memcpy(moments_of(*s, part), moments_of(*s, last), s->size.moment_numbers() * sizeof(int64_t));
+      memcpy(moments_of(*s, to), moments_of(*s, from), s->size.moment_numbers() * sizeof(int64_t));
   }
-  s->parts.ids[last] = {};
-  empty_part(last, s);
+  empty_part(from, s);
 }
 
 int64_t others_rows(const Statistics& s, uint32_t label) {
   int64_t n = 0;
-  for (uint32_t part = 0; part < s.parts.fill; part++) n += counts_of(s, part)[label].n;
+  for (uint32_t part = 0; part < s.parts.fill(); part++) n += counts_of(s, part)[label].n;
   return n;
-}
-
-int64_t others_rows(const HeadMemory& memory, uint32_t label) {
-  return memory.own == nullptr ? 0 : others_rows(memory.own->statistics, label);
 }
 
 int64_t own_rows(const Statistics& s, uint32_t label) {
@@ -145,19 +183,19 @@ int64_t own_rows(const Statistics& s, uint32_t label) {
 
 ClassCounts own_counts(const Statistics& s, uint32_t label) {
   ClassCounts own = s.classes[label];
-  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, counts_of(s, part)[label]);
+  for (uint32_t part = 0; part < s.parts.fill(); part++) own = difference(own, counts_of(s, part)[label]);
   return own;
 }
 
 int64_t own_sum(const Statistics& s, uint32_t label, uint32_t i) {
-  int64_t own = s.class_sum(label)[i];
-  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, sum_of(s, part, label, i));
-  return own;
+  int64_t own = total_sum(s, label, i);
+  for (uint32_t part = 0; part < s.parts.fill(); part++) own = difference(own, sum_of(s, part, label, i));
+  return s.counters != nullptr ? static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(own))) : own;
 }
 
 int64_t own_moment(const Statistics& s, uint32_t label, uint32_t i, uint32_t j) {
   int64_t own = settled_moment(s, label, i, j);
-  for (uint32_t part = 0; part < s.parts.fill; part++) own = difference(own, moment_of(s, part, label, i, j));
+  for (uint32_t part = 0; part < s.parts.fill(); part++) own = difference(own, moment_of(s, part, label, i, j));
   return own;
 }
 
@@ -178,7 +216,12 @@ void set_part_class(uint32_t part, uint32_t label, const ClassCounts& counts, St
 }
 
 void set_part_sum(uint32_t part, uint32_t label, uint32_t i, int64_t sum, Statistics* s) {
-  sums_of(*s, part)[static_cast<uint64_t>(label) * s->size.dim + i] = sum;
+  const uint64_t place = place_of(*s, part, label, i);
+  if (s->counters != nullptr) {
+    s->parts.counters[place] = static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(sum)));
+  } else {
+    s->parts.sum[place] = sum;
+  }
 }
 
 void set_part_moment(uint32_t part, uint32_t label, uint32_t i, uint32_t j, int64_t moment, Statistics* s) {
@@ -203,20 +246,19 @@ int64_t part_rows(const Statistics& s, uint32_t part) {
 
 void clear_own(uint32_t label, Statistics* s) {
   s->classes[label] = difference(s->classes[label], own_counts(*s, label));
-  int64_t* const sum = s->class_sum(label);
-  for (uint32_t i = 0; i < s->size.dim; i++) sum[i] = difference(sum[i], own_sum(*s, label, i));
+  for (uint32_t i = 0; i < s->size.dim; i++)
+    set_total_sum(label, i, difference(total_sum(*s, label, i), own_sum(*s, label, i)), s);
   if (s->size.moments != Moments::kOfClasses) return;
   const uint64_t n = static_cast<uint64_t>(moments_size(s->size.dim));
   int64_t* const triangle = s->triangle_of(label);
   memset(triangle, 0, n * sizeof *triangle);  // what is left is of the others
-  for (uint32_t part = 0; part < s->parts.fill; part++) add(triangle_of(*s, part, label), n, false, triangle);
+  for (uint32_t part = 0; part < s->parts.fill(); part++) add(triangle_of(*s, part, label), n, false, triangle);
 }
 
 void swap_own(uint32_t part, Statistics* s) {
   for (uint32_t c = 0; c < s->size.columns; c++) {
     counts_of(*s, part)[c] = own_counts(*s, c);
-    int64_t* const sum = sums_of(*s, part) + static_cast<uint64_t>(c) * s->size.dim;
-    for (uint32_t i = 0; i < s->size.dim; i++) sum[i] = own_sum(*s, c, i);
+    for (uint32_t i = 0; i < s->size.dim; i++) set_part_sum(part, c, i, own_sum(*s, c, i), s);
   }
   for (uint32_t t = 0; t < s->size.triangles(); t++) {
     for (uint32_t i = 0; i < s->size.dim; i++) {

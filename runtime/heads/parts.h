@@ -2,10 +2,10 @@
 // is this device's own.
 // Never here: messages and classes' names (runtime/learn/merge.cpp), how rows are counted (statistics.cpp).
 //
-// The statistics are the total. Own sums are not stored: they are the total less all parts, modulo 2^64. So what another
-// device learned enters by one addition, and its newer message takes the place of the older one by a subtraction and an
-// addition. The order does not matter, and the result has the bits of one session that learned everything (a
-// conflict-free replicated data type; Shapiro et al. 2011).
+// The statistics are the total. Own sums are not stored: they are the total less all parts, modulo 2^64 (counters of
+// codes: 2^32). So what another device learned enters by one addition, and its newer message takes the place of the older
+// one by a subtraction and an addition. The order does not matter, and the result has the bits of one session that
+// learned everything (a conflict-free replicated data type; Shapiro et al. 2011).
 #ifndef EDGECL_RUNTIME_HEADS_PARTS_H_
 #define EDGECL_RUNTIME_HEADS_PARTS_H_
 
@@ -21,7 +21,8 @@ struct Statistics;
 // Of one class.
 struct ClassCounts {
   int64_t n;           // rows
-  int64_t square_sum;  // of each row the squares of its features added up, and of that the 256th part, rounded down
+  int64_t square_sum;  // of each row the squares of its features added up, and of that the 256th part, rounded down;
+                       // 0 for codes of bits
   int64_t saturated;   // features beyond the range
 };
 EDGECL_SAME_BYTES(ClassCounts);
@@ -33,40 +34,53 @@ struct DeviceVersion {
 };
 EDGECL_SAME_BYTES(DeviceVersion);
 
+// The devices of a session. Part k of all its sums is that of ids[k].
+struct DeviceTable {
+  uint32_t capacity, fill;
+  DeviceVersion* own;  // [1]
+  DeviceVersion* ids;  // [capacity]
+  uint8_t* replaced;   // [capacity] work of a merge: a newer part comes
+};
+EDGECL_TARGET_BYTES(DeviceTable, 20, 32);
+
 struct Parts {
-  uint32_t capacity = 0, fill = 0;
-  DeviceVersion* own = nullptr;    // [1]
-  DeviceVersion* ids = nullptr;    // [capacity]
+  DeviceTable* devices = nullptr;  // null: there are never any
   ClassCounts* classes = nullptr;  // [capacity][columns]
   int64_t* sum = nullptr;          // [capacity][columns][dim]
+  int32_t* counters = nullptr;     // in place of `sum`, where the statistics have counters
   int64_t* moments = nullptr;      // [capacity] packed triangles, as many as the total has; null: not kept
   uint8_t* marks = nullptr;        // [columns] work of a merge
+  int64_t* rows = nullptr;         // [1] work of a merge: of all devices, with the new ones
+
+  uint32_t fill() const { return devices == nullptr ? 0 : devices->fill; }
 };
 
 constexpr uint32_t kNoPart = 0xffffffff;
 
+DeviceTable* lay_out_devices(Arena* arena, uint32_t capacity);
+// Memory of the parts; whoever lays out the head sets Parts::devices.
 void lay_out_parts(Arena* arena, uint32_t capacity, Statistics* statistics);
-// No parts. The device stays who it is: that it contributes nothing any more is a newer version.
+// Every part is empty. The table is the session's to clear.
 void clear_parts(Statistics* statistics);
 // This device's contribution changed.
-void next_version(Statistics* statistics);
+void next_version(DeviceTable* devices);
+
+// The sums of a head; null for one that learns by gradients.
+Statistics* sums_of(const HeadMemory& memory);
 
 // The part of a device; kNoPart.
-uint32_t find_part(const Statistics& statistics, uint64_t device);
+uint32_t find_part(const DeviceTable& devices, uint64_t device);
+// The device that follows in ascending order, its part or kNoPart; false after the last. `own`: with this device.
+bool next_device(const DeviceTable& devices, bool own, uint64_t previous, uint32_t* part);
 // Adds a part's sums to the total, or takes them out of it. O(columns * dim), and of each triangle O(dim^2).
 void add_part(uint32_t part, bool subtract, Statistics* statistics);
-// An empty part for a device; precondition: fill < capacity.
-uint32_t new_part(uint64_t device, Statistics* statistics);
 void empty_part(uint32_t part, Statistics* statistics);
-// Takes it out of the list, so that its sums are own ones; the last part takes its place there.
-void release_part(uint32_t part, Statistics* statistics);
-// Takes it out of the total and of the list.
-void drop_part(uint32_t part, Statistics* statistics);
+// Part `from` takes the place of part `to`, and is empty then.
+void move_part(uint32_t from, uint32_t to, Statistics* statistics);
 
 // Rows of a class that this device learned, or the others. O(parts).
 int64_t own_rows(const Statistics& statistics, uint32_t label);
 int64_t others_rows(const Statistics& statistics, uint32_t label);
-int64_t others_rows(const HeadMemory& memory, uint32_t label);  // 0 for a head that learns by gradients
 // What this device contributed to one number.
 ClassCounts own_counts(const Statistics& statistics, uint32_t label);
 int64_t own_sum(const Statistics& statistics, uint32_t label, uint32_t i);

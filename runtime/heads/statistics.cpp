@@ -89,6 +89,95 @@ bool bank_complete(const Statistics& s, uint32_t label) {
   return own_rows(s, label) == static_cast<int64_t>(s.bank.count(static_cast<int32_t>(label)));
 }
 
+struct Rows {
+  const float* embeddings;
+  const int32_t* labels;
+  uint32_t n;
+};
+
+// Rows into counts, sums and moments, or out of them; the bank stays. Precondition: no row is pending.
+void count_rows(const Net& net, const Rows& rows, int32_t sign, Statistics* s) {
+  const auto finish_pending = [&] {
+    if (sign < 0) take_pending(net, s);
+    if (sign > 0) settle_moments(net, s);
+  };
+  for (uint32_t r = 0; r < rows.n; r++) {
+    int32_t n_saturated;
+    if (others_wait(*s, static_cast<uint32_t>(rows.labels[r]))) finish_pending();
+    const int16_t* row = quantize(net, rows.embeddings + static_cast<uint64_t>(r) * s->size.dim, *s, &n_saturated);
+    count_row(net, row, rows.labels[r], n_saturated, sign, s);
+    if (s->moments == nullptr) continue;
+    s->pending_label = static_cast<uint32_t>(rows.labels[r]);
+    if (++s->n_pending == kPendingRows) finish_pending();
+  }
+  finish_pending();
+}
+
+constexpr double kRounding = 1 + 1e-9;  // of the sums of squares below, which are rounded
+
+// The same of the own triangle of a class: without rows it is zero, else each feature's squares are no less than its
+// sum allows.
+bool can_be_triangle(const Statistics& s, uint32_t label) {
+  const int64_t n = own_rows(s, label);
+  for (uint32_t i = 0; i < s.size.dim; i++) {
+    for (uint32_t j = 0; n == 0 && j < i; j++) {
+      if (own_moment(s, label, i, j) != 0) return false;
+    }
+    const int64_t moment = own_moment(s, label, i, i);
+    if (moment < 0 || (n == 0 && moment != 0)) return false;
+    const double sum = static_cast<double>(own_sum(s, label, i));
+    if (n > 0 && sum * sum / static_cast<double>(n) > static_cast<double>(moment) * kRounding) return false;
+  }
+  return true;
+}
+
+// Whether there can be rows with the own sums of a class: n rows within +-kQuantizedLimit, and by Cauchy and Schwarz
+// |sum|^2 <= n * (sum of squares).
+bool can_be_sums(const Statistics& s, uint32_t label) {
+  const ClassCounts own = own_counts(s, label);
+  bool zero = own.square_sum == 0 && own.saturated == 0, small = own.n >= 0;
+  double square = 0;
+  for (uint32_t i = 0; i < s.size.dim; i++) {
+    const int64_t sum = own_sum(s, label, i), most = own.n * kQuantizedLimit;
+    zero = zero && sum == 0;
+    small = small && sum <= most && sum >= -most;
+    square += static_cast<double>(sum) * static_cast<double>(sum);
+  }
+  if (own.n == 0) return zero;
+  if (!small || own.square_sum < 0 || own.saturated < 0 || own.saturated > own.n * s.size.dim) return false;
+  const double n = static_cast<double>(own.n), below = (1 << kSquareShift) - 1;
+  const double squares = static_cast<double>(own.square_sum) * (1 << kSquareShift);  // or up to `below` more a row
+  if (own.n == 1 && square * kRounding < squares) return false;
+  return square <= n * (squares + below * n) * kRounding;
+}
+
+// The same of the diagonal of second moments of all rows: of each feature the squares within the classes add up to no less than 0.
+bool can_be_moments(const Statistics& s) {
+  for (uint32_t i = 0; i < s.size.dim && s.size.moments == Moments::kShared; i++) {
+    double between = 0;
+    for (uint32_t c = 0; c < s.size.columns; c++) {
+      const int64_t n = own_rows(s, c);
+      if (n <= 0) continue;
+      const double sum = static_cast<double>(own_sum(s, c, i));
+      between += sum * sum / static_cast<double>(n);
+    }
+    const int64_t moment = own_moment(s, 0, i, i);
+    if (moment < 0 || between > static_cast<double>(moment) * kRounding) return false;
+  }
+  return true;
+}
+
+bool can_be_class(const Statistics& s, uint32_t label) {
+  return can_be_sums(s, label) && (s.size.moments != Moments::kOfClasses || can_be_triangle(s, label));
+}
+
+// The first row whose class has sums of no rows; n.
+uint32_t first_odd_class(const Statistics& s, const Rows& rows) {
+  uint32_t r = 0;
+  while (r < rows.n && can_be_class(s, static_cast<uint32_t>(rows.labels[r]))) r++;
+  return r;
+}
+
 // Of rows 0..r of a batch, those of row r's label.
 uint32_t rows_of_label(const int32_t* labels, uint32_t r) {
   uint32_t n = 0;
@@ -114,12 +203,21 @@ uint32_t equals_before(const Net& net, const float* embeddings, const int32_t* l
 Status never_learned(uint32_t r) {
   return failure(EDGECL_E_NOT_FOUND,
                  "expected rows that this device learned under their labels; found another one at row %u; hand in the "
-                 "samples and labels as they were learned",
+                 "samples and labels as they were learned, in the domain that learned them",
                  r);
 }
 
 void signed_roots(const float* x, uint32_t n, float* to) {
   for (uint32_t i = 0; i < n; i++) to[i] = x[i] < 0 ? -square_root(-x[i]) : square_root(x[i]);
+}
+
+Status impossible_sums(uint32_t label) {
+  return failure(
+      EDGECL_E_NOT_FOUND,
+      "expected rows that this device learned under their labels; found others of class %u, without which no "
+      "rows would have its sums; hand in the samples and labels as they were learned, in the domain that "
+      "learned them",
+      label);
 }
 
 int64_t squared(const int16_t* row, uint32_t dim) {
@@ -235,17 +333,21 @@ Status take_rows(const Net& net, const float* embeddings, const int32_t* labels,
       found = bank_find(*s, row, labels[r], found + 1);
     if (found == s->bank.fill) return never_learned(r);
   }
-  for (uint32_t r = 0; r < n; r++) {
-    if (others_wait(*s, static_cast<uint32_t>(labels[r]))) take_pending(net, s);
-    const int16_t* row = quantize(net, embeddings + r * dim, *s, &n_saturated);
-    count_row(net, row, labels[r], n_saturated, -1, s);
-    const uint32_t found = bank_find(*s, row, labels[r], 0);
-    bank_filter(s, [&](uint32_t i) { return i != found; });
-    if (s->moments == nullptr) continue;
-    s->pending_label = static_cast<uint32_t>(labels[r]);
-    if (++s->n_pending == kPendingRows) take_pending(net, s);
+  const Rows rows = {embeddings, labels, n};
+  count_rows(net, rows, -1, s);
+  const uint32_t odd = first_odd_class(*s, rows);
+  const bool odd_moments = odd == n && !can_be_moments(*s);
+  if (odd < n || odd_moments) {
+    count_rows(net, rows, 1, s);
+    // Sums that were odd before, which a state may bring, are not these rows' fault.
+    const bool was_odd = odd < n ? !can_be_class(*s, static_cast<uint32_t>(labels[odd])) : !can_be_moments(*s);
+    if (!was_odd) return impossible_sums(static_cast<uint32_t>(labels[odd < n ? odd : 0]));
+    count_rows(net, rows, -1, s);
   }
-  take_pending(net, s);
+  for (uint32_t r = 0; r < n && s->bank.capacity > 0; r++) {
+    const uint32_t found = bank_find(*s, quantize(net, embeddings + r * dim, *s, &n_saturated), labels[r], 0);
+    bank_filter(s, [&](uint32_t i) { return i != found; });
+  }
   // A class without rows has no sums, whatever was taken out of it: a state would not hold them either.
   for (uint32_t r = 0; r < n; r++) {
     const uint32_t label = static_cast<uint32_t>(labels[r]);

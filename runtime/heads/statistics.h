@@ -34,7 +34,8 @@ struct StatisticsSize {
   uint32_t bank = 0;     // rows that are kept whole
   uint32_t parts = 0;    // other devices whose contributions can be merged
   Moments moments = Moments::kNone;
-  bool roots = false;  // of each feature its square root enters, with the feature's sign
+  bool roots = false;     // of each feature its square root enters, with the feature's sign
+  bool counters = false;  // sums are int32: of codes, each bit of which counts +1 or -1
 
   uint64_t triangles() const { return moments == Moments::kOfClasses ? columns : moments == Moments::kShared; }
   uint64_t moment_numbers() const;  // of all triangles, packed (kernels/moments.h)
@@ -54,6 +55,7 @@ struct Statistics {
   float scale = 0;                 // q = round(z * scale)
   ClassCounts* classes = nullptr;  // [columns]
   int64_t* sum = nullptr;          // [columns][dim]
+  int32_t* counters = nullptr;     // [columns][dim] in place of `sum`: of codes of bits (hd_head.h)
   int64_t* moments = nullptr;      // packed lower triangles, without the pending rows; null: not kept
   FeatureBank bank;
   int16_t* pending = nullptr;  // [kPendingRows][dim]: rows that enter one triangle
@@ -68,7 +70,7 @@ struct Statistics {
   // Where the products of a class's rows are added: its own triangle, or that of all rows.
   int64_t* triangle_of(uint32_t label) const;
 };
-EDGECL_TARGET_BYTES(Statistics, 100, 152);
+EDGECL_TARGET_BYTES(Statistics, 100, 160);
 
 // In the arena's present region. `range`: largest magnitude of a feature that is told apart, before a root of it is
 // taken; 0: the default.
@@ -81,10 +83,11 @@ uint64_t statistics_scratch_bytes(const StatisticsSize& size, const ScratchTable
 // O(n * dim^2), once in kPendingRows rows; with those of classes, as often as the class changes, too.
 void add_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
 // Takes the same rows back. E_NOT_FOUND, and nothing is changed, when they were not learned here, as far as one can see: a
-// class has fewer own rows, or the bank holds all of them and not this one.
+// class has fewer own rows, or the bank holds all of them and not this one, or what would be left are sums of no rows.
 Status take_rows(const Net& net, const float* embeddings, const int32_t* labels, uint32_t n, Statistics* statistics);
-// E_NOT_FOUND for row r of those to take back.
+// E_NOT_FOUND for row r of those to take back; for rows of a class whose sums would not be those of any rows.
 Status never_learned(uint32_t r);
+Status impossible_sums(uint32_t label);
 // Whether all own rows of a class can be taken back: always but with shared moments, and then when the bank holds each of
 // them; and whether there are some, where other devices have rows of it. E_UNSUPPORTED.
 Status check_class_known(const Statistics& statistics, uint32_t label);

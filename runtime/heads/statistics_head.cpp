@@ -97,6 +97,7 @@ void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe,
   head.cosine_scale = recipe.cosine_scale;
   head.weight = arena->take<float>(static_cast<uint64_t>(size.dim) * size.columns + kReadSlack);
   head.bias = arena->take<float>(size.columns + kReadSlack);
+  head.statistics.parts.devices = lay_out_devices(arena, size.parts);
   head.all = size.moments == Moments::kShared ? arena->take<int64_t>(size.dim) : nullptr;
   if (size.moments == Moments::kOfClasses) {
     head.factor = arena->take<double>(size.moment_numbers());
@@ -105,7 +106,6 @@ void lay_out(Arena* arena, const Plan& plan, const format::RecipeRecord& recipe,
   head.changed = arena->take<uint8_t>(size.columns);
   if (arena->measuring() || arena->exhausted()) return;
   *own = head;
-  *own->statistics.parts.own = {};
   memory->own = own;
   weights->params[plan.model->head_weight].value = own->weight;
   weights->params[plan.model->head_bias].value = own->bias;
@@ -131,7 +131,6 @@ uint64_t scratch_bytes(const Plan& plan, const format::RecipeRecord& recipe, con
 void reset(const HeadMemory& memory) {
   StatisticsHead* head = memory.own;
   clear_statistics(&head->statistics);
-  if (head->statistics.parts.own->version > 0) next_version(&head->statistics);  // that it contributes nothing any more
   const uint64_t columns = memory.columns;
   memset(head->weight, 0, memory.dim * columns * sizeof(float));
   for (uint64_t c = 0; c < columns; c++) head->bias[c] = kNoScore;
@@ -176,14 +175,14 @@ Status check_learn(const HeadMemory& memory, uint32_t n) {
 
 void learn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels, uint32_t n) {
   add_rows(net, embeddings, labels, n, &memory.own->statistics);
-  next_version(&memory.own->statistics);
+  next_version(memory.own->statistics.parts.devices);
   changed(memory.own, labels, n);
 }
 
 Status unlearn_rows(const HeadMemory& memory, const Net& net, const float* embeddings, const int32_t* labels,
                     uint32_t n) {
   EDGECL_RETURN_IF_FAILED(take_rows(net, embeddings, labels, n, &memory.own->statistics));
-  next_version(&memory.own->statistics);
+  next_version(memory.own->statistics.parts.devices);
   changed(memory.own, labels, n);
   return Status();
 }
@@ -194,14 +193,14 @@ Status check_forget(const HeadMemory& memory, uint32_t label) {
 
 void forget_class(const HeadMemory& memory, const Net& net, uint32_t label) {
   take_class(net, label, &memory.own->statistics);
-  next_version(&memory.own->statistics);
+  next_version(memory.own->statistics.parts.devices);
   memory.own->changed[label] = 1;
   memory.own->solved = false;
 }
 
 HeadSummary summary(const HeadMemory& memory) {
   const Statistics& s = memory.own->statistics;
-  HeadSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, s.parts.fill, memory.own->solved};
+  HeadSummary summary = {static_cast<uint64_t>(s.n_rows()), 0, s.bank.fill, s.parts.fill(), memory.own->solved};
   int64_t saturated = 0;
   for (uint32_t c = 0; c < s.size.columns; c++) saturated = modular_sum(saturated, s.classes[c].saturated);
   summary.saturated = saturated > 0 ? static_cast<uint64_t>(saturated) : 0;

@@ -24,7 +24,7 @@ struct StatisticsHead {
   uint8_t* changed = nullptr;             // [columns] 1: the class learned or forgot since its column was made
   bool solved = false;                    // weight and bias are those of the statistics
 };
-EDGECL_TARGET_BYTES(StatisticsHead, 140, 224);
+EDGECL_TARGET_BYTES(StatisticsHead, 140, 232);
 
 constexpr uint32_t kMetricRows = 32;  // that are scored together where each class has a factor
 
@@ -62,7 +62,7 @@ void forget_class(const HeadMemory& memory, const Net& net, uint32_t label);
 HeadSummary summary(const HeadMemory& memory);
 // Its section of a state (statistics_state.cpp).
 uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe);
-void write_state(SectionWriter* out, const HeadMemory& memory);
+void write_state(SectionWriter* out, const HeadMemory& memory, Whose whose);
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply);
 // Rows of each class, [columns], by a section that read_state found sound.
 void section_rows(SectionReader in, const StatisticsSize& size, uint32_t* rows);
@@ -83,9 +83,11 @@ constexpr HeadKind kind(const char* name, const Readout* readout) {
   kind.unlearn_rows = unlearn_rows;
   kind.check_forget = check_forget;
   kind.forget_class = forget_class;
+  kind.merged = merged;
   kind.section_bytes_max = section_bytes_max;
   kind.write_state = write_state;
   kind.read_state = read_state;
+  kind.section_rows = section_rows;
   kind.summary = summary;
   kind.readout = readout;
   return kind;

@@ -27,10 +27,11 @@ Status read_class(SectionReader* in, const Statistics& s, uint32_t* label, Class
 }
 
 // Rows of one triangle, one after the other.
-void write_triangle(SectionWriter* out, const Statistics& s, uint32_t label) {
+void write_triangle(SectionWriter* out, const Statistics& s, uint32_t label, bool all) {
   if (out->counting()) return out->skip(triangle_entries(s.size.dim) * sizeof(int64_t));
   for (uint32_t i = 0; i < s.size.dim; i++) {
-    for (uint32_t j = 0; j <= i; j++) out->u64(static_cast<uint64_t>(settled_moment(s, label, i, j)));
+    for (uint32_t j = 0; j <= i; j++)
+      out->u64(static_cast<uint64_t>(all ? settled_moment(s, label, i, j) : own_moment(s, label, i, j)));
   }
 }
 
@@ -68,22 +69,25 @@ uint64_t sums_bytes_max(const StatisticsSize& size) {
 
 // dim, scale, how many classes, how many rows of the bank; each class with rows: label, counts, sums, and the lower
 // triangle of its moments row by row; or behind the classes the one of all; each row of the bank: label, features.
-void write_sums(SectionWriter* out, const Statistics& s) {
+void write_sums(SectionWriter* out, const Statistics& s, Whose whose) {
   const uint64_t dim = s.size.dim;
+  const bool all = whose == Whose::kAll || s.parts.fill() == 0;
   uint32_t n_classes = 0;
-  for (uint32_t c = 0; c < s.size.columns; c++) n_classes += s.classes[c].n > 0;
+  for (uint32_t c = 0; c < s.size.columns; c++) n_classes += (all ? s.classes[c].n : own_rows(s, c)) > 0;
   out->u32(s.size.dim);
   out->floats(&s.scale, 1);
   out->u32(n_classes);
   out->u32(s.bank.fill);
   for (uint32_t c = 0; c < s.size.columns; c++) {
-    if (s.classes[c].n == 0) continue;
+    const ClassCounts counts = all ? s.classes[c] : own_counts(s, c);
+    if (counts.n == 0) continue;
     out->u64(c);
-    out->bytes(&s.classes[c], sizeof s.classes[c]);
-    out->bytes(s.class_sum(c), dim * sizeof(int64_t));
-    if (s.size.moments == Moments::kOfClasses) write_triangle(out, s, c);
+    out->bytes(&counts, sizeof counts);
+    if (all) out->bytes(s.class_sum(c), dim * sizeof(int64_t));
+    for (uint32_t i = 0; !all && i < s.size.dim; i++) out->u64(static_cast<uint64_t>(own_sum(s, c, i)));
+    if (s.size.moments == Moments::kOfClasses) write_triangle(out, s, c, all);
   }
-  if (s.size.moments == Moments::kShared) write_triangle(out, s, 0);
+  if (s.size.moments == Moments::kShared) write_triangle(out, s, 0, all);
   for (uint32_t i = 0; i < s.bank.fill; i++) {
     out->u32(static_cast<uint32_t>(s.bank.labels[i]));
     out->bytes(s.bank.rows + i * dim, dim * sizeof(int16_t));
@@ -125,15 +129,12 @@ uint64_t section_bytes_max(const Plan& plan, const format::RecipeRecord& recipe)
   return sums_bytes_max(size_of(plan, recipe));
 }
 
-void write_state(SectionWriter* out, const HeadMemory& memory) {
-  write_sums(out, memory.own->statistics);
+void write_state(SectionWriter* out, const HeadMemory& memory, Whose whose) {
+  write_sums(out, memory.own->statistics, whose);
 }
 
 Status read_state(SectionReader* in, const HeadMemory& memory, bool apply) {
-  if (apply) {
-    *memory.own->statistics.parts.own = {};  // section DEVICES says whose they are
-    reset(memory);
-  }
+  if (apply) reset(memory);
   return read_sums(in, &memory.own->statistics, apply);
 }
 

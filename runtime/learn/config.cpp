@@ -92,20 +92,6 @@ Status check_config(const Plan& plan, const SessionConfig& config) {
                    "expected another score than rmds with max_domains above 0, since fits of domains take its place; "
                    "found rmds; set novelty = none");
   }
-  if (config.head_merges > 0 && head->readout == nullptr && !head->by_gradient) {
-    return failure(
-        EDGECL_E_UNSUPPORTED,
-        "expected head_merges = 0 with the head hd, whose counters are not merged yet; found %u; set it to 0, or "
-        "take another head",
-        config.head_merges);
-  }
-  if (config.max_domains > 0 && config.head_merges > 0) {
-    return failure(
-        EDGECL_E_UNSUPPORTED,
-        "expected head_merges = 0 with max_domains above 0, since domains are not merged yet; found %u; set one "
-        "of them to 0",
-        config.head_merges);
-  }
   if (!rows_fit(plan, config_step_rows(config))) {
     return failure(
         EDGECL_E_CAPACITY,

@@ -1,5 +1,5 @@
-// Messages out and in, and which device a session is.
-// Never here: sums (heads/parts.cpp), how a part is written (part_record.cpp).
+// Messages out and in.
+// Never here: sums (heads/parts.cpp), devices of a session (devices.cpp), how a part is written (part_record.cpp).
 #include "runtime/learn/merge.h"
 
 #include <string.h>
@@ -7,37 +7,10 @@
 #include "runtime/core/recipe.h"
 #include "runtime/core/text.h"
 #include "runtime/heads/statistics_head.h"
+#include "runtime/learn/merge_walk.h"
 
 namespace edgecl {
 namespace {
-
-Statistics* statistics_of(const Session& session) {
-  return &session.head_memory.own->statistics;
-}
-
-Status check_merges(const Session& session) {
-  if (session.domains.any()) {
-    return failure(
-        EDGECL_E_UNSUPPORTED,
-        "expected a session without domains, which are not merged yet; found max_domains = %u; make one with "
-        "max_domains = 0",
-        session.domains.capacity);
-  }
-  if (session.head_memory.own != nullptr && !session.config.predict_only) return Status();
-  return failure(EDGECL_E_UNSUPPORTED,
-                 "expected a session that learns with a head that keeps statistics (ncm, ncm_distance, lda, ridge, "
-                 "fecam); "
-                 "found %s; weights that gradients trained cannot be merged exactly, and are not averaged",
-                 session.config.predict_only ? "predict_only = 1" : "a head that learns by gradients");
-}
-
-Status check_room_for_devices(const Statistics& s, uint32_t n) {
-  if (n <= s.parts.capacity) return Status();
-  return failure(EDGECL_E_CAPACITY,
-                 "expected at most head_merges = %u other devices; found one more; make the session with a larger "
-                 "head_merges, or take a device out by edgecl_unmerge",
-                 s.parts.capacity);
-}
 
 // Negative where square roots of the features were counted.
 float scale_of(const Statistics& s) {
@@ -51,39 +24,52 @@ struct Delta {
   bool all;
 };
 
+uint32_t domains_of_part(const Session& session, uint32_t part) {
+  uint32_t n = 0;
+  for (uint32_t d = 0; d < session.domains.capacity; d++) n += has_part_of(session.domains.list[d], part);
+  return n;
+}
+
+void write_part(SectionWriter* out, const Session& session, uint32_t part) {
+  write_part_head(out, *devices_of(session), part);
+  if (!session.domains.any())
+    return write_part_sums(out, session, *sums_of(session.head_memory), part, ClassKey::kName);
+  out->list(domains_of_part(session, part));
+  for (uint32_t d = 0; d < session.domains.capacity; d++) {
+    const Domain& domain = session.domains.list[d];
+    if (!has_part_of(domain, part)) continue;
+    out->list(message_domain(session, d));
+    write_domain_part_head(out, domain, part);
+    write_part_sums(out, session, *sums_of(domain.head), part, ClassKey::kName);
+    write_part_sums(out, session, domain.routing.statistics, part, ClassKey::kName);
+  }
+}
+
 void write_parts(SectionWriter* out, const void* owner) {
   const Delta& delta = *static_cast<const Delta*>(owner);
   const Session& session = *delta.session;
-  const Statistics& s = *statistics_of(session);
-  const bool own = s.parts.own->version > 0;
+  const Statistics& s = *sums_of(session.head_memory);
+  const DeviceTable& devices = *s.parts.devices;
+  const bool own = devices.own->version > 0;
   out->u32(session.config.head);
   out->u32(s.size.dim);
   const float scale = scale_of(s);
   out->floats(&scale, 1);
   out->u32(session.classes.label_kind);
-  out->list((delta.all ? s.parts.fill : 0) + own);
+  if (session.domains.any()) write_message_domains(out, session);
+  out->list((delta.all ? devices.fill : 0) + own);
   if (!delta.all) {
-    if (own) write_part(out, session, kNoPart, true);
+    if (own) write_part(out, session, kNoPart);
     return;
   }
   uint64_t previous = 0;
-  for (uint32_t part; next_device(s, true, previous, &part);) {
-    write_part(out, session, part, true);
-    previous = part == kNoPart ? s.parts.own->device : s.parts.ids[part].device;
+  for (uint32_t part; next_device(devices, own, previous, &part);) {
+    write_part(out, session, part);
+    previous = part == kNoPart ? devices.own->device : devices.ids[part].device;
   }
 }
 
 // --- messages in ---
-
-// One walk over a message: first to check everything, with classes that come on trial; then to store.
-struct Walk {
-  Session* session;
-  bool apply;
-  MergeReport report;
-  uint32_t n_devices;   // of others, with the new ones
-  int64_t rows;         // of all devices, with the new ones
-  uint32_t label_kind;  // that fits the names of both sides
-};
 
 // Names that are numbers fit the widest kind of numbers; texts fit texts alone.
 Status join_label_kinds(SectionReader* in, uint32_t ours, uint32_t theirs, uint32_t* joined) {
@@ -99,13 +85,12 @@ Status join_label_kinds(SectionReader* in, uint32_t ours, uint32_t theirs, uint3
 
 Status read_kind(SectionReader* in, Walk* walk) {
   const Session& session = *walk->session;
-  const Statistics& s = *statistics_of(session);
+  const Statistics& s = *sums_of(session.head_memory);
   const uint32_t head = in->u32(), dim = in->u32();
   float scale = 0;
   const bool sound_scale = in->floats(1, kQuantizedLimit * 1e9f, &scale);
   const uint32_t label_kind = in->u32();
-  walk->report.n_parts = in->list();
-  if (in->failed() || !sound_scale || head >= kHeads || head_kind(head)->readout == nullptr)
+  if (in->failed() || !sound_scale || head >= kHeads || head_kind(head)->by_gradient)
     return in->corrupt("no statistics");
   if (head != session.config.head) {
     return failure(EDGECL_E_STATE_MISMATCH,
@@ -118,8 +103,18 @@ Status read_kind(SectionReader* in, Walk* walk) {
                    "expected a message of the feature_range and feature_root of this session; found others; make the "
                    "sessions of all devices with one feature_range and feature_root");
   }
+  if (dim != s.size.dim && s.size.counters) {
+    return failure(
+        EDGECL_E_STATE_MISMATCH,
+        "expected a message of codes of hd_bits = %u, as in this session; found %u; make the sessions of all "
+        "devices with one hd_bits",
+        s.size.dim, dim);
+  }
   if (dim != s.size.dim) return in->corrupt("features of another number");
-  return join_label_kinds(in, session.classes.label_kind, label_kind, &walk->label_kind);
+  EDGECL_RETURN_IF_FAILED(join_label_kinds(in, session.classes.label_kind, label_kind, &walk->label_kind));
+  if (session.domains.any()) EDGECL_RETURN_IF_FAILED(read_message_domains(in, walk));
+  walk->report.n_parts = in->list();
+  return in->failed() ? in->corrupt("a truncated list of devices") : Status();
 }
 
 Status same_number() {
@@ -192,21 +187,23 @@ bool same_moments(const uint8_t* moments, const Statistics& s, uint32_t part, ui
   return true;
 }
 
-// The part's classes and moments. `part`: where they go, or with what they are compared (kNoPart: own sums).
-Status read_part_body(SectionReader* in, Walk* walk, const PartHead& head, Fate fate, uint32_t part) {
-  Statistics* const s = statistics_of(*walk->session);
+// Classes and moments of a part of some sums. `part`: where they go, or with what they are compared (kNoPart: own sums).
+Status read_part_sums(SectionReader* in, Walk* walk, Fate fate, uint32_t part, Statistics* s) {
   const bool store = fate == Fate::kTake && walk->apply;
+  const uint32_t n_classes = in->list();
+  if (in->failed()) return in->corrupt("a truncated list of classes");
+  walk->n_classes += n_classes;
   const uint64_t triangle_bytes = triangle_entries(s->size.dim) * sizeof(int64_t);
   const bool of_classes = s->size.moments == Moments::kOfClasses, shared = s->size.moments == Moments::kShared;
   bool same = true;
   if (fate != Fate::kSkip) memset(s->parts.marks, 0, s->size.columns);
   uint32_t label = 0;
-  for (uint32_t k = 0; k < head.n_classes; k++, label++) {
+  for (uint32_t k = 0; k < n_classes; k++, label++) {
     const uint32_t n_name = in->u32();
     const uint8_t* const name = in->bytes(n_name);
     ClassCounts counts;
-    EDGECL_RETURN_IF_FAILED(read_part_counts(in, &counts));
-    const uint8_t* const sums = in->bytes(s->size.dim * sizeof(int64_t));
+    EDGECL_RETURN_IF_FAILED(read_part_counts(in, *s, &counts));
+    const uint8_t* const sums = in->bytes(class_sums_bytes(*s));
     SectionReader triangle = *in;
     const uint8_t* const moments = of_classes ? in->bytes(triangle_bytes) : sums;
     if (name == nullptr || sums == nullptr || moments == nullptr) return in->corrupt("a truncated class");
@@ -214,35 +211,86 @@ Status read_part_body(SectionReader* in, Walk* walk, const PartHead& head, Fate 
     EDGECL_RETURN_IF_FAILED(find_or_try(in, walk, name, n_name, fate == Fate::kTake, &label));
     if (s->parts.marks[label]++ != 0) return in->corrupt("a class twice");
     if (fate == Fate::kTake) {
-      walk->rows += counts.n;
+      *s->parts.rows += counts.n;
       if (!store) continue;
       set_part_class(part, label, counts, s);
-      for (uint32_t i = 0; i < s->size.dim; i++) set_part_sum(part, label, i, number_at(sums, i), s);
+      for (uint32_t i = 0; i < s->size.dim; i++) set_part_sum(part, label, i, sum_at(*s, sums, i), s);
       if (of_classes) EDGECL_RETURN_IF_FAILED(read_part_moments(&triangle, part, label, s));
       continue;
     }
     same = same && same_counts(counts, part_counts(*s, part, label));
-    for (uint32_t i = 0; same && i < s->size.dim; i++) same = number_at(sums, i) == part_sum(*s, part, label, i);
+    for (uint32_t i = 0; same && i < s->size.dim; i++) same = sum_at(*s, sums, i) == part_sum(*s, part, label, i);
     same = same && (!of_classes || same_moments(moments, *s, part, label));
   }
   if (fate == Fate::kTake) return shared ? read_part_moments(in, store ? part : kNoPart, 0, s) : Status();
   const uint8_t* const moments = shared ? in->bytes(triangle_bytes) : nullptr;
   if (shared && moments == nullptr) return in->corrupt("truncated second moments");
   if (fate == Fate::kSkip) return Status();
-  same = same && head.n_classes == part_classes(*s, part);
+  same = same && n_classes == part_classes(*s, part);
   same = same && (!shared || same_moments(moments, *s, part, 0));
   return same ? Status() : same_number();
 }
 
+bool same_head(const DomainPartHead& head, const Domain& domain, uint32_t part) {
+  const RoutingModel& routing = domain.routing;
+  const uint64_t dim = routing.statistics.size.dim;
+  const bool own = part == kNoPart;
+  const int16_t* const held = own ? routing.held : routing.others_held + part * kHeldRows * dim;
+  return head.rows == (own ? domain.rows : routing.others[part].rows) &&
+         head.n_held == (own ? routing.held_fill : routing.others[part].held_fill) &&
+         memcmp(head.held, held, head.n_held * dim * sizeof(int16_t)) == 0;
+}
+
+// What a part has in each of its domains.
+Status read_part_domains(SectionReader* in, Walk* walk, Fate fate, uint32_t part) {
+  Session* const session = walk->session;
+  const uint32_t n = in->list();
+  for (uint32_t k = 0, next = 0; k < n; k++) {
+    const uint32_t i = in->list();
+    if (in->failed() || i < next || i >= walk->domains.n) return in->corrupt("domains out of order or range");
+    next = i + 1;
+    if (fate == Fate::kTake) EDGECL_RETURN_IF_FAILED(take_message_domain(walk, i));
+    const uint32_t slot = walk->domains.slot[i];
+    if (fate == Fate::kCompare && slot == kNoDomain) return same_number();
+    Domain* const domain = &session->domains.list[slot == kNoDomain ? 0 : slot];  // all are of one size
+    DomainPartHead head;
+    EDGECL_RETURN_IF_FAILED(read_domain_part_head(in, *domain, &head));
+    const uint64_t before = walk->n_classes;
+    if (fate == Fate::kCompare && !(same_adaptor(*walk, i) && same_head(head, *domain, part))) return same_number();
+    if (fate == Fate::kTake && walk->apply) set_domain_part_head(head, part, domain);
+    EDGECL_RETURN_IF_FAILED(read_part_sums(in, walk, fate, part, sums_of(domain->head)));
+    EDGECL_RETURN_IF_FAILED(read_part_sums(in, walk, fate, part, &domain->routing.statistics));
+    if (head.rows == 0 && head.n_held == 0 && walk->n_classes == before) return in->corrupt("a domain without rows");
+  }
+  if (in->failed()) return in->corrupt("a truncated list of domains");
+  return fate == Fate::kCompare && n != domains_of_part(*session, part) ? same_number() : Status();
+}
+
+Status read_part_body(SectionReader* in, Walk* walk, Fate fate, uint32_t part) {
+  Session* const session = walk->session;
+  if (session->domains.any()) return read_part_domains(in, walk, fate, part);
+  return read_part_sums(in, walk, fate, part, sums_of(session->head_memory));
+}
+
+// Runs over every sum of a session.
+template <class Each>
+void each_sums(const Session& session, const Each& each) {
+  for (uint32_t i = 0; i < n_heads(session); i++) {
+    each(sums_of(head_at(session, i)));
+    if (session.domains.any()) each(&session.domains.list[i].routing.statistics);
+  }
+}
+
 Status read_part(SectionReader* in, Walk* walk, uint64_t* previous) {
-  Statistics* const s = statistics_of(*walk->session);
+  Session* const session = walk->session;
+  DeviceTable* const devices = devices_of(*session);
   PartHead head;
   EDGECL_RETURN_IF_FAILED(read_part_head(in, *previous, &head));
   *previous = head.device;
-  const DeviceVersion& own = *s->parts.own;
+  const DeviceVersion& own = *devices->own;
   const bool is_own = head.device == own.device;
-  uint32_t part = is_own ? kNoPart : find_part(*s, head.device);
-  const uint64_t known = is_own ? own.version : part != kNoPart ? s->parts.ids[part].version : 0;
+  uint32_t part = is_own ? kNoPart : find_part(*devices, head.device);
+  const uint64_t known = is_own ? own.version : part != kNoPart ? devices->ids[part].version : 0;
   if (is_own && head.version > known) {
     return failure(EDGECL_E_STATE_MISMATCH,
                    "expected nothing newer of this device than version %llu, which it is at; found %llu: it went on "
@@ -252,27 +300,28 @@ Status read_part(SectionReader* in, Walk* walk, uint64_t* previous) {
   if (head.version <= known) {
     walk->report.n_known++;
     const bool compare = head.version == known && !walk->apply;
-    return read_part_body(in, walk, head, compare ? Fate::kCompare : Fate::kSkip, part);
+    return read_part_body(in, walk, compare ? Fate::kCompare : Fate::kSkip, part);
   }
   const bool is_new = part == kNoPart;
   (is_new ? walk->report.n_new : walk->report.n_newer)++;
   if (is_new) {
-    EDGECL_RETURN_IF_FAILED(check_room_for_devices(*s, ++walk->n_devices));
+    EDGECL_RETURN_IF_FAILED(check_room_for_devices(*devices, ++walk->n_devices));
   } else {
-    walk->rows -= part_rows(*s, part);
+    devices->replaced[part] = 1;
+    each_sums(*session, [&](Statistics* s) { *s->parts.rows -= part_rows(*s, part); });
   }
   if (walk->apply) {
     if (is_new) {
-      part = new_part(head.device, s);
+      part = new_part(session, head.device);
     } else {
-      add_part(part, true, s);
-      empty_part(part, s);
+      add_parts(session, part, true);
+      empty_parts(session, part);
     }
   }
-  EDGECL_RETURN_IF_FAILED(read_part_body(in, walk, head, Fate::kTake, part));
+  EDGECL_RETURN_IF_FAILED(read_part_body(in, walk, Fate::kTake, part));
   if (!walk->apply) return Status();
-  s->parts.ids[part].version = head.version;
-  add_part(part, false, s);
+  devices->ids[part].version = head.version;
+  add_parts(session, part, false);
   return Status();
 }
 
@@ -281,131 +330,84 @@ Status read_parts(SectionReader* in, void* import) {
   EDGECL_RETURN_IF_FAILED(read_kind(in, walk));
   uint64_t previous = 0;
   for (uint32_t k = 0; k < walk->report.n_parts; k++) EDGECL_RETURN_IF_FAILED(read_part(in, walk, &previous));
-  if (walk->rows <= kMaxStatisticRows) return Status();
-  return failure(EDGECL_E_CAPACITY,
-                 "expected at most %lld rows in the statistics of a head; found more with those of the message; merge "
-                 "fewer devices",
-                 static_cast<long long>(kMaxStatisticRows));
+  if (walk->apply) return Status();
+  bool fits = true;
+  each_sums(*walk->session, [&](const Statistics* s) { fits = fits && *s->parts.rows <= kMaxStatisticRows; });
+  if (!fits) {
+    return failure(
+        EDGECL_E_CAPACITY,
+        "expected at most %lld rows in the statistics of a head; found more with those of the message; merge "
+        "fewer devices",
+        static_cast<long long>(kMaxStatisticRows));
+  }
+  return walk->session->domains.any() ? check_adaptors(*walk) : Status();
 }
 
 constexpr StateSection kParts = {kStateParts, 1, 0, write_parts, read_parts};
+constexpr StateSection kDomainParts = {kStateDomainParts, 1, 0, write_parts, read_parts};
+const StateSection& section_of(const Session& session) {
+  return session.domains.any() ? kDomainParts : kParts;
+}
 
 Status walk_message(const StateFile& file, Walk* walk) {
-  const Statistics& s = *statistics_of(*walk->session);
+  const Session& session = *walk->session;
+  DeviceTable* const devices = devices_of(session);
   walk->report = MergeReport();
-  walk->n_devices = s.parts.fill;
-  walk->rows = s.n_rows();
-  walk->report.rows_before = static_cast<uint64_t>(walk->rows);
-  return read_state_sections(file, &kParts, 1, walk);
+  walk->n_devices = devices->fill;
+  walk->report.rows_before = static_cast<uint64_t>(all_rows(session));
+  memset(devices->replaced, 0, devices->capacity);
+  each_sums(session, [](Statistics* s) { *s->parts.rows = s->n_rows(); });
+  return read_state_sections(file, &section_of(session), 1, walk);
 }
 
-// Classes that only other devices' rows made, and that have none any more.
-uint32_t drop_classes_without_rows(Session* session) {
-  const Statistics& s = *statistics_of(*session);
-  uint32_t n = 0;
-  for (uint32_t label = 0; label < session->classes.capacity; label++) {
-    if (!session->classes.present[label] || session->classes.entries[label].merged == kOwnClass) continue;
-    if (s.classes[label].n > 0) continue;
-    class_drop(&session->classes, label);
-    n++;
+Status check_message(const Session& session, const StateFile& file) {
+  if (memcmp(file.header().bundle_digest, session.plan->digest, kSha256Bytes) != 0) {
+    return failure(EDGECL_E_STATE_MISMATCH,
+                   "expected a message of the bundle \"%s\"; found one of another bundle; devices that are merged need "
+                   "the same bundle",
+                   session.plan->string(session.plan->model->name));
   }
-  return n;
-}
-
-bool is_shipped(const Plan& plan, uint32_t label) {
-  for (const format::ClassRecord& record : plan.classes) {
-    if (record.label == label) return true;
-  }
-  return false;
-}
-
-// Which classes go with the last row of other devices, now that own rows are another device's.
-void sort_classes(Session* session) {
-  const Statistics& s = *statistics_of(*session);
-  for (uint32_t label = 0; label < session->classes.capacity; label++) {
-    if (!session->classes.present[label] || s.classes[label].n == 0 || is_shipped(*session->plan, label)) continue;
-    session->classes.entries[label].merged = own_rows(s, label) > 0 ? kOwnClass : kMergedClass;
-  }
-}
-
-// What was made of the sums is made anew.
-void sums_changed(Session* session) {
-  session->step.stage = Stage::kIdle;
-  statistics_head::merged(session->head_memory);
-  novelty_stale(session->novelty);
+  const bool domains = session.domains.any();
+  if (!file.has(domains ? kStateParts : kStateDomainParts)) return Status();
+  return failure(EDGECL_E_STATE_MISMATCH,
+                 "expected a message of a session %s domains, as this one is; found one %s; make the sessions of all "
+                 "devices with max_domains, or all without",
+                 domains ? "with" : "without", domains ? "without" : "with");
 }
 
 }  // namespace
 
-Status set_device(Session* session, uint64_t device, uint64_t least_version) {
-  EDGECL_RETURN_IF_FAILED(check_merges(*session));
-  if (device == 0) {
-    return failure(EDGECL_E_ARGUMENT, "expected the number of a device, at least 1; found 0; give each device its own");
-  }
-  Statistics* const s = statistics_of(*session);
-  DeviceVersion* const own = s->parts.own;
-  if (own->device != device) {
-    uint32_t part = find_part(*s, device);
-    const uint64_t version = part != kNoPart ? s->parts.ids[part].version : 0;
-    if (own->version > 0) {  // what was learned so far is another device's from now on
-      if (part == kNoPart) {
-        EDGECL_RETURN_IF_FAILED(check_room_for_devices(*s, s->parts.fill + 1));
-        part = new_part(own->device, s);
-      }
-      swap_own(part, s);
-      s->parts.ids[part] = {own->device, own->version, 0};
-      clear_bank(s);
-      *own = {device, version, 0};
-    } else {  // what has no device, and what was known of this one
-      bool learned = false;
-      for (uint32_t c = 0; c < s->size.columns && !learned; c++) learned = own_rows(*s, c) > 0;
-      if (part != kNoPart) release_part(part, s);
-      *own = {device, version, least_version};
-      if (learned) next_version(s);
-    }
-    sort_classes(session);
-    novelty_stale(session->novelty);
-  }
-  if (own->least < least_version) own->least = least_version;
-  return Status();
-}
-
 Status check_delta(const Session& session, bool all) {
   EDGECL_RETURN_IF_FAILED(check_merges(session));
-  const Statistics& s = *statistics_of(session);
-  if (s.parts.own->device != 0 || (all && part_rows(s, kNoPart) == 0)) return Status();
+  bool learned = false;
+  for (uint32_t c = 0; c < session.head_memory.columns; c++) learned = learned || own_class_rows(session, c) > 0;
+  if (devices_of(session)->own->device != 0 || (all && !learned)) return Status();
   return failure(EDGECL_E_SEQUENCE,
                  "expected a session that knows which device it is; found none set; call edgecl_device_set first");
 }
 
 uint64_t delta_bytes(const Session& session, bool all) {
   const Delta delta = {&session, all};
-  return state_file_bytes(&kParts, 1, &delta);
+  return state_file_bytes(&section_of(session), 1, &delta);
 }
 
 void export_delta(const Session& session, bool all, uint8_t* buffer) {
   const Delta delta = {&session, all};
   uint8_t digest[kSha256Bytes];
-  write_state_file(kMessageMagic, session.plan->digest, &kParts, 1, &delta, buffer, digest);
+  write_state_file(kMessageMagic, session.plan->digest, &section_of(session), 1, &delta, buffer, digest);
 }
 
 Status merge(Session* session, const uint8_t* bytes, size_t n, MergeReport* report) {
   EDGECL_RETURN_IF_FAILED(check_merges(*session));
-  Statistics* const s = statistics_of(*session);
-  if (s->parts.capacity == 0) {
+  if (devices_of(*session)->capacity == 0) {
     return failure(EDGECL_E_UNSUPPORTED,
                    "expected a session with room for other devices; found head_merges = 0; make it with head_merges = "
                    "how many there are");
   }
   StateFile file;
   EDGECL_RETURN_IF_FAILED(file.open(bytes, n, kMessageMagic));
-  if (memcmp(file.header().bundle_digest, session->plan->digest, kSha256Bytes) != 0) {
-    return failure(EDGECL_E_STATE_MISMATCH,
-                   "expected a message of the bundle \"%s\"; found one of another bundle; devices that are merged need "
-                   "the same bundle",
-                   session->plan->string(session->plan->model->name));
-  }
-  Walk walk = {session, false, {}, 0, 0, 0};
+  EDGECL_RETURN_IF_FAILED(check_message(*session, file));
+  Walk walk = {session, false, {}, 0, 0, 0, {}};
   const Status checked = walk_message(file, &walk);
   if (!checked.ok()) {
     end_trials(&session->classes, false);
@@ -420,37 +422,11 @@ Status merge(Session* session, const uint8_t* bytes, size_t n, MergeReport* repo
   report->n_classes_added = n_added;
   if (report->n_new + report->n_newer > 0) {  // else nothing changes, not even what an odd state brought along
     report->n_classes_gone = drop_classes_without_rows(session);
+    if (session->domains.any()) report->n_domains_gone = drop_domains_without_rows(session);
     sums_changed(session);
   }
-  report->rows = static_cast<uint64_t>(s->n_rows());
+  report->rows = static_cast<uint64_t>(all_rows(*session));
   return stored;
-}
-
-Status unmerge(Session* session, uint64_t device) {
-  EDGECL_RETURN_IF_FAILED(check_merges(*session));
-  Statistics* const s = statistics_of(*session);
-  const uint32_t part = find_part(*s, device);
-  if (part == kNoPart) {
-    return failure(EDGECL_E_NOT_FOUND,
-                   "expected a device that was merged; found %llu, which was not; ask edgecl_device_describe",
-                   static_cast<unsigned long long>(device));
-  }
-  drop_part(part, s);
-  drop_classes_without_rows(session);
-  sums_changed(session);
-  return Status();
-}
-
-uint32_t n_devices(const Session& session) {
-  const bool merges = session.head_memory.own != nullptr && !session.domains.any();
-  return merges ? 1 + statistics_of(session)->parts.fill : 0;
-}
-
-DeviceSummary device_summary(const Session& session, uint32_t index) {
-  const Statistics& s = *statistics_of(session);
-  const uint32_t part = index == 0 ? kNoPart : index - 1;
-  const DeviceVersion& id = index == 0 ? *s.parts.own : s.parts.ids[part];
-  return {id.device, id.version, static_cast<uint64_t>(part_rows(s, part)), part_classes(s, part)};
 }
 
 }  // namespace edgecl

@@ -7,7 +7,7 @@
 
 #include "runtime/core/executor.h"
 #include "runtime/core/weights.h"
-#include "runtime/heads/parts.h"
+#include "runtime/learn/devices.h"
 #include "runtime/learn/inference.h"
 #include "runtime/learn/methods/method.h"
 #include "runtime/learn/replay/remember.h"
@@ -96,7 +96,8 @@ void lay_out_session(Arena* arena, const Plan& plan, const ScratchTable& kernels
   lay_out_structure(arena, plan, config, &session->structure);
   const HeadKind& head = *head_kind(config.head);
   format::RecipeRecord recipe = config;
-  if (!learning) recipe.head_merges = 0;  // its sums are for reading
+  // Sums of a session that only predicts are for reading; domains are also routed by what others held out.
+  if (!learning && config.max_domains == 0) recipe.head_merges = 0;
   HeadMemory head_memory;
   head_memory.dim = static_cast<uint32_t>(embedding_size(plan));
   head_memory.columns = plan.model->class_capacity;
@@ -155,6 +156,9 @@ void reset_session(Session* session) {
   } else if (session->head->reset) {
     session->head->reset(session->head_memory);
   }
+  forget_devices(session, false);
+  DeviceTable* const devices = devices_of(*session);
+  if (devices != nullptr && devices->own->version > 0) next_version(devices);  // that it contributes nothing any more
   novelty_stale(session->novelty);
   session->thresholds.clear();
   restart_window({}, &session->window);
@@ -222,7 +226,7 @@ Status forget_class(Session* session, int32_t label) {
     replay_clear_logit(&session->replay, column);  // the column may serve another class
   }
   ClassEntry* const entry = &session->classes.entries[label];
-  if (others_rows(session->head_memory, column) > 0) {  // it stays, with the rows of other devices
+  if (others_class_rows(*session, column) > 0) {  // it stays, with the rows of other devices
     entry->samples_seen = 0;
     entry->merged = kMergedClass;
   } else {

@@ -2,6 +2,7 @@
 // Never here: passes over rows, routing.
 #include "runtime/learn/session_domains.h"
 
+#include "runtime/learn/devices.h"
 #include "runtime/learn/inference.h"
 #include "runtime/learn/learn_step.h"
 
@@ -42,7 +43,16 @@ Status remove_domain(Session* session, int32_t which) {
   if (which == 0)
     return failure(EDGECL_E_ARGUMENT,
                    "expected a domain behind the first; found domain 0, which stays; reset the session");
-  clear_domain(*session->plan, *session->head, &domains->list[which]);
+  Domain* const domain = &domains->list[which];
+  if (domain_rows_merged(*domain) > 0) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "expected a domain without rows of other devices; found %llu in \"%s\"; take these devices out by "
+                   "edgecl_unmerge, or remove it there and merge their newer messages",
+                   static_cast<unsigned long long>(domain_rows_merged(*domain)), domain->name);
+  }
+  const bool contributed = domain->rows > 0;
+  clear_domain(*session->plan, *session->head, domain);
+  if (contributed) next_version(devices_of(*session));
   if (domains->selected == static_cast<uint32_t>(which)) domains->selected = 0;
   place_selected(session);
   return Status();
@@ -64,12 +74,14 @@ Status check_adapt(const Session& session, int32_t which, const Session& trainer
   }
   if (session.config.predict_only)
     return failure(EDGECL_E_UNSUPPORTED, "expected a session that learns; found predict_only = 1; make one without");
-  if (session.domains.list[which].rows == 0) return Status();
+  const Domain& domain = session.domains.list[which];
+  const uint64_t rows = domain.rows + domain_rows_merged(domain);
+  if (rows == 0) return Status();
   return failure(
       EDGECL_E_SEQUENCE,
       "expected a domain that has learned nothing yet, since its statistics are of the old adaptor; found %llu "
       "rows; remove the domain and add it again",
-      static_cast<unsigned long long>(session.domains.list[which].rows));
+      static_cast<unsigned long long>(rows));
 }
 
 Status learn_exemplars(Session* session, const Session& trainer, uint32_t* rows) {
@@ -121,6 +133,13 @@ Status calibrate_domains(Session* session, double accepted, double kept) {
 Status check_domains_forget(const Domains& domains, uint32_t label) {
   for (uint32_t d = 0; d < domains.capacity; d++) {
     const Domain& domain = domains.list[d];
+    if (domain.used && d != domains.selected && sums_of(domain.head)->classes[label].n > 0) {
+      return failure(
+          EDGECL_E_UNSUPPORTED,
+          "expected no rows of class %u in other domains than the selected one; found some in \"%s\"; hand its "
+          "samples to edgecl_unlearn there",
+          label, domain.name);
+    }
     if (!domain.used || domain.routing.statistics.classes[label].n == 0) continue;
     return failure(
         EDGECL_E_UNSUPPORTED,

@@ -20,7 +20,7 @@ Status check_has_domains(const Session& session);
 Status select_domain(Session* session, int32_t which);
 // A domain with the bundle's adaptor and an empty head; it is not selected. Errors: add_domain.
 Status new_domain(Session* session, const char* name, int32_t* which);
-// All that it learned goes. E_ARGUMENT: domain 0, which stays.
+// All that it learned goes. E_ARGUMENT: domain 0, which stays. E_UNSUPPORTED: other devices have rows in it.
 Status remove_domain(Session* session, int32_t which);
 
 // The adaptor of domain `which` becomes the one that `trainer` has, a session of the same bundle that learns by
@@ -38,23 +38,18 @@ inline bool features_finite(const Session& session, uint32_t rows) {
   return !domains.any() || all_finite(domains.features, static_cast<int64_t>(rows) * domains.dim);
 }
 
-// Row r of domains.features, which the selected domain's head has just learned, or taken back.
+// Row r of domains.features, which the selected domain's head has just learned.
 inline void domain_learned(Session* session, uint32_t r, int32_t label) {
   Domains* const domains = &session->domains;
   if (!domains->any()) return;
   Domain* const domain = &domains->list[domains->selected];
   routing_add(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
   domain->rows++;
-}
-inline void domain_unlearned(Session* session, uint32_t r, int32_t label) {
-  Domains* const domains = &session->domains;
-  if (!domains->any()) return;
-  Domain* const domain = &domains->list[domains->selected];
-  routing_take(session->learning(), domains->features + r * domains->dim, label, &domain->routing);
-  if (domain->rows > 0) domain->rows--;
+  domain->merged = 0;
 }
 
-// E_UNSUPPORTED: a class cannot leave the routing statistics as a whole, once they have rows of it.
+// E_UNSUPPORTED: a class cannot leave the routing statistics as a whole, once they have rows of it, nor the heads of other
+// domains than the selected one.
 Status check_domains_forget(const Domains& domains, uint32_t label);
 
 }  // namespace edgecl

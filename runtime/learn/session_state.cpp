@@ -26,7 +26,8 @@ Status read_section(SectionReader* in, void* import) {
 // The head's own, where it keeps something beside parameters.
 void write_head(SectionWriter* out, const Session& session) {
   const Domains& domains = session.domains;
-  session.head->write_state(out, domains.any() ? domains.list[0].head : session.head_memory);
+  if (domains.any()) return session.head->write_state(out, domains.list[0].head, Whose::kOwn);
+  session.head->write_state(out, session.head_memory, Whose::kAll);
 }
 Status read_head(SectionReader* in, StateImport* import) {
   const Session& session = *import->session;
@@ -58,7 +59,7 @@ void write_domain_list(SectionWriter* out, const Session& session) {
 }
 Status read_domain_list(SectionReader* in, StateImport* import) {
   Session* const session = import->session;
-  return read_domains(in, *session->plan, *session->head, &session->domains, import->apply);
+  return read_domains(in, *session->plan, *session->head, &session->domains, import->apply, &import->domains);
 }
 
 // Nothing for a part that this build leaves out, whose section no list has.
@@ -85,6 +86,8 @@ constexpr StateSection kSections[] = {
      built<kHasDomains>(read_section<read_domain_list>)},
     {kStateDrift, 1, kStateOptional, built<kHasNovelty>(write_section<write_drift>),
      built<kHasNovelty>(read_section<read_drift>)},
+    {kStateDomainDevices, 1, 0, built<kHasDomains>(write_section<write_domain_devices>),
+     built<kHasDomains>(read_section<read_domain_devices>)},
 };
 constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
     config_bytes_max,  counters_bytes_max, params_bytes_max,   statistics_bytes_max,
@@ -92,7 +95,7 @@ constexpr uint64_t (*kBytesMax[])(const Plan&, const SessionConfig&) = {
 };
 constexpr uint32_t kAlways = sizeof kBytesMax / sizeof kBytesMax[0];
 constexpr uint32_t kAll = sizeof kSections / sizeof kSections[0];
-static_assert(kAll == kAlways + 5, "one bound a section, but those of head, novelty, devices, domains and drift");
+static_assert(kAll == kAlways + 6, "one bound a section, but those of head, novelty, devices, domains and drift");
 
 // What a state may lack: the section of the head where it keeps nothing, and those of which there is nothing to say.
 struct Sections {
@@ -104,9 +107,10 @@ struct SectionList {
     for (uint32_t i = 0; i < kAlways; i++) list[n++] = kSections[i];
     if (head.write_state != nullptr) list[n++] = kSections[kAlways];
     if (kHasNovelty && has.thresholds) list[n++] = kSections[kAlways + 1];
-    if (has.devices && head.write_state != nullptr) list[n++] = kSections[kAlways + 2];
+    if (has.devices && !has.domains) list[n++] = kSections[kAlways + 2];
     if (has.domains) list[n++] = kSections[kAlways + 3];
     if (kHasNovelty && has.drift) list[n++] = kSections[kAlways + 4];
+    if (has.devices && has.domains) list[n++] = kSections[kAlways + 5];
   }
   explicit SectionList(const Session& session)
       : SectionList(*session.head, {session.thresholds.any(), kHasStatistics && knows_devices(session),
@@ -128,7 +132,7 @@ uint64_t state_bytes_max(const Plan& plan, const SessionConfig& config) {
   uint64_t bytes = state_frame_bytes(kAlways + 2 + 2 * (head.write_state != nullptr) + (config.max_domains > 0)) +
                    kThresholdBytesMax + domains_bytes_max(plan, config) + window_bytes_max(config);
   if (head.write_state != nullptr) bytes += head.section_bytes_max(plan, config);
-  if (kHasStatistics && head.readout != nullptr) bytes += devices_bytes_max(plan, config);
+  if (kHasStatistics && !head.by_gradient) bytes += devices_bytes_max(plan, config);
   for (const auto bound : kBytesMax) bytes += bound(plan, config);
   return bytes;
 }
@@ -162,9 +166,10 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.exemplars_left =
       session->config.predict_only ? nullptr : reinterpret_cast<uint32_t*>(session->learn.activations);
   import.file = &file;
-  const bool merges = session->head_memory.own != nullptr && !session->domains.any();
-  const SectionList sections(*session->head, {file.has(kStateNovelty), merges && file.has(kStateDevices),
-                                              session->domains.any(), file.has(kStateDrift)});
+  const bool domains = session->domains.any();
+  const bool devices =
+      kHasStatistics && devices_of(*session) != nullptr && file.has(domains ? kStateDomainDevices : kStateDevices);
+  const SectionList sections(*session->head, {file.has(kStateNovelty), devices, domains, file.has(kStateDrift)});
   EDGECL_RETURN_IF_FAILED(read_state_sections(file, sections.list, sections.n, &import));
 
   replay_clear(&session->replay);  // wipes exemplars that the new state has no slot for
@@ -176,6 +181,7 @@ Status import_state(Session* session, const uint8_t* bytes, size_t n) {
   import.apply = true;
   session->thresholds.clear();
   restart_window({}, &session->window);
+  forget_devices(session, true);
   const Status stored = read_state_sections(file, sections.list, sections.n, &import);
   novelty_stale(session->novelty);
   place_selected(session);

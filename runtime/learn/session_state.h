@@ -47,6 +47,8 @@ struct StateImport {
   // are left out.
   uint64_t class_rows;
   uint32_t* exemplars_left;
+  // From DOMAINS: bit d: domain d exists.
+  uint64_t domains;
   // From NOVELTY.
   Thresholds thresholds;
 

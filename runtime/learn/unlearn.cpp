@@ -39,10 +39,20 @@ Status unlearn(Session* session, const Batch& batch, const int32_t* labels) {
     return failure(EDGECL_E_NUMERIC,
                    "expected finite embeddings; found NaN or infinity among those of the samples; check their range");
   }
-  EDGECL_RETURN_IF_FAILED(session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n));
+  const Domains& domains = session->domains;
+  Domain* const domain = domains.any() ? &domains.list[domains.selected] : nullptr;
+  if (domain != nullptr) {
+    EDGECL_RETURN_IF_FAILED(routing_take_rows(net, domains.features, labels, batch.n, domain->rows, &domain->routing));
+  }
+  const Status taken = session->head->unlearn_rows(session->head_memory, net, step.embeddings, labels, batch.n);
+  if (domain != nullptr && !taken.ok()) routing_put_back(net, domains.features, labels, batch.n, &domain->routing);
+  if (!taken.ok()) return taken;
+  if (domain != nullptr) {
+    routing_drop_held(net, domains.features, batch.n, &domain->routing);
+    domain->rows -= domain->rows < batch.n ? domain->rows : batch.n;
+  }
   novelty_stale(session->novelty);
   for (uint32_t r = 0; r < batch.n; r++) {
-    domain_unlearned(session, r, labels[r]);
     uint64_t* const of_class = &session->classes.entries[labels[r]].samples_seen;
     if (*of_class == 0 || session->replay.seen == 0) continue;  // a state may say so
     --*of_class;

@@ -15,7 +15,7 @@ Status check(const HeadMemory& head, const NoveltyMemory&) {
 
 Status prepare(const HeadMemory& head, const NoveltyMemory&, const Net&) {
   for (uint32_t c = 0; c < head.columns; c++) {
-    if (head.hd->classes[c].n > 0) return Status();
+    if (head.hd->sums.classes[c].n > 0) return Status();
   }
   return failure(EDGECL_E_SEQUENCE, "expected learned rows for the score hd; found none; learn some first");
 }

@@ -48,7 +48,8 @@ float score(const NoveltyInput& in, uint32_t row) {
     for (; at > 0 && cosine > nearest[at - 1]; at--) nearest[at] = nearest[at - 1];
     nearest[at] = cosine;
   }
-  const float square = 2 - 2 * nearest[n - 1];
+  // A row may be routed to a domain whose bank is empty, as where other devices alone learned: none is near then.
+  const float square = 2 - 2 * (n > 0 ? nearest[n - 1] : -1);
   return square > 0 ? square_root(square) : 0;
 }
 

@@ -75,6 +75,7 @@ py::list Session::domains() {
     entry["domain"] = d;
     entry["name"] = info.name;
     entry["rows"] = info.rows;
+    entry["rows_merged"] = info.rows_merged;
     entry["adapted"] = info.adapted != 0;
     entry["held"] = info.held;
     entry["features"] = info.features;

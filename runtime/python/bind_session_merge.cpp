@@ -64,6 +64,8 @@ py::dict Session::merge(const py::buffer& data) {
   d["known"] = report.n_known;
   d["classes_added"] = report.n_classes_added;
   d["classes_gone"] = report.n_classes_gone;
+  d["domains_added"] = report.n_domains_added;
+  d["domains_gone"] = report.n_domains_gone;
   d["rows_before"] = report.rows_before;
   d["rows"] = report.rows;
   return d;

@@ -7,8 +7,9 @@
 namespace edgecl {
 namespace {
 
-constexpr char kNames[][12] = {"(unknown)", "CONFIG", "COUNTERS", "PARAMS",  "STATISTICS", "CLASSES", "REPLAY",
-                               "SPARSITY",  "HEAD",   "NOVELTY",  "DEVICES", "PARTS",      "DOMAINS", "DRIFT"};
+constexpr char kNames[][16] = {"(unknown)", "CONFIG",   "COUNTERS",       "PARAMS",      "STATISTICS", "CLASSES",
+                               "REPLAY",    "SPARSITY", "HEAD",           "NOVELTY",     "DEVICES",    "PARTS",
+                               "DOMAINS",   "DRIFT",    "DOMAIN_DEVICES", "DOMAIN_PARTS"};
 
 Status damaged(uint32_t magic, const char* what) {
   if (magic == kMessageMagic) {

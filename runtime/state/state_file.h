@@ -35,6 +35,8 @@ enum StateSectionId : uint32_t {
   kStateParts = 11,  // of messages
   kStateDomains = 12,
   kStateDrift = 13,
+  kStateDomainDevices = 14,
+  kStateDomainParts = 15,  // of messages
 };
 // "CONFIG", ...; "(unknown)".
 const char* state_section_name(uint32_t id);

@@ -1,5 +1,6 @@
-// Fuzz target: any bytes as a message to merge, into sessions of every head that keeps statistics. A refused message
-// changes nothing; an accepted one is known from then on, and what the session says of all devices fits another session.
+// Fuzz target: any bytes as a message to merge, into sessions of every head that keeps statistics, with and without
+// domains. A refused message changes nothing; an accepted one is known from then on, and what the session says of all
+// devices fits another session.
 // Never here: sums (tests/runtime/learn_merge.cpp).
 #include <memory>
 
@@ -14,10 +15,17 @@ using namespace edgecl_fuzz;
 constexpr size_t kControl = 16;
 constexpr size_t kMostMessage = 16u << 10;
 constexpr uint8_t kDigestsStay = 0xd1;  // second byte: digests are left as they are
-constexpr uint32_t kHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE,
-                               EDGECL_HEAD_FECAM};
-constexpr uint32_t kPlaces = sizeof kHeads / sizeof *kHeads;
-constexpr uint32_t kMerges = 3;
+// One place a head, and some heads with domains; new ones go to the end, as an input says its place by number.
+struct PlaceKind {
+  uint32_t head, max_domains;
+};
+constexpr PlaceKind kPlaceKinds[] = {
+    {EDGECL_HEAD_NCM, 0},   {EDGECL_HEAD_NCM_DISTANCE, 0}, {EDGECL_HEAD_LDA, 0},   {EDGECL_HEAD_RIDGE, 0},
+    {EDGECL_HEAD_HD, 0},    {EDGECL_HEAD_NCM_DISTANCE, 3}, {EDGECL_HEAD_RIDGE, 3}, {EDGECL_HEAD_HD, 3},
+    {EDGECL_HEAD_FECAM, 0}, {EDGECL_HEAD_FECAM, 3},
+};
+constexpr uint32_t kPlaces = sizeof kPlaceKinds / sizeof *kPlaceKinds;
+constexpr uint32_t kMerges = 3, kDomainSeed = 23;
 
 Block message_block(kMostMessage), delta_block(64u << 10), export_block(64u << 10), rows_block(64u << 10);
 
@@ -56,6 +64,13 @@ edgecl_status merge(edgecl_session* session, const std::vector<uint8_t>& message
 }
 
 void learn_some(Place* place, uint8_t kind) {
+  if (place->config.max_domains > 0) {
+    const char* const names[] = {"one", "two"};
+    int32_t domain = 0;
+    const edgecl_status status = edgecl_domain_add(place->session, names[kind % 2], &domain);
+    REQUIRE(status == EDGECL_OK || status == EDGECL_E_ARGUMENT || status == EDGECL_E_CAPACITY);
+    if (status == EDGECL_OK) REQUIRE(edgecl_domain_select(place->session, domain) == EDGECL_OK);
+  }
   const uint8_t bytes[] = {3, kind, 0, 1, 2, 1, 1, 1, 1};
   Input in(bytes, sizeof bytes);
   REQUIRE(learn_rows(place->session, place->config, place->rows.get(), &in, true) == EDGECL_OK, "%s",
@@ -88,7 +103,7 @@ const std::vector<Place>& places() {
   static std::vector<Place> all;
   while (all.size() < kPlaces) {
     const uint32_t i = static_cast<uint32_t>(all.size());
-    const std::vector<uint8_t>& bundle = seed_bundle(0);
+    const std::vector<uint8_t>& bundle = seed_bundle(kPlaceKinds[i].max_domains == 0 ? 0 : kDomainSeed);
     Place place;
     place.bundle = std::make_unique<Block>(bundle.size());
     place.model_memory = std::make_unique<Block>(64u << 10);
@@ -98,8 +113,9 @@ const std::vector<Place>& places() {
     REQUIRE(edgecl_session_config_init(place.model, &place.config) == EDGECL_OK);
     place.config.max_batch = place.config.max_batch < kMostRows ? place.config.max_batch : kMostRows;
     place.config.add_unseen_labels = 1;
-    statistics_head(&place.config, kHeads[i], 5, EDGECL_NOVELTY_ENERGY);
+    statistics_head(&place.config, kPlaceKinds[i].head, 5, EDGECL_NOVELTY_ENERGY);
     place.config.head_merges = kMerges;
+    place.config.max_domains = kPlaceKinds[i].max_domains;
     for (uint32_t k = 0; k < 2; k++) {
       place.arenas[k] = std::make_unique<Block>(kMostArena);
       (k == 0 ? place.session : place.other) = make_session(place.model, place.config, place.arenas[k].get());

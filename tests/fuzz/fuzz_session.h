@@ -57,7 +57,7 @@ inline void statistics_head(edgecl_session_config* config, uint32_t head, uint32
   config->head_bank = bank;
   config->novelty = novelty;
   config->feature_range = 8;
-  config->head_merges = head == EDGECL_HEAD_HD ? 0 : bank % 4;
+  config->head_merges = bank % 4;
   config->hd_bits = 64 + 64 * (bank % 3);
   config->feature_root = head == EDGECL_HEAD_FECAM ? bank % 2 : 0;
 }
@@ -105,7 +105,7 @@ inline edgecl_session_config config_from(Input* in, const edgecl_model* model) {
     statistics_head(&config, in->below(8), in->below(12), in->below(6));
     if (in->below(3) == 0) {
       config.max_domains = in->below(4);
-      if (in->below(8) != 0) config.head_merges = 0;
+      if (in->below(2) != 0) config.head_merges = 0;
     }
   }
   config.add_unseen_labels = (change & 0x8000) == 0;

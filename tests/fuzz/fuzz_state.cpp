@@ -103,7 +103,7 @@ void configure(uint32_t i, edgecl_session_config* config) {
       break;
     case 15:
       statistics_head(config, EDGECL_HEAD_LDA, 3, EDGECL_NOVELTY_ENERGY);
-      config->head_merges = 0;
+      config->head_merges = 2;
       config->novelty = EDGECL_NOVELTY_FIT;
       config->max_domains = 3;
       break;

@@ -140,6 +140,23 @@ BundleSource lda_domains() {  // two domains, one of them with values of its own
   return source;
 }
 
+BundleSource hd_devices() {  // codes of bits of several devices, and a message
+  BundleSource source = hd_drift();
+  source.novelty = 0;
+  source.novelty_window = 0;
+  source.head_merges = 2;
+  return source;
+}
+
+BundleSource ncm_domain_devices() {  // domains of several devices, and a message
+  BundleSource source = domain_net();
+  source.head = edgecl::kHeadNcmDistance;
+  source.feature_range = 8;
+  source.max_domains = 3;
+  source.head_merges = 2;
+  return source;
+}
+
 BundleSource ncm_encoder() {  // a model file of another engine makes the samples
   BundleSource source = with_encoder(mlp(), format::kEngineTflite);
   source.head = edgecl::kHeadNcm;
@@ -155,6 +172,7 @@ const Golden kCases[] = {
     {"lda_rmds", lda_rmds, false, false},           {"hd_drift", hd_drift, false, false},
     {"ridge_devices", ridge_devices, false, false}, {"fecam_devices", fecam_devices, false, false},
     {"lda_domains", lda_domains, false, false},     {"ncm_encoder", ncm_encoder, false, false},
+    {"hd_devices", hd_devices, false, false},       {"ncm_domain_devices", ncm_domain_devices, false, false},
 };
 const char* const kVersions[] = {"v2"};
 

@@ -185,7 +185,7 @@ def test_a_saved_learner_goes_on_with_the_same_bits(bundles: Callable[..., bytes
     learner.save(tmp_path / "a.ecs")
     loaded = edgecl.Classifier(bundles()).load(tmp_path / "a.ecs")
     assert loaded.domains_ == learner.domains_
-    keys = ("name", "rows", "adapted", "held", "features", "selected")
+    keys = ("name", "rows", "rows_merged", "adapted", "held", "features", "selected")
     found = read_state((tmp_path / "a.ecs").read_bytes()).domains
     assert found == [{key: entry[key] for key in keys} for entry in learner.domains_]
     at = np.concatenate([_rows(30, seed=5)[0], _rows(30, 3.0, 6)[0], _rings(30, 7)[0]])

@@ -132,6 +132,21 @@ TEST(rows_go_where_they_fit) {
       }
     }
     CHECK(edgecl_domain_select(two.session.session, EDGECL_DOMAIN_BY_FIT) == EDGECL_OK);
+    // Decisions of rows that do not come in their order.
+    edgecl_session_config deciding = config_of(model, head);
+    deciding.novelty = EDGECL_NOVELTY_ENERGY;
+    Session judge(model, deciding);
+    two.near.learn(&judge, 0, kRows);
+    int32_t second = -1, decisions[4];
+    CHECK(edgecl_domain_add(judge.session, "far", &second) == EDGECL_OK);
+    CHECK(edgecl_domain_select(judge.session, second) == EDGECL_OK);
+    two.far.learn(&judge, 0, kRows);
+    CHECK(edgecl_domain_select(judge.session, EDGECL_DOMAIN_BY_FIT) == EDGECL_OK);
+    const float low[] = {-100, -99, -98};
+    CHECK(edgecl_novelty_calibrate(judge.session, 0, low, 3, 0.5, 0.9) == EDGECL_OK);
+    const edgecl_batch four = mixed.batch(judge, 0, 4);
+    CHECK(edgecl_decide(judge.session, &four, decisions, 4) == EDGECL_OK);
+    for (const int32_t decision : decisions) CHECK(decision >= EDGECL_ACCEPT && decision <= EDGECL_NOVEL);
     // What fits nothing is unknown, most of what fits is not.
     const Rows strange(model, 20, -3.0f, 4);
     for (const edgecl_route_result& route : routes(&two.session, strange)) CHECK(route.decision == EDGECL_NOVEL);

@@ -169,9 +169,11 @@ TEST(a_state_goes_out_and_in) {
   const Rows rows(model);
   Session session(model, config_of(model)), copy(model, config_of(model));
   for (uint32_t i = 0; i < 12; i++) CHECK(rows.learn(&session, i) == EDGECL_OK);
-  uint32_t taken = 0;  // of rows that were never learned, which nobody notices
-  for (uint32_t i = 16; i < 20; i++) taken += rows.unlearn(&session, i) == EDGECL_OK;
-  CHECK(taken > 2);
+  // Of rows that were never learned, those are noticed that would leave counters of no rows.
+  for (uint32_t i = 16; i < 20; i++) {
+    const std::string digest = session.digest();
+    if (rows.unlearn(&session, i) != EDGECL_OK) CHECK(session.digest() == digest);
+  }
   CHECK(import(&copy, session.state()) == EDGECL_OK && copy.digest() == session.digest());
   CHECK(copy.state() == session.state() && logits(copy, rows) == logits(session, rows));
   edgecl_session_config reading = config_of(model);

@@ -129,7 +129,7 @@ TEST(devices_that_have_all_messages_are_one_that_learned_everything) {
   edgecl::RandomStream random = {33, 1, 0};
   uint32_t n_merged = 0;
   for (uint32_t history = 0; history < 1000; history++) {
-    Fleet fleet(model, rows, kMergeHeads[history % 5], &random);
+    Fleet fleet(model, rows, kMergeHeads[history % kMergeHeadCount], &random);
     for (uint32_t event = random.bounded(60); event > 0; event--)
       fleet.event(&fleet.devices[random.bounded(static_cast<uint32_t>(fleet.devices.size()))]);
     // What a reset lost of the shared start comes back with any message of all.

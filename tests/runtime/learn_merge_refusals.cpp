@@ -10,9 +10,9 @@ constexpr size_t kContents = 128;                // behind header and one entry 
 constexpr size_t kPart = kContents + 24;         // head, dim, scale, kind of labels, list
 constexpr size_t kFirstClass = kPart + 24;       // device, version, list
 constexpr size_t kCounts = kFirstClass + 4 + 3;  // a name of three letters
-size_t class_bytes_of(uint32_t head) {
+size_t class_bytes(uint32_t head) {
   const size_t triangle = head == EDGECL_HEAD_FECAM ? kHidden * (kHidden + 1) / 2 * 8 : 0;
-  return 4 + 3 + 24 + kHidden * 8 + triangle;
+  return 4 + 3 + 24 + (head == EDGECL_HEAD_HD ? kMergeBits * 4 : kHidden * 8) + triangle;
 }
 
 struct Pair {
@@ -82,7 +82,12 @@ TEST(forged_messages) {
     pair.forged(kContents, 99, 4, EDGECL_E_STATE_CORRUPT, "statistics");
     pair.forged(kContents, head == EDGECL_HEAD_NCM ? EDGECL_HEAD_LDA : EDGECL_HEAD_NCM, 4, EDGECL_E_STATE_MISMATCH,
                 "head");
-    pair.forged(kContents + 4, 9, 4, EDGECL_E_STATE_CORRUPT, "features");
+    if (head == EDGECL_HEAD_HD) {
+      pair.forged(kContents + 4, 64, 4, EDGECL_E_STATE_MISMATCH, "hd_bits");
+      pair.forged(kCounts + 8, 1, 8, EDGECL_E_STATE_CORRUPT, "squares");
+    } else {
+      pair.forged(kContents + 4, 9, 4, EDGECL_E_STATE_CORRUPT, "features");
+    }
     pair.forged(kContents + 8, 0x43000000, 4, EDGECL_E_STATE_MISMATCH, "feature_range");
     pair.forged(kContents + 12, 9, 4, EDGECL_E_STATE_CORRUPT, "labels");
     pair.forged(kContents + 16, 2, 4, EDGECL_E_STATE_CORRUPT, "truncated");
@@ -98,7 +103,7 @@ TEST(forged_messages) {
     for (const uint64_t n : {0ull, ~0ull, 1ull << 40}) pair.forged(kCounts, n, 8, EDGECL_E_STATE_CORRUPT, "count");
     pair.forged(kCounts, 1 << 29, 8, EDGECL_E_CAPACITY, "rows");
     Bytes twice = pair.message;
-    memcpy(twice.data() + kFirstClass, twice.data() + kFirstClass + class_bytes_of(head), 7);
+    memcpy(twice.data() + kFirstClass, twice.data() + kFirstClass + class_bytes(head), 7);
     seal(&twice);
     pair.refused(twice, EDGECL_E_STATE_CORRUPT, "twice");
   }

@@ -12,8 +12,10 @@
 namespace edgecl_test {
 
 using Bytes = std::vector<uint8_t>;
-const uint32_t kMergeHeads[] = {EDGECL_HEAD_NCM, EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA, EDGECL_HEAD_RIDGE,
-                                EDGECL_HEAD_FECAM};
+const uint32_t kMergeHeads[] = {EDGECL_HEAD_NCM,   EDGECL_HEAD_NCM_DISTANCE, EDGECL_HEAD_LDA,
+                                EDGECL_HEAD_RIDGE, EDGECL_HEAD_HD,           EDGECL_HEAD_FECAM};
+constexpr uint32_t kMergeHeadCount = sizeof kMergeHeads / sizeof kMergeHeads[0];
+constexpr uint32_t kMergeBits = 128;  // of codes
 const char* const kClassNames[kColumns] = {"ant", "bee", "cat", "dog"};
 
 inline edgecl_session_config merging(const Model& model, uint32_t head, uint32_t merges = 6, uint32_t bank = 64) {
@@ -21,6 +23,7 @@ inline edgecl_session_config merging(const Model& model, uint32_t head, uint32_t
   config.head = head;
   config.head_bank = bank;
   config.head_merges = merges;
+  config.hd_bits = kMergeBits;
   return config;
 }
 
@@ -102,15 +105,17 @@ struct Sums {
     uint32_t head[4];
     memcpy(head, at, sizeof head);
     at += sizeof head;
-    const uint32_t triangle = head[0] * (head[0] + 1) / 2 * 8, of_head = session.config().head;
-    const uint32_t bytes = 32 + head[0] * 8 + (of_head == EDGECL_HEAD_FECAM ? triangle : 0);
+    const uint32_t kind = session.config().head, triangle = head[0] * (head[0] + 1) / 2 * 8;
+    const uint32_t of_one = kind == EDGECL_HEAD_HD      ? 24 + head[3] * 4
+                            : kind == EDGECL_HEAD_FECAM ? 32 + head[0] * 8 + triangle
+                                                        : 32 + head[0] * 8;
     for (uint32_t k = 0; k < head[2]; k++) {
       uint64_t label;
       memcpy(&label, at, sizeof label);
-      of_class[class_of(session, static_cast<int32_t>(label)).name] = Bytes(at + 8, at + bytes);
-      at += bytes;
+      of_class[class_of(session, static_cast<int32_t>(label)).name] = Bytes(at + 8, at + of_one);
+      at += of_one;
     }
-    if (of_head == EDGECL_HEAD_LDA || of_head == EDGECL_HEAD_RIDGE) moments = Bytes(at, at + triangle);
+    if (kind == EDGECL_HEAD_LDA || kind == EDGECL_HEAD_RIDGE) moments = Bytes(at, at + triangle);
   }
   bool operator==(const Sums& other) const { return of_class == other.of_class && moments == other.moments; }
   std::map<std::string, Bytes> of_class;

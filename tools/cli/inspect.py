@@ -116,6 +116,7 @@ def _message_document(path: Path, data: bytes) -> dict[str, Any]:
         "head": message.head,
         "dim": message.dim,
         "devices": message.devices,
+        "domains": message.domains,
     }
 
 
@@ -134,6 +135,18 @@ def _render_message(console: Console, d: dict[str, Any]) -> None:
         for r in d["devices"]
     ]
     console.print(output.table(["device>", "version>", "rows>", "classes"], rows))
+    if d["domains"]:
+        domains = [
+            (
+                r["name"],
+                "own adaptor" if r["adapted"] else "",
+                ", ".join(
+                    f"{p['device']} {p['domains'][r['name']]:,}" for p in d["devices"] if r["name"] in p["domains"]
+                ),
+            )
+            for r in d["domains"]
+        ]
+        console.print(output.table(["domain", "", "rows of devices"], domains))
 
 
 def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bool) -> None:
@@ -261,7 +274,7 @@ def _render_state(console: Console, d: dict[str, Any]) -> None:
             [
                 r["name"],
                 "learns" if r["selected"] else "",
-                f"{r['rows']:,}",
+                f"{r['rows']:,}" + (f" + {r['rows_merged']:,} merged" if r["rows_merged"] else ""),
                 "own adaptor" if r["adapted"] else "",
                 f"{r['held']:,} of {r['features']:,} features",
             ]
@@ -316,7 +329,7 @@ def inspect(
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
     "thresholds", "domains", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256",
-    "bundle_sha256", "head", "dim", "devices"}
+    "bundle_sha256", "head", "dim", "devices", "domains"}
     """
     data = read_file(file)
     if data[:3] == _MESSAGE_MAGIC:

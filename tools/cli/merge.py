@@ -50,15 +50,18 @@ def merge(
 
     Example: edgecl merge kitchen.ecs garage.ecs -o fleet.ecs
 
-    For heads that keep statistics (ncm, ncm-distance, lda, ridge, fecam); weights that gradients trained are not
+    For heads that keep statistics (ncm, ncm-distance, lda, ridge, hd, fecam); weights that gradients trained are not
     averaged. Of each device the newest contribution counts, and what it took back is gone. The state has the
     configuration of the first one, and no thresholds; a device that loads it with its number (Classifier(...,
     device=N)) goes on as itself. States without numbers that began with one common state would count it twice: give
     numbers before they learn.
 
-    JSON: {"output", "bytes", "state_sha256", "bundle_sha256", "head", "rows", "classes": {name: rows}, "devices":
-    [{"device", "version", "rows", "classes"}], "files": [{"file", "kind", "device", "devices", "new", "newer",
-    "known"}]}
+    Domains are matched by name: of one name they become one, and those that only some have are taken over, up to
+    max_domains. Adaptors cannot be added: domains of one name must have the same one, bit for bit, else all is refused.
+
+    JSON: {"output", "bytes", "state_sha256", "bundle_sha256", "head", "rows", "classes": {name: rows}, "domains":
+    [{"name", "rows", "adapted"}], "devices": [{"device", "version", "rows", "classes"}, with domains also "domains":
+    {name: rows}], "files": [{"file", "kind", "device", "devices", "new", "newer", "known"}]}
     """
     check_output(out)
     inputs = [_read(file) for file in files]
@@ -84,8 +87,12 @@ def merge(
         "state_sha256": engine.session.state_digest(),
         "bundle_sha256": source.digest,
         "head": inputs[0].found.head if inputs[0].found else "",
-        "rows": (engine.session.head() or {})["rows"],
+        "rows": told[-1]["rows"],
         "classes": {record["name"]: record["rows_merged"] for record in engine.session.classes() if record["present"]},
+        "domains": [
+            {"name": record["name"], "rows": record["rows_merged"], "adapted": record["adapted"]}
+            for record in engine.session.domains()
+        ],
         "devices": [parts[key] for key in sorted(newest & set(parts))],
         "files": [
             {
@@ -163,7 +170,12 @@ def _engine(source: Bundle, inputs: Sequence[_Input]) -> Engine:
     n = max(1, len({record["device"] for message in found for record in message.devices}))
     first = next((item for item in inputs if item.state is not None), None)
     if first is None:
-        return new_engine(Classifier(source, head=found[0].head, head_merges=n), source)
+        domains = {record["name"] for message in found for record in message.domains}
+        room: dict[str, Any] = {"max_domains": len(domains | {"base"}) if domains else 0}
+        room["feature_root"] = found[0].feature_root
+        if found[0].head == "hd":
+            room["hd_bits"] = found[0].dim
+        return new_engine(Classifier(source, head=found[0].head, head_merges=n, **room), source)
     assert first.state is not None
     return empty_engine(Classifier(source), source, first.data, max(n, first.state.recipe.get("head_merges", 0)))
 
@@ -188,3 +200,8 @@ def _render(console: Console, d: dict[str, Any]) -> None:
     ]
     console.print(output.table(["device>", "version>", "rows>", "classes"], parts))
     console.print(output.table(["class", "rows>"], [(name, f"{n:,}") for name, n in d["classes"].items()]))
+    if d["domains"]:
+        domains = [
+            (r["name"], f"{r['rows']:,}", "own, equal" if r["adapted"] else "the bundle's") for r in d["domains"]
+        ]
+        console.print(output.table(["domain", "rows>", "adaptor"], domains))

@@ -45,9 +45,9 @@ class DomainVerbs:
 
     @property
     def domains_(self) -> list[dict[str, Any]]:
-        """One dict a domain: {"name", "rows" learned, "adapted" (its adaptor is its own), "held" rows that say what fit
-        is usual, "features" that routing compares, "bytes", "selected" (learns), "by_fit" (predictions go where they
-        fit)}; empty without `max_domains`."""
+        """One dict a domain: {"name", "rows" learned here, "rows_merged" of other devices, "adapted" (an adaptor of its
+        own), "held" rows that say what fit is usual, "features" that routing compares, "bytes", "selected" (learns),
+        "by_fit" (predictions go where they fit)}; empty without `max_domains`."""
         entries = self._open().session.domains()
         return [{key: value for key, value in entry.items() if key != "domain"} for entry in entries]
 
@@ -75,7 +75,8 @@ class DomainVerbs:
 
     def remove_domain(self, name: str) -> Any:
         """All that the domain learned goes; learning goes on in "base" where it was selected. "base" itself stays
-        (ArgumentError). Further errors as `select_domain`."""
+        (ArgumentError), and so does one with rows of other devices (UnsupportedError): see `unmerge`. Further errors as
+        `select_domain`."""
         with self._learning():
             session = self._open().session
             session.domain_remove(_number(session, name))

@@ -116,7 +116,10 @@ def _name(session: _core.Session, number: int) -> str:
 
 
 def _free_name(session: _core.Session) -> str:
+    # With the number of a device, if it has one: what two devices found by themselves is not the same domain.
+    device = next((record["device"] for record in session.devices() if record["own"]), 0)
+    prefix = f"domain-{device}-" if device else "domain-"
     names, n = {entry["name"] for entry in session.domains()}, 2
-    while f"domain-{n}" in names:
+    while f"{prefix}{n}" in names:
         n += 1
-    return f"domain-{n}"
+    return f"{prefix}{n}"

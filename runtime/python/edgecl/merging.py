@@ -31,7 +31,8 @@ def check_device(device: Any) -> None:
 
 
 class StatisticsVerbs:
-    """The part of `Classifier` for heads that keep statistics ("ncm", "ncm_distance", "lda", "ridge", "fecam")."""
+    """The part of `Classifier` for heads that keep statistics ("ncm", "ncm_distance", "lda", "ridge", "hd",
+    "fecam")."""
 
     device: int | None  # of the class that takes these verbs
     _engine: Engine | None
@@ -42,10 +43,10 @@ class StatisticsVerbs:
     _rows: Callable[[Any, Any], tuple[NDArray[Any], Sequence[Key], int]]
 
     def unlearn(self, X: Any, y: Any) -> Any:
-        """Takes learned rows back, with a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge",
-        "fecam"): these are
-        then, bit for bit, as if the rows had never been learned. Samples and labels as they were learned. What was not
-        learned is noticed when its class has fewer rows, or when `head_bank` keeps all rows of the class.
+        """Takes rows back, under a head that keeps statistics ("ncm", "ncm_distance", "lda", "ridge", "hd", "fecam").
+        These are then, bit for bit, as if the rows had never been learned. Samples and labels as they were learned, in
+        the domain that learned them (`select_domain`). What was not learned is noticed when its class has fewer rows,
+        when `head_bank` keeps all rows of the class, or when no rows would have the sums that are left; not always.
 
         Raises:
             NotFoundError: a label that is not among `classes_`, or rows that were not learned. UnsupportedError: a head
@@ -86,18 +87,24 @@ class StatisticsVerbs:
         that learned the rows of both. Order and repetition do not matter: the newest contribution of each device
         counts, so what a device takes back is gone once its newer message comes. New labels become classes.
 
+        Domains are matched by name: of one name they become one, new ones come while `max_domains` has room. Adaptors
+        cannot be added: where a domain has another one here than in the message, all of it is refused. Give domains
+        that were adapted on a device names of their own.
+
         Args:
             other: a message (`delta`), a saved state, the path of either, or a learner of the same bundle. Of a state
                 and a learner also what was merged there.
             device: number of the other device, where it has none.
 
         Returns:
-            {"devices", "new", "newer", "known", "classes_added", "classes_gone", "rows_before", "rows"}: contributions
-            found; of these from new devices, in place of older ones, and known already; classes; rows of all devices.
+            {"devices", "new", "newer", "known", "classes_added", "classes_gone", "domains_added", "domains_gone",
+            "rows_before", "rows"}: contributions found; of these from new devices, in place of older ones, and known
+            already; classes; domains; rows of all devices.
 
         Raises:
-            StateError: corrupt, or of another bundle, head, feature_range or kind of labels; two devices of one number.
-            CapacityError: more devices than `head_merges`, or classes than `max_classes`. UnsupportedError: a head that
+            StateError: corrupt, or of another bundle, head, feature_range, hd_bits or kind of labels; domains on one
+            side alone, or another adaptor of one; two devices of one number. CapacityError: more devices than
+            `head_merges`, classes than `max_classes`, or domains than `max_domains`. UnsupportedError: a head that
             learns by gradients (weights are not averaged). SequenceError: the other has no number. FileError.
         """
         check_device(device)

@@ -9,10 +9,11 @@ from typing import Any
 
 from edgecl import _core
 from edgecl.errors import StateError
-from edgecl.state_file import SectionReader, head_name, read_part
+from edgecl.state_file import SectionReader, head_name, read_part_domains, read_part_sums
 
 MAGIC = b"ECM2"  # how a message begins
-_PARTS = 11
+_PARTS, _DOMAIN_PARTS = 11, 15
+_DOMAIN_NAME_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,20 @@ class MessageFile:
     Attributes:
         bundle_sha256: digest of the bundle that it belongs to, hex.
         sha256: of the message itself, hex.
-        head: name of the head. dim: numbers of an embedding.
-        devices: {"device", "version", "rows", "classes"}: classes are {name: rows}.
+        head: name of the head. dim: numbers of an embedding; under "hd" the bits of a code.
+        feature_root: square roots of the features were counted.
+        devices: {"device", "version", "rows", "classes"}: classes are {name: rows}. With domains also "domains": {name:
+            rows}.
+        domains: {"name", "adapted"} of each domain; empty for a session without.
     """
 
     bundle_sha256: str
     sha256: str
     head: str
     dim: int
+    feature_root: bool
     devices: list[dict[str, Any]]
+    domains: list[dict[str, Any]]
 
 
 def read_message(data: bytes) -> MessageFile:
@@ -40,18 +46,39 @@ def read_message(data: bytes) -> MessageFile:
         StateError: no message, truncated, changed, or of a newer format.
     """
     table = _core.read_state_table(data)
-    found = [section for section in table["sections"] if section["id"] == _PARTS and section["version"] == 1]
+    found = [
+        section for section in table["sections"] if section["id"] in (_PARTS, _DOMAIN_PARTS) and section["version"] == 1
+    ]
     if not table["message"] or not found:
         raise StateError("expected a message of `delta`; found another file; name a message (.ecd)")
     at = found[0]["offset"]
     section = SectionReader(memoryview(data)[at : at + found[0]["bytes"]], found[0]["name"])
-    head, dim, _scale, _kind = section.unpack("IIfI")
+    head, dim, scale, _kind = section.unpack("IIfI")
+    with_domains = found[0]["id"] == _DOMAIN_PARTS
+    features = section.list_length() if with_domains else 0
+    domains = [_domain(section) for _ in range(section.list_length())] if with_domains else []
     devices = []
     for _ in range(section.list_length()):
-        device, version, rows = read_part(section, head_name(head), dim, _name)
-        devices.append({"device": device, "version": version, "rows": sum(rows.values()), "classes": rows})
+        device, version = section.unpack("QQ")
+        record: dict[str, Any] = {"device": device, "version": version}
+        if with_domains:
+            rows, of_domains = read_part_domains(section, head_name(head), dim, features, _name)
+            if any(index >= len(domains) for index in of_domains):
+                raise StateError("expected domains of the message's list; found another one; have it sent again")
+            record["domains"] = {domains[index]["name"]: n for index, (n, _) in of_domains.items()}
+        else:
+            rows = read_part_sums(section, head_name(head), dim, _name)
+        devices.append({**record, "rows": sum(rows.values()), "classes": rows})
     section.finish()
-    return MessageFile(table["bundle_sha256"], table["sha256"], head_name(head), dim, devices)
+    digests = table["bundle_sha256"], table["sha256"]
+    return MessageFile(*digests, head_name(head), dim, scale < 0, devices, domains)
+
+
+def _domain(section: SectionReader) -> dict[str, Any]:
+    name = bytes(section.take(_DOMAIN_NAME_BYTES)).rstrip(b"\0").decode(errors="replace")
+    adapted, _, n_values = section.unpack("IIQ")
+    section.take(4 * n_values)
+    return {"name": name, "adapted": bool(adapted)}
 
 
 def _name(section: SectionReader) -> str:

@@ -90,7 +90,8 @@ class RecipeParameters(TypedDict, total=False):
     head_bank: Annotated[int | None, Parameter(0, "rows of embeddings that the statistics keep, the first ones")]
     novelty: Annotated[str | None, Parameter("none", "novelty score that decisions go by")]
     head_merges: Annotated[
-        int | None, Parameter(0, "other devices whose statistics `merge` has room for; each takes as much as a head's")
+        int | None,
+        Parameter(0, "other devices whose statistics `merge` has room for; each takes as much as the heads'"),
     ]
     max_domains: Annotated[int | None, Parameter(0, "domains with an adaptor and a head each; 0 = none")]
     novelty_window: Annotated[int | None, Parameter(0, "samples that the drift alarm looks at; 0 = 64")]

@@ -17,7 +17,7 @@ from edgecl import _core
 from edgecl.errors import StateError
 
 _CONFIG, _COUNTERS, _PARAMS, _STATISTICS, _CLASSES, _REPLAY, _SPARSITY, _HEAD, _NOVELTY, _DEVICES = range(1, 11)
-_DOMAINS, _DRIFT = 12, 13
+_DOMAINS, _DRIFT, _DOMAIN_DEVICES = 12, 13, 14
 _NAME_BYTES = 64  # of a domain
 _LEARNING, _VELOCITY, _SELECTION, _LATENT = 1, 2, 4, 8
 _SPARSE = 1
@@ -55,11 +55,12 @@ class StateFile:
         classes: {"label", "name", "present", "samples_seen", "weight"} of every label ever issued.
         replay_labels: labels of the exemplars, by slot.
         head: what a head that keeps statistics holds, {"head", "dim", "rows", "bank_rows", "class_rows"}: the rows of
-            each column, those of other devices included; None for another head.
+            each column, in all domains, those of other devices included; None for another head.
         devices: {"device", "version", "rows", "n_classes", "own"}: this device, whose number is 0 where none was set,
             and those that were merged; empty for another head.
         thresholds: {"score", "accept", "novel", "rows"} of every novelty score that has thresholds.
-        domains: {"name", "rows", "adapted", "held", "features", "selected"} of every domain; empty without.
+        domains: {"name", "rows", "rows_merged", "adapted", "held", "features", "selected"} of every domain; empty
+            without. rows are those of this device, rows_merged those of the others.
         drift: of the drift alarm, {"score", "window", "observed", "alarms", "alarm"}; None without thresholds.
         sections: {"id", "name", "version", "optional", "offset", "bytes", "sha256"} of every section, in file order.
     """
@@ -141,6 +142,12 @@ def read_state(data: bytes) -> StateFile:
         "macs_paper_dense",
     )
     statistics_head = _head(sections[_HEAD], head) if _HEAD in sections else None
+    domains: list[dict[str, Any]] = []
+    devices: list[dict[str, Any]] = []
+    if statistics_head is not None and _DOMAINS in sections:
+        domains, devices = _domains(sections[_DOMAINS], sections.get(_DOMAIN_DEVICES), statistics_head, head)
+    elif statistics_head is not None:
+        devices = _devices(sections.get(_DEVICES), statistics_head)
     seen = sections[_REPLAY].unpack("QQQ")[0]
     sparsity = sections[_SPARSITY].unpack("QQQQQQdddII")
     sparsity_names = ("steps_in_task", "structure_updates", "weights_dropped", "weights_grown", "rehearsals")
@@ -169,10 +176,10 @@ def read_state(data: bytes) -> StateFile:
         statistics=_statistics(sections[_STATISTICS]),
         classes=_classes(sections[_CLASSES]),
         replay_labels=_replay_labels(sections[_REPLAY], sample_bytes, logits_width),
-        head=statistics_head,
-        devices=[] if statistics_head is None else _devices(sections.get(_DEVICES), statistics_head),
+        head=None if statistics_head is None else {k: v for k, v in statistics_head.items() if k != "width"},
+        devices=devices,
         thresholds=_thresholds(sections[_NOVELTY]) if _NOVELTY in sections else [],
-        domains=_domains(sections[_DOMAINS], head) if _DOMAINS in sections else [],
+        domains=domains,
         drift=_drift(sections[_DRIFT]) if _DRIFT in sections else None,
         sections=table["sections"],
     )
@@ -240,7 +247,7 @@ def _names(field: str) -> list[str]:
 
 
 def _head(section: SectionReader, kind: int) -> dict[str, Any]:
-    # The counts alone: moments and bank follow them.
+    # The counts alone; passes over the rest.
     dim, _scale, n_classes, bank_rows = section.unpack("IfII")
     rows: dict[int, int] = {}
     if head_name(kind) == "hd":
@@ -249,13 +256,22 @@ def _head(section: SectionReader, kind: int) -> dict[str, Any]:
             label, n, _ = section.unpack("Qqq")
             rows[label] = n
             section.take(4 * bits)
-        return {"head": "hd", "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows, "class_rows": rows}
+        return _head_found("hd", dim, bits, bank_rows, rows)
     name = head_name(kind)
     for _ in range(n_classes):
         label, n, *_ = section.unpack("Qqqq")
         rows[label] = n
         section.take(8 * (dim + _triangle(name, dim)))
-    return {"head": name, "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows, "class_rows": rows}
+    if name in _SHARED_MOMENTS:
+        section.take(8 * (dim * (dim + 1) // 2))
+    section.take(bank_rows * (4 + 2 * dim))
+    return _head_found(name, dim, dim, bank_rows, rows)
+
+
+def _head_found(name: str, dim: int, width: int, bank_rows: int, rows: dict[int, int]) -> dict[str, Any]:
+    # width: numbers of a class.
+    found = {"head": name, "dim": dim, "rows": sum(rows.values()), "bank_rows": bank_rows}
+    return {**found, "class_rows": rows, "width": width}
 
 
 def _triangle(head: str, dim: int) -> int:
@@ -276,33 +292,64 @@ def _devices(section: SectionReader | None, head: dict[str, Any]) -> list[dict[s
     if section is not None:
         own["device"], own["version"], _ = section.unpack("QQQ")
         for _ in range(section.list_length()):
-            device, version, rows = read_part(section, head["head"], head["dim"], lambda s: s.unpack("I")[0])
-            others.append(
-                {"device": device, "version": version, "rows": sum(rows.values()), "n_classes": len(rows), "own": False}
-            )
+            device, version = section.unpack("QQ")
+            rows = read_part_sums(section, head["head"], head["width"], _label)
+            others.append(_device(device, version, rows, own=False))
             left = {label: n - rows.get(label, 0) for label, n in left.items()}
         section.finish()
-    n_classes = sum(n > 0 for n in left.values())
-    return [{**own, "rows": sum(left.values()), "n_classes": n_classes, "own": True}, *others]
+    return [_device(own["device"], own["version"], left, own=True), *others]
 
 
-def read_part(
-    section: SectionReader, head: str, dim: int, key: Callable[[SectionReader], Any]
-) -> tuple[int, int, dict[Any, int]]:
-    """One device's contribution: its number, its version, and the rows of each class.
+def _device(device: int, version: int, rows: dict[Any, int], own: bool) -> dict[str, Any]:
+    n_classes = sum(n > 0 for n in rows.values())
+    return {"device": device, "version": version, "rows": sum(rows.values()), "n_classes": n_classes, "own": own}
+
+
+def _label(section: SectionReader) -> int:
+    return int(section.unpack("I")[0])
+
+
+def add_rows(to: dict[Any, int], rows: dict[Any, int]) -> None:
+    """Adds the rows of classes."""
+    for key, n in rows.items():
+        to[key] = to.get(key, 0) + n
+
+
+def read_part_sums(
+    section: SectionReader, head: str, width: int, key: Callable[[SectionReader], Any]
+) -> dict[Any, int]:
+    """Rows of each class of what one device contributed to the sums of a head.
 
     Args:
+        head: its name; "lda" for what routes.
+        width: numbers of a class.
         key: reads what stands for a class: its column in states, its name in messages.
     """
-    device, version = section.unpack("QQ")
     rows = {}
     for _ in range(section.list_length()):
         label = key(section)
         rows[label] = section.unpack("qqq")[0]
-        section.take(8 * (dim + _triangle(head, dim)))
+        section.take(4 * width if head == "hd" else 8 * (width + _triangle(head, width)))
     if head in _SHARED_MOMENTS:
-        section.take(dim * (dim + 1) // 2 * 8)
-    return device, version, rows
+        section.take(width * (width + 1) // 2 * 8)
+    return rows
+
+
+def read_part_domains(
+    section: SectionReader, head: str, width: int, features: int, key: Callable[[SectionReader], Any]
+) -> tuple[dict[Any, int], dict[int, tuple[int, int]]]:
+    """The same with domains: rows of each class, and by the domain's number its rows and held-out rows."""
+    rows: dict[Any, int] = {}
+    domains = {}
+    for _ in range(section.list_length()):
+        domain = section.list_length()
+        n_rows = section.unpack("Q")[0]
+        held = section.list_length()
+        section.take(2 * features * held)
+        domains[domain] = (n_rows, held)
+        add_rows(rows, read_part_sums(section, head, width, key))
+        read_part_sums(section, "lda", features, key)
+    return rows, domains
 
 
 def _thresholds(section: SectionReader) -> list[dict[str, Any]]:
@@ -313,9 +360,14 @@ def _thresholds(section: SectionReader) -> list[dict[str, Any]]:
     return result
 
 
-def _domains(section: SectionReader, kind: int) -> list[dict[str, Any]]:
+def _domains(
+    section: SectionReader, parts: SectionReader | None, head: dict[str, Any], kind: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    # Domains, and devices over all of them; `head` is then that of all domains.
     n, selected, _routes, _ = section.unpack("IIII")
-    found = []
+    found: dict[int, dict[str, Any]] = {}
+    own_rows = dict(head["class_rows"])
+    features = 0
     for _ in range(n):
         index, adapted, rows = section.unpack("IIQ")
         name = bytes(section.take(_NAME_BYTES)).rstrip(b"\0").decode()
@@ -324,14 +376,27 @@ def _domains(section: SectionReader, kind: int) -> list[dict[str, Any]]:
         held = section.list_length()
         section.take(2 * held * features)
         if index > 0:
-            if head_name(kind) == "hd":
-                _head(section, kind)
-            else:
-                _sums(section, head_name(kind))
-        entry = {"name": name, "rows": rows, "adapted": bool(adapted), "held": held, "features": features}
-        found.append({**entry, "selected": index == selected})
+            add_rows(own_rows, _head(section, kind)["class_rows"])
+        entry = {"name": name, "rows": rows, "rows_merged": 0, "adapted": bool(adapted), "held": held}
+        found[index] = {**entry, "features": features, "selected": index == selected}
     section.finish()
-    return found
+    own, others = (0, 0), []
+    all_rows = dict(own_rows)
+    if parts is not None:
+        own = parts.unpack("QQQQ")[:2]
+        for _ in range(parts.list_length()):
+            device, version = parts.unpack("QQ")
+            class_rows, domains = read_part_domains(parts, head["head"], head["width"], features, _label)
+            others.append(_device(device, version, class_rows, own=False))
+            add_rows(all_rows, class_rows)
+            for index, (rows, held) in domains.items():
+                if index not in found:
+                    raise _corrupt("parts of domains that exist", f"domain {index}")
+                found[index]["rows_merged"] += rows
+                found[index]["held"] += held
+        parts.finish()
+    head |= {"class_rows": all_rows, "rows": sum(all_rows.values())}
+    return list(found.values()), [_device(*own, own_rows, own=True), *others]
 
 
 def _sums(section: SectionReader, head: str) -> int:

@@ -498,7 +498,9 @@ typedef struct edgecl_session edgecl_session;
  * that to the mean of all under the covariance of all; both shrunk by head_shrinkage as LDA has it. With LDA or ridge, in
  * sessions made with novelty = rmds; class_capacity^2 * 16 + embedding_dim * class_capacity * 4 bytes. */
 #define EDGECL_NOVELTY_RMDS 3
-#define EDGECL_NOVELTY_KNN 4 /* distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022) */
+/* Distance to the 10th nearest row of the bank, at length 1 (Sun et al. 2022); 2, the largest, in a domain whose bank is
+ * empty, as where other devices alone learned. */
+#define EDGECL_NOVELTY_KNN 4
 /* Minus the largest similarity, 1 - 2 * share of bits that differ, of the code to those of the classes (Wilson et al.
  * 2023, "Hyperdimensional feature fusion"): -1..1, 0 for a random code. With the head hd. */
 #define EDGECL_NOVELTY_HD 5
@@ -568,8 +570,9 @@ typedef struct edgecl_session_config {
   uint32_t novelty;        /* EDGECL_NOVELTY_*: the score that edgecl_decide goes by */
   uint32_t head_merges;    /* other devices that edgecl_merge has room for, 0..65536: the sums of each are kept,
                             class_capacity * (embedding_dim * 8 + 24) bytes and with second moments about
-                            embedding_dim^2 * 4 more, with FeCAM for each class. A state goes on with another number,
-                            too */
+                            embedding_dim^2 * 4 more, with FeCAM for each class; of hd class_capacity * (hd_bits * 4 +
+                            24); with max_domains for each domain, and as much as LDA takes for its routing features,
+                            and 256 bytes a feature for rows held out. A state goes on with another number, too */
   uint32_t max_domains;    /* domains that the session has room for (edgecl_domain_add); 0: none. 0..64 */
   uint32_t novelty_window; /* samples that edgecl_drift looks at, 1..512; 0: 64 */
   uint32_t hd_bits;        /* of a code of the head hd, a multiple of 64 up to 65536; 0: 4096 */
@@ -830,8 +833,12 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_learn(edgecl_session* session,
 
 /* Takes rows back out of the statistics of the head, as if they had never been learned: the statistics are, bit for bit,
  * those of the other rows. Samples and labels as they were learned; n_samples <= max_batch; batch->weights is not used.
- * What was not learned is noticed when a class has fewer rows, or when the bank holds all rows of the class and not this
- * one; else the statistics are wrong afterwards.
+ * With domains they go out of the selected one, head and routing. What was not learned there is noticed when the class has
+ * fewer rows; when the bank holds all rows of the class and not this one; when no rows would have the sums that are left
+ * (a class without rows has none, |sum|^2 is at most rows * sum of squares, squares within the classes, with FeCAM within
+ * each class, are not negative; of hd a counter is within +-rows, and odd or even as they are); and in a domain when a
+ * held-out row is not among those that it keeps, as long as newer ones replaced none. Another row of the same class that
+ * lies near those learned leaves sums that rows could have: it is not noticed, and the statistics are wrong afterwards.
  *   Errors  E_UNSUPPORTED (predict_only, or a head that learns by gradients), E_NOT_FOUND (a class that is not present, a
  *           row that was not learned), E_CAPACITY, E_NUMERIC, E_SHAPE, E_DTYPE, E_ARGUMENT, E_BUSY.
  *   Cost    a forward pass a row; with LDA, ridge and FeCAM also O(embedding_dim^2).
@@ -902,7 +909,8 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_select(edgecl_session* 
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_adapt(edgecl_session* session, int32_t domain,
                                                                const edgecl_session* trainer, uint32_t* rows);
 
-/* All that a domain learned goes, and its number is free. E_ARGUMENT: domain 0. E_UNSUPPORTED, E_NOT_FOUND, E_BUSY. */
+/* All that a domain learned goes, and its number is free. E_ARGUMENT: domain 0. E_UNSUPPORTED: also where other devices
+ * have rows in it, which go with these devices (edgecl_unmerge) or with their newer messages. E_NOT_FOUND, E_BUSY. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_remove(edgecl_session* session, int32_t domain);
 
 /* Sets the thresholds of the score EDGECL_NOVELTY_FIT from the held-out rows of all domains, as edgecl_novelty_calibrate
@@ -917,13 +925,14 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_domain_calibrate(edgecl_sessio
 typedef struct edgecl_domain_info {
   uint32_t struct_size;
   uint32_t adapted;  /* 1: its adaptor is not the bundle's any more */
-  uint64_t rows;     /* learned and not taken back */
+  uint64_t rows;     /* that this device learned and did not take back */
   uint64_t bytes;    /* of one domain, all told */
-  uint32_t held;     /* rows that say what fit is usual, at most 128 */
+  uint32_t held;     /* rows that say what fit is usual, at most 128 a device */
   uint32_t features; /* that routing compares */
   uint32_t selected; /* 1: learn steps go here */
   uint32_t by_fit;   /* 1: predictions go where they fit */
   char name[64];
+  uint64_t rows_merged; /* rows of it that other devices learned; `rows` does not count them */
 } edgecl_domain_info;
 
 /* E_NOT_FOUND (no such domain), E_UNSUPPORTED, E_ARGUMENT, E_BUSY. */
@@ -1227,13 +1236,20 @@ EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_schedule_rehearsal(const edgec
 /* =====================================================================================================================
  * 15. MERGING DEVICES: the union of what they learned, exactly
  *
- * For heads that keep statistics. Devices that run one bundle send each other messages of what they contributed: learned
+ * For heads that keep statistics, hd among them. Devices that run one bundle send each other messages of what they contributed: learned
  * and not taken back, since the bundle as it was shipped. A session keeps the newest contribution of each device beside
  * its own, so messages may come in any order, repeatedly, late or never. Sessions that have the same contributions have
  * the same sums, bit for bit those of one session that learned all rows; and what a device takes back (edgecl_unlearn,
- * edgecl_class_forget, edgecl_session_reset) is gone wherever its newer message arrives. Classes are matched by name, as
+ * edgecl_class_forget, edgecl_domain_remove, edgecl_session_reset) is gone wherever its newer message arrives. Classes are matched by name, as
  * columns may differ; a name that is new to a session becomes a class of it. Banks of rows, thresholds, labels' weights
  * and counters stay with their device.
+ *
+ * Domains are matched by name, too: sums of head and routing add in each; a name that is new to a session becomes a domain
+ * of it, with the adaptor of the message, while max_domains has room, and goes with the last row of other devices. The rows
+ * that a domain held out are those of all devices, in the order of their numbers. Adaptors are weights that gradients
+ * trained and cannot be added, and sums of two adaptors are sums of different features: where rows that come and rows
+ * that stay have different ones (bit by bit), the whole message is refused. So a domain whose adaptor was trained on the
+ * device needs a name of its own; one that was trained before and shipped in a state may have the same name everywhere.
  *
  * Devices that begin with a state that another one learned: import it, then call edgecl_device_set. What is in it is then
  * the part of the device that learned it, and counts once, however many devices began with it.
@@ -1292,14 +1308,19 @@ typedef struct edgecl_merge_report {
   uint32_t n_classes_gone;    /* that only other devices had, and none has rows of any more */
   uint32_t reserved;          /* 0 */
   uint64_t rows_before, rows; /* of all devices */
+  uint32_t n_domains_added;   /* names that the session did not know */
+  uint32_t n_domains_gone;    /* that only other devices had, and none has rows of any more */
 } edgecl_merge_report;
 
 /* Takes over what is newer in a message, all of it or nothing. `report` is optional.
- *   Errors  E_STATE_CORRUPT; E_STATE_MISMATCH (another bundle, head, feature_range or kind of labels; two contributions
- *           of one device and version that differ; one of this device that is newer than itself); E_CAPACITY (devices:
- *           head_merges; classes: max_classes; 2^29 rows); E_UNSUPPORTED (head_merges = 0, predict_only, or a head that
- *           learns by gradients: weights are not averaged); E_ARGUMENT, E_BUSY.
- *   Cost    O(n_bytes), twice, and for each newer contribution O(class_capacity * embedding_dim + embedding_dim^2). */
+ *   Errors  E_STATE_CORRUPT; E_STATE_MISMATCH (another bundle, head, feature_range, feature_root, hd_bits or kind of
+ *           labels; domains on one side alone; another adaptor of a domain; two contributions of one device and version
+ *           that differ; one of this device that is newer than itself); E_CAPACITY (devices: head_merges; classes:
+ *           max_classes; domains: max_domains; 2^29 rows of a head, so that no counter of hd overflows); E_UNSUPPORTED
+ *           (head_merges = 0, predict_only, or a head that learns by gradients: weights are not averaged); E_ARGUMENT,
+ *           E_BUSY.
+ *   Cost    O(n_bytes), twice, and for each newer contribution O(class_capacity * embedding_dim + embedding_dim^2), with
+ *           FeCAM embedding_dim^2 for each class, with domains times max_domains. */
 EDGECL_API EDGECL_MUST_CHECK edgecl_status edgecl_merge(edgecl_session* session, const void* bytes, size_t n_bytes,
                                                         edgecl_merge_report* report);
 
