@@ -1,5 +1,5 @@
 #!/bin/sh
-# edgecl_run as two devices: each learns, sends a message, and merges that of the other; a second time nothing is new.
+# edgecl-run as two devices: each learns, sends a message, and merges that of the other; a second time nothing is new.
 # Never here: sums (tests/runtime/learn_merge.cpp). Usage: runner_merge.sh PROGRAM BUNDLE FOLDER
 set -eu
 program=$1 bundle=$2 folder=$3/runner_merge
