@@ -22,7 +22,7 @@ static int not_a_canary(const char* path, const char* found, Canary* canary, Rea
   return kInput;
 }
 
-int canary_read(const char* path, const CheckedBundle* bundle, Canary* c, Reason* reason) {
+int canary_read(const char* path, const CheckedBundle* bundle, int own, Canary* c, Reason* reason) {
   size_t n = 0;
   memset(c, 0, sizeof *c);
   uint8_t* file = read_file(path, &n);
@@ -34,9 +34,11 @@ int canary_read(const char* path, const CheckedBundle* bundle, Canary* c, Reason
   c->elements = number(file + 16, 8);
   c->sample_bytes = bundle->sample_bytes;
   const uint64_t flags = number(file + 24, 4);
-  if (memcmp(file + 32, bundle->info.digest, 32) != 0) return not_a_canary(path, "that of another one", c, reason);
+  if (own && memcmp(file + 32, bundle->info.digest, 32) != 0)
+    return not_a_canary(path, "that of another one", c, reason);
   if (c->rows < 1 || c->rows > kMostRows || c->dtype != bundle->info.input_dtype || flags > kHasLabels ||
-      c->columns != bundle->info.class_capacity || c->elements != bundle->info.input_elements) {
+      (own && c->columns != bundle->info.class_capacity) || c->columns > 65536 ||
+      c->elements != bundle->info.input_elements) {
     return not_a_canary(path, "other dimensions", c, reason);
   }
   const uint64_t samples = ((uint64_t)c->rows * c->sample_bytes + 3) / 4 * 4;

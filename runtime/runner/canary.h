@@ -25,7 +25,8 @@ typedef struct Canary {
 } Canary;
 
 // Exit codes (failures.h) with the reason.
-int canary_read(const char* path, const CheckedBundle* bundle, Canary* canary, Reason* reason);
+// `own` 0: samples and labels of any bundle that takes such samples.
+int canary_read(const char* path, const CheckedBundle* bundle, int own, Canary* canary, Reason* reason);
 // `session`: one that has learned nothing. kNo where a bit differs.
 int canary_compare(edgecl_session* session, const Canary* canary, Reason* reason);
 // Rows that the session predicts as the labels say; -1: it fails on a row.

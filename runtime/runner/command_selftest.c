@@ -16,10 +16,10 @@
 #include "synthetic.h"
 
 typedef struct SelfTest {
-  const char *canary_path, *state_path, *from_path, *state_out, *key_text;
+  const char *canary_path, *score_path, *state_path, *from_path, *state_out, *key_text;
   int64_t n_predicts, seed;
   CheckedBundle bundle, from;
-  Canary canary;
+  Canary canary;  // with score_path alone: its samples and labels, which may be those of another bundle
   LearnedState state;
   edgecl_session* session;
   edgecl_session_config config;
@@ -31,7 +31,7 @@ typedef struct SelfTest {
 // The bundle as it was shipped gives the host's bits.
 static int compare_shipped(SelfTest* t, const SessionChoice* choice, Reason* reason) {
   int code = session_from_state(&t->bundle, NULL, choice, &t->session, &t->config, reason);
-  if (code == kDone && t->canary.file != NULL) code = canary_compare(t->session, &t->canary, reason);
+  if (code == kDone && t->canary_path != NULL) code = canary_compare(t->session, &t->canary, reason);
   return code;
 }
 
@@ -88,7 +88,10 @@ static int test(SelfTest* t, const char* path, Reason* reason) {
   if (why != NULL) return say(reason, "expected an Ed25519 public key after --key; found %s; correct it", why), kUsage;
   int code = checked_bundle_open(path, t->key_text == NULL ? NULL : key, &t->bundle, reason);
   if (code == kDone && t->from_path != NULL) code = checked_bundle_open(t->from_path, NULL, &t->from, reason);
-  if (code == kDone && t->canary_path != NULL) code = canary_read(t->canary_path, &t->bundle, &t->canary, reason);
+  if (code == kDone && t->canary_path != NULL) code = canary_read(t->canary_path, &t->bundle, 1, &t->canary, reason);
+  if (code == kDone && t->canary_path == NULL && t->score_path != NULL) {
+    code = canary_read(t->score_path, &t->bundle, 0, &t->canary, reason);
+  }
   if (code == kDone) code = compare_shipped(t, &choice, reason);
   if (code == kDone) code = take_state(t, &choice, reason);
   if (code == kDone) code = measure(t, reason);
@@ -113,10 +116,10 @@ int command_selftest(int argc, char** argv) {
   t.n_predicts = 200;
   t.came = "none";
   const Argument known[] = {
-      {"--canary", kText, &t.canary_path, 0, 0}, {"--state", kText, &t.state_path, 0, 0},
-      {"--from", kText, &t.from_path, 0, 0},     {"--state-out", kText, &t.state_out, 0, 0},
-      {"--key", kText, &t.key_text, 0, 0},       {"--predict", kNumber, &t.n_predicts, 1, 1000000},
-      {"--seed", kNumber, &t.seed, 0, INT64_MAX}};
+      {"--canary", kText, &t.canary_path, 0, 0},         {"--score", kText, &t.score_path, 0, 0},
+      {"--state", kText, &t.state_path, 0, 0},           {"--from", kText, &t.from_path, 0, 0},
+      {"--state-out", kText, &t.state_out, 0, 0},        {"--key", kText, &t.key_text, 0, 0},
+      {"--predict", kNumber, &t.n_predicts, 1, 1000000}, {"--seed", kNumber, &t.seed, 0, INT64_MAX}};
   if (!parse_arguments(argc, argv, 3, known, sizeof known / sizeof *known)) return kUsage;
   Reason reason = {""};
   const int code = test(&t, argv[1], &reason);

@@ -39,12 +39,12 @@ static int resolve(const ServeOptions* options, ServedBundle* s, Reason* reason)
 }
 
 static int read_canary(const ServeOptions* options, ServedBundle* s, Reason* reason) {
-  if (options->canary != NULL) return canary_read(options->canary, &s->bundle, &s->canary, reason);
+  if (options->canary != NULL) return canary_read(options->canary, &s->bundle, 1, &s->canary, reason);
   char beside[PATH_MAX + 16];
   snprintf(beside, sizeof beside, "%s", s->path);
   char* slash = strrchr(beside, '/');
   snprintf(slash == NULL ? beside : slash + 1, 12, "canary.ecc");
-  return access(beside, R_OK) == 0 ? canary_read(beside, &s->bundle, &s->canary, reason) : kDone;
+  return access(beside, R_OK) == 0 ? canary_read(beside, &s->bundle, 1, &s->canary, reason) : kDone;
 }
 
 // More rows where they are small; never so many that the clients' buffers would take much memory.

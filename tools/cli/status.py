@@ -1,0 +1,75 @@
+# `edgecl status`: what a device runs.
+# Never here: changes.
+"""The command `status`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from edgecl.cli import failure, output
+from edgecl.cli.remote_options import HOST, PORT, SSH_OPTION, ask, judged
+from rich.console import Console
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+@failure.command
+def status(
+    host: str = HOST,
+    port: int | None = PORT,
+    ssh_option: list[str] = SSH_OPTION,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Show which release a device runs, whether it is on probation, and how its server is.
+
+    Exit code 0, 4 nothing was deployed there, 5 unreachable.
+
+    Example: edgecl status pi@robot
+
+    JSON: {"host", "current", "previous", "counter", "key", "pending": "probation" | "rolling" | "confirmed" | null,
+    "guard", "locked", "health": {...} | null, "last": the journal's last line}
+    """
+    target, answer = ask(host, port, ssh_option, "status")
+    said = judged(answer)
+    pending = next((name for name in ("probation", "rolling", "confirmed") if said[name]), None)
+    document: dict[str, Any] = {
+        "host": target.host,
+        "current": said["current"] or None,
+        "previous": said["previous"] or None,
+        "counter": int(said["counter"] or 0),
+        "key": said["key"] or None,
+        "pending": pending,
+        "guard": said["guard"] == "yes",
+        "locked": said["locked"] == "yes",
+        "health": _parsed(said["health"]),
+        "last": _parsed(said["journal"]),
+    }
+    output.emit(document, as_json, lambda console: _render(console, document))
+
+
+def _render(console: Console, d: dict[str, Any]) -> None:
+    health = d["health"]
+    serves = "no server answers"
+    if health is not None:
+        serves = f"{health['release']}, {health['samples_learned']} rows learned, p95 {health['predict_p95_ms']:.3f} ms"
+    last = d["last"] or {}
+    console.print(
+        output.facts(
+            [
+                ("current", d["current"] or "none"),
+                ("previous", d["previous"] or "none"),
+                ("serves", serves),
+                ("counter", d["counter"]),
+                ("pinned key", d["key"] or "none"),
+                ("pending", d["pending"] or "nothing"),
+                ("last", " ".join(str(value) for value in last.values()) or "nothing"),
+            ]
+        )
+    )
