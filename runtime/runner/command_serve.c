@@ -49,6 +49,7 @@ static void catch_signals(sigset_t* while_waiting) {
   sigprocmask(SIG_BLOCK, &blocked, while_waiting);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigdelset(while_waiting, numbers[i]);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is told as a full disk is
 }
 
 static int socket_failed(const char* path, const char* why) {
@@ -78,7 +79,7 @@ static int listen_at(const char* path) {
   const mode_t before = umask(0177);
   const int bound = bind(file, (const struct sockaddr*)&address, sizeof address);
   umask(before);
-  if (bound == 0 && listen(file, kMostClients) == 0 && rename(address.sun_path, path) == 0) return file;
+  if (bound == 0 && listen(file, 4 * kMostClients) == 0 && rename(address.sun_path, path) == 0) return file;
   const int reason = errno;
   close(file);
   unlink(address.sun_path);

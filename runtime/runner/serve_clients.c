@@ -56,19 +56,21 @@ static Client* find_place(Clients* all) {
   return oldest;
 }
 
-static void accept_one(Clients* all) {
+// 0: nobody waits any more.
+static int accept_one(Clients* all) {
   const int file = accept4(all->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (file < 0) {
     if (errno == EMFILE || errno == ENFILE) (void)find_place(all);  // its descriptor serves the next one
-    return;
+    return 0;
   }
   Client* c = find_place(all);
   if (c == NULL) {
     close(file);
-    return;
+    return 0;
   }
   c->file = file;
   c->since_ns = monotonic_ns();
+  return 1;
 }
 
 static void send_reply(Client* c) {
@@ -157,7 +159,8 @@ static void take(Client* c, Server* server) {
 }
 
 void clients_serve(Clients* all, const struct pollfd files[kMostClients + 1], Server* server) {
-  if (files[0].revents != 0) accept_one(all);
+  // A crowd that waits must not keep those out who come after it; nor may it keep the others from their answers.
+  for (int i = 0; files[0].revents != 0 && i < kMostClients && accept_one(all); i++) continue;
   const int64_t now = monotonic_ns();
   for (int i = 0; i < kMostClients; i++) {
     Client* c = &all->clients[i];

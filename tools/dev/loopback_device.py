@@ -49,6 +49,7 @@ class LoopbackDevice:
             "UsePAM": "no",
             "PasswordAuthentication": "no",
             "PermitRootLogin": "prohibit-password",
+            "SetEnv": f"HOME={home}",  # without what a shell's start files do here
             "MaxStartups": "100",
             "MaxSessions": "50",
         }
@@ -134,7 +135,8 @@ class Client:
 
     def __init__(self, path: Path, timeout: float = 10) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(timeout)
+        # In place of a timeout, with which a full queue of connections would be an error at once.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(timeout) + 1, 0))
         folder = os.open(path.parent, os.O_RDONLY)  # the path of a socket is short
         try:
             self._socket.connect(f"/proc/self/fd/{folder}/{path.name}")
@@ -143,6 +145,7 @@ class Client:
             raise
         finally:
             os.close(folder)
+        self._socket.settimeout(timeout)
 
     def __enter__(self) -> Client:
         return self
