@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -83,10 +84,10 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Device:
     """A loopback device, and `edgecl` commands about it."""
 
-    def __init__(self, folder: Path, runner: Path, keys: Path) -> None:
+    def __init__(self, folder: Path, runner: Path, keys: Path, shell: str | None = None) -> None:
         self.folder, self.runner, self.keys = folder, runner, keys
         self.path = folder / "device"
-        self.loopback = loopback.LoopbackDevice(folder / "ssh", self.path)
+        self.loopback = loopback.LoopbackDevice(folder / "ssh", self.path, shell)
 
     def sign(self, bundle: bytes, release: int, key: str = "release") -> Path:
         from edgecl.deploy import signing
@@ -102,7 +103,7 @@ class Device:
         done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=240, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr, self.log())
-        return dict(json.loads(done.stdout)) if done.stdout else {"stderr": done.stderr}
+        return dict(json.loads(done.stdout))
 
     def deploy(self, bundle: Path, *options: object, code: int = 0, seconds: int = 2) -> dict[str, Any]:
         """Deploys and returns the host's entry of the document."""
@@ -111,8 +112,8 @@ class Device:
         document = self.call("deploy", bundle, self.loopback.host, *key, *times, *options, code=code)
         return dict(document["hosts"][0]) if "hosts" in document else document
 
-    def first(self, bundle: Path, *options: object) -> dict[str, Any]:
-        return self.deploy(bundle, "--pin-key", "--runner", self.runner, *options)
+    def first(self, bundle: Path, *options: object, code: int = 0) -> dict[str, Any]:
+        return self.deploy(bundle, "--pin-key", "--runner", self.runner, *options, code=code)
 
     def status(self) -> dict[str, Any]:
         return self.call("status", self.loopback.host)
@@ -151,10 +152,16 @@ class Device:
 
 
 @pytest.fixture
-def device(runner: Path, keys: Path, tmp_path: Path) -> Iterator[Device]:
+def device(request: pytest.FixtureRequest, runner: Path, keys: Path, tmp_path: Path) -> Iterator[Device]:
+    """A parameter is the program that `sh` is there."""
     if (why := loopback.missing()) is not None:
         pytest.skip(why)
-    made = Device(tmp_path, runner, keys)
+    shell: str | None = None
+    if (name := getattr(request, "param", None)) is not None:
+        shell = shutil.which(name)
+        if shell is None:
+            pytest.skip(f"{name} is not installed")
+    made = Device(tmp_path, runner, keys, shell)
     try:
         yield made
     finally:

@@ -13,7 +13,7 @@ import typer
 from edgecl import _core
 from edgecl.bundle import Bundle
 from edgecl.cli import failure, output
-from edgecl.cli.remote_options import PORT, REFUSED, end
+from edgecl.cli.remote_options import PORT, REFUSED
 from edgecl.deploy import signing
 from edgecl.deploy.canary import make_canary
 from edgecl.deploy.remote import Target
@@ -116,7 +116,7 @@ def deploy(
     except (FileError, ArgumentError):
         raise
     except Error as error:  # of the bundle: refused before any device is asked
-        raise end(REFUSED, str(error)) from error
+        raise failure.DeviceError(str(error), REFUSED) from error
 
     def tell(host: str, step: dict[str, Any]) -> None:
         if not as_json:

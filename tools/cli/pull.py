@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 from edgecl.cli import failure, output
-from edgecl.cli.remote_options import HOST, PORT, REFUSED, SSH_OPTION, UNKNOWN, end, judged
+from edgecl.cli.remote_options import HOST, PORT, REFUSED, SSH_OPTION, UNKNOWN, judged
 from edgecl.deploy.remote import Remote, Target, UnreachableError
 from edgecl.files import check_output, write_file_atomic
 
@@ -46,12 +46,13 @@ def pull(
     target = Target.parse(host, port, ssh_option)
     with Remote(target) as remote:
         try:
-            path = judged(remote.call("state_file"))["state"]
+            path = judged(target, remote.call("state_file"))["state"]
             state, journal = _copy(remote, path), _copy(remote, "journal")
         except UnreachableError as error:
-            raise end(UNKNOWN, str(error)) from error
+            raise failure.DeviceError(str(error), UNKNOWN) from error
     if state is None:
-        raise end(REFUSED, f"expected a state on {target.host}; found none: nothing was learned there yet")
+        sentence = f"expected a state on {target.host}; found none: nothing was learned there yet; pull later"
+        raise failure.DeviceError(sentence, REFUSED)
     write_file_atomic(out, state)
     write_file_atomic(journal_path, journal or b"")
     document: dict[str, Any] = {

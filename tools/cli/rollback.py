@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 from edgecl.cli import failure, output
-from edgecl.cli.remote_options import HOST, PORT, SSH_OPTION, ask, judged
+from edgecl.cli.remote_options import HOST, PORT, SSH_OPTION, ask
+from edgecl.deploy.remote import Target
 
 
 @failure.command
@@ -29,6 +30,8 @@ def rollback(
 
     JSON: {"host", "current"}
     """
-    target, answer = ask(host, port, ssh_option, "take_back")
-    document: dict[str, Any] = {"host": target.host, "current": judged(answer)["current"]}
-    output.emit(document, as_json, lambda console: console.print(f"{target.host}: runs {document['current']} again"))
+    target = Target.parse(host, port, ssh_option)
+    document: dict[str, Any] = {"host": target.host, "current": ask(target, "take_back")["current"]}
+    output.emit(
+        document, as_json, lambda console: console.print(f"{target.host}: runs {document['current'][:12]} again")
+    )

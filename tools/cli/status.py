@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 from edgecl.cli import failure, output
-from edgecl.cli.remote_options import HOST, PORT, SSH_OPTION, ask, judged
+from edgecl.cli.remote_options import HOST, PORT, SSH_OPTION, ask
+from edgecl.deploy.remote import Target
 from rich.console import Console
 
 
@@ -36,8 +37,8 @@ def status(
     JSON: {"host", "current", "previous", "counter", "key", "pending": "probation" | "rolling" | "confirmed" | null,
     "guard", "locked", "health": {...} | null, "last": the journal's last line}
     """
-    target, answer = ask(host, port, ssh_option, "status")
-    said = judged(answer)
+    target = Target.parse(host, port, ssh_option)
+    said = ask(target, "status")
     pending = next((name for name in ("probation", "rolling", "confirmed") if said[name]), None)
     document: dict[str, Any] = {
         "host": target.host,
@@ -54,17 +55,21 @@ def status(
     output.emit(document, as_json, lambda console: _render(console, document))
 
 
+def _short(name: str | None) -> str:
+    return name[:12] if name else "none"
+
+
 def _render(console: Console, d: dict[str, Any]) -> None:
     health = d["health"]
     serves = "no server answers"
     if health is not None:
-        serves = f"{health['release']}, {health['samples_learned']} rows learned, p95 {health['predict_p95_ms']:.3f} ms"
+        serves = f"{_short(health['release'])}, {health['samples_learned']} rows learned, p95 {health['predict_p95_ms']:.3f} ms"
     last = d["last"] or {}
     console.print(
         output.facts(
             [
-                ("current", d["current"] or "none"),
-                ("previous", d["previous"] or "none"),
+                ("current", _short(d["current"])),
+                ("previous", _short(d["previous"])),
                 ("serves", serves),
                 ("counter", d["counter"]),
                 ("pinned key", d["key"] or "none"),

@@ -28,9 +28,12 @@ def missing() -> str | None:
 class LoopbackDevice:
     """sshd with its own port, host key and authorized keys. End it with `close`."""
 
-    def __init__(self, home: Path, device: Path) -> None:
+    def __init__(self, home: Path, device: Path, shell: str | None = None) -> None:
+        """`shell`: what `sh` is on the device; None: as here."""
         self.home, self.device = home, device
-        home.mkdir(parents=True, exist_ok=True)
+        (home / "bin").mkdir(parents=True, exist_ok=True)
+        if shell is not None:
+            (home / "bin/sh").symlink_to(shell)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -49,7 +52,8 @@ class LoopbackDevice:
             "UsePAM": "no",
             "PasswordAuthentication": "no",
             "PermitRootLogin": "prohibit-password",
-            "SetEnv": f"HOME={home}",  # without what a shell's start files do here
+            # Without what a shell's start files do here.
+            "SetEnv": f"HOME={home} PATH={home}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "MaxStartups": "100",
             "MaxSessions": "50",
         }
