@@ -63,7 +63,7 @@ def _render(console: Console, d: dict[str, Any]) -> None:
     health = d["health"]
     serves = "no server answers"
     if health is not None:
-        serves = f"{_short(health['release'])}, {health['samples_learned']} rows learned, p95 {health['predict_p95_ms']:.3f} ms"
+        serves = f"{_short(health['release'])}, {health['samples_learned']} rows learned"
     last = d["last"] or {}
     console.print(
         output.facts(
