@@ -114,6 +114,10 @@ supervise() {
     child=$!
     echo $child > server.pid
     code=0
+    while kill -0 $child 2> /dev/null; do
+      if [ -f probation ]; then start_guard; fi # should it have been killed
+      sleep 1
+    done
     wait $child || code=$?
     rm -f server.pid
     if [ $code = 0 ] && [ ! -f restart ]; then break; fi

@@ -81,6 +81,11 @@ class LoopbackDevice:
         raise RuntimeError(f"sshd did not start: {(self.home / 'sshd.log').read_text()}")
 
     @property
+    def sshd_pid(self) -> int:
+        """The process that takes connections."""
+        return self._sshd.pid
+
+    @property
     def host(self) -> str:
         """What `edgecl deploy` takes."""
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
