@@ -237,6 +237,35 @@ def test_a_folder_that_forgets_is_refused(device: Any) -> None:
     assert "tmpfs" in document["hosts"][0]["sentence"] and not folder.exists()
 
 
+def test_a_full_disk(device: Any) -> None:
+    device.path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", device.path]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("cannot mount a small file system here")
+    try:
+        first = device.sign(small.small_bundle(), 1)
+        device.first(first, "--force")
+        device.learn(5)
+        large = device.sign(small.small_bundle(hidden=200000), 2)
+        assert "KiB free" in device.deploy(large, "--force", "--fresh-state", code=4)["sentence"]
+        # It fills up after the look at it.
+        (device.path / "filler").write_bytes(bytes(2**20))
+        with _remote(device) as remote:
+            assert remote.hold() is None
+            assert remote.put(f"releases/{_name(large)}.part/bundle.ecl", large.read_bytes()).code != 0
+        subprocess.run(["dd", "if=/dev/zero", f"of={device.path}/more", "bs=4k"], capture_output=True, check=False)
+        outcome = device.deploy(device.sign(small.small_bundle(seed=4), 2), "--force", code=4)
+        assert outcome["outcome"] == "refused"
+        assert device.serving() == _name(first) == device.status()["current"]
+        for name in ("filler", "more"):
+            (device.path / name).unlink()
+        assert device.deploy(device.sign(small.small_bundle(seed=4), 2), "--force")["outcome"] == "confirmed"
+        assert device.status()["health"]["samples_learned"] == 20
+    finally:
+        device.loopback.close()
+        subprocess.run(["umount", "-l", device.path], check=False)
+
+
 def test_an_unsigned_bundle_where_no_key_is_pinned(device: Any, tmp_path: Path) -> None:
     bundle = tmp_path / "unsigned.ecl"
     bundle.write_bytes(small.small_bundle())

@@ -112,6 +112,8 @@ class LoopbackDevice:
             if path.exists() and (text := path.read_text().strip()):
                 _kill(int(text))
         self.cut_connections()
+        if self._sshd.poll() is not None:
+            return
         self._sshd.terminate()
         self._sshd.wait(timeout=10)
 
