@@ -16,38 +16,39 @@ static uint64_t number(const uint8_t* at, int n_bytes) {
   return value;
 }
 
-static int not_a_canary(const char* path, const char* found, Canary* canary, Reason* reason) {
-  canary_release(canary);
-  say(reason, "expected a canary file of this bundle in \"%s\"; found %s; deploy again", path, found);
-  return kInput;
-}
-
-int canary_read(const char* path, const CheckedBundle* bundle, int own, Canary* c, Reason* reason) {
-  size_t n = 0;
+const char* canary_parse(const uint8_t* file, size_t n, const CheckedBundle* bundle, int own, Canary* c) {
   memset(c, 0, sizeof *c);
-  uint8_t* file = read_file(path, &n);
-  c->file = file;
-  if (file == NULL || n < kHeaderBytes || memcmp(file, "ECC1", 4) != 0) return not_a_canary(path, "none", c, reason);
+  if (n < kHeaderBytes || memcmp(file, "ECC1", 4) != 0) return "none";
   c->rows = (uint32_t)number(file + 4, 4);
   c->dtype = (uint32_t)number(file + 8, 4);
   c->columns = (uint32_t)number(file + 12, 4);
   c->elements = number(file + 16, 8);
   c->sample_bytes = bundle->sample_bytes;
   const uint64_t flags = number(file + 24, 4);
-  if (own && memcmp(file + 32, bundle->info.digest, 32) != 0)
-    return not_a_canary(path, "that of another one", c, reason);
+  if (own && memcmp(file + 32, bundle->info.digest, 32) != 0) return "that of another one";
   if (c->rows < 1 || c->rows > kMostRows || c->dtype != bundle->info.input_dtype || flags > kHasLabels ||
       (own && c->columns != bundle->info.class_capacity) || c->columns > 65536 ||
       c->elements != bundle->info.input_elements) {
-    return not_a_canary(path, "other dimensions", c, reason);
+    return "other dimensions";
   }
   const uint64_t samples = ((uint64_t)c->rows * c->sample_bytes + 3) / 4 * 4;
   const uint64_t logits = (uint64_t)c->rows * c->columns * 4, labels = flags == kHasLabels ? (uint64_t)c->rows * 4 : 0;
-  if (n != kHeaderBytes + samples + logits + labels) return not_a_canary(path, "another length", c, reason);
+  if (n != kHeaderBytes + samples + logits + labels) return "another length";
   c->samples = file + kHeaderBytes;
   c->logits = c->samples + samples;
   c->labels = labels > 0 ? c->logits + logits : NULL;
-  return kDone;
+  return NULL;
+}
+
+int canary_read(const char* path, const CheckedBundle* bundle, int own, Canary* c, Reason* reason) {
+  size_t n = 0;
+  void* file = read_file(path, &n);
+  const char* why = file == NULL ? "none that can be read" : canary_parse(file, n, bundle, own, c);
+  if (why == NULL) return c->file = file, kDone;
+  free(file);
+  memset(c, 0, sizeof *c);
+  say(reason, "expected a canary file of this bundle in \"%s\"; found %s; deploy again", path, why);
+  return kInput;
 }
 
 edgecl_batch canary_row(const Canary* c, uint32_t row) {

@@ -25,6 +25,8 @@ typedef struct Canary {
 } Canary;
 
 // Exit codes (failures.h) with the reason.
+// What `file` holds; NULL, or what is wrong. It must outlive the canary.
+const char* canary_parse(const uint8_t* file, size_t n_bytes, const CheckedBundle* bundle, int own, Canary* canary);
 // `own` 0: samples and labels of any bundle that takes such samples.
 int canary_read(const char* path, const CheckedBundle* bundle, int own, Canary* canary, Reason* reason);
 // `session`: one that has learned nothing. kNo where a bit differs.
