@@ -524,9 +524,10 @@ py::bytes sign(const py::bytes& bundle, const py::bytes& signature, const py::by
 void bind_writer(py::module_& module) {
   module.def("write_bundle", &write, py::arg("plan"),
              "Encodes a plan (see _core.pyi) as bundle bytes. ValueError names what is malformed.");
-  module.def("attach_signature", &sign, py::arg("bundle"), py::arg("signature"), py::arg("key_hint") = py::bytes(),
-             py::arg("release") = 0,
-             "The bundle with a signature of 64 bytes over its content digest, which stays what it is, and the release.");
+  module.def(
+      "attach_signature", &sign, py::arg("bundle"), py::arg("signature"), py::arg("key_hint") = py::bytes(),
+      py::arg("release") = 0,
+      "The bundle with a signature of 64 bytes over its content digest, which stays what it is, and the release.");
 }
 
 }  // namespace edgecl::python
