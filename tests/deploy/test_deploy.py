@@ -222,6 +222,7 @@ def test_what_a_device_is_refused_for(runner: Path, keys: Path) -> None:
         assert found(file_system=name, wishes=replace(wishes, force=True)) == ""
     assert "sha256sum" in found(missing="sha256sum")
     assert "--runner" in found(runner="", wishes=Wishes())
+    assert "another version" in found(runner_unfit="yes", wishes=Wishes()) and found(runner_unfit="yes") == ""
     assert "--pin-key" in found(key="") and found(key="", wishes=replace(wishes, allow_unsigned=True)) == ""
     assert "pinned on the device; found another" in found(wishes=replace(wishes, public_key=b"k" * 32))
     assert "a release of 4 or more; found 3" in found(counter="4")

@@ -66,7 +66,9 @@ def deploy(
     canary_labels: Path | None = typer.Option(None, "--canary-labels", help="Their class numbers (.npy)."),
     probation: int = typer.Option(30, "--probation", min=1, max=86400, help="Seconds until a release is confirmed."),
     silence: int = typer.Option(30, "--silence", min=1, max=86400, help="Seconds beyond, after which it goes back."),
-    fresh_state: bool = typer.Option(False, "--fresh-state", help="Begin as shipped; default: what was learned comes."),
+    fresh_state: bool = typer.Option(
+        False, "--fresh-state/--keep-state", help="Begin as shipped, or with what was learned."
+    ),
     max_memory: int | None = typer.Option(
         None, "--max-memory", min=1, help="MiB for the self-test; default: by sizes."
     ),

@@ -115,7 +115,7 @@ supervise() {
     echo $child > server.pid
     code=0
     while kill -0 $child 2> /dev/null; do
-      if [ -f probation ]; then start_guard; fi # should it have been killed
+      if [ -f probation ]; then start_guard || true; fi # should it have been killed
       sleep 1
     done
     wait $child || code=$?
@@ -146,7 +146,7 @@ prestart() {
 start_guard() {
   alive guard.pid && return 0
   if [ -n "$(unit)" ]; then
-    manager start edgecl-guard.service
+    manager --no-block start edgecl-guard.service # its order is after the server, which may be starting
   else
     detached sh "$PWD/device.sh" watch "$PWD"
   fi
@@ -275,6 +275,7 @@ probe() {
   cd "$dir"
   if [ -x $runner ]; then
     say "runner=$(sha256sum < $runner | cut -d ' ' -f 1)"
+    if ! $runner place sync . > /dev/null 2>&1; then say "runner_unfit=yes"; fi
   fi
   status
 }
@@ -515,6 +516,15 @@ install_units() { # system|user
   say "$1" > unit
   manager daemon-reload
   manager enable edgecl.service
+  if alive supervisor.pid; then # it ends its server, which commits
+    kill "$(cat supervisor.pid)"
+    tries=0
+    while alive supervisor.pid && [ $tries -lt 10 ]; do
+      sleep 1
+      tries=$((tries + 1))
+    done
+    manager start edgecl.service
+  fi
   journal units folder "$folder"
 }
 write_units() { # FOLDER TARGET

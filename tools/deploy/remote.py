@@ -41,7 +41,7 @@ class Target:
         host, _, folder = text.partition(":")
         if not _HOST.fullmatch(host) or host.startswith("-") or "\n" in folder:
             raise ArgumentError(f"expected user@host or user@host:folder; found '{text}'; correct it")
-        return cls(host, folder or "edgecl", port, tuple(options))
+        return cls(host, folder.removeprefix("~/") or "edgecl", port, tuple(options))
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,8 @@ def refusals(probe: Answer, release: Release, wishes: Wishes) -> list[str]:
         )
     if not probe["runner"] and wishes.runner is None:
         found.append("expected a runner on the device, or one to copy; found neither; name it with --runner")
+    if probe["runner_unfit"] and wishes.runner is None:
+        found.append("expected a runner that can place files; found another version; name one with --runner")
     if wishes.runner is not None and (machines := _machines(wishes.runner)) and probe["arch"] not in machines:
         found.append(
             f"expected a runner for {probe['arch']}; found one for {' or '.join(sorted(machines))}; name another"
