@@ -79,13 +79,19 @@ int canary_compare(edgecl_session* session, const Canary* c, Reason* reason) {
   return code;
 }
 
+int canary_is_correct(edgecl_session* session, const Canary* c, uint32_t row) {
+  const edgecl_batch batch = canary_row(c, row);
+  edgecl_prediction out;
+  if (edgecl_predict(session, &batch, &out, sizeof out) != EDGECL_OK) return -1;
+  return c->labels != NULL && out.label == (int32_t)number(c->labels + (size_t)row * 4, 4);
+}
+
 int64_t canary_count_correct(edgecl_session* session, const Canary* c) {
   int64_t correct = 0;
   for (uint32_t row = 0; row < c->rows; row++) {
-    const edgecl_batch batch = canary_row(c, row);
-    edgecl_prediction out;
-    if (edgecl_predict(session, &batch, &out, sizeof out) != EDGECL_OK) return -1;
-    if (c->labels != NULL) correct += out.label == (int32_t)number(c->labels + (size_t)row * 4, 4);
+    const int is_correct = canary_is_correct(session, c, row);
+    if (is_correct < 0) return -1;
+    correct += is_correct;
   }
   return correct;
 }

@@ -31,7 +31,9 @@ const char* canary_parse(const uint8_t* file, size_t n_bytes, const CheckedBundl
 int canary_read(const char* path, const CheckedBundle* bundle, int own, Canary* canary, Reason* reason);
 // `session`: one that has learned nothing. kNo where a bit differs.
 int canary_compare(edgecl_session* session, const Canary* canary, Reason* reason);
-// Rows that the session predicts as the labels say; -1: it fails on a row.
+// Whether the session predicts a row as its label says; 0 without labels; -1: it fails on the row.
+int canary_is_correct(edgecl_session* session, const Canary* canary, uint32_t row);
+// Rows of which it does; -1: it fails on one.
 int64_t canary_count_correct(edgecl_session* session, const Canary* canary);
 edgecl_batch canary_row(const Canary* canary, uint32_t row);
 void canary_release(Canary* canary);

@@ -103,9 +103,10 @@ static double predict_p95_ms(const Server* server) {
 }
 
 static Reply answer_health(Server* server) {
-  const ServedBundle* s = server->now;
+  ServedBundle* s = server->now;
   char text[kTextBytes];
-  const int64_t correct = canary_count_correct(s->session, &s->canary);
+  served_look_at_canary(s);
+  const int64_t correct = s->canary_correct;
   snprintf(text, sizeof text,
            "{\"release\": \"%s\", \"digest\": \"%s\", \"counter\": %" PRIu64
            ", \"pid\": %ld, \"uptime_s\": %.1f, \"reloading\": %s, \"commit_failed\": %s, \"samples_learned\": %" PRIu64

@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 #include "failures.h"
+#include "measure.h"
 #include "replace_file.h"
 
 // A request's samples may take so many bytes, if at least one row fits.
 static const size_t kMostRequestBytes = (size_t)16 << 20;
-enum { kRowsAlways = 64, kMostRowsOfHeader = 65535 };
+enum { kRowsAlways = 64, kMostRowsOfHeader = 65535, kCanaryNs = 10000000 };
 
 // The release is the folder that the bundle really lies in: its name, and its state file, change with it.
 static int resolve(const ServeOptions* options, ServedBundle* s, Reason* reason) {
@@ -95,16 +96,36 @@ int served_start(const ServeOptions* options, ServedBundle* s, const ServedBundl
   if (code == kDone) {
     code = session_from_state(&s->bundle, &state, &options->choice, &s->session, &s->config, reason);
   }
-  if (code == kDone && canary_count_correct(s->session, &s->canary) < 0) {
+  // One row: requests wait.
+  if (code == kDone && s->canary.rows > 0 && canary_is_correct(s->session, &s->canary, 0) < 0) {
     say(reason, "expected answers to the canary; found: %s; learn afresh", edgecl_session_error(s->session));
     code = kNo;
   }
+  s->canary_correct = s->canary.rows;
   s->state_came = state.bytes == NULL ? "none" : state.migrated ? "migrated" : "kept";
   // Else the process that comes next would begin with less than this one knew.
   if (code == kDone && s->state_path[0] != '\0' && (fresh || from != NULL)) code = served_commit(s, reason);
   if (code == kDone) s->most_rows = rows_of_a_request(s);
   state_release(&state);
   return code;
+}
+
+void served_look_at_canary(ServedBundle* s) {
+  const int64_t begin = monotonic_ns();
+  while (s->canary.rows > 0) {
+    const int is_correct = canary_is_correct(s->session, &s->canary, s->canary_next);
+    if (is_correct < 0) {
+      s->canary_correct = -1;
+      return;
+    }
+    s->canary_so_far += is_correct;
+    if (++s->canary_next == s->canary.rows) {
+      s->canary_correct = s->canary.labels != NULL ? s->canary_so_far : s->canary.rows;
+      s->canary_so_far = s->canary_next = 0;
+      return;
+    }
+    if (monotonic_ns() - begin > kCanaryNs) return;
+  }
 }
 
 int served_commit(const ServedBundle* s, Reason* reason) {

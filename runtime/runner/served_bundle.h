@@ -28,6 +28,9 @@ typedef struct ServedBundle {
   char state_path[PATH_MAX];  // "" where nothing is kept
   uint32_t most_rows;         // of one request
   const char* state_came;     // "none", "kept", "migrated"
+  uint32_t canary_next;       // row that a look at the health goes on with
+  int64_t canary_so_far;      // correct ones of this round
+  int64_t canary_correct;     // of the last whole round; before the first one all rows; -1: a row failed
 } ServedBundle;
 
 // Opens and checks the bundle, and compares the canary with a session of its own. May run beside a serving thread.
@@ -37,6 +40,8 @@ int served_open(const ServeOptions* options, ServedBundle* served, Reason* reaso
 // fresh: no state. Writes the state file where the state came along.
 int served_start(const ServeOptions* options, ServedBundle* served, const ServedBundle* from, int fresh,
                  Reason* reason);
+// Goes on with the canary for some milliseconds, one row at least: other requests wait for it.
+void served_look_at_canary(ServedBundle* served);
 int served_commit(const ServedBundle* served, Reason* reason);
 uint64_t served_samples_learned(const ServedBundle* served);
 void served_close(ServedBundle* served);
