@@ -343,6 +343,19 @@ def test_signatures(keys: Path, tmp_path: Path) -> None:
         assert result.exit_code == code and "expected" in result.stderr, (arguments, result.stderr)
 
 
+def test_signatures_need_a_package_that_may_be_absent(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgecl import errors
+    from edgecl.deploy import signing
+
+    signed = signing.sign(small.small_bundle(), keys / "release", 1)
+    for name in [name for name in sys.modules if name.split(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(errors.UnsupportedError, match=r"expected the package cryptography.*\[sign\]"):
+        signing.check(signed, bytes(32))
+    assert signing.release_of(signed) == 1
+
+
 def test_the_runner_verifies_what_python_signed(runner: Path, keys: Path, tmp_path: Path) -> None:
     from edgecl.deploy import signing
 

@@ -105,7 +105,9 @@ supervise() {
   if alive supervisor.pid && [ "$(cat supervisor.pid)" != $$ ]; then exit 0; fi
   echo $$ > supervisor.pid
   trap 'trap - TERM; if [ -n "${child:-}" ]; then kill "$child" 2> /dev/null; wait "$child"; fi; exit 0' TERM INT
+  pause=1
   while [ -L current ]; do
+    began=$(seconds_up)
     if [ "$(cat supervisor.pid 2> /dev/null)" != $$ ]; then exit 0; fi # another was faster
     prestart || journal prestart_failed
     set -- current/bundle.ecl serve --socket "$socket" --state state/
@@ -121,9 +123,11 @@ supervise() {
     wait $child || code=$?
     rm -f server.pid
     if [ $code = 0 ] && [ ! -f restart ]; then break; fi
+    if [ -f restart ] || [ $(($(seconds_up) - began)) -gt 60 ]; then pause=1; fi
     rm -f restart
     journal server_ended code $code release "$(release_of current)"
-    sleep 1
+    sleep $pause
+    if [ $pause -lt 30 ]; then pause=$((pause * 2)); fi # one that never comes up costs little
   done
   rm -f supervisor.pid
 }

@@ -62,6 +62,9 @@ def new_key(path: Path) -> bytes:
     """
     secret = _ed25519().Ed25519PrivateKey.generate()
     public: bytes = secret.public_key().public_bytes_raw()
+    for target in (path, _beside(path)):
+        if target.exists():
+            raise FileError(f"expected a new file for a key at '{target}'; found one that exists; name another")
     for target, data, mode in ((path, secret.private_bytes_raw(), 0o600), (_beside(path), public, 0o644)):
         try:
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
