@@ -78,6 +78,7 @@ def bench(device: Any) -> _Bench:
     return _Bench(device)
 
 
+@pytest.mark.slow
 def test_bad_releases_do_not_pass_the_self_test(bench: _Bench) -> None:
     device = bench.device
     same, large = small.small_bundle(seed=4), small.small_bundle(seed=4, hidden=60000)

@@ -66,7 +66,7 @@ class _Predicts:
         self._thread.join()
 
 
-@pytest.mark.parametrize("device", ["dash", "busybox"], indirect=True)
+@pytest.mark.parametrize("device", ["dash", pytest.param("busybox", marks=pytest.mark.slow)], indirect=True)
 def test_a_deployment_keeps_what_was_learned(device: Any, tmp_path: Path) -> None:
     first, second = device.sign(small.small_bundle(), 1), device.sign(small.small_bundle(seed=4), 2)
     outcome = device.first(first)
@@ -155,6 +155,7 @@ def test_bundles_that_the_device_refuses(device: Any, tmp_path: Path) -> None:
     assert device.serving() == _name(first) and device.status()["counter"] == 5
 
 
+@pytest.mark.slow
 def test_a_copy_goes_on_where_it_was_cut(device: Any) -> None:
     device.first(device.sign(small.small_bundle(), 1))
     bundle = device.sign(small.small_bundle(hidden=30000), 2)
@@ -167,6 +168,7 @@ def test_a_copy_goes_on_where_it_was_cut(device: Any) -> None:
     assert outcome["outcome"] == "confirmed" and device.serving() == _name(bundle)
 
 
+@pytest.mark.slow
 def test_one_deployment_at_a_time(device: Any) -> None:
     device.first(device.sign(small.small_bundle(), 1))
     second = device.sign(small.small_bundle(seed=4), 2)
@@ -175,13 +177,27 @@ def test_one_deployment_at_a_time(device: Any) -> None:
         assert "no other deployment" in device.deploy(second, code=4)["sentence"]
         (device.path / "lock/since").write_text(str(int(time.time()) - 901))
         assert device.deploy(second)["outcome"] == "confirmed"  # 15 minutes later the lock counts for nothing
-    assert not (device.path / "lock").exists()
+    assert not device.status()["locked"]
     # A lock whose holder is gone, and one that was being made.
-    (device.path / "lock").mkdir()
     (device.path / "lock/pid").write_text("999999\n")
     assert device.deploy(device.sign(small.small_bundle(seed=5), 3))["outcome"] == "confirmed"
+    shutil.rmtree(device.path / "lock")
     (device.path / "lock").mkdir()
     assert device.deploy(device.sign(small.small_bundle(seed=6), 4))["outcome"] == "confirmed"
+    # A command of a deployment whose host is gone: the next one waits for it.
+    with _remote(device) as remote:
+        assert remote.hold() is None
+        command = f"exec sh {device.path}/device.sh append {device.path} {remote.token} releases/x.part/bundle.ecl 0"
+        writer = subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE)
+        device.wait_for(lambda: bool(list((device.path / "lock").glob("busy.*"))))
+    with _remote(device) as remote:
+        began = time.monotonic()
+        assert remote.hold() is None and time.monotonic() - began > 10
+        assert writer.wait(5) != 0
+    # And a rollback does not come in between.
+    with _remote(device) as remote:
+        assert remote.hold() is None
+        assert "in progress" in device.call("rollback", device.loopback.host, code=4)["error"]["message"]
 
 
 def test_several_devices_and_one_that_is_gone(device: Any) -> None:
@@ -238,6 +254,7 @@ def test_a_folder_that_forgets_is_refused(device: Any) -> None:
     assert "tmpfs" in document["hosts"][0]["sentence"] and not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk(device: Any) -> None:
     device.path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", device.path]

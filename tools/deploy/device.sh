@@ -298,7 +298,8 @@ status() {
   if [ -f journal ]; then say "journal=$(tail -n 1 journal)"; fi
 }
 
-# Holds the lock for as long as the host keeps the connection open.
+# Holds the lock for as long as the host keeps the connection open. The folder stays when it ends: a command of that
+# deployment may still run, and whoever takes the lock next waits for it.
 hold() {
   tries=0
   until mkdir lock 2> /dev/null; do
@@ -308,19 +309,33 @@ hold() {
       fail 4 "expected no other deployment; found one that began $age s ago; try again later"
     fi
     # Without a process number it is being made, or its maker was killed.
-    if [ -f lock/pid ] || [ $tries -ge 2 ]; then mv lock "lock.$$" 2> /dev/null && rm -rf "lock.$$"; else sleep 1; fi
+    if [ -f lock/pid ] || [ $tries -ge 2 ]; then take_lock_away; else sleep 1; fi
     tries=$((tries + 1))
     [ $tries -lt 10 ] || fail 4 "expected to take the lock; found others that take it; try again later"
   done
   date +%s > lock/since
   say "$token" > lock/token
   echo $$ > lock/pid
-  trap 'if [ "$(cat lock/token 2> /dev/null)" = "$token" ]; then rm -rf lock; fi' EXIT
   trap 'exit 0' HUP INT TERM
   say "locked=yes"
   cat > /dev/null
 }
+take_lock_away() {
+  mv lock "lock.$$" 2> /dev/null || return 0
+  for file in "lock.$$"/busy.*; do
+    waited=0
+    while alive "$file" && [ $waited -lt 15 ]; do
+      sleep 1
+      waited=$((waited + 1))
+    done
+    if alive "$file"; then kill -9 "$(cat "$file")" 2> /dev/null || true; fi # any line may be its last
+  done
+  rm -rf "lock.$$"
+}
+# Told first, looked at then: whoever takes the lock away after the look sees this process in it, and waits.
 need_lock() {
+  { echo $$ > "lock/busy.$$"; } 2> /dev/null || fail 4 "expected to hold the lock; found none; deploy again"
+  trap 'rm -f "lock/busy.$$"' EXIT
   [ "$(cat lock/token 2> /dev/null)" = "$token" ] || fail 4 "expected to hold the lock; found another's; deploy again"
 }
 
@@ -405,6 +420,7 @@ snapshot() {
       rm -f "state/$current.snapshot"
     fi
   fi
+  say "$current" > snapshot_of
   journal snapshot release "$current"
 }
 limited() { # SECONDS COMMAND...: what it printed lies in selftest.out
@@ -454,6 +470,7 @@ refuse() { # NAME REASON: the host does not like what the self-test measured
   journal refused release "$1" reason "$2"
 }
 switch() { # NAME COUNTER SECONDS SILENCE LEAST
+  [ "$(cat snapshot_of)" = "$(release_of current)" ] || fail 4 "expected the release that the snapshot is of; found another; deploy again"
   # Until the last line the old release is what starts; after it the new one, which the guard watches.
   printf 'id=%s\nnew=%s\nold=%s\ncounter=%s\nseconds=%s\nsilence=%s\nleast=%s\n' "$token" "$1" "$(release_of current)" \
     "$2" "$3" "$4" "$5" | keep probation
@@ -485,6 +502,7 @@ take_back() { # the user's rollback, with or without a probation
     say "current=$(release_of current)"
     return 0
   fi
+  if alive lock/pid; then fail 4 "expected no deployment in progress; found one; try again later"; fi
   finish_pending
   from=$(release_of current)
   to=$(release_of previous)

@@ -159,11 +159,13 @@ class Bench:
         tally.cuts += 1
         tally.kinds[kind] += 1
         tally.steps[(progress.read_text().split("\n")[:-1] or ["begin"])[-1]] += 1
-        link = os.path.basename(os.readlink(self.folder / "device/current"))
-        served = self.health()["release"]
         names = {old.name: "old", release.name: "new"}
-        whole = (self.folder / "device/releases" / link / "bundle.ecl").exists()
-        tally.served[names.get(served, "neither") if link in names and whole else "neither"] += 1
+        link, served, whole = self.look()
+        if link in names and served in names and whole:
+            tally.served[names[served]] += 1
+        else:
+            tally.served["neither"] += 1
+            print(f"neither: link {link}, served {served}, whole {whole}, {names}", file=sys.stderr)
         if self.random.random() < 0.3:
             self.wait_until_settled(release)
         else:
@@ -171,10 +173,31 @@ class Bench:
         if self.health()["samples_learned"] != LEARNED_STEPS * ROWS:
             tally.lost += 1
 
+    def look(self) -> tuple[str, str, bool]:
+        """Where the link leads, which release answers, and whether the link's release is there; all at one moment, as
+        the guard may be at work."""
+        while True:
+            link = os.readlink(self.folder / "device/current")
+            served = self.health()["release"]
+            whole = (self.folder / "device" / link / "bundle.ecl").exists()
+            if os.readlink(self.folder / "device/current") == link:
+                return os.path.basename(link), served, whole
+
+    def is_busy(self) -> bool:
+        """Whether the device still does something about a deployment."""
+        folder = self.folder / "device"
+        if any((folder / name).exists() for name in ("probation", "rolling", "confirmed")):
+            return True
+        for path in (folder / "lock").glob("busy.*"):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{path.read_text().strip()}").exists():
+                    return True
+        return False
+
     def wait_until_settled(self, release: Release) -> None:
         folder = self.folder / "device"
         end = time.monotonic() + SETTLE_S
-        while any((folder / name).exists() for name in ("probation", "rolling", "confirmed")):
+        while self.is_busy() or self.is_busy():  # twice: a command may have left something as it ended
             if time.monotonic() > end:
                 self.tally.stuck += 1
                 return
