@@ -206,8 +206,9 @@ roll_back() { # REASON [offline]
   finish_roll_back "${2:-}"
 }
 finish_roll_back() { # [offline]: without a server
-  text=$(cat rolling)
+  text=$(cat rolling 2> /dev/null) || return 0 # another process has just finished it
   new=$(say "$text" | field new)
+  [ -n "$new" ] || return 0
   old=$(say "$text" | field old)
   now=
   if [ -z "${1:-}" ]; then now=$(serving); fi
@@ -226,14 +227,16 @@ finish_roll_back() { # [offline]: without a server
     fi
     await_release "$old" $patience || journal old_release_silent release "$old"
   fi
+  [ -f rolling ] || return 0 # the server's start was faster
   if [ "$(release_of previous)" = "$new" ]; then rm -f previous; fi
   rm -rf "releases/$new" "state/$new.ecs"
   journal rolled_back release "$new" to "$old" reason "$(cat reason 2> /dev/null || echo "it was cut")"
   rm -f rolling reason attempts
 }
 finish_confirm() {
-  text=$(cat confirmed)
+  text=$(cat confirmed 2> /dev/null) || return 0
   new=$(say "$text" | field new)
+  [ -n "$new" ] || return 0
   old=$(say "$text" | field old)
   # Not before the confirmation: else a release that failed would block the one before it.
   printf '%s %s\n' "$(say "$text" | field counter)" "$new" | keep counter
