@@ -244,16 +244,20 @@ class Bench:
         self.device.close()
 
 
-def document(bench: Bench, seed: int, seconds: float) -> dict[str, Any]:
+def present_commit() -> str:
+    """Of the tree that this file lies in; "" outside of one."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def document(bench: Bench, commit: str, seed: int, seconds: float) -> dict[str, Any]:
     """The counts, with what they were counted on."""
     tally = bench.tally
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "date": str(date.today()),
         "machine": platform.machine(),
         "system": platform.release(),
-        "commit": commit.stdout.strip(),
+        "commit": commit,
         "seed": seed,
         "seconds": round(seconds),
         "cuts": tally.cuts,
@@ -281,7 +285,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if (why := missing()) is not None:
         sys.exit(f"expected a machine that can be a device; found none: {why}")
-    began = time.monotonic()
+    began, commit = time.monotonic(), present_commit()  # as the run begins
     with tempfile.TemporaryDirectory(prefix="cuts") as folder:
         bench = Bench(Path(folder), arguments.build / "runtime/runner/edgecl-run", arguments.seed)
         work: list[Callable[[], None]] = [bench.cut_at_random] * arguments.cuts
@@ -295,7 +299,7 @@ def main() -> int:
                     print(f"{done + 1} cuts: {dict(bench.tally.served)}", file=sys.stderr)
         finally:
             bench.close()
-        result = document(bench, arguments.seed, time.monotonic() - began)
+        result = document(bench, commit, arguments.seed, time.monotonic() - began)
     print(json.dumps(result, indent=2))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
