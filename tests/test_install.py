@@ -77,7 +77,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_prefix_holds_header_libraries_and_runner(prefix: Path) -> None:
     assert (prefix / "include/edgecl/edgecl.h").exists()
     assert list(prefix.rglob("libedgecl.a")) and list(prefix.rglob("libedgecl.so"))
-    assert (prefix / "bin/edgecl_run").exists()
+    assert (prefix / "bin/edgecl-run").exists()
     assert not list(prefix.rglob("*kernels*")), "one archive is all that firmware links"
 
 

@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", re.S)
 BLOCKS = dict(BLOCK.findall(README))
 PAGES = [ROOT / name for name in ("README.md", "export/README.md", "runtime/README.md", "tools/README.md")]
+PAGES += [ROOT / "tools/deploy/README.md", ROOT / "runtime/runner/SERVE.md"]
 PAGES += [ROOT / "tools/bench/README.md", ROOT / "devices/README.md"]
 PAGES += sorted((ROOT / "runtime/learn/methods").glob("*.md"))
 

@@ -65,7 +65,7 @@ struct DigestedSection {
   uint64_t bytes;
   uint8_t sha256[32];
 };
-// What a signature covers: this text, its zero byte, and the content digest.
+// What a signature covers: this text, its zero byte, the content digest, and the eight bytes of the release.
 constexpr char kSignedPrefix[16] = "edgecl bundle 2";
 
 static_assert(sizeof(DigestedSection) == 48, "records have no padding");

@@ -247,11 +247,12 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
 }
 
 std::vector<uint8_t> attach_signature(const std::vector<uint8_t>& bundle, const uint8_t signature[64],
-                                      const uint8_t* key_hint, std::string* error) {
+                                      const uint8_t* key_hint, std::string* error, uint64_t release) {
   *error = read_back(bundle);
   if (!error->empty()) return {};
   format::SignatureRecord record = {};
   record.algorithm = format::kSignatureEd25519;
+  record.release = release;
   memcpy(record.signature, signature, sizeof record.signature);
   if (key_hint != nullptr) memcpy(record.key_hint, key_hint, sizeof record.key_hint);
 

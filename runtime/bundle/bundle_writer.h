@@ -137,7 +137,7 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
 // belong to it, stay what they are. `key_hint`: 16 bytes that say which key, or null. Empty with the reason in *error
 // when `bundle` is not a sound bundle.
 std::vector<uint8_t> attach_signature(const std::vector<uint8_t>& bundle, const uint8_t signature[64],
-                                      const uint8_t* key_hint, std::string* error);
+                                      const uint8_t* key_hint, std::string* error, uint64_t release = 0);
 
 }  // namespace edgecl
 

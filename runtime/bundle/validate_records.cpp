@@ -140,8 +140,8 @@ Status validate_extras(const Plan& plan) {
   if (signature != nullptr) {
     if (signature->algorithm != format::kSignatureEd25519)
       return corrupt("SIGNATURE", format::kNone, "algorithm", "expected 1, found %u", signature->algorithm);
-    if (!all_zero(signature->reserved, sizeof signature->reserved))
-      return corrupt("SIGNATURE", format::kNone, "reserved", "expected 0, found another number");
+    if (signature->reserved != 0)
+      return corrupt("SIGNATURE", format::kNone, "reserved", "expected 0, found %u", signature->reserved);
   }
   for (uint32_t i = 0; i < plan.taps.n; i++) {
     const format::TapRecord& tap = plan.taps[i];

@@ -271,10 +271,11 @@ enum TapFlags : uint32_t {
   kTapPooled = 1,  // the mean over height and width, [C], in place of all of it
 };
 
-// Over the content digest; nothing here verifies it yet.
+// Over the content digest and the release. The core reads it and verifies nothing.
 struct SignatureRecord {
   uint32_t algorithm;  // 1: Ed25519
-  uint32_t reserved[3];
+  uint32_t reserved;
+  uint64_t release;      // a counter of whoever signs; devices take no bundle back to a lower one. 0: not counted
   uint8_t key_hint[16];  // which key it might be; zero: not said
   uint8_t signature[64];
 };

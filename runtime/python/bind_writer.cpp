@@ -502,7 +502,7 @@ py::bytes write(const py::dict& dict) {
   return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-py::bytes sign(const py::bytes& bundle, const py::bytes& signature, const py::bytes& key_hint) {
+py::bytes sign(const py::bytes& bundle, const py::bytes& signature, const py::bytes& key_hint, uint64_t release) {
   const std::string file = bundle, bytes = signature, hint = key_hint;
   if (bytes.size() != 64)
     throw py::value_error("expected a signature of 64 bytes; found " + std::to_string(bytes.size()) + "; sign again");
@@ -514,7 +514,7 @@ py::bytes sign(const py::bytes& bundle, const py::bytes& signature, const py::by
   const auto* data = reinterpret_cast<const uint8_t*>(file.data());
   const std::vector<uint8_t> out =
       attach_signature({data, data + file.size()}, reinterpret_cast<const uint8_t*>(bytes.data()),
-                       hint.empty() ? nullptr : reinterpret_cast<const uint8_t*>(hint.data()), &error);
+                       hint.empty() ? nullptr : reinterpret_cast<const uint8_t*>(hint.data()), &error, release);
   if (out.empty()) throw py::value_error(error);
   return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
 }
@@ -524,8 +524,10 @@ py::bytes sign(const py::bytes& bundle, const py::bytes& signature, const py::by
 void bind_writer(py::module_& module) {
   module.def("write_bundle", &write, py::arg("plan"),
              "Encodes a plan (see _core.pyi) as bundle bytes. ValueError names what is malformed.");
-  module.def("attach_signature", &sign, py::arg("bundle"), py::arg("signature"), py::arg("key_hint") = py::bytes(),
-             "The bundle with a signature of 64 bytes over its content digest, which stays what it is.");
+  module.def(
+      "attach_signature", &sign, py::arg("bundle"), py::arg("signature"), py::arg("key_hint") = py::bytes(),
+      py::arg("release") = 0,
+      "The bundle with a signature of 64 bytes over its content digest, which stays what it is, and the release.");
 }
 
 }  // namespace edgecl::python

@@ -19,7 +19,7 @@ void* read_file(const char* path, size_t* n_bytes) {
   }
   if (file) fclose(file);
   if (bytes == NULL) {
-    fprintf(stderr, "edgecl_run: expected a readable file at \"%s\"; found: %s; check the path\n", path,
+    fprintf(stderr, "edgecl-run: expected a readable file at \"%s\"; found: %s; check the path\n", path,
             errno != 0 ? strerror(errno) : "no memory for it");
     return NULL;
   }
@@ -29,7 +29,7 @@ void* read_file(const char* path, size_t* n_bytes) {
 }
 
 static int refuse(const char* path, const char* expected) {
-  fprintf(stderr, "edgecl_run: %s: expected %s; save it again with numpy.save\n", path, expected);
+  fprintf(stderr, "edgecl-run: %s: expected %s; save it again with numpy.save\n", path, expected);
   return 0;
 }
 

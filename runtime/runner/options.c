@@ -12,22 +12,33 @@
 #include "edgecl/edgecl.h"
 
 static const char kUsage[] =
-    "usage: edgecl_run methods\n"
-    "       edgecl_run BUNDLE info\n"
-    "       edgecl_run BUNDLE predict FILE.npy [--state-in FILE] [--threads T]\n"
-    "       edgecl_run BUNDLE run [--learn N] [--predict N] [--batch B] [--threads T] [--seed S] [--method "
+    "usage: edgecl-run methods\n"
+    "       edgecl-run BUNDLE info\n"
+    "       edgecl-run BUNDLE predict FILE.npy [--state-in FILE] [--threads T]\n"
+    "       edgecl-run BUNDLE run [--learn N] [--predict N] [--batch B] [--threads T] [--seed S] [--method "
     "NAME]\n"
     "                  [--capacity N] [--data X.npy --labels Y.npy] [--state-in FILE] [--state-out FILE] [--sha] "
     "[--spawned-ns NS]\n"
     "                  [--device ID] [--merges N] [--merge FILE] [--message-out FILE]\n"
+    "       edgecl-run BUNDLE verify [--key HEX|FILE]\n"
+    "       edgecl-run BUNDLE selftest [--canary FILE | --score FILE] [--state FILE [--from OLD_BUNDLE] [--state-out "
+    "FILE]] [--key "
+    "HEX|FILE] [--predict N]\n"
+    "       edgecl-run BUNDLE serve --socket PATH [--state FILE|FOLDER/] [--canary FILE] [--commit-every N|Ns] "
+    "[--threads "
+    "T] [--seed S]\n"
+    "                  [--key HEX|FILE] [--timeout S]\n"
+    "       edgecl-run call --socket PATH [--timeout S] [--state carry|disk|fresh] commit|health|stats|reload|stop\n"
+    "       edgecl-run place link TARGET PATH | move FROM TO | sync PATH...\n"
     "methods: the methods by name, one JSON line each. NAME is one of these; without it the bundle's recipe holds.\n"
     "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
     "measurements.\n"
     "     With a head that keeps statistics: what device ID learned goes to --message-out, and that of another device "
     "comes "
     "from --merge.\n"
-    "Exit codes: 0 done, 1 a signature does not fit, 2 wrong usage, 3 a file or its contents cannot be used, 70 "
-    "internal.\n";
+    "serve: answers over a Unix socket (SERVE.md); SIGTERM commits and ends, SIGHUP reloads. call: one request to it.\n"
+    "Exit codes: 0 done, 1 a signature does not fit, 2 wrong usage, 3 a file or its contents cannot be used, 4 "
+    "busy, 5 no answer (call), 70 internal.\n";
 
 typedef struct NumberOption {
   const char* name;
@@ -67,7 +78,7 @@ static int parse_number(const NumberOption* option, const char* text, Options* o
   errno = 0;
   const long long value = strtoll(text, &end, 10);
   if (end == text || *end != '\0' || errno != 0 || value < option->low || value > option->high) {
-    fprintf(stderr, "edgecl_run: expected %s with a number in %" PRId64 "..%" PRId64 "; found \"%s\"; correct it\n",
+    fprintf(stderr, "edgecl-run: expected %s with a number in %" PRId64 "..%" PRId64 "; found \"%s\"; correct it\n",
             option->name, option->low, option->high, text);
     return 0;
   }
@@ -86,11 +97,11 @@ static int parse_option(const char* name, const char* value, Options* options) {
     if (strcmp(name, kTexts[i].name) == 0) text = &kTexts[i];
   }
   if (number == NULL && text == NULL) {
-    fprintf(stderr, "edgecl_run: expected an option that is listed below; found \"%s\"\n%s", name, kUsage);
+    fprintf(stderr, "edgecl-run: expected an option that is listed below; found \"%s\"\n%s", name, kUsage);
     return 0;
   }
   if (value == NULL) {
-    fprintf(stderr, "edgecl_run: expected a value after %s; found the end of the line; add it\n", name);
+    fprintf(stderr, "edgecl-run: expected a value after %s; found the end of the line; add it\n", name);
     return 0;
   }
   if (number != NULL) return parse_number(number, value, options);
@@ -127,7 +138,7 @@ int parse_options(int argc, char** argv, Options* o) {
     }
   }
   if (o->command == kCommandRun && (o->data == NULL) != (o->labels == NULL)) {
-    return fputs("edgecl_run: expected --data and --labels together; found one of them; add the other\n", stderr), 0;
+    return fputs("edgecl-run: expected --data and --labels together; found one of them; add the other\n", stderr), 0;
   }
   return 1;
 }

@@ -1,4 +1,4 @@
-// Command line of edgecl_run.
+// Command line of edgecl-run.
 // Never here: what the commands do.
 #ifndef EDGECL_RUNTIME_RUNNER_OPTIONS_H_
 #define EDGECL_RUNTIME_RUNNER_OPTIONS_H_

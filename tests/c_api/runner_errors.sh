@@ -1,5 +1,5 @@
 #!/bin/sh
-# edgecl_run with what it cannot use: one line that says why, and the exit code of its kind.
+# edgecl-run with what it cannot use: one line that says why, and the exit code of its kind.
 # Never here: states (runner_state.sh). Usage: runner_errors.sh PROGRAM BUNDLE FOLDER
 set -eu
 program=$1 bundle=$2 folder=$3/runner_errors
@@ -13,7 +13,7 @@ refuse() {
   got=0
   "$program" "$@" > "$folder/out" 2> "$folder/err" || got=$?
   if [ "$got" != "$code" ] || ! grep -q -e "$words" "$folder/err" || [ -s "$folder/out" ]; then
-    echo "edgecl_run $*: expected exit code $code and '$words'; found $got and: $(cat "$folder/err")" >&2
+    echo "edgecl-run $*: expected exit code $code and '$words'; found $got and: $(cat "$folder/err")" >&2
     exit 1
   fi
 }

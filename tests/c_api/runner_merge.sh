@@ -1,5 +1,5 @@
 #!/bin/sh
-# edgecl_run as two devices, with statistics and with codes of bits: each learns, sends a message, and merges that of the
+# edgecl-run as two devices, with statistics and with codes of bits: each learns, sends a message, and merges that of the
 # other; a second time nothing is new.
 # Never here: sums (tests/runtime/learn_merge.cpp). Usage: runner_merge.sh PROGRAM BUNDLE FOLDER
 set -eu

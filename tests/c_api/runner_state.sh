@@ -1,5 +1,5 @@
 #!/bin/sh
-# edgecl_run with the same file for --state-in and --state-out: a full disk leaves the old state, a good run replaces it.
+# edgecl-run with the same file for --state-in and --state-out: a full disk leaves the old state, a good run replaces it.
 # Never here: what a state holds. Usage: runner_state.sh PROGRAM BUNDLE FOLDER
 set -eu
 program=$1 bundle=$2 state=$3/runner_state.ecs

@@ -33,6 +33,11 @@ COMMANDS = [
     "quickstart",
     "merge",
     "forget",
+    "sign",
+    "deploy",
+    "status",
+    "rollback",
+    "pull",
 ]
 
 

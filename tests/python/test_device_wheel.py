@@ -65,7 +65,7 @@ def numpy_alone(tmp_path: Path) -> Path:
 def test_it_holds_what_a_device_runs_and_no_more(wheel: Path) -> None:
     assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {"edgecl"}
     rooms = {path.name for path in (wheel / "edgecl").iterdir() if path.is_dir()}
-    assert rooms == {"cli", "devices"}
+    assert rooms == {"cli", "deploy", "devices"}
     assert list((wheel / "edgecl").glob("_core.*.so"))
     wanted = next(wheel.glob("*.dist-info/METADATA")).read_text()
     always = [line for line in wanted.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]

@@ -141,9 +141,9 @@ def test_runner_and_command_line_list_the_same_methods() -> None:
     from edgecl.cli.main import app
     from typer.testing import CliRunner
 
-    runner = ROOT / "build" / "host" / "runtime" / "runner" / "edgecl_run"
+    runner = ROOT / "build" / "host" / "runtime" / "runner" / "edgecl-run"
     if not runner.exists():
-        pytest.skip("edgecl_run is not built")
+        pytest.skip("edgecl-run is not built")
     lines = subprocess.run([runner, "methods"], check=True, capture_output=True, text=True).stdout.splitlines()
     printed = json.loads(CliRunner().invoke(app, ["methods", "--json"]).stdout)["methods"]
     assert [json.loads(line) for line in lines] == [

@@ -389,6 +389,11 @@ TEST(a_signature_leaves_the_digest_alone) {
   CHECK(a.signature == nullptr && b.signature != nullptr && strcmp(b.notes, "signed") == 0);
   CHECK(memcmp(b.signature->signature, signature, 64) == 0 && memcmp(b.signature->key_hint, hint, 16) == 0);
   CHECK(memcmp(a.digest, b.digest, 32) == 0);
+  const std::vector<uint8_t> counted = attach_signature(bare, signature, hint, &error, 0x123456789ull);
+  AlignedBytes with_release(counted);
+  Plan d;
+  CHECK(read_plan(&with_release, &d).ok() && d.signature->release == 0x123456789ull && b.signature->release == 0);
+  CHECK(memcmp(a.digest, d.digest, 32) == 0);
   // Another signature takes its place; the bytes are those of signing the bare bundle.
   signature[0] = 0;
   CHECK(attach_signature(signed_bytes, signature, hint, &error) == attach_signature(bare, signature, hint, &error));
@@ -416,7 +421,7 @@ TEST(a_signature_leaves_the_digest_alone) {
   };
   CHECK(strstr(sentence(signature_of([](format::SignatureRecord* r) { r->algorithm = 2; })).c_str(), "SIGNATURE") !=
         nullptr);
-  CHECK(strstr(sentence(signature_of([](format::SignatureRecord* r) { r->reserved[0] = 2; })).c_str(), "reserved") !=
+  CHECK(strstr(sentence(signature_of([](format::SignatureRecord* r) { r->reserved = 2; })).c_str(), "reserved") !=
         nullptr);
   std::vector<uint8_t> broken = bare;
   broken.back() ^= 1;

@@ -38,9 +38,9 @@ STARTS = 5
 
 
 def run_once(bundle: Path, steps: int, batch: int = 10) -> dict[str, Any]:
-    """One process of edgecl_run: `steps` learn steps of `batch` rows, and as many replayed ones where the method has a
+    """One process of edgecl-run: `steps` learn steps of `batch` rows, and as many replayed ones where the method has a
     buffer, on synthetic samples; its own measurements."""
-    command = [BUILD / "runtime/runner/edgecl_run", bundle, "run", "--learn", steps, "--predict", 2, "--batch", batch]
+    command = [BUILD / "runtime/runner/edgecl-run", bundle, "run", "--learn", steps, "--predict", 2, "--batch", batch]
     spawned = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     # A shell in between: the kernel counts this interpreter's memory as the peak of a process that it starts itself.
     shell = ["sh", "-c", '"$@"; exit $?', "sh", *map(str, command), "--spawned-ns", str(spawned)]
@@ -99,8 +99,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="JSON file")
     arguments = parser.parse_args()
-    if not (BUILD / "runtime/runner/edgecl_run").exists():
-        sys.exit(f"expected edgecl_run in {BUILD}, found none; run cmake --build --preset host, or set EDGECL_BUILD")
+    if not (BUILD / "runtime/runner/edgecl-run").exists():
+        sys.exit(f"expected edgecl-run in {BUILD}, found none; run cmake --build --preset host, or set EDGECL_BUILD")
     from edgecl.cli.results import write_table
 
     sys.path.insert(0, str(ROOT / "tools/dev"))
@@ -108,7 +108,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         rows = list(measure(Path(folder)))
-    sizes = {name: stripped_bytes(BUILD / "runtime" / name) for name in ("libedgecl.so", "runner/edgecl_run")}
+    sizes = {name: stripped_bytes(BUILD / "runtime" / name) for name in ("libedgecl.so", "runner/edgecl-run")}
     columns = (
         "network",
         "density",

@@ -364,7 +364,7 @@ def peers(what: str) -> str:
 
 
 def memory() -> str:
-    """The program edgecl_run."""
+    """The program edgecl-run."""
     found = document("memory")["rows"]
     mib = 2**20
     return table(

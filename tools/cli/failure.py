@@ -52,8 +52,20 @@ class UsageError(ArgumentError):
     """Options that do not go together, or a value that the parser cannot judge."""
 
 
+class DeviceError(Error):
+    """What a device answered, or did not, over ssh; `code` is the exit code of its kind."""
+
+    status = -50
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code for an exception."""
+    if isinstance(error, DeviceError):
+        return error.code
     if type(error).__name__ == "ParityError":  # edgecl.export, which is not loaded for this
         return NO
     if getattr(error, "blockers", None):  # a model that cannot be exported is unusable input

@@ -8,6 +8,7 @@ import sys
 
 import typer
 from edgecl.cli.bench import bench
+from edgecl.cli.deploy import deploy
 from edgecl.cli.devices import devices
 from edgecl.cli.evaluate import evaluate
 from edgecl.cli.export import export
@@ -18,15 +19,19 @@ from edgecl.cli.learn import learn
 from edgecl.cli.merge import merge
 from edgecl.cli.methods import methods
 from edgecl.cli.migrate import migrate
+from edgecl.cli.pull import pull
 from edgecl.cli.quickstart import quickstart
+from edgecl.cli.rollback import rollback
 from edgecl.cli.run import run
+from edgecl.cli.sign import sign
+from edgecl.cli.status import status
 from edgecl.cli.verify import verify
 
 app = typer.Typer(
     name="edgecl",
     help="Continual learning on the CPU of a device: export a model, let it learn, look at what it costs.",
     epilog="Exit codes: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used, "
-    "70 internal, 130 interrupted, 143 told to end.",
+    "70 internal, 130 interrupted, 143 told to end; deploy: 3 rolled back, 4 refused, 5 unreachable.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,6 +48,11 @@ app.command("migrate")(migrate)
 app.command("merge")(merge)
 app.command("forget")(forget)
 app.command("verify")(verify)
+app.command("sign")(sign)
+app.command("deploy")(deploy)
+app.command("status")(status)
+app.command("rollback")(rollback)
+app.command("pull")(pull)
 app.command("bench")(bench)
 app.command("devices")(devices)
 app.command("quickstart")(quickstart)

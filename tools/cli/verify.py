@@ -13,7 +13,7 @@ import typer
 from edgecl import _core
 from edgecl.bundle import Bundle
 from edgecl.cli import failure, output
-from edgecl.errors import FileError
+from edgecl.deploy import signing
 from edgecl.files import read_file
 from numpy.typing import NDArray
 from rich.console import Console
@@ -21,22 +21,6 @@ from rich.console import Console
 _ROWS = 16
 _RELATIVE_TOLERANCE = 1e-4
 BUNDLE_MAGIC = b"ECL1"
-
-
-def _public_key(path: Path) -> bytes:
-    data = read_file(path)
-    if len(data) == 32:
-        return data
-    try:
-        key = bytes.fromhex(data.decode().strip())
-    except (UnicodeDecodeError, ValueError):
-        key = b""
-    if len(key) != 32:
-        raise FileError(
-            f"expected an Ed25519 public key in '{path}', 32 bytes raw or as hexadecimal text; found {len(data)} "
-            "bytes; check the file"
-        )
-    return key
 
 
 def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
@@ -140,13 +124,22 @@ def verify(
 
     Example: edgecl verify model.ecl --against model.onnx
 
-    JSON: {"file", "kind": "bundle" | "state", "bytes", "sha256", "ok", "signed_by_key", "against": {"rows", "max_abs",
-    "reference_abs", "tolerance", "same", "source"} | null}
+    JSON: {"file", "kind": "bundle" | "state", "bytes", "sha256", "ok", "signed_by_key", "release", "against": {"rows",
+    "max_abs", "reference_abs", "tolerance", "same", "source"} | null}
     """
     data = read_file(file)
-    document: dict[str, Any] = {"file": str(file), "bytes": len(data), "against": None, "signed_by_key": None}
+    document: dict[str, Any] = {
+        "file": str(file),
+        "bytes": len(data),
+        "against": None,
+        "signed_by_key": None,
+        "release": None,
+    }
     if data[:4] == BUNDLE_MAGIC or (bundle is None and file.suffix == ".ecl"):
-        _core.verify_bundle(data, None if key is None else _public_key(key))
+        public_key = None if key is None else signing.read_public_key(key)
+        _core.verify_bundle(data)
+        if public_key is not None:
+            document["release"] = signing.check(data, public_key)
         opened = Bundle(data)
         document.update(kind="bundle", sha256=opened.digest, ok=True)
         document["signed_by_key"] = None if key is None else True
@@ -166,7 +159,7 @@ def verify(
     def render(console: Console) -> None:
         console.print(f"{document['kind']} {file}: intact, {output.size(len(data))}, sha256 {document['sha256']}")
         if key is not None:
-            console.print("signed by this key")
+            console.print(f"signed by this key as release {document['release']}")
         if document["against"] is not None:
             a = document["against"]
             verdict = "agrees" if a["same"] else "DIFFERS"

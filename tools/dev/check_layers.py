@@ -84,6 +84,7 @@ PY_RULES: dict[str, tuple[set[str], tuple[str, ...]]] = {
     "export/adaptor_search": (DEVICE_PATH, ("edgecl.cli", "edgecl.evaluate", "edgecl.kernels_numba", "edgecl._core")),
     "export/__init__.py": (DEVICE_PATH, ("edgecl.",)),  # loads the modules lazily
     "tools/cli": (DEVICE_PATH | {"typer", "rich"}, HOST),  # a device runs some of the commands
+    "tools/deploy": (DEVICE_PATH, ("edgecl.cli", *HOST)),
     "tools/cli/start.py": (set(), ("edgecl.cli", *HOST)),
     "tools/evaluate": (DEVICE_PATH, ("edgecl.cli", "edgecl.devices", "edgecl.export", "edgecl.kernels_numba")),
     "tools/evaluate/__init__.py": (DEVICE_PATH, ("edgecl.",)),

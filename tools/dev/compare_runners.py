@@ -1,4 +1,4 @@
-"""Two builds of edgecl_run on the same bundles, in turns: fastest and median time of a step, and whether they differ.
+"""Two builds of edgecl-run on the same bundles, in turns: fastest and median time of a step, and whether they differ.
 
 usage: python tools/dev/compare_runners.py FIRST SECOND [--rounds 7]
 

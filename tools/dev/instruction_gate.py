@@ -2,7 +2,7 @@
 
 usage: python tools/dev/instruction_gate.py [--check] [--out FILE.json] [PRESET ...]
 
-Reads build/PRESET of aarch64 and armhf, where they are built, and runs edgecl_run with each bundle of
+Reads build/PRESET of aarch64 and armhf, where they are built, and runs edgecl-run with each bundle of
 devices/firmware/bundles: what the second prediction and the second learn step of a process add. Counts mean the same on
 every machine; those of one compiler and one source differ by single instructions. Writes a JSON; with --check, compares
 with the committed one, and exit status 1 where a count grew by more than 2 %. Firmware is counted by firmware_size.py,
@@ -35,11 +35,11 @@ GROWTH = 1.02
 def count(preset: str, plugin: Path, bundle: Path, learn: int, predict: int) -> int:
     """Instructions of a process with so many learn steps and predictions of one row."""
     command = [*EMULATORS[preset], "-plugin", f"{plugin},l1_kib=32,l1_ways=2,l2_kib=1024,l2_ways=16"]
-    command += [str(ROOT / "build" / preset / "runtime/runner/edgecl_run"), str(bundle), "run"]
+    command += [str(ROOT / "build" / preset / "runtime/runner/edgecl-run"), str(bundle), "run"]
     command += ["--learn", str(learn), "--predict", str(predict), "--batch", "1"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"expected edgecl_run of {preset} to end well with {bundle.name}; found: {done.stderr.strip()[-300:]}")
+        sys.exit(f"expected edgecl-run of {preset} to end well with {bundle.name}; found: {done.stderr.strip()[-300:]}")
     return int(json.loads(done.stderr.strip().splitlines()[-1])["instructions"])
 
 
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with the committed counts, write nothing")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
-    built = [p for p in arguments.presets if (ROOT / "build" / p / "runtime/runner/edgecl_run").exists()]
+    built = [p for p in arguments.presets if (ROOT / "build" / p / "runtime/runner/edgecl-run").exists()]
     if not built:
         sys.exit(f"expected a built preset among {', '.join(EMULATORS)}; found none; cmake --build --preset aarch64")
     bundles = sorted((ROOT / "devices/firmware/bundles").glob("*.ecl"))

@@ -57,7 +57,7 @@ def count(
     command += ["--batch", str(batch)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"expected edgecl_run to end well under the emulator; found: {done.stderr.strip()[-400:]}")
+        sys.exit(f"expected edgecl-run to end well under the emulator; found: {done.stderr.strip()[-400:]}")
     counts: Counts = json.loads(done.stderr.strip().splitlines()[-1])
     return counts
 
@@ -142,7 +142,7 @@ def main() -> int:
     arguments = parser.parse_args()
     from edgecl.cli.results import write_table
 
-    runner = arguments.build / "runtime/runner/edgecl_run"
+    runner = arguments.build / "runtime/runner/edgecl-run"
     if not runner.exists():
         sys.exit(f"expected {runner}; found none; build it: cmake --preset aarch64 && cmake --build --preset aarch64")
     if arguments.encoders:

@@ -182,7 +182,7 @@ def compile_runner(build: Build) -> Path:
     )
     if done.returncode:
         raise SystemExit(f"{build.name} does not build:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return folder / "runtime/runner/edgecl_run"
+    return folder / "runtime/runner/edgecl-run"
 
 
 def state_hash(command: list[str], level: str) -> str:

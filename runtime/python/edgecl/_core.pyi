@@ -66,7 +66,7 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
     Raises ValueError on a malformed plan (a key, an index, a shape), naming it.
     """
 
-def attach_signature(bundle: bytes, signature: bytes, key_hint: bytes = b"") -> bytes:
+def attach_signature(bundle: bytes, signature: bytes, key_hint: bytes = b"", release: int = 0) -> bytes:
     """The bundle with a signature (64 bytes) over its content digest, which stays what it is, as do states made from
     it. key_hint: 16 bytes that say which key."""
 
