@@ -119,6 +119,24 @@ def test_a_confirmation_that_was_cut_is_finished_by_the_next_start(probation: An
     assert [entry["event"] for entry in device.journal()][-1] == "confirmed"
 
 
+def test_a_confirmation_that_was_cut_is_finished_by_the_guard(probation: Any) -> None:
+    device = probation.device
+    (device.path / "probation").rename(device.path / "confirmed")
+    os.kill(probation.guard, signal.SIGCONT)
+    device.wait_for(lambda: not (device.path / "confirmed").exists(), 30)
+    assert device.status()["counter"] == 2 and device.serving() == probation.second
+    device.wait_for(lambda: not (device.path / "guard.pid").exists(), 10)
+
+
+def test_a_rollback_that_was_cut_is_finished_by_a_new_guard(probation: Any) -> None:
+    device = probation.device
+    (device.path / "probation").rename(device.path / "rolling")
+    os.kill(probation.guard, signal.SIGKILL)
+    device.wait_for(lambda: device.serving() == probation.first, 80)
+    device.wait_for(lambda: not (device.path / "rolling").exists(), 30)
+    assert device.status()["counter"] == 1 and device.status()["health"]["samples_learned"] == 80
+
+
 def test_a_guard_that_was_killed_is_started_again(probation: Any) -> None:
     device = probation.device
     os.kill(probation.guard, signal.SIGKILL)

@@ -117,7 +117,8 @@ supervise() {
     echo $child > server.pid
     code=0
     while kill -0 $child 2> /dev/null; do
-      if [ -f probation ]; then start_guard || true; fi # should it have been killed
+      # Should the guard have been killed.
+      if [ -f probation ] || [ -f rolling ] || [ -f confirmed ]; then start_guard || true; fi
       sleep 1
     done
     wait $child || code=$?
@@ -174,6 +175,14 @@ watch() {
       roll_back "no confirmation came" || true
     fi
   done
+  # Whoever confirmed or rolled back may have been cut in the middle of it.
+  waited=0
+  while { [ -f confirmed ] && [ $waited -lt 10 ]; } || { [ -f rolling ] && [ $waited -lt 45 ]; }; do
+    sleep 1
+    waited=$((waited + 1))
+  done
+  if [ -f rolling ]; then finish_roll_back; fi
+  finish_pending
   rm -f guard.pid
 }
 judge_health() { # TEXT of the probation, ELAPSED seconds: says what is wrong

@@ -200,6 +200,8 @@ class Bench:
         while self.is_busy() or self.is_busy():  # twice: a command may have left something as it ended
             if time.monotonic() > end:
                 self.tally.stuck += 1
+                if self.health()["release"] == release.name:
+                    self.current = release
                 return
             time.sleep(0.1)
         served = self.health()["release"]

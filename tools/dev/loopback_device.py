@@ -107,7 +107,7 @@ class LoopbackDevice:
 
     def close(self) -> None:
         """Ends the server on the device, the guard and sshd."""
-        for name in ("guard.pid", "supervisor.pid", "server.pid"):
+        for name in ("supervisor.pid", "guard.pid", "server.pid"):  # the first would start the others again
             path = self.device / name
             if path.exists() and (text := path.read_text().strip()):
                 _kill(int(text))
