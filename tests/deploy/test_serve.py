@@ -232,6 +232,8 @@ def test_no_allocation_is_left_behind(serve: Serve) -> None:
     with loopback.Client(path) as client:
         for _ in range(200):
             client.ask(loopback.PREDICT, x.tobytes(), 64)
+        for _ in range(3):  # the old and the new one are there at the same time
+            client.ask(loopback.RELOAD)
         before = _json(client, loopback.STATS)["peak_rss_bytes"]
         for _ in range(3000):
             client.ask(loopback.PREDICT, x.tobytes(), 64)

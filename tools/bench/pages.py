@@ -1,4 +1,5 @@
 """Fills the tables of the Markdown pages: settings of the methods from the core, figures from the committed results.
+More than 600 lines because each table is a function here.
 
     python tools/bench/pages.py           # writes what stands between `<!-- table: NAME -->` and `<!-- end -->`
     python tools/bench/pages.py --check   # writes nothing; exit 1 where a page says something else
@@ -399,6 +400,33 @@ def aarch64_encoders() -> str:
     return table(head, lines)
 
 
+def firmware() -> str:
+    """Cortex-M: bytes of the library, of stack and of sessions, instructions of a prediction and of a learn step."""
+    lines = []
+    for row in document("firmware_size")["rows"]:
+        for name, session in row["session_bytes"].items():
+            counts = [row["instructions"][f"{name}, {what}"] / 1e6 for what in ("predict", "learn step")]
+            sizes = [f"{row[key]:,}" for key in ("library_bytes", "stack_bytes")]
+            lines.append([row["preset"], *sizes, name, f"{session:,}", *(short(count) for count in counts)])
+    head = ["preset", "library", "stack used", "bundle", "session", "predict 4 rows, M", "learn step, M"]
+    return table(head, lines)
+
+
+def instruction_gate() -> str:
+    """Arm Linux, emulated: instructions of one row's prediction and learn step, in thousands."""
+    counts, rows = ("predict", "learn step"), document("instruction_gate")["rows"]
+    cells = [[r["preset"], r["bundle"], *(f"{r[c] / 1e3:,.0f}" for c in counts)] for r in rows]
+    return table(["preset", "bundle", *(f"{count}, k" for count in counts)], cells)
+
+
+def deployments() -> str:
+    """Runs of cut deployments."""
+    keys = ["seed", "commit", "cuts", "served_old", "served_new", "served_neither", "stuck", "learned_rows_lost"]
+    keys += ["predicts_answered", "predicts_failed"]
+    rows = document("deploy")["rows"]
+    return table([key.replace("_", " ") for key in keys], [[str(row[key]) for key in keys] for row in rows])
+
+
 def _cells(row: dict[str, Any]) -> list[str]:
     macs = short(row["train_macs"] / 1e9) if "train_macs" in row else "-"
     seconds = short(sum(row["seconds"]) / len(row["seconds"])) if "seconds" in row else "-"
@@ -520,6 +548,9 @@ TABLES: dict[str, Callable[..., str]] = {
         peers,
         memory,
         aarch64_encoders,
+        firmware,
+        instruction_gate,
+        deployments,
         prediction,
         accuracy,
         shipped,

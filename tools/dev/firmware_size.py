@@ -13,7 +13,6 @@ Never here: cycles, which the emulator does not know, and worst paths of calls (
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import sys
@@ -106,12 +105,14 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with the committed table, write nothing")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    from edgecl.cli.results import read_table, write_table
+
     rows = [row for row in map(measure, arguments.presets) if row is not None]
     if not rows:
         sys.exit("expected a built preset among cortex-m4, cortex-m7, cortex-m7-small, cortex-m55; found none")
     for row in rows:
         print("  ".join(f"{key} {value}" for key, value in row.items()))
-    committed = {str(r["preset"]): r for r in json.loads(OUT.read_text())["rows"]} if OUT.exists() else {}
+    committed = {str(r["preset"]): r for r in read_table(OUT)["rows"]} if OUT.exists() else {}
     if arguments.check:
         found = [fault for row in rows for fault in faults(row, committed.get(str(row["preset"])))]
         print("\n".join(found) or "firmware sizes: within 2 % of the committed table")
@@ -120,7 +121,7 @@ def main() -> int:
     kept = [row for preset, row in committed.items() if preset not in {r["preset"] for r in rows}]
     table = sorted([*kept, *rows], key=lambda r: list(BOARDS).index(str(r["preset"])))
     document = {"date": date.today().isoformat(), "compiler": compiler, "boards": BOARDS, "rows": table}
-    arguments.out.write_text(json.dumps(document, indent=1) + "\n")
+    write_table(arguments.out, document)
     return 0
 
 

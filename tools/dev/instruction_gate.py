@@ -57,6 +57,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with the committed counts, write nothing")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    from edgecl.cli.results import read_table, write_table
+
     built = [p for p in arguments.presets if (ROOT / "build" / p / "runtime/runner/edgecl-run").exists()]
     if not built:
         sys.exit(f"expected a built preset among {', '.join(EMULATORS)}; found none; cmake --build --preset aarch64")
@@ -76,9 +78,9 @@ def main() -> int:
             "emulators": {p: EMULATORS[p] for p in built},
             "rows": rows,
         }
-        arguments.out.write_text(json.dumps(table, indent=1) + "\n")
+        write_table(arguments.out, table)
         return 0
-    committed = {(r["preset"], r["bundle"]): r for r in json.loads(OUT.read_text())["rows"]}
+    committed = {(r["preset"], r["bundle"]): r for r in read_table(OUT)["rows"]}
     found = []
     for row in rows:
         before = committed.get((row["preset"], row["bundle"]))
