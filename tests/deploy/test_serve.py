@@ -232,12 +232,12 @@ def test_no_allocation_is_left_behind(serve: Serve) -> None:
     with loopback.Client(path) as client:
         for _ in range(200):
             client.ask(loopback.PREDICT, x.tobytes(), 64)
-        for _ in range(3):  # the old and the new one are there at the same time
+        for _ in range(40):  # two bundles are there at the same time, and the allocator finds its places
             client.ask(loopback.RELOAD)
         before = _json(client, loopback.STATS)["peak_rss_bytes"]
         for _ in range(3000):
             client.ask(loopback.PREDICT, x.tobytes(), 64)
-        for _ in range(20):
+        for _ in range(200):
             client.ask(loopback.RELOAD)
-        assert _json(client, loopback.STATS)["peak_rss_bytes"] - before < 2**20
+        assert _json(client, loopback.STATS)["peak_rss_bytes"] - before < 2**19
     assert len(os.listdir(f"/proc/{process.pid}/fd")) < 12
