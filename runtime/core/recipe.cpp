@@ -72,8 +72,8 @@ Status check_built(const format::RecipeRecord& recipe) {
     return missing("head", kHeadNames[recipe.head], "EDGECL_HEADS");
   if (recipe.novelty != 0 && !is_built(EDGECL_BUILT_NOVELTY, kNoveltyNames[recipe.novelty]))
     return missing("novelty score", kNoveltyNames[recipe.novelty], "EDGECL_NOVELTY");
-  const bool moves = recipe.structure != format::kStructureStatic || recipe.gradient_mask != format::kGradientAll;
-  if (!kHasStructure && moves) return missing("part", "structure or gradient_mask", "EDGECL_PARTS");
+  if (!kHasStructure && (recipe.structure != format::kStructureStatic || recipe.gradient_mask != format::kGradientAll))
+    return missing("part", "structure or gradient_mask", "EDGECL_PARTS");
   if (!kHasDomains && recipe.max_domains > 0) return missing("part", "max_domains", "EDGECL_PARTS");
   return Status();
 }
