@@ -139,7 +139,7 @@ class ExportOptions:
         if self.encoder == "int8" and self.calibration is None:
             raise ExportError(
                 "expected calibration rows for an int8 encoder, whose ranges they give; found none; hand in some 100 "
-                "raw samples",
+                "raw samples (--calibrate rows.npz)",
                 -1,
             )
         if not 0 <= self.projection <= 8192:

@@ -58,20 +58,20 @@ def _render(console: Console, document: dict[str, Any], all_operators: bool) -> 
     rows = []
     for row in document["rows"]:
         percent = "" if row["percent_of_peak"] is None else f"{row['percent_of_peak']:.0f} %"
-        late = {name: "" if row.get(name) is None else f"{row[name]:.3g}" for name in ("p95_ms", "p99_ms")}
+        late = {name: "" if row.get(name) is None else output.digits(row[name]) for name in ("p95_ms", "p99_ms")}
         cells = {
             "by": row.get("by", "edgecl"),
             "what": row["what"],
             "batch>": (f"{row['batch']}+{row['replayed']}" if row["replayed"] else row["batch"]) or "",
             "threads>": row["threads"],
             "ms>": f"{row['p50_ms']:.3f}",
-            "range>": f"{row['low_ms']:.3g} to {row['high_ms']:.3g}" if row["kind"] == "predicted" else "",
+            "range>": output.span(row["low_ms"], row["high_ms"]) if row["kind"] == "predicted" else "",
             "95 %>": late["p95_ms"],
             "99 %>": late["p99_ms"],
             "kind": row["kind"],
             "GFLOP/s>": f"{row['gflops']:.1f}" if row["macs"] else "",
             "of peak>": percent,
-            "mJ>": "" if row.get("joules") is None else f"{1e3 * row['joules']:.3g}",
+            "mJ>": "" if row.get("joules") is None else output.digits(1e3 * row["joules"]),
             "change>": row.get("change", ""),
         }
         rows.append({name: cell for name, cell in cells.items() if shows.get(name, True)})
@@ -101,7 +101,7 @@ def _render_operators(console: Console, rows: list[dict[str, Any]], all_operator
             share = output.percent(op["ms"] / whole if whole else 0.0)
             common = [op["name"], op["kind"], f"{op['ms']:.3f}"]
             if row["kind"] == "predicted":
-                cells.append([*common, f"{op['low_ms']:.3g} to {op['high_ms']:.3g}", share, op["bound"]])
+                cells.append([*common, output.span(op["low_ms"], op["high_ms"]), share, op["bound"]])
             else:
                 rate = f"{2 * op['macs'] / op['ms'] / 1e6:.1f}" if op["macs"] and op["ms"] else ""
                 cells.append([*common, share, rate])

@@ -122,17 +122,18 @@ def boards_page(document: dict[str, Any]) -> bytes:
 def _times(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     cells = []
     for row in rows:
-        late = "" if row.get("p95_ms") is None else f"{row['p95_ms']:.3g} / {row['p99_ms']:.3g}"
-        energy = "" if row.get("joules") is None else f"{1e3 * row['joules']:.3g} mJ"
+        late = "" if row.get("p95_ms") is None else f"{output.digits(row['p95_ms'])} / {output.digits(row['p99_ms'])}"
+        energy = "" if row.get("joules") is None else f"{output.digits(1e3 * row['joules'])} mJ"
         cells.append(
             [
                 row["what"], str(row["batch"] or ""), str(row["replayed"] or ""), str(row["threads"]), row["kind"],
-                f"{row['p50_ms']:.3g}", f"{row['low_ms']:.3g} to {row['high_ms']:.3g}", late,
+                output.digits(row["p50_ms"]), output.span(row["low_ms"], row["high_ms"]), late,
                 f"{row['gflops']:.1f}" if row["macs"] else "", energy, row.get("without", ""),
             ]
         )  # fmt: skip
     columns = ["what", "rows>", "replayed>", "threads>", "", "ms>", "range>", "95 / 99 %>", "GFLOP/s>", "energy>", ""]
-    return columns, cells
+    told = [i for i in range(len(columns)) if any(row[i] for row in cells)]
+    return [columns[i] for i in told], [[row[i] for i in told] for row in cells]
 
 
 def _kinds(operators: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -144,7 +145,13 @@ def _kinds(operators: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
         entry[2] += op["macs"]
     whole = sum(entry[1] for entry in sums.values())
     cells = [
-        [kind, f"{n:.0f}", f"{ms:.3g}", output.percent(ms / whole), f"{2 * macs / ms / 1e6:.1f}" if macs and ms else ""]
+        [
+            kind,
+            f"{n:.0f}",
+            output.digits(ms),
+            output.percent(ms / whole),
+            f"{2 * macs / ms / 1e6:.1f}" if macs and ms else "",
+        ]
         for kind, (n, ms, macs) in sorted(sums.items(), key=lambda item: -item[1][1])
     ]
     return ["kind", "operators>", "ms>", "share>", "GFLOP/s>"], cells
@@ -165,7 +172,7 @@ def _bars(axes: Any, operators: list[dict[str, Any]]) -> None:
     slowest = sorted(range(len(operators)), key=lambda i: -operators[i]["ms"])[:MOST_BARS]
     shown = [operators[i] for i in sorted(slowest)]
     axes.figure.set_size_inches(9, 1.0 + 0.24 * len(shown))
-    colours = {kind: f"C{i}" for i, kind in enumerate(dict.fromkeys(op["kind"] for op in shown))}
+    colours = {kind: colour for kind, colour in _colours(operators).items() if any(op["kind"] == kind for op in shown)}
     for place, op in enumerate(shown):
         spread = [[op["ms"] - op["low_ms"]], [op["high_ms"] - op["ms"]]]
         axes.barh(
@@ -185,6 +192,14 @@ def _bars(axes: Any, operators: list[dict[str, Any]]) -> None:
     )
 
 
+def _colours(operators: list[dict[str, Any]]) -> dict[str, str]:
+    """Of each kind, the same in all pictures of a row; the kind that takes most time has the first colour."""
+    times: dict[str, float] = defaultdict(float)
+    for op in operators:
+        times[op["kind"]] += op["ms"]
+    return {kind: f"C{i % 10}" for i, kind in enumerate(sorted(times, key=lambda kind: -times[kind]))}
+
+
 def _patch(colour: str) -> Any:
     from matplotlib.patches import Patch
 
@@ -198,11 +213,12 @@ def _roofline(axes: Any, row: dict[str, Any], document: dict[str, Any]) -> None:
     low, high = min(0.1, float(intensity.min()) / 2), max(4 * peak / bandwidth, 2 * float(intensity.max()))
     x = np.geomspace(low, high, 100)
     axes.plot(x, np.minimum(peak, x * bandwidth) / 1e9, color="black", linewidth=1)
-    kinds = list(dict.fromkeys(op["kind"] for op in layers))
-    for i, kind in enumerate(kinds):
+    for kind, colour in _colours(row["operators"]).items():
         mine = [n for n, op in enumerate(layers) if op["kind"] == kind]
+        if not mine:
+            continue
         rates = [2 * layers[n]["macs"] / layers[n]["ms"] / 1e6 for n in mine]
-        axes.plot(intensity[mine], rates, "o", markersize=5, alpha=0.7, color=f"C{i % 10}", label=kind)
+        axes.plot(intensity[mine], rates, "o", markersize=5, alpha=0.7, color=colour, label=kind)
     axes.set(xscale="log", yscale="log", xlabel="operations a byte that an operator touches", ylabel="GFLOP/s")
     _logarithmic(axes.xaxis)
     _logarithmic(axes.yaxis)

@@ -93,6 +93,16 @@ def size(n_bytes: float) -> str:
     return f"{value:.1f} GiB"
 
 
+def digits(value: float) -> str:
+    """Three significant digits, never an exponent of large numbers: 0.118, 27.4, 1,080."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
+
+
+def span(low: float, high: float) -> str:
+    """From a number to another: 608 to 1,080."""
+    return f"{digits(low)} to {digits(high)}"
+
+
 def count(number: float) -> str:
     """A count with a decimal unit: 1.25 G."""
     value = float(number)

@@ -19,6 +19,7 @@ p.note { color: #666; margin-top: 0; }
 table { border-collapse: collapse; margin: .5rem 0; }
 th, td { text-align: left; padding: .15rem 1rem .15rem 0; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 svg { max-width: 100%; height: auto; } code { overflow-wrap: anywhere; font-size: .85em; }
 """
 
