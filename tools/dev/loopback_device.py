@@ -106,16 +106,34 @@ class LoopbackDevice:
             kill_tree(pid)
 
     def close(self) -> None:
-        """Ends the server on the device, the guard and sshd."""
-        for name in ("supervisor.pid", "guard.pid", "server.pid"):  # the first would start the others again
-            path = self.device / name
-            if path.exists() and (text := path.read_text().strip()):
-                _kill(int(text))
+        """Ends all that runs on the device, and sshd."""
+        for _ in range(20):  # what one of them started meanwhile is found in the next round
+            running = self._processes()
+            if not running:
+                break
+            for pid in running:
+                _kill(pid)
+            time.sleep(0.05)
         self.cut_connections()
         if self._sshd.poll() is not None:
             return
         self._sshd.terminate()
         self._sshd.wait(timeout=10)
+
+    def _processes(self) -> list[int]:
+        """Supervisor, guard and server: what has the device's folder as working directory or in its command line."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                inside = Path(os.readlink(entry / "cwd")).is_relative_to(self.device)
+            except OSError:  # it has ended, or is another user's
+                continue
+            if inside or os.fsencode(self.device) in words:
+                found.append(int(entry.name))
+        return found
 
 
 def children(pid: int) -> list[int]:

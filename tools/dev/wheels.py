@@ -27,17 +27,20 @@ ROOT = Path(__file__).resolve().parents[2]
 GLIBC = "2.17"
 TAG = "manylinux_2_17_{0}.manylinux2014_{0}"
 PYTHONS = ("python3.10", "python3.11", "python3.12", "python3.13")
-HEADERS = "import json, sys, sysconfig; print(json.dumps([sysconfig.get_path('include'), list(sys.version_info[:2])]))"
+HEADERS = (
+    "import json, sys, sysconfig; "
+    "print(json.dumps([sys.executable, sysconfig.get_path('include'), list(sys.version_info[:2])]))"
+)
 
 
-def headers_of(interpreter: str) -> tuple[Path, str] | None:
-    """Its include folder and "311"; None where it does not run or has no headers."""
+def headers_of(interpreter: str) -> tuple[str, Path, str] | None:
+    """Its path, its include folder and "311"; None where it does not run or has no headers."""
     try:
         done = subprocess.run([interpreter, "-c", HEADERS], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    folder, (major, minor) = json.loads(done.stdout)
-    return (Path(folder), f"{major}{minor}") if (Path(folder) / "Python.h").exists() else None
+    path, folder, (major, minor) = json.loads(done.stdout)
+    return (path, Path(folder), f"{major}{minor}") if (Path(folder) / "Python.h").exists() else None
 
 
 def private_headers(folder: Path, build: Path) -> Path:
@@ -52,8 +55,10 @@ def private_headers(folder: Path, build: Path) -> Path:
     return own
 
 
-def build(architecture: str, folder: Path, version: str, whole: bool, out: Path) -> Path:
+def build(architecture: str, interpreter: str, folder: Path, version: str, whole: bool, out: Path) -> Path:
     """Builds and tags one wheel; returns its path."""
+    import pybind11
+
     work = ROOT / "build/wheels" / architecture
     work.mkdir(parents=True, exist_ok=True)
     toolchain = work / "zig.cmake"
@@ -61,7 +66,9 @@ def build(architecture: str, folder: Path, version: str, whole: bool, out: Path)
     toolchain.write_text(f'set(EDGECL_ZIG_TARGET {architecture}-linux-gnu.{GLIBC})\ninclude("{zig}")\n')
     include = private_headers(folder, work)
     arguments = [
-        f"-DPython_INCLUDE_DIR={include}", "-DPYBIND11_USE_CROSSCOMPILING=ON",
+        # CMake wants interpreter and headers of one version; its own pybind11 the other Python need not have.
+        f"-DPython_EXECUTABLE={interpreter}", f"-DPython_INCLUDE_DIR={include}",
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", "-DPYBIND11_USE_CROSSCOMPILING=ON",
         f"-DCMAKE_CXX_FLAGS=-I{include.parent}", "-DEDGECL_BUILD_SHARED=OFF",
     ]  # fmt: skip
     environment = os.environ | {
