@@ -1,7 +1,8 @@
 """Cuts deployments to a loopback device at each step and at random moments, while a client predicts 100 times a second.
 
 After each cut the device must serve the release before or the one that came, with all that was learned, and the next
-deployment must go through; or, left alone, the guard must take the release back. Prints counts; --json writes them.
+deployment must go through; or, left alone, the guard must take the release back. Prints counts; --json adds
+them as a row.
 
 Never here: tests of what a deployment does (tests/deploy).
 """
@@ -28,6 +29,7 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
+from edgecl.cli.results import read_table, write_table
 from edgecl.deploy import signing
 from edgecl.deploy.canary import make_canary
 from edgecl.deploy.remote import Target
@@ -283,7 +285,7 @@ def main() -> int:
     parser.add_argument("--each-step", action="store_true", help="also one cut after each step")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--build", type=Path, default=ROOT / "build/host", help="build folder with edgecl-run")
-    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--json", type=Path, help="table that gets a row")
     arguments = parser.parse_args()
     if (why := missing()) is not None:
         sys.exit(f"expected a machine that can be a device; found none: {why}")
@@ -304,7 +306,8 @@ def main() -> int:
         result = document(bench, commit, arguments.seed, time.monotonic() - began)
     print(json.dumps(result, indent=2))
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        kept = read_table(arguments.json)["rows"] if arguments.json.exists() else []
+        write_table(arguments.json, {"date": result["date"], "rows": [*kept, {**result, "remark": None}]})
     bad = ("served_neither", "stuck", "learned_rows_lost", "predicts_failed")
     return 1 if any(result[name] for name in bad) else 0
 
