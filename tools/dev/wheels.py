@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,9 +72,11 @@ def build(architecture: str, interpreter: str, folder: Path, version: str, whole
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", "-DPYBIND11_USE_CROSSCOMPILING=ON",
         f"-DCMAKE_CXX_FLAGS=-I{include.parent}", "-DEDGECL_BUILD_SHARED=OFF",
     ]  # fmt: skip
+    suffix = f".cpython-{version}-{architecture}-linux-gnu.so"
+    arguments.append(f"-DPYTHON_MODULE_EXTENSION={suffix}")  # the build folder remembers that of the Python before
     environment = os.environ | {
         "_PYTHON_HOST_PLATFORM": f"linux-{architecture}",
-        "SETUPTOOLS_EXT_SUFFIX": f".cpython-{version}-{architecture}-linux-gnu.so",
+        "SETUPTOOLS_EXT_SUFFIX": suffix,
         "CMAKE_TOOLCHAIN_FILE": str(toolchain),
         "CMAKE_ARGS": " ".join(arguments),
         "EDGECL_PYTHON": sys.executable,
@@ -88,6 +91,8 @@ def build(architecture: str, interpreter: str, folder: Path, version: str, whole
     if done.returncode != 0:
         sys.exit(f"expected a wheel for cp{version} on {architecture}; found:\n{(done.stdout + done.stderr)[-3000:]}")
     (wheel,) = fresh.glob("*.whl")
+    if f"edgecl/_core{suffix}" not in zipfile.ZipFile(wheel).namelist():
+        sys.exit(f"expected edgecl/_core{suffix} in {wheel.name}; found another name, which that Python does not load")
     return tag(wheel, architecture, version, out)
 
 
