@@ -20,7 +20,8 @@ from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
-from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
+from edgecl.export.onnx_front import read_graph
+from edgecl.export.onnx_prepare import initialisers_of, prepared_model
 from edgecl.export.options import (
     Classes,
     Distribution,
