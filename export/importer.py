@@ -115,15 +115,35 @@ def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims
 
 
 def _proposal(model: onnx.ModelProto, blockers: Sequence[Blocker]) -> str:
-    """The part behind the last blocking node, if it has layers: it can be exported alone and learn on embeddings. Or
-    another engine for all of it."""
+    """Where one tensor alone crosses behind the last blocking node, the part from there on can be exported by itself
+    and learn on that tensor. Or another engine for all of it."""
     names = {blocker.node for blocker in blockers}
     nodes = [Node(proto) for proto in model.graph.node]
     last = max((i for i, node in enumerate(nodes) if node.name in names), default=-1)
-    behind = [node.name for node in nodes[last + 1 :] if node.op_type in ("Conv", "Gemm", "MatMul")]
-    if last < 0 or not behind:
+    cut = _cut_behind(model, nodes, last) if last >= 0 else None
+    if cut is None:
         return EXTERNAL_REMEDY.removeprefix("or ")
+    tensor, layer = cut
     return (
-        f"keep everything up to '{nodes[last].name}' outside as a frozen encoder, export the part from '{behind[0]}' "
-        f"on as a trainable model of its own, and feed it the encoder's output; {EXTERNAL_REMEDY}"
+        f"keep everything up to the tensor '{tensor}' outside as a frozen encoder, export the part behind it (from "
+        f"'{layer}' on) as a trainable model of its own, and feed it that tensor; {EXTERNAL_REMEDY}"
     )
+
+
+def _cut_behind(model: onnx.ModelProto, nodes: Sequence[Node], last: int) -> tuple[str, str] | None:
+    """The first tensor behind node `last` that all later nodes get from the nodes before, and the first layer behind
+    it."""
+    depends = {model.graph.input[0].name}
+    last_use = {key: index for index, node in enumerate(nodes) for key in node.inputs}
+    for index, node in enumerate(nodes):
+        if any(key in depends for key in node.inputs):
+            depends.update(node.outputs)
+        if index < last:
+            continue
+        crossing = [key for key in depends if last_use.get(key, -1) > index]
+        layers = [later.name for later in nodes[index + 1 :] if later.op_type in ("Conv", "Gemm", "MatMul")]
+        if not layers:
+            return None
+        if len(crossing) == 1:
+            return crossing[0], layers[0]
+    return None

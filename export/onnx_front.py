@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx.shape_inference
 from edgecl.export.adaptor_data import AdaptorData
@@ -18,7 +17,7 @@ from edgecl.export.exemplars import Exemplars
 from edgecl.export.external import export_external_onnx
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
-from edgecl.export.onnx_prepare import initialisers_of, prepared_model
+from edgecl.export.onnx_prepare import initialisers_of, prepared_model, with_output
 from edgecl.export.onnx_reference import OnnxReference
 from edgecl.export.options import (
     Classes,
@@ -70,6 +69,8 @@ def from_onnx(
     external: bool = False,
     external_output: str | None = None,
     adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
+    new_head: int | None = None,
+    logits: str | int | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -122,10 +123,13 @@ def from_onnx(
         external,
         external_output,
         adaptor_data,
+        new_head,
     )
     loaded, stem = _load(model)
     if external:
         return export_external_onnx(loaded, options, name or stem)
+    if logits is not None:
+        loaded = with_output(loaded, logits)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)
     return export_graph(graph, options, reference, f"onnx {onnx.__version__}")
 

@@ -15,8 +15,8 @@ from onnx import numpy_helper
 
 
 def prepared_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A checked copy with local functions inlined, float constants as initialisers (weights are held in either), nodes in
-    inference mode, and unused initialisers' inputs taken off the list of inputs.
+    """A checked copy with local functions inlined, float constants as initialisers (weights are held in either), nodes
+    in inference mode, and unused initialisers' inputs taken off the list of inputs.
 
     Raises:
         ExportError: the checker's words, or an input that is not one float32 tensor of fixed size behind the batch
@@ -44,6 +44,35 @@ def prepared_model(model: onnx.ModelProto) -> onnx.ModelProto:
     blockers += _output_faults(copy)
     if blockers:
         raise ExportError.from_blockers("one float32 input and one output of fixed sizes", blockers)
+    return copy
+
+
+def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:
+    """A copy whose only output is that of this name or position; what only led to the others goes.
+
+    Raises:
+        ExportError: there is none.
+    """
+    names = [value.name for value in model.graph.output]
+    position = logits if isinstance(logits, int) else names.index(logits) if logits in names else -1
+    if not 0 <= position < len(names):
+        raise ExportError(
+            f"expected an output of the model, by name or position; found {logits!r}; its outputs: {', '.join(names)}",
+            -3,
+        )
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    wanted = onnx.ValueInfoProto()
+    wanted.CopyFrom(copy.graph.output[position])
+    needed = {wanted.name}
+    for node in reversed(list(copy.graph.node)):
+        if needed.isdisjoint(node.output):
+            copy.graph.node.remove(node)
+        else:
+            needed.update(node.input)
+            needed.update(key for attribute in node.attribute for inner in attribute.g.node for key in inner.input)
+    del copy.graph.output[:]
+    copy.graph.output.append(wanted)
     return copy
 
 
@@ -91,8 +120,9 @@ def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:
 
 
 def _output_faults(model: onnx.ModelProto) -> list[Blocker]:
-    extra = [value.name for value in model.graph.output[1:]]
-    return [Blocker(key, "output", "a second output", "export a model that gives the logits alone") for key in extra]
+    first = model.graph.output[0].name
+    remedy = f"name the one to learn: logits='{first}' (--logits {first})"
+    return [Blocker(value.name, "output", "a further output", remedy) for value in model.graph.output[1:]]
 
 
 def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
@@ -116,5 +146,3 @@ def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     if blockers:
         raise ExportError.from_blockers("finite float32 weights", blockers)
     return values
-
-

@@ -20,10 +20,11 @@ Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class OnnxReference:
-    """A prepared model that runs. `channels_last`: its input is [N][H][W][C]. `source`: what runs it."""
+    """A prepared model that runs. `channels_last`: its input is [N][H][W][C]. `before`: what the model was made of."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.channels_last = False
+        self.before = ""
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
         self._batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
@@ -32,7 +33,7 @@ class OnnxReference:
     @property
     def source(self) -> str:
         """Name and version of what runs the model."""
-        return self._running()[0]
+        return self.before + self._running()[0]
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `parity.Reference`.

@@ -41,9 +41,8 @@ def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.fl
     """Largest difference that another order of rounding explains.
 
     The larger of two estimates: 8 times the source's own distance from its float64 result (which knows how this network
-        amplifies rounding),
-    at most CAP times the largest output, and 4 u sqrt(sum of the layers' reduction lengths) times the largest output (the
-    probabilistic bound lambda sqrt(n) u of Higham and Mary 2019, with u = 2^-24), 16 u at least.
+    amplifies rounding), at most CAP times the largest output; and 4 u sqrt(sum of the layers' reduction lengths) times
+    the largest output (the probabilistic bound lambda sqrt(n) u of Higham and Mary 2019, with u = 2^-24), 16 u at least.
     """
     scale = float(np.max(np.abs(reference), initial=0.0))
     lengths = sum(op.weight().values[0].size for op in graph.ops if op.kind in ("conv", "linear"))
@@ -58,8 +57,8 @@ def check_parity(
     """Runs both on the raw rows and compares the first `columns` outputs (a grown head has more).
 
     Raises:
-        ParityError: a difference larger than `tolerance`, an output that is not finite on one side only, or a source that
-            gives other outputs when it is asked again.
+        ParityError: a difference larger than `tolerance`, an output that is not finite on one side only, or a source
+            that gives other outputs when it is asked again.
     """
     rows = input_spec.network_input(raw, graph.tensors[graph.input][0])
     rows = rows.reshape(raw.shape[0], *graph.input_dims)
@@ -99,8 +98,8 @@ def _refuse_random(first: NDArray[np.float32], second: NDArray[np.float32], allo
     apart = float(np.max(np.abs(np.nan_to_num(first) - np.nan_to_num(second)), initial=0.0))
     if apart > allowed:
         raise ParityError(
-            f"expected the {source} model to give the same outputs for the same rows; found a difference of {apart:.3g} "
-            f"between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what is random in "
+            f"expected the {source} model to give the same outputs for the same rows; found a difference of "
+            f"{apart:.3g} between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what is random in "
             "evaluation mode: dropout with training=self.training, no noise"
         )
 
