@@ -42,7 +42,7 @@ def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.fl
 
     The larger of two estimates: 8 times the source's own distance from its float64 result (which knows how this network
     amplifies rounding), at most CAP times the largest output; and 4 u sqrt(sum of the layers' reduction lengths) times
-    the largest output (the probabilistic bound lambda sqrt(n) u of Higham and Mary 2019, with u = 2^-24), 16 u at least.
+    the largest output (the probabilistic bound lambda sqrt(n) u of Higham and Mary 2019, u = 2^-24), 16 u at least.
     """
     scale = float(np.max(np.abs(reference), initial=0.0))
     lengths = sum(op.weight().values[0].size for op in graph.ops if op.kind in ("conv", "linear"))
@@ -99,8 +99,8 @@ def _refuse_random(first: NDArray[np.float32], second: NDArray[np.float32], allo
     if apart > allowed:
         raise ParityError(
             f"expected the {source} model to give the same outputs for the same rows; found a difference of "
-            f"{apart:.3g} between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what is random in "
-            "evaluation mode: dropout with training=self.training, no noise"
+            f"{apart:.3g} between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what "
+            "is random in evaluation mode: dropout with training=self.training, no noise"
         )
 
 

@@ -68,8 +68,8 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
     if options.trainable != "none" and prod(graph.tensors[graph.output]) == 1:
         raise ExportError(
             "expected at least two outputs, one a class; found one (a binary classifier with a single logit); give the "
-            "last layer two columns: zeros, and the one it has, which is the same classifier under softmax; or a new head "
-            "(--head new:2, new_head=2), or trainable='none'",
+            "last layer two columns: zeros, and the one it has, which is the same classifier under softmax; or a new "
+            "head (--head new:2, new_head=2), or trainable='none'",
             -5,
         )
     columns = int(np.prod(graph.tensors[graph.output]))
@@ -297,8 +297,8 @@ def _cost_of_pruning(before: np.ndarray, after: np.ndarray, options: ExportOptio
     rows = f"{len(before)} {'random' if options.calibration is None else 'calibration'} rows"
     return (
         f"pruning to density {options.density:g}, on {rows}: outputs differ from the unpruned source's by "
-        f"{100 * error:.3g} % of their spread (root mean square), the largest one is the same in {same}; a trained model "
-        "has lost that much and learns it again only from data"
+        f"{100 * error:.3g} % of their spread (root mean square), the largest one is the same in {same}; a trained "
+        "model has lost that much and learns it again only from data"
     )
 
 
