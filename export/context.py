@@ -180,6 +180,7 @@ class Context:
             transposed=flipped,
             learnable=role in ROLES_THAT_LEARN and self._learns(constant, role),
             learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias"),
+            computed=role in ROLES_THAT_LEARN and constant.source is None,
         )
         self._params[key] = param
         return param

@@ -31,6 +31,8 @@ class Blocker:
         return f"{self.node} ({self.op_type}): {self.reason}; {self.remedy}"
 
 
+MOST_LINES = 20  # of a message; `ExportError.blockers` has every node
+
 # Said where operators are in the way.
 EXTERNAL_REMEDY = (
     "or let another engine run the encoder: --external --head ridge with the ONNX or TFLite file (external=True; a "
@@ -71,12 +73,38 @@ class ExportError(Error, ValueError):
 
     @classmethod
     def from_blockers(cls, expected: str, blockers: Sequence[Blocker], proposal: str = "") -> ExportError:
-        """One error that names all blockers."""
+        """One error that names all blockers, those of one operator and reason in one line."""
         lines = [f"expected {expected}; found {len(blockers)} that cannot be; change or replace each:"]
-        lines += [f"  {blocker}" for blocker in blockers]
+        lines += [f"  {line}" for line in _grouped(blockers)]
         if proposal:
             lines.append(f"proposal: {proposal}")
         return cls("\n".join(lines), blockers=blockers, proposal=proposal)
+
+
+def _grouped(blockers: Sequence[Blocker]) -> list[str]:
+    """At most MOST_LINES: by operator and reason, or where these are too many by operator, with the first one's
+    reason."""
+    groups: dict[tuple[str, ...], list[Blocker]] = {}
+    for blocker in blockers:
+        groups.setdefault((blocker.op_type, blocker.reason, blocker.remedy), []).append(blocker)
+    if len(groups) > MOST_LINES:
+        groups = {}
+        for blocker in blockers:
+            groups.setdefault((blocker.op_type,), []).append(blocker)
+    largest = sorted(groups.values(), key=len, reverse=True)[:MOST_LINES]
+    lines = [_line(group) for group in groups.values() if any(group is shown for shown in largest)]
+    if len(groups) > MOST_LINES:
+        lines.append(f"and {len(groups) - MOST_LINES} more operators")
+    return lines
+
+
+def _line(group: list[Blocker]) -> str:
+    first = group[0]
+    if len(group) == 1:
+        return str(first)
+    names = ", ".join(blocker.node for blocker in group[:3]) + (", ..." if len(group) > 3 else "")
+    reasons = first.reason if len({blocker.reason for blocker in group}) == 1 else f"{first.reason}, and the like"
+    return f"{first.op_type}, {len(group)} nodes ({names}): {reasons}; {first.remedy}"
 
 
 class ParityError(ExportError):

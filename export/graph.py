@@ -58,6 +58,7 @@ class Param:
         trainable: it learns on the device.
         mask: entries that are stored (same shape as values), or None when dense.
         shown: the layer's weights as its source has them, where values (int8) lie in another order.
+        computed: its numbers were computed at export from other constants of the source.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Param:
     trainable: bool = False
     mask: NDArray[np.bool_] | None = None
     shown: Dims = ()
+    computed: bool = False
 
     def values_in_source_order(self) -> NDArray[np.float32]:
         """The values as the source's initialiser lies in memory. Only for parameters with a source."""
@@ -192,6 +194,14 @@ class Graph:
                 if param is not None:
                     seen.setdefault(id(param), param)
         return list(seen.values())
+
+    def classifier(self) -> Op | None:
+        """The layer that makes the logits: a linear one or a convolution, with means and reshapes at most behind it."""
+        op = self.producer(self.output)
+        while op is not None and op.kind in ("reshape", "global_average_pool", "average_pool"):
+            op = self.producer(op.inputs[0])
+        known = op is not None and op.kind in ("conv", "linear") and op.activation.kind == "none"
+        return op if known else None
 
     def head(self) -> Op | None:
         """The linear layer that makes the logits, if the network ends in one."""

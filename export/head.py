@@ -10,15 +10,14 @@ from edgecl.export.errors import ExportError
 from edgecl.export.graph import Graph, Op, Param, unique
 from edgecl.export.options import Classes
 from edgecl.labels import BOOL, INTEGER, TEXT, UNKNOWN
+from numpy.typing import NDArray
 
 
 def settle_classes(graph: Graph, classes: Classes | None, max_classes: int | None, seed: int) -> tuple[list[str], int]:
     """Flattens the output to one column a class, grows the head if asked, and returns the class names and the number of
     columns.
 
-    New columns are drawn as a fresh PyTorch Linear has them: weight and bias uniform in +-1/sqrt(inputs) (the default
-        of nn.Linear: Kaiming
-    uniform with a = sqrt(5)), by PCG64 from `seed`.
+    New columns are those of `fresh_columns`.
 
     Raises:
         ExportError: names clash or are too long, the numbers do not fit, or there is no linear head to grow.
@@ -77,16 +76,20 @@ def _grow(graph: Graph, capacity: int, seed: int) -> None:
             "max_classes, or end in a Linear",
             -5,
         )
-    generator = np.random.default_rng(seed)
-    weight = head.weight()
-    extra = capacity - weight.values.shape[0]
-    bound = 1.0 / np.sqrt(weight.values.shape[1])
-    fresh = generator.uniform(-bound, bound, (extra, weight.values.shape[1])).astype(np.float32)
-    grown: list[Param | None] = [_extended(weight, fresh)]
-    bias = head.params[1]
-    grown.append(None if bias is None else _extended(bias, generator.uniform(-bound, bound, extra).astype(np.float32)))
+    weight, bias = head.weight(), head.params[1]
+    fresh, fresh_bias = fresh_columns(capacity - weight.values.shape[0], weight.values.shape[1], seed)
+    grown: list[Param | None] = [_extended(weight, fresh), None if bias is None else _extended(bias, fresh_bias)]
     head.params = grown
     graph.tensors[head.output] = (capacity, 1, 1)
+
+
+def fresh_columns(columns: int, inputs: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight [columns][inputs] and bias as a fresh PyTorch Linear has them: uniform in +-1/sqrt(inputs) (the default of
+    nn.Linear: Kaiming uniform with a = sqrt(5)), by PCG64 from `seed`."""
+    generator = np.random.default_rng(seed)
+    bound = 1.0 / np.sqrt(inputs)
+    weight = generator.uniform(-bound, bound, (columns, inputs)).astype(np.float32)
+    return weight, generator.uniform(-bound, bound, columns).astype(np.float32)
 
 
 def _extended(param: Param, rows: np.ndarray) -> Param:

@@ -7,18 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import onnx
 from edgecl.export.context import Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
+from edgecl.export.folding import can_fold, fold
 from edgecl.export.graph import Dims, Graph, canonical, unique
 from edgecl.export.ops import HANDLERS
+from edgecl.export.opset import opset_of
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
-from onnx import numpy_helper
-from onnx.reference import ReferenceEvaluator
-
-_ORDER_KEEPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
 
 
 def import_graph(
@@ -49,8 +46,7 @@ def import_graph(
     """
     graph = Graph(name=name, input=input_name, input_dims=input_dims, tensors={input_name: canonical(input_dims)})
     output = model.graph.output[0].name
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
-    context = Context(graph, batch, output, opset, learnable)
+    context = Context(graph, batch, output, opset_of(model), learnable)
     context.environment[""] = Missing("the input is missing")
     for key, values in initialisers.items():
         context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
@@ -97,50 +93,13 @@ def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[An
         if node.op_type not in HANDLERS:
             raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
         return
-    foldable = not node.op_type.startswith("Random") and not any(
-        a.type == onnx.AttributeProto.GRAPH for a in proto.attribute
-    )
-    if foldable and all(isinstance(value, Constant) for value in reads):
-        _fold(context, node, reads)
+    if can_fold(proto) and all(isinstance(value, Constant) for value in reads):
+        fold(context, node, reads)
         return
     handler = HANDLERS.get(node.op_type)
     if handler is None:
         raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
     handler(context, node)
-
-
-def _fold(context: Context, node: Node, reads: list[Any]) -> None:
-    """Evaluates a node whose inputs are all known, keeping track of initialisers whose numbers only move."""
-    constants: list[Constant] = list(reads)
-    if node.op_type == "Constant" and "value" in node.attributes:
-        context.bind(node, Constant(node.outputs[0], numpy_helper.to_array(node.attributes["value"])))
-        return
-    feeds = {key: context.environment[key] for key in node.inputs if key}
-    try:
-        evaluator = ReferenceEvaluator(node.proto, opsets={"": context.opset})
-        results = evaluator.run(
-            None, {key: value.values for key, value in feeds.items() if isinstance(value, Constant)}
-        )
-    except Exception as error:  # the evaluator raises whatever its operators raise
-        raise Unsupported(
-            f"constant expression could not be evaluated ({error})", "simplify the model before export"
-        ) from error
-    for index, values in enumerate(results):
-        array = np.asarray(values)
-        source: str | None = None
-        shape: Dims = ()
-        transposed = False
-        if constants and constants[0].source is not None and array.dtype == constants[0].values.dtype:
-            first = constants[0]
-            if node.op_type in _ORDER_KEEPING and not first.transposed:
-                source, shape = first.source, first.source_shape
-            elif (
-                node.op_type == "Transpose"
-                and array.ndim == 2
-                and not np.array_equal(node.attributes.get("perm", [1, 0]), [0, 1])
-            ):
-                source, shape, transposed = first.source, first.source_shape, not first.transposed
-        context.bind(node, Constant(node.outputs[index], array, source, shape, transposed), index)
 
 
 def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims]) -> None:
@@ -156,15 +115,35 @@ def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims
 
 
 def _proposal(model: onnx.ModelProto, blockers: Sequence[Blocker]) -> str:
-    """The part behind the last blocking node, if it has layers: it can be exported alone and learn on embeddings. Or
-    another engine for all of it."""
+    """Where one tensor alone crosses behind the last blocking node, the part from there on can be exported by itself
+    and learn on that tensor. Or another engine for all of it."""
     names = {blocker.node for blocker in blockers}
     nodes = [Node(proto) for proto in model.graph.node]
     last = max((i for i, node in enumerate(nodes) if node.name in names), default=-1)
-    behind = [node.name for node in nodes[last + 1 :] if node.op_type in ("Conv", "Gemm", "MatMul")]
-    if last < 0 or not behind:
+    cut = _cut_behind(model, nodes, last) if last >= 0 else None
+    if cut is None:
         return EXTERNAL_REMEDY.removeprefix("or ")
+    tensor, layer = cut
     return (
-        f"keep everything up to '{nodes[last].name}' outside as a frozen encoder, export the part from '{behind[0]}' "
-        f"on as a trainable model of its own, and feed it the encoder's output; {EXTERNAL_REMEDY}"
+        f"keep everything up to the tensor '{tensor}' outside as a frozen encoder, export the part behind it (from "
+        f"'{layer}' on) as a trainable model of its own, and feed it that tensor; {EXTERNAL_REMEDY}"
     )
+
+
+def _cut_behind(model: onnx.ModelProto, nodes: Sequence[Node], last: int) -> tuple[str, str] | None:
+    """The first tensor behind node `last` that all later nodes get from the nodes before, and the first layer behind
+    it."""
+    depends = {model.graph.input[0].name}
+    last_use = {key: index for index, node in enumerate(nodes) for key in node.inputs}
+    for index, node in enumerate(nodes):
+        if any(key in depends for key in node.inputs):
+            depends.update(node.outputs)
+        if index < last:
+            continue
+        crossing = [key for key in depends if last_use.get(key, -1) > index]
+        layers = [later.name for later in nodes[index + 1 :] if later.op_type in ("Conv", "Gemm", "MatMul")]
+        if not layers:
+            return None
+        if len(crossing) == 1:
+            return crossing[0], layers[0]
+    return None

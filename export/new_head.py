@@ -14,7 +14,7 @@ from edgecl._core import MAX_CLASSES
 from edgecl.export.adaptor import Adaptor, choose_taps, give_adaptor, last_map
 from edgecl.export.errors import ExportError
 from edgecl.export.graph import Activation, Graph, Op, Param, unique
-from edgecl.export.head import class_names
+from edgecl.export.head import class_names, fresh_columns
 from edgecl.export.options import ExportOptions
 from numpy.typing import NDArray
 
@@ -110,6 +110,36 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
     graph.output = head
     graph.prune()
     return NewHead(names, dim, notes)
+
+
+def give_new_layer(graph: Graph, columns: int, seed: int) -> None:
+    """A linear layer that learns by gradients, in the place of the last one or behind an encoder without one; a map is
+    averaged first. Its numbers are those of `head.fresh_columns`. Changes the graph."""
+    last = graph.classifier()
+    if last is not None:
+        columns_before = graph.tensors[graph.output][0]
+        graph.output = last.inputs[0]
+        graph.notes.append(
+            f"the source's last layer, '{last.layer}' of {columns_before} outputs, is left out for the new head"
+        )
+        graph.prune()
+    channels, height, width = graph.tensors[graph.output]
+    if height * width > 1:
+        graph.output = _append(graph, "embedding.mean", (channels, 1, 1), kind="global_average_pool")
+        graph.notes.append(f"the embedding is the mean of {channels} channels over {height} x {width} positions")
+    weight, bias = fresh_columns(columns, channels, seed)
+    graph.output = _append(
+        graph,
+        "head",
+        (columns, 1, 1),
+        kind="linear",
+        params=[Param("head.weight", weight, learnable=True), Param("head.bias", bias, learnable=True)],
+    )
+    graph.final = ""
+    graph.notes.append(
+        f"a new head of {columns} columns stands behind an embedding of {channels} numbers (seed {seed})"
+    )
+    graph.prune()
 
 
 def embeddings(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnx.inliner
 import onnx.shape_inference
 from edgecl.export.adaptor_data import AdaptorData
-from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.external import export_external_onnx
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
+from edgecl.export.onnx_prepare import initialisers_of, prepared_model, with_output
+from edgecl.export.onnx_reference import OnnxReference
 from edgecl.export.options import (
     Classes,
     Distribution,
@@ -36,8 +36,6 @@ from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
-from onnx import numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 DYNAMIC_BATCH = 2  # the batch size that a graph with a dynamic batch axis is read with; the bundle takes any
 _LAYER_ROLES = ("weight", "bias", "gamma", "beta")
@@ -71,6 +69,8 @@ def from_onnx(
     external: bool = False,
     external_output: str | None = None,
     adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
+    new_head: int | None = None,
+    logits: str | int | None = None,
 ) -> ExportReport:
     """Compiles an ONNX model to a bundle.
 
@@ -93,7 +93,8 @@ def from_onnx(
     Raises:
         ExportError: the file is missing or no ONNX model, weights are not finite, or nodes are not supported (all of
             them at once).
-        ParityError: the bundle's outputs differ from those of ONNX's reference evaluator.
+        ParityError: the bundle's outputs differ from those of onnxruntime, or where it is not installed from those of
+            ONNX's reference evaluator.
         UnsupportedError: external, and onnxruntime is not installed.
     """
     options = ExportOptions(
@@ -122,10 +123,13 @@ def from_onnx(
         external,
         external_output,
         adaptor_data,
+        new_head,
     )
     loaded, stem = _load(model)
     if external:
         return export_external_onnx(loaded, options, name or stem)
+    if logits is not None:
+        loaded = with_output(loaded, logits)
     graph, options, reference = graph_of_onnx(loaded, options, name or stem)
     return export_graph(graph, options, reference, f"onnx {onnx.__version__}")
 
@@ -157,61 +161,6 @@ def graph_of_onnx(
     return graph, options, reference
 
 
-class OnnxReference:
-    """The model in ONNX's reference evaluator. `channels_last`: its input is [N][H][W][C]."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.source = f"onnx {onnx.__version__} reference"
-        self.channels_last = False
-        self._model = onnx.ModelProto()
-        self._model.CopyFrom(model)
-        self._batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
-
-    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As `parity.Reference`."""
-        return np.asarray(self._evaluate(self._model, rows), np.float32)
-
-    def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """As `parity.Reference`: every float32 of the model as float64."""
-        double = onnx.ModelProto()
-        double.CopyFrom(self._model)
-        for tensor in double.graph.initializer:
-            if tensor.data_type == onnx.TensorProto.FLOAT:
-                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
-        for node in double.graph.node:
-            for attribute in node.attribute:
-                if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == onnx.TensorProto.FLOAT:
-                    attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float64)))
-        try:
-            return np.asarray(self._evaluate(double, rows.astype(np.float64)), np.float64)
-        except Exception:  # some operators of the evaluator are written for float32 only
-            return None
-
-    def weight(self, name: str) -> NDArray[np.float32]:
-        """As `parity.Reference`."""
-        return np.array(initialisers_of(self._model)[name], np.float32)
-
-    def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
-        """As `parity.Reference`."""
-        for tensor in self._model.graph.initializer:
-            if tensor.name == name:
-                dtype = numpy_helper.to_array(tensor).dtype
-                tensor.CopyFrom(numpy_helper.from_array(values.astype(dtype), name))
-
-    def _evaluate(self, model: onnx.ModelProto, rows: NDArray[Any]) -> NDArray[Any]:
-        evaluator = ReferenceEvaluator(model)
-        if self.channels_last:
-            rows = np.ascontiguousarray(np.moveaxis(rows, 1, -1))
-        step = self._batch or rows.shape[0]
-        pieces = []
-        for begin in range(0, rows.shape[0], step):
-            piece = rows[begin : begin + step]
-            full = np.concatenate([piece, np.repeat(piece[-1:], step - len(piece), axis=0)])
-            results: Any = evaluator.run([model.graph.output[0].name], {model.graph.input[0].name: full})
-            pieces.append(results[0][: len(piece)])
-        return np.concatenate(pieces)
-
-
 def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     if isinstance(model, onnx.ModelProto):
         return model, model.graph.name or "model"
@@ -224,81 +173,6 @@ def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelPr
         raise ExportError(
             f"expected an ONNX model in '{path}'; found other bytes ({error}); export the model again", -50
         ) from error
-
-
-def prepared_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A checked copy with local functions inlined and unused initialisers' inputs taken off the list of inputs.
-
-    Raises:
-        ExportError: the checker's words, or an input that is not one float32 tensor of fixed size behind the batch
-            axis.
-    """
-    try:
-        onnx.checker.check_model(model)
-    except Exception as error:
-        raise ExportError(f"expected a valid ONNX model; found: {error}; repair the model", -5) from error
-    copy = (
-        onnx.inliner.inline_local_functions(model)
-        if model.functions
-        else onnx.ModelProto.FromString(model.SerializeToString())
-    )
-    held = {tensor.name for tensor in copy.graph.initializer}
-    inputs = [value for value in copy.graph.input if value.name not in held]
-    del copy.graph.input[:]
-    copy.graph.input.extend(inputs)
-    blockers = [fault for value in inputs if (fault := _input_fault(value)) is not None]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        blockers.append(Blocker(names, "input", f"{len(inputs)} inputs", "export a model with one input"))
-    blockers += _output_faults(copy)
-    if blockers:
-        raise ExportError.from_blockers("one float32 input and one output of fixed sizes", blockers)
-    return copy
-
-
-def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:
-    kind = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or kind.elem_type != onnx.TensorProto.FLOAT:
-        found = onnx.TensorProto.DataType.Name(kind.elem_type) if value.type.HasField("tensor_type") else "no tensor"
-        return Blocker(
-            value.name, "input", f"{found} instead of FLOAT", "let the bundle convert raw bytes: InputSpec(dtype='u8')"
-        )
-    if not kind.HasField("shape") or not kind.shape.dim:
-        return Blocker(value.name, "input", "no shape", "give it a batch axis and fixed sizes")
-    dynamic = [axis for axis, dim in enumerate(kind.shape.dim) if axis > 0 and dim.dim_value < 1]
-    if dynamic:
-        return Blocker(value.name, "input", f"dynamic size on axes {dynamic}", "fix every size but the batch")
-    return None
-
-
-def _output_faults(model: onnx.ModelProto) -> list[Blocker]:
-    """Further outputs block, except running statistics that a training graph hands out."""
-    statistics = {key for node in model.graph.node if node.op_type == "BatchNormalization" for key in node.output[1:]}
-    extra = [value.name for value in model.graph.output[1:] if value.name not in statistics]
-    return [Blocker(key, "output", "a second output", "export a model that gives the logits alone") for key in extra]
-
-
-def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
-    """By name.
-
-    Raises:
-        ExportError: floating-point values that are not float32 or not finite, all at once.
-    """
-    values: dict[str, NDArray[Any]] = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    blockers = []
-    for key, array in values.items():
-        if array.dtype.kind == "f" and array.dtype != np.float32:
-            blockers.append(
-                Blocker(key, "initializer", f"{array.dtype} instead of float32", "convert the model to float32")
-            )
-        elif array.dtype == np.float32 and not np.isfinite(array).all():
-            count = int((~np.isfinite(array)).sum())
-            blockers.append(
-                Blocker(key, "initializer", f"{count} values that are not finite", "repair or retrain the model")
-            )
-    if blockers:
-        raise ExportError.from_blockers("finite float32 weights", blockers)
-    return values
 
 
 def _turns_channels_last(model: onnx.ModelProto) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgecl._core import MAX_CLASSES
 from edgecl.export.adaptor_data import SEARCH, AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
@@ -56,6 +57,7 @@ class ExportOptions:
     external: bool = False
     external_output: str | None = None
     adaptor_data: AdaptorData | tuple[Any, Any] | None = None
+    new_head: int | None = None
 
     @property
     def keeps_statistics(self) -> bool:
@@ -140,6 +142,15 @@ class ExportOptions:
             raise ExportError(
                 "expected calibration rows for an int8 encoder, whose ranges they give; found none; hand in some 100 "
                 "raw samples (--calibrate rows.npz)",
+                -1,
+            )
+        if self.new_head is not None and not 2 <= self.new_head <= MAX_CLASSES:
+            raise ExportError(f"expected 2..{MAX_CLASSES} columns of a new head; found {self.new_head}; change it", -1)
+        if self.new_head is not None and (self.keeps_statistics or self.trainable == "none"):
+            raise ExportError(
+                "expected new_head with a method that learns by gradients; found "
+                + (f"method '{self.recipe.method}', whose head is always new" if self.keeps_statistics else "'none'")
+                + "; leave one out",
                 -1,
             )
         if not 0 <= self.projection <= 8192:

@@ -16,6 +16,7 @@ from edgecl.export.report import ParityFigures
 from numpy.typing import NDArray
 
 UNIT_ROUNDOFF = 2.0**-24
+CAP = 1e-3  # of the largest output: what differs by more computes something else, whatever the source's own error
 
 
 class Reference(Protocol):
@@ -40,15 +41,14 @@ def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.fl
     """Largest difference that another order of rounding explains.
 
     The larger of two estimates: 8 times the source's own distance from its float64 result (which knows how this network
-        amplifies rounding),
-    and 4 u sqrt(sum of the layers' reduction lengths) times the largest output (the probabilistic bound lambda sqrt(n)
-    u of Higham and Mary 2019, with u = 2^-24), 16 u at least.
+    amplifies rounding), at most CAP times the largest output; and 4 u sqrt(sum of the layers' reduction lengths) times
+    the largest output (the probabilistic bound lambda sqrt(n) u of Higham and Mary 2019, u = 2^-24), 16 u at least.
     """
     scale = float(np.max(np.abs(reference), initial=0.0))
     lengths = sum(op.weight().values[0].size for op in graph.ops if op.kind in ("conv", "linear"))
     bound = max(16.0, 4.0 * float(np.sqrt(lengths))) * UNIT_ROUNDOFF * max(scale, float(np.finfo(np.float32).tiny))
     own = 0.0 if exact is None else float(np.max(np.abs(reference.astype(np.float64) - exact), initial=0.0))
-    return max(bound, 8.0 * own)
+    return max(bound, min(8.0 * own, CAP * scale))
 
 
 def check_parity(
@@ -57,17 +57,19 @@ def check_parity(
     """Runs both on the raw rows and compares the first `columns` outputs (a grown head has more).
 
     Raises:
-        ParityError: a difference larger than `tolerance`, or an output that is not finite on one side only.
+        ParityError: a difference larger than `tolerance`, an output that is not finite on one side only, or a source
+            that gives other outputs when it is asked again.
     """
     rows = input_spec.network_input(raw, graph.tensors[graph.input][0])
     rows = rows.reshape(raw.shape[0], *graph.input_dims)
     expected = reference.run(rows).reshape(raw.shape[0], -1)
     exact = reference.run_double(rows)
+    allowed = tolerance(graph, expected, None if exact is None else exact.reshape(expected.shape))
+    _refuse_random(expected, reference.run(rows).reshape(expected.shape), allowed, reference.source)
     found = bundle_logits(bundle, raw)[:, :columns]
     if graph.final:
         found = _with_final(found, graph.final)
     difference = np.abs(found.astype(np.float64) - expected)
-    allowed = tolerance(graph, expected, None if exact is None else exact.reshape(expected.shape))
     figures = ParityFigures(
         n_rows=raw.shape[0],
         max_abs=float(np.max(difference, initial=0.0)),
@@ -90,6 +92,16 @@ def check_parity(
             "the model is deterministic in evaluation mode, else please report the model"
         )
     return figures
+
+
+def _refuse_random(first: NDArray[np.float32], second: NDArray[np.float32], allowed: float, source: str) -> None:
+    apart = float(np.max(np.abs(np.nan_to_num(first) - np.nan_to_num(second)), initial=0.0))
+    if apart > allowed:
+        raise ParityError(
+            f"expected the {source} model to give the same outputs for the same rows; found a difference of "
+            f"{apart:.3g} between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what "
+            "is random in evaluation mode: dropout with training=self.training, no noise"
+        )
 
 
 def int8_parity(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import dataclass, replace
 from math import prod
@@ -24,7 +25,7 @@ from edgecl.export.int8_encoder import int8_candidates, measure_ranges, quantise
 from edgecl.export.int8_native import use_stored
 from edgecl.export.int8_parity import compare_with_runtime
 from edgecl.export.layer_choice import keep_dense_where_faster
-from edgecl.export.new_head import centre, embeddings, feature_range, give_new_head
+from edgecl.export.new_head import centre, embeddings, feature_range, give_new_head, give_new_layer
 from edgecl.export.options import ExportOptions
 from edgecl.export.plan import build_plan
 from edgecl.export.recipe import Recipe
@@ -64,6 +65,13 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         )
     simplify(graph)
     trainable, untrainable = choose_trainable(graph, options.trainable)
+    if options.trainable != "none" and prod(graph.tensors[graph.output]) == 1:
+        raise ExportError(
+            "expected at least two outputs, one a class; found one (a binary classifier with a single logit); give the "
+            "last layer two columns: zeros, and the one it has, which is the same classifier under softmax; or a new "
+            "head (--head new:2, new_head=2), or trainable='none'",
+            -5,
+        )
     columns = int(np.prod(graph.tensors[graph.output]))
     sparse: dict[str, np.ndarray] = {}
     if options.density < 1.0:
@@ -203,21 +211,32 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     from edgecl.export.parity import check_parity, int8_parity
 
     producer = f"edgecl {__version__}, {source}"
-    # A head that keeps statistics comes after the comparison: the source has none.
+    # A new head comes after the comparison: the source has none.
     as_source = replace(
         options, trainable="none", classes=None, max_classes=None, recipe=Recipe(), projection=0, adaptor=None,
-        adaptor_data=None,
+        adaptor_data=None, new_head=None,
     )  # fmt: skip
-    prepared = prepare(graph, as_source if options.keeps_statistics else options, producer)
+    raw = _calibration(options, graph)
+    learner = graph
+    compared = as_source if options.keeps_statistics else options
+    if options.new_head is not None:
+        learner = _with_arrays_shared(graph)
+        compared = replace(as_source, density=1.0)
+    prepared = prepare(graph, compared, producer)
+    unpruned = _outputs(reference, graph, options, raw) if prepared.sparse_weights else None
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
-    raw = _calibration(options, graph)
     by_cosine = options.recipe.head == "cosine"
-    try:
-        draft = _core.write_bundle(_by_products(prepared.plan))
-    except ValueError as error:  # a name, a number or a size beyond the format, in its words
-        raise ExportError(str(error), -22) from error
+    draft = _draft(prepared)
     parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
+    if unpruned is not None and options.initial_scale == "none":
+        graph.notes.append(_cost_of_pruning(unpruned, _outputs(reference, graph, options, raw), options))
+    if options.new_head is not None:
+        graph = learner
+        simplify(graph)
+        give_new_layer(graph, options.new_head, options.mask_seed)
+        prepared = prepare(graph, options, producer)
+        draft = _draft(prepared)
     given = as_source if options.keeps_statistics else options
     turned = None
     if graph.stored is not None and (options.encoder == "float32" or options.takes_feature_maps):
@@ -249,6 +268,38 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     if options.remember is not None:
         prepared.plan["exemplars"], notes = exemplar_record(options.remember, draft)
     return _written(prepared, options, parity, notes)
+
+
+def _draft(prepared: Prepared) -> bytes:
+    from edgecl import _core
+
+    try:
+        return _core.write_bundle(_by_products(prepared.plan))
+    except ValueError as error:  # a name, a number or a size beyond the format, in its words
+        raise ExportError(str(error), -22) from error
+
+
+def _with_arrays_shared(graph: Graph) -> Graph:
+    """A copy whose parameters may change without the original; their numbers are not copied."""
+    return copy.deepcopy(graph, {id(param.values): param.values for param in graph.params()})
+
+
+def _outputs(reference: Any, graph: Graph, options: ExportOptions, raw: Any) -> np.ndarray:
+    rows = options.input.network_input(raw, graph.tensors[graph.input][0])
+    outputs: np.ndarray = reference.run(rows.reshape(raw.shape[0], *graph.input_dims)).reshape(raw.shape[0], -1)
+    return outputs.astype(np.float64)
+
+
+def _cost_of_pruning(before: np.ndarray, after: np.ndarray, options: ExportOptions) -> str:
+    spread = max(float(before.std()), float(np.finfo(np.float32).tiny))
+    error = float(np.sqrt(np.mean((before - after) ** 2))) / spread
+    same = int((before.argmax(axis=1) == after.argmax(axis=1)).sum())
+    rows = f"{len(before)} {'random' if options.calibration is None else 'calibration'} rows"
+    return (
+        f"pruning to density {options.density:g}, on {rows}: outputs differ from the unpruned source's by "
+        f"{100 * error:.3g} % of their spread (root mean square), the largest one is the same in {same}; a trained "
+        "model has lost that much and learns it again only from data"
+    )
 
 
 def export_head(

@@ -68,6 +68,7 @@ def from_tflite(
     external: bool = False,
     external_output: str | None = None,
     adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
+    new_head: int | None = None,
 ) -> ExportReport:
     """Compiles a TFLite model to a bundle. The bundle takes images as [C][H][W], where the file has [H][W][C].
 
@@ -116,7 +117,8 @@ def from_tflite(
         encoder,
         external,
         external_output,
-        adaptor_data,
+        adaptor_data=adaptor_data,
+        new_head=new_head,
     )
     if converted is None:
         data, stem = _bytes_of(model)
@@ -125,7 +127,7 @@ def from_tflite(
         converted.model, options, name or converted.model.graph.name, converted.stored
     )
     graph.notes[:0] = converted.notes
-    reference.source = f"tflite {tflite.__version__} to {reference.source}"
+    reference.before = f"tflite {tflite.__version__} to "
     return export_graph(graph, options, reference, f"tflite {tflite.__version__}")
 
 

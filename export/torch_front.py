@@ -20,7 +20,8 @@ from edgecl.export.adaptor_data import AdaptorData
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
-from edgecl.export.onnx_front import initialisers_of, prepared_model, read_graph
+from edgecl.export.onnx_front import read_graph
+from edgecl.export.onnx_prepare import initialisers_of, prepared_model
 from edgecl.export.options import (
     Classes,
     Distribution,
@@ -68,6 +69,8 @@ def from_torch(
     adaptor: str | None = None,
     encoder: Encoder = "auto",
     adaptor_data: AdaptorData | tuple[Any, Any] | None = None,
+    new_head: int | None = None,
+    logits: str | int | None = None,
 ) -> ExportReport:
     """Compiles a PyTorch module to a bundle. The module itself, its mode and PyTorch's random state stay as they are.
 
@@ -113,6 +116,10 @@ def from_torch(
             unless the file has integers of its own. The notes say what that costs.
         adaptor_data: with adaptor "search": (x, y), raw rows of a new domain and their labels, or `AdaptorData`, which
             has more to set.
+        new_head: a fresh linear layer with so many columns takes the place of the last layer, or stands behind an
+            encoder without one; it learns by gradients. A map is averaged over its positions first.
+        logits: of a module with several outputs: the key (of a dict) or position (of a tuple or list) of the one to
+            learn.
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -123,6 +130,7 @@ def from_torch(
         ParityError: the bundle's outputs differ from the module's in evaluation mode.
         FileError: `out` cannot be written.
     """
+    module = _as_written(module)
     options = ExportOptions(
         out,
         name,
@@ -147,15 +155,21 @@ def from_torch(
         adaptor,
         encoder,
         adaptor_data=adaptor_data,
+        new_head=new_head,
     )
-    graph = graph_of_torch(module, example, name or type(module).__name__)
-    return export_graph(graph, options, TorchReference(module), f"torch {torch.__version__.partition('+')[0]}")
+    graph = graph_of_torch(module, example, name or type(module).__name__, logits)
+    return export_graph(graph, options, TorchReference(module, logits), f"torch {torch.__version__.partition('+')[0]}")
 
 
-def graph_of_torch(module: torch.nn.Module, example: torch.Tensor | NDArray[np.float32], name: str) -> Graph:
+def graph_of_torch(
+    module: torch.nn.Module,
+    example: torch.Tensor | NDArray[np.float32],
+    name: str,
+    logits: str | int | None = None,
+) -> Graph:
     """The imported graph of a module."""
     rows = _example_rows(example)
-    model = prepared_model(_trace(module, rows))
+    model = prepared_model(_trace(module, rows, logits))
     initialisers = initialisers_of(model)
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
     graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
@@ -168,24 +182,68 @@ def graph_of_torch(module: torch.nn.Module, example: torch.Tensor | NDArray[np.f
     return graph
 
 
+def _as_written(module: torch.nn.Module) -> torch.nn.Module:
+    """What stands behind a compiled module; refuses what cannot be traced.
+
+    Raises:
+        ExportError: a scripted module, or parameters that are not float32.
+    """
+    module = getattr(module, "_orig_mod", module)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ExportError(
+            "expected a module as it was written; found one of torch.jit; hand in the module that was scripted or "
+            "traced",
+            -3,
+        )
+    types = {str(p.dtype).removeprefix("torch.") for p in module.parameters() if p.is_floating_point()} - {"float32"}
+    if types:
+        raise ExportError(
+            f"expected parameters of float32; found {', '.join(sorted(types))}; call module.float() first", -3
+        )
+    return module
+
+
+def _one_of(outputs: Any, logits: str | int | None) -> torch.Tensor:
+    """The tensor of logits among what a module gives.
+
+    Raises:
+        ExportError: there are several and none is named, or no such one.
+    """
+    if logits is None and isinstance(outputs, torch.Tensor):
+        return outputs
+    keys: list[Any] = []
+    if isinstance(outputs, dict):
+        keys = list(outputs)
+    elif isinstance(outputs, (tuple, list)):
+        keys = list(range(len(outputs)))
+    if logits in keys and isinstance(outputs[logits], torch.Tensor):
+        return outputs[logits]
+    found = f"a {type(outputs).__name__}" + (f" with {', '.join(map(repr, keys))}" if keys else "")
+    if logits is None:
+        remedy = f"name the tensor to learn: logits={keys[0]!r} (--logits {keys[0]})" if keys else "return a tensor"
+        raise ExportError(f"expected one tensor as the module's output; found {found}; {remedy}", -3)
+    raise ExportError(f"expected an output {logits!r} that is a tensor; found {found}; name another, or none", -3)
+
+
 class TorchReference:
     """A copy of the module in evaluation mode on the CPU."""
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module, logits: str | int | None = None) -> None:
         self.source = f"torch {torch.__version__.partition('+')[0]}"
         self._module = copy.deepcopy(module).cpu().eval()
+        self._logits = logits
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `parity.Reference`."""
         with torch.no_grad():
-            return np.asarray(self._module(torch.from_numpy(rows)).numpy(), np.float32)
+            return np.asarray(_one_of(self._module(torch.from_numpy(rows)), self._logits).numpy(), np.float32)
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """As `parity.Reference`."""
         double = copy.deepcopy(self._module).double()
         try:
             with torch.no_grad():
-                return np.asarray(double(torch.from_numpy(rows).double()).numpy(), np.float64)
+                return np.asarray(_one_of(double(torch.from_numpy(rows).double()), self._logits).numpy(), np.float64)
         except RuntimeError:  # a module that makes float32 tensors of its own
             return None
 
@@ -222,22 +280,23 @@ class _Traced(torch.nn.Module):
     depth), and statistics stay.
     Training outside: the exporter then neither folds batch-norms nor merges parameters that happen to be equal."""
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module, logits: str | int | None) -> None:
         super().__init__()
         self.module = module.eval()
+        self.logits = logits
 
     def forward(self, rows: torch.Tensor) -> Any:
-        return self.module(rows)
+        return _one_of(self.module(rows), self.logits)
 
 
-def _trace(module: torch.nn.Module, rows: torch.Tensor) -> onnx.ModelProto:
+def _trace(module: torch.nn.Module, rows: torch.Tensor, logits: str | int | None) -> onnx.ModelProto:
     """ONNX with batch-norms as nodes, parameters under their own names, and operators without an ONNX form left in as
     they are (so that all of them can be reported)."""
     buffer = io.BytesIO()
     with _quiet(), torch.random.fork_rng(devices=[]):
         try:
             torch.onnx.export(
-                _Traced(copy.deepcopy(module).cpu()),
+                _Traced(copy.deepcopy(module).cpu(), logits),
                 (rows,),
                 buffer,  # type: ignore[arg-type]
                 dynamo=False,
@@ -246,6 +305,8 @@ def _trace(module: torch.nn.Module, rows: torch.Tensor) -> onnx.ModelProto:
                 operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
                 opset_version=OPSET,
             )
+        except ExportError:
+            raise
         except Exception as error:  # whatever the module's own code or the tracer raises
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ExportError(

@@ -69,6 +69,7 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
                     f"select '{weight.name}' too, or leave the bias out",
                 )
             )
+    outside += _computed_weights(graph)
     if inside:
         raise ExportError.from_blockers(_EXPECTED, inside, _proposal(graph, inside))
     _freeze_batch_norms(graph)
@@ -86,6 +87,22 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
     if isinstance(choice, str) and choice in ("all", "head"):
         return choice, outside
     return ("all" if everything else "tail"), outside
+
+
+def _computed_weights(graph: Graph) -> list[Blocker]:
+    """Layers whose weight is no parameter of the source but a result of some: weight_norm, weight standardisation, a
+    matrix that is repeated for each position."""
+    found: dict[str, Blocker] = {}
+    for op in graph.ops:
+        weight = op.params[0] if op.kind in ("conv", "linear", "batch_norm", "group_norm") and op.params else None
+        if weight is not None and weight.computed and weight.values.size > 1:
+            found[weight.name] = Blocker(
+                op.name,
+                op.kind,
+                f"its weight ({weight.values.size:,} numbers) is computed from others in the model, so it is fixed",
+                "make it a parameter of its own before the export (torch.nn.utils.parametrize.remove_parametrizations)",
+            )
+    return list(found.values())
 
 
 def cut_points(graph: Graph) -> list[int]:
@@ -120,11 +137,15 @@ def _selected(graph: Graph, choice: Trainable) -> Callable[[Param, Sequence[Op]]
         return lambda param, readers: any(_has_prefix(param.name, prefix) for prefix in prefixes)
     if choice in ("all", "none"):
         return lambda param, readers: choice == "all"
-    head = next((op for op in reversed(graph.ops) if op.kind == "linear"), None)
     if choice == "head":
+        head = graph.classifier()
         if head is None:
+            last = graph.producer(graph.output)
             raise ExportError(
-                "expected a linear layer to be the head; found none; use trainable='tail' or a list of prefixes", -5
+                "expected a classifier at the end (a linear layer, or a convolution that is averaged); found "
+                f"{'an encoder that ends in ' + repr(last.name) if last is not None else 'nothing'}; give it a new "
+                "head (--head new:10, new_head=10), or use trainable='tail' or a list of prefixes",
+                -5,
             )
         return lambda param, readers: head in readers
     start = _tail_start(graph, choice)

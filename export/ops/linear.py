@@ -118,6 +118,7 @@ def _matrix_a_position(context: Context, node: Node, row: Row, name: str, matric
         )
     kernel = matrices.transpose(0, 2, 1).reshape(copies * outputs, 1, 1, inputs)
     weight = context.param(Constant(f"{name}.per_position", np.ascontiguousarray(kernel)), "fixed")
+    weight.computed = True
     return context.emit(
         node,
         "conv",

@@ -37,13 +37,15 @@ void reset_roles(const Plan& plan, const Workspace& work);
 // Recomputes running_rstd from running_var (after a state was imported).
 void refresh_statistics(const Plan& plan, const Weights& weights);
 
-// Every gradient of a parameter that takes part, and every batch statistic that commit_statistics would take over, is
-// finite.
+// Every gradient of a parameter that takes part is finite.
 bool gradients_finite(const Net& net);
-bool statistics_finite(const Net& net);
 
-// running = (1 - momentum) * running + momentum * batch for every batch norm that follows the batch; then running_rstd.
-void commit_statistics(const Net& net);
+// So is every statistic that commit_statistics would take over after a step of so many rows.
+bool statistics_finite(const Net& net, uint32_t rows);
+
+// running = (1 - momentum) * running + momentum * batch for every batch norm that follows a batch of so many rows;
+// then running_rstd.
+void commit_statistics(const Net& net, uint32_t rows);
 
 // PyTorch's SGD over all parameters that take part (sparse: over the stored values only).
 void sgd(const Net& net, float learning_rate, float momentum, float weight_decay);

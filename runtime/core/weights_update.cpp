@@ -1,13 +1,14 @@
 // What follows a backward pass: is it sound, then take it over into weights and running statistics.
 // Never here: passes, optimiser arithmetic (kernels).
+#include "runtime/core/ops/norm.h"
 #include "runtime/core/weights.h"
 
 namespace edgecl {
 
-bool statistics_finite(const Net& net) {
+bool statistics_finite(const Net& net, uint32_t rows) {
   for (uint32_t i = 0; i < net.plan.ops.n; i++) {
     const NormWork& norm = net.work.norms[i];
-    if (norm.batch_var == nullptr) continue;
+    if (norm.batch_var == nullptr || !follows_batch(net.plan, net.plan.ops[i], rows)) continue;
     const int64_t channels = net.plan.tensors[net.plan.ops[i].output].channels;
     if (!all_finite(norm.batch_mean, channels) || !all_finite(norm.batch_var, channels)) return false;
   }
@@ -31,14 +32,14 @@ bool gradients_finite(const Net& net) {
   for (uint32_t part = 0; part < n_parts; part++) {
     if (sound[part] == 0) return false;
   }
-  return statistics_finite(net);
+  return true;
 }
 
-void commit_statistics(const Net& net) {
+void commit_statistics(const Net& net, uint32_t rows) {
   for (uint32_t i = 0; i < net.plan.ops.n; i++) {
     const format::OpRecord& op = net.plan.ops[i];
     const NormWork& batch = net.work.norms[i];
-    if (batch.batch_var == nullptr) continue;
+    if (batch.batch_var == nullptr || !follows_batch(net.plan, op, rows)) continue;
     const NormWeights& norm = net.weights.norms[i];
     const float keep = 1.0f - op.momentum;
     for (uint32_t c = 0; c < net.plan.tensors[op.output].channels; c++) {

@@ -256,7 +256,7 @@ void commit(Session* session) {
     const GradientPolicy* policy = gradient_policy(session->config);
     if (policy && policy->commit) policy->commit(session);
     apply_update(net, step.rates);
-    commit_statistics(net);
+    commit_statistics(net, step.n_rows);
     session->bounds = step.bounds;
   } else {
     novelty_stale(session->novelty);

@@ -108,7 +108,8 @@ Status check_unit(Session* session, const StepKind& kind) {
   step.macs = row_macs(net, session->border.op, step.n_records);
   step.rates = {session->counters.learning_rate, session->config.momentum, session->config.weight_decay};
   step.bounds = session->bounds;
-  if (!update_is_sound(net, step.rates, &step.bounds)) return failure(EDGECL_E_NUMERIC, "%s", kind.update_failure);
+  if (!update_is_sound(net, step.n_rows, step.rates, &step.bounds))
+    return failure(EDGECL_E_NUMERIC, "%s", kind.update_failure);
   next_stage(&step, Stage::kCommit);
   return Status();
 }

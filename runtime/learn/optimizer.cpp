@@ -103,8 +103,8 @@ bool within_limit(const UpdateBounds& bounds) {
 
 }  // namespace
 
-bool update_is_sound(const Net& net, const SgdRates& rates, UpdateBounds* bounds) {
-  if (!statistics_finite(net)) return false;
+bool update_is_sound(const Net& net, uint32_t rows, const SgdRates& rates, UpdateBounds* bounds) {
+  if (!statistics_finite(net, rows)) return false;
   if (bounds->weight >= 0) {
     const UpdateBounds after = after_update(*bounds, static_cast<double>(kUsualGradient), rates);
     if (within_limit(after) && gradients_usual(net)) {

@@ -22,11 +22,11 @@ struct SgdRates {
 // sample (1e38, say) would go beyond it, and a network that took such a step would never give a finite loss again.
 constexpr double kLargestWeight = static_cast<double>(format::kMaxWeight);
 
-// True when all gradients and batch statistics are finite, and the update of these gradients leaves every weight and
-// velocity at most kLargestWeight, judged from the largest gradient, weight and velocity together (so it may refuse a
-// little early). Then `bounds` are those of after the update. Reads the gradients once, over all threads; weights and
-// velocities only when the bounds are not known or no longer suffice.
-bool update_is_sound(const Net& net, const SgdRates& rates, UpdateBounds* bounds);
+// True when all gradients and the statistics of a batch of so many rows are finite, and the update of these gradients
+// leaves every weight and velocity at most kLargestWeight, judged from the largest gradient, weight and velocity
+// together (so it may refuse a little early). Then `bounds` are those of after the update. Reads the gradients once, over
+// all threads; weights and velocities only when the bounds are not known or no longer suffice.
+bool update_is_sound(const Net& net, uint32_t rows, const SgdRates& rates, UpdateBounds* bounds);
 
 // The update itself.
 void apply_update(const Net& net, const SgdRates& rates);

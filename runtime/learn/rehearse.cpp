@@ -72,7 +72,7 @@ void draw(Session* session) {
 void commit(Session* session) {
   const StepMemory& step = session->step;
   apply_update(session->learning(), step.rates);
-  commit_statistics(session->learning());
+  commit_statistics(session->learning(), step.n_rows);
   session->bounds = step.bounds;
   const RowMacs &macs = step.macs, &dense = session->macs_dense;
   Counters& c = session->counters;

@@ -106,3 +106,22 @@ def test_nodes_of_another_domain_and_types() -> None:
         ("inner", "Softmax"),
         ("best", "TopK"),
     ]
+
+
+class ManyFaults(torch.nn.Module):
+    """Forty nodes of two operators without a form on the device."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(20):
+            x = torch.cumsum(x, 1)
+            x = torch.special.bessel_j0(x)
+        return x
+
+
+def test_blockers_of_one_operator_are_one_line() -> None:
+    with pytest.raises(ExportError) as caught:
+        graph_of_torch(ManyFaults(), torch.zeros(1, 6), "faults")
+    assert len(caught.value.blockers) == 40
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4  # the head, two operators, a proposal
+    assert "CumSum, 20 nodes (" in lines[1] and ", ...): " in lines[1]

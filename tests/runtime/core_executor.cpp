@@ -239,7 +239,7 @@ TEST(statistics_wait_for_commit) {
   const int n = 16 * 36;
   for (int64_t i = 0; i < 36 * 16; i++) sum += static_cast<double>(x.data[i]);
   for (int64_t i = 0; i < 36 * 16; i++) squares += pow(static_cast<double>(x.data[i]) - sum / n, 2);
-  commit_statistics(runner.net());
+  commit_statistics(runner.net(), 16);
   CHECK(fabs(static_cast<double>(norm.running_mean[0]) - (0.9 * static_cast<double>(mean) + 0.1 * sum / n)) < 1e-5);
   CHECK(fabs(static_cast<double>(norm.running_var[0]) - (0.9 * static_cast<double>(var) + 0.1 * squares / (n - 1))) <
         1e-5);
@@ -274,6 +274,26 @@ TEST(sgd_steps_lower_the_loss_and_keep_frozen_weights) {
   CHECK(runner.loss(16) == before);
 }
 
+// One row of vectors has no spread: a batch norm goes by its running statistics, which stay.
+TEST(a_single_value_is_normalised_by_running_statistics) {
+  NetBuilder net(1);
+  uint32_t x = net.linear(net.input(6, 1, 1), 8);
+  x = net.batch_norm(x, edgecl::Activation::kRelu);
+  net.finish(net.linear(x, 3), x);
+  Runner runner(net.source, 16);
+  CHECK(same_bits(runner.run(1, Mode::kLearn), runner.run(1, Mode::kPredict)));
+  CHECK(!same_bits(runner.run(2, Mode::kLearn), runner.run(2, Mode::kPredict)));
+  const NormWeights norm = runner.weights.norms[1];
+  const std::vector<float> mean(norm.running_mean, norm.running_mean + 8);
+  runner.gradients(1);
+  CHECK(gradients_finite(runner.net()) && statistics_finite(runner.net(), 1));
+  commit_statistics(runner.net(), 1);
+  CHECK(same_bits(mean, std::vector<float>(norm.running_mean, norm.running_mean + 8)));
+  runner.gradients(2);
+  commit_statistics(runner.net(), 2);
+  CHECK(!same_bits(mean, std::vector<float>(norm.running_mean, norm.running_mean + 8)));
+}
+
 TEST(non_finite_gradients_are_seen) {
   for (uint32_t n_threads : {1u, 4u}) {
     Runner runner(residual_net(), 16, nullptr, n_threads);
@@ -288,8 +308,9 @@ TEST(non_finite_gradients_are_seen) {
       CHECK(!gradients_finite(runner.net()));
       gradient[last] = good;
     }
+    CHECK(statistics_finite(runner.net(), 16));
     runner.work.norms[1].batch_var[0] = NAN;
-    CHECK(!gradients_finite(runner.net()));
+    CHECK(!statistics_finite(runner.net(), 16));
   }
 }
 

@@ -195,7 +195,10 @@ def export(
         "--head",
         help="ncm | ncm-distance | lda | ridge | hd | fecam: a head that keeps statistics takes the place of the last "
         "layer, and the rest is frozen; the same as --method. cosine: the last layer is kept and trained by gradients, "
-        "with cosines for scores.",
+        "with cosines for scores. new:10: a fresh last layer of ten columns, trained by gradients, on any encoder.",
+    ),
+    logits: str | None = typer.Option(
+        None, "--logits", help="Of a model with several outputs the one to learn: its name, key or position."
     ),
     projection: int = typer.Option(
         0, "--projection", min=0, max=8192, help="Width of a random projection before such a head; 0: none."
@@ -364,6 +367,7 @@ def export(
             "torch.onnx.export, and pass that"
         )
     source = load_model(model, shape, max_classes or 10, seed)
+    new_head, head = _new_head(head)
     with failure.needs("the packages that export needs", "export"):
         import edgecl.export as exporter
 
@@ -429,6 +433,8 @@ def export(
             "encoder": encoder.value,
             "external": external,
             "external_output": external_output,
+            "new_head": new_head,
+            "logits": int(logits) if logits is not None and logits.isdecimal() else logits,
             "remember": None
             if remember is None
             else exporter.Exemplars(
@@ -472,6 +478,10 @@ def _network(source: Any, shape: tuple[Any, ...] | None, keywords: dict[str, Any
     import edgecl.export as exporter
     import numpy as np
 
+    if source.is_tflite:
+        if keywords.pop("logits") is not None:
+            raise failure.UsageError("expected an ONNX file or a PyTorch module for --logits; found a TFLite file")
+        return source.export(**keywords)
     if source.file is not None:
         return source.export(**keywords)
     sample = shape or (source.built_in.shape if source.built_in is not None else None)
@@ -512,6 +522,15 @@ def _what_learns(d: dict[str, Any]) -> str:
 
 def _trainable(text: str) -> str | list[str]:
     return text if text in ("all", "tail", "head", "none") or text.startswith("tail:") else [text]
+
+
+def _new_head(head: str | None) -> tuple[int | None, str | None]:
+    """The columns of new:COLUMNS, and what else --head says."""
+    if head is None or not head.startswith("new:"):
+        return None, head
+    if not head.removeprefix("new:").isdecimal():
+        raise failure.UsageError(f"expected --head new:COLUMNS, as in new:10; found '{head}'")
+    return int(head.removeprefix("new:")), None
 
 
 def _method(method: str, head: str | None) -> str:

@@ -48,7 +48,8 @@ def compare(bundle: Bundle, data: bytes, model: str) -> dict[str, Any]:
     source = load_model(model, network_dims, int(info["class_capacity"]), seed=0)
     reference: Any
     if source.file is not None:
-        from edgecl.export.onnx_front import OnnxReference, prepared_model
+        from edgecl.export.onnx_prepare import prepared_model
+        from edgecl.export.onnx_reference import OnnxReference
         from edgecl.export.qdq import take_integers
 
         reference = OnnxReference(take_integers(prepared_model(source.onnx_model()))[0])

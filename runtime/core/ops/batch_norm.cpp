@@ -35,7 +35,7 @@ void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {
   args.y = pass.tensor(op.output);
   args.gamma = pass.value(op.params[0]);
   args.beta = pass.value(op.params[1]);
-  if (pass.mode == Mode::kPredict || (op.flags & format::kOpFlagFrozen) != 0) {
+  if (pass.mode == Mode::kPredict || !follows_batch(pass.plan(), op, pass.rows)) {
     const NormWeights norm = pass.running(index);
     args.mean = norm.running_mean;
     args.rstd = norm.running_rstd;
@@ -62,7 +62,7 @@ void backward(const Pass& pass, const format::BackwardRecord& record, const Kern
   args.dx = pass.tensor_or_null(record.input_gradient[0], op.inputs[0]);
   args.gamma = pass.value(op.params[0]);
   args.beta = op.n_inputs == 1 ? pass.value(op.params[1]) : nullptr;
-  args.frozen = (op.flags & format::kOpFlagFrozen) != 0;
+  args.frozen = !follows_batch(pass.plan(), op, pass.rows);
   args.mean = args.frozen ? running.running_mean : batch.batch_mean;
   args.rstd = args.frozen ? running.running_rstd : batch.batch_rstd;
   args.dgamma = pass.gradient(record, 0);

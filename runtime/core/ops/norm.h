@@ -15,6 +15,13 @@ inline Status check_norm(const OpCheck& c, uint32_t n_vectors) {
   return corrupt("OPS", c.index, "epsilon", "expected a number in (0, 1], found another");
 }
 
+// A batch norm takes mean and variance from the batch of a learn step. Not where it is frozen, and not where a channel
+// has a single value, which has no spread: then it goes by its running statistics, which stay.
+inline bool follows_batch(const Plan& plan, const format::OpRecord& op, uint32_t rows) {
+  const format::TensorRecord& y = plan.tensors[op.output];
+  return (op.flags & format::kOpFlagFrozen) == 0 && uint64_t{rows} * y.height * y.width > 1;
+}
+
 }  // namespace edgecl
 
 #endif  // EDGECL_RUNTIME_CORE_OPS_NORM_H_

@@ -1,0 +1,73 @@
+# Constant folding: nodes whose inputs are all known are evaluated at export, by the rules of their own operator set.
+# Never here: nodes that depend on the network's input (ops/).
+"""`fold` evaluates one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from edgecl.export.context import Constant, Context, Node
+from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Dims
+from edgecl.export.opset import changed_since, upgraded_node
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+_ORDER_KEEPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
+
+
+def can_fold(proto: onnx.NodeProto) -> bool:
+    """Its outputs depend on its inputs alone, and it holds no graph of its own."""
+    return not proto.op_type.startswith("Random") and not any(
+        attribute.type == onnx.AttributeProto.GRAPH for attribute in proto.attribute
+    )
+
+
+def fold(context: Context, node: Node, constants: list[Constant]) -> None:
+    """Binds the outputs of a node, and keeps track of initialisers whose numbers only move.
+
+    Raises:
+        Unsupported: the evaluator cannot.
+    """
+    if node.op_type == "Constant" and "value" in node.attributes:
+        context.bind(node, Constant(node.outputs[0], numpy_helper.to_array(node.attributes["value"])))
+        return
+    feeds = {key: context.environment[key] for key in node.inputs if key}
+    values = {key: value.values for key, value in feeds.items() if isinstance(value, Constant)}
+    try:
+        results = _evaluate(node.proto, values, context.opset)
+    except Exception as error:  # the evaluator raises whatever its operators raise
+        raise Unsupported(
+            f"a constant expression that could not be evaluated ({error})", "simplify the model before export"
+        ) from error
+    for index, result in enumerate(results):
+        array = np.asarray(result)
+        source: str | None = None
+        shape: Dims = ()
+        transposed = False
+        if constants and constants[0].source is not None and array.dtype == constants[0].values.dtype:
+            first = constants[0]
+            if node.op_type in _ORDER_KEEPING and not first.transposed:
+                source, shape = first.source, first.source_shape
+            elif (
+                node.op_type == "Transpose"
+                and array.ndim == 2
+                and not np.array_equal(node.attributes.get("perm", [1, 0]), [0, 1])
+            ):
+                source, shape, transposed = first.source, first.source_shape, not first.transposed
+        context.bind(node, Constant(node.outputs[index], array, source, shape, transposed), index)
+
+
+def _evaluate(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], opset: int) -> list[Any]:
+    """The evaluator takes a node alone as one of the newest operator set, whatever it is told; so older ones are
+    rewritten first."""
+    if not changed_since(proto.op_type, opset):
+        return list(ReferenceEvaluator(proto).run(None, values))
+    inputs = [
+        helper.make_tensor_value_info(key, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        for key, value in values.items()
+    ]
+    return list(ReferenceEvaluator(upgraded_node(proto, inputs, opset)).run(None, values))

@@ -1,0 +1,148 @@
+# An ONNX model as the importer wants it: checked, inlined, in inference mode, weights as initialisers.
+# Never here: what a node means (ops/), running the model (onnx_reference.py).
+"""`prepared_model` and `initialisers_of`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.inliner
+from edgecl.export.errors import Blocker, ExportError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+
+def prepared_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A checked copy with local functions inlined, float constants as initialisers (weights are held in either), nodes
+    in inference mode, and unused initialisers' inputs taken off the list of inputs.
+
+    Raises:
+        ExportError: the checker's words, or an input that is not one float32 tensor of fixed size behind the batch
+            axis.
+    """
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise ExportError(f"expected a valid ONNX model; found: {error}; repair the model", -5) from error
+    copy = (
+        onnx.inliner.inline_local_functions(model)
+        if model.functions
+        else onnx.ModelProto.FromString(model.SerializeToString())
+    )
+    _constants_to_initialisers(copy.graph)
+    _to_inference(copy.graph)
+    held = {tensor.name for tensor in copy.graph.initializer}
+    inputs = [value for value in copy.graph.input if value.name not in held]
+    del copy.graph.input[:]
+    copy.graph.input.extend(inputs)
+    blockers = [fault for value in inputs if (fault := _input_fault(value)) is not None]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
+        blockers.append(Blocker(names, "input", f"{len(inputs)} inputs", "export a model with one input"))
+    blockers += _output_faults(copy)
+    if blockers:
+        raise ExportError.from_blockers("one float32 input and one output of fixed sizes", blockers)
+    return copy
+
+
+def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:
+    """A copy whose only output is that of this name or position; what only led to the others goes.
+
+    Raises:
+        ExportError: there is none.
+    """
+    names = [value.name for value in model.graph.output]
+    position = logits if isinstance(logits, int) else names.index(logits) if logits in names else -1
+    if not 0 <= position < len(names):
+        raise ExportError(
+            f"expected an output of the model, by name or position; found {logits!r}; its outputs: {', '.join(names)}",
+            -3,
+        )
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    wanted = onnx.ValueInfoProto()
+    wanted.CopyFrom(copy.graph.output[position])
+    needed = {wanted.name}
+    for node in reversed(list(copy.graph.node)):
+        if needed.isdisjoint(node.output):
+            copy.graph.node.remove(node)
+        else:
+            needed.update(node.input)
+            needed.update(key for attribute in node.attribute for inner in attribute.g.node for key in inner.input)
+    del copy.graph.output[:]
+    copy.graph.output.append(wanted)
+    return copy
+
+
+def _constants_to_initialisers(graph: onnx.GraphProto) -> None:
+    for node in list(graph.node):
+        if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+            continue
+        value = next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
+        if value is not None and value.data_type == onnx.TensorProto.FLOAT and len(value.dims) > 0:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(value)
+            tensor.name = node.output[0]
+            graph.node.remove(node)
+
+
+def _to_inference(graph: onnx.GraphProto) -> None:
+    """Batch-norms go by their running statistics, dropouts do nothing, whatever mode the model was exported in."""
+    for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            kept = [attribute for attribute in node.attribute if attribute.name not in ("training_mode", "is_test")]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+            statistics = set(node.output[1:])
+            del node.output[1:]
+            outputs = [value for value in graph.output if value.name not in statistics]
+            del graph.output[:]
+            graph.output.extend(outputs)
+        elif node.op_type == "Dropout":
+            del node.input[1:]
+
+
+def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or kind.elem_type != onnx.TensorProto.FLOAT:
+        found = onnx.TensorProto.DataType.Name(kind.elem_type) if value.type.HasField("tensor_type") else "no tensor"
+        return Blocker(
+            value.name, "input", f"{found} instead of FLOAT", "let the bundle convert raw bytes: InputSpec(dtype='u8')"
+        )
+    if not kind.HasField("shape") or not kind.shape.dim:
+        return Blocker(value.name, "input", "no shape", "give it a batch axis and fixed sizes")
+    dynamic = [axis for axis, dim in enumerate(kind.shape.dim) if axis > 0 and dim.dim_value < 1]
+    if dynamic:
+        return Blocker(value.name, "input", f"dynamic size on axes {dynamic}", "fix every size but the batch")
+    return None
+
+
+def _output_faults(model: onnx.ModelProto) -> list[Blocker]:
+    first = model.graph.output[0].name
+    remedy = f"name the one to learn: logits='{first}' (--logits {first})"
+    return [Blocker(value.name, "output", "a further output", remedy) for value in model.graph.output[1:]]
+
+
+def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    """By name.
+
+    Raises:
+        ExportError: floating-point values that are not float32 or not finite, all at once.
+    """
+    values: dict[str, NDArray[Any]] = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    blockers = []
+    for key, array in values.items():
+        if array.dtype.kind == "f" and array.dtype != np.float32:
+            blockers.append(
+                Blocker(key, "initializer", f"{array.dtype} instead of float32", "convert the model to float32")
+            )
+        elif array.dtype == np.float32 and not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            blockers.append(
+                Blocker(key, "initializer", f"{count} values that are not finite", "repair or retrain the model")
+            )
+    if blockers:
+        raise ExportError.from_blockers("finite float32 weights", blockers)
+    return values

@@ -1,0 +1,133 @@
+# The ONNX model as the parity reference: onnxruntime where it is installed, else ONNX's own evaluator.
+# Never here: comparing (parity.py), preparing the model (onnx_prepare.py).
+"""`OnnxReference`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+from edgecl.export.errors import ParityError
+from edgecl.export.onnx_prepare import initialisers_of
+from edgecl.export.opset import upgraded
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+Run = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+class OnnxReference:
+    """A prepared model that runs. `channels_last`: its input is [N][H][W][C]. `before`: what the model was made of."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.channels_last = False
+        self.before = ""
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(model)
+        self._batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+        self._engine: tuple[str, Run] | None = None
+
+    @property
+    def source(self) -> str:
+        """Name and version of what runs the model."""
+        return self.before + self._running()[0]
+
+    def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `parity.Reference`.
+
+        Raises:
+            ParityError: nothing here can run the model.
+        """
+        name, engine = self._running()
+        try:
+            return np.asarray(self._in_batches(engine, rows), np.float32)
+        except Exception as error:  # whatever the engine's operators raise
+            raise ParityError(
+                f"expected {name} to run the model, to compare the bundle with it; found: {_first_line(error)}; "
+                + ("check the model" if name.startswith("onnxruntime") else "install onnxruntime (extra engines)")
+            ) from error
+
+    def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """As `parity.Reference`: every float32 of the model as float64, in ONNX's evaluator."""
+        double = onnx.ModelProto()
+        double.CopyFrom(upgraded(self._model))
+        for tensor in double.graph.initializer:
+            if tensor.data_type == onnx.TensorProto.FLOAT:
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+        for node in double.graph.node:
+            for attribute in node.attribute:
+                if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == onnx.TensorProto.FLOAT:
+                    attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float64)))
+        try:
+            return np.asarray(self._in_batches(_evaluator(double), rows.astype(np.float64)), np.float64)
+        except Exception:  # some operators of the evaluator are written for float32 only
+            return None
+
+    def weight(self, name: str) -> NDArray[np.float32]:
+        """As `parity.Reference`."""
+        return np.array(initialisers_of(self._model)[name], np.float32)
+
+    def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
+        """As `parity.Reference`."""
+        for tensor in self._model.graph.initializer:
+            if tensor.name == name:
+                dtype = numpy_helper.to_array(tensor).dtype
+                tensor.CopyFrom(numpy_helper.from_array(values.astype(dtype), name))
+        self._engine = None
+
+    def _running(self) -> tuple[str, Run]:
+        if self._engine is None:
+            self._engine = _onnxruntime(self._model) or (
+                f"onnx {onnx.__version__} reference", _evaluator(upgraded(self._model))
+            )  # fmt: skip
+        return self._engine
+
+    def _in_batches(self, engine: Run, rows: NDArray[Any]) -> NDArray[Any]:
+        if self.channels_last:
+            rows = np.ascontiguousarray(np.moveaxis(rows, 1, -1))
+        step = self._batch or rows.shape[0]
+        pieces = []
+        for begin in range(0, rows.shape[0], step):
+            piece = rows[begin : begin + step]
+            full = np.concatenate([piece, np.repeat(piece[-1:], step - len(piece), axis=0)])
+            pieces.append(engine(full)[: len(piece)])
+        return np.concatenate(pieces)
+
+
+def _onnxruntime(model: onnx.ModelProto) -> tuple[str, Run] | None:
+    """None where it is not installed, or does not take the model: an operator set newer than its own, for example.
+    Without its rewrites, which round otherwise."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )  # fmt: skip
+    except Exception:  # its own classes
+        return None
+    key, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    return f"onnxruntime {onnxruntime.__version__}", lambda rows: np.asarray(session.run([output], {key: rows})[0])
+
+
+def _evaluator(model: onnx.ModelProto) -> Run:
+    evaluator = ReferenceEvaluator(model)
+    key, output = model.graph.input[0].name, model.graph.output[0].name
+
+    def run(rows: NDArray[Any]) -> NDArray[Any]:
+        results: Any = evaluator.run([output], {key: rows})
+        return np.asarray(results[0])
+
+    return run
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
