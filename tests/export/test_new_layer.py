@@ -1,4 +1,4 @@
-# A fresh last layer that learns by gradients, on encoders of all forms; classifiers that are found, and those that are not.
+# A fresh last layer that learns by gradients, on encoders of all forms; which layer is the classifier.
 # Never here: heads that keep statistics (test_new_head.py).
 """`new_head`, `logits`, trainable='head', one logit."""
 
@@ -158,7 +158,7 @@ def test_one_logit_is_refused_and_two_columns_do_the_same() -> None:
 
 def test_modules_that_are_no_modules_as_written() -> None:
     net, x = nn.Sequential(nn.Linear(8, 4)), torch.zeros(1, 8)
-    with pytest.raises(ExportError, match="torch.jit"):
+    with pytest.raises(ExportError, match=r"torch\.jit"):
         export.from_torch(torch.jit.script(net), x)
     with pytest.raises(ExportError, match=r"module.float\(\)"):
         export.from_torch(nn.Sequential(nn.Linear(8, 4)).half(), x)
