@@ -413,9 +413,10 @@ def firmware() -> str:
 
 
 def instruction_gate() -> str:
-    """Arm Linux, emulated: instructions of one row's prediction and learn step, in thousands."""
+    """Arm Linux, emulated: instructions of a prediction and a learn step, in thousands."""
     counts, rows = ("predict", "learn step"), document("instruction_gate")["rows"]
-    cells = [[r["preset"], r["bundle"], *(f"{r[c] / 1e3:,.0f}" for c in counts)] for r in rows]
+    wholes = [row for row in rows if row["operator"] == "all"]
+    cells = [[r["preset"], r["bundle"], *(f"{r[c] / 1e3:,.0f}" if c in r else "-" for c in counts)] for r in wholes]
     return table(["preset", "bundle", *(f"{count}, k" for count in counts)], cells)
 
 
