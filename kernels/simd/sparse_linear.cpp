@@ -94,9 +94,17 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const BlockPass& pass, i
     }
   }
   const auto add = [&](int r, int64_t channel, auto weight, auto weight_half) __attribute__((always_inline)) {
+#if defined(__aarch64__)
+    // One sum of addresses an entry, and its vectors by pairs of loads.
+    const float* from = whole + channel * kPitch;
+    if constexpr (kWhole > 1) keep_pointer(from);
+    EDGECL_UNROLL
+    for (int v = 0; v < kWhole; v++) acc[r][v] = Lane::fma(weight, Lane::load(from + v * Lane::kFloats), acc[r][v]);
+#else
     EDGECL_UNROLL
     for (int v = 0; v < kWhole; v++)
       acc[r][v] = Lane::fma(weight, Lane::load(whole + channel * kPitch + v * Lane::kFloats), acc[r][v]);
+#endif
     if constexpr (kHalf > 0)
       rest[r] = HalfLane::fma(weight_half, HalfLane::load(half + channel * HalfLane::kFloats), rest[r]);
   };
@@ -116,7 +124,7 @@ EDGECL_INLINE void gather_bundle(const LinearGather& g, const BlockPass& pass, i
         const typename Lane::Four weights = Lane::load_four(value + k);
         EDGECL_UNROLL
         for (int j = 0; j < 4; j++) {
-          const T weight = Lane::lane_of(weights, j);
+          const auto weight = Lane::lane_of(weights, j);
           HalfLane::T weight_half = HalfLane::set(0.0f);
           if constexpr (kHalf > 0) weight_half = HalfLane::half_of(weight);
           add(r, static_cast<int64_t>(channels >> (16 * j) & 0xffff), weight, weight_half);
@@ -180,9 +188,11 @@ void finish_chains(const LinearGather& g, int64_t row, int64_t end, int64_t firs
 void run_block(const LinearGather& g, const BlockPass& pass, const LinearGatherPlan& cut, int64_t count, int64_t begin,
                int64_t end) {
   if (g.source.rows() == 1) return gather_rows<ScalarLane, 1, 0>(g, pass, begin, end);
-  if (HalfLane::kFloats < kVec && cut.half)
-    return count > 0 ? gather_rows<WholeLane, 1, 1>(g, pass, begin, end)
-                     : gather_rows<WholeLane, 0, 1>(g, pass, begin, end);
+  if constexpr (HalfLane::kFloats < kVec) {
+    if (cut.half)
+      return count > 0 ? gather_rows<WholeLane, 1, 1>(g, pass, begin, end)
+                       : gather_rows<WholeLane, 0, 1>(g, pass, begin, end);
+  }
   switch (count) {
     case 1:
       return gather_rows<WholeLane, 1, 0>(g, pass, begin, end);

@@ -14,6 +14,23 @@ namespace edgecl::EDGECL_LEVEL {
 typedef HalfLane::T SumVec;
 constexpr int kSum = HalfLane::kFloats, kSumParts = 16 / kSum;
 
+#if defined(__aarch64__)
+// Lane i: `the tree` of set t[i], whose 16 lanes were folded to 4.
+constexpr int place_of_lane(int i) {
+  return i;
+}
+EDGECL_INLINE SumVec fold_pair(SumVec first, SumVec second) {
+  float32x4_t a = (float32x4_t)first, b = (float32x4_t)second, cross = vextq_f32(a, b, 2);
+  asm("" : "+w"(a), "+w"(cross));  // a register each: compilers otherwise copy one
+  return (SumVec)vaddq_f32((float32x4_t)vcopyq_laneq_f64((float64x2_t)a, 1, (float64x2_t)b, 1), cross);
+}
+EDGECL_INLINE SumVec add_pairs(SumVec low, SumVec high) {
+  return (SumVec)vpaddq_f32((float32x4_t)low, (float32x4_t)high);
+}
+EDGECL_INLINE SumVec tree_of_sets(const SumVec* t) {
+  return add_pairs(fold_pair(t[0], t[1]), fold_pair(t[2], t[3]));
+}
+#else
 // Lanes of a and b hold sets of kWidth; in the result the sets of a, folded to kWidth / 2 by t[i] += t[i + kWidth / 2],
 // alternate with those of b. One blend and one shuffle: the halves of b are added the other way round.
 template <int kWidth>
@@ -53,6 +70,17 @@ EDGECL_INLINE SumVec tree_of_sets(SumVec* t) {
   for (int i = 0; i < 2; i++) t[i] = fold_between<4>(t[2 * i], t[2 * i + 1]);
   return fold_between<2>(t[0], t[1]);
 }
+#endif
+#if defined(__aarch64__)
+constexpr int kShared = kSum;  // entries that share a load of dY where it is not in registers
+// Entry by entry: compilers would load all of them and run out of registers.
+EDGECL_INLINE void in_turn(const float*& p) {
+  asm volatile("" : "+r"(p));
+}
+#else
+constexpr int kShared = 1;
+EDGECL_INLINE void in_turn(const float*&) {}
+#endif
 // Lane i: the sum over the batch rows, v = vectors of a channel in order, of what entry(i) points to: first(entry, v)
 // begins a virtual lane, next(acc, entry, v) adds to it. Lanes begin without the +0 of the contract, which only a sum
 // of nothing but -0 would show: that is made +0 in the end. kVectors > 0: known when compiled, and at most one
@@ -68,7 +96,8 @@ EDGECL_INLINE SumVec bundle_sum(int64_t vectors, Entry entry, First first, Next 
     EDGECL_UNROLL
     for (int i = 0; i < kSum; i++) {
       SumVec acc[kSumParts];
-      const auto of = entry(i);
+      auto of = entry(i);
+      in_turn(of);
       EDGECL_UNROLL
       for (int v = 0; v < kVectors; v++)
         acc[v % kSumParts] = v < kSumParts ? first(of, v) : next(acc[v % kSumParts], of, v);
@@ -82,6 +111,32 @@ EDGECL_INLINE SumVec bundle_sum(int64_t vectors, Entry entry, First first, Next 
   }
   for (int64_t begin = 0; begin < vectors; begin += kBlock) {
     const int64_t end = begin + kBlock < vectors ? begin + kBlock : vectors;
+#if defined(__aarch64__)
+    // Four entries share a load of dY: two loads a product would be as many again as the products.
+    const auto e0 = entry(0), e1 = entry(1), e2 = entry(2), e3 = entry(3);
+    SumVec a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+    SumVec c0 = zero, c1 = zero, c2 = zero, c3 = zero, d0 = zero, d1 = zero, d2 = zero, d3 = zero;
+    int64_t v = begin;
+    const auto step = [&](SumVec& a, SumVec& b, SumVec& c, SumVec& d, int64_t at) __attribute__((always_inline)) {
+      a = next(a, e0, at);
+      b = next(b, e1, at);
+      c = next(c, e2, at);
+      d = next(d, e3, at);
+    };
+    for (; v + 4 <= end; v += 4) {
+      step(a0, b0, c0, d0, v);
+      step(a1, b1, c1, d1, v + 1);
+      step(a2, b2, c2, d2, v + 2);
+      step(a3, b3, c3, d3, v + 3);
+    }
+    if (v < end) step(a0, b0, c0, d0, v);
+    if (v + 1 < end) step(a1, b1, c1, d1, v + 1);
+    if (v + 2 < end) step(a2, b2, c2, d2, v + 2);
+    t[0] = (a0 + a2) + (a1 + a3);
+    t[1] = (b0 + b2) + (b1 + b3);
+    t[2] = (c0 + c2) + (c1 + c3);
+    t[3] = (d0 + d2) + (d1 + d3);
+#else
     for (int i = 0; i < kSum; i++) {
       SumVec acc[kSumParts];
       const auto of = entry(i);
@@ -98,6 +153,7 @@ EDGECL_INLINE SumVec bundle_sum(int64_t vectors, Entry entry, First first, Next 
       for (int p = 0; p < s; p++) acc[p] = acc[p] + acc[p + s];
       t[place_of_lane(i)] = acc[0];
     }
+#endif
     const SumVec block = tree_of_sets(t) + zero;
     sum = begin == 0 ? block : sum + block;
   }

@@ -32,6 +32,29 @@ struct WholeLane {
     return (T)_mm256_permutevar8x32_ps(_mm256_castps128_ps256(w), _mm256_set1_epi32(j));
 #endif
   }
+#elif defined(__aarch64__)
+  // The multiply-add takes one lane of a register by itself.
+  static constexpr bool kLanesOfFour = true;
+  typedef float32x4_t Four;
+  struct LaneOfFour {
+    Four four;
+    int lane;  // a constant once loops are unrolled
+  };
+  EDGECL_INLINE Four load_four(const float* p) { return vld1q_f32(p); }
+  EDGECL_INLINE LaneOfFour lane_of(Four w, int j) { return {w, j}; }
+  EDGECL_INLINE T fma(LaneOfFour a, T b, T c) {
+    const float32x4_t x = (float32x4_t)b, sum = (float32x4_t)c;
+    switch (a.lane) {
+      case 0:
+        return (T)vfmaq_laneq_f32(sum, x, a.four, 0);
+      case 1:
+        return (T)vfmaq_laneq_f32(sum, x, a.four, 1);
+      case 2:
+        return (T)vfmaq_laneq_f32(sum, x, a.four, 2);
+      default:
+        return (T)vfmaq_laneq_f32(sum, x, a.four, 3);
+    }
+  }
 #else
   static constexpr bool kLanesOfFour = false;
 #endif

@@ -168,6 +168,12 @@ void entries_of_block(const LinearWeight& w, int64_t b, uint32_t begin, uint32_t
       return block_entries<6>(w, o, row_start, low, begin, end);
     case 8:
       return block_entries<8>(w, o, row_start, low, begin, end);
+#if defined(__aarch64__)
+    case 5:
+      return block_entries<5>(w, o, row_start, low, begin, end);
+    case 16:
+      return block_entries<16>(w, o, row_start, low, begin, end);
+#endif
     default:
       return block_entries<0>(w, o, row_start, low, begin, end);
   }
