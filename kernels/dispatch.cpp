@@ -4,9 +4,12 @@
 #include "kernels/kernel_declarations.h"
 #include "kernels/plan/vector_shape.h"
 
-// Which levels a build has is CMake's decision: it defines EDGECL_HAS_V1, _V3, _V4, _NEON beside the objects it
+// Which levels a build has is CMake's decision: it defines EDGECL_HAS_V1, _V3, _V4, _NEON, _DSP beside the objects it
 // compiles.
 EDGECL_DECLARE_KERNELS(reference)
+#if defined(EDGECL_HAS_DSP)
+EDGECL_DECLARE_DOT_KERNELS(dsp)
+#endif
 #if defined(EDGECL_HAS_V1)
 EDGECL_DECLARE_KERNELS(v1)
 #endif
@@ -45,6 +48,7 @@ struct Level {
 #else
 #define EDGECL_ENTRY_reference(name, Args) reference::name,
 #endif
+#define EDGECL_ENTRY_dsp(name, Args) dsp::name,
 #define EDGECL_ENTRY_v1(name, Args) v1::name,
 #define EDGECL_ENTRY_v3(name, Args) v3::name,
 #define EDGECL_ENTRY_v4(name, Args) v4::name,
@@ -62,7 +66,15 @@ const ScratchTable kElsewhere[] = {{"x86-64-v1", kShapeReference, kShapeReferenc
 
 // Best last.
 const Level kLevels[] = {
+#if defined(EDGECL_HAS_DSP)
+    // 32-bit Arm: its only level, so with what firmware takes too.
+    {{{"reference", kShapeReference, kShapeReference},
+      EDGECL_TILED_KERNEL_LIST(EDGECL_ENTRY_reference) EDGECL_DOT_KERNEL_LIST(EDGECL_ENTRY_dsp)
+          EDGECL_STREAMED_KERNEL_LIST(EDGECL_ENTRY_reference)},
+     always},
+#else
     {{{"reference", kShapeReference, kShapeReference}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_reference)}, always},
+#endif
 #if defined(EDGECL_HAS_V1)
     {{{"x86-64-v1", kShapeV1, kShapeV1}, EDGECL_KERNEL_LIST(EDGECL_ENTRY_v1)}, always},
 #elif defined(__x86_64__)

@@ -1,5 +1,6 @@
-// Convolution in int8 for cores of 32 bits that multiply two pairs of 16 bits at once (the DSP extension of Cortex-M4, M7,
-// M33 and M55): what a build for firmware takes in place of the scalar reference, with the same bits.
+// Convolution in int8 for cores of 32 bits that multiply two pairs of 16 bits at once (Cortex-A, and the DSP extension of
+// Cortex-M4, M7, M33 and M55): what builds for 32-bit Arm and firmware take in place of the scalar reference, with the same
+// bits.
 // Indices have 32 bits, as the memory of such a core. Never here: vectors of more than 32 bits.
 //
 // A group of four weights is one word; its bytes 0 and 2, and 1 and 3, become pairs of 16 bits by one instruction each. The
