@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from edgecl.cli.results import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tools/dev"
@@ -76,16 +76,16 @@ def test_parts_add_up(gate: ModuleType) -> None:
 
 
 def test_the_committed_counts_have_every_operator(gate: ModuleType) -> None:
-    document = json.loads(gate.OUT.read_text(encoding="utf-8"))
-    assert document["columns"] == ["preset", "bundle", "operator", "kind", "predict", "learn step"]
-    found: dict[tuple[str, str], dict[str, list[Any]]] = {}
-    for preset, bundle, operator, *counts in document["rows"]:
-        found.setdefault((preset, bundle), {})[operator] = counts[1:]
+    rows = gate.from_table(read_table(gate.OUT)["rows"])
+    assert gate.from_table(gate.to_table(rows)) == rows
+    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for count in rows:
+        found.setdefault((count["preset"], count["bundle"]), {})[count["operator"]] = count
     assert len(found) == 2 * 5 + 2
     for operators in found.values():
-        for column in range(2):
-            parts = [counts[column] for name, counts in operators.items() if name != gate.ALL and counts[column]]
-            assert sum(parts) == (operators[gate.ALL][column] or 0)
+        for what in gate.COUNTS:
+            parts = [count.get(what, 0) for name, count in operators.items() if name != gate.ALL]
+            assert sum(parts) == operators[gate.ALL].get(what, 0)
 
 
 @pytest.mark.skipif(

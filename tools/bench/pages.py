@@ -415,8 +415,12 @@ def firmware() -> str:
 def instruction_gate() -> str:
     """Arm Linux, emulated: instructions of a prediction and a learn step, in thousands."""
     counts, rows = ("predict", "learn step"), document("instruction_gate")["rows"]
-    wholes = [row for row in rows if row["operator"] == "all"]
-    cells = [[r["preset"], r["bundle"], *(f"{r[c] / 1e3:,.0f}" if c in r else "-" for c in counts)] for r in wholes]
+    cells = []
+    for preset in ("aarch64", "armhf"):
+        for row in rows:
+            found = [row.get(f"{preset}, {count}") for count in counts]
+            if row["operator"] == "all" and any(found):
+                cells.append([preset, row["bundle"], *(f"{n / 1e3:,.0f}" if n else "-" for n in found)])
     return table(["preset", "bundle", *(f"{count}, k" for count in counts)], cells)
 
 
