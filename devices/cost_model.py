@@ -41,6 +41,9 @@ PACK_VECTOR_CYCLES = 2.0  # to load and store one vector of a packed window
 PACK_STRIDED_CYCLES = 4.0  # the same where a window moves by two: every other number
 PACK_ROW_CYCLES = 8.0
 SPARSE_TILE_VECTORS = 20  # output vectors that a sparse row keeps in registers
+# NEON, sparse linear weight gradient: vectors of batch rows of the simulated loop, and how many products' time an
+# entry's tree takes beside those (kernels/README.md, "Sparse linear layers on NEON").
+SPARSE_LINEAR_VECTORS, SPARSE_LINEAR_TREE = 16, 5
 SPARSE_ROW_CYCLES = 18.0  # of a row and tile: its bounds, its start and end, and a branch guessed wrong
 # What x86-64-v4 reaches of the simulated sparse loops: half of its loads cross the lines of the second-level cache, and
 # all of them where the rows of a batch do not fill its vectors. Measured 2026-11-28 on layers of 64 channels.
@@ -158,6 +161,9 @@ def _sparse_cycles(op: Operator, loops: Loops, width: int, bound: float) -> floa
     if width == 16 and layer == "conv":
         share *= SPARSE_LOADS if op.rows % width == 0 or op.rows == 1 else SPARSE_SPLIT_LOADS
     vectors = _vectors(op.positions, width)
+    if width == 4 and layer == "linear" and gradient:
+        own = min(vectors, SPARSE_LINEAR_VECTORS)
+        share *= own / (own + SPARSE_LINEAR_TREE) * (1 + SPARSE_LINEAR_TREE / SPARSE_LINEAR_VECTORS)
     waste = vectors * width / max(op.positions, 1)
     cycles = op.macs * waste / (bound * share)
     tiles = -(-vectors // SPARSE_TILE_VECTORS)
