@@ -216,8 +216,9 @@ def _one_of(outputs: Any, logits: str | int | None) -> torch.Tensor:
         keys = list(outputs)
     elif isinstance(outputs, (tuple, list)):
         keys = list(range(len(outputs)))
-    if logits in keys and isinstance(outputs[logits], torch.Tensor):
-        return outputs[logits]
+    chosen = outputs[logits] if logits in keys else None
+    if isinstance(chosen, torch.Tensor):
+        return chosen
     found = f"a {type(outputs).__name__}" + (f" with {', '.join(map(repr, keys))}" if keys else "")
     if logits is None:
         remedy = f"name the tensor to learn: logits={keys[0]!r} (--logits {keys[0]})" if keys else "return a tensor"
