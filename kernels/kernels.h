@@ -72,10 +72,47 @@ struct Tensor {  // [groups][channels][height][width][lanes]
   EDGECL_ALWAYS_INLINE int32_t rows() const { return groups * lanes; }
 };
 
-enum class Activation : int32_t { kNone = 0, kRelu = 1, kClip = 2, kHardSwish = 3, kSigmoid = 4, kHardSigmoid = 5 };
-// kRelu: max(x, 0). kClip: min(max(x, lo), hi); ReLU6 is Clip(0, 6). kHardSwish: x * clip(x/6 + 1/2, 0, 1).
-// kHardSigmoid: clip(lo * x + hi, 0, 1) (lo = alpha, hi = beta). Only kNone/kRelu/kClip may be fused into another
-// kernel: their gradient is read from the output (relu: y > 0; clip: lo < y && y < hi).
+// X(constant, number, name): the elementwise functions. The numbers are the bundle's and stay for ever; the formulas of
+// values and gradients are in kernels/activation_formulas.h.
+#define EDGECL_ACTIVATION_LIST(X)                                                           \
+  X(kNone, 0, none)                                                                         \
+  X(kRelu, 1, relu)            /* max(x, 0) */                                              \
+  X(kClip, 2, clip)            /* min(max(x, lo), hi); ReLU6 is clip(0, 6) */               \
+  X(kHardSwish, 3, hard_swish) /* x * clip(x/6 + 1/2, 0, 1) */                              \
+  X(kSigmoid, 4, sigmoid)                                                                   \
+  X(kHardSigmoid, 5, hard_sigmoid) /* clip(lo * x + hi, 0, 1) */                            \
+  X(kTanh, 6, tanh)                                                                         \
+  X(kGelu, 7, gelu)             /* x * (1 + erf(x / sqrt(2))) / 2 */                        \
+  X(kGeluTanh, 8, gelu_tanh)    /* x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2 */ \
+  X(kElu, 9, elu)               /* hi * (x > 0 ? x : lo * (exp(x) - 1)): ELU, SELU */       \
+  X(kCelu, 10, celu)            /* x > 0 ? x : lo * (exp(x / lo) - 1); lo not 0 */          \
+  X(kLeakyRelu, 11, leaky_relu) /* x > 0 ? x : lo * x */                                    \
+  X(kSoftplus, 12, softplus)    /* log(1 + exp(x)) */                                       \
+  X(kMish, 13, mish)            /* x * tanh(softplus(x)) */                                 \
+  X(kSilu, 14, silu)            /* x * sigmoid(lo * x); SiLU has lo = 1 */                  \
+  X(kSoftsign, 15, softsign)    /* x / (1 + |x|) */                                         \
+  X(kExp, 16, exp)                                                                          \
+  X(kLog, 17, log)                                                                          \
+  X(kSqrt, 18, sqrt)                                                                        \
+  X(kReciprocal, 19, reciprocal)                                                            \
+  X(kAbs, 20, abs)                                                                          \
+  X(kNegate, 21, negate)                                                                    \
+  X(kSquare, 22, square)                                                                    \
+  X(kErf, 23, erf)                                                                          \
+  X(kReciprocalSqrt, 24, reciprocal_sqrt)                                                   \
+  X(kCube, 25, cube)
+
+#define EDGECL_ACTIVATION_NUMBER(constant, number, name) constant = number,
+enum class Activation : int32_t { EDGECL_ACTIVATION_LIST(EDGECL_ACTIVATION_NUMBER) };
+#undef EDGECL_ACTIVATION_NUMBER
+constexpr Activation kLastActivation = Activation::kCube;
+// Only kNone/kRelu/kClip may be fused into another kernel: their gradient is read from the output (relu: y > 0; clip: lo
+// < y && y < hi). The gradients of these are read from the output too, those of all others from the input.
+EDGECL_ALWAYS_INLINE constexpr bool activation_gradient_reads_output(Activation kind) {
+  return kind == Activation::kRelu || kind == Activation::kClip || kind == Activation::kSigmoid ||
+         kind == Activation::kHardSigmoid || kind == Activation::kTanh || kind == Activation::kExp ||
+         kind == Activation::kSqrt || kind == Activation::kReciprocal || kind == Activation::kReciprocalSqrt;
+}
 struct ActivationSpec {
   Activation kind;
   float lo, hi;
@@ -258,7 +295,7 @@ struct ActivationForwardArgs {
   ActivationSpec activation;
 };
 struct ActivationBackwardArgs {
-  const float *x, *y;  // kRelu/kClip/kSigmoid/kHardSigmoid read y; kHardSwish reads x; the other may be null
+  const float *x, *y;  // the one that activation_gradient_reads_output does not name may be null
   const float* dy;
   float* dx;  // may be dy
   int64_t n;
@@ -302,6 +339,93 @@ struct ConcatBackwardArgs {
   bool accumulate[kMaxInputs];
   int32_t n_inputs;
   Tensor dy;
+};
+
+// y = x > 0 ? x : slope[c] * x.
+struct PreluForwardArgs {
+  Tensor x, y;
+  const float* slope;  // [C]
+};
+// dx = x > 0 ? dy : slope[c] * dy; dslope[c] = sum of dy * x where x is not above 0 (else of +0), as per-channel
+// reductions sum, one fma each.
+struct PreluBackwardArgs {
+  Tensor x, dy, dx;  // dx.data may be null
+  const float* slope;
+  float* dslope;  // overwritten, or null
+  bool accumulate;
+};
+// y = a > b ? a : b (maximum) or a < b ? a : b.
+struct ExtremumForwardArgs {
+  const float *a, *b;
+  float* y;
+  int64_t n;
+  bool maximum;
+};
+// The chosen one gets dy, of two equals each dy / 2 (as PyTorch), the other +0.
+struct ExtremumBackwardArgs {
+  const float *a, *b, *dy;
+  float *da, *db;  // either may be null
+  int64_t n;
+  bool maximum, accumulate_a, accumulate_b;
+};
+
+// --- moving elements ------------------------------------------------------------------------------------------------
+// The elements of a batch row are numbered from 0 to C * H * W - 1 as they lie. Output o = (o_0, ..., o_5), in row-major
+// order over the sizes, is y[o] = x[offset + sum of o_k * stride_k]; strides may be 0 or negative.
+constexpr int kViewRank = 6;
+struct StridedForwardArgs {
+  Tensor x, y;
+  const int32_t* view;  // [2][kViewRank]: sizes, at least 1, their product C * H * W of y; strides, in elements
+  int32_t offset;       // all positions lie in x
+};
+// An element that is read several times gets a chain of additions in ascending order of the outputs, which starts from
+// its old value (accumulate) or from +0; one that is not read keeps the start.
+struct StridedBackwardArgs {
+  Tensor dy, dx;
+  const int32_t* view;
+  int32_t offset;
+  bool accumulate;
+};
+// y is a grid of up to six axes, in row-major order over its elements; input i is a box in it, all else is `fill`.
+// Boxes do not overlap.
+struct PlaceForwardArgs {
+  Tensor inputs[kMaxInputs];
+  int32_t n_inputs;
+  Tensor y;
+  const int32_t* boxes;  // [1 + 2 * n_inputs][kViewRank]: grid; for each input where it begins, and its sizes
+  float fill;
+};
+struct PlaceBackwardArgs {
+  Tensor dinputs[kMaxInputs];  // data null = not wanted
+  bool accumulate[kMaxInputs];
+  int32_t n_inputs;
+  Tensor dy;
+  const int32_t* boxes;
+};
+
+// --- along an axis --------------------------------------------------------------------------------------------------
+enum class Reduction : int32_t { kSum = 0, kMean = 1, kMax = 2 };
+// Over H: x [C][H][W] to y [C][1][W]. Sum: one chain of additions, h ascending, from the first element; mean: that,
+// divided by H. Max: the first of equals.
+struct ReduceForwardArgs {
+  Tensor x, y;
+  Reduction kind;
+};
+struct ReduceBackwardArgs {  // sum: dx = dy; mean: dy / H; max: dy where the first maximum is, else +0
+  Tensor x, y, dy, dx;       // x and y: of kMax alone
+  Reduction kind;
+  bool accumulate;
+};
+// Over W: with m the largest x, y = exp(x - m) / sum of exp(x - m), or its logarithm, (x - m) - log(sum). Maximum and sum
+// go into virtual lane w % 16, each lane in ascending w from w = its number (sum: from +0), then the tree.
+struct SoftmaxForwardArgs {
+  Tensor x, y;
+  bool logarithm;
+};
+// dx = y * (dy - sum of dy * y), one fma each; logarithm: dx = dy - exp(y) * (sum of dy), as one fma.
+struct SoftmaxBackwardArgs {
+  Tensor y, dy, dx;
+  bool logarithm, accumulate;
 };
 
 // --- pooling
@@ -456,6 +580,18 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(accumulate, AccumulateArgs)                           \
   X(concat_forward, ConcatArgs)                           \
   X(concat_backward, ConcatBackwardArgs)                  \
+  X(prelu_forward, PreluForwardArgs)                      \
+  X(prelu_backward, PreluBackwardArgs)                    \
+  X(extremum_forward, ExtremumForwardArgs)                \
+  X(extremum_backward, ExtremumBackwardArgs)              \
+  X(strided_forward, StridedForwardArgs)                  \
+  X(strided_backward, StridedBackwardArgs)                \
+  X(place_forward, PlaceForwardArgs)                      \
+  X(place_backward, PlaceBackwardArgs)                    \
+  X(reduce_forward, ReduceForwardArgs)                    \
+  X(reduce_backward, ReduceBackwardArgs)                  \
+  X(softmax_forward, SoftmaxForwardArgs)                  \
+  X(softmax_backward, SoftmaxBackwardArgs)                \
   X(max_pool_forward, PoolArgs)                           \
   X(max_pool_backward, PoolBackwardArgs)                  \
   X(average_pool_forward, PoolArgs)                       \

@@ -19,16 +19,25 @@ from onnx import helper, numpy_helper
 from plan_interpreter import PlanInterpreter
 
 SUPPORTED = [
+    "Abs",
     "Add",
     "AveragePool",
     "BatchNormalization",
+    "Celu",
     "Clip",
     "Concat",
     "Constant",
     "Conv",
+    "DepthToSpace",
     "Div",
     "Dropout",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Expand",
     "Flatten",
+    "Gather",
+    "Gelu",
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
@@ -37,26 +46,62 @@ SUPPORTED = [
     "HardSwish",
     "Identity",
     "InstanceNormalization",
+    "LeakyRelu",
+    "Log",
+    "LogSoftmax",
     "LpNormalization",
     "MatMul",
+    "Max",
     "MaxPool",
+    "Mean",
+    "Min",
+    "Mish",
     "Mul",
+    "Neg",
+    "PRelu",
     "Pad",
+    "Pow",
+    "Reciprocal",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
+    "ReduceSum",
+    "ReduceSumSquare",
     "Relu",
     "Reshape",
+    "Resize",
+    "Selu",
     "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "SpaceToDepth",
+    "Split",
+    "Sqrt",
     "Squeeze",
     "Sub",
+    "Sum",
+    "Swish",
+    "Tanh",
+    "Tile",
     "Transpose",
     "Unsqueeze",
+    "Upsample",
 ]
 
 # Operators whose cases have a batch axis of their own; the others get one in front.
 NATIVE_BATCH = {
-    "AveragePool", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization",
-    "InstanceNormalization", "MaxPool", "Pad",
+    "AveragePool", "BatchNormalization", "Conv", "DepthToSpace", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
+    "GroupNormalization", "InstanceNormalization", "MaxPool", "Pad", "Resize", "SpaceToDepth", "Upsample",
 }  # fmt: skip
+
+# Whose other inputs are computed from the first one, x * 0 + data: tensors all.
+COMPUTED = {"Concat", "Max", "Mean", "Min", "Sum"}
 
 # Pattern of the case's name -> why it cannot be exported. Every case that matches none must pass; one that matches must
 # fail.
@@ -143,8 +188,8 @@ def adapt(test: Any) -> Case:
         rank = rows.ndim
         rows, expected = rows[None], expected[None]
         _shift_axes(proto, values, rank)
-    if proto.op_type == "Concat":  # the other operands are computed from the input: x * 0 + data
-        nodes = _concat_operands(proto, values, first) + nodes
+    if proto.op_type in COMPUTED:
+        nodes = _computed_operands(values, first) + nodes
     results = [expected, *map(np.asarray, outputs[1:])]
     graph = helper.make_graph(
         nodes,
@@ -180,17 +225,38 @@ def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: in
             order = [0, *(axis + 1 for axis in attribute.ints)]
             del attribute.ints[:]
             attribute.ints.extend(order)
+        elif attribute.name == "axes":
+            axes = [moved(axis) for axis in attribute.ints]
+            del attribute.ints[:]
+            attribute.ints.extend(axes)
     if proto.op_type == "Transpose" and not proto.attribute:
         proto.attribute.append(helper.make_attribute("perm", [0, *range(rank, 0, -1)]))
-    if proto.op_type in ("Squeeze", "Unsqueeze", "ReduceMean"):
-        axes = values[proto.input[1]]
-        everything = np.arange(1, rank + 1) if axes.size == 0 else axes
-        values[proto.input[1]] = np.array([moved(int(axis)) if axes.size else axis for axis in everything], np.int64)
+    if proto.op_type in ("Squeeze", "Unsqueeze") or proto.op_type.startswith("Reduce"):
+        if len(proto.input) == 1 and not any(attribute.name == "axes" for attribute in proto.attribute):
+            if proto.op_type == "Squeeze":
+                return
+            proto.input.append("axes")
+        keep = any(attribute.name == "noop_with_empty_axes" and attribute.i for attribute in proto.attribute)
+        if len(proto.input) > 1:
+            axes_of = values.get(proto.input[1], np.zeros(0, np.int64))
+            everything = axes_of if keep and axes_of.size == 0 else np.arange(rank) if axes_of.size == 0 else axes_of
+            values[proto.input[1]] = np.array([moved(int(axis)) for axis in everything], np.int64)
+    if proto.op_type in ("Gather", "Split", "Concat") and not any(a.name == "axis" for a in proto.attribute):
+        proto.attribute.append(helper.make_attribute("axis", 1))
+    if proto.op_type == "Slice":
+        if len(proto.input) < 4 or not proto.input[3]:
+            del proto.input[3:]
+            proto.input.append("axes")
+            values["axes"] = np.arange(values[proto.input[1]].size)
+        values[proto.input[3]] = np.array([moved(int(axis)) for axis in values[proto.input[3]]], np.int64)
+    if proto.op_type in ("Expand", "Tile"):
+        target = [1] * (rank - values[proto.input[1]].size) + values[proto.input[1]].tolist()
+        values[proto.input[1]] = np.array([1, *target], np.int64)
     if proto.op_type == "Reshape":
         values[proto.input[1]] = np.concatenate([[1], values[proto.input[1]]]).astype(np.int64)
 
 
-def _concat_operands(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], first: str) -> list[onnx.NodeProto]:
+def _computed_operands(values: dict[str, NDArray[Any]], first: str) -> list[onnx.NodeProto]:
     nodes = []
     data = {key: values.pop(key) for key in list(values)}
     values["zero"] = np.float32(0).reshape(())

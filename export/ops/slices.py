@@ -1,0 +1,205 @@
+# Slice, Split, Gather, Expand, Tile, DepthToSpace, SpaceToDepth, Resize and Upsample: numbers picked and repeated.
+# Never here: emitting views (views.py), Transpose, joining tensors (rearrange.py).
+"""Operators that pick, order and repeat the numbers of a row by positions that are known now."""
+
+from __future__ import annotations
+
+from math import floor
+
+import numpy as np
+from edgecl.export.context import Context, Node, Norm, Row
+from edgecl.export.errors import Unsupported
+from edgecl.export.ops.l2_norm import expand_norm
+from edgecl.export.ops.registry import handles
+from edgecl.export.ops.views import dense_strides, expand, permute, strided, take
+from numpy.typing import NDArray
+
+_BATCH = "keep the batch as the first axis, whole"
+
+
+def _row_axis(axis: int, row: Row) -> int:
+    """A row axis of an ONNX axis, which counts the batch."""
+    found = axis % (len(row.dims) + 1)
+    if found == 0:
+        raise Unsupported("an axis 0 that is the batch", _BATCH)
+    return found - 1
+
+
+@handles("Slice")
+def convert_slice(context: Context, node: Node) -> None:
+    """Starts, ends, axes and steps as attributes (before operator set 10) or constant inputs; steps of any sign."""
+    row = context.row(node)
+    if node.has_input(1):
+        starts, ends = context.integers(node, 1, "starts"), context.integers(node, 2, "ends")
+        axes = context.integers(node, 3, "axes") if node.has_input(3) else list(range(len(starts)))
+        steps = context.integers(node, 4, "steps") if node.has_input(4) else [1] * len(starts)
+    else:
+        starts, ends = node.integers("starts", []), node.integers("ends", [])
+        axes, steps = node.integers("axes", list(range(len(starts)))), [1] * len(starts)
+    dims, strides, offset = list(row.dims), dense_strides(row.dims), 0
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if axis % (len(row.dims) + 1) == 0:
+            if len(range(context.batch)[start:end:step]) == context.batch and step == 1:
+                continue
+            raise Unsupported("a slice of the batch", _BATCH)
+        k = _row_axis(axis, row)
+        chosen = range(row.dims[k])[slice(start, end if abs(end) < 1 << 62 else None, step)]
+        if step < 0 and end < -row.dims[k]:
+            chosen = range(row.dims[k])[start::step]
+        if len(chosen) == 0:
+            raise Unsupported(f"a slice {start}:{end}:{step} without elements", "correct its bounds")
+        offset += chosen[0] * strides[k]
+        dims[k], strides[k] = len(chosen), strides[k] * step
+    context.bind(node, strided(context, node, row, tuple(dims), strides, offset))
+
+
+@handles("Split")
+def convert_split(context: Context, node: Node) -> None:
+    """Sizes as attribute (before operator set 13), constant input, or equal ones, the last one smaller."""
+    row = context.row(node)
+    axis = _row_axis(node.integer("axis", 0), row)
+    size, count = row.dims[axis], len(node.outputs)
+    if node.has_input(1):
+        parts = context.integers(node, 1, "split")
+    else:
+        each = -(-size // node.integer("num_outputs", count))
+        parts = node.integers("split", [min(each, size - each * k) for k in range(count)])
+    if sum(parts) != size or len(parts) != count or min(parts) < 1:
+        raise Unsupported(f"an axis of {size} in parts of {parts}", "correct the sizes")
+    strides, at = dense_strides(row.dims), 0
+    for index, part in enumerate(parts):
+        dims = (*row.dims[:axis], part, *row.dims[axis + 1 :])
+        if node.outputs[index]:
+            context.bind(node, strided(context, node, row, dims, strides, at * strides[axis]), index)
+        at += part
+
+
+@handles("Gather")
+def convert_gather(context: Context, node: Node) -> None:
+    """Constant indices along one axis behind the batch."""
+    row = context.row(node)
+    axis = _row_axis(node.integer("axis", 0), row)
+    indices = np.asarray(context.constant(node, 1, "indices").values, np.int64)
+    context.bind(node, take(context, node, row, axis, indices))
+
+
+@handles("Expand")
+def convert_expand(context: Context, node: Node) -> None:
+    """To constant sizes behind the batch. A norm stays one: the division repeats it anyway."""
+    target = context.integers(node, 1, "shape")
+    norm = context.environment.get(node.inputs[0])
+    if isinstance(norm, Norm) and expand_norm(context, node, norm, target):
+        return
+    row = context.row(node)
+    full = (context.batch, *row.dims)
+    rank = max(len(target), len(full))
+    if len(full) < rank and context.batch != 1:
+        raise Unsupported(f"rows of {list(full)} expanded to {target}", _BATCH)
+    own = (1,) * (rank - len(full)) + full if len(full) < rank else full
+    wanted = [1] * (rank - len(target)) + target
+    sizes = [max(a, b) for a, b in zip(own, wanted, strict=True)]
+    if sizes[0] != own[0] or any(a not in (1, b) for a, b in zip(own, sizes, strict=True)):
+        raise Unsupported(f"rows of {list(full)} expanded to {target}", _BATCH)
+    context.bind(node, expand(context, node, row, tuple(sizes[1:])))
+
+
+@handles("Tile")
+def convert_tile(context: Context, node: Node) -> None:
+    """Constant repetitions of the axes behind the batch."""
+    row = context.row(node)
+    repeats = context.integers(node, 1, "repeats")
+    if len(repeats) != len(row.dims) + 1 or repeats[0] != 1 or min(repeats) < 1:
+        raise Unsupported(f"repetitions {repeats} of rows {row.dims}", _BATCH)
+    dims: list[int] = []
+    strides: list[int] = []
+    for size, stride, count in zip(row.dims, dense_strides(row.dims), repeats[1:], strict=True):
+        dims += [count, size]
+        strides += [0, stride]
+    whole = tuple(size * count for size, count in zip(row.dims, repeats[1:], strict=True))
+    context.bind(node, context.reshape(node, strided(context, node, row, tuple(dims), strides), whole))
+
+
+@handles("DepthToSpace")
+def convert_depth_to_space(context: Context, node: Node) -> None:
+    """Blocks of channels to squares of cells (pixel shuffle); modes DCR and CRD."""
+    row = context.row(node)
+    block, (channels, height, width) = node.integer("blocksize", 1), row.dims
+    rest = channels // (block * block)
+    if node.text("mode", "DCR") == "DCR":
+        wide, order = (block, block, rest, height, width), (2, 3, 0, 4, 1)
+    else:
+        wide, order = (rest, block, block, height, width), (0, 3, 1, 4, 2)
+    moved = permute(context, node, context.reshape(node, row, wide), order)
+    context.bind(node, context.reshape(node, moved, (rest, height * block, width * block)))
+
+
+@handles("SpaceToDepth")
+def convert_space_to_depth(context: Context, node: Node) -> None:
+    """Squares of cells to blocks of channels."""
+    row = context.row(node)
+    block, (channels, height, width) = node.integer("blocksize", 1), row.dims
+    wide = (channels, height // block, block, width // block, block)
+    moved = permute(context, node, context.reshape(node, row, wide), (2, 4, 0, 1, 3))
+    context.bind(node, context.reshape(node, moved, (channels * block * block, height // block, width // block)))
+
+
+@handles("Resize", "Upsample")
+def convert_resize(context: Context, node: Node) -> None:
+    """Nearest neighbours, to sizes or by factors that are known now."""
+    row = context.row(node)
+    mode = node.text("mode", "nearest")
+    if mode != "nearest":
+        raise Unsupported(f"resizing in mode '{mode}'", "use nearest neighbours, or a transposed convolution")
+    own = (context.batch, *row.dims)
+    places = {"Upsample": (1, 9)}.get(node.op_type, (2, 3) if len(node.inputs) > 2 else (1, 9))
+    axes = [axis % len(own) for axis in node.integers("axes", list(range(len(own))))]
+    factors: list[float] = [1.0] * len(own)
+    sizes = list(own)
+    if node.has_input(places[1]):
+        for axis, size in zip(axes, context.integers(node, places[1], "sizes"), strict=True):
+            sizes[axis], factors[axis] = size, size / own[axis]
+    else:
+        scales = (
+            [float(v) for v in context.constant(node, places[0], "scales").values.reshape(-1)]
+            if node.has_input(places[0])
+            else [float(v) for v in node.attributes.get("scales", [])]
+        )
+        for axis, scale in zip(axes, scales, strict=True):
+            factors[axis], sizes[axis] = scale, floor(own[axis] * scale)
+    if sizes[0] != own[0]:
+        raise Unsupported("a resize of the batch axis", _BATCH)
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Unsupported("a resize that keeps the aspect ratio", "give the sizes that follow from it")
+    old = node.op_type == "Upsample" or context.opset < 11
+    where = "asymmetric" if old else node.text("coordinate_transformation_mode", "half_pixel")
+    rounding = "floor" if old else node.text("nearest_mode", "round_prefer_floor")
+    for axis in range(1, len(own)):
+        if sizes[axis] != own[axis] or factors[axis] != 1.0:
+            indices = _nearest(own[axis], sizes[axis], factors[axis], where, rounding)
+            row = take(context, node, row, axis - 1, indices)
+    context.bind(node, row)
+
+
+def _nearest(own: int, size: int, factor: float, where: str, rounding: str) -> NDArray[np.int64]:
+    """The source of each output cell along one axis (ONNX Resize)."""
+    x = np.arange(size, dtype=np.float64)
+    if where == "asymmetric":
+        at = x / factor
+    elif where in ("half_pixel", "pytorch_half_pixel"):
+        at = (x + 0.5) / factor - 0.5
+        if where == "pytorch_half_pixel" and size == 1:
+            at = x * 0
+    elif where == "half_pixel_symmetric":
+        adjustment = size / (factor * own)
+        at = own / 2 * (1 - adjustment) + (x + 0.5) / factor - 0.5
+    elif where == "align_corners":
+        at = x * (own - 1) / (size - 1) if size > 1 else x * 0
+    else:
+        raise Unsupported(f"a resize of coordinates '{where}'", "use 'asymmetric' or 'half_pixel'")
+    if rounding == "round_prefer_floor":
+        found = np.ceil(at - 0.5)
+    elif rounding == "round_prefer_ceil":
+        found = np.floor(at + 0.5)
+    else:
+        found = np.floor(at) if rounding == "floor" else np.ceil(at)
+    return np.clip(found, 0, own - 1).astype(np.int64)
