@@ -125,7 +125,7 @@ def _pad_as_place(graph: Graph, pad: Op) -> None:
     grid, size = graph.tensors[pad.output], graph.tensors[pad.inputs[0]]
     lines = [[1, 1, 1, *grid], [0, 0, 0, 0, top, left], [1, 1, 1, *size]]
     pad.kind, pad.pads = "place", (0, 0, 0, 0)
-    pad.params = [Param(f"{pad.name}.boxes", np.array(lines, np.int32))]  # type: ignore[arg-type]
+    pad.params = [Param(f"{pad.name}.boxes", np.array(lines, np.int32))]
 
 
 def _takes_pad(graph: Graph, pad: Op, reader: Op) -> bool:

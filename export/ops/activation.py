@@ -84,7 +84,7 @@ _PLAIN = {
 
 @handles(*_PLAIN)
 def convert_plain(context: Context, node: Node) -> None:
-    """Functions without parameters. A sum of 1 and the erf of a scaled tensor, times it, becomes a gelu (patterns.py)."""
+    """Functions without parameters; some are the pieces of others (patterns.py)."""
     _emit(context, node, Activation(_PLAIN[node.op_type]))
 
 
@@ -113,31 +113,21 @@ def convert_with_slopes(context: Context, node: Node) -> None:
 
 @handles("PRelu")
 def convert_prelu(context: Context, node: Node) -> None:
-    """One slope a channel, or for all, is one operator. Others: max(x, 0) + slope * min(x, 0)."""
+    """A slope a channel is one operator. Others, and one for all: max(x, 0) + slope * min(x, 0)."""
     row = context.row(node)
     slope = context.floats(node, 1, "slope")
     channels = row.dims[0] if row.dims else 1
-    shape = slope.values.shape
-    first = shape[0] == 1 if len(shape) == len(row.dims) + 1 else True
-    own = shape[1:] if len(shape) == len(row.dims) + 1 else shape
-    by_channel = (
-        first
-        and (own or (1,))[0] in (1, channels)
-        and len(own) in (0, len(row.dims))
-        and slope.values.size in (1, channels)
-    )
-    if slope.values.size == 1 or by_channel:
-        if slope.values.size == channels:
-            param = context.param(slope, "scale", slope.values.reshape(-1))
-        else:
-            param = context.param(slope, "fixed", np.full(channels, slope.values.reshape(-1)[0], np.float32))
+    shape = (1,) * (len(row.dims) + 1 - slope.values.ndim) + slope.values.shape
+    if shape == (1, channels, *([1] * (len(row.dims) - 1))) and channels > 1:
+        param = context.param(slope, "scale", slope.values.reshape(-1))
         context.bind(node, context.emit(node, "prelu", [row], row.dims, params=[param]))
         return
     above = context.emit(node, "activation", [row], row.dims, activation=Activation("relu"), suffix="above")
     below = context.emit(
         node, "activation", [row], row.dims, activation=Activation("clip", -FLOAT_MAX, 0.0), suffix="below"
     )
-    values = np.broadcast_to(slope.values, (1, *row.dims)).reshape(canonical(row.dims))
+    values = np.broadcast_to(slope.values, shape if slope.values.size == 1 else (1, *row.dims))
+    values = values.reshape((1, 1, 1) if slope.values.size == 1 else canonical(row.dims))
     scaled = context.emit(
         node, "mul", [below], row.dims, params=[context.param(slope, "scale", values)], suffix="scaled"
     )

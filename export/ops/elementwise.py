@@ -49,7 +49,7 @@ def convert_div(context: Context, node: Node) -> None:
         return
     right = context.value(node, 1)
     if isinstance(right, Constant):
-        factor: Row | Constant = one_over(context, node, context.floats(node, 1, "divisor"))
+        factor: Row | Constant = one_over(context.floats(node, 1, "divisor"))
     else:
         factor = apply(context, node, right, "reciprocal")
     context.bind(node, _combine(context, node, "mul", left, factor))

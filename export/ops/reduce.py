@@ -11,7 +11,7 @@ from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import Activation
 from edgecl.export.ops.registry import handles
-from edgecl.export.ops.views import permute
+from edgecl.export.ops.views import expand, permute
 
 SUM, MEAN, MAX = 0, 1, 2  # Reduction of kernels.h
 
@@ -71,13 +71,8 @@ def convert_reduce(context: Context, node: Node) -> None:
     shift: Row | None = None
     if axes is not None and node.op_type == "ReduceLogSumExp":  # less the largest, so that exp stays finite
         shift = reduce_axes(context, node, row, axes, MAX, True)
-        row = context.emit(
-            node,
-            "add",
-            [row, _spread(context, node, apply(context, node, shift, "negate"), row)],
-            row.dims,
-            suffix="shifted",
-        )
+        lowered = expand(context, node, apply(context, node, shift, "negate"), row.dims)
+        row = context.emit(node, "add", [row, lowered], row.dims, suffix="shifted")
     if before is not None:
         row = apply(context, node, row, before)
     if axes is not None:
@@ -89,12 +84,6 @@ def convert_reduce(context: Context, node: Node) -> None:
     context.bind(node, row)
 
 
-def _spread(context: Context, node: Node, small: Row, like: Row) -> Row:
-    from edgecl.export.ops.views import expand
-
-    return expand(context, node, small, like.dims)
-
-
 def norm_of(context: Context, node: Node, row: Row, axes: list[int], keep: bool, epsilon: float) -> Row:
     """sqrt(max(sum of squares, epsilon^2)), by which the gradient at 0 is finite."""
     total = reduce_axes(context, node, apply(context, node, row, "square"), axes, SUM, keep)
@@ -104,7 +93,7 @@ def norm_of(context: Context, node: Node, row: Row, axes: list[int], keep: bool,
     return apply(context, node, bounded, "sqrt")
 
 
-def one_over(context: Context, node: Node, values: Constant) -> Constant:
+def one_over(values: Constant) -> Constant:
     """The reciprocals of a constant, rounded once."""
     if (values.values == 0).any():
         raise Unsupported("a division by zero", "correct the constant")

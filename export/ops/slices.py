@@ -110,13 +110,16 @@ def convert_tile(context: Context, node: Node) -> None:
     repeats = context.integers(node, 1, "repeats")
     if len(repeats) != len(row.dims) + 1 or repeats[0] != 1 or min(repeats) < 1:
         raise Unsupported(f"repetitions {repeats} of rows {row.dims}", _BATCH)
-    dims: list[int] = []
-    strides: list[int] = []
-    for size, stride, count in zip(row.dims, dense_strides(row.dims), repeats[1:], strict=True):
-        dims += [count, size]
-        strides += [0, stride]
-    whole = tuple(size * count for size, count in zip(row.dims, repeats[1:], strict=True))
-    context.bind(node, context.reshape(node, strided(context, node, row, tuple(dims), strides), whole))
+    for first in range(0, len(row.dims), 2):  # two axes at a time: four of a view
+        counts = [count if axis in (first, first + 1) else 1 for axis, count in enumerate(repeats[1:])]
+        dims: list[int] = []
+        strides: list[int] = []
+        for size, stride, count in zip(row.dims, dense_strides(row.dims), counts, strict=True):
+            dims += [count, size]
+            strides += [0, stride]
+        whole = tuple(size * count for size, count in zip(row.dims, counts, strict=True))
+        row = context.reshape(node, strided(context, node, row, tuple(dims), strides), whole)
+    context.bind(node, row)
 
 
 @handles("DepthToSpace")
@@ -139,7 +142,8 @@ def convert_space_to_depth(context: Context, node: Node) -> None:
     row = context.row(node)
     block, (channels, height, width) = node.integer("blocksize", 1), row.dims
     wide = (channels, height // block, block, width // block, block)
-    moved = permute(context, node, context.reshape(node, row, wide), (2, 4, 0, 1, 3))
+    order = (2, 4, 0, 1, 3) if node.text("mode", "DCR") == "DCR" else (0, 2, 4, 1, 3)
+    moved = permute(context, node, context.reshape(node, row, wide), order)
     context.bind(node, context.reshape(node, moved, (channels * block * block, height // block, width // block)))
 
 

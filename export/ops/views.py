@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from edgecl.export.context import Context, Node, Row
 from edgecl.export.errors import Unsupported
-from edgecl.export.graph import Dims, Param
+from edgecl.export.graph import Activation, Dims, Param
 from numpy.typing import NDArray
 
 _RANK = 6  # kViewRank of kernels.h
@@ -62,8 +62,6 @@ def place(
     context: Context, node: Node, rows: Sequence[Row], dims: Dims, begins: Sequence[Sequence[int]], fill: float = 0.0
 ) -> Row:
     """A row of dimensions `dims` with each of `rows`, of as many axes, put where `begins` says, and `fill` around."""
-    from edgecl.export.graph import Activation
-
     grid: list[int] = []
     starts: list[list[int]] = [[] for _ in rows]
     sizes: list[list[int]] = [[] for _ in rows]
@@ -174,4 +172,4 @@ def _factored(indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
 
 
 def _integers(name: str, values: NDArray[np.int32]) -> Param:
-    return Param(name=name, values=np.ascontiguousarray(values, np.int32))  # type: ignore[arg-type]
+    return Param(name=name, values=np.ascontiguousarray(values, np.int32))

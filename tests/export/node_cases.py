@@ -107,7 +107,12 @@ COMPUTED = {"Concat", "Max", "Mean", "Min", "Sum"}
 # fail.
 EXCLUDED = {
     r"_(u?int)(8|16|32|64)(_|$)": "integer data; the device computes in float32",
-    r"^test_(edge|reflect|wrap)_pad$": "integer data, and a padding mode other than constant",
+    r"^test_(edge|reflect|wrap)_pad$": "integer data",
+    r"float16|_bool(_|$)": "data of another type than float32",
+    r"empty_set|zero_size|start_out_of_bounds|allowzero_reordered": "a tensor without elements",
+    r"^test_pow(_example|_bcast_array)?$": "an exponent for each element",
+    r"^test_resize_.*(linear|cubic|antialias)": "interpolation other than nearest neighbours",
+    r"^test_resize_.*(crop_and_resize|not_larger|not_smaller)": "a resize of a part, or with the aspect ratio kept",
     r"pool_3d_default$": "89,373 outputs; a bundle has room for 65,536 classes",
     r"with_argmax": "second output: indices of the maxima",
     r"dropout.*mask": "second output: the dropout mask",
@@ -115,9 +120,7 @@ EXCLUDED = {
     r"^test_constant$": "no input",
     r"^test_identity_(sequence|opt)$": "sequence or optional instead of a tensor",
     r"^test_flatten_(axis[23]|negative_axis[12])$": "joins the batch axis with others",
-    r"^test_l1normalization": "another norm than that of p = 2",
     r"^test_gemm_default_matrix_bias$": "another bias for each row of the batch",
-    r"^test_reshape_allowzero_reordered$": "a tensor without elements",
 }
 
 
@@ -170,7 +173,7 @@ def adapt(test: Any) -> Case:
     if not all(value.type.HasField("tensor_type") for value in test.model.graph.input):
         raise TypeError("an input is no tensor")
     inputs, outputs = test.data_sets[0]
-    arrays = [np.asarray(value) for value in inputs]
+    arrays = [_single(np.asarray(value)) for value in inputs]
     proto = onnx.NodeProto()
     proto.CopyFrom(test.model.graph.node[0])
     names = [value.name for value in test.model.graph.input]
@@ -190,17 +193,24 @@ def adapt(test: Any) -> Case:
         _shift_axes(proto, values, rank)
     if proto.op_type in COMPUTED:
         nodes = _computed_operands(values, first) + nodes
-    results = [expected, *map(np.asarray, outputs[1:])]
+    results = [_single(expected), *map(np.asarray, outputs[1:])]
+    if proto.op_type == "Split":  # a network has one output
+        results = results[:1]
     graph = helper.make_graph(
         nodes,
         test.name,
         [helper.make_tensor_value_info(first, helper.np_dtype_to_tensor_dtype(rows.dtype), rows.shape)],
-        [_described(key, array) for key, array in zip([k for k in proto.output if k], results, strict=True)],
+        [_described(key, array) for key, array in zip([k for k in proto.output if k], results, strict=False)],
         [numpy_helper.from_array(array, key) for key, array in values.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=test.model.opset_import, ir_version=test.model.ir_version)
     training = any(a.name == "training_mode" and a.i for a in proto.attribute)
     return Case(test.name, proto.op_type, model, rows, expected, training)
+
+
+def _single(array: NDArray[Any]) -> NDArray[Any]:
+    """Cases that differ in their precision alone: doubles as the device has them."""
+    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _described(key: str, array: NDArray[Any]) -> onnx.ValueInfoProto:

@@ -9,12 +9,7 @@ import pytest
 # Handled, but without a node test that has a network output: what stands in for it.
 WITHOUT_NODE_TEST = {
     "Cast": "of constants and shapes, inside other graphs: test_from_onnx.py",
-    "Expand": "of a norm, in front of a division: test_l2_norm.py",
-    "LogSoftmax": "left out at the end of a classifier: test_from_onnx.py",
-    "Max": "of a norm and a constant: test_l2_norm.py",
-    "ReduceL2": "divides its own input: test_l2_norm.py",
     "Shape": "part of a reshape's target: test_from_onnx.py",
-    "Softmax": "left out at the end of a classifier: test_from_onnx.py",
 }
 
 
