@@ -6,8 +6,9 @@
 #include "kernels/exp_log.h"
 #include "kernels/kernels.h"
 
-// Math names a type T, float or a vector of them, and what differs between the two: set(float), fma(a, b, c), exp, log,
-// sqrt, and power(t), 2^n of t = n + kRoundToInteger.
+// M names a type T, float or a vector of them, and what differs between the two: set(float), fma(a, b, c), exp, log, sqrt,
+// and power(t), 2^n of t = n + kRoundToInteger. What several functions are made of they call through M too, so that it is
+// there once: sigmoid, tanh, erf and exp_minus_one are to return the formulas of these names below.
 //
 // Polynomials minimise the largest relative error of the result (Remez exchange, 1934), computed for this file with 40
 // digits: erf(x) = x + x p(x^2), |x| < 0.9375, relative error of the polynomial 1.9e-8; 1 - exp(q(|x|)) above, 1.5e-9.
@@ -36,7 +37,7 @@ EDGECL_FORMULA typename M::T with_sign(typename M::T positive, typename M::T x) 
 }
 
 // exp(x) - 1 for x of -87 to 80, beyond -87 as there: 2^n (1 + p) - 1 as one fused operation.
-EDGECL_FORMULA typename M::T exp_minus_one(typename M::T x) {
+EDGECL_FORMULA typename M::T exp_minus_one_of(typename M::T x) {
   typedef typename M::T T;
   x = x < M::set(kExpLow) ? M::set(kExpLow) : x;
   const T t = M::fma(x, M::set(kLog2E), M::set(kRoundToInteger));
@@ -53,7 +54,7 @@ EDGECL_FORMULA typename M::T tanh_of(typename M::T x) {
   typedef typename M::T T;
   T a = magnitude<M>(x);
   a = a > M::set(kTanhOne) ? M::set(kTanhOne) : a;
-  const T e = exp_minus_one<M>(a + a);
+  const T e = M::exp_minus_one(a + a);
   return with_sign<M>(e / (e + M::set(2.0f)), x);
 }
 
@@ -112,19 +113,19 @@ static inline __attribute__((always_inline)) typename M::T activation_value(type
     const T gate = above < one ? above : one;
     return kKind == Activation::kHardSwish ? x * gate : gate;
   }
-  if constexpr (kKind == Activation::kSigmoid) return sigmoid_of<M>(x);
-  if constexpr (kKind == Activation::kTanh) return tanh_of<M>(x);
-  if constexpr (kKind == Activation::kGelu) return half * x * (one + erf_of<M>(x * M::set(kSqrtHalf)));
-  if constexpr (kKind == Activation::kGeluTanh) return half * x * (one + tanh_of<M>(gelu_argument<M>(x)));
-  if constexpr (kKind == Activation::kElu) return hi * (x > zero ? x : lo * exp_minus_one<M>(x > zero ? zero : x));
+  if constexpr (kKind == Activation::kSigmoid) return M::sigmoid(x);
+  if constexpr (kKind == Activation::kTanh) return M::tanh(x);
+  if constexpr (kKind == Activation::kGelu) return half * x * (one + M::erf(x * M::set(kSqrtHalf)));
+  if constexpr (kKind == Activation::kGeluTanh) return half * x * (one + M::tanh(gelu_argument<M>(x)));
+  if constexpr (kKind == Activation::kElu) return hi * (x > zero ? x : lo * M::exp_minus_one(x > zero ? zero : x));
   if constexpr (kKind == Activation::kCelu) {
     const T part = x / lo;
-    return x > zero ? x : lo * exp_minus_one<M>(part > M::set(80.0f) ? M::set(80.0f) : part);
+    return x > zero ? x : lo * M::exp_minus_one(part > M::set(80.0f) ? M::set(80.0f) : part);
   }
   if constexpr (kKind == Activation::kLeakyRelu) return x > zero ? x : lo * x;
   if constexpr (kKind == Activation::kSoftplus) return softplus_of<M>(x);
   if constexpr (kKind == Activation::kMish) return x * tanh_softplus_of<M>(x);
-  if constexpr (kKind == Activation::kSilu) return x * sigmoid_of<M>(lo * x);
+  if constexpr (kKind == Activation::kSilu) return x * M::sigmoid(lo * x);
   if constexpr (kKind == Activation::kSoftsign) return x / (one + magnitude<M>(x));
   if constexpr (kKind == Activation::kExp) return M::exp(x);
   if constexpr (kKind == Activation::kLog) return M::log(x);
@@ -133,7 +134,7 @@ static inline __attribute__((always_inline)) typename M::T activation_value(type
   if constexpr (kKind == Activation::kAbs) return magnitude<M>(x);
   if constexpr (kKind == Activation::kNegate) return -x;
   if constexpr (kKind == Activation::kSquare) return x * x;
-  if constexpr (kKind == Activation::kErf) return erf_of<M>(x);
+  if constexpr (kKind == Activation::kErf) return M::erf(x);
   if constexpr (kKind == Activation::kReciprocalSqrt) return one / M::sqrt(x);
   if constexpr (kKind == Activation::kCube) return x * x * x;
   return x;
@@ -155,25 +156,25 @@ static inline __attribute__((always_inline)) typename M::T activation_gradient(t
   if constexpr (kKind == Activation::kHardSigmoid) return s > zero ? (s < one ? dy * lo : zero) : zero;
   if constexpr (kKind == Activation::kTanh) return dy * (one - s * s);
   if constexpr (kKind == Activation::kGelu) {
-    const T area = half * (one + erf_of<M>(s * M::set(kSqrtHalf)));
+    const T area = half * (one + M::erf(s * M::set(kSqrtHalf)));
     const T density = M::set(kInverseSqrtTwoPi) * M::exp(M::set(-0.5f) * s * s);
     return dy * M::fma(s, density, area);
   }
   if constexpr (kKind == Activation::kGeluTanh) {
-    const T t = tanh_of<M>(gelu_argument<M>(s));
+    const T t = M::tanh(gelu_argument<M>(s));
     const T slope = M::set(kGeluScale) * M::fma(M::set(3.0f * kGeluCube) * s, s, one);
     return dy * M::fma(half * s * (one - t * t), slope, half * (one + t));
   }
   if constexpr (kKind == Activation::kElu) return dy * (s > zero ? hi : hi * lo * M::exp(s));
   if constexpr (kKind == Activation::kCelu) return dy * (s > zero ? one : M::exp(s / lo));
   if constexpr (kKind == Activation::kLeakyRelu) return s > zero ? dy : lo * dy;
-  if constexpr (kKind == Activation::kSoftplus) return dy * sigmoid_of<M>(s);
+  if constexpr (kKind == Activation::kSoftplus) return dy * M::sigmoid(s);
   if constexpr (kKind == Activation::kMish) {
     const T t = tanh_softplus_of<M>(s);
-    return dy * M::fma(s * (one - t * t), sigmoid_of<M>(s), t);
+    return dy * M::fma(s * (one - t * t), M::sigmoid(s), t);
   }
   if constexpr (kKind == Activation::kSilu) {
-    const T gate = sigmoid_of<M>(lo * s);
+    const T gate = M::sigmoid(lo * s);
     return dy * M::fma(lo * s * gate, one - gate, gate);
   }
   if constexpr (kKind == Activation::kSoftsign) {

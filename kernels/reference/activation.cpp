@@ -14,6 +14,10 @@ struct ScalarMath {
   static T log(T x) { return log_scalar(x); }
   static T sqrt(T x) { return square_root(x); }
   static T power(T t) { return bits_float(0x3f800000u + (float_bits(t) << 23)); }
+  static T sigmoid(T x) { return sigmoid_of<ScalarMath>(x); }
+  static T tanh(T x) { return tanh_of<ScalarMath>(x); }
+  static T erf(T x) { return erf_of<ScalarMath>(x); }
+  static T exp_minus_one(T x) { return exp_minus_one_of<ScalarMath>(x); }
 };
 
 float value(const ActivationSpec& a, float x) {

@@ -8,15 +8,22 @@
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
+// What several functions are made of is called, not inlined: less code, and the loops wait for memory.
+#define EDGECL_SHARED static __attribute__((noinline))
 struct VectorMath {
   typedef vec T;
   EDGECL_ALWAYS_INLINE static T set(float x) { return vset(x); }
   EDGECL_ALWAYS_INLINE static T fma(T a, T b, T c) { return vfma(a, b, c); }
-  EDGECL_ALWAYS_INLINE static T exp(T x) { return vexp(x); }
-  EDGECL_ALWAYS_INLINE static T log(T x) { return vlog(x); }
   EDGECL_ALWAYS_INLINE static T sqrt(T x) { return vsqrt(x); }
   EDGECL_ALWAYS_INLINE static T power(T t) { return (vec)(0x3f800000u + ((uvec)t << 23)); }
+  EDGECL_SHARED T exp(T x) { return vexp(x); }
+  EDGECL_SHARED T log(T x) { return vlog(x); }
+  EDGECL_SHARED T exp_minus_one(T x) { return exp_minus_one_of<VectorMath>(x); }
+  EDGECL_SHARED T sigmoid(T x) { return sigmoid_of<VectorMath>(x); }
+  EDGECL_SHARED T tanh(T x) { return tanh_of<VectorMath>(x); }
+  EDGECL_SHARED T erf(T x) { return erf_of<VectorMath>(x); }
 };
+#undef EDGECL_SHARED
 
 template <class F>
 EDGECL_INLINE void with_activation(Activation kind, F f) {
@@ -37,7 +44,7 @@ void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, v
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   with_activation(a.activation.kind, [&](auto tag) {
     const float* x = a.x;
-    store_flat(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    store_once(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
       return activation_value<VectorMath, decltype(tag)::kind>(vload(x + i), lo, hi);
     });
   });
@@ -54,7 +61,7 @@ void activation_backward(const ActivationBackwardArgs& a, int part, int n_parts,
                                       : activation_gradient_reads_output(kKind) ? a.y
                                                                                 : a.x;
     float* dx = a.dx;
-    store_flat(dx, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    store_once(dx, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
       const vec r = activation_gradient<VectorMath, kKind>(vload(source + i), vload(dy + i), lo, hi);
       return accumulate ? vload(dx + i) + r : r;
     });

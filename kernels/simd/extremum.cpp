@@ -9,7 +9,7 @@ namespace {
 // The gradient of `own`, which is chosen where it is above the other (maximum) or below it.
 EDGECL_INLINE void gradient(const float* own, const float* other, const float* dy, float* to, bool maximum,
                             bool accumulate, int64_t begin, int64_t end) {
-  store_flat(to, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+  store_once(to, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
     const vec u = vload(own + i), v = vload(other + i), d = vload(dy + i);
     const vec equal = u == v ? d * 0.5f : vzero();
     const vec r = maximum ? (u > v ? d : equal) : (u < v ? d : equal);
@@ -24,7 +24,7 @@ void extremum_forward(const ExtremumForwardArgs& a, int part, int n_parts, void*
   flat_share(a.n, part, n_parts, &begin, &end);
   const float *u = a.a, *v = a.b;
   const bool maximum = a.maximum;
-  store_flat(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+  store_once(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
     return maximum ? vmax(vload(u + i), vload(v + i)) : vmin(vload(u + i), vload(v + i));
   });
 }

@@ -12,7 +12,7 @@ void prelu_forward(const PreluForwardArgs& a, int part, int n_parts, void*) {
   for (int64_t gc = begin; gc < end; gc++) {
     const vec slope = vset(a.slope[gc % a.x.channels]);
     const float* from = a.x.data + gc * plane;
-    store_flat(a.y.data + gc * plane, 0, plane, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    store_once(a.y.data + gc * plane, 0, plane, [&](int64_t i) EDGECL_INLINE_LAMBDA {
       const vec x = vload(from + i);
       return x > vzero() ? x : slope * x;
     });
@@ -31,7 +31,7 @@ void prelu_backward(const PreluBackwardArgs& a, int part, int n_parts, void*) {
       const int64_t base = (g * channels + c) * plane;
       const float *from = a.x.data + base, *dy = a.dy.data + base;
       if (a.dslope) {
-        for_flat(0, plane, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA {
+        for_once(0, plane, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA {
           const vec x = vload(from + i);
           float* acc = sum + i % kVirtualLanes;
           store(acc, vfma(vload(dy + i), x > vzero() ? vzero() : x, vload(acc)));
@@ -39,7 +39,7 @@ void prelu_backward(const PreluBackwardArgs& a, int part, int n_parts, void*) {
       }
       if (!a.dx.data) continue;
       float* dx = a.dx.data + base;
-      store_flat(dx, 0, plane, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+      store_once(dx, 0, plane, [&](int64_t i) EDGECL_INLINE_LAMBDA {
         const vec d = vload(dy + i), r = vload(from + i) > vzero() ? d : slope * d;
         return accumulate ? vload(dx + i) + r : r;
       });

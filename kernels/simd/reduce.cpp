@@ -13,7 +13,7 @@ void reduce_forward(const ReduceForwardArgs& a, int part, int n_parts, void*) {
   share(static_cast<int64_t>(a.x.groups) * a.x.channels, part, n_parts, &begin, &end);
   for (int64_t gc = begin; gc < end; gc++) {
     const float* x = a.x.data + gc * height * line;
-    store_flat(a.y.data + gc * line, 0, line, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    store_once(a.y.data + gc * line, 0, line, [&](int64_t i) EDGECL_INLINE_LAMBDA {
       vec y = vload(x + i);
       if (largest)
         for (int64_t h = 1; h < height; h++) y = vmax(vload(x + h * line + i), y);
@@ -33,7 +33,7 @@ void reduce_backward(const ReduceBackwardArgs& a, int part, int n_parts, void*) 
   for (int64_t gc = begin; gc < end; gc++) {
     const float *dy = a.dy.data + gc * line, *y = a.y.data + gc * line, *x = a.x.data + gc * height * line;
     float* dx = a.dx.data + gc * height * line;
-    for_flat(0, line, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA {
+    for_once(0, line, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA {
       const vec d = mean ? vload(dy + i) / count : vload(dy + i);
       vec left = d;  // what the first maximum has not taken yet
       for (int64_t h = 0; h < height; h++) {

@@ -7,12 +7,20 @@
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
+// Called, not inlined: less code.
+static __attribute__((noinline)) vec exp_of(vec x) {
+  return vexp(x);
+}
+static __attribute__((noinline)) vec log_of(vec x) {
+  return vlog(x);
+}
+
 // A row of one lane: its elements lie together, and the 16 virtual lanes are those of registers.
 struct Together {
   const int64_t width;
   template <class F>
   EDGECL_ALWAYS_INLINE void each(F f) const {
-    for_flat(0, width, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA { f(i, i % kVirtualLanes, store); });
+    for_once(0, width, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA { f(i, i % kVirtualLanes, store); });
   }
   EDGECL_ALWAYS_INLINE static vec total(float* lanes) { return vset(tree16(load16(lanes))); }
   EDGECL_ALWAYS_INLINE static vec most(float* lanes) {
@@ -61,11 +69,11 @@ EDGECL_INLINE void forward_row(const Row& row, const float* x, float* y, bool lo
   const vec most = Row::most(lanes);
   set_lanes(lanes, 0.0f);
   row.each([&](int64_t i, int64_t k, auto store) EDGECL_INLINE_LAMBDA {
-    const vec e = vexp(vload(x + i) - most);
+    const vec e = exp_of(vload(x + i) - most);
     if (!logarithm) store(y + i, e);
     store(lanes + k, vload(lanes + k) + e);
   });
-  const vec total = Row::total(lanes), log_total = vlog(total);
+  const vec total = Row::total(lanes), log_total = log_of(total);
   row.each([&](int64_t i, int64_t, auto store) EDGECL_INLINE_LAMBDA {
     store(y + i, logarithm ? (vload(x + i) - most) - log_total : vload(y + i) / total);
   });
@@ -83,7 +91,7 @@ EDGECL_INLINE void backward_row(const Row& row, const float* y, const float* dy,
   const vec total = Row::total(lanes);
   row.each([&](int64_t i, int64_t, auto store) EDGECL_INLINE_LAMBDA {
     const vec d = vload(dy + i), v = vload(y + i);
-    const vec r = logarithm ? vfma(-vexp(v), total, d) : v * (d - total);
+    const vec r = logarithm ? vfma(-exp_of(v), total, d) : v * (d - total);
     store(dx + i, accumulate ? vload(dx + i) + r : r);
   });
 }

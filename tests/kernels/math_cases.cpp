@@ -134,6 +134,10 @@ struct Scalars {
   static T log(T x) { return log_scalar(x); }
   static T sqrt(T x) { return square_root(x); }
   static T power(T t) { return bits_float(0x3f800000u + (float_bits(t) << 23)); }
+  static T sigmoid(T x) { return sigmoid_of<Scalars>(x); }
+  static T tanh(T x) { return tanh_of<Scalars>(x); }
+  static T erf(T x) { return erf_of<Scalars>(x); }
+  static T exp_minus_one(T x) { return exp_minus_one_of<Scalars>(x); }
 };
 
 // Of functions that go through 0 in a straight line errors are in units of the last place; of the others absolute, in
