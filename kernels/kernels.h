@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/activations.h"
 #include "kernels/hyperdimensional.h"
 #include "kernels/int8.h"
 #include "kernels/moments.h"
+#include "kernels/tensor.h"
+#include "kernels/views.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Memory layout. An activation tensor of `n` batch rows is stored as [G][C][H][W][L] with n = G * L, dense, no halo:
@@ -60,63 +63,6 @@ constexpr int kSparseGradientChunks = 16;  // the same for a sparse convolution 
 constexpr int kSparseGradientTile = 4;     // side of a tile of sparse_gradient_tiles, in positions
 constexpr int kReadSlack = 64;
 constexpr int kMaxTaps = 1024;  // kernel_h * kernel_w
-constexpr int kMaxInputs = 8;   // of one concat
-
-// Inlined always: a copy compiled for one level must never be linked into another.
-#define EDGECL_ALWAYS_INLINE __attribute__((always_inline))
-struct Tensor {  // [groups][channels][height][width][lanes]
-  float* data;
-  int32_t groups, channels, height, width, lanes;
-  EDGECL_ALWAYS_INLINE int64_t plane() const { return static_cast<int64_t>(height) * width * lanes; }
-  EDGECL_ALWAYS_INLINE int64_t size() const { return static_cast<int64_t>(groups) * channels * plane(); }
-  EDGECL_ALWAYS_INLINE int32_t rows() const { return groups * lanes; }
-};
-
-// X(constant, number, name): the elementwise functions. The numbers are the bundle's and stay for ever; the formulas of
-// values and gradients are in kernels/activation_formulas.h.
-#define EDGECL_ACTIVATION_LIST(X)                                                           \
-  X(kNone, 0, none)                                                                         \
-  X(kRelu, 1, relu)            /* max(x, 0) */                                              \
-  X(kClip, 2, clip)            /* min(max(x, lo), hi); ReLU6 is clip(0, 6) */               \
-  X(kHardSwish, 3, hard_swish) /* x * clip(x/6 + 1/2, 0, 1) */                              \
-  X(kSigmoid, 4, sigmoid)                                                                   \
-  X(kHardSigmoid, 5, hard_sigmoid) /* clip(lo * x + hi, 0, 1) */                            \
-  X(kTanh, 6, tanh)                                                                         \
-  X(kGelu, 7, gelu)             /* x * (1 + erf(x / sqrt(2))) / 2 */                        \
-  X(kGeluTanh, 8, gelu_tanh)    /* x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2 */ \
-  X(kElu, 9, elu)               /* hi * (x > 0 ? x : lo * (exp(x) - 1)): ELU, SELU */       \
-  X(kCelu, 10, celu)            /* x > 0 ? x : lo * (exp(x / lo) - 1); lo not 0 */          \
-  X(kLeakyRelu, 11, leaky_relu) /* x > 0 ? x : lo * x */                                    \
-  X(kSoftplus, 12, softplus)    /* log(1 + exp(x)) */                                       \
-  X(kMish, 13, mish)            /* x * tanh(softplus(x)) */                                 \
-  X(kSilu, 14, silu)            /* x * sigmoid(lo * x); SiLU has lo = 1 */                  \
-  X(kSoftsign, 15, softsign)    /* x / (1 + |x|) */                                         \
-  X(kExp, 16, exp)                                                                          \
-  X(kLog, 17, log)                                                                          \
-  X(kSqrt, 18, sqrt)                                                                        \
-  X(kReciprocal, 19, reciprocal)                                                            \
-  X(kAbs, 20, abs)                                                                          \
-  X(kNegate, 21, negate)                                                                    \
-  X(kSquare, 22, square)                                                                    \
-  X(kErf, 23, erf)                                                                          \
-  X(kReciprocalSqrt, 24, reciprocal_sqrt)                                                   \
-  X(kCube, 25, cube)
-
-#define EDGECL_ACTIVATION_NUMBER(constant, number, name) constant = number,
-enum class Activation : int32_t { EDGECL_ACTIVATION_LIST(EDGECL_ACTIVATION_NUMBER) };
-#undef EDGECL_ACTIVATION_NUMBER
-constexpr Activation kLastActivation = Activation::kCube;
-// Only kNone/kRelu/kClip may be fused into another kernel: their gradient is read from the output (relu: y > 0; clip: lo
-// < y && y < hi). The gradients of these are read from the output too, those of all others from the input.
-EDGECL_ALWAYS_INLINE constexpr bool activation_gradient_reads_output(Activation kind) {
-  return kind == Activation::kRelu || kind == Activation::kClip || kind == Activation::kSigmoid ||
-         kind == Activation::kHardSigmoid || kind == Activation::kTanh || kind == Activation::kExp ||
-         kind == Activation::kSqrt || kind == Activation::kReciprocal || kind == Activation::kReciprocalSqrt;
-}
-struct ActivationSpec {
-  Activation kind;
-  float lo, hi;
-};
 
 struct ConvShape {
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
@@ -367,65 +313,6 @@ struct ExtremumBackwardArgs {
   float *da, *db;  // either may be null
   int64_t n;
   bool maximum, accumulate_a, accumulate_b;
-};
-
-// --- moving elements ------------------------------------------------------------------------------------------------
-// The elements of a batch row are numbered from 0 to C * H * W - 1 as they lie. Output o = (o_0, ..., o_5), in row-major
-// order over the sizes, is y[o] = x[offset + sum of o_k * stride_k]; strides may be 0 or negative.
-constexpr int kViewRank = 6;
-struct StridedForwardArgs {
-  Tensor x, y;
-  const int32_t* view;  // [2][kViewRank]: sizes, at least 1, their product C * H * W of y; strides, in elements
-  int32_t offset;       // all positions lie in x
-};
-// An element that is read several times gets a chain of additions in ascending order of the outputs, which starts from
-// its old value (accumulate) or from +0; one that is not read keeps the start.
-struct StridedBackwardArgs {
-  Tensor dy, dx;
-  const int32_t* view;
-  int32_t offset;
-  bool accumulate;
-};
-// y is a grid of up to six axes, in row-major order over its elements; input i is a box in it, all else is `fill`.
-// Boxes do not overlap.
-struct PlaceForwardArgs {
-  Tensor inputs[kMaxInputs];
-  int32_t n_inputs;
-  Tensor y;
-  const int32_t* boxes;  // [1 + 2 * n_inputs][kViewRank]: grid; for each input where it begins, and its sizes
-  float fill;
-};
-struct PlaceBackwardArgs {
-  Tensor dinputs[kMaxInputs];  // data null = not wanted
-  bool accumulate[kMaxInputs];
-  int32_t n_inputs;
-  Tensor dy;
-  const int32_t* boxes;
-};
-
-// --- along an axis --------------------------------------------------------------------------------------------------
-enum class Reduction : int32_t { kSum = 0, kMean = 1, kMax = 2 };
-// Over H: x [C][H][W] to y [C][1][W]. Sum: one chain of additions, h ascending, from the first element; mean: that,
-// divided by H. Max: the first of equals.
-struct ReduceForwardArgs {
-  Tensor x, y;
-  Reduction kind;
-};
-struct ReduceBackwardArgs {  // sum: dx = dy; mean: dy / H; max: dy where the first maximum is, else +0
-  Tensor x, y, dy, dx;       // x and y: of kMax alone
-  Reduction kind;
-  bool accumulate;
-};
-// Over W: with m the largest x, y = exp(x - m) / sum of exp(x - m), or its logarithm, (x - m) - log(sum). Maximum and sum
-// go into virtual lane w % 16, each lane in ascending w from w = its number (sum: from +0), then the tree.
-struct SoftmaxForwardArgs {
-  Tensor x, y;
-  bool logarithm;
-};
-// dx = y * (dy - sum of dy * y), one fma each; logarithm: dx = dy - exp(y) * (sum of dy), as one fma.
-struct SoftmaxBackwardArgs {
-  Tensor y, dy, dx;
-  bool logarithm, accumulate;
 };
 
 // --- pooling

@@ -1,10 +1,10 @@
-# Slice, Split, Gather, Expand, Tile, DepthToSpace, SpaceToDepth, Resize and Upsample: numbers picked and repeated.
+# Slice, Split, Gather, GatherND, Expand, Tile, DepthToSpace, SpaceToDepth, Resize, Upsample: numbers picked and repeated.
 # Never here: emitting views (views.py), Transpose, joining tensors (rearrange.py).
 """Operators that pick, order and repeat the numbers of a row by positions that are known now."""
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, prod
 
 import numpy as np
 from edgecl.export.context import Context, Node, Norm, Row
@@ -81,6 +81,29 @@ def convert_gather(context: Context, node: Node) -> None:
     axis = _row_axis(node.integer("axis", 0), row)
     indices = np.asarray(context.constant(node, 1, "indices").values, np.int64)
     context.bind(node, take(context, node, row, axis, indices))
+
+
+@handles("GatherND")
+def convert_gather_nd(context: Context, node: Node) -> None:
+    """Constant indices of several axes behind the batch, the same for all rows of a batch."""
+    row = context.row(node)
+    indices = np.asarray(context.constant(node, 1, "indices").values, np.int64)
+    shared = node.integer("batch_dims", 0)
+    if shared < 1 or (indices != indices[:1]).any():
+        raise Unsupported("indices that pick among the rows of a batch", _BATCH)
+    indices, own = indices[0], shared - 1  # row axes that indices and data share
+    depth = own + indices.shape[-1]
+    sizes, inner = row.dims[:depth], row.dims[depth:]
+    wanted = [index + size * (index < 0) for index, size in zip(np.moveaxis(indices, -1, 0), sizes[own:], strict=True)]
+    if any((index < 0).any() or (index >= size).any() for index, size in zip(wanted, sizes[own:], strict=True)):
+        raise Unsupported(f"indices beyond axes of {list(sizes[own:])}", "correct the indices")
+    strides = dense_strides(sizes)
+    flat = sum((index * stride for index, stride in zip(wanted, strides[own:], strict=True)), np.int64(0))
+    for axis in range(own):
+        shape = [-1 if k == axis else 1 for k in range(np.ndim(flat))]
+        flat = flat + (np.arange(sizes[axis]) * strides[axis]).reshape(shape)
+    block = context.reshape(node, row, (prod(sizes), *inner))
+    context.bind(node, take(context, node, block, 0, np.asarray(flat)))
 
 
 @handles("Expand")

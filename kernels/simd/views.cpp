@@ -89,6 +89,11 @@ __attribute__((noinline)) void scatter_view(const Walk& walk, const float* dense
   const int64_t run = walk.run, step = walk.step;
   if (step != 1) {
     for_runs(walk, 0, walk.runs, [&](int64_t at, int64_t from) EDGECL_INLINE_LAMBDA {
+      const int64_t last = at + (run - 1) * step;
+      if (add && at >= low && last >= low && at < high && last < high) {
+        for (int64_t i = 0; i < run; i++) view[at + i * step] = view[at + i * step] + dense[from + i];
+        return;
+      }
       for (int64_t i = 0; i < run; i++, at += step) {
         if (at < low || at >= high) continue;
         view[at] = add ? view[at] + dense[from + i] : dense[from + i];

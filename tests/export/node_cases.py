@@ -37,6 +37,7 @@ SUPPORTED = [
     "Expand",
     "Flatten",
     "Gather",
+    "GatherND",
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
@@ -253,6 +254,11 @@ def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: in
             values[proto.input[1]] = np.array([moved(int(axis)) for axis in everything], np.int64)
     if proto.op_type in ("Gather", "Split", "Concat") and not any(a.name == "axis" for a in proto.attribute):
         proto.attribute.append(helper.make_attribute("axis", 1))
+    if proto.op_type == "GatherND":
+        shared = next((a.i for a in proto.attribute if a.name == "batch_dims"), 0)
+        del proto.attribute[:]
+        proto.attribute.append(helper.make_attribute("batch_dims", shared + 1))
+        values[proto.input[1]] = values[proto.input[1]][None]
     if proto.op_type == "Slice":
         if len(proto.input) < 4 or not proto.input[3]:
             del proto.input[3:]

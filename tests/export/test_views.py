@@ -12,9 +12,12 @@ import pytest
 import torch
 from edgecl.export import Recipe
 from edgecl.export.errors import ExportError
+from edgecl.export.onnx_front import graph_of_onnx
 from edgecl.export.options import ExportOptions
 from edgecl.export.pipeline import prepare
 from edgecl.export.torch_front import from_torch, graph_of_torch
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from oracle import largest_difference, sgd_step
 from plan_interpreter import PlanInterpreter
 from torch import Tensor, nn
@@ -185,6 +188,29 @@ def test_large_transpose_is_one_view() -> None:
 def test_views_of_one_order_cost_nothing() -> None:
     module = Around(lambda x: x[:, 0:8].reshape(-1, 4, 2, 6, 6)[:, :, :, :, 0:6])
     assert "strided" not in [op["kind"] for op in plan_of(module)["ops"]]
+
+
+@pytest.mark.parametrize("shared", [1, 2])
+def test_gather_nd_with_shared_axes(shared: int) -> None:
+    data = np.random.default_rng(4).normal(size=(3, 4, 5, 6)).astype(np.float32)
+    picks = np.array([[1, 2], [0, -1], [2, 2]], np.int64)
+    indices = np.broadcast_to(picks, (*data.shape[:shared], *picks.shape)) % data.shape[shared]
+    indices = np.ascontiguousarray(indices) - 2 * (np.arange(2) == 1)  # some count from the end
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("GatherND", ["x", "i"], ["y"], batch_dims=shared)],
+            "gather",
+            [helper.make_tensor_value_info("x", 1, data.shape)],
+            [helper.make_tensor_value_info("y", 1, ["N", "a", "b"])],
+            [numpy_helper.from_array(indices, "i")],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    expected = ReferenceEvaluator(model).run(None, {"x": data})[0]
+    graph, options, _ = graph_of_onnx(model, ExportOptions(trainable="none"), "gather")
+    found = PlanInterpreter(prepare(graph, options, "test").plan).forward(torch.from_numpy(data), learn=False)
+    np.testing.assert_array_equal(found.numpy().astype(np.float32), np.asarray(expected).reshape(3, -1))
 
 
 @pytest.mark.parametrize(

@@ -199,52 +199,6 @@ TEST(sentences_name_section_and_field) {
         if (op(at, i)->kind == format::kOpL2Normalize) op(at, i)->epsilon = epsilon;
     });
   }
-  auto of_kind = [&](uint8_t* at, uint32_t kind) {
-    uint32_t i = 0;
-    while (kinds.ops[i].kind != kind) i++;
-    return op(at, i);
-  };
-  auto view_refusal = [&](uint32_t kind, const char* words, size_t word, int32_t value) {
-    uint32_t i = 0;
-    while (kinds.ops[i].kind != kind) i++;
-    BundleSource changed = kinds;
-    memcpy(changed.params[kinds.ops[i].params[0]].integers.data() + 4 * word, &value, 4);
-    std::string error;
-    CHECK(write_bundle(changed, &error).empty());
-    CHECK_MESSAGE(error.find(words) != std::string::npos, "wanted '%s', got: %s", words, error.c_str());
-  };
-  view_refusal(format::kOpStrided, "size of the view", 2, 0);
-  view_refusal(format::kOpStrided, "elements of the view", 2, 5);
-  view_refusal(format::kOpStrided, "elements of the view", 0, 2);
-  view_refusal(format::kOpStrided, "stride of the view", 8, 1 << 30);
-  view_refusal(format::kOpStrided, "first element of the view", 8, -1);
-  view_refusal(format::kOpStrided, "last element of the view", 8, 26);
-  view_refusal(format::kOpPlace, "size of the grid", 3, 0);
-  view_refusal(format::kOpPlace, "elements of the grid", 3, 11);
-  view_refusal(format::kOpPlace, "begin of a box", 6, 1);
-  view_refusal(format::kOpPlace, "size of a box", 12, 2);
-  view_refusal(format::kOpPlace, "elements of a box", 17, 4);
-  view_refusal(format::kOpPlace, "do not overlap", 22, 0);
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "first element",
-                 [&](uint8_t* at) { of_kind(at, format::kOpStrided)->i[0] = -1; });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "expected int32 of 2 x 6",
-                 [&](uint8_t* at) { of_kind(at, format::kOpStrided)->params[0] = 0; });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "i[0]",
-                 [&](uint8_t* at) { of_kind(at, format::kOpReduce)->i[0] = 3; });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "i[0]",
-                 [&](uint8_t* at) { of_kind(at, format::kOpSoftmax)->i[0] = 2; });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "n_inputs", [&](uint8_t* at) {
-    of_kind(at, format::kOpMaximum)->n_inputs = 1;
-    of_kind(at, format::kOpMaximum)->inputs[1] = format::kNone;
-  });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "dense vector",
-                 [&](uint8_t* at) { of_kind(at, format::kOpPrelu)->params[0] = format::kNone; });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "activation",
-                 [&](uint8_t* at) { of_kind(at, format::kOpActivation)->activation = 26; });
-  expect_refusal(kinds, format::kSectionOps, "OPS, record", "celu", [&](uint8_t* at) {
-    of_kind(at, format::kOpActivation)->activation = static_cast<uint32_t>(edgecl::Activation::kCelu);
-    of_kind(at, format::kOpActivation)->activation_lo = 0;
-  });
   expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "channels",
                  [&](uint8_t* at) { tensor(at, 1)->channels = 0; });
   expect_refusal(net, format::kSectionTensors, "TENSORS, record 1", "name",
