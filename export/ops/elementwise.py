@@ -152,6 +152,7 @@ def _combine(
             "expected an operand that depends on the network's input; found two constants", "compute it beforehand"
         )
     if isinstance(right, Constant):
+        left = _as_large_as(context, node, left, right)
         values = _aligned(context, left, right)
         param = context.param(right, "scale" if kind == "mul" else "offset", values)
         return context.emit(node, kind, [left], left.dims, params=[param], suffix=suffix)
@@ -161,10 +162,23 @@ def _combine(
     left = expand(context, node, left, dims)
     if len(dims) > 3 and right.dims != dims:
         right = expand(context, node, right, dims)
+    if left.tensor == right.tensor and kind == "mul":
+        return apply(context, node, left, "square")
     if left.tensor == right.tensor:  # a tensor with itself: through a copy, so that each operand has its own gradient
         one = context.param(Constant(f"{node.name}.one", np.ones((1, 1, 1), np.float32)), "fixed")
         right = context.emit(node, "mul", [right], right.dims, params=[one], suffix="copy")
     return context.emit(node, kind, [left, right], left.dims, suffix=suffix)
+
+
+def _as_large_as(context: Context, node: Node, row: Row, constant: Constant) -> Row:
+    """The row, repeated where a constant has more elements along an axis of size 1."""
+    shape = constant.values.shape
+    if len(shape) > len(row.dims) + 1 or (len(shape) == len(row.dims) + 1 and shape[0] != 1):
+        return row  # a fault that _aligned tells
+    inner = ((1,) * len(row.dims) + shape)[-len(row.dims) :] if row.dims else ()
+    if any(a != b and 1 not in (a, b) for a, b in zip(inner, row.dims, strict=True)):
+        return row
+    return expand(context, node, row, tuple(max(a, b) for a, b in zip(inner, row.dims, strict=True)))
 
 
 def _fits(small: Dims, large: Dims) -> bool:
@@ -185,9 +199,7 @@ def _aligned(context: Context, row: Row, constant: Constant) -> NDArray[np.float
         )
     inner: Dims = ((1,) * rank + shape)[-len(row.dims) :] if row.dims else ()
     if not _fits(inner, row.dims):
-        raise Unsupported(
-            f"a constant of shape {shape} would enlarge rows of {row.dims}", "expand the input beforehand"
-        )
+        raise Unsupported(f"a constant of shape {shape} would enlarge rows of {row.dims}", "correct the shapes")
     values: NDArray[np.float32] = constant.values.reshape(inner)
     if len(row.dims) > 3 and any(size != 1 for size in inner[2:]):
         values = np.broadcast_to(values, (*inner[:2], *row.dims[2:]))

@@ -1,4 +1,4 @@
-# Slice, Split, Gather, GatherND, Expand, Tile, DepthToSpace, SpaceToDepth, Resize, Upsample: numbers picked and repeated.
+# Slice, Split, Gather, GatherND, Expand, Tile, DepthToSpace, SpaceToDepth, Resize, Upsample: numbers picked, repeated.
 # Never here: emitting views (views.py), Transpose, joining tensors (rearrange.py).
 """Operators that pick, order and repeat the numbers of a row by positions that are known now."""
 

@@ -96,6 +96,8 @@ FUNCTIONS: dict[str, tuple[Function | nn.Module, set[str]]] = {
     "maximum": (lambda x: torch.maximum(x, x.mean(1, keepdim=True)), {"maximum"}),
     "minimum": (lambda x: torch.minimum(x, torch.flip(x, (3,))), {"minimum"}),
     "bounds": (lambda x: torch.maximum(x, torch.tensor(-0.2)).clamp(max=0.3), {"activation"}),
+    "square": (lambda x: x * x, {"activation"}),
+    "constant that enlarges": (lambda x: x.mean(2, keepdim=True) + torch.arange(6.0)[:, None] * 0.1, {"strided"}),
     "difference": (lambda x: x - x.mean((2, 3), keepdim=True), {"add"}),
     "quotient": (lambda x: x / (1.0 + x.abs()), {"mul"}),
     "square root": (lambda x: (x**2 + 0.1) ** 0.5, {"activation"}),
