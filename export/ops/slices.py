@@ -1,10 +1,10 @@
-# Slice, Split, Gather, GatherND, Expand, Tile, DepthToSpace, SpaceToDepth, Resize, Upsample: numbers picked, repeated.
-# Never here: emitting views (views.py), Transpose, joining tensors (rearrange.py).
+# Slice, Split, Gather, GatherND, Expand, Tile, DepthToSpace, SpaceToDepth: numbers picked and repeated.
+# Never here: emitting views (views.py), Transpose, joining tensors (rearrange.py), Resize.
 """Operators that pick, order and repeat the numbers of a row by positions that are known now."""
 
 from __future__ import annotations
 
-from math import floor, prod
+from math import prod
 
 import numpy as np
 from edgecl.export.context import Context, Node, Norm, Row
@@ -12,16 +12,15 @@ from edgecl.export.errors import Unsupported
 from edgecl.export.ops.l2_norm import expand_norm
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import dense_strides, expand, permute, strided, take
-from numpy.typing import NDArray
 
-_BATCH = "keep the batch as the first axis, whole"
+BATCH = "keep the batch as the first axis, whole"
 
 
 def _row_axis(axis: int, row: Row) -> int:
     """A row axis of an ONNX axis, which counts the batch."""
     found = axis % (len(row.dims) + 1)
     if found == 0:
-        raise Unsupported("an axis 0 that is the batch", _BATCH)
+        raise Unsupported("an axis 0 that is the batch", BATCH)
     return found - 1
 
 
@@ -41,7 +40,7 @@ def convert_slice(context: Context, node: Node) -> None:
         if axis % (len(row.dims) + 1) == 0:
             if len(range(context.batch)[start:end:step]) == context.batch and step == 1:
                 continue
-            raise Unsupported("a slice of the batch", _BATCH)
+            raise Unsupported("a slice of the batch", BATCH)
         k = _row_axis(axis, row)
         chosen = range(row.dims[k])[slice(start, end if abs(end) < 1 << 62 else None, step)]
         if step < 0 and end < -row.dims[k]:
@@ -90,7 +89,7 @@ def convert_gather_nd(context: Context, node: Node) -> None:
     indices = np.asarray(context.constant(node, 1, "indices").values, np.int64)
     shared = node.integer("batch_dims", 0)
     if shared < 1 or (indices != indices[:1]).any():
-        raise Unsupported("indices that pick among the rows of a batch", _BATCH)
+        raise Unsupported("indices that pick among the rows of a batch", BATCH)
     indices, own = indices[0], shared - 1  # row axes that indices and data share
     depth = own + indices.shape[-1]
     sizes, inner = row.dims[:depth], row.dims[depth:]
@@ -117,12 +116,12 @@ def convert_expand(context: Context, node: Node) -> None:
     full = (context.batch, *row.dims)
     rank = max(len(target), len(full))
     if len(full) < rank and context.batch != 1:
-        raise Unsupported(f"rows of {list(full)} expanded to {target}", _BATCH)
+        raise Unsupported(f"rows of {list(full)} expanded to {target}", BATCH)
     own = (1,) * (rank - len(full)) + full if len(full) < rank else full
     wanted = [1] * (rank - len(target)) + target
     sizes = [max(a, b) for a, b in zip(own, wanted, strict=True)]
     if sizes[0] != own[0] or any(a not in (1, b) for a, b in zip(own, sizes, strict=True)):
-        raise Unsupported(f"rows of {list(full)} expanded to {target}", _BATCH)
+        raise Unsupported(f"rows of {list(full)} expanded to {target}", BATCH)
     context.bind(node, expand(context, node, row, tuple(sizes[1:])))
 
 
@@ -132,7 +131,7 @@ def convert_tile(context: Context, node: Node) -> None:
     row = context.row(node)
     repeats = context.integers(node, 1, "repeats")
     if len(repeats) != len(row.dims) + 1 or repeats[0] != 1 or min(repeats) < 1:
-        raise Unsupported(f"repetitions {repeats} of rows {row.dims}", _BATCH)
+        raise Unsupported(f"repetitions {repeats} of rows {row.dims}", BATCH)
     for first in range(0, len(row.dims), 2):  # two axes at a time: four of a view
         counts = [count if axis in (first, first + 1) else 1 for axis, count in enumerate(repeats[1:])]
         dims: list[int] = []
@@ -168,65 +167,3 @@ def convert_space_to_depth(context: Context, node: Node) -> None:
     order = (2, 4, 0, 1, 3) if node.text("mode", "DCR") == "DCR" else (0, 2, 4, 1, 3)
     moved = permute(context, node, context.reshape(node, row, wide), order)
     context.bind(node, context.reshape(node, moved, (channels * block * block, height // block, width // block)))
-
-
-@handles("Resize", "Upsample")
-def convert_resize(context: Context, node: Node) -> None:
-    """Nearest neighbours, to sizes or by factors that are known now."""
-    row = context.row(node)
-    mode = node.text("mode", "nearest")
-    if mode != "nearest":
-        raise Unsupported(f"resizing in mode '{mode}'", "use nearest neighbours, or a transposed convolution")
-    own = (context.batch, *row.dims)
-    places = {"Upsample": (1, 9)}.get(node.op_type, (2, 3) if len(node.inputs) > 2 else (1, 9))
-    axes = [axis % len(own) for axis in node.integers("axes", list(range(len(own))))]
-    factors: list[float] = [1.0] * len(own)
-    sizes = list(own)
-    if node.has_input(places[1]):
-        for axis, size in zip(axes, context.integers(node, places[1], "sizes"), strict=True):
-            sizes[axis], factors[axis] = size, size / own[axis]
-    else:
-        scales = (
-            [float(v) for v in context.constant(node, places[0], "scales").values.reshape(-1)]
-            if node.has_input(places[0])
-            else [float(v) for v in node.attributes.get("scales", [])]
-        )
-        for axis, scale in zip(axes, scales, strict=True):
-            factors[axis], sizes[axis] = scale, floor(own[axis] * scale)
-    if sizes[0] != own[0]:
-        raise Unsupported("a resize of the batch axis", _BATCH)
-    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Unsupported("a resize that keeps the aspect ratio", "give the sizes that follow from it")
-    old = node.op_type == "Upsample" or context.opset < 11
-    where = "asymmetric" if old else node.text("coordinate_transformation_mode", "half_pixel")
-    rounding = "floor" if old else node.text("nearest_mode", "round_prefer_floor")
-    for axis in range(1, len(own)):
-        if sizes[axis] != own[axis] or factors[axis] != 1.0:
-            indices = _nearest(own[axis], sizes[axis], factors[axis], where, rounding)
-            row = take(context, node, row, axis - 1, indices)
-    context.bind(node, row)
-
-
-def _nearest(own: int, size: int, factor: float, where: str, rounding: str) -> NDArray[np.int64]:
-    """The source of each output cell along one axis (ONNX Resize)."""
-    x = np.arange(size, dtype=np.float64)
-    if where == "asymmetric":
-        at = x / factor
-    elif where in ("half_pixel", "pytorch_half_pixel"):
-        at = (x + 0.5) / factor - 0.5
-        if where == "pytorch_half_pixel" and size == 1:
-            at = x * 0
-    elif where == "half_pixel_symmetric":
-        adjustment = size / (factor * own)
-        at = own / 2 * (1 - adjustment) + (x + 0.5) / factor - 0.5
-    elif where == "align_corners":
-        at = x * (own - 1) / (size - 1) if size > 1 else x * 0
-    else:
-        raise Unsupported(f"a resize of coordinates '{where}'", "use 'asymmetric' or 'half_pixel'")
-    if rounding == "round_prefer_floor":
-        found = np.ceil(at - 0.5)
-    elif rounding == "round_prefer_ceil":
-        found = np.floor(at + 0.5)
-    else:
-        found = np.floor(at) if rounding == "floor" else np.ceil(at)
-    return np.clip(found, 0, own - 1).astype(np.int64)

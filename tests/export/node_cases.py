@@ -112,7 +112,6 @@ EXCLUDED = {
     r"float16|_bool(_|$)": "data of another type than float32",
     r"empty_set|zero_size|start_out_of_bounds|allowzero_reordered": "a tensor without elements",
     r"^test_pow(_example|_bcast_array)?$": "an exponent for each element",
-    r"^test_resize_.*(linear|cubic|antialias)": "interpolation other than nearest neighbours",
     r"^test_resize_.*(crop_and_resize|not_larger|not_smaller)": "a resize of a part, or with the aspect ratio kept",
     r"pool_3d_default$": "89,373 outputs; a bundle has room for 65,536 classes",
     r"with_argmax": "second output: indices of the maxima",

@@ -87,6 +87,8 @@ FUNCTIONS: dict[str, tuple[Function | nn.Module, set[str]]] = {
     "pixel shuffle": (nn.PixelShuffle(2), {"strided"}),
     "pixel unshuffle": (nn.PixelUnshuffle(2), {"strided"}),
     "upsample": (nn.Upsample(scale_factor=2), {"strided"}),
+    "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), {"conv"}),
+    "bilinear corners": (lambda x: functional.interpolate(x, (9, 4), mode="bilinear", align_corners=True), {"conv"}),
     "chomp": (chomp, {"strided"}),
     "pad with a number": (lambda x: functional.pad(x, (1, 0, 2, 1), value=0.5), {"place"}),
     "reflect": (nn.ReflectionPad2d((2, 1, 0, 3)), {"strided", "place"}),
@@ -222,7 +224,6 @@ def test_gather_nd_with_shared_axes(shared: int) -> None:
         (lambda x: x.sum(0, keepdim=True).expand(x.shape[0], -1, -1, -1), "batch axis"),
         (lambda x: torch.softmax(x, 0), "batch axis"),
         (lambda x: x**2.5, "exponent among"),
-        (lambda x: functional.interpolate(x, scale_factor=2, mode="bilinear"), "mode 'linear'"),
         (lambda x: torch.maximum(x, torch.arange(6.0)), "several numbers"),
     ],
 )  # fmt: skip
