@@ -79,7 +79,8 @@ def _weights(context: Context, node: Node, own: int, size: int, factor: float) -
     values = np.array([own, size], np.int64) if given == "sizes" else np.array([1.0, factor], np.float32)
     identity = np.eye(own, dtype=np.float32)
     evaluator = ReferenceEvaluator(proto, opsets={"": context.opset})
-    return np.ascontiguousarray(np.asarray(evaluator.run(None, {"x": identity, given: values})[0], np.float32).T)
+    (result,) = evaluator.run(None, {"x": identity, given: values})
+    return np.ascontiguousarray(np.asarray(result, np.float32).T)
 
 
 def _interpolated(context: Context, node: Node, row: Row, axis: int, weights: NDArray[np.float32]) -> Row:
