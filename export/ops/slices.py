@@ -42,9 +42,7 @@ def convert_slice(context: Context, node: Node) -> None:
                 continue
             raise Unsupported("a slice of the batch", BATCH)
         k = _row_axis(axis, row)
-        chosen = range(row.dims[k])[slice(start, end if abs(end) < 1 << 62 else None, step)]
-        if step < 0 and end < -row.dims[k]:
-            chosen = range(row.dims[k])[start::step]
+        chosen = range(row.dims[k])[start:end:step]
         if len(chosen) == 0:
             raise Unsupported(f"a slice {start}:{end}:{step} without elements", "correct its bounds")
         offset += chosen[0] * strides[k]
