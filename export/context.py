@@ -56,12 +56,14 @@ class Turned(Missing):
 @dataclass(frozen=True)
 class Norm(Missing):
     """The L2 norm of a row over neighbouring axes `begin`..`end` - 1 of its dimensions, which stay as 1, and at least
-    `epsilon`: only the division of that row by it has a form on the device."""
+    `epsilon`. The division of that row by it is one operator; for anything else it is computed piece by piece.
+    `dims`: repeated to these dimensions."""
 
     row: Row
     begin: int
     end: int
     epsilon: float
+    dims: Dims = ()
 
 
 class Node:
@@ -114,6 +116,10 @@ class Context:
     def value(self, node: Node, index: int) -> Row | Constant:
         """Input `index` of a node, whichever it is."""
         found = self.environment.get(node.inputs[index]) if node.has_input(index) else None
+        if isinstance(found, Norm):
+            from edgecl.export.ops.l2_norm import computed
+
+            found = self.environment[node.inputs[index]] = computed(self, node, found)
         if isinstance(found, Missing) or found is None:
             reason = found.reason if isinstance(found, Missing) else f"input {index} is missing"
             raise Unsupported(reason, "remove the use of that output")

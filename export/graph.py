@@ -29,7 +29,7 @@ def canonical(dims: Dims) -> Shape3:
 
 @dataclass(frozen=True)
 class Activation:
-    """Elementwise function of kernels.h; lo and hi as there (clip bounds; alpha and beta of hard_sigmoid)."""
+    """Elementwise function of kernels.h; lo and hi as there. Of a place: kind none, lo what is around its boxes."""
 
     kind: str = "none"
     lo: float = 0.0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from edgecl.export.graph import Graph, Op, Param, unique
+from edgecl.export.patterns import join_patterns
 
 _NOT_NEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
 
@@ -18,6 +19,7 @@ def simplify(graph: Graph) -> None:
     _group_norm_from_instance_norm(graph)
     _merge_pads(graph)
     _bias_from_add(graph)
+    join_patterns(graph)
     _average_before_last_conv(graph)
     graph.prune()
 
@@ -129,7 +131,7 @@ def _as_vector(op: Op) -> Param:
 def _merge_pads(graph: Graph) -> None:
     """Zeros in front of a convolution or an average that counts them become its padding; in front of a maximum only
     behind values that are never negative. The bundle allows a window less padding than its own reach; elsewhere a pad
-    is a depthwise convolution with a single one."""
+    is an operator of its own."""
     for pad in [op for op in graph.ops if op.kind == "pad"]:
         for reader in graph.consumers(pad.output) if pad.output != graph.output else []:
             if reader.inputs != [pad.output] or not _takes_pad(graph, pad, reader):
@@ -140,25 +142,16 @@ def _merge_pads(graph: Graph) -> None:
             if reader.kind == "average_pool":
                 reader.i = (1,)
         if pad.output == graph.output or graph.consumers(pad.output):
-            _pad_as_convolution(graph, pad)
+            _pad_as_place(graph, pad)
     graph.prune()
 
 
-def _pad_as_convolution(graph: Graph, pad: Op) -> None:
-    """Kernel (top + bottom + 1) x (left + right + 1) with its one at (bottom, right), padded by its reach: out(i) = x(i
-    - top), exactly."""
-    channels = graph.tensors[pad.inputs[0]][0]
-    top, left, bottom, right = pad.pads
-    height, width = top + bottom, left + right
-    kernel = np.zeros((channels, 1, height + 1, width + 1), np.float32)
-    kernel[:, :, bottom, right] = 1.0
-    pad.kind, pad.groups, pad.kernel, pad.pads = (
-        "conv",
-        channels,
-        (height + 1, width + 1),
-        (height, width, height, width),
-    )
-    pad.params = [Param(f"{pad.name}.one", kernel), None]
+def _pad_as_place(graph: Graph, pad: Op) -> None:
+    top, left, _, _ = pad.pads
+    grid, size = graph.tensors[pad.output], graph.tensors[pad.inputs[0]]
+    lines = [[1, 1, 1, *grid], [0, 0, 0, 0, top, left], [1, 1, 1, *size]]
+    pad.kind, pad.pads = "place", (0, 0, 0, 0)
+    pad.params = [Param(f"{pad.name}.boxes", np.array(lines, np.int32))]
 
 
 def _takes_pad(graph: Graph, pad: Op, reader: Op) -> bool:

@@ -16,6 +16,7 @@ _LEARNING_SLOTS = {
     "linear": (0, 1),
     "batch_norm": (0, 1),
     "group_norm": (0, 1),
+    "prelu": (0,),
     "add": (0,),
     "mul": (0,),
 }

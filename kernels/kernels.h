@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/activations.h"
 #include "kernels/hyperdimensional.h"
 #include "kernels/int8.h"
 #include "kernels/moments.h"
+#include "kernels/tensor.h"
+#include "kernels/views.h"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Memory layout. An activation tensor of `n` batch rows is stored as [G][C][H][W][L] with n = G * L, dense, no halo:
@@ -60,26 +63,6 @@ constexpr int kSparseGradientChunks = 16;  // the same for a sparse convolution 
 constexpr int kSparseGradientTile = 4;     // side of a tile of sparse_gradient_tiles, in positions
 constexpr int kReadSlack = 64;
 constexpr int kMaxTaps = 1024;  // kernel_h * kernel_w
-constexpr int kMaxInputs = 8;   // of one concat
-
-// Inlined always: a copy compiled for one level must never be linked into another.
-#define EDGECL_ALWAYS_INLINE __attribute__((always_inline))
-struct Tensor {  // [groups][channels][height][width][lanes]
-  float* data;
-  int32_t groups, channels, height, width, lanes;
-  EDGECL_ALWAYS_INLINE int64_t plane() const { return static_cast<int64_t>(height) * width * lanes; }
-  EDGECL_ALWAYS_INLINE int64_t size() const { return static_cast<int64_t>(groups) * channels * plane(); }
-  EDGECL_ALWAYS_INLINE int32_t rows() const { return groups * lanes; }
-};
-
-enum class Activation : int32_t { kNone = 0, kRelu = 1, kClip = 2, kHardSwish = 3, kSigmoid = 4, kHardSigmoid = 5 };
-// kRelu: max(x, 0). kClip: min(max(x, lo), hi); ReLU6 is Clip(0, 6). kHardSwish: x * clip(x/6 + 1/2, 0, 1).
-// kHardSigmoid: clip(lo * x + hi, 0, 1) (lo = alpha, hi = beta). Only kNone/kRelu/kClip may be fused into another
-// kernel: their gradient is read from the output (relu: y > 0; clip: lo < y && y < hi).
-struct ActivationSpec {
-  Activation kind;
-  float lo, hi;
-};
 
 struct ConvShape {
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
@@ -258,7 +241,7 @@ struct ActivationForwardArgs {
   ActivationSpec activation;
 };
 struct ActivationBackwardArgs {
-  const float *x, *y;  // kRelu/kClip/kSigmoid/kHardSigmoid read y; kHardSwish reads x; the other may be null
+  const float *x, *y;  // the one that activation_gradient_reads_output does not name may be null
   const float* dy;
   float* dx;  // may be dy
   int64_t n;
@@ -302,6 +285,34 @@ struct ConcatBackwardArgs {
   bool accumulate[kMaxInputs];
   int32_t n_inputs;
   Tensor dy;
+};
+
+// y = x > 0 ? x : slope[c] * x.
+struct PreluForwardArgs {
+  Tensor x, y;
+  const float* slope;  // [C]
+};
+// dx = x > 0 ? dy : slope[c] * dy; dslope[c] = sum of dy * x where x is not above 0 (else of +0), as per-channel
+// reductions sum, one fma each.
+struct PreluBackwardArgs {
+  Tensor x, dy, dx;  // dx.data may be null
+  const float* slope;
+  float* dslope;  // overwritten, or null
+  bool accumulate;
+};
+// y = a > b ? a : b (maximum) or a < b ? a : b.
+struct ExtremumForwardArgs {
+  const float *a, *b;
+  float* y;
+  int64_t n;
+  bool maximum;
+};
+// The chosen one gets dy, of two equals each dy / 2 (as PyTorch), the other +0.
+struct ExtremumBackwardArgs {
+  const float *a, *b, *dy;
+  float *da, *db;  // either may be null
+  int64_t n;
+  bool maximum, accumulate_a, accumulate_b;
 };
 
 // --- pooling
@@ -456,6 +467,18 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(accumulate, AccumulateArgs)                           \
   X(concat_forward, ConcatArgs)                           \
   X(concat_backward, ConcatBackwardArgs)                  \
+  X(prelu_forward, PreluForwardArgs)                      \
+  X(prelu_backward, PreluBackwardArgs)                    \
+  X(extremum_forward, ExtremumForwardArgs)                \
+  X(extremum_backward, ExtremumBackwardArgs)              \
+  X(strided_forward, StridedForwardArgs)                  \
+  X(strided_backward, StridedBackwardArgs)                \
+  X(place_forward, PlaceForwardArgs)                      \
+  X(place_backward, PlaceBackwardArgs)                    \
+  X(reduce_forward, ReduceForwardArgs)                    \
+  X(reduce_backward, ReduceBackwardArgs)                  \
+  X(softmax_forward, SoftmaxForwardArgs)                  \
+  X(softmax_backward, SoftmaxBackwardArgs)                \
   X(max_pool_forward, PoolArgs)                           \
   X(max_pool_backward, PoolBackwardArgs)                  \
   X(average_pool_forward, PoolArgs)                       \

@@ -1,4 +1,4 @@
-# Add, Sub, Mul, Div of two tensors or of a tensor and a constant, with broadcasting over the axes of a row.
+# Add, Sub, Mul, Div, Max, Min, Sum, Mean and Pow of tensors and constants, with broadcasting over the axes of a row.
 # Never here: fusing a constant into a bias (fuse.py).
 """Elementwise arithmetic."""
 
@@ -7,9 +7,11 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unsupported
-from edgecl.export.graph import Dims, canonical
-from edgecl.export.ops.l2_norm import normalize
+from edgecl.export.graph import FLOAT_MAX, Dims, canonical
+from edgecl.export.ops.l2_norm import at_least, is_epsilon, normalize
+from edgecl.export.ops.reduce import apply, one_over
 from edgecl.export.ops.registry import handles
+from edgecl.export.ops.views import expand
 from numpy.typing import NDArray
 
 
@@ -27,29 +29,113 @@ def convert_mul(context: Context, node: Node) -> None:
 
 @handles("Sub")
 def convert_sub(context: Context, node: Node) -> None:
-    """a - b as a + (-b): the negation is done now for a constant, else by a multiplication (exact)."""
+    """a - b as a + (-b): the negation is done now for a constant, else by an operator (exact)."""
     left, right = context.value(node, 0), context.value(node, 1)
-    if isinstance(right, Constant):
-        context.bind(node, _combine(context, node, "add", left, _derived(right, "negated", -right.values)))
-        return
-    minus = Constant(f"{node.name}.minus_one", np.full((), -1.0, np.float32))
-    negated = _combine(context, node, "mul", right, minus, suffix="negated")
+    negated = (
+        _derived(right, "negated", -right.values)
+        if isinstance(right, Constant)
+        else apply(context, node, right, "negate")
+    )
     context.bind(node, _combine(context, node, "add", left, negated))
 
 
 @handles("Div")
 def convert_div(context: Context, node: Node) -> None:
-    """a / constant as a * (1 / constant), the reciprocal rounded once; a over its own norm as one operator."""
+    """a / b as a * (1 / b), the reciprocal rounded once; a over its own norm as one operator."""
     left = context.value(node, 0)
     norm = context.environment.get(node.inputs[1])
     if isinstance(norm, Norm) and left == norm.row:
         context.bind(node, normalize(context, node, norm))
         return
-    divisor = context.floats(node, 1, "divisor")
-    if (divisor.values == 0).any():
-        raise Unsupported("a division by zero", "correct the constant")
-    reciprocal = (1.0 / divisor.values.astype(np.float64)).astype(np.float32)
-    context.bind(node, _combine(context, node, "mul", left, _derived(divisor, "reciprocal", reciprocal)))
+    right = context.value(node, 1)
+    if isinstance(right, Constant):
+        factor: Row | Constant = one_over(context.floats(node, 1, "divisor"))
+    else:
+        factor = apply(context, node, right, "reciprocal")
+    context.bind(node, _combine(context, node, "mul", left, factor))
+
+
+@handles("Sum", "Mean")
+def convert_sum(context: Context, node: Node) -> None:
+    """Of any number of operands, one after the other."""
+    total = context.value(node, 0)
+    for index in range(1, len(node.inputs)):
+        total = _combine(context, node, "add", total, context.value(node, index), suffix=f"sum{index}")
+    if isinstance(total, Constant):
+        raise Unsupported(
+            "expected an operand that depends on the network's input; found constants", "compute it beforehand"
+        )
+    if node.op_type == "Mean" and len(node.inputs) > 1:
+        share = Constant(f"{node.name}.share", np.full((), 1.0 / len(node.inputs), np.float32))
+        total = _combine(context, node, "mul", total, share)
+    context.bind(node, total)
+
+
+@handles("Max", "Min")
+def convert_extremum(context: Context, node: Node) -> None:
+    """Of any number of operands; constants must be one number each, which bounds the others. The larger of a norm and a
+    constant is the norm with an epsilon."""
+    values = [context.environment.get(key) for key in node.inputs]
+    norms = [value for value in values if isinstance(value, Norm)]
+    constants = [value for value in values if isinstance(value, Constant)]
+    if node.op_type == "Max" and len(values) == 2 and norms and constants and is_epsilon(constants[0].values):
+        context.environment[node.outputs[0]] = at_least(norms[0], constants[0].values)
+        return
+    rows = [context.row(node, k) for k in range(len(node.inputs)) if not isinstance(values[k], Constant)]
+    kind = "maximum" if node.op_type == "Max" else "minimum"
+    result = rows[0]
+    for other in rows[1:]:
+        result = _of_two(context, node, kind, result, other)
+    for constant in constants:
+        bound = np.unique(constant.values.astype(np.float32))
+        if bound.size != 1:
+            raise Unsupported("a constant of several numbers", "use one bound for all elements")
+        lo, hi = (float(bound[0]), FLOAT_MAX) if kind == "maximum" else (-FLOAT_MAX, float(bound[0]))
+        lo, hi = (float(np.clip(limit, -FLOAT_MAX, FLOAT_MAX)) for limit in (lo, hi))
+        result = (
+            apply(context, node, result, "relu")
+            if (lo, hi) == (0.0, FLOAT_MAX)
+            else apply(context, node, result, "clip", lo, hi)
+        )
+    context.bind(node, result)
+
+
+@handles("Pow")
+def convert_pow(context: Context, node: Node) -> None:
+    """Constant exponents that have operators of their own."""
+    row = context.row(node)
+    exponents = np.unique(context.constant(node, 1, "exponent").values.astype(np.float64))
+    if exponents.size != 1 or float(exponents[0]) not in _POWERS:
+        raise Unsupported(
+            f"expected an exponent among {sorted(_POWERS)}; found {exponents.tolist()}", "use one of these"
+        )
+    for kind in _POWERS[float(exponents[0])]:
+        row = apply(context, node, row, kind)
+    context.bind(node, row)
+
+
+_POWERS: dict[float, tuple[str, ...]] = {
+    -2.0: ("square", "reciprocal"), -1.0: ("reciprocal",), -0.5: ("reciprocal_sqrt",), 0.25: ("sqrt", "sqrt"),
+    0.5: ("sqrt",), 1.0: (), 2.0: ("square",), 3.0: ("cube",), 4.0: ("square", "square"),
+}  # fmt: skip
+
+
+def _of_two(context: Context, node: Node, kind: str, left: Row, right: Row) -> Row:
+    dims = _common(left, right)
+    left, right = expand(context, node, left, dims), expand(context, node, right, dims)
+    if left.tensor == right.tensor:
+        return left
+    return context.emit(node, kind, [left, right], dims)
+
+
+def _common(left: Row, right: Row) -> Dims:
+    if len(left.dims) != len(right.dims):
+        raise Unsupported(
+            f"rows of {left.dims} and {right.dims}: their batch axes do not line up", "give both the same rank"
+        )
+    if any(a != b and 1 not in (a, b) for a, b in zip(left.dims, right.dims, strict=True)):
+        raise Unsupported(f"rows of {left.dims} and {right.dims} do not go together", "correct the operands")
+    return tuple(max(a, b) for a, b in zip(left.dims, right.dims, strict=True))
 
 
 def _derived(constant: Constant, what: str, values: NDArray[np.float32]) -> Constant:
@@ -66,23 +152,33 @@ def _combine(
             "expected an operand that depends on the network's input; found two constants", "compute it beforehand"
         )
     if isinstance(right, Constant):
+        left = _as_large_as(context, node, left, right)
         values = _aligned(context, left, right)
         param = context.param(right, "scale" if kind == "mul" else "offset", values)
         return context.emit(node, kind, [left], left.dims, params=[param], suffix=suffix)
-    if len(left.dims) != len(right.dims):
-        raise Unsupported(
-            f"rows of {left.dims} and {right.dims}: their batch axes do not line up", "give both the same rank"
-        )
-    if not _fits(right.dims, left.dims):
+    dims = _common(left, right)
+    if left.dims != dims:
         left, right = right, left
-    if not _fits(right.dims, left.dims):
-        raise Unsupported(f"rows of {left.dims} and {right.dims} enlarge each other", "expand one of them beforehand")
-    if len(left.dims) > 3 and left.dims != right.dims:
-        raise Unsupported(f"broadcasting over rows of rank {len(left.dims)}", "use at most three axes beside the batch")
+    left = expand(context, node, left, dims)
+    if len(dims) > 3 and right.dims != dims:
+        right = expand(context, node, right, dims)
+    if left.tensor == right.tensor and kind == "mul":
+        return apply(context, node, left, "square")
     if left.tensor == right.tensor:  # a tensor with itself: through a copy, so that each operand has its own gradient
         one = context.param(Constant(f"{node.name}.one", np.ones((1, 1, 1), np.float32)), "fixed")
         right = context.emit(node, "mul", [right], right.dims, params=[one], suffix="copy")
     return context.emit(node, kind, [left, right], left.dims, suffix=suffix)
+
+
+def _as_large_as(context: Context, node: Node, row: Row, constant: Constant) -> Row:
+    """The row, repeated where a constant has more elements along an axis of size 1."""
+    shape = constant.values.shape
+    if len(shape) > len(row.dims) + 1 or (len(shape) == len(row.dims) + 1 and shape[0] != 1):
+        return row  # a fault that _aligned tells
+    inner = ((1,) * len(row.dims) + shape)[-len(row.dims) :] if row.dims else ()
+    if any(a != b and 1 not in (a, b) for a, b in zip(inner, row.dims, strict=True)):
+        return row
+    return expand(context, node, row, tuple(max(a, b) for a, b in zip(inner, row.dims, strict=True)))
 
 
 def _fits(small: Dims, large: Dims) -> bool:
@@ -103,9 +199,7 @@ def _aligned(context: Context, row: Row, constant: Constant) -> NDArray[np.float
         )
     inner: Dims = ((1,) * rank + shape)[-len(row.dims) :] if row.dims else ()
     if not _fits(inner, row.dims):
-        raise Unsupported(
-            f"a constant of shape {shape} would enlarge rows of {row.dims}", "expand the input beforehand"
-        )
+        raise Unsupported(f"a constant of shape {shape} would enlarge rows of {row.dims}", "correct the shapes")
     values: NDArray[np.float32] = constant.values.reshape(inner)
     if len(row.dims) > 3 and any(size != 1 for size in inner[2:]):
         values = np.broadcast_to(values, (*inner[:2], *row.dims[2:]))

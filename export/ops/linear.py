@@ -10,7 +10,7 @@ import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row, Turned
 from edgecl.export.errors import Unsupported
 from edgecl.export.ops.registry import handles
-from edgecl.export.ops.transpose import swap_blocks
+from edgecl.export.ops.views import permute
 from edgecl.export.ops.windows import MAX_TAPS
 from numpy.typing import NDArray
 
@@ -104,7 +104,7 @@ def _rows_times_stack(context: Context, node: Node, row: Row, name: str, stack: 
     matrices = stack.reshape(-1, inputs, outputs)
     wide = matrices.transpose(1, 0, 2).reshape(1, inputs, -1)
     flat = _matrix_a_position(context, node, row, name, np.repeat(wide, positions, axis=0))
-    turned = swap_blocks(context, node, flat, 1, positions, len(matrices), outputs)
+    turned = permute(context, node, context.reshape(node, flat, (positions, len(matrices), outputs)), (1, 0, 2))
     lead = (*row.dims[: len(row.dims) - stack.ndim], *stack.shape[:-2])
     return context.reshape(node, turned, (*lead, positions, outputs))
 

@@ -8,6 +8,7 @@ from math import prod
 
 from edgecl.export.context import Context, Node, Row
 from edgecl.export.errors import Unsupported
+from edgecl.export.ops.reduce import MAX, MEAN, reduce_axes
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.windows import MAX_TAPS, Window, window_of
 
@@ -69,7 +70,8 @@ def convert_global_max(context: Context, node: Node) -> None:
     _check_spatial(row)
     channels, (height, width) = row.dims[0], (row.dims[1:] if len(row.dims) == 3 else (1, row.dims[1]))
     if max(height, width) > MAX_TAPS:
-        raise Unsupported(f"a map of {height} x {width} cells; at most {MAX_TAPS} a side", "pool in front of it")
+        context.bind(node, reduce_axes(context, node, row, list(range(1, len(row.dims))), MAX, True))
+        return
     steps = [((height, width), 1, 1)]
     if height * width > MAX_TAPS:
         steps = [((1, width), height, 1), ((height, 1), 1, 1)]
@@ -121,11 +123,10 @@ def _mean(context: Context, node: Node, row: Row, begin: int, end: int, keep: bo
         spatial = row if begin == 1 else context.reshape(node, row, (before, 1, size))
         pooled = context.emit(node, "global_average_pool", [spatial], (before, 1, 1), suffix=None)
     else:
-        if size > MAX_TAPS:
-            raise Unsupported(
-                f"a mean over {size} cells with other axes behind; at most {MAX_TAPS}", "reduce the last axes first"
-            )
         block = context.reshape(node, row, (before, size, after))
+        if size > MAX_TAPS:
+            mean = context.emit(node, "reduce", [block], (before, 1, after), i=(MEAN,))
+            return context.reshape(node, mean, dims)
         pooled = context.emit(node, "average_pool", [block], (before, 1, after), kernel=(size, 1), i=(0,))
     return context.reshape(node, pooled, dims)
 

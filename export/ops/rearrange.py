@@ -1,23 +1,20 @@
-# Concat and Pad: operators that put tensors or zeros beside each other.
-# Never here: merging a Pad into the window behind it (fuse.py).
-"""Concatenation and zero padding."""
+# Concat and Pad: operators that put tensors or constants beside each other.
+# Never here: merging a Pad into the window behind it (simplify.py).
+"""Concatenation and padding."""
 
 from __future__ import annotations
-
-from math import prod
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.ops.registry import handles
-
-_MAX_INPUTS = 8  # kMaxInputs of kernels.h
+from edgecl.export.ops.views import dense_strides, join, place, strided, take
 
 
 @handles("Concat")
 def convert_concat(context: Context, node: Node) -> None:
-    """Over channels, or over a later axis. More than eight inputs are joined in turns. A tensor that is joined twice
-    goes through a copy, so that each has its own gradient."""
+    """Over any axis behind the batch. More than eight inputs are joined in turns. A tensor that is joined twice goes
+    through a copy, so that each has its own gradient."""
     rows = [context.row(node, index) for index in range(len(node.inputs))]
     rank = len(rows[0].dims) + 1
     axis = node.integer("axis", 1) % rank
@@ -29,56 +26,16 @@ def convert_concat(context: Context, node: Node) -> None:
         if any(row.tensor == other.tensor for other in rows[:index]):
             one = context.param(Constant(f"{node.name}.one", np.ones((1, 1, 1), np.float32)), "fixed")
             rows[index] = context.emit(node, "mul", [row], row.dims, params=[one], suffix=f"copy{index}")
-    before, after = rows[0].dims[: axis - 1], rows[0].dims[axis:]
-    sizes = [row.dims[axis - 1] for row in rows]
-    if axis == 1 and rank <= 4:
-        joined = _join_channels(context, node, rows)
-    elif prod(before) == 1:
-        flat = [context.reshape(node, row, (size, 1, prod(after))) for row, size in zip(rows, sizes, strict=True)]
-        joined = _join_channels(context, node, flat)
-    else:
-        blocks = [
-            context.reshape(node, row, (prod(before), size, prod(after))) for row, size in zip(rows, sizes, strict=True)
-        ]
-        joined = _join_by_sum(context, node, blocks)
-    context.bind(node, context.reshape(node, joined, (*before, sum(sizes), *after)))
-
-
-def _join_channels(context: Context, node: Node, rows: list[Row]) -> Row:
-    turn = 0
-    while len(rows) > 1:
-        group, rows = rows[:_MAX_INPUTS], rows[_MAX_INPUTS:]
-        dims = (sum(row.dims[0] for row in group), *group[0].dims[1:])
-        rows.insert(0, context.emit(node, "concat", group, dims, suffix=f"turn{turn}" if turn else None))
-        turn += 1
-    return rows[0]
-
-
-def _join_by_sum(context: Context, node: Node, blocks: list[Row]) -> Row:
-    """Blocks [B][n_i][A] beside each other in the second axis: each padded with zeros to the whole length, then added
-    (exact)."""
-    total = sum(block.dims[1] for block in blocks)
-    result: Row | None = None
-    start = 0
-    for index, block in enumerate(blocks):
-        dims = (block.dims[0], total, block.dims[2])
-        pads = (start, 0, total - start - block.dims[1], 0)
-        wide = context.emit(node, "pad", [block], dims, pads=pads, suffix=f"part{index}") if any(pads) else block
-        start += block.dims[1]
-        result = wide if result is None else context.emit(node, "add", [result, wide], dims, suffix=f"sum{index}")
-    assert result is not None
-    return result
+    context.bind(node, join(context, node, rows, axis - 1))
 
 
 @handles("Pad")
 def convert_pad(context: Context, node: Node) -> None:
-    """A constant around the spatial axes; zeros become the padding of the window behind where they can, others are
-    added to zeros."""
+    """Around any axes behind the batch: a constant, or cells of the row itself (reflect, edge, wrap). Zeros around
+    spatial axes become the padding of the window behind where they can. Negative pads cut off."""
     row = context.row(node)
     rank = len(row.dims) + 1
     mode = node.text("mode", "constant")
-    if mode != "constant":
-        raise Unsupported(f"padding mode '{mode}'", "pad with a constant")
     pads = context.integers(node, 1, "pads") if node.has_input(1) else node.integers("pads", [])
     value = (
         float(context.floats(node, 2, "value").values.reshape(-1)[0])
@@ -89,25 +46,48 @@ def convert_pad(context: Context, node: Node) -> None:
     begins, ends = [0] * rank, [0] * rank
     for position, axis in enumerate(axes):
         begins[axis], ends[axis] = pads[position], pads[len(axes) + position]
-    if min(begins + ends) < 0 or any(begins[:2] + ends[:2]) or (rank not in (3, 4) and any(begins + ends)):
-        raise Unsupported(
-            f"padding {begins} / {ends} of rows {row.dims}",
-            "pad the spatial axes of 1-D or 2-D data, by zero or more cells",
-        )
+    if begins[0] or ends[0]:
+        raise Unsupported(f"padding {begins} / {ends} of rows {row.dims}", "pad axes behind the batch")
+    if min(begins + ends) < 0:
+        row = _cut(context, node, row, begins, ends)
+        begins, ends = [max(pad, 0) for pad in begins], [max(pad, 0) for pad in ends]
     if not any(begins + ends):
         context.bind(node, row)
         return
-    top, bottom = (begins[2], ends[2]) if rank == 4 else (0, 0)
-    left, right = begins[-1], ends[-1]
-    spatial = tuple(size + begins[axis + 2] + ends[axis + 2] for axis, size in enumerate(row.dims[1:]))
-    padded = context.emit(node, "pad", [row], (row.dims[0], *spatial), pads=(top, left, bottom, right))
-    if value != 0.0:
-        inside = row.dims[1:] if rank == 4 else (1, *row.dims[1:])
-        border = np.pad(
-            np.zeros((1, *inside), np.float32),
-            ((0, 0), (top, bottom), (left, right)),
-            constant_values=np.float32(value),
-        )
-        frame = context.param(Constant(f"{node.name}.border", border), "fixed")
-        padded = context.emit(node, "add", [padded], padded.dims, params=[frame], suffix="border")
-    context.bind(node, padded)
+    if mode != "constant":
+        for axis in range(1, rank):
+            if begins[axis] or ends[axis]:
+                row = _own_cells(context, node, row, axis - 1, begins[axis], ends[axis], mode)
+        context.bind(node, row)
+        return
+    dims = tuple(size + begins[axis] + ends[axis] for axis, size in enumerate(row.dims, start=1))
+    if value == 0.0 and rank in (3, 4) and not begins[1] and not ends[1]:
+        top, bottom = (begins[2], ends[2]) if rank == 4 else (0, 0)
+        pads4 = (top, begins[-1], bottom, ends[-1])
+        context.bind(node, context.emit(node, "pad", [row], dims, pads=pads4))
+        return
+    context.bind(node, place(context, node, [row], dims, [begins[1:]], value))
+
+
+def _cut(context: Context, node: Node, row: Row, begins: list[int], ends: list[int]) -> Row:
+    strides = dense_strides(row.dims)
+    first = [max(-pad, 0) for pad in begins[1:]]
+    dims = tuple(size - start - max(-pad, 0) for size, start, pad in zip(row.dims, first, ends[1:], strict=True))
+    if min(dims) < 1:
+        raise Unsupported(f"padding {begins} / {ends} cuts off all of rows {row.dims}", "correct the pads")
+    return strided(context, node, row, dims, strides, sum(a * b for a, b in zip(first, strides, strict=True)))
+
+
+def _own_cells(context: Context, node: Node, row: Row, axis: int, begin: int, end: int, mode: str) -> Row:
+    size = row.dims[axis]
+    at = np.arange(-begin, size + end)
+    if mode == "edge":
+        indices = np.clip(at, 0, size - 1)
+    elif mode == "wrap":
+        indices = at % size
+    elif mode == "reflect":
+        period = max(2 * (size - 1), 1)
+        indices = (size - 1) - np.abs(at % period - (size - 1)) if size > 1 else at * 0
+    else:
+        raise Unsupported(f"padding mode '{mode}'", "use constant, reflect, edge or wrap")
+    return take(context, node, row, axis, indices)

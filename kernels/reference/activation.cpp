@@ -1,26 +1,43 @@
 // Pointwise activations and their gradients: scalar reference.
-// Never here: activations fused into other kernels (common.h holds that formula).
+// Never here: activations fused into other kernels (common.h), and the formulas (kernels/activation_formulas.h).
+#include "kernels/activation_formulas.h"
 #include "kernels/reference/common.h"
 
 namespace edgecl::reference {
 namespace {
 
-float gradient(const ActivationBackwardArgs& a, int64_t i) {
-  const float dy = a.dy[i];
-  switch (a.activation.kind) {
-    case Activation::kNone:
-    case Activation::kRelu:
-    case Activation::kClip:
-      return through_activation(a.activation, a.y ? a.y[i] : 0.0f, dy);
-    case Activation::kHardSwish: {
-      const float x = a.x[i];
-      if (!(x > -3.0f)) return 0.0f;
-      return x < 3.0f ? dy * fused(x, 1.0f / 3.0f, 0.5f) : dy;
-    }
-    case Activation::kSigmoid:
-      return dy * (a.y[i] * (1.0f - a.y[i]));
-    case Activation::kHardSigmoid:
-      return 0.0f < a.y[i] && a.y[i] < 1.0f ? dy * a.activation.lo : 0.0f;
+struct ScalarMath {
+  typedef float T;
+  static T set(float x) { return x; }
+  static T fma(T a, T b, T c) { return fused(a, b, c); }
+  static T exp(T x) { return exp_scalar(x); }
+  static T log(T x) { return log_scalar(x); }
+  static T sqrt(T x) { return square_root(x); }
+  static T power(T t) { return bits_float(0x3f800000u + (float_bits(t) << 23)); }
+  static T sigmoid(T x) { return sigmoid_of<ScalarMath>(x); }
+  static T tanh(T x) { return tanh_of<ScalarMath>(x); }
+  static T erf(T x) { return erf_of<ScalarMath>(x); }
+  static T exp_minus_one(T x) { return exp_minus_one_of<ScalarMath>(x); }
+};
+
+float value(const ActivationSpec& a, float x) {
+  switch (a.kind) {
+#define EDGECL_VALUE(constant, number, name) \
+  case Activation::constant:                 \
+    return activation_value<ScalarMath, Activation::constant>(x, a.lo, a.hi);
+    EDGECL_ACTIVATION_LIST(EDGECL_VALUE)
+#undef EDGECL_VALUE
+  }
+  return x;
+}
+
+float gradient(const ActivationSpec& a, float s, float dy) {
+  switch (a.kind) {
+#define EDGECL_GRADIENT(constant, number, name) \
+  case Activation::constant:                    \
+    return activation_gradient<ScalarMath, Activation::constant>(s, dy, a.lo, a.hi);
+    EDGECL_ACTIVATION_LIST(EDGECL_GRADIENT)
+#undef EDGECL_GRADIENT
   }
   return dy;
 }
@@ -29,13 +46,15 @@ float gradient(const ActivationBackwardArgs& a, int64_t i) {
 
 void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, void*) {
   const Share s = share_of(a.n, part, n_parts);
-  for (int64_t i = s.begin; i < s.end; i++) a.y[i] = activate(a.activation, a.x[i]);
+  for (int64_t i = s.begin; i < s.end; i++) a.y[i] = value(a.activation, a.x[i]);
 }
 
 void activation_backward(const ActivationBackwardArgs& a, int part, int n_parts, void*) {
   const Share s = share_of(a.n, part, n_parts);
+  const float* source = activation_gradient_reads_output(a.activation.kind) ? a.y : a.x;
+  if (a.activation.kind == Activation::kNone) source = a.dy;
   for (int64_t i = s.begin; i < s.end; i++) {
-    const float r = gradient(a, i);
+    const float r = gradient(a.activation, source[i], a.dy[i]);
     a.dx[i] = a.accumulate ? a.dx[i] + r : r;
   }
 }

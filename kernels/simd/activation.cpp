@@ -1,39 +1,39 @@
 // Pointwise activations and their gradients over flat memory.
-// Never here: activations fused into other kernels (pointwise.h holds those).
+// Never here: activations fused into other kernels (pointwise.h), and the formulas (kernels/activation_formulas.h).
 // Built for size (-Os): waits for memory.
+#include "kernels/activation_formulas.h"
 #include "kernels/simd/math.h"
 #include "kernels/simd/pointwise.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-template <Activation kKind>
-EDGECL_INLINE vec value(vec x, vec lo, vec hi) {
-  if constexpr (kKind == Activation::kHardSwish)
-    return x * vmin(vmax(vfma(x, vset(1.0f / 6.0f), vset(0.5f)), vzero()), vset(1.0f));
-  if constexpr (kKind == Activation::kSigmoid) return vsigmoid(x);
-  if constexpr (kKind == Activation::kHardSigmoid) return vmin(vmax(vfma(lo, x, hi), vzero()), vset(1.0f));
-  return fused_activation<kKind>(x, lo, hi);
-}
-
-// `s` is what the gradient is read from: x for kHardSwish, y for the others.
-template <Activation kKind>
-EDGECL_INLINE vec gradient(vec s, vec dy, vec lo, vec hi) {
-  if constexpr (kKind == Activation::kHardSwish) {
-    const vec inner = s < vset(3.0f) ? dy * vfma(s, vset(1.0f / 3.0f), vset(0.5f)) : dy;
-    return s > vset(-3.0f) ? inner : vzero();
-  }
-  if constexpr (kKind == Activation::kSigmoid) return dy * (s * (1.0f - s));
-  if constexpr (kKind == Activation::kHardSigmoid) return s > vzero() ? (s < vset(1.0f) ? dy * lo : vzero()) : vzero();
-  return through_activation<kKind>(s, dy, lo, hi);
-}
+// What several functions are made of is called, not inlined: less code, and the loops wait for memory.
+#define EDGECL_SHARED static __attribute__((noinline))
+struct VectorMath {
+  typedef vec T;
+  EDGECL_ALWAYS_INLINE static T set(float x) { return vset(x); }
+  EDGECL_ALWAYS_INLINE static T fma(T a, T b, T c) { return vfma(a, b, c); }
+  EDGECL_ALWAYS_INLINE static T sqrt(T x) { return vsqrt(x); }
+  EDGECL_ALWAYS_INLINE static T power(T t) { return (vec)(0x3f800000u + ((uvec)t << 23)); }
+  EDGECL_SHARED T exp(T x) { return vexp(x); }
+  EDGECL_SHARED T log(T x) { return vlog(x); }
+  EDGECL_SHARED T exp_minus_one(T x) { return exp_minus_one_of<VectorMath>(x); }
+  EDGECL_SHARED T sigmoid(T x) { return sigmoid_of<VectorMath>(x); }
+  EDGECL_SHARED T tanh(T x) { return tanh_of<VectorMath>(x); }
+  EDGECL_SHARED T erf(T x) { return erf_of<VectorMath>(x); }
+};
+#undef EDGECL_SHARED
 
 template <class F>
 EDGECL_INLINE void with_activation(Activation kind, F f) {
-  if (kind == Activation::kHardSwish) return f(ActivationTag<Activation::kHardSwish>());
-  if (kind == Activation::kSigmoid) return f(ActivationTag<Activation::kSigmoid>());
-  if (kind == Activation::kHardSigmoid) return f(ActivationTag<Activation::kHardSigmoid>());
-  return with_fused_activation(kind, f);
+  switch (kind) {
+#define EDGECL_KIND(constant, number, name) \
+  case Activation::constant:                \
+    return f(ActivationTag<Activation::constant>());
+    EDGECL_ACTIVATION_LIST(EDGECL_KIND)
+#undef EDGECL_KIND
+  }
 }
 
 }  // namespace
@@ -44,8 +44,9 @@ void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, v
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
   with_activation(a.activation.kind, [&](auto tag) {
     const float* x = a.x;
-    store_flat(a.y, begin, end,
-               [&](int64_t i) EDGECL_INLINE_LAMBDA { return value<decltype(tag)::kind>(vload(x + i), lo, hi); });
+    store_once(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+      return activation_value<VectorMath, decltype(tag)::kind>(vload(x + i), lo, hi);
+    });
   });
 }
 
@@ -53,15 +54,16 @@ void activation_backward(const ActivationBackwardArgs& a, int part, int n_parts,
   int64_t begin, end;
   flat_share(a.n, part, n_parts, &begin, &end);
   const vec lo = vset(a.activation.lo), hi = vset(a.activation.hi);
+  const bool accumulate = a.accumulate;
   with_activation(a.activation.kind, [&](auto tag) {
     constexpr Activation kKind = decltype(tag)::kind;
-    const float *dy = a.dy, *source = kKind == Activation::kNone ? a.dy : kKind == Activation::kHardSwish ? a.x : a.y;
-    with_flag(a.accumulate, [&](auto accumulate) {
-      float* dx = a.dx;
-      store_flat(dx, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
-        const vec r = gradient<kKind>(vload(source + i), vload(dy + i), lo, hi);
-        return decltype(accumulate)::value ? vload(dx + i) + r : r;
-      });
+    const float *dy = a.dy, *source = kKind == Activation::kNone                ? a.dy
+                                      : activation_gradient_reads_output(kKind) ? a.y
+                                                                                : a.x;
+    float* dx = a.dx;
+    store_once(dx, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+      const vec r = activation_gradient<VectorMath, kKind>(vload(source + i), vload(dy + i), lo, hi);
+      return accumulate ? vload(dx + i) + r : r;
     });
   });
 }

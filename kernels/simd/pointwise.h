@@ -78,6 +78,25 @@ EDGECL_INLINE void store_flat(float* out, int64_t begin, int64_t end, Value valu
   for_flat(begin, end, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA { store(out + i, value(i)); });
 }
 
+// The same with the body once, and a choice at each store: for bodies that are long, or never the most of a step.
+struct AnyStore {
+  int64_t count;
+  EDGECL_ALWAYS_INLINE void operator()(float* p, vec v) const {
+    if (count >= kVec)
+      vstore(p, v);
+    else
+      vstore_n(p, v, static_cast<int>(count));
+  }
+};
+template <class Body>
+EDGECL_INLINE void for_once(int64_t begin, int64_t end, Body body) {
+  for (int64_t i = begin; i < end; i += kVec) body(i, AnyStore{end - i});
+}
+template <class Value>
+EDGECL_INLINE void store_once(float* out, int64_t begin, int64_t end, Value value) {
+  for_once(begin, end, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA { store(out + i, value(i)); });
+}
+
 }  // namespace edgecl::EDGECL_LEVEL
 
 #endif  // EDGECL_KERNELS_SIMD_POINTWISE_H_

@@ -208,7 +208,9 @@ uint32_t op_kind_from_name(const std::string& name) {
 }
 
 uint32_t activation_from_name(const std::string& name) {
-  return index_of(name, {"none", "relu", "clip", "hard_swish", "sigmoid", "hard_sigmoid"});
+#define EDGECL_NAME(constant, number, name) #name,
+  return index_of(name, {EDGECL_ACTIVATION_LIST(EDGECL_NAME)});
+#undef EDGECL_NAME
 }
 
 uint32_t value_from_name(const char* const* names, const std::string& name) {

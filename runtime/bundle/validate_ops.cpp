@@ -23,7 +23,7 @@ Status check_counts(const OpCheck& c, const OpRule& rule) {
   }
   const int64_t most = rule.activation == OpActivation::kNone    ? 0
                        : rule.activation == OpActivation::kFused ? static_cast<int64_t>(Activation::kClip)
-                                                                 : static_cast<int64_t>(Activation::kHardSigmoid);
+                                                                 : static_cast<int64_t>(kLastActivation);
   return c.range("activation", c.op.activation, rule.activation == OpActivation::kOwn ? 1 : 0, most);
 }
 
@@ -65,8 +65,9 @@ Status check_indices(const Plan& plan, uint32_t i, const OpRule& rule, uint8_t* 
   if (op.flags > (rule.follows_batch ? uint32_t{format::kOpFlagFrozen} : 0u)) {
     return corrupt("OPS", i, "flags", "expected 0, or 1 for a frozen batch norm, found %u", op.flags);
   }
-  if (op.activation > static_cast<uint32_t>(Activation::kHardSigmoid)) {
-    return corrupt("OPS", i, "activation", "expected 0..5, found %u", op.activation);
+  if (op.activation > static_cast<uint32_t>(kLastActivation)) {
+    return corrupt("OPS", i, "activation", "expected 0..%d, found %u", static_cast<int>(kLastActivation),
+                   op.activation);
   }
   const float lo = op.activation_lo, hi = op.activation_hi;
   const bool ordered = op.activation != static_cast<uint32_t>(Activation::kClip) || lo <= hi;

@@ -15,7 +15,7 @@ uint32_t backward_reads(const Plan& plan, const format::BackwardRecord& record, 
   const OpRule& rule = *op_rule(op.kind);
   uint32_t reads = rule.layer && (record.train_params & 1) == 0 ? 0 : rule.backward_reads;
   const Activation activation = static_cast<Activation>(op.activation);
-  if (activation != Activation::kNone) reads |= activation == Activation::kHardSwish ? 1u : kReadsOutput;
+  if (activation != Activation::kNone) reads |= activation_gradient_reads_output(activation) ? kReadsOutput : 1u;
   uint32_t n = 0;
   for (uint32_t i = 0; i < op.n_inputs; i++) {
     if ((reads >> i & 1) != 0) tensors[n++] = op.inputs[i];

@@ -3,6 +3,7 @@
 # plan's own backward list.
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ class PlanInterpreter:
         self.params: list[Tensor] = []
         self.masks: list[Tensor | None] = []
         for record in plan["params"]:
-            values = torch.from_numpy(np.array(record["values"])).to(dtype)
+            values = torch.from_numpy(np.array(record["values"])).to(dtype)  # integers are exact in it
             mask = None
             if "positions" in record:
                 size = int(np.prod(record["dims"]))
@@ -91,9 +92,46 @@ class PlanInterpreter:
         elif kind == "reshape":
             record = self.plan["tensors"][op["output"]]
             y = x[0].reshape(-1, record["channels"], record["height"], record["width"])
+        elif kind == "strided":
+            y = self._picked(op, x[0], self._integers(op))
+        elif kind == "place":
+            y = self._placed(op, x, self._integers(op))
+        elif kind == "prelu":
+            y = functional.prelu(x[0], self.params[op["params"][0]])
+        elif kind == "maximum":
+            y = torch.maximum(x[0], x[1])
+        elif kind == "minimum":
+            y = torch.minimum(x[0], x[1])
+        elif kind == "reduce":
+            if op["i"][0] == 2:
+                y = x[0].max(2, keepdim=True).values
+            else:
+                y = x[0].mean(2, keepdim=True) if op["i"][0] == 1 else x[0].sum(2, keepdim=True)
+        elif kind == "softmax":
+            y = functional.log_softmax(x[0], 3) if op["i"] and op["i"][0] else functional.softmax(x[0], 3)
         else:
             raise ValueError(kind)
         return _activate(op, y)
+
+    def _integers(self, op: dict[str, Any]) -> np.ndarray:
+        return np.array(self.plan["params"][op["params"][0]]["values"])
+
+    def _shaped(self, op: dict[str, Any], rows: Tensor) -> Tensor:
+        record = self.plan["tensors"][op["output"]]
+        return rows.reshape(-1, record["channels"], record["height"], record["width"])
+
+    def _picked(self, op: dict[str, Any], x: Tensor, view: np.ndarray) -> Tensor:
+        at = np.full((), op["i"][0], np.int64)
+        for size, stride in view.T.astype(np.int64):
+            at = at[..., None] + np.arange(size) * stride
+        return self._shaped(op, x.flatten(1)[:, torch.from_numpy(at.reshape(-1))])
+
+    def _placed(self, op: dict[str, Any], x: list[Tensor], boxes: np.ndarray) -> Tensor:
+        y = torch.full((len(x[0]), *boxes[0]), op["activation_lo"], dtype=x[0].dtype)
+        for source, begin, size in zip(x, boxes[1::2], boxes[2::2], strict=True):
+            at = tuple(slice(int(b), int(b + s)) for b, s in zip(begin, size, strict=True))
+            y[(slice(None), *at)] = source.reshape(-1, *size)
+        return self._shaped(op, y)
 
     def _bias(self, op: dict[str, Any]) -> Tensor | None:
         return None if len(op["params"]) < 2 or op["params"][1] is None else self.params[op["params"][1]]
@@ -208,4 +246,28 @@ def _activate(op: dict[str, Any], x: Tensor) -> Tensor:
         return torch.sigmoid(x)
     if kind == "hard_sigmoid":
         return (lo * x + hi).clamp(0, 1)
-    return x
+    return x if kind == "none" else FUNCTIONS[kind](x, lo, hi)
+
+
+FUNCTIONS: dict[str, Callable[[Tensor, float, float], Tensor]] = {
+    "tanh": lambda x, lo, hi: torch.tanh(x),
+    "gelu": lambda x, lo, hi: functional.gelu(x),
+    "gelu_tanh": lambda x, lo, hi: functional.gelu(x, approximate="tanh"),
+    "elu": lambda x, lo, hi: hi * functional.elu(x, lo),
+    "celu": lambda x, lo, hi: functional.celu(x, lo),
+    "leaky_relu": lambda x, lo, hi: functional.leaky_relu(x, lo),
+    "softplus": lambda x, lo, hi: functional.softplus(x),
+    "mish": lambda x, lo, hi: functional.mish(x),
+    "silu": lambda x, lo, hi: x * torch.sigmoid(lo * x),
+    "softsign": lambda x, lo, hi: functional.softsign(x),
+    "exp": lambda x, lo, hi: torch.exp(x),
+    "log": lambda x, lo, hi: torch.log(x),
+    "sqrt": lambda x, lo, hi: torch.sqrt(x),
+    "reciprocal": lambda x, lo, hi: 1.0 / x,
+    "abs": lambda x, lo, hi: torch.abs(x),
+    "negate": lambda x, lo, hi: -x,
+    "square": lambda x, lo, hi: x * x,
+    "erf": lambda x, lo, hi: torch.erf(x),
+    "reciprocal_sqrt": lambda x, lo, hi: torch.rsqrt(x),
+    "cube": lambda x, lo, hi: x * x * x,
+}

@@ -163,6 +163,7 @@ void edit_op(Input* in, edgecl::SourceOp* op) {
 
 void edit_param(Input* in, edgecl::SourceParam* param) {
   const uint32_t n_values = static_cast<uint32_t>(param->values.size());
+  const uint32_t n_words = static_cast<uint32_t>(param->integers.size() / sizeof(int32_t));
   switch (in->below(9)) {
     case 0:
       param->trainable = !param->trainable;
@@ -180,7 +181,15 @@ void edit_param(Input* in, edgecl::SourceParam* param) {
       edit_one(in, &param->positions);
       break;
     case 5:
-      if (n_values > 0) param->values[in->u16() % n_values] = in->real();
+      if (n_values > 0) {
+        param->values[in->u16() % n_values] = in->real();
+      } else if (n_words > 0) {  // views and boxes, tables of int8
+        int32_t word;
+        uint8_t* at = param->integers.data() + in->below(n_words) * sizeof word;
+        memcpy(&word, at, sizeof word);
+        edit_word(in, &word);
+        memcpy(at, &word, sizeof word);
+      }
       break;
     case 6:
       edit_word(in, &param->nnz_capacity);

@@ -164,6 +164,33 @@ BundleSource ncm_encoder() {  // a model file of another engine makes the sample
   return source;
 }
 
+BundleSource views_er() {  // views, boxes, reductions, softmax, and every elementwise function
+  using edgecl::Activation;
+  NetBuilder net(9);
+  uint32_t x = net.conv(net.input(2, 6, 6), 4, {});
+  x = net.strided(x, {12, 4, 4}, {1, 1, 4, 3, 4, 4, 0, 0, 36, 6, 6, 1},
+                  1);  // windows of rows, without the first column
+  x = net.binary(format::kOpMaximum, net.softmax(x, false), net.prelu(x));
+  x = net.binary(format::kOpMinimum, x, net.softmax(x, true));
+  x = net.place({net.reduce(x, edgecl::Reduction::kSum), net.reduce(x, edgecl::Reduction::kMax)}, {12, 2, 4},
+                {1, 1, 1, 12, 2, 4, 0, 0, 0, 0, 0, 0, 1, 1, 1, 12, 1, 4, 0, 0, 0, 0, 1, 0, 1, 1, 1, 12, 1, 4}, 0);
+  // Of 0.5 and more: logarithms and roots of anything are no numbers.
+  const uint32_t positive =
+      net.binary_constant(format::kOpAdd, net.activation(x, Activation::kSigmoid), {1, 1, 1}, false);
+  x = positive;
+  for (int kind = static_cast<int>(Activation::kTanh); kind <= static_cast<int>(edgecl::kLastActivation); kind++)
+    x = net.binary(format::kOpAdd, x, net.activation(positive, static_cast<Activation>(kind), 0.75f, 1.25f));
+  x = net.flatten(net.global_pool(x));
+  net.finish(net.linear(x, 5), x);
+  BundleSource source = net.source;
+  source.method = format::kMethodEr;
+  source.replay_batch = 4;
+  source.replay_capacity = 20;
+  source.learning_rate = 0.01f;
+  source.classes.clear();
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},           {"cosine_er", cosine_er, false, false},
     {"image_derpp", image_derpp, false, false},     {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
@@ -173,6 +200,7 @@ const Golden kCases[] = {
     {"ridge_devices", ridge_devices, false, false}, {"fecam_devices", fecam_devices, false, false},
     {"lda_domains", lda_domains, false, false},     {"ncm_encoder", ncm_encoder, false, false},
     {"hd_devices", hd_devices, false, false},       {"ncm_domain_devices", ncm_domain_devices, false, false},
+    {"views_er", views_er, false, false},
 };
 const char* const kVersions[] = {"v2"};
 

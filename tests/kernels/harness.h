@@ -145,6 +145,8 @@ void dense_cases(Tests& tests);
 void sparse_cases(Tests& tests);
 void normalisation_cases(Tests& tests);
 void pointwise_cases(Tests& tests);
+void view_cases(Tests& tests);
+void axis_cases(Tests& tests);
 void pool_cases(Tests& tests);
 void input_and_loss_cases(Tests& tests);
 void moments_cases(Tests& tests);

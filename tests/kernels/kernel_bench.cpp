@@ -279,6 +279,32 @@ void l2_normalize(const Bench& bench, Rng& rng, int batch, int channels, int siz
   EDGECL_TIME(bench, l2_normalize_backward, name, 0, 3 * bytes, backward);
 }
 
+// A transpose to channels last, a slice, a softmax over the width, a reduction, and two functions.
+void views(const Bench& bench, Rng& rng, int batch, int channels, int size) {
+  Case c(rng);
+  const Tensor x = c.tensor(batch, channels, size, size), y = c.tensor(batch, channels, size, size);
+  const double bytes = 4.0 * static_cast<double>(x.size());
+  const std::string name = text("%dx%dx%d b%d", channels, size, size, batch);
+  const int32_t area = size * size;
+  const int32_t* turn = c.copy(std::vector<int32_t>{1, 1, 1, 1, area, channels, 0, 0, 0, 0, 1, area});
+  EDGECL_TIME(bench, strided_forward, name + " transposed", 0, 2 * bytes, (StridedForwardArgs{x, y, turn, 0}));
+  EDGECL_TIME(bench, strided_backward, name + " transposed", 0, 2 * bytes, (StridedBackwardArgs{y, x, turn, 0, false}));
+  const Tensor half = c.tensor(batch, channels / 2, size, size);
+  const int32_t* slice = c.copy(std::vector<int32_t>{1, 1, 1, 1, channels / 2, area, 0, 0, 0, 0, 2 * area, 1});
+  EDGECL_TIME(bench, strided_forward, name + " every other channel", 0, bytes, (StridedForwardArgs{x, half, slice, 0}));
+  EDGECL_TIME(bench, softmax_forward, name, 0, 2 * bytes, (SoftmaxForwardArgs{x, y, false}));
+  EDGECL_TIME(bench, softmax_backward, name, 0, 3 * bytes, (SoftmaxBackwardArgs{x, y, y, false, false}));
+  const Tensor line = c.tensor(batch, channels, 1, size);
+  EDGECL_TIME(bench, reduce_forward, name + " mean", 0, bytes, (ReduceForwardArgs{x, line, Reduction::kMean}));
+  for (const Activation kind : {Activation::kGelu, Activation::kTanh, Activation::kSilu}) {
+    const ActivationSpec spec = {kind, 1, 0};
+    const std::string what = name + text(" kind %d", static_cast<int>(kind));
+    EDGECL_TIME(bench, activation_forward, what, 0, 2 * bytes, (ActivationForwardArgs{x.data, y.data, x.size(), spec}));
+    EDGECL_TIME(bench, activation_backward, what, 0, 3 * bytes,
+                (ActivationBackwardArgs{x.data, x.data, y.data, y.data, x.size(), false, spec}));
+  }
+}
+
 // Of d features: rows quantised and added, n at once, and a model of `classes` from the moments.
 void moments(const Bench& bench, Rng& rng, int d, int classes) {
   Case c(rng);
@@ -436,6 +462,7 @@ int main(int argc, char** argv) {
     batch_norm(bench, rng, batch, 20, 32);
     for (int channels : {1280, 2048}) l2_normalize(bench, rng, batch, channels, 1);
     l2_normalize(bench, rng, batch, 256, 8);
+    views(bench, rng, batch, 64, 16);
   }
   for (int d : {96, 512, 1280, 2048}) moments(bench, rng, d, 50);
   mobile(bench, rng, "MobileNetV2",

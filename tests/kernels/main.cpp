@@ -18,6 +18,8 @@ int main(int argc, char** argv) {
                           {"sparse", sparse_cases},
                           {"normalisation", normalisation_cases},
                           {"pointwise", pointwise_cases},
+                          {"view", view_cases},
+                          {"axis", axis_cases},
                           {"pool", pool_cases},
                           {"input_and_loss", input_and_loss_cases},
                           {"moments", moments_cases},

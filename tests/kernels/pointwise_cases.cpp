@@ -17,29 +17,59 @@ void activations(Tests& tests, Rng& rng) {
                                   {Activation::kHardSwish, 0, 0},
                                   {Activation::kSigmoid, 0, 0},
                                   {Activation::kHardSigmoid, 0.2f, 0.5f},
-                                  {Activation::kHardSigmoid, 1.0f / 6.0f, 0.5f}};
+                                  {Activation::kHardSigmoid, 1.0f / 6.0f, 0.5f},
+                                  {Activation::kTanh, 0, 0},
+                                  {Activation::kGelu, 0, 0},
+                                  {Activation::kGeluTanh, 0, 0},
+                                  {Activation::kElu, 0.7f, 1},
+                                  {Activation::kElu, 1.6732632f, 1.050701f},
+                                  {Activation::kCelu, 0.5f, 0},
+                                  {Activation::kLeakyRelu, 0.01f, 0},
+                                  {Activation::kSoftplus, 0, 0},
+                                  {Activation::kMish, 0, 0},
+                                  {Activation::kSilu, 1, 0},
+                                  {Activation::kSilu, 1.702f, 0},
+                                  {Activation::kSoftsign, 0, 0},
+                                  {Activation::kExp, 0, 0},
+                                  {Activation::kLog, 0, 0},
+                                  {Activation::kSqrt, 0, 0},
+                                  {Activation::kReciprocal, 0, 0},
+                                  {Activation::kAbs, 0, 0},
+                                  {Activation::kNegate, 0, 0},
+                                  {Activation::kSquare, 0, 0},
+                                  {Activation::kErf, 0, 0},
+                                  {Activation::kReciprocalSqrt, 0, 0},
+                                  {Activation::kCube, 0, 0}};
+  bool seen[static_cast<int>(kLastActivation) + 1] = {};
+  for (const ActivationSpec& spec : specs) seen[static_cast<int>(spec.kind)] = true;
+  for (size_t i = 0; i < sizeof seen; i++) tests.expect(seen[i], text("activation %zu has a case", i));
   for (const ActivationSpec& spec : specs) {
     const int64_t n = random_length(rng);
     const std::string name = text("activation %d, %lld floats", static_cast<int>(spec.kind), static_cast<long long>(n));
     const float range = rng.pick({1.0f, 8.0f, 120.0f});  // 120: beyond both ends of exp
+    const bool positive = spec.kind == Activation::kLog || spec.kind == Activation::kSqrt ||
+                          spec.kind == Activation::kReciprocal || spec.kind == Activation::kReciprocalSqrt;
+    const float low = positive ? 0.01f : -range;
     {
       Case c(rng);
-      ActivationForwardArgs args = {c.floats(n, -range, range), nullptr, n, spec};
+      ActivationForwardArgs args = {c.floats(n, low, range), nullptr, n, spec};
       c.output(&args.y, n);
       CHECK_KERNEL(tests, c, activation_forward, args, name);
     }
     {
       Case c(rng);
       ActivationForwardArgs args = {nullptr, nullptr, n, spec};
-      c.also(c.output(&args.y, n), const_cast<float**>(&args.x));
+      const int out = positive ? -1 : c.output(&args.y, n);
+      if (positive) continue;  // what an output holds before is of both signs
+      c.also(out, const_cast<float**>(&args.x));
       CHECK_KERNEL(tests, c, activation_forward, args, name + ", in place");
     }
     for (bool in_place : {false, true}) {
       Case c(rng);
       ActivationBackwardArgs args = {};
-      const bool reads_x = spec.kind == Activation::kHardSwish;
-      args.x = reads_x ? c.floats(n, -range, range) : nullptr;
-      args.y = reads_x ? nullptr : c.floats(n);
+      const bool reads_x = !activation_gradient_reads_output(spec.kind);
+      args.x = reads_x ? c.floats(n, low, range) : nullptr;
+      args.y = reads_x ? nullptr : positive ? c.floats(n, low, range) : c.floats(n);
       args.dy = in_place ? nullptr : c.floats(n);
       args.n = n;
       args.accumulate = !in_place && rng.chance(0.5);
@@ -143,6 +173,42 @@ void concat(Tests& tests, Rng& rng) {
   CHECK_KERNEL(tests, c, concat_backward, back, name);
 }
 
+void prelu(Tests& tests, Rng& rng) {
+  const int batch = random_batch(rng), channels = rng.range(1, 9), height = rng.range(1, 5), width = rng.range(1, 6);
+  const std::string name = text("batch %d, %d channels, %dx%d", batch, channels, height, width);
+  Case forward(rng);
+  PreluForwardArgs args = {forward.tensor(batch, channels, height, width), {}, forward.floats(channels)};
+  args.y = forward.output_shape(batch, channels, height, width);
+  forward.output(args.y);
+  CHECK_KERNEL(tests, forward, prelu_forward, args, name);
+
+  Case c(rng);
+  PreluBackwardArgs back = {};
+  back.x = c.tensor(batch, channels, height, width);
+  back.dy = c.tensor(batch, channels, height, width);
+  back.dx = c.output_shape(batch, channels, height, width);
+  back.slope = c.floats(channels);
+  back.accumulate = rng.chance(0.3);
+  if (rng.chance(0.8)) c.output(back.dx);
+  if (rng.chance(0.8)) c.output(&back.dslope, channels);
+  CHECK_KERNEL(tests, c, prelu_backward, back, name);
+}
+
+void extremum(Tests& tests, Rng& rng) {
+  const int64_t n = random_length(rng);
+  const bool maximum = rng.chance(0.5);
+  const std::string name = text("%lld floats, %s", static_cast<long long>(n), maximum ? "maximum" : "minimum");
+  Case forward(rng), c(rng);
+  ExtremumForwardArgs args = {forward.from_few_values(n), forward.from_few_values(n), nullptr, n, maximum};
+  forward.output(&args.y, n);
+  CHECK_KERNEL(tests, forward, extremum_forward, args, name);
+  ExtremumBackwardArgs back = {c.from_few_values(n), c.from_few_values(n), c.floats(n), nullptr, nullptr, n, maximum,
+                               rng.chance(0.3),      rng.chance(0.3)};
+  if (rng.chance(0.8)) c.output(&back.da, n);
+  if (rng.chance(0.8)) c.output(&back.db, n);
+  CHECK_KERNEL(tests, c, extremum_backward, back, name);
+}
+
 void flat(Tests& tests, Rng& rng) {
   const int64_t n = random_length(rng);
   const std::string name = text("%lld floats", static_cast<long long>(n));
@@ -168,6 +234,8 @@ void pointwise_cases(Tests& tests) {
   for (int i = 0; i < tests.repeats(25, 200); i++) activations(tests, rng);
   for (int i = 0; i < tests.repeats(500, 5000); i++) binary(tests, rng);
   for (int i = 0; i < tests.repeats(100, 500); i++) concat(tests, rng);
+  for (int i = 0; i < tests.repeats(100, 500); i++) prelu(tests, rng);
+  for (int i = 0; i < tests.repeats(50, 300); i++) extremum(tests, rng);
   for (int i = 0; i < tests.repeats(30, 200); i++) flat(tests, rng);
 }
 

@@ -291,6 +291,31 @@ ACTIVATIONS: list[tuple[Any, Any]] = [
     ("hard_swish", F.hardswish),
     ("sigmoid", torch.sigmoid),
     (("hard_sigmoid", 1 / 6, 0.5), F.hardsigmoid),
+    ("tanh", torch.tanh),
+    ("gelu", F.gelu),
+    ("gelu_tanh", lambda x: F.gelu(x, approximate="tanh")),
+    (("elu", 0.7, 1.0), lambda x: F.elu(x, 0.7)),
+    (("elu", 1.6732632423543772, 1.0507009873554805), F.selu),
+    (("celu", 0.5, 0.0), lambda x: F.celu(x, 0.5)),
+    (("leaky_relu", 0.01, 0.0), F.leaky_relu),
+    ("softplus", lambda x: F.softplus(x, threshold=1e9)),
+    ("mish", lambda x: x * torch.tanh(F.softplus(x, threshold=1e9))),
+    (("silu", 1.0, 0.0), F.silu),
+    (("silu", 1.702, 0.0), lambda x: x * torch.sigmoid(1.702 * x)),
+    ("softsign", F.softsign),
+    ("abs", torch.abs),
+    ("negate", torch.neg),
+    ("square", torch.square),
+    ("erf", torch.erf),
+]
+# Only of positive numbers, or of such that do not overflow.
+POSITIVE: list[tuple[str, Any]] = [
+    ("exp", torch.exp),
+    ("log", torch.log),
+    ("sqrt", torch.sqrt),
+    ("reciprocal", torch.reciprocal),
+    ("reciprocal_sqrt", torch.rsqrt),
+    ("cube", lambda x: x**3),
 ]
 
 
@@ -303,9 +328,30 @@ def test_activation(name: Any, function: Any) -> None:
     ty = function(tx)
     y = kernels.activation_forward(x, activation=name)
     # The sigmoid is off by the 2 ulp of exp and of the division; its argument is exact.
-    check(y, ty, 1, np.abs(x) + 1.0)
+    size = x.astype(float) ** 2 if name == "square" else np.abs(x) + 1.0
+    check(y, ty, 1, size)
     (dx,) = gradients(ty, dy, tx)
     check(kernels.activation_backward(x, y, dy, activation=name), dx, 1, np.abs(dy) * (np.abs(x) + 1.0))
+
+
+@pytest.mark.parametrize(("name", "function"), POSITIVE, ids=[name for name, _ in POSITIVE])
+def test_activation_of_positive_numbers(name: str, function: Any) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0.05, 20.0, 1000).astype(np.float32)
+    dy = normal(rng, x.size)
+    tx = double(x)
+    ty = function(tx)
+    y = kernels.activation_forward(x, activation=name)
+    check(y, ty, 2, np.abs(ty.detach().numpy()) + (1.0 if name == "log" else 0.0))
+    (dx,) = gradients(ty, dy, tx)
+    check(kernels.activation_backward(x, y, dy, activation=name), dx, 3, np.abs(dx.numpy()))
+
+
+def test_activation_kinds_are_all_here() -> None:
+    names = {name if isinstance(name, str) else name[0] for name, _ in [*ACTIVATIONS, *POSITIVE]}
+    assert len(names) == 26
+    with pytest.raises(ValueError, match=r"activation of kernels\.h"):
+        kernels.activation_forward(np.ones(3, np.float32), activation="sinh")
 
 
 @pytest.mark.parametrize("op", ["add", "mul"])
@@ -458,7 +504,7 @@ def test_sgd_is_pytorchs() -> None:
             np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), np.ones((3, 4), bool)
         ),
         lambda: kernels.cross_entropy(np.zeros((2, 3), np.float32), np.array([0, 3], np.int32)),
-        lambda: kernels.activation_forward(np.zeros(3, np.float32), activation="gelu"),
+        lambda: kernels.activation_forward(np.zeros(3, np.float32), activation="sinh"),
         lambda: kernels.linear_forward(np.zeros((2, 3), np.float32), np.zeros((3, 2), np.float32), level="mmx"),
         lambda: kernels.linear_forward(np.zeros((2, 3), np.float32), np.zeros((3, 2), np.float32), n_parts=0),
         lambda: kernels.binary_forward(np.zeros((2, 3), np.float32), np.zeros((3, 3), np.float32), "add"),

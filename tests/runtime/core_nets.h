@@ -335,6 +335,39 @@ class NetBuilder {
     return y;
   }
 
+  // Rows of six sizes and strides; of a place the grid, then where each box begins and its sizes.
+  uint32_t strided(uint32_t x, std::vector<uint32_t> shape, const std::vector<int32_t>& view, int32_t offset) {
+    const uint32_t y = tensor("strided", shape[0], shape[1], shape[2]);
+    op(format::kOpStrided, {x}, y, {integers("view", {2, 6}, format::kElementI32, view)}).i[0] = offset;
+    return y;
+  }
+  uint32_t place(const std::vector<uint32_t>& inputs, std::vector<uint32_t> shape, const std::vector<int32_t>& boxes,
+                 float fill) {
+    const uint32_t y = tensor("place", shape[0], shape[1], shape[2]);
+    const uint32_t rows = static_cast<uint32_t>(1 + 2 * inputs.size());
+    op(format::kOpPlace, inputs, y, {integers("boxes", {rows, 6}, format::kElementI32, boxes)}).activation_lo = fill;
+    return y;
+  }
+  uint32_t prelu(uint32_t x) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t slope = param("slope", {in.channels}, true, 0.1f, 0.4f);
+    const uint32_t y = tensor("prelu", in.channels, in.height, in.width);
+    op(format::kOpPrelu, {x}, y, {slope});
+    return y;
+  }
+  uint32_t reduce(uint32_t x, edgecl::Reduction kind) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("reduce", in.channels, 1, in.width);
+    op(format::kOpReduce, {x}, y).i[0] = static_cast<int32_t>(kind);
+    return y;
+  }
+  uint32_t softmax(uint32_t x, bool logarithm) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t y = tensor("softmax", in.channels, in.height, in.width);
+    op(format::kOpSoftmax, {x}, y).i[0] = logarithm;
+    return y;
+  }
+
   uint32_t flatten(uint32_t x) {
     const edgecl::SourceTensor in = source.tensors[x];
     const uint32_t y = tensor("flatten", in.channels * in.height * in.width, 1, 1);
@@ -473,6 +506,12 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
   x = net.binary(format::kOpMul, x, gate);
   x = net.binary_constant(format::kOpMul, x, {6, 1, 1}, true);
   x = net.binary_constant(format::kOpAdd, x, {1, 5, 5}, false);
+  x = net.strided(x, {12, 4, 5}, {1, 1, 6, 2, 4, 5, 0, 0, 25, 5, 5, 1}, 0);  // windows of four rows, which overlap
+  const uint32_t larger = net.binary(format::kOpMaximum, net.softmax(x, false), net.prelu(x)),
+                 smaller = net.binary(format::kOpMinimum, larger, x);
+  x = net.place({net.reduce(smaller, edgecl::Reduction::kMean), net.reduce(smaller, edgecl::Reduction::kMax)},
+                {12, 3, 5},
+                {1, 1, 1, 12, 3, 5, 0, 0, 0, 0, 0, 0, 1, 1, 1, 12, 1, 5, 0, 0, 0, 0, 2, 0, 1, 1, 1, 12, 1, 5}, 0.5f);
   x = net.activation(x, Activation::kSigmoid);
   x = net.l2_normalize(x, 1e-12f);
   x = net.pool(x, format::kOpMaxPool, 3, 2, 1);

@@ -141,19 +141,20 @@ inline FloatArray to_array(const float* p, std::vector<py::ssize_t> shape) {
   return a;
 }
 
-// "none", "relu", "hard_swish", "sigmoid", or (name, lo, hi) for "clip" and "hard_sigmoid".
+// A name of EDGECL_ACTIVATION_LIST, or (name, lo, hi).
 inline ActivationSpec parse_activation(const py::object& a, bool fused) {
   std::tuple<std::string, float, float> t{"", 0.0f, 0.0f};
   if (py::isinstance<py::str>(a))
     std::get<0>(t) = a.cast<std::string>();
   else
     t = a.cast<std::tuple<std::string, float, float>>();
-  static const char* const kNames[] = {"none", "relu", "clip", "hard_swish", "sigmoid", "hard_sigmoid"};
-  for (int i = 0; i < (fused ? 3 : 6); i++)
+#define EDGECL_NAME(constant, number, name) #name,
+  static const char* const kNames[] = {EDGECL_ACTIVATION_LIST(EDGECL_NAME)};
+#undef EDGECL_NAME
+  for (int i = 0; i < (fused ? 3 : static_cast<int>(kLastActivation) + 1); i++)
     if (std::get<0>(t) == kNames[i]) return {static_cast<Activation>(i), std::get<1>(t), std::get<2>(t)};
-  refuse(fused ? "activation none, relu or ('clip', lo, hi)"
-               : "activation none, relu, clip, hard_swish, sigmoid or hard_sigmoid",
-         "'" + std::get<0>(t) + "'", "name one of these");
+  refuse(fused ? "activation none, relu or ('clip', lo, hi)" : "an activation of kernels.h", "'" + std::get<0>(t) + "'",
+         "name one of these");
 }
 
 // The keyword arguments that many functions share: stride, padding, dilation, groups; activation; level, n_parts. What

@@ -8,9 +8,9 @@ gives the same bits.
 Keyword arguments shared by all functions: `level` (a name from levels(); default the best one) and `n_parts` (>= 1: the
 work is split into that many parts, run one after the other). Windows: `stride`, `dilation` (height, width; default 1),
 `padding` (height, width) or (top, left, bottom, right). `activation`: "none", "relu" or ("clip", lo, hi); activation
-functions also take "hard_swish", "sigmoid" and ("hard_sigmoid", alpha, beta). Sparse layers take a dense weight
-(out, in, kernel height, kernel width) or (out, in) and a boolean pattern of the same shape; only weights inside the
-pattern are stored or computed.
+functions also take the other names of EDGECL_ACTIVATION_LIST (kernels/kernels.h), alone or as (name, lo, hi). Sparse
+layers take a dense weight (out, in, kernel height, kernel width) or (out, in) and a boolean pattern of the same shape;
+only weights inside the pattern are stored or computed.
 
 Hyperdimensional codes are uint64 arrays of shape (rows, bits / 64), bit k in word k // 64 at place k % 64, with a
 multiple of 64 bits up to 65,536; integers are taken as the type that the signature names, without conversion. What each

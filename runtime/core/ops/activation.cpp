@@ -8,7 +8,10 @@ namespace edgecl {
 namespace {
 
 Status check(const OpCheck& c) {
-  return c.same_shape_as_input();
+  EDGECL_RETURN_IF_FAILED(c.same_shape_as_input());
+  if (c.op.activation == static_cast<uint32_t>(Activation::kCelu) && c.op.activation_lo == 0)
+    return corrupt("OPS", c.index, "activation_lo", "expected a number other than 0 for celu, found 0");
+  return Status();
 }
 
 void forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor) {

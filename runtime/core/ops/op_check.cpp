@@ -23,4 +23,15 @@ Status OpCheck::vector_param(uint32_t slot, uint32_t n) const {
                  has_param(slot) ? "another shape" : "none");
 }
 
+Status OpCheck::view_param(uint32_t slot, uint32_t rows) const {
+  if (has_param(slot)) {
+    const format::ParamRecord& found = param(slot);
+    if (found.dtype == format::kElementI32 && found.storage == format::kStorageDense && found.rank == 2 &&
+        found.dims[0] == rows && found.dims[1] == kViewRank)
+      return Status();
+  }
+  return corrupt("OPS", index, "params", "expected int32 of %u x %d in place %u, found %s", rows, kViewRank, slot,
+                 has_param(slot) ? "another" : "none");
+}
+
 }  // namespace edgecl

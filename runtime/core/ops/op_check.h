@@ -23,7 +23,8 @@ struct OpCheck {
   Status range(const char* field, int64_t value, int64_t low, int64_t high) const;
   Status output_shape(uint64_t channels, uint64_t height, uint64_t width) const;
   Status same_shape_as_input() const { return output_shape(x().channels, x().height, x().width); }
-  Status vector_param(uint32_t slot, uint32_t n) const;  // dense [n]
+  Status vector_param(uint32_t slot, uint32_t n) const;   // dense [n]
+  Status view_param(uint32_t slot, uint32_t rows) const;  // int32 [rows][kViewRank]
 };
 
 }  // namespace edgecl

@@ -33,7 +33,7 @@ def write_bundle(plan: dict[str, Any]) -> bytes:
                     "kind": str (a key of operators()),
                     "inputs": [tensor], "output": tensor, "params": [param | None] (at most 4),
                     # everything from here on is optional
-                    "activation": "none" | "relu" | "clip" | "hard_swish" | "sigmoid" | "hard_sigmoid",
+                    "activation": a name of EDGECL_ACTIVATION_LIST (kernels.h), "none" where there is none,
                     "activation_lo": float, "activation_hi": float,
                     "kernel": (h, w), "stride": (h, w), "dilation": (h, w), "pads": (top, left, bottom, right),
                     "groups": int, "epsilon": float, "momentum": float, "frozen": bool, "i": [int] (at most 4)}],

@@ -1,0 +1,175 @@
+# Emitting `strided` and `place`: views of a row's elements with strides, and boxes in a grid; transposes, repetitions.
+# Never here: handlers of ONNX operators.
+"""Views and boxes, up to six axes once neighbours are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from edgecl.export.context import Context, Node, Row
+from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Activation, Dims, Param
+from numpy.typing import NDArray
+
+_RANK = 6  # kViewRank of kernels.h
+_MAX_INPUTS = 8  # kMaxInputs of kernels.h
+_TOO_MANY = "use fewer axes, or steps that a few axes express"
+
+
+def dense_strides(dims: Dims) -> list[int]:
+    """Strides of a row of these dimensions in row-major order."""
+    return [prod(dims[axis + 1 :]) for axis in range(len(dims))]
+
+
+def strided(context: Context, node: Node, row: Row, dims: Dims, strides: Sequence[int], offset: int = 0) -> Row:
+    """A row of dimensions `dims` whose element (i, j, ...) is number offset + i * strides[0] + j * strides[1] + ... of
+    `row`. Nothing is copied where that is the order in memory."""
+    axes: list[list[int]] = []
+    for size, stride in zip(dims, strides, strict=True):
+        if size == 1:
+            continue
+        if axes and axes[-1][1] == size * stride:
+            axes[-1] = [axes[-1][0] * size, stride]
+        else:
+            axes.append([size, stride])
+    if offset == 0 and prod(dims) == prod(row.dims) and axes in ([], [[prod(dims), 1]]):
+        return context.reshape(node, row, dims)
+    if len(axes) > _RANK:
+        raise Unsupported(f"a view of {len(axes)} axes that do not lie together; at most {_RANK}", _TOO_MANY)
+    axes = [[1, 0]] * (_RANK - len(axes)) + axes
+    view = np.array(axes, np.int32).T
+    return context.emit(
+        node, "strided", [row], dims, params=[_integers(f"{node.name}.view", view)], i=(offset,), suffix="view"
+    )
+
+
+def permute(context: Context, node: Node, row: Row, order: Sequence[int]) -> Row:
+    """Row axes in another order."""
+    strides = dense_strides(row.dims)
+    return strided(context, node, row, tuple(row.dims[axis] for axis in order), [strides[axis] for axis in order])
+
+
+def expand(context: Context, node: Node, row: Row, dims: Dims) -> Row:
+    """Axes of size 1 repeated to `dims`, which may have more axes in front."""
+    own = (1,) * (len(dims) - len(row.dims)) + row.dims
+    strides = [0 if size == 1 else stride for size, stride in zip(own, dense_strides(own), strict=True)]
+    return strided(context, node, row, dims, strides)
+
+
+def place(
+    context: Context, node: Node, rows: Sequence[Row], dims: Dims, begins: Sequence[Sequence[int]], fill: float = 0.0
+) -> Row:
+    """A row of dimensions `dims` with each of `rows`, of as many axes, put where `begins` says, and `fill` around."""
+    grid: list[int] = []
+    starts: list[list[int]] = [[] for _ in rows]
+    sizes: list[list[int]] = [[] for _ in rows]
+    for axis, size in enumerate(dims):
+        whole = all(row.dims[axis] == size for row in rows)
+        if whole and grid:
+            grid[-1] *= size
+        else:
+            grid.append(size)
+        for index, row in enumerate(rows):
+            if whole and len(sizes[index]) == len(grid):
+                starts[index][-1] *= size
+                sizes[index][-1] *= size
+            else:
+                starts[index].append(begins[index][axis])
+                sizes[index].append(row.dims[axis])
+    if len(grid) > _RANK:
+        raise Unsupported(f"boxes of {len(grid)} axes; at most {_RANK}", _TOO_MANY)
+    front = [1] * (_RANK - len(grid))
+    lines = [front + grid]
+    for start, extent in zip(starts, sizes, strict=True):
+        lines += [[0] * len(front) + start, front + extent]
+    boxes = _integers(f"{node.name}.boxes", np.array(lines, np.int32))
+    return context.emit(
+        node, "place", list(rows), dims, params=[boxes], activation=Activation("none", fill), suffix="place"
+    )
+
+
+def join(context: Context, node: Node, rows: Sequence[Row], axis: int) -> Row:
+    """Rows one behind the other along a row axis."""
+    rows = list(rows)
+    while len(rows) > 1:
+        group, rows = rows[:_MAX_INPUTS], rows[_MAX_INPUTS:]
+        dims, begins, at = group[0].dims, [], 0
+        for row in group:
+            begins.append([at if k == axis else 0 for k in range(len(dims))])
+            at += row.dims[axis]
+        whole = (*dims[:axis], at, *dims[axis + 1 :])
+        if axis == 0 and len(whole) <= 3:
+            rows.insert(0, context.emit(node, "concat", group, whole, suffix="join"))
+        else:
+            rows.insert(0, place(context, node, group, whole, begins))
+    return rows[0]
+
+
+def take(context: Context, node: Node, row: Row, axis: int, indices: NDArray[np.int64]) -> Row:
+    """Constant indices along a row axis, their own axes in its place: one view where steps are regular, else views of
+    the regular runs, joined."""
+    size = row.dims[axis]
+    indices = np.where(indices < 0, indices + size, indices)
+    if indices.size == 0 or indices.min() < 0 or indices.max() >= size:
+        raise Unsupported(f"indices beyond an axis of {size}", "correct the indices")
+    strides = dense_strides(row.dims)
+    before, after = row.dims[:axis], row.dims[axis + 1 :]
+    dims = (*before, *indices.shape, *after)
+    fit = _regular(indices)
+    if fit is None:
+        fit = _regular(factored) if (factored := _factored(indices)) is not None else None
+        shape = factored.shape if factored is not None else ()
+    else:
+        shape = indices.shape
+    if fit is not None:
+        inner = strided(
+            context, node, row, (*before, *shape, *after),
+            [*strides[:axis], *(step * strides[axis] for step in fit), *strides[axis + 1 :]],
+            int(indices.reshape(-1)[0]) * strides[axis],
+        )  # fmt: skip
+        return context.reshape(node, inner, dims)
+    flat = indices.reshape(-1)
+    pieces, start = [], 0
+    while start < flat.size:
+        end = start + 1
+        while end < flat.size and flat[end] - flat[end - 1] == flat[start + 1] - flat[start]:
+            end += 1
+        step = int(flat[start + 1] - flat[start]) if end - start > 1 else 0
+        pieces.append(
+            strided(
+                context, node, row, (*before, end - start, *after),
+                [*strides[:axis], step * strides[axis], *strides[axis + 1 :]], int(flat[start]) * strides[axis],
+            )
+        )  # fmt: skip
+        start = end
+    if len(pieces) > 64:
+        raise Unsupported(f"{len(pieces)} runs of irregular indices; at most 64", "use fewer or regular indices")
+    return context.reshape(node, join(context, node, pieces, axis), dims)
+
+
+def _regular(indices: NDArray[np.int64]) -> list[int] | None:
+    """Steps along each axis, if the indices are a first one and multiples of them."""
+    steps = [
+        int(np.take(indices, 1, k).reshape(-1)[0] - indices.reshape(-1)[0]) if size > 1 else 0
+        for k, size in enumerate(indices.shape)
+    ]
+    expected = indices.reshape(-1)[0] + sum(
+        step * np.arange(size).reshape([-1 if k == j else 1 for j in range(indices.ndim)])
+        for k, (step, size) in enumerate(zip(steps, indices.shape, strict=True))
+    )
+    return steps if np.array_equal(np.broadcast_to(expected, indices.shape), indices) else None
+
+
+def _factored(indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The flat list as a regular one of two axes: repetitions, or blocks."""
+    flat = indices.reshape(-1)
+    for inner in range(2, flat.size):
+        if flat.size % inner == 0 and _regular(flat.reshape(-1, inner)) is not None:
+            return flat.reshape(-1, inner)
+    return None
+
+
+def _integers(name: str, values: NDArray[np.int32]) -> Param:
+    return Param(name=name, values=np.ascontiguousarray(values, np.int32))
