@@ -137,7 +137,8 @@ def steps_apart(module: Any, learner: Any, x: Any, y: Any) -> float:
     optimiser = torch.optim.SGD(module.parameters(), lr=RATE)
     for _ in range(STEPS):
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(module(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+        loss = torch.nn.functional.cross_entropy(module(torch.from_numpy(x)), torch.from_numpy(y))
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         learner.partial_fit(x, y)
     with torch.no_grad():

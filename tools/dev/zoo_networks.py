@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,15 +37,18 @@ def sequential(name: str, shape: tuple[int, ...], make: Callable[[], list[nn.Mod
 
 # --- control: vectors ---
 
+
+def _two_layers(activation: Callable[[], nn.Module]) -> list[nn.Module]:
+    return [nn.Linear(24, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 10)]
+
+
 for _name, _layer in {
     "MlpTanh": nn.Tanh, "MlpElu": nn.ELU, "MlpSelu": nn.SELU, "MlpCelu": nn.CELU, "MlpGelu": nn.GELU,
     "MlpSilu": nn.SiLU,
     "MlpMish": nn.Mish, "MlpLeaky": nn.LeakyReLU, "MlpPrelu": nn.PReLU, "MlpSoftplus": nn.Softplus,
     "MlpHardtanh": nn.Hardtanh, "MlpSoftsign": nn.Softsign, "MlpLogSigmoid": nn.LogSigmoid,
 }.items():  # fmt: skip
-    sequential(
-        _name, (24,), lambda layer=_layer: [nn.Linear(24, 64), layer(), nn.Linear(64, 64), layer(), nn.Linear(64, 10)]
-    )
+    sequential(_name, (24,), partial(_two_layers, _layer))
 sequential(
     "MlpLayerNorm", (24,),
     lambda: [nn.Linear(24, 64), nn.LayerNorm(64), nn.Tanh(), nn.Linear(64, 64), nn.LayerNorm(64), nn.GELU(),
@@ -179,7 +184,7 @@ class TimeDistributed(nn.Module):
 
 
 class _Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.RNNBase], bidirectional: bool = False, layers: int = 1, last: bool = True) -> None:
+    def __init__(self, kind: Any, bidirectional: bool = False, layers: int = 1, last: bool = True) -> None:
         super().__init__()
         self.rnn = kind(6, 32, layers, batch_first=True, bidirectional=bidirectional)
         self.fc, self.last = nn.Linear(64 if bidirectional else 32, 10), last
