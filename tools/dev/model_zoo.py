@@ -1,0 +1,284 @@
+"""Exports many networks that people have, frozen under a new head and trainable as a whole, and checks each.
+
+usage: python tools/dev/model_zoo.py [NAME ...] [--sources own,torchvision,timm] [--json FILE] [--seconds N]
+
+Each network has random weights and settled batch-norm statistics and runs in a process of its own. `frozen`: the
+encoder under a fresh head of ten columns (trainable='head'); `whole`: everything learns ("partly": some weights are
+fixed, which the export names). Of each: worst difference of logits from PyTorch as a share of the output scale, beside
+PyTorch's own distance from float64; for `whole` three SGD steps on eight rows beside PyTorch; export seconds, peak
+memory over that of the imports, bundle bytes over those of the parameters.
+torchvision and timm are no dependencies: point PYTHONPATH at them; their networks are left out, by name, where they are
+missing. Never here: the small networks (zoo_networks.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+import time
+import types
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+TORCHVISION = [
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",
+    "maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "regnet_x_400mf",
+    "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0",
+    "squeezenet1_0", "squeezenet1_1", "swin_t", "vgg11_bn", "vit_b_16", "wide_resnet50_2",
+]  # fmt: skip
+TIMM = [
+    "botnet26t_256", "coat_lite_tiny", "coatnet_pico_rw_224", "convmixer_768_32", "convnext_atto",
+    "convnextv2_atto", "crossvit_tiny_240", "cs3darknet_s", "cspresnet50", "darknet53", "deit_tiny_patch16_224",
+    "densenet121", "dla34", "dpn48b", "eca_nfnet_l0", "ecaresnet26t", "edgenext_xx_small", "efficientformer_l1",
+    "efficientnet_lite0", "efficientvit_b0", "efficientvit_m0", "ese_vovnet19b_dw", "fastvit_t8", "fbnetc_100",
+    "gernet_s", "ghostnet_100", "ghostnetv2_100", "gmlp_ti16_224", "hardcorenas_a", "hgnetv2_b0", "hrnet_w18_small",
+    "inception_next_tiny", "lcnet_050", "legacy_seresnet18", "levit_128s", "mixer_s16_224", "mixnet_s",
+    "mnasnet_100", "mobilenetv2_050", "mobilenetv3_small_050", "mobilenetv4_conv_small",
+    "mobilenetv4_hybrid_medium", "mobileone_s0", "mobilevit_xxs", "mobilevitv2_050", "nf_resnet50", "pit_ti_224",
+    "poolformer_s12", "regnetx_002", "regnety_002", "repghostnet_050", "repvgg_a0", "repvit_m0_9",
+    "res2net50_26w_4s", "resmlp_12_224", "resnet10t", "resnetv2_50x1_bit", "rexnet_100", "selecsls42b",
+    "semnasnet_075", "skresnet18", "spnasnet_100", "swiftformer_xs", "tf_efficientnetv2_b0", "tinynet_e",
+    "tiny_vit_5m_224", "tresnet_m", "visformer_tiny", "vit_tiny_patch16_224", "xcit_nano_12_p16_224",
+]  # fmt: skip
+SIDE = {"inception_v3": 299, "botnet26t_256": 256, "crossvit_tiny_240": 240}
+SMALL = 96  # pixels of networks that take any size
+ROWS, STEPS, RATE = 8, 3, 0.05
+GOAL = 2e-5  # of the output scale
+
+
+def settled(module: Any, shape: tuple[int, ...]) -> Any:
+    """Random weights where a fresh module has constants, and statistics of two random batches; evaluation mode."""
+    import torch
+
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.numel() > 1 and float(parameter.max()) == float(parameter.min()):
+                low, high = (0.5, 1.5) if name.endswith("weight") and float(parameter.flatten()[0]) else (-0.3, 0.3)
+                parameter.uniform_(low, high, generator=generator)
+    norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    for layer in module.modules():
+        layer.training = layer in norms
+    if norms:
+        with torch.no_grad():
+            for _ in range(2):
+                module(torch.randn(6, *shape, generator=generator))
+        for norm in norms:
+            norm.momentum = 0.1
+    return module.eval()
+
+
+def build(source: str, name: str) -> tuple[Any, tuple[int, ...]]:
+    """The module and the shape of a sample."""
+    import torch
+
+    torch.manual_seed(0)
+    if source == "own":
+        sys.path.insert(0, str(HERE))
+        from zoo_networks import NETWORKS
+
+        make, shape = NETWORKS[name]
+        return make(), shape
+    if source == "torchvision":
+        # The wheel may be built for another PyTorch; its registrations of CUDA operators are not needed.
+        sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
+        import torchvision.models
+
+        extra = {"init_weights": True, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
+        side = 224 if re.match("vit|swin|maxvit|alexnet|vgg", name) else SIDE.get(name, SMALL)
+        return torchvision.models.get_model(name, weights=None, num_classes=10, **extra), (3, side, side)
+    import timm
+
+    for given in ({"img_size": SMALL}, {}):
+        try:
+            module = timm.create_model(name, pretrained=False, num_classes=10, **given)
+        except TypeError:
+            continue
+        side = SIDE.get(name, SMALL)
+        wants = getattr(getattr(module, "patch_embed", None), "img_size", None)
+        if not given and wants is not None:
+            side = wants[0]
+        elif not given and re.search(r"_(2\d\d)$", name):
+            side = int(name[-3:])
+        try:
+            module.eval()(torch.zeros(2, 3, side, side))
+        except Exception:  # a size that it does not take
+            if side != 224:
+                side = 224
+                module = timm.create_model(name, pretrained=False, num_classes=10)
+        return module, (3, side, side)
+    raise ValueError(name)
+
+
+def peak_bytes() -> int:
+    """Of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def steps_apart(module: Any, learner: Any, x: Any, y: Any) -> float:
+    """Three steps here and in PyTorch on the same rows; the largest difference of logits, as a share of their scale."""
+    import numpy as np
+    import torch
+
+    for layer in module.modules():
+        layer.training = isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)
+    optimiser = torch.optim.SGD(module.parameters(), lr=RATE)
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(module(torch.from_numpy(x)), torch.from_numpy(y))
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        learner.partial_fit(x, y)
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(x)).numpy()
+    return float(np.abs(learner.decision_function(x) - expected).max() / np.abs(expected).max())
+
+
+def one(source: str, name: str) -> dict[str, Any]:
+    """Everything about one network."""
+    import copy
+
+    import edgecl
+    import numpy as np
+    import torch
+    from edgecl import export
+
+    torch.set_num_threads(1)
+    row: dict[str, Any] = {"name": name, "source": source}
+    try:
+        module, shape = build(source, name)
+        module = settled(module, shape)
+    except Exception as error:  # a network that this version of its package does not have
+        return row | {"frozen": "not built", "whole": "not built", "reason": str(error).splitlines()[0][:120]}
+    x = np.random.default_rng(0).standard_normal((ROWS, *shape)).astype(np.float32)
+    y = np.arange(ROWS) % 10
+    row["parameters"] = sum(parameter.numel() for parameter in module.parameters())
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+        exact = copy.deepcopy(module).double()(torch.from_numpy(x).double()).numpy()
+    scale = float(np.abs(exact).max())
+    row["own_error"] = float(np.abs(expected - exact).max()) / scale
+    recipe = export.Recipe(
+        method="finetune", learning_rate=RATE, batch_size=ROWS, replay_capacity=0, momentum=0.0, weight_decay=0.0
+    )
+    for kind in ("frozen", "whole"):
+        before, begin = peak_bytes(), time.perf_counter()
+        try:
+            given: dict[str, Any] = {"new_head": 10, "trainable": "head"} if kind == "frozen" else {"trainable": "all"}
+            report = export.from_torch(module, torch.zeros(1, *shape), recipe=recipe, **given)
+        except Exception as error:
+            known = isinstance(error, export.ExportError)
+            row[kind] = "refused" if known else type(error).__name__
+            row["reason"] = str(error).strip()[:300].replace("\n", " ")
+            row[f"{kind}_blockers"] = sorted({blocker.op_type for blocker in getattr(error, "blockers", [])})
+            continue
+        row[f"{kind}_s"] = time.perf_counter() - begin
+        row[f"{kind}_peak"] = peak_bytes() - before
+        row[f"{kind}_bytes"] = len(report.bundle) / (4 * row["parameters"])
+        assert report.parity is not None
+        row[f"{kind}_apart"] = report.parity.max_abs / max(report.parity.reference_abs, 1e-30)
+        row[f"{kind}_fixed"] = len(report.untrainable)
+        row[kind] = "partly" if report.untrainable and kind == "whole" else "ok"
+        if kind == "whole":
+            ends_in_layer = not any("at the end is left out" in note for note in report.notes)
+            try:
+                learner = edgecl.Classifier(report.bundle, batch_size=ROWS)
+                row["apart"] = row["whole_apart"]
+                if ends_in_layer:
+                    row["apart"] = float(np.abs(learner.decision_function(x) - exact).max()) / scale
+                if ends_in_layer and row[kind] == "ok":
+                    row["steps_apart"] = steps_apart(copy.deepcopy(module), learner, x, y)
+            except Exception as error:  # what a user would see
+                row["steps_error"] = str(error).splitlines()[0][:160]
+    return row
+
+
+def measured(source: str, name: str, seconds: float) -> dict[str, Any]:
+    """`one` in a process of its own."""
+    command = [sys.executable, __file__, "--one", source, name]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
+    except subprocess.TimeoutExpired:
+        return {"name": name, "source": source, "frozen": "too slow", "whole": "too slow"}
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no words"])[-1]
+        return {"name": name, "source": source, "frozen": "failed", "whole": "failed", "reason": last[:200]}
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def names_of(source: str) -> list[str]:
+    """Of a source, in order."""
+    if source == "own":
+        sys.path.insert(0, str(HERE))
+        from zoo_networks import NETWORKS
+
+        return list(NETWORKS)
+    return TORCHVISION if source == "torchvision" else TIMM
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """The figures that matter, as text."""
+    lines = []
+    for kind in ("frozen", "whole"):
+        good = [row for row in rows if row.get(kind) == "ok"]
+        built = [row for row in rows if row.get(kind) != "not built"]
+        lines.append(f"{kind}: {len(good)} of {len(built)} ({len(good) / max(1, len(built)):.0%})")
+    apart = [row["apart"] for row in rows if "apart" in row]
+    steps = [row["steps_apart"] for row in rows if "steps_apart" in row]
+    if apart:
+        within = sum(value <= GOAL for value in apart)
+        lines.append(f"logits: worst {max(apart):.1e} of the scale, within {GOAL:g}: {within} of {len(apart)}")
+    if steps:
+        lines.append(
+            f"three steps: worst {max(steps):.1e}, median {sorted(steps)[len(steps) // 2]:.1e} of {len(steps)}"
+        )
+    blockers = Counter(kind for row in rows for kind in row.get("whole_blockers", []))
+    lines += [f"blocked by {kind}: {n}" for kind, n in blockers.most_common(20)]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="default: all")
+    parser.add_argument("--sources", default="own,torchvision,timm")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float, default=300, help="most for one network")
+    parser.add_argument("--one", nargs=2, metavar=("SOURCE", "NAME"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one(*arguments.one)))
+        return 0
+    rows = []
+    for source in arguments.sources.split(","):
+        for name in names_of(source):
+            if arguments.names and name not in arguments.names:
+                continue
+            row = measured(source, name, arguments.seconds)
+            rows.append(row)
+            shown = f"{row.get('apart', float('nan')):.1e} {row.get('steps_apart', float('nan')):.1e}"
+            told = f"{source:<11} {name:<28} {row['frozen']:<9} {row['whole']:<9} {shown}"
+            print(told, row.get("reason", "")[:150], flush=True)
+    print(summary(rows))
+    if arguments.json is not None:
+        from edgecl.cli.results import write_table
+
+        write_table(arguments.json, {"date": str(date.today()), "machine": platform.machine(), "rows": rows})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
