@@ -120,7 +120,10 @@ void conv_pointwise(const ConvGemm& conv, int part, int n_parts, void* scratch) 
     const float* source = conv.source.data + g * conv.source.channels * plane + v * kVec;
     float* to = panel;
     for (int c = 0; c < conv.channels; c++, source += plane)
-      for (int q = 0; q < n; q++, to += kVec) vstore(to, vload(source + q * kVec));
+      for (int q = 0; q < n; q++, to += kVec) {
+        vstore(to, vload(source + q * kVec));
+        __builtin_prefetch(source + (n + q) * kVec);
+      }
     p.last = v + n == vectors ? static_cast<int>(plane - (vectors - 1) * kVec) : kVec;
     p.out = conv.out.data + (g * conv.out.channels + row_begin) * plane + v * kVec;
     if (n == 1) rows_of_panel<1>(p, row_end - row_begin);

@@ -62,10 +62,7 @@ void pack(const float* from, const int64_t* channel, int64_t n, const int32_t* p
   vec t[kVec];
   for (int64_t i = 0; i < n; i += kVec) {
     EDGECL_UNROLL
-    for (int c = 0; c < kVec; c++) {
-      t[c] = vload(from + channel[c] + i);
-      __builtin_prefetch(from + channel[c] + i + 64);
-    }
+    for (int c = 0; c < kVec; c++) t[c] = vload(from + channel[c] + i);
     transpose_registers(t);
     if (n - i >= kVec) {
       EDGECL_UNROLL
@@ -88,10 +85,7 @@ void unpack(const float* packed, int64_t n, float* to, int64_t plane, int channe
     transpose_registers(t);
     if (n - i >= kVec && channels == kVec) {
       EDGECL_UNROLL
-      for (int c = 0; c < kVec; c++) {
-        vstore(to + c * plane + i, t[c]);
-        __builtin_prefetch(to + c * plane + i + 64, 1);
-      }
+      for (int c = 0; c < kVec; c++) vstore(to + c * plane + i, t[c]);
     } else {
       const int floats = static_cast<int>(n - i < kVec ? n - i : kVec);
       float rest[kVec * kVec];
