@@ -71,18 +71,37 @@ EDGECL_INLINE void pack_windows(const Int8ConvArgs& a, int64_t position, int n, 
   }
 }
 
-// What a tile works on.
+// The input rows that output rows [row, row + rows) of an image meet, each within its border.
+EDGECL_INLINE void pack_image(const Int8ConvArgs& a, const Int8Plan& plan, const int8_t* image, int64_t row, int64_t rows,
+                              PanelValue* panel) {
+  const Int8Tensor x = a.x;
+  const Sixteen zeros = static_cast<PanelValue>(x.zero_point + kPanelOffset) - (Sixteen){};
+  const int64_t line_bytes = static_cast<int64_t>(x.width) * x.channels, left = a.shape.pad_left * x.channels;
+  const int64_t first = row * a.shape.stride_h - a.shape.pad_top, lines = plan.image_rows(a.shape, rows);
+  const int64_t there = line_bytes < plan.pitch - left ? line_bytes : plan.pitch - left;
+  for (int64_t i = 0; i < lines; i++, panel += plan.pitch) {
+    const int64_t h = first + i;
+    if (h < 0 || h >= x.height) {
+      fill_run(zeros, plan.pitch, panel);
+      continue;
+    }
+    fill_run(zeros, left, panel);
+    pack_run(image + h * line_bytes, there, panel + left);
+    fill_run(zeros, plan.pitch - left - there, panel + left + there);
+  }
+}
+
+// What a tile works on: windows `step` values apart, of `lines` runs of `line_groups` groups, `pitch` values apart.
 struct Place {
   const Int8ConvArgs& a;
-  int64_t k_groups, row_values, stride;  // stride: of the table
+  int64_t k_groups, step, lines, line_groups, pitch, stride;  // stride: of the table
 };
 
 // kRows positions by kVectors accumulators, from channel c on.
 template <int kRows, int kVectors>
 EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8_t* y) {
   const Int8ConvArgs& a = p.a;
-  const int64_t block = p.k_groups * kBlockGroup, k_groups = p.k_groups, row_values = p.row_values,
-                y_stride = a.y.channels;
+  const int64_t block = p.k_groups * kBlockGroup, line_groups = p.line_groups, window = p.step, y_stride = a.y.channels;
   const int8_t* weight[kVectors];
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v++) {
@@ -96,15 +115,20 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
     for (int v = 0; v < kVectors; v++) w[v] = weight_step(weight[v] + k * kBlockGroup, whole);
     EDGECL_UNROLL
     for (int r = 0; r < kRows; r++) {
-      const ivec x = panel_step(panel + r * row_values + k * kInt8Group);
+      const ivec x = panel_step(panel + r * window + k * kInt8Group);
       EDGECL_UNROLL
       for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], w[v], x);
       end_row(acc[r]);
     }
   };
-  int64_t k = 0;
-  for (; k + kStepGroups <= k_groups; k += kStepGroups) step(k, true);
-  if (k < k_groups) step(k, false);
+  for (int64_t line = p.lines; line > 0; line--) {
+    int64_t k = 0;
+    for (; k + kStepGroups <= line_groups; k += kStepGroups) step(k, true);
+    if (k < line_groups) step(k, false);
+    panel += p.pitch;
+    EDGECL_UNROLL
+    for (int v = 0; v < kVectors; v++) weight[v] += line_groups * kBlockGroup;
+  }
 
   // Requantised in a loop, out of memory: unrolled it would be most of the library's code for int8.
   ivec sums[kVectors / kSums][kRows];
@@ -127,35 +151,68 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
 template <int kRows, int kVectors>
 __attribute__((noinline)) void tiles(const Place& p, const PanelValue* panel, int n, int64_t c, int8_t* y) {
   for (int r = 0; r + kRows <= n; r += kRows)
-    tile<kRows, kVectors>(p, panel + r * p.row_values, c, y + r * p.a.y.channels);
+    tile<kRows, kVectors>(p, panel + r * p.step, c, y + r * p.a.y.channels);
 }
 
+// Whole tiles, and what is left by one more that may do some positions again.
 template <int kVectors>
 EDGECL_INLINE void column(const Place& p, const PanelValue* panel, int n, int64_t c, int8_t* y) {
-  const auto behind = [&](int rows) EDGECL_INLINE_LAMBDA {
-    panel += rows * p.row_values;
-    y += rows * p.a.y.channels;
-    n -= rows;
-  };
   tiles<kTileRows, kVectors>(p, panel, n, c, y);
-  behind(n / kTileRows * kTileRows);
+  const int rest = n % kTileRows;
+  if (rest == 0) return;
+  const auto from = [&](int i) EDGECL_INLINE_LAMBDA { return panel + i * p.step; };
+  const auto to = [&](int i) EDGECL_INLINE_LAMBDA { return y + static_cast<int64_t>(i) * p.a.y.channels; };
+  if constexpr (kTileRows > 4)
+    if (rest > 1 && rest <= 4 && n >= 4) return tiles<4, kVectors>(p, from(n - 4), 4, c, to(n - 4));
+  if constexpr (kTileRows > 8)
+    if (rest > 4 && rest <= 8 && n >= 8) return tiles<8, kVectors>(p, from(n - 8), 8, c, to(n - 8));
+  if (rest > 1 && n >= kTileRows)
+    return tiles<kTileRows, kVectors>(p, from(n - kTileRows), kTileRows, c, to(n - kTileRows));
+  int done = n - rest;
   if constexpr (kTileRows > 4) {
-    tiles<4, kVectors>(p, panel, n, c, y);
-    behind(n / 4 * 4);
+    tiles<4, kVectors>(p, from(done), n - done, c, to(done));
+    done += (n - done) / 4 * 4;
   }
-  if constexpr (kTileRows > 1) tiles<1, kVectors>(p, panel, n, c, y);
+  if constexpr (kTileRows > 1) tiles<1, kVectors>(p, from(done), n - done, c, to(done));
 }
 
 }  // namespace
 
 void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
-  const Int8Plan plan = plan_int8_conv(a);
+  const Int8Plan plan = plan_int8_conv(kShape, a);
   PanelValue* const panel = static_cast<PanelValue*>(scratch);
   constexpr int64_t kTileChannels = kTileVectors * kVectorChannels;
-  const int64_t positions = a.y.positions(), columns = (a.y.channels + kTileChannels - 1) / kTileChannels;
-  const Place place = {a, plan.k_groups, plan.row_values, round_up(a.y.channels, kInt8Channels)};
+  const int64_t columns = (a.y.channels + kTileChannels - 1) / kTileChannels, width = a.y.width;
+  Place place = {a, plan.k_groups, plan.row_values, 1, plan.k_groups, 0, round_up(a.y.channels, kInt8Channels)};
+  const auto column_of = [&](int64_t i, const PanelValue* from, int n, int8_t* y) EDGECL_INLINE_LAMBDA {
+    const int64_t c = i * kTileChannels;
+    if (kTileChannels > kInt8Channels && a.y.channels - c <= kInt8Channels)
+      column<kTileVectors / 2>(place, from, n, c, y);
+    else
+      column<kTileVectors>(place, from, n, c, y);
+  };
+  if (plan.in_place) {
+    place.step = static_cast<int64_t>(a.shape.stride_w) * a.x.channels;
+    place.lines = a.shape.kernel_h;
+    place.line_groups = plan.k_groups / a.shape.kernel_h;
+    place.pitch = plan.pitch * a.shape.dilation_h;
+    int64_t line, end;
+    share(static_cast<int64_t>(a.y.rows) * a.y.height, part, n_parts, &line, &end);
+    while (line < end) {
+      const int64_t image = line / a.y.height, row = line % a.y.height;
+      int64_t rows = end - line < a.y.height - row ? end - line : a.y.height - row;
+      if (rows > plan.rows) rows = plan.rows;
+      pack_image(a, plan, a.x.data + image * a.x.height * a.x.width * a.x.channels, row, rows, panel);
+      for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < columns; i++)
+          column_of(i, panel + r * a.shape.stride_h * plan.pitch, static_cast<int>(width),
+                    a.y.data + (line + r) * width * a.y.channels);
+      line += rows;
+    }
+    return;
+  }
   // Few positions: the channels are shared out, and each part packs the windows for itself.
-  const int64_t tiles_down = (positions + kInt8Tile - 1) / kInt8Tile;
+  const int64_t positions = a.y.positions(), tiles_down = (positions + kInt8Tile - 1) / kInt8Tile;
   int64_t position = 0, last = positions, column_begin = 0, column_end = columns;
   if (tiles_down >= n_parts) {
     share(tiles_down, part, n_parts, &position, &last);
@@ -168,14 +225,8 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
   for (; position < last; position += plan.positions) {
     const int n = static_cast<int>(last - position < plan.positions ? last - position : plan.positions);
     pack_windows(a, position, n, plan.row_values, panel);
-    int8_t* const y = a.y.data + position * a.y.channels;
-    for (int64_t i = column_begin; i < column_end; i++) {
-      const int64_t c = i * kTileChannels;
-      if (kTileChannels > kInt8Channels && a.y.channels - c <= kInt8Channels)
-        column<kTileVectors / 2>(place, panel, n, c, y);
-      else
-        column<kTileVectors>(place, panel, n, c, y);
-    }
+    for (int64_t i = column_begin; i < column_end; i++)
+      column_of(i, panel, n, a.y.data + position * a.y.channels);
   }
 }
 
