@@ -12,7 +12,7 @@ uint64_t ScratchTable::int8_conv_scratch_bytes(const Int8ConvArgs& a) const {
   const Int8Plan p = plan_int8_conv(tiled, a);
   const int64_t values = p.in_place ? p.pitch * p.image_rows(a.shape, p.rows < a.y.height ? p.rows : a.y.height)
                                     : p.row_values * p.positions;
-  return static_cast<uint64_t>(values) * sizeof(int16_t) + 128;
+  return static_cast<uint64_t>(values) * sizeof(int16_t) + static_cast<uint64_t>(p.weight_bytes(a)) + 128;
 }
 
 // The rows of a strip, or one that is all zero point; a vector may be read from the end of the last.

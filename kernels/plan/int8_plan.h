@@ -21,7 +21,12 @@ struct Int8Plan {
   int positions;       // of a group, a multiple of kInt8Tile
   bool in_place;
   int rows;       // output rows of a strip
+  int64_t pixel;  // values of an input position; 4 where there are 3 channels, with weights of 0 for the fourth
   int64_t pitch;  // values of an input row with its border
+  // Bytes that the weights with a fourth channel take, before the input rows.
+  EDGECL_ALWAYS_INLINE int64_t weight_bytes(const Int8ConvArgs& a) const {
+    return in_place && pixel != a.x.channels ? k_groups * kInt8Group * round_up(a.y.channels, kInt8Channels) : 0;
+  }
   EDGECL_ALWAYS_INLINE int64_t image_rows(const ConvShape& s, int64_t out_rows) const {
     return (out_rows - 1) * s.stride_h + static_cast<int64_t>(s.kernel_h - 1) * s.dilation_h + 1;
   }
@@ -30,16 +35,18 @@ EDGECL_ALWAYS_INLINE inline Int8Plan plan_int8_conv(const VectorShape& shape, co
   const int64_t k = static_cast<int64_t>(a.shape.kernel_h) * a.shape.kernel_w * a.x.channels;
   const int64_t row = round_up(k, 16);
   const int positions = limit(kInt8Pack / (row * 2) / kInt8Tile * kInt8Tile, kInt8Tile, kInt8Positions);
-  Int8Plan p = {(k + kInt8Group - 1) / kInt8Group, row, positions, false, 0, 0};
-  // A line of a window must be whole steps of a tile, and cover more than one.
+  Int8Plan p = {(k + kInt8Group - 1) / kInt8Group, row, positions, false, 0, 0, 0};
+  // A line of a window must be whole groups.
   const ConvShape& s = a.shape;
-  const int64_t line = static_cast<int64_t>(s.kernel_w) * a.x.channels;
-  if (shape.floats < 8 || s.kernel_h * s.kernel_w == 1 || s.dilation_w != 1 || a.y.channels > kInt8FewChannels || line % (2 * kInt8Group) != 0)
+  p.pixel = a.x.channels == 3 ? 4 : a.x.channels;
+  if (shape.floats < 8 || s.kernel_h * s.kernel_w == 1 || s.dilation_w != 1 || a.y.channels > kInt8FewChannels ||
+      s.kernel_w * p.pixel % kInt8Group != 0)
     return p;
-  p.pitch = (static_cast<int64_t>(a.y.width - 1) * s.stride_w + s.kernel_w) * a.x.channels;
+  p.pitch = (static_cast<int64_t>(a.y.width - 1) * s.stride_w + s.kernel_w) * p.pixel;
   const int64_t most = kInt8Pack / (2 * p.pitch), halo = p.image_rows(s, 1);
   p.in_place = most >= halo;
   p.rows = p.in_place ? static_cast<int>((most - halo) / s.stride_h + 1) : 0;
+  if (p.in_place && p.pixel != a.x.channels) p.k_groups = static_cast<int64_t>(s.kernel_h) * s.kernel_w;
   return p;
 }
 

@@ -71,14 +71,39 @@ EDGECL_INLINE void pack_windows(const Int8ConvArgs& a, int64_t position, int n, 
   }
 }
 
+// The same with a value of any kind behind every three, which no weight meets.
+EDGECL_INLINE void pack_pixels(const int8_t* from, int64_t n, PanelValue* to) {
+  typedef int8_t Stored __attribute__((vector_size(16)));
+  for (int64_t i = 0; i < n; i += 12, to += 16) {
+    Stored bytes;
+    memcpy(&bytes, from + i, sizeof bytes);
+    if constexpr (kPanelOffset != 0) bytes = bytes ^ static_cast<int8_t>(-128);
+    bytes = __builtin_shufflevector(bytes, bytes, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
+    const Sixteen values = __builtin_convertvector(bytes, Sixteen);
+    memcpy(to, &values, sizeof values);
+  }
+}
+// Weights for that.
+EDGECL_INLINE void pack_weights(const Int8ConvArgs& a, int64_t taps, int8_t* to) {
+  const int64_t block = (taps * 3 + kInt8Group - 1) / kInt8Group * kBlockGroup;
+  const int8_t* from = a.weight;
+  for (int64_t o = 0; o < a.y.channels; o += kInt8Channels, from += block)
+    for (int64_t tap = 0; tap < taps; tap++, to += kBlockGroup)
+      for (int64_t i = 0; i < kBlockGroup; i++) {
+        const int64_t k = tap * 3 + i % kInt8Group;
+        to[i] = i % kInt8Group == 3 ? int8_t{0}
+                                    : from[k / kInt8Group * kBlockGroup + i / kInt8Group * kInt8Group + k % kInt8Group];
+      }
+}
+
 // The input rows that output rows [row, row + rows) of an image meet, each within its border.
 EDGECL_INLINE void pack_image(const Int8ConvArgs& a, const Int8Plan& plan, const int8_t* image, int64_t row, int64_t rows,
                               PanelValue* panel) {
   const Int8Tensor x = a.x;
   const Sixteen zeros = static_cast<PanelValue>(x.zero_point + kPanelOffset) - (Sixteen){};
-  const int64_t line_bytes = static_cast<int64_t>(x.width) * x.channels, left = a.shape.pad_left * x.channels;
+  const int64_t line_bytes = static_cast<int64_t>(x.width) * x.channels, left = a.shape.pad_left * plan.pixel;
   const int64_t first = row * a.shape.stride_h - a.shape.pad_top, lines = plan.image_rows(a.shape, rows);
-  const int64_t there = line_bytes < plan.pitch - left ? line_bytes : plan.pitch - left;
+  const int64_t line = x.width * plan.pixel, there = line < plan.pitch - left ? line : plan.pitch - left;
   for (int64_t i = 0; i < lines; i++, panel += plan.pitch) {
     const int64_t h = first + i;
     if (h < 0 || h >= x.height) {
@@ -86,7 +111,10 @@ EDGECL_INLINE void pack_image(const Int8ConvArgs& a, const Int8Plan& plan, const
       continue;
     }
     fill_run(zeros, left, panel);
-    pack_run(image + h * line_bytes, there, panel + left);
+    if (plan.pixel == x.channels)
+      pack_run(image + h * line_bytes, there, panel + left);
+    else
+      pack_pixels(image + h * line_bytes, there / 4 * 3, panel + left);
     fill_run(zeros, plan.pitch - left - there, panel + left + there);
   }
 }
@@ -94,6 +122,7 @@ EDGECL_INLINE void pack_image(const Int8ConvArgs& a, const Int8Plan& plan, const
 // What a tile works on: windows `step` values apart, of `lines` runs of `line_groups` groups, `pitch` values apart.
 struct Place {
   const Int8ConvArgs& a;
+  const int8_t* weights;
   int64_t k_groups, step, lines, line_groups, pitch, stride;  // stride: of the table
 };
 
@@ -106,7 +135,7 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v++) {
     const int64_t channel = c + v * kVectorChannels;
-    weight[v] = a.weight + channel / kInt8Channels * block + channel % kInt8Channels * kInt8Group;
+    weight[v] = p.weights + channel / kInt8Channels * block + channel % kInt8Channels * kInt8Group;
   }
   ivec acc[kRows][kVectors] = {};
   const auto step = [&](int64_t k, bool whole) EDGECL_INLINE_LAMBDA {
@@ -180,10 +209,10 @@ EDGECL_INLINE void column(const Place& p, const PanelValue* panel, int n, int64_
 
 void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
   const Int8Plan plan = plan_int8_conv(kShape, a);
-  PanelValue* const panel = static_cast<PanelValue*>(scratch);
+  PanelValue* panel = static_cast<PanelValue*>(scratch);
   constexpr int64_t kTileChannels = kTileVectors * kVectorChannels;
   const int64_t columns = (a.y.channels + kTileChannels - 1) / kTileChannels, width = a.y.width;
-  Place place = {a, plan.k_groups, plan.row_values, 1, plan.k_groups, 0, round_up(a.y.channels, kInt8Channels)};
+  Place place = {a, a.weight, plan.k_groups, plan.row_values, 1, plan.k_groups, 0, round_up(a.y.channels, kInt8Channels)};
   const auto column_of = [&](int64_t i, const PanelValue* from, int n, int8_t* y) EDGECL_INLINE_LAMBDA {
     const int64_t c = i * kTileChannels;
     if (kTileChannels > kInt8Channels && a.y.channels - c <= kInt8Channels)
@@ -192,7 +221,13 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
       column<kTileVectors>(place, from, n, c, y);
   };
   if (plan.in_place) {
-    place.step = static_cast<int64_t>(a.shape.stride_w) * a.x.channels;
+    if (plan.weight_bytes(a) > 0) {
+      int8_t* const weights = static_cast<int8_t*>(scratch);
+      pack_weights(a, plan.k_groups, weights);
+      place.weights = weights;
+      panel = reinterpret_cast<PanelValue*>(weights + plan.weight_bytes(a));
+    }
+    place.step = a.shape.stride_w * plan.pixel;
     place.lines = a.shape.kernel_h;
     place.line_groups = plan.k_groups / a.shape.kernel_h;
     place.pitch = plan.pitch * a.shape.dilation_h;
