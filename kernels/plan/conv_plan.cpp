@@ -8,7 +8,8 @@ namespace {
 constexpr int64_t kWeightFloats = 4096;  // weights of a row block: half of a first-level cache
 constexpr int64_t kMaxGroupBlocks = 6;
 constexpr int64_t kGatherFloats = 40 * 1024;
-constexpr int64_t kDepthwiseChannelFloats = 32 * 1024;  // of a strip's inputs and outputs: inside the second-level cache
+constexpr int64_t kDepthwiseChannelFloats =
+    32 * 1024;                                  // of a strip's inputs and outputs: inside the second-level cache
 constexpr int64_t kDepthwiseFloats = 5 * 1024;  // of a packed channel: two thirds of a first-level cache
 
 int64_t strip_floats(const GemmPlan& p, int channels, int rows, int columns, int64_t lanes) {
@@ -113,9 +114,9 @@ GemmPlan plan_gemm(const VectorShape& shape, const ConvGemm& conv) {
 
 bool pointwise_suits(const VectorShape& shape, const ConvGemm& conv) {
   const Axis &h = conv.h, &w = conv.w;
-  return shape.floats >= 8 && conv.groups == 1 && conv.rows >= 16 && conv.weight_channel == 1 && h.count * w.count == 1 &&
-         h.step == 1 && w.step == 1 && h.start == 0 && w.start == 0 && h.out_step == 1 && w.out_step == 1 &&
-         h.out == conv.source.height && w.out == conv.source.width && !conv.accumulate;
+  return shape.floats >= 8 && conv.groups == 1 && conv.rows >= 16 && conv.weight_channel == 1 &&
+         h.count * w.count == 1 && h.step == 1 && w.step == 1 && h.start == 0 && w.start == 0 && h.out_step == 1 &&
+         w.out_step == 1 && h.out == conv.source.height && w.out == conv.source.width && !conv.accumulate;
 }
 
 bool depthwise_suits(const ConvGemm& conv) {

@@ -97,8 +97,8 @@ EDGECL_INLINE void pack_weights(const Int8ConvArgs& a, int64_t taps, int8_t* to)
 }
 
 // The input rows that output rows [row, row + rows) of an image meet, each within its border.
-EDGECL_INLINE void pack_image(const Int8ConvArgs& a, const Int8Plan& plan, const int8_t* image, int64_t row, int64_t rows,
-                              PanelValue* panel) {
+EDGECL_INLINE void pack_image(const Int8ConvArgs& a, const Int8Plan& plan, const int8_t* image, int64_t row,
+                              int64_t rows, PanelValue* panel) {
   const Int8Tensor x = a.x;
   const Sixteen zeros = static_cast<PanelValue>(x.zero_point + kPanelOffset) - (Sixteen){};
   const int64_t line_bytes = static_cast<int64_t>(x.width) * x.channels, left = a.shape.pad_left * plan.pixel;
@@ -137,7 +137,14 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
     const int64_t channel = c + v * kVectorChannels;
     weight[v] = p.weights + channel / kInt8Channels * block + channel % kInt8Channels * kInt8Group;
   }
-  ivec acc[kRows][kVectors] = {};
+  const int32_t zero_point = a.x.zero_point + kPanelOffset;
+  ivec acc[kRows][kVectors];
+  EDGECL_UNROLL
+  for (int v = 0; v < kVectors; v++) {
+    const ivec start = kSums == 1 ? layer_start(a, c + v * kVec, p.stride, zero_point) : ivec{};
+    EDGECL_UNROLL
+    for (int r = 0; r < kRows; r++) acc[r][v] = start;
+  }
   const auto step = [&](int64_t k, bool whole) EDGECL_INLINE_LAMBDA {
     ivec w[kVectors];
     EDGECL_UNROLL
@@ -170,17 +177,19 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
     const int64_t channel = c + v * kVec, left = a.y.channels - channel;
     if (left <= 0) return;
     const int n = static_cast<int>(left < kVec ? left : kVec);
-    const LayerFinish f = layer_finish(a, channel, p.stride, a.x.zero_point + kPanelOffset);
-    int8_t* to = y + channel;
-    for (int r = 0; r < kRows; r++, to += y_stride) f.finish(add_wrapping(sums[v][r], f.start), to, n);
+    const LayerFinish f = layer_finish(a, channel, p.stride, zero_point);
+    const ivec start = kSums == 1 ? ivec{} : f.start;
+    with_finish(f.finish, f.quick, [&](const auto finish) EDGECL_INLINE_LAMBDA {
+      int8_t* to = y + channel;
+      for (int r = 0; r < kRows; r++, to += y_stride) finish(add_wrapping(sums[v][r], start), to, n);
+    });
   }
 }
 
 // As many whole tiles of kRows as n positions have.
 template <int kRows, int kVectors>
 __attribute__((noinline)) void tiles(const Place& p, const PanelValue* panel, int n, int64_t c, int8_t* y) {
-  for (int r = 0; r + kRows <= n; r += kRows)
-    tile<kRows, kVectors>(p, panel + r * p.step, c, y + r * p.a.y.channels);
+  for (int r = 0; r + kRows <= n; r += kRows) tile<kRows, kVectors>(p, panel + r * p.step, c, y + r * p.a.y.channels);
 }
 
 // Whole tiles, and what is left by one more that may do some positions again.
@@ -212,7 +221,8 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
   PanelValue* panel = static_cast<PanelValue*>(scratch);
   constexpr int64_t kTileChannels = kTileVectors * kVectorChannels;
   const int64_t columns = (a.y.channels + kTileChannels - 1) / kTileChannels, width = a.y.width;
-  Place place = {a, a.weight, plan.k_groups, plan.row_values, 1, plan.k_groups, 0, round_up(a.y.channels, kInt8Channels)};
+  Place place = {
+      a, a.weight, plan.k_groups, plan.row_values, 1, plan.k_groups, 0, round_up(a.y.channels, kInt8Channels)};
   const auto column_of = [&](int64_t i, const PanelValue* from, int n, int8_t* y) EDGECL_INLINE_LAMBDA {
     const int64_t c = i * kTileChannels;
     if (kTileChannels > kInt8Channels && a.y.channels - c <= kInt8Channels)
@@ -260,8 +270,7 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void* scratch) {
   for (; position < last; position += plan.positions) {
     const int n = static_cast<int>(last - position < plan.positions ? last - position : plan.positions);
     pack_windows(a, position, n, plan.row_values, panel);
-    for (int64_t i = column_begin; i < column_end; i++)
-      column_of(i, panel, n, a.y.data + position * a.y.channels);
+    for (int64_t i = column_begin; i < column_end; i++) column_of(i, panel, n, a.y.data + position * a.y.channels);
   }
 }
 

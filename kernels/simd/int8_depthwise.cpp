@@ -43,10 +43,11 @@ template <int kSide>
 EDGECL_INLINE constexpr int parcel_rows(int g) {
   return kSide - g * kColumnRows < kColumnRows ? kSide - g * kColumnRows : kColumnRows;
 }
-template <int kSide, int kStride>
-__attribute__((noinline)) void neighbours(const Block& block, const ivec* shared_weight, const int8_t* const* from,
-                                          int64_t column, int8_t* y, int64_t step, int64_t times) {
-  const Finish finish = block.f.finish;
+template <int kSide, int kStride, class FinishForm>
+__attribute__((noinline)) void neighbours_with(const Block& block, const FinishForm& form, const ivec* shared_weight,
+                                               const int8_t* const* from, int64_t column, int8_t* y, int64_t step,
+                                               int64_t times) {
+  const FinishForm finish = form;
   const ivec start = block.f.start;
   const int channels = block.n;
   ivec weight[kParcels<kSide> * kSide];
@@ -76,6 +77,13 @@ __attribute__((noinline)) void neighbours(const Block& block, const ivec* shared
     EDGECL_UNROLL
     for (int o = 0; o < kOutputs; o++, y += step) finish(acc[o], y, channels);
   }
+}
+template <int kSide, int kStride>
+EDGECL_INLINE void neighbours(const Block& block, const ivec* weight, const int8_t* const* from, int64_t column,
+                              int8_t* y, int64_t step, int64_t times) {
+  with_finish(block.f.finish, block.f.quick, [&](const auto& finish) EDGECL_INLINE_LAMBDA {
+    neighbours_with<kSide, kStride>(block, finish, weight, from, column, y, step, times);
+  });
 }
 template <int kSide>
 EDGECL_INLINE void gather_weights(const Int8ConvArgs& a, const Block& b, ivec* weight) {
