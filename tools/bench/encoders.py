@@ -3,11 +3,11 @@
     python tools/bench/encoders.py --cache FOLDER --json tools/bench/results/encoders.json
 
 EfficientNet-Lite0 (as `edgecl` has it) and MobileNetV2 (Sandler et al. 2018; random weights) come from PyTorch, MLPerf
-Tiny's networks from the files of the data folder, both forms of each. In int8: ONNX Runtime runs a QDQ file that its own
-quantize_static makes; LiteRT the data folder's file, or what ai-edge-quantizer makes of the float file, where that package
-is installed (no package of an extra needs it, and it wants one version of LiteRT). Ranges are those of random rows: the
-times do not depend on them. A figure is the smallest of rounds in turns. Needs the data folder (EDGECL_DATA), the extras
-`export`, `encoder` and `peers`; --cache keeps files. Never here: accuracy (int8_files.py), learning (peers.py).
+Tiny's networks from the files of the data folder, both forms of each. In int8: ONNX Runtime runs a QDQ file that its
+own quantize_static makes; LiteRT the data folder's file, or what ai-edge-quantizer makes of the float file, where that
+package is installed. Ranges are those of random rows: the times do not depend on them. A figure is the smallest of
+rounds in turns. Needs the data folder (EDGECL_DATA), the extras `export`, `encoder` and `peers`; --cache keeps files.
+Never here: accuracy (int8_files.py), learning (peers.py).
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Residual(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The sum."""
-        return x + super().forward(x)
+        out: torch.Tensor = super().forward(x)
+        return x + out
 
 
 def mobilenet_v2() -> nn.Module:
