@@ -157,10 +157,11 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
       end_row(acc[r]);
     }
   };
-  for (int64_t line = p.lines; line > 0; line--) {
+  for (int64_t line = p.lines;;) {
     int64_t k = 0;
     for (; k + kStepGroups <= line_groups; k += kStepGroups) step(k, true);
     if (k < line_groups) step(k, false);
+    if (--line == 0) break;
     panel += p.pitch;
     EDGECL_UNROLL
     for (int v = 0; v < kVectors; v++) weight[v] += line_groups * kBlockGroup;
