@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ from torch import nn
 TINY = ("mlperf_tiny_resnet8_cifar10", "mlperf_tiny_dscnn_kws", "mlperf_tiny_mobilenetv1_025_vww96")
 CALIBRATION = 8
 Call = Callable[[], Any]
+Numbers = Literal["float32", "int8"]
+NUMBERS: tuple[Numbers, ...] = ("float32", "int8")
 
 
 def block(width: int, out: int, stride: int, expansion: int) -> nn.Module:
@@ -57,12 +59,16 @@ def convolution(width: int, out: int, kernel: int, stride: int, groups: int = 1)
     return [layer, nn.BatchNorm2d(out), nn.ReLU6()]
 
 
-class Residual(nn.Sequential):
+class Residual(nn.Module):
     """Its layers' result is added to the input."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The sum."""
-        out: torch.Tensor = super().forward(x)
+        out: torch.Tensor = self.layers(x)
         return x + out
 
 
@@ -87,7 +93,7 @@ class Encoder:
     model: Any
     litert: Path
     litert_int8: Path | None
-    make: Callable[[str], export.ExportReport]  # of "float32" or "int8"
+    make: Callable[[Numbers], export.ExportReport]
 
 
 def litert_int8(source: Path, shape: tuple[int, ...]) -> Path | None:
@@ -177,7 +183,7 @@ def rows_of(encoder: Encoder, cache: Path) -> Iterator[dict[str, Any]]:
     """Float32 and int8 of one encoder."""
     entry = encoder.model.graph.input[0]
     shape = tuple(d.dim_value for d in entry.type.tensor_type.shape.dim)[1:]
-    for kind in ("float32", "int8"):
+    for kind in NUMBERS:
         begin = time.perf_counter()
         report = encoder.make(kind)
         export_s = time.perf_counter() - begin
