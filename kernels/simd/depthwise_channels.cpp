@@ -12,9 +12,9 @@ constexpr int kOutputs = 8;  // neighbours in an output row that are summed side
 
 // What all windows of one block of channels share. Steps are in floats.
 struct Window {
+  vec start, low, high;
   const float* weight;  // [tap][kVec]
   int64_t kernel_h, kernel_w, tap_row, tap_column, step;
-  vec start, low, high;
   bool bounded;
 };
 
