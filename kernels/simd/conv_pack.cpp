@@ -33,8 +33,7 @@ void copy_strided(float* to, const float* from, int positions, int step, int lan
   if (lanes == 1) {
     int i = 0;
     if (step == 2)
-      for (; i < positions; i += kVec)
-        vstore(to + i, even_lanes(vload(from + 2 * i), vload(from + 2 * i + kVec)));
+      for (; i < positions; i += kVec) vstore(to + i, even_lanes(vload(from + 2 * i), vload(from + 2 * i + kVec)));
     for (; i < positions; i++) to[i] = from[static_cast<int64_t>(i) * step];
     return;
   }

@@ -84,13 +84,8 @@ void rows_of_panel(Panel p, int64_t rows) {
     behind(kRows);
   }
   if (rows == 0) return;
-  if (rows > kRows / 2) {
-    behind(rows - kRows);
-    tile<kRows, Q>(p);
-  } else {
-    behind(rows - kRows / 2);
-    tile<kRows / 2, Q>(p);
-  }
+  behind(rows - kRows);  // some once more
+  tile<kRows, Q>(p);
 }
 
 }  // namespace

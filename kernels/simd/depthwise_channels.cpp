@@ -49,7 +49,8 @@ __attribute__((noinline)) void outputs(const Window& o, const float* x, int time
 // A row in runs of two lengths.
 void output_row(const Window& o, const float* x, int width, float* to) {
   typedef void (*Outputs)(const Window&, const float*, int, float*);
-  static const Outputs kForms[kOutputs] = {outputs<1>, outputs<2>, outputs<3>, outputs<4>,
+  if (width < 4) return outputs<1>(o, x, width, to);
+  static const Outputs kForms[kOutputs] = {nullptr,    nullptr,    nullptr,    outputs<4>,
                                            outputs<5>, outputs<6>, outputs<7>, outputs<8>};
   const int runs = (width + kOutputs - 1) / kOutputs, shorter = width / runs, longer = width % runs;
   if (longer > 0) kForms[shorter](o, x, longer, to);

@@ -182,26 +182,25 @@ struct QuickFinish {
 #endif
   }
 };
-#endif
-// Calls f with the form of `finish` that suits it.
-template <class F>
-EDGECL_INLINE void with_finish(const Finish& finish, bool quick, F f) {
-#if defined(__AVX2__)
-  if (quick) return f(QuickFinish(finish.scale, finish.zero_point));
-#else
-  (void)quick;
-#endif
-  f(finish);
+typedef QuickFinish UsualFinish;
+EDGECL_INLINE UsualFinish usual_finish(const Finish& f) {
+  return QuickFinish(f.scale, f.zero_point);
 }
+#else
+typedef Finish UsualFinish;
+EDGECL_INLINE UsualFinish usual_finish(const Finish& f) {
+  return f;
+}
+#endif
 
 // The same for a block of channels of a layer. The sums of the block start with `start`, so that a window's values may
 // be taken as they are, without `zero_point`.
 struct LayerFinish {
   Finish finish;
   ivec start;
-  bool quick;
+  bool usual;  // UsualFinish does the same
 };
-EDGECL_INLINE bool quick_finish([[maybe_unused]] const Int8ConvArgs& a, [[maybe_unused]] ivec shift) {
+EDGECL_INLINE bool is_usual([[maybe_unused]] const Int8ConvArgs& a, [[maybe_unused]] ivec shift) {
 #if defined(__AVX512F__)
   return a.lo == -128 && a.hi == 127 &&
          _mm512_cmplt_epi32_mask((__m512i)shift, _mm512_set1_epi32(-kMostQuickDown)) == 0;
@@ -209,7 +208,7 @@ EDGECL_INLINE bool quick_finish([[maybe_unused]] const Int8ConvArgs& a, [[maybe_
   return a.lo == -128 && a.hi == 127 &&
          _mm256_movemask_epi8(_mm256_cmpgt_epi32(_mm256_set1_epi32(-kMostQuickDown), (__m256i)shift)) == 0;
 #else
-  return false;
+  return true;
 #endif
 }
 EDGECL_INLINE ivec layer_start(const Int8ConvArgs& a, int64_t channel, int64_t stride, int32_t zero_point) {
@@ -221,7 +220,7 @@ EDGECL_INLINE LayerFinish layer_finish(const Int8ConvArgs& a, int64_t channel, i
   const int32_t* table = a.table + channel;
   const ivec shift = iload(table + kInt8Shift * stride);
   return {finish_with(iload(table + kInt8Multiplier * stride), shift, a.y.zero_point, a.lo, a.hi),
-          layer_start(a, channel, stride, zero_point), quick_finish(a, shift)};
+          layer_start(a, channel, stride, zero_point), is_usual(a, shift)};
 }
 
 // Depthwise sums take `kColumnRows` rows of a window's column at once: a lane holds one channel of each, and is

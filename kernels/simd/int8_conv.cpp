@@ -126,11 +126,27 @@ struct Place {
   int64_t k_groups, step, lines, line_groups, pitch, stride;  // stride: of the table
 };
 
+// The sums of n positions from channel c on. One function for all tiles, out of memory: unrolled in each it would be most
+// of the library's code for int8.
+__attribute__((noinline)) void finish_rows(const Place& p, const ivec* sums, int n, int64_t c, int8_t* to) {
+  const Int8ConvArgs& a = p.a;
+  const int64_t left = a.y.channels - c, y_stride = a.y.channels;
+  const int channels = static_cast<int>(left < kVec ? left : kVec);
+  const LayerFinish f = layer_finish(a, c, p.stride, a.x.zero_point + kPanelOffset);
+  const ivec start = kSums == 1 ? ivec{} : f.start;
+  if (f.usual) {
+    const UsualFinish finish = usual_finish(f.finish);
+    for (int r = 0; r < n; r++, to += y_stride) finish(add_wrapping(sums[r], start), to, channels);
+  } else {
+    for (int r = 0; r < n; r++, to += y_stride) f.finish(add_wrapping(sums[r], start), to, channels);
+  }
+}
+
 // kRows positions by kVectors accumulators, from channel c on.
 template <int kRows, int kVectors>
 EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8_t* y) {
   const Int8ConvArgs& a = p.a;
-  const int64_t block = p.k_groups * kBlockGroup, line_groups = p.line_groups, window = p.step, y_stride = a.y.channels;
+  const int64_t block = p.k_groups * kBlockGroup, line_groups = p.line_groups, window = p.step;
   const int8_t* weight[kVectors];
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v++) {
@@ -167,24 +183,14 @@ EDGECL_INLINE void tile(const Place& p, const PanelValue* panel, int64_t c, int8
     for (int v = 0; v < kVectors; v++) weight[v] += line_groups * kBlockGroup;
   }
 
-  // Requantised in a loop, out of memory: unrolled it would be most of the library's code for int8.
   ivec sums[kVectors / kSums][kRows];
   EDGECL_UNROLL
   for (int v = 0; v < kVectors; v += kSums) {
     EDGECL_UNROLL
     for (int r = 0; r < kRows; r++) sums[v / kSums][r] = whole_sums(&acc[r][v]);
   }
-  for (int v = 0; v < kVectors / kSums; v++) {
-    const int64_t channel = c + v * kVec, left = a.y.channels - channel;
-    if (left <= 0) return;
-    const int n = static_cast<int>(left < kVec ? left : kVec);
-    const LayerFinish f = layer_finish(a, channel, p.stride, zero_point);
-    const ivec start = kSums == 1 ? ivec{} : f.start;
-    with_finish(f.finish, f.quick, [&](const auto finish) EDGECL_INLINE_LAMBDA {
-      int8_t* to = y + channel;
-      for (int r = 0; r < kRows; r++, to += y_stride) finish(add_wrapping(sums[v][r], start), to, n);
-    });
-  }
+  for (int v = 0; v < kVectors / kSums && c + v * kVec < a.y.channels; v++)
+    finish_rows(p, sums[v], kRows, c + v * kVec, y + c + v * kVec);
 }
 
 // As many whole tiles of kRows as n positions have.

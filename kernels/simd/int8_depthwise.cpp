@@ -33,21 +33,27 @@ EDGECL_INLINE void any_window(const Int8ConvArgs& a, const Block& b, InputRow in
   b.f.finish(acc, y, b.n);
 }
 
+constexpr int kOutputs = kInt8Neighbours;
+
+// Where UsualFinish does not do.
+__attribute__((noinline)) void finish_outputs(const Block& b, const ivec* acc, int8_t* y, int64_t step) {
+  for (int o = 0; o < kOutputs; o++, y += step) b.f.finish(acc[o], y, b.n);
+}
+
 // Neighbouring windows of kSide x kSide, kOutputs at a time, share the columns that they have in common. `from`: the
 // first column of each row; `column`: bytes from one to the next; `times` such groups are stored, each output `step`
 // bytes behind the one before.
-constexpr int kOutputs = kInt8Neighbours;
 template <int kSide>
 constexpr int kParcels = (kSide + kColumnRows - 1) / kColumnRows;  // of a column
 template <int kSide>
 EDGECL_INLINE constexpr int parcel_rows(int g) {
   return kSide - g * kColumnRows < kColumnRows ? kSide - g * kColumnRows : kColumnRows;
 }
-template <int kSide, int kStride, class FinishForm>
-__attribute__((noinline)) void neighbours_with(const Block& block, const FinishForm& form, const ivec* shared_weight,
-                                               const int8_t* const* from, int64_t column, int8_t* y, int64_t step,
-                                               int64_t times) {
-  const FinishForm finish = form;
+template <int kSide, int kStride>
+__attribute__((noinline)) void neighbours(const Block& block, const ivec* shared_weight, const int8_t* const* from,
+                                          int64_t column, int8_t* y, int64_t step, int64_t times) {
+  const UsualFinish finish = usual_finish(block.f.finish);
+  const bool usual = block.f.usual;
   const ivec start = block.f.start;
   const int channels = block.n;
   ivec weight[kParcels<kSide> * kSide];
@@ -74,22 +80,20 @@ __attribute__((noinline)) void neighbours_with(const Block& block, const FinishF
     }
     EDGECL_UNROLL
     for (int ky = 0; ky < kSide; ky++) rows[ky] += kOutputs * kStride * column;
-    EDGECL_UNROLL
-    for (int o = 0; o < kOutputs; o++, y += step) finish(acc[o], y, channels);
+    if (usual) {
+      EDGECL_UNROLL
+      for (int o = 0; o < kOutputs; o++) finish(acc[o], y + o * step, channels);
+    } else {
+      finish_outputs(block, acc, y, step);
+    }
+    y += kOutputs * step;
   }
-}
-template <int kSide, int kStride>
-EDGECL_INLINE void neighbours(const Block& block, const ivec* weight, const int8_t* const* from, int64_t column,
-                              int8_t* y, int64_t step, int64_t times) {
-  with_finish(block.f.finish, block.f.quick, [&](const auto& finish) EDGECL_INLINE_LAMBDA {
-    neighbours_with<kSide, kStride>(block, finish, weight, from, column, y, step, times);
-  });
 }
 template <int kSide>
 EDGECL_INLINE void gather_weights(const Int8ConvArgs& a, const Block& b, ivec* weight) {
   EDGECL_UNROLL
   for (int g = 0; g < kParcels<kSide>; g++) {
-    EDGECL_UNROLL
+#pragma GCC unroll 1
     for (int kx = 0; kx < kSide; kx++) {
       const int8_t* rows[kColumnRows];
       for (int r = 0; r < kColumnRows; r++)
