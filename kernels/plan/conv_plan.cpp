@@ -8,6 +8,8 @@ namespace {
 constexpr int64_t kWeightFloats = 4096;  // weights of a row block: half of a first-level cache
 constexpr int64_t kMaxGroupBlocks = 6;
 constexpr int64_t kGatherFloats = 40 * 1024;
+constexpr int64_t kDepthwiseChannelFloats =
+    32 * 1024;                                  // of a strip's inputs and outputs: inside the second-level cache
 constexpr int64_t kDepthwiseFloats = 5 * 1024;  // of a packed channel: two thirds of a first-level cache
 
 int64_t strip_floats(const GemmPlan& p, int channels, int rows, int columns, int64_t lanes) {
@@ -110,11 +112,50 @@ GemmPlan plan_gemm(const VectorShape& shape, const ConvGemm& conv) {
   return p;
 }
 
+bool pointwise_suits(const VectorShape& shape, const ConvGemm& conv) {
+  const Axis &h = conv.h, &w = conv.w;
+  return shape.floats >= 8 && conv.groups == 1 && conv.rows >= 16 && conv.weight_channel == 1 &&
+         h.count * w.count == 1 && h.step == 1 && w.step == 1 && h.start == 0 && w.start == 0 && h.out_step == 1 &&
+         w.out_step == 1 && h.out == conv.source.height && w.out == conv.source.width && !conv.accumulate;
+}
+
 bool depthwise_suits(const ConvGemm& conv) {
   const Axis &h = conv.h, &w = conv.w;
   return conv.channels == 1 && h.count == w.count && (h.count == 3 || h.count == 5) && conv.kernel_w == w.count &&
          h.delta == w.delta && (h.delta == 1 || h.delta == -1) && h.step == w.step && h.out_step == 1 &&
          w.out_step == 1 && (h.step == 1 || (h.step == 2 && h.delta == 1)) && !conv.accumulate;
+}
+
+bool depthwise_row_suits(const VectorShape& shape, const ConvGemm& conv) {
+  return shape.floats >= 8 && conv.source.groups * conv.source.lanes == 1 && conv.h.delta == 1 && conv.h.count == 3 &&
+         conv.w.out > shape.floats / 2 && depthwise_suits(conv);
+}
+
+DepthwisePlan plan_depthwise_channels(const VectorShape& shape, const ConvGemm& conv) {
+  const Axis &h = conv.h, &w = conv.w;
+  DepthwisePlan p = {};
+  p.columns = static_cast<int64_t>(w.out - 1) * w.step + static_cast<int64_t>(w.count - 1) * w.delta + 1;
+  const int64_t halo = static_cast<int64_t>(h.count - 1) * h.delta + 1 - h.step;
+  const int64_t each = (p.columns * h.step + w.out) * shape.floats;
+  int64_t rows = (kDepthwiseChannelFloats - halo * p.columns * shape.floats) / each;
+  rows = rows < 1 ? 1 : rows > h.out ? h.out : rows;
+  const int64_t strips = (h.out + rows - 1) / rows;
+  p.rows = static_cast<int>((h.out + strips - 1) / strips);
+  p.in_rows = static_cast<int>(p.rows * h.step + halo);
+  p.packed_floats = (p.in_rows * p.columns + 1) * shape.floats;
+  p.sum_floats = (static_cast<int64_t>(p.rows) * w.out + shape.floats) * shape.floats;
+  p.weight_floats = round_up(conv.weight_row, shape.floats) * shape.floats;
+  p.place_floats = p.in_rows * static_cast<int64_t>(conv.source.width);
+  return p;
+}
+
+bool depthwise_channels_suits(const VectorShape& shape, const ConvGemm& conv) {
+  if (shape.floats < 8 || conv.source.groups * conv.source.lanes != 1 || conv.channels * conv.rows != 1 ||
+      conv.groups == 1 || conv.h.delta < 0 || conv.w.delta < 0 || conv.h.out_step * conv.w.out_step != 1 ||
+      conv.accumulate || conv.h.out <= 0 || conv.w.out <= 0)
+    return false;
+  const DepthwisePlan p = plan_depthwise_channels(shape, conv);
+  return p.packed_floats + p.sum_floats + p.place_floats <= 4 * kDepthwiseChannelFloats;
 }
 
 bool depthwise_suits_gradient(const ConvGemm& conv) {
@@ -134,11 +175,18 @@ namespace {
 
 uint64_t conv_bytes(const VectorShape& shape, const ConvGemm& conv, bool depthwise) {
   if (conv.h.out <= 0 || conv.w.out <= 0) return 0;
+  if (depthwise_row_suits(shape, conv)) return static_cast<uint64_t>(conv.source.width) * sizeof(float);
+  if (depthwise_channels_suits(shape, conv)) {
+    const DepthwisePlan p = plan_depthwise_channels(shape, conv);
+    return static_cast<uint64_t>(p.packed_floats + p.sum_floats + p.weight_floats + p.place_floats) * sizeof(float);
+  }
   if (depthwise) {
     const int64_t lanes = row_class(conv.source.lanes).high;
     const int64_t strip = pack_layout(conv.h, conv.w, depthwise_strip_rows(conv), conv.w.out, lanes).channel;
     return static_cast<uint64_t>(strip + 4 * shape.floats) * sizeof(float);
   }
+  if (pointwise_suits(shape, conv))
+    return static_cast<uint64_t>(conv.channels) * kPointwiseVectors * shape.floats * sizeof(float);
   const GemmPlan p = plan_gemm(shape, conv);
   return static_cast<uint64_t>(p.tap_floats + p.pack_floats + p.weight_floats + p.stage_floats) * sizeof(float);
 }

@@ -49,12 +49,28 @@ struct GemmPlan {
 };
 GemmPlan plan_gemm(const VectorShape& shape, const ConvGemm& conv);
 
+// A forward pass of one group with a window of one position, on levels whose vectors are wide: few vectors of all input
+// channels are packed, and meet all output channels (simd/conv_pointwise.h).
+constexpr int kPointwiseVectors = 3;
+bool pointwise_suits(const VectorShape& shape, const ConvGemm& conv);
+
 // True for one input channel a group, 3x3 or 5x5 taps, no dilation, stride 1 or 2 on both axes; as an input gradient
 // also stride 1 only: those have a kernel of their own (simd/depthwise.h).
 bool depthwise_suits(const ConvGemm& conv);
 // The same for a phase of an input gradient; that kernel reads weights as [output row][tap], so it is only for one
 // output channel a group.
 bool depthwise_suits_gradient(const ConvGemm& conv);
+// The forward pass of one batch row, on levels whose vectors are wide: 3x3 of stride 1 or 2 on maps that fill vectors
+// (simd/depthwise_row.h), and any window with one output channel a group (simd/depthwise_channels.h).
+bool depthwise_row_suits(const VectorShape& shape, const ConvGemm& conv);
+bool depthwise_channels_suits(const VectorShape& shape, const ConvGemm& conv);
+// Of the latter: strips of output rows, and the input positions that their windows cover.
+struct DepthwisePlan {
+  int rows, in_rows;
+  int64_t columns;
+  int64_t packed_floats, sum_floats, weight_floats, place_floats;  // scratch, in this order
+};
+DepthwisePlan plan_depthwise_channels(const VectorShape& shape, const ConvGemm& conv);
 int depthwise_strip_rows(const ConvGemm& conv);
 
 constexpr int kDepthwiseTileRows = 8;  // output rows of a tile of one vector; of two vectors half as many

@@ -27,13 +27,13 @@ EDGECL_INLINE vec even_lanes(vec a, vec b) {
 #endif
 }
 
-// Every step-th position of a row, `lanes` floats each.
+// Every step-th position of a row, `lanes` floats each. Whole vectors as copy_over; of every second position it may read
+// two.
 void copy_strided(float* to, const float* from, int positions, int step, int lanes) {
   if (lanes == 1) {
     int i = 0;
     if (step == 2)
-      for (; i + kVec < positions; i += kVec)
-        vstore(to + i, even_lanes(vload(from + 2 * i), vload(from + 2 * i + kVec)));
+      for (; i < positions; i += kVec) vstore(to + i, even_lanes(vload(from + 2 * i), vload(from + 2 * i + kVec)));
     for (; i < positions; i++) to[i] = from[static_cast<int64_t>(i) * step];
     return;
   }

@@ -131,18 +131,96 @@ EDGECL_INLINE Finish finish_with(ivec multiplier, ivec shift, int32_t zero_point
   return {scale_of(multiplier, shift), iset(zero_point), iset(lo), iset(hi)};
 }
 
+#if defined(__AVX2__)
+// The same where nothing but the range of int8 bounds, and no shift is above kMostQuickDown: with the zero point and the
+// half of the shift in the rounding of the product, t = b + (half - 1) + (zero_point << down), and what remains is (t +
+// (b >= 0)) >> down. A lane without a shift has t = b + zero_point, to which nothing is added.
+constexpr int32_t kMostQuickDown = 22;  // so that t stays below 2^31
+struct QuickFinish {
+  ivec multiplier, odd_multiplier, left, down, even_round, odd_round, below;  // b >= 0 where t > below
+  EDGECL_ALWAYS_INLINE QuickFinish(const Scale& s, ivec zero_point)
+      : multiplier(s.multiplier), odd_multiplier(s.odd_multiplier), left(s.left), down(s.down) {
+    const ivec added = s.half + s.has_down + (zero_point << s.down);  // has_down is -1
+#if defined(__AVX512F__)
+    const __m512i low = _mm512_set1_epi64(int64_t{1} << 31);
+    even_round = (ivec)_mm512_or_si512(_mm512_slli_epi64((__m512i)added, 32), low);
+    odd_round = (ivec)_mm512_mask_blend_epi32(0xaaaa, low, (__m512i)added);
+#else
+    const __m256i low = _mm256_set1_epi64x(int64_t{1} << 31);
+    even_round = (ivec)_mm256_or_si256(_mm256_slli_epi64((__m256i)added, 32), low);
+    odd_round = (ivec)_mm256_blend_epi32(low, (__m256i)added, 0xaa);
+#endif
+    below = s.has_down ? added - 1 : iset(INT32_MAX);
+  }
+  EDGECL_ALWAYS_INLINE void operator()(ivec acc, int8_t* to, int n) const {
+#if defined(__AVX512F__)
+    const __m512i a = _mm512_sllv_epi32((__m512i)acc, (__m512i)left);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, (__m512i)multiplier), (__m512i)even_round);
+    const __m512i odd =
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), (__m512i)odd_multiplier), (__m512i)odd_round);
+    const __m512i t = _mm512_mask_shuffle_epi32(odd, 0x5555, even, (_MM_PERM_ENUM)0xf5);
+    const __mmask16 up = _mm512_cmpgt_epi32_mask(t, (__m512i)below);
+    const __m512i y = _mm512_srav_epi32(_mm512_mask_sub_epi32(t, up, t, _mm512_set1_epi32(-1)), (__m512i)down);
+    const __m128i bytes = _mm512_maskz_cvtsepi32_epi8(0xffff, y);
+    if (n == kVec)
+      _mm_storeu_si128((__m128i*)to, bytes);
+    else
+      _mm_mask_storeu_epi8(to, (__mmask16)((1u << n) - 1u), bytes);
+#else
+    const __m256i a = _mm256_sllv_epi32((__m256i)acc, (__m256i)left);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(a, (__m256i)multiplier), (__m256i)even_round);
+    const __m256i odd =
+        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(a, 32), (__m256i)odd_multiplier), (__m256i)odd_round);
+    const __m256i t = _mm256_blend_epi32(_mm256_shuffle_epi32(even, 0xf5), odd, 0xaa);
+    const __m256i y = _mm256_srav_epi32(_mm256_sub_epi32(t, _mm256_cmpgt_epi32(t, (__m256i)below)), (__m256i)down);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+    const __m128i bytes = _mm_packs_epi16(words, words);
+    if (n == kVec)
+      _mm_storel_epi64((__m128i*)to, bytes);
+    else
+      memcpy(to, &bytes, static_cast<size_t>(n));
+#endif
+  }
+};
+typedef QuickFinish UsualFinish;
+EDGECL_INLINE UsualFinish usual_finish(const Finish& f) {
+  return QuickFinish(f.scale, f.zero_point);
+}
+#else
+typedef Finish UsualFinish;
+EDGECL_INLINE UsualFinish usual_finish(const Finish& f) {
+  return f;
+}
+#endif
+
 // The same for a block of channels of a layer. The sums of the block start with `start`, so that a window's values may
 // be taken as they are, without `zero_point`.
 struct LayerFinish {
   Finish finish;
   ivec start;
+  bool usual;  // UsualFinish does the same
 };
+EDGECL_INLINE bool is_usual([[maybe_unused]] const Int8ConvArgs& a, [[maybe_unused]] ivec shift) {
+#if defined(__AVX512F__)
+  return a.lo == -128 && a.hi == 127 &&
+         _mm512_cmplt_epi32_mask((__m512i)shift, _mm512_set1_epi32(-kMostQuickDown)) == 0;
+#elif defined(__AVX2__)
+  return a.lo == -128 && a.hi == 127 &&
+         _mm256_movemask_epi8(_mm256_cmpgt_epi32(_mm256_set1_epi32(-kMostQuickDown), (__m256i)shift)) == 0;
+#else
+  return true;
+#endif
+}
+EDGECL_INLINE ivec layer_start(const Int8ConvArgs& a, int64_t channel, int64_t stride, int32_t zero_point) {
+  const int32_t* table = a.table + channel;
+  return (ivec)((uvec)iload(table + kInt8Bias * stride) -
+                (uvec)iset(zero_point) * (uvec)iload(table + kInt8Sum * stride));
+}
 EDGECL_INLINE LayerFinish layer_finish(const Int8ConvArgs& a, int64_t channel, int64_t stride, int32_t zero_point) {
   const int32_t* table = a.table + channel;
-  return {finish_with(iload(table + kInt8Multiplier * stride), iload(table + kInt8Shift * stride), a.y.zero_point, a.lo,
-                      a.hi),
-          (ivec)((uvec)iload(table + kInt8Bias * stride) -
-                 (uvec)iset(zero_point) * (uvec)iload(table + kInt8Sum * stride))};
+  const ivec shift = iload(table + kInt8Shift * stride);
+  return {finish_with(iload(table + kInt8Multiplier * stride), shift, a.y.zero_point, a.lo, a.hi),
+          layer_start(a, channel, stride, zero_point), is_usual(a, shift)};
 }
 
 // Depthwise sums take `kColumnRows` rows of a window's column at once: a lane holds one channel of each, and is

@@ -36,12 +36,38 @@ EDGECL_INLINE void exchange_all(vec* t) {
     if (i / kWidth % 2 == 0) exchange<kWidth>(&t[i], &t[i + kWidth]);
 }
 
+#if defined(__AVX512F__)
+// Inside quarters of a register first: permutations across quarters take longer.
+EDGECL_INLINE void transpose_registers(vec* t) {
+  __m512 u[16];
+#pragma GCC unroll 4
+  for (int g = 0; g < 16; g += 4) {
+    const __m512 a = (__m512)t[g], b = (__m512)t[g + 1], c = (__m512)t[g + 2], d = (__m512)t[g + 3];
+    const __m512d ab = (__m512d)_mm512_unpacklo_ps(a, b), cd = (__m512d)_mm512_unpacklo_ps(c, d),
+                  ab_high = (__m512d)_mm512_unpackhi_ps(a, b), cd_high = (__m512d)_mm512_unpackhi_ps(c, d);
+    u[g] = (__m512)_mm512_unpacklo_pd(ab, cd);
+    u[g + 1] = (__m512)_mm512_unpackhi_pd(ab, cd);
+    u[g + 2] = (__m512)_mm512_unpacklo_pd(ab_high, cd_high);
+    u[g + 3] = (__m512)_mm512_unpackhi_pd(ab_high, cd_high);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const __m512 a = _mm512_shuffle_f32x4(u[i], u[4 + i], 0x88), b = _mm512_shuffle_f32x4(u[8 + i], u[12 + i], 0x88),
+                 c = _mm512_shuffle_f32x4(u[i], u[4 + i], 0xdd), d = _mm512_shuffle_f32x4(u[8 + i], u[12 + i], 0xdd);
+    t[i] = (vec)_mm512_shuffle_f32x4(a, b, 0x88);
+    t[4 + i] = (vec)_mm512_shuffle_f32x4(c, d, 0x88);
+    t[8 + i] = (vec)_mm512_shuffle_f32x4(a, b, 0xdd);
+    t[12 + i] = (vec)_mm512_shuffle_f32x4(c, d, 0xdd);
+  }
+}
+#else
 EDGECL_INLINE void transpose_registers(vec* t) {
   if constexpr (kVec == 16) exchange_all<8 % kVec>(t);
   if constexpr (kVec >= 8) exchange_all<4 % kVec>(t);
   exchange_all<2>(t);
   exchange_all<1>(t);
 }
+#endif
 
 // A kVec x kVec block.
 EDGECL_INLINE void transpose_block(const float* from, int64_t from_row, float* to, int64_t to_row) {

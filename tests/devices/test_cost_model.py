@@ -71,6 +71,20 @@ def test_the_window_is_found_from_counts(taps: int, stride: int) -> None:
         assert (found.channels, found.positions, found.taps, found.stride, found.depth) == (24, 196, taps, stride, taps)
 
 
+@pytest.mark.parametrize(
+    ("taps", "channels", "side", "stride", "measured"),  # cycles a channel of one batch row, x86-64-v4, 2026-11-28
+    [(25, 1152, 7, 1, 110), (25, 672, 14, 1, 390), (25, 144, 28, 2, 2650), (9, 480, 14, 1, 198), (9, 240, 14, 2, 406)],
+)
+def test_one_row_of_a_depthwise_layer_takes_what_was_measured_on_wide_vectors(
+    taps: int, channels: int, side: int, stride: int, measured: float
+) -> None:
+    units = {name: replace(PI4.figures[name], value=64.0) for name in ("vector_bytes", "flop_per_cycle")}
+    wide = replace(PI4, core="x86-64-v4", architecture="x86_64", figures={**PI4.figures, **units})
+    one, ten = (forward_operators([depthwise(taps, channels, side, stride)], rows)[0] for rows in (1, 10))
+    assert compute_cycles(one, wide) / channels == pytest.approx(measured, rel=0.3)
+    assert compute_cycles(ten, wide) != pytest.approx(10 * compute_cycles(one, wide)), "several rows are the lanes"
+
+
 def test_a_dense_layer_takes_macs_over_the_share_of_its_tiles() -> None:
     found = forward_operators([convolution(1, 64, 32, 256)], 1)[0]
     cycles = compute_cycles(found, PI4)

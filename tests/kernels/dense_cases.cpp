@@ -81,6 +81,15 @@ void dense_cases(Tests& tests) {
       conv(tests, rng, p);
       linear(tests, rng, batch, rng.pick({1, 20, 64}), rng.pick({2, 10, 33}));
     }
+  // One batch row, whose depthwise and 1x1 layers have forms of their own: blocks of channels, strips, remainders.
+  for (int stride : {1, 2, 3})
+    for (int kernel : {3, 5, 7})
+      for (int size : {5, 14, 33})
+        conv(tests, rng,
+             conv_problem(1, 19, 19, size, kernel, stride, kernel / 2, 19, size == 14 && stride == 1 ? 2 : 1));
+  for (int stride : {1, 2}) conv(tests, rng, conv_problem(1, 17, 17, 70, 5, stride, 2, 17));
+  for (int rows : {16, 17, 20, 21, 29, 41})
+    for (int size : {1, 3, 7, 13}) conv(tests, rng, conv_problem(1, rng.pick({1, 9, 40}), rows, size, 1, 1, 0));
   for (int i = 0; i < tests.repeats(200, 2000); i++)
     conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), true));
   for (int batch : {1, 3, 10, 16, 17, 32, 48})

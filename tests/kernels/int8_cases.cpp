@@ -140,9 +140,15 @@ void int8_cases(Tests& tests) {
   pools_known(tests);
   Rng rng(0x18);
   for (const ConvProblem& p : known_convs(false)) conv(tests, rng, p);
-  for (const ConvProblem& p : {conv_problem(1, 24, 24, 9, 3, 1, 1), conv_problem(3, 20, 1, 8, 5, 2, 2),
-                               conv_problem(1, 40, 1, 7, 3, 2, 1), conv_problem(2, 16, 1, 12, 3, 1, 1)})
+  for (const ConvProblem& p :
+       {conv_problem(1, 24, 24, 9, 3, 1, 1), conv_problem(3, 20, 1, 8, 5, 2, 2), conv_problem(1, 40, 1, 7, 3, 2, 1),
+        conv_problem(2, 16, 1, 12, 3, 1, 1), conv_problem(1, 64, 1, 40, 3, 1, 1), conv_problem(2, 48, 1, 45, 5, 2, 2)})
     depthwise(tests, rng, p);
+  // Windows that are read in place, in several strips; pictures of three channels.
+  for (const ConvProblem& p :
+       {conv_problem(1, 16, 8, 64, 3, 1, 1), conv_problem(2, 3, 40, 33, 3, 2, 1), conv_problem(1, 3, 16, 19, 7, 2, 3),
+        conv_problem(1, 3, 8, 96, 3, 2, 1), conv_problem(3, 1, 20, 21, 4, 1, 2), conv_problem(2, 8, 65, 9, 3, 1, 1)})
+    conv(tests, rng, p);
   conv(tests, rng, conv_problem(1, 300, 70, 1, 1, 1, 0));  // linear, few positions
   conv(tests, rng, conv_problem(13, 1000, 33, 1, 1, 1, 0));
   for (int i = 0; i < tests.repeats(60, 1500); i++) {

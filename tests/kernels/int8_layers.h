@@ -35,6 +35,7 @@ inline Int8ConvArgs int8_layer(Case& c, const ConvProblem& p, bool depthwise, bo
   std::vector<int8_t> weight = random_bytes(rng, o_all * k_all, -127, extreme);
   std::vector<int32_t> table(static_cast<size_t>(kInt8Rows * o_all), 0);
   const auto at = [&](Int8Row row, int64_t o) -> int32_t& { return table[static_cast<size_t>(row * o_all + o)]; };
+  const bool plain = rng.chance(0.5);  // bounds and shifts as most layers have them
   for (int64_t o = 0; o < o_all; o++) {
     for (int64_t i = 0; i < k_all; i++) {
       int8_t& w = weight[static_cast<size_t>(
@@ -49,12 +50,12 @@ inline Int8ConvArgs int8_layer(Case& c, const ConvProblem& p, bool depthwise, bo
     if (o >= p.out_channels) continue;
     at(kInt8Bias, o) = rng.range(-20000, 20000);
     at(kInt8Multiplier, o) = rng.chance(0.1) ? INT32_MAX : rng.range(1 << 30, INT32_MAX - 1);
-    at(kInt8Shift, o) = rng.chance(0.8) ? rng.range(-12, -4) : rng.pick({-31, -1, 0, 1, 3});
+    at(kInt8Shift, o) = plain ? rng.range(-22, 1) : rng.chance(0.8) ? rng.range(-12, -4) : rng.pick({-31, -1, 0, 1, 3});
   }
   a.weight = c.copy(weight, 4 * kReadSlack);
   a.table = c.copy(table, 4 * kReadSlack);
-  a.lo = rng.pick({-128, -128, a.y.zero_point});
-  a.hi = rng.pick({127, 127, a.y.zero_point + 50});
+  a.lo = plain ? -128 : rng.pick({-128, -128, a.y.zero_point});
+  a.hi = plain ? 127 : rng.pick({127, 127, a.y.zero_point + 50});
   return a;
 }
 

@@ -135,10 +135,25 @@ def _tensor(graph: Any, name: str, shape: list[int], buffer: int = 0, kind: int 
     return len(graph.tensors) - 1
 
 
+def _signature(entry: int, end: int) -> Any:
+    """Names of the input and the output, which quantisers ask for."""
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    for side, label, index in (("inputs", "x", entry), ("outputs", "y", end)):
+        place = schema.TensorMapT()
+        place.name, place.tensorIndex = label, index
+        setattr(signature, side, [place])
+    return signature
+
+
 def write(name: str, path: Path) -> Path:
     """Writes the named network, batch 1, to `path`."""
-    shape = INPUT_SHAPE[name]
-    steps = steps_of(build(name), shape)
+    return write_network(build(name), INPUT_SHAPE[name], path)
+
+
+def write_network(network: nn.Module, shape: tuple[int, ...], path: Path) -> Path:
+    """Writes a network, batch 1, to `path`."""
+    steps = steps_of(network, shape)
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [], [schema.BufferT()]
     graph.tensors, graph.operators = [], []
@@ -184,6 +199,7 @@ def write(name: str, path: Path) -> Path:
         made.builtinOptionsType, made.builtinOptions = options_type, options
         graph.operators.append(made)
     graph.inputs, graph.outputs = [places[0]], [places[steps[-1].out]]
+    model.signatureDefs = [_signature(graph.inputs[0], graph.outputs[0])]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))

@@ -265,6 +265,22 @@ def _equal(share: float, steps: int) -> str:
     return percent if not steps else f"{percent}, {steps} step{'' if steps == 1 else 's'} at most"
 
 
+def encoders_table(found: Iterable[dict[str, Any]]) -> str:
+    """Frozen encoders beside their peers."""
+    head = ["encoder", "numbers", "export, s", "ms, edgecl", "ms, LiteRT", "ms, ONNX Runtime"]
+    lines = [
+        [row["encoder"], row["numbers"], f"{row['export_s']:.1f}",
+         *["-" if row[key] is None else short(row[key]) for key in ("ms", "ms_litert", "ms_onnxruntime")]]
+        for row in found
+    ]  # fmt: skip
+    return table(head, lines)
+
+
+def encoders() -> str:
+    """The result of encoders.py."""
+    return encoders_table(rows("encoders"))
+
+
 def int8(what: str) -> str:
     """Int8 files beside their runtimes: `files`, `qdq` or `accuracy`."""
     found = document("int8_files")
@@ -564,6 +580,7 @@ TABLES: dict[str, Callable[..., str]] = {
         zero_shot,
         novelty,
         widths,
+        encoders,
         int8,
         pytorch,
         figures,
