@@ -1,6 +1,7 @@
 // Pointwise activations and their gradients: scalar reference.
 // Never here: activations fused into other kernels (common.h), and the formulas (kernels/activation_formulas.h).
 #include "kernels/activation_formulas.h"
+#include "kernels/built.h"
 #include "kernels/reference/common.h"
 
 namespace edgecl::reference {
@@ -22,9 +23,11 @@ struct ScalarMath {
 
 float value(const ActivationSpec& a, float x) {
   switch (a.kind) {
-#define EDGECL_VALUE(constant, number, name) \
-  case Activation::constant:                 \
-    return activation_value<ScalarMath, Activation::constant>(x, a.lo, a.hi);
+#define EDGECL_VALUE(constant, number, name)                                    \
+  case Activation::constant:                                                    \
+    if constexpr (is_built(Activation::constant))                               \
+      return activation_value<ScalarMath, Activation::constant>(x, a.lo, a.hi); \
+    break;
     EDGECL_ACTIVATION_LIST(EDGECL_VALUE)
 #undef EDGECL_VALUE
   }
@@ -33,9 +36,11 @@ float value(const ActivationSpec& a, float x) {
 
 float gradient(const ActivationSpec& a, float s, float dy) {
   switch (a.kind) {
-#define EDGECL_GRADIENT(constant, number, name) \
-  case Activation::constant:                    \
-    return activation_gradient<ScalarMath, Activation::constant>(s, dy, a.lo, a.hi);
+#define EDGECL_GRADIENT(constant, number, name)                                        \
+  case Activation::constant:                                                           \
+    if constexpr (is_built(Activation::constant))                                      \
+      return activation_gradient<ScalarMath, Activation::constant>(s, dy, a.lo, a.hi); \
+    break;
     EDGECL_ACTIVATION_LIST(EDGECL_GRADIENT)
 #undef EDGECL_GRADIENT
   }

@@ -4,6 +4,8 @@
 #ifndef EDGECL_RUNTIME_CORE_SUBSET_H_
 #define EDGECL_RUNTIME_CORE_SUBSET_H_
 
+#include "kernels/built.h"
+
 #if !defined(EDGECL_BUILT_OPS)
 #define EDGECL_BUILT_OPS ""
 #endif
@@ -13,27 +15,8 @@
 #if !defined(EDGECL_BUILT_NOVELTY)
 #define EDGECL_BUILT_NOVELTY ""
 #endif
-#if !defined(EDGECL_BUILT_PARTS)
-#define EDGECL_BUILT_PARTS ""
-#endif
 
 namespace edgecl {
-
-// Whether a list has a name; an empty list has every name. Constant, so that what a table does not point to is not
-// linked.
-constexpr bool is_built(const char* list, const char* name) {
-  if (*list == '\0') return true;
-  while (*list != '\0') {
-    const char* at = name;
-    while (*list == *at && *at != '\0') list++, at++;
-    if (*at == '\0' && (*list == ' ' || *list == '\0')) return true;
-    while (*list != ' ' && *list != '\0') list++;
-    while (*list == ' ') list++;
-  }
-  return false;
-}
-static_assert(is_built("conv linear", "linear") && is_built("", "add") && !is_built("int8_add", "add") &&
-              !is_built("add_more", "add"));
 
 // Whether a list has another name than one.
 constexpr bool is_more_than(const char* list, const char* name) {

@@ -21,7 +21,10 @@ def needs(bundle: Path) -> dict[str, list[str]]:
     model = _core.Model(str(bundle))
     ops, config = model.ops(), model.default_config()
     moves = config["structure"] != "static" or config["gradient_mask"] != "all"
-    parts = {"sparse": any(op["sparse"] for op in ops), "structure": moves, "domains": config["max_domains"] > 0}
+    parts = {
+        "sparse": any(op["sparse"] for op in ops), "structure": moves, "domains": config["max_domains"] > 0,
+        "activations": any(op["kind"] == "activation" for op in ops),
+    }  # fmt: skip
     return {
         # "depthwise" is how reports call a convolution with one channel a group.
         "EDGECL_OPS": sorted({str(op["kind"]).replace("depthwise", "conv") for op in ops}),

@@ -9,6 +9,12 @@ namespace {
 
 Status check(const OpCheck& c) {
   EDGECL_RETURN_IF_FAILED(c.same_shape_as_input());
+  if (!is_built(static_cast<Activation>(c.op.activation))) {
+    return failure(EDGECL_E_UNSUPPORTED,
+                   "bundle section OPS, record %u: expected an activation of this build; found number %u; build the "
+                   "library with the part activations (EDGECL_PARTS)",
+                   c.index, c.op.activation);
+  }
   if (c.op.activation == static_cast<uint32_t>(Activation::kCelu) && c.op.activation_lo == 0)
     return corrupt("OPS", c.index, "activation_lo", "expected a number other than 0 for celu, found 0");
   return Status();

@@ -12,11 +12,11 @@ constexpr const OpRule* kRules[] = {
 #include "runtime/core/ops/ops.def"
 };
 
-const char kNames[][24] = {
-// no pointers: each of them would cost a relocation
-#define EDGECL_OP(constant, number, name) #name,
+// One behind the other: no pointers, each of which would cost a relocation, and no padding.
+const char kNames[] =
+#define EDGECL_OP(constant, number, name) #name "\0"
 #include "runtime/core/ops/ops.def"
-};
+    ;
 
 constexpr uint32_t kNumbers[] = {
 #define EDGECL_OP(constant, number, name) number,
@@ -38,7 +38,10 @@ const OpRule* op_rule(uint32_t kind) {
 }
 
 const char* op_kind_name(uint32_t kind) {
-  return kind - 1 < format::kOpKinds ? kNames[kind - 1] : "?";
+  if (kind - 1 >= format::kOpKinds) return "?";
+  const char* name = kNames;
+  for (uint32_t ends = kind - 1; ends > 0; name++) ends -= *name == '\0' ? 1 : 0;
+  return name;
 }
 
 }  // namespace edgecl
