@@ -117,7 +117,8 @@ static Reply answer_health(Server* server) {
            s->name, s->bundle.digest, s->bundle.release, (long)getpid(),
            (double)(monotonic_ns() - server->began_ns) / 1e9, server->loading ? "true" : "false",
            server->commit_failed ? "true" : "false", learned, server->steps_not_committed,
-           learned > server->rows_committed ? learned - server->rows_committed : 0, s->state_came, predict_p95_ms(server), s->canary.rows, s->canary.labels ? "true" : "false", correct);
+           learned > server->rows_committed ? learned - server->rows_committed : 0, s->state_came,
+           predict_p95_ms(server), s->canary.rows, s->canary.labels ? "true" : "false", correct);
   return server_sentence(kServeHealth, correct < 0 ? kNo : kDone, text);
 }
 

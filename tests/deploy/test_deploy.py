@@ -351,6 +351,7 @@ def test_signatures(keys: Path, tmp_path: Path) -> None:
     assert (keys / "release").stat().st_mode & 0o777 == 0o600
     for code, arguments in (
         (2, ("sign",)),
+        (3, ("sign", bundle, "--key", keys / "release.pub", "--release", 1, "-o", signed)),
         (2, ("sign", bundle, "--key", keys / "release", "--release", 0, "-o", signed)),
         (2, ("sign", bundle, "--new-key", tmp_path / "k")),
         (3, ("sign", "--new-key", keys / "release")),

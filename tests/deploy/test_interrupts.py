@@ -152,6 +152,7 @@ def test_a_disk_that_fills_up_while_it_learns(device: Any) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", device.path]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("cannot mount a small file system here")
+
     def fill(name: str) -> None:
         command = ["dd", "if=/dev/zero", f"of={device.path / name}", "bs=1k"]
         subprocess.run(command, capture_output=True, check=False)

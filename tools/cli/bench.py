@@ -43,8 +43,8 @@ def _compare(rows: list[dict[str, Any]], path: Path) -> None:
     if not isinstance(base, list) or not all(map(_is_row, base)):
         wrong = base if not isinstance(base, list) else next(row for row in base if not _is_row(row))
         raise DataError(
-            "expected rows with what, batch, threads, kind and a p50_ms above 0, as `edgecl bench --json` writes them, in "
-            f"'{path}'; found {str(wrong)[:80]}; write it again"
+            "expected rows with what, batch, threads, kind and a p50_ms above 0, as `edgecl bench --json` writes them, "
+            f"in '{path}'; found {str(wrong)[:80]}; write it again"
         )
     known = {(r["what"], r["batch"], r["threads"], r["kind"], r.get("by", "edgecl")): r for r in base}
     for row in rows:

@@ -21,7 +21,9 @@ def memory_bytes(text: str) -> int:
             return value
     except (KeyError, ValueError, OverflowError):
         pass
-    raise UsageError(f"expected --memory as a size of 1 byte or more with a unit; found '{text}'; write 64MiB or 512KiB")
+    raise UsageError(
+        f"expected --memory as a size of 1 byte or more with a unit; found '{text}'; write 64MiB or 512KiB"
+    )
 
 
 def worst_ms(row: dict[str, Any]) -> float:

@@ -103,8 +103,8 @@ def deploy(
 
     Example: edgecl deploy arm.ecl pi@robot --key release.pub --runner edgecl-run-aarch64
 
-    JSON: {"bundle", "release", "counter", "dry_run", "interrupted", "hosts": [{"host", "outcome", "exit_code", "sentence", "steps":
-    [{"step", "seconds", ...}]}]}
+    JSON: {"bundle", "release", "counter", "dry_run", "interrupted", "hosts": [{"host", "outcome", "exit_code",
+    "sentence", "steps": [{"step", "seconds", ...}]}]}
     """
     if pin_key and key is None:
         raise failure.UsageError("expected --key with --pin-key; found none; name the public key")

@@ -40,8 +40,8 @@ class Fit:
         best = min(timed, key=lambda row: row["worst_ms"])
         return (
             f"nothing fits {limit}; closest is {best['form']}, predicted up to {digits(best['worst_ms'])} ms, "
-            f"{digits(best['worst_ms'] - self.limit_ms)} ms more; take a smaller model, a faster device or fewer rows a "
-            "step"
+            f"{digits(best['worst_ms'] - self.limit_ms)} ms more; take a smaller model, a faster device or fewer rows "
+            "a step"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def status(
 
     Example: edgecl status pi@robot
 
-    JSON: {"host", "current", "previous", "counter" (null: its file is damaged), "key", "pending": "probation" | "rolling" | "confirmed" | null,
-    "guard", "locked", "health": {...} | null, "last": the journal's last line}
+    JSON: {"host", "current", "previous", "counter" (null: its file is damaged), "key", "pending": "probation" |
+    "rolling" | "confirmed" | null, "guard", "locked", "health": {...} | null, "last": the journal's last line}
     """
     target = Target.parse(host, port, ssh_option)
     said = ask(target, "status")

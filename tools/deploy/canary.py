@@ -31,7 +31,7 @@ def make_canary(bundle: bytes, samples: NDArray[Any] | None = None, labels: NDAr
 
     Args:
         samples: [rows, *input_dims] or [rows, elements] of the bundle's dtype, 1..4096 rows; None: 16 seeded ones.
-        labels: [rows] of class numbers (columns of the logits, of which there are as many as the bundle has classes). With them a device also watches the accuracy.
+        labels: [rows] of class numbers, below the columns of the logits. With them a device also watches the accuracy.
 
     Raises:
         BundleError. ShapeError: arrays that do not fit the bundle or each other.

@@ -106,9 +106,7 @@ class Remote:
         except FileNotFoundError:
             raise UnreachableError("expected the program ssh; found none; install OpenSSH's client") from None
 
-    def shell(
-        self, script: str, data: bytes | None = None, timeout: float = 120, stoppable: bool = False
-    ) -> Answer:
+    def shell(self, script: str, data: bytes | None = None, timeout: float = 120, stoppable: bool = False) -> Answer:
         """Runs a text of sh. UnreachableError when ssh fails or no answer comes in `timeout` seconds; with `stoppable`
         StoppedError once `stop` is set."""
         with self._start(script, subprocess.PIPE) as process:
@@ -187,7 +185,7 @@ class Remote:
             said += f" {line}"
         if self._holder.wait() == _NO_CONNECTION:
             raise self._unreachable(f"the connection broke while the lock was taken{':' if said else ''}{said}")
-        return f"expected to take the lock in {self.target.folder}; found:{said or ' no answer'}; mend the folder by hand"
+        return f"expected to take the lock in {self.target.folder}; found:{said or ' no answer'}; mend it by hand"
 
     def release(self) -> None:
         """Gives the lock back."""
