@@ -14,6 +14,7 @@ from edgecl.cli import failure, output
 from edgecl.cli.bench_options import (
     milliseconds,
     numbers,
+    option_names,
     refuse_alone,
     refuse_options,
     suite_settings,
@@ -328,7 +329,7 @@ def bench(
     rows: list[dict[str, Any]] = []
     largest: dict[str, int] = {"arena_bytes": 0}
     meter = EnergyMeter() if here else None
-    with output.progress() as update:
+    with option_names(), output.progress() as update:
         combinations = [(w, b, t) for w in kinds for b in batches for t in thread_counts]
         combinations = [c for c in combinations if c[0] != "commit" or c[1:] == (batches[0], thread_counts[0])]
         for done, (w, b, t) in enumerate(combinations):

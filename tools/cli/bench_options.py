@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edgecl.cli.bench_suite import SUITES, Settings
 from edgecl.cli.failure import UsageError
+from edgecl.errors import ArgumentError
 
 if TYPE_CHECKING:
     from edgecl.devices import Device
@@ -47,6 +49,16 @@ def milliseconds(text: str, option: str = "--budget") -> float:
                 return value
             break
     raise UsageError(f"expected {option} as a time above 0 with a unit; found '{text}'; write 20ms or 1.5s")
+
+
+@contextmanager
+def option_names() -> Iterator[None]:
+    """Inside, errors of the library name the options and not its parameters."""
+    try:
+        yield
+    except ArgumentError as error:
+        text = str(error).replace("max_batch", "--batch").replace("n_threads", "--threads")
+        raise UsageError(text) from error
 
 
 def tell_of_cores(device: Device, thread_counts: Sequence[int]) -> None:
