@@ -35,8 +35,14 @@ def _name(path: Path) -> str:
 def _begin(device: Any, bundle: Path, *options: object) -> subprocess.Popen[str]:
     key = ("--key", device.keys / "release.pub")
     command = device.command("deploy", bundle, device.loopback.host, *key, *options)
-    # As a terminal does it: the signal may go to the whole group.
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # What a shell starts in the background ignores Ctrl-C, and so would this, if the tests are run like that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:  # in a group of its own, for a terminal's signal goes to the whole group
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -55,6 +61,22 @@ def test_an_interrupt_before_the_switch_undoes(device: Any, number: signal.Signa
     assert [p.name for p in (device.path / "releases").iterdir()] == [_name(first)]
     assert device.serving() == _name(first) == device.status()["current"] and device.status()["pending"] is None
     assert device.deploy(second)["outcome"] == "confirmed"
+
+
+def test_an_interrupt_ends_a_copy_and_nothing_else(device: Any) -> None:
+    from edgecl.deploy.remote import Remote, StoppedError, Target
+
+    stop = threading.Event()
+    with Remote(
+        Target.parse(device.loopback.host, device.loopback.port, device.loopback.options[3::2]), stop
+    ) as remote:
+        assert remote.shell("wc -c", bytes(3_000_000), stoppable=True).text.strip() == "3000000"
+        threading.Timer(1, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(StoppedError):
+            remote.shell("sleep 60", b"a copy", stoppable=True)
+        assert time.monotonic() - began < 20
+        assert remote.shell("sleep 1; echo done").text.strip() == "done"
 
 
 def test_an_interrupt_in_the_probation_goes_back(device: Any) -> None:

@@ -9,10 +9,10 @@ import re
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,17 +124,26 @@ class Remote:
     def _communicate(
         self, process: subprocess.Popen[bytes], data: bytes, timeout: float, stoppable: bool
     ) -> tuple[bytes, bytes]:
-        ends = time.monotonic() + timeout
-        sent: bytes | None = data
-        while True:
-            try:
-                return process.communicate(sent, timeout=min(_LOOK_S, timeout))
-            except subprocess.TimeoutExpired:
-                sent = None  # it is on its way
-            if stoppable and self.stop.is_set():
-                raise StoppedError
-            if time.monotonic() > ends:
-                raise UnreachableError(f"{self.target.host}: no answer in {timeout:.0f} s")
+        ended = threading.Event()
+        # Beside it: communicate() that is called again after a time-out does not send the rest.
+        watcher = threading.Thread(target=self._kill_when_stopped, args=(process, ended), daemon=True)
+        if stoppable:
+            watcher.start()
+        try:
+            found = process.communicate(data, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise UnreachableError(f"{self.target.host}: no answer in {timeout:.0f} s") from None
+        finally:
+            ended.set()
+        if stoppable and self.stop.is_set() and process.returncode == -signal.SIGKILL:
+            raise StoppedError
+        return found
+
+    def _kill_when_stopped(self, process: subprocess.Popen[bytes], ended: threading.Event) -> None:
+        while not ended.wait(_LOOK_S):
+            if self.stop.is_set():
+                process.kill()
+                return
 
     def _unreachable(self, told: str) -> UnreachableError:
         # ssh names the host itself, now and then.
