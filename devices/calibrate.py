@@ -183,7 +183,7 @@ def profile_text(device: Device, title: str) -> str:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'
 
     lines = [
-        f"# {title}: written by `edgecl devices --calibrate`; fields in schema.md.",
+        f"# {title}: written by `edgecl devices --calibrate`.",
         f"title = {text(title)}",
         f"architecture = {text(device.architecture)}",
         f"core = {text(device.core)}",
@@ -191,7 +191,9 @@ def profile_text(device: Device, title: str) -> str:
         f"model_text = {text(device.model_text)}",
     ]
     for name, figure in device.figures.items():
-        lines += ["", f"[figures.{name}]", f"value = {figure.value:.6g}", f"kind = {text(figure.kind)}"]
+        # Bytes are counted, not measured.
+        value = f"{figure.value:.0f}" if name.endswith("_bytes") else f"{figure.value:.6g}"
+        lines += ["", f"[figures.{name}]", f"value = {value}", f"kind = {text(figure.kind)}"]
         lines += [f"source = {text(figure.source)}", f"date = {figure.date.isoformat()}"]
     lines += ["", "[range]", f"low = {device.range_low}", f"high = {device.range_high}"]
     lines += [f"source = {text(device.range_source)}"]

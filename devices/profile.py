@@ -6,12 +6,15 @@ Never here: looking at the running machine (machine.py) and arithmetic on the fi
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from edgecl.devices.loops import document
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,6 +46,19 @@ OPTIONAL_FIGURES: dict[str, tuple[str, float, float]] = {
     "busy_watts": ("W", 1e-4, 1e4),
 }
 ALL_FIGURES = FIGURES | OPTIONAL_FIGURES
+FIELDS = (
+    *("title", "architecture", "core", "note", "cpu_parts", "model_text", "figures", "range", "rates", "published"),
+)
+# As `uname -m` and the makers of the chips say them. Another one is taken for a machine of scalar kernels.
+ARCHITECTURES = (
+    *("aarch64", "arm64", "x86_64", "AMD64", "i386", "i686", "armv6l", "armv7l", "armv8l", "armv6-m", "armv7-m"),
+    *("armv7e-m", "armv8-m", "armv8.1-m", "riscv32", "riscv64", "xtensa", "ppc64le", "s390x", "loongarch64"),
+)
+LAYERS = ("conv", "pointwise", "depthwise", "linear")
+RATES = (  # the names that cost_model.rate_kind gives
+    *LAYERS, *(f"sparse {layer}" for layer in LAYERS), "elementwise",
+    *(f"{how}{layer} {part} gradient" for how in ("", "sparse ") for layer in LAYERS for part in ("input", "weight")),
+)  # fmt: skip
 KINDS = ("specification", "published", "measured", "simulated", "fitted", "assumed")
 
 
@@ -127,7 +143,17 @@ class Device:
 
 def _expect(condition: bool, what: str, found: object, remedy: str) -> None:
     if not condition:
-        raise ValueError(f"expected {what}, found {found!r}; {remedy}")
+        shown = "nothing" if found is None or found == "" else found if isinstance(found, str) else repr(found)
+        raise ValueError(f"expected {what}, found {shown}; {remedy}")
+
+
+def _plain(value: float) -> str:
+    """Without an exponent where people would not write one: 0.5, 10,000,000,000."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parse(text: str, name: str) -> Device:
@@ -139,9 +165,11 @@ def parse(text: str, name: str) -> Device:
         data: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"expected TOML in {name}.toml, found {error}; correct it") from error
-    remedy = f"correct {name}.toml (schema.md beside it lists the fields)"
+    remedy = f"correct {name}.toml (`edgecl devices --calibrate -o FILE.toml` writes one with every field)"
+    unknown = sorted(set(data) - set(FIELDS))
+    _expect(not unknown, f"only the fields {', '.join(FIELDS)} in {name}.toml", ", ".join(unknown), remedy)
     for field in ("title", "architecture", "cpu_parts", "figures", "range"):
-        _expect(field in data, f"the field '{field}' in {name}.toml", sorted(data), remedy)
+        _expect(field in data, f"the field '{field}' in {name}.toml", ", ".join(sorted(data)) or "none", remedy)
     for field in ("title", "architecture", "core", "model_text", "note"):
         _expect(isinstance(data.get(field, ""), str), f"'{field}' as text in {name}.toml", data.get(field), remedy)
     parts = data["cpu_parts"]
@@ -164,25 +192,39 @@ def parse(text: str, name: str) -> Device:
         _expect(isinstance(entry, dict), f"a table figures.{key} in {name}.toml", entry, remedy)
         value, kind = entry.get("value"), entry.get("kind")
         _expect(
-            isinstance(value, (int, float)) and low <= value <= high,
-            f"figures.{key}.value in {low:g}..{high:g} {unit}", value, remedy,
+            _number(value) and low <= value <= high,
+            f"figures.{key}.value in {_plain(low)}..{_plain(high)} {unit}", value, remedy,
         )  # fmt: skip
         _expect(kind in KINDS, f"figures.{key}.kind to be one of {', '.join(KINDS)}", kind, remedy)
         _expect(isinstance(entry.get("source"), str), f"figures.{key}.source as text", entry.get("source"), remedy)
         _expect(isinstance(entry.get("date"), date), f"figures.{key}.date as a date", entry.get("date"), remedy)
         figures[key] = Figure(float(value), entry["source"], entry["date"], kind)
     unknown = sorted(set(data["figures"]) - set(ALL_FIGURES))
-    _expect(not unknown, f"only known figures in {name}.toml", unknown, remedy)
-    low, high = data["range"].get("low"), data["range"].get("high")
+    _expect(not unknown, f"only known figures in {name}.toml", ", ".join(unknown), remedy)
+    unknown = sorted(set(data["range"]) - {"low", "high", "source"})
+    _expect(not unknown, f"only range.low, range.high and range.source in {name}.toml", ", ".join(unknown), remedy)
+    low, high, source = (data["range"].get(key) for key in ("low", "high", "source"))
     _expect(
-        isinstance(low, float) and isinstance(high, float) and 0 < low <= 1 <= high,
+        _number(low) and _number(high) and 0 < low <= 1 <= high < float("inf"),
         f"range.low <= 1 <= range.high in {name}.toml", (low, high), remedy,
     )  # fmt: skip
+    _expect(isinstance(source, str) and source != "", f"range.source as text in {name}.toml", source, remedy)
     rates = data.get("rates", {})
     _expect(
-        isinstance(rates, dict) and all(isinstance(v, float) and 0 < v < 100 for v in rates.values()),
-        f"a table rates of shares above 0 in {name}.toml", rates, remedy,
+        isinstance(rates, dict) and all(_number(v) and 0 < v < 100 for v in rates.values()),
+        f"a table rates of shares above 0 and below 100 in {name}.toml", rates, remedy,
     )  # fmt: skip
+    unknown = [kind for kind in rates if kind.removeprefix("int8_") not in RATES]
+    _expect(not unknown, f"rates among {', '.join(RATES)} in {name}.toml", ", ".join(unknown), remedy)
+    core = data.get("core", "")
+    cores = sorted(document()["cores"])
+    _expect(core in ("", *cores), f"'core' among {', '.join(cores)} in {name}.toml, or none", core, remedy)
+    if data["architecture"] not in ARCHITECTURES:
+        warnings.warn(
+            f"expected an architecture among {', '.join(ARCHITECTURES)} in {name}.toml; found "
+            f"'{data['architecture']}'; its kernels are taken for scalar ones",
+            stacklevel=2,
+        )
     return Device(
         name=name,
         title=data["title"],
@@ -190,13 +232,13 @@ def parse(text: str, name: str) -> Device:
         cpu_parts=tuple(data["cpu_parts"]),
         model_text=data.get("model_text", ""),
         figures=figures,
-        range_low=low,
-        range_high=high,
-        range_source=data["range"].get("source", ""),
+        range_low=float(low),
+        range_high=float(high),
+        range_source=source,
         published=tuple(Published(**row) for row in published),
         core=data.get("core", ""),
         note=data.get("note", ""),
-        rates=tuple(sorted(rates.items())),
+        rates=tuple(sorted((kind, float(rate)) for kind, rate in rates.items())),
     )
 
 

@@ -2,13 +2,11 @@
 // Never here: requests (serve_requests.c), connections (serve_clients.c), reloading (server.c).
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,6 +15,7 @@
 #include "arguments.h"
 #include "commands.h"
 #include "failures.h"
+#include "lock_beside.h"
 #include "measure.h"
 #include "notify.h"
 #include "serve_clients.h"
@@ -57,15 +56,11 @@ static int socket_failed(const char* path, const char* why) {
   return -1;
 }
 
-// Two servers would write one state: the second ends here. The lock goes with the process, however it ends.
-static int lock_beside(const char* path) {
-  char lock[PATH_MAX];
-  if (snprintf(lock, sizeof lock, "%s.lock", path) >= (int)sizeof lock) return socket_failed(path, "a path too long");
-  const int file = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return socket_failed(path, strerror(errno));
-  if (flock(file, LOCK_EX | LOCK_NB) == 0) return file;
-  close(file);
-  return socket_failed(path, "another server there");
+// What a server may take the place of: nothing, or the socket of one that was killed. NULL, or what is there.
+static const char* found_instead_of_socket(const char* path) {
+  struct stat about;
+  if (lstat(path, &about) != 0 || S_ISSOCK(about.st_mode)) return NULL;
+  return S_ISREG(about.st_mode) ? "a file" : S_ISDIR(about.st_mode) ? "a folder" : "what is no socket";
 }
 
 // Made beside and renamed: a path that exists is one that answers.
@@ -73,6 +68,9 @@ static int listen_at(const char* path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   const int fits = snprintf(address.sun_path, sizeof address.sun_path, "%s.new", path) < (int)sizeof address.sun_path;
   if (!fits) return socket_failed(path, "a path of more than 103 bytes");
+  const char* other = found_instead_of_socket(path);
+  if (other == NULL && found_instead_of_socket(address.sun_path) != NULL) other = "a file of the same name with .new";
+  if (other != NULL) return socket_failed(path, other);
   const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (file < 0) return socket_failed(path, strerror(errno));
   unlink(address.sun_path);
@@ -90,6 +88,7 @@ typedef struct Serving {
   const char *socket_path, *key_text, *commit_every;
   int64_t threads, timeout_s;
   uint8_t key[SIGNATURE_KEY_BYTES];
+  LockBeside socket_lock, state_lock;
   Server server;
   Clients clients;
   ThreadPool* pool;
@@ -184,11 +183,23 @@ static void loop(Serving* s, const sigset_t* while_waiting) {
   notify_manager("STOPPING=1");
 }
 
-static int serve(Serving* s) {
+// Before anything is read or written: two servers would write one state.
+static int take_locks(Serving* s) {
+  const char* state = s->server.options.state;
+  s->socket_lock.file = s->state_lock.file = -1;
+  const char* why = found_instead_of_socket(s->socket_path);
+  if (why == NULL) why = lock_take(s->socket_path, &s->socket_lock);
+  if (why != NULL) return socket_failed(s->socket_path, why), kInput;
+  why = state == NULL ? NULL : lock_take(state, &s->state_lock);
+  if (why == NULL) return kDone;
+  fprintf(stderr, "edgecl-run: expected to keep the state in \"%s\"; found: %s; correct --state\n", state, why);
+  lock_release(&s->socket_lock);
+  return kInput;
+}
+
+static int serve_locked(Serving* s) {
   sigset_t while_waiting;
   Reason reason;
-  const int lock = lock_beside(s->socket_path);
-  if (lock < 0) return kInput;
   catch_signals(&while_waiting);
   int code = pipe2(s->server.pipe, O_CLOEXEC) == 0 ? prepare_threads(s) : no_memory("pipe");
   if (code == kDone) {
@@ -202,13 +213,21 @@ static int serve(Serving* s) {
     loop(s, &while_waiting);
     clients_flush(&s->clients, 1000000000);
     clients_end(&s->clients);
-    unlink(s->socket_path);
+    if (found_instead_of_socket(s->socket_path) == NULL) unlink(s->socket_path);
     close(listener);
   }
   server_end(&s->server);
   thread_pool_destroy(s->pool);
-  close(lock);
   return code;
+}
+
+static int serve(Serving* s) {
+  const int code = take_locks(s);
+  if (code != kDone) return code;
+  const int served = serve_locked(s);
+  lock_release(&s->state_lock);
+  lock_release(&s->socket_lock);
+  return served;
 }
 
 int command_serve(int argc, char** argv) {

@@ -116,7 +116,9 @@ int parse_options(int argc, char** argv, Options* o) {
   o->spawned_ns = -1;
   int at = 3;
   if (argc == 2 && strcmp(argv[1], "methods") == 0) return o->command = kCommandMethods, 1;
-  if (argc < 3) return fputs(kUsage, stderr), 0;
+  if (argc < 3) {
+    return fprintf(stderr, "edgecl-run: expected a command that is listed below; found none; add it\n%s", kUsage), 0;
+  }
   o->bundle = argv[1];
   if (strcmp(argv[2], "info") == 0) {
     o->command = kCommandInfo;
@@ -126,7 +128,10 @@ int parse_options(int argc, char** argv, Options* o) {
     o->command = kCommandPredict;
     o->data = argv[at++];
   } else {
-    return fputs(kUsage, stderr), 0;
+    const int lacks_file = strcmp(argv[2], "predict") == 0;
+    fprintf(stderr, "edgecl-run: expected %s; found \"%s\"; correct it\n%s",
+            lacks_file ? "predict FILE.npy" : "a command that is listed below", argv[2], kUsage);
+    return 0;
   }
   while (at < argc) {
     if (strcmp(argv[at], "--sha") == 0) {

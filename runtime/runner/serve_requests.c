@@ -107,16 +107,18 @@ static Reply answer_health(Server* server) {
   char text[kTextBytes];
   served_look_at_canary(s);
   const int64_t correct = s->canary_correct;
+  const uint64_t learned = served_samples_learned(s);
   snprintf(text, sizeof text,
            "{\"release\": \"%s\", \"digest\": \"%s\", \"counter\": %" PRIu64
            ", \"pid\": %ld, \"uptime_s\": %.1f, \"reloading\": %s, \"commit_failed\": %s, \"samples_learned\": %" PRIu64
-           ", \"steps_not_committed\": %" PRIu64
+           ", \"steps_not_committed\": %" PRIu64 ", \"rows_not_committed\": %" PRIu64
            ", \"state\": \"%s\", \"predict_p95_ms\": %.4f, \"canary_rows\": %" PRIu32
            ", \"canary_labels\": %s, \"canary_correct\": %" PRId64 "}",
            s->name, s->bundle.digest, s->bundle.release, (long)getpid(),
            (double)(monotonic_ns() - server->began_ns) / 1e9, server->loading ? "true" : "false",
-           server->commit_failed ? "true" : "false", served_samples_learned(s), server->steps_not_committed,
-           s->state_came, predict_p95_ms(server), s->canary.rows, s->canary.labels ? "true" : "false", correct);
+           server->commit_failed ? "true" : "false", learned, server->steps_not_committed,
+           learned > server->rows_committed ? learned - server->rows_committed : 0, s->state_came,
+           predict_p95_ms(server), s->canary.rows, s->canary.labels ? "true" : "false", correct);
   return server_sentence(kServeHealth, correct < 0 ? kNo : kDone, text);
 }
 

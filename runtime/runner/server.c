@@ -18,6 +18,7 @@ int server_begin(Server* server, Reason* reason) {
   if (code == kDone) {
     code = served_start(&server->options, server->now, NULL, 0, reason);
     if (code != kDone) served_close(server->now);
+    if (code == kDone) server->rows_committed = served_samples_learned(server->now);
   }
   if (code != kDone) {
     free(server->now);
@@ -47,6 +48,7 @@ int server_commit(Server* server, Reason* reason) {
   server->commit_failed = code != kDone;
   if (code != kDone) return code;
   server->steps_not_committed = 0;
+  server->rows_committed = served_samples_learned(server->now);
   server->n_commits++;
   return kDone;
 }
@@ -96,6 +98,8 @@ static int take_over(Server* server, Reason* reason) {
   server->now = server->next;
   server->next = NULL;
   server->steps_not_committed = 0;
+  server->rows_committed = served_samples_learned(server->now);
+  server->commit_failed = 0;
   server->committed_ns = monotonic_ns();
   server->n_predict_ns = 0;
   server->n_reloads++;

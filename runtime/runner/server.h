@@ -22,7 +22,7 @@ typedef struct Server {
   int loading, load_code, pipe[2];
   enum ReloadState reload_state;
   Reason load_reason;
-  uint64_t steps_not_committed;
+  uint64_t steps_not_committed, rows_committed;
   int64_t began_ns, committed_ns;
   int commit_failed;  // the last commit; the next one tries again with a file of its own
   uint64_t n_requests, n_refused, n_commits, n_reloads;

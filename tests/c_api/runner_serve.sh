@@ -35,6 +35,7 @@ end() { # expects that the server ends well
   wait $server || fail "a server that ends with 0; found $?"
   server=
   [ ! -e "$folder/socket" ] || fail "no socket after the end"
+  [ ! -e "$folder/socket.lock" ] || fail "no lock after the end"
 }
 
 # place
@@ -78,6 +79,22 @@ refuse 3 "No such file" "$bundle" serve --socket "$folder/socket" --state "$fold
 refuse 3 "E_STATE" "$bundle" serve --socket "$folder/socket" --state "$folder/b"
 long=$(printf '%0110d' 0)
 refuse 3 "more than 103 bytes" "$bundle" serve --socket "$folder/$long"
+# What lies at the path of the socket stays, and a refusal leaves nothing behind.
+echo kept > "$folder/keepme.txt"
+ln -s keepme.txt "$folder/alias"
+mkdir "$folder/inner"
+echo kept > "$folder/busy.new"
+refuse 3 "found: a file" "$bundle" serve --socket "$folder/keepme.txt"
+refuse 3 "found: a file" "$bundle" serve --socket "$bundle"
+refuse 3 "no socket" "$bundle" serve --socket "$folder/alias"
+refuse 3 "a folder" "$bundle" serve --socket "$folder/inner"
+refuse 3 "with .new" "$bundle" serve --socket "$folder/busy"
+[ "$(cat "$folder/keepme.txt" "$folder/busy.new")" = "kept
+kept" ] && [ -L "$folder/alias" ] && [ -s "$bundle" ] || fail "files that stay"
+[ -z "$(find "$folder" -name '*.lock')" ] || fail "no lock after a refusal; found $(find "$folder" -name '*.lock')"
+refuse 2 "found \"sirve\"" "$bundle" sirve
+refuse 2 "expected predict FILE.npy" "$bundle" predict
+refuse 2 "expected a command" "$bundle"
 refuse 5 "expected an answer" call --socket "$folder/socket" health
 refuse 2 "call --socket" call health
 
@@ -87,6 +104,9 @@ begin --state "$folder/state.ecs"
 grep -q '"state": "kept"' "$folder/health" || fail "the state taken over"
 [ "$(stat -c %a "$folder/socket")" = 600 ] || fail "a socket of its owner alone"
 refuse 3 "another server" "$bundle" serve --socket "$folder/socket"
+refuse 3 "another server" "$bundle" serve --socket "$folder/other" --state "$folder/state.ecs"
+ln -sf state.ecs "$folder/state_alias"
+refuse 3 "another server" "$bundle" serve --socket "$folder/other" --state "$folder/state_alias"
 call stats | grep -q '"steps": 3,' || fail "three steps"
 call commit > /dev/null
 cmp "$folder/learned.ecs" "$folder/state.ecs" || fail "the same state"
@@ -126,6 +146,7 @@ bundle=$folder/current/bundle.ecl
 begin --state "$folder/states/" --threads 2
 grep -q '"release": "release7"' "$folder/health" || fail "the release's name"
 call commit > /dev/null
+refuse 3 "another server" "$bundle" serve --socket "$folder/other" --state "$folder/states/"
 [ -s "$folder/states/release7.ecs" ] || fail "a state file of the release"
 mkdir "$folder/release8"
 cp "$folder/half.ecl" "$folder/release8/bundle.ecl"

@@ -96,7 +96,7 @@ def test_a_deployment_keeps_what_was_learned(device: Any, tmp_path: Path) -> Non
     third = device.sign(small.small_bundle(seed=5), 3)
     device.deploy(third)
     assert sorted(p.name for p in (device.path / "releases").iterdir()) == sorted([_name(second), _name(third)])
-    assert {p.name.split(".")[0] for p in (device.path / "state").iterdir()} == {_name(second), _name(third)}
+    assert {p.name.split(".")[0] for p in (device.path / "state").glob("[!.]*")} == {_name(second), _name(third)}
 
 
 def test_a_dry_run_changes_nothing(device: Any) -> None:
@@ -351,6 +351,7 @@ def test_signatures(keys: Path, tmp_path: Path) -> None:
     assert (keys / "release").stat().st_mode & 0o777 == 0o600
     for code, arguments in (
         (2, ("sign",)),
+        (3, ("sign", bundle, "--key", keys / "release.pub", "--release", 1, "-o", signed)),
         (2, ("sign", bundle, "--key", keys / "release", "--release", 0, "-o", signed)),
         (2, ("sign", bundle, "--new-key", tmp_path / "k")),
         (3, ("sign", "--new-key", keys / "release")),

@@ -251,6 +251,24 @@ def test_a_comparison_shows_what_changed(bundle: Path, tmp_path: Path) -> None:
     assert slower["rows"][0]["change"] == "+100 %"
 
 
+@pytest.mark.parametrize(
+    "change", [{"kind": None}, {"p50_ms": 0}, {"p50_ms": float("nan")}, {"p50_ms": "1"}, {"batch": [1]}, {"what": {}}]
+)
+def test_rows_that_cannot_be_compared_are_refused(bundle: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    row = {"what": "predict", "batch": 1, "threads": 1, "kind": "predicted", "p50_ms": 1.0}
+    file = tmp_path / "base.json"
+    for rows in ([{**row, **change}], [row, {k: v for k, v in row.items() if k not in change}], 3, [3]):
+        file.write_text(json.dumps({"rows": rows}))
+        code, text = run(bundle, "--device", "rpi4", "--batch", "1", "--what", "predict", "--compare", file)
+        assert code == 3 and "expected rows with what" in text and "internal" not in text, text
+
+
+def test_more_threads_than_cores_are_told(bundle: Path) -> None:
+    code, text = run(bundle, "--device", "rpi4", "--batch", "1", "--what", "predict", "--threads", "2,8")
+    assert code == 0 and "at most 4, the cores of rpi4; found 8" in text
+    assert "cores of" not in run(bundle, "--device", "rpi4", "--batch", "1", "--what", "predict", "--threads", "4")[1]
+
+
 def test_pytorch_beside_it(bundle: Path, tmp_path: Path) -> None:
     source = tmp_path / "net.py"
     source.write_text("import torch\ndef make():\n    return torch.nn.Sequential(torch.nn.Linear(32, 4))\n")
@@ -264,8 +282,18 @@ def test_pytorch_beside_it(bundle: Path, tmp_path: Path) -> None:
         (["--batch", "none"], "--batch"),
         (["--what", "sleep"], "--what"),
         (["--budget", "fast"], "--budget"),
+        (["--budget", "nanms"], "--budget"),
+        (["--budget", "infms"], "--budget"),
+        (["--budget", "1e400ms"], "--budget"),
+        (["--budget=-1ms"], "--budget"),
+        (["--budget", "0ms"], "--budget"),
+        (["--memory", "0.5B"], "--memory"),
+        (["--memory", "9" * 400 + "B"], "--memory"),
         (["--memory", "much"], "--memory"),
         (["--memory", "0MiB"], "--memory"),
+        (["--batch", "99999999"], "expected --batch"),
+        (["--device", "all", "--batch", "99999999"], "expected --batch"),
+        (["--threads", "5000"], "expected --threads"),
         (["--what", "route"], "max_domains"),
         (["--device", "all", "--against", "torch"], "--device all"),
         (["--report", "page.txt"], ".html"),

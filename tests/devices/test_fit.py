@@ -75,3 +75,9 @@ def test_wrong_usage_ends_with_two(tmp_path: Path, arguments: list[str], word: s
     result = RUNNER.invoke(app, ["export", *arguments, "-o", str(tmp_path / "a.ecl")])
     assert result.exit_code == 2 and word in result.output, result.output
     assert not (tmp_path / "a.ecl").exists()
+
+
+@pytest.mark.parametrize("limit", ["nanms", "infms", "-20ms", "0s", "1e400ms"])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, limit: str) -> None:
+    code, found = fit(tmp_path / "a.ecl", f"--fit={limit}")
+    assert code == 2 and "expected --fit" in found["error"]["message"] and not (tmp_path / "a.ecl").exists()

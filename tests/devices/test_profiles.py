@@ -61,6 +61,13 @@ def test_every_figure_has_value_source_and_date(name: str) -> None:
         ("date = 2026-11-22", 'date = "soon"', "date"),
         ("[range]\nlow = 0", "[range]\nlow = 2", "range"),
         ("title =", "titel =", "title"),
+        ("title =", "colour = 1\ntitle =", "found colour"),
+        ("value = 1.8e9", "value = true", "clock_hz"),
+        ("value = 1.8e9", "value = 1", "1,000,000..10,000,000,000 Hz"),
+        ('core = "cortex-a72"', 'core = "cortex-a99"', "core"),
+        ("[range]", "[rates]\nconvv = 1.0\n\n[range]", "found convv"),
+        ("[range]", "[rates]\nconv = true\n\n[range]", "rates"),
+        ("[range]\n", "[range]\nsauce = 1\n", "sauce"),
     ],
 )
 def test_a_wrong_file_is_refused_by_field(old: str, new: str, field: str) -> None:
@@ -69,6 +76,35 @@ def test_a_wrong_file_is_refused_by_field(old: str, new: str, field: str) -> Non
     with pytest.raises(ValueError, match=field) as caught:
         profile.parse(text.replace(old, new, 1), "rpi4")
     assert "expected" in str(caught.value) and "found" in str(caught.value)
+
+
+def test_a_range_without_a_source_is_refused_and_says_which() -> None:
+    text = (Path(profile.__file__).parent / "rpi4.toml").read_text()
+    head, tail = text.split("[range]")
+    tail = "".join(line for line in tail.split("[[")[0].splitlines(True) if not line.startswith("source"))
+    with pytest.raises(ValueError, match=r"expected range.source as text in board.toml, found nothing;"):
+        profile.parse(f"{head}[range]{tail}", "board")
+
+
+def test_an_unknown_architecture_is_told() -> None:
+    text = (Path(profile.__file__).parent / "rpi4.toml").read_text()
+    with pytest.warns(UserWarning, match="found 'pdp-11'"):
+        assert profile.parse(text.replace('"aarch64"', '"pdp-11"', 1), "rpi4").level == "reference"
+
+
+def test_a_written_profile_counts_bytes() -> None:
+    device = calibrate.with_figures(devices.load("rpi4"), memory_bytes=25276534784, l2_bytes=1310720)
+    text = calibrate.profile_text(device, "board")
+    again = profile.parse(text, "board")
+    assert again.figures["memory_bytes"].value == 25276534784 and "value = 1310720\n" in text
+
+
+def test_every_rate_that_is_measured_has_a_name_that_is_read() -> None:
+    from edgecl.devices.cost_model import rate_kind
+
+    for layer in calibrate.LAYERS:
+        for op in learn_operators([layer.described()], layer.rows, momentum=False):
+            assert rate_kind(op) in profile.RATES or op.kind == "update"
 
 
 def test_unknown_name_lists_the_known_ones() -> None:

@@ -5,12 +5,22 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import typer
 from edgecl.cli import failure, output
-from edgecl.cli.bench_options import milliseconds, numbers, refuse_alone, refuse_options, suite_settings, words
+from edgecl.cli.bench_options import (
+    milliseconds,
+    numbers,
+    option_names,
+    refuse_alone,
+    refuse_options,
+    suite_settings,
+    tell_of_cores,
+    words,
+)
 from edgecl.cli.report import check_report
 from edgecl.errors import DataError
 from edgecl.files import check_output, write_file_atomic
@@ -31,14 +41,31 @@ def _compare(rows: list[dict[str, Any]], path: Path) -> None:
         raise DataError(
             f"expected the output of `edgecl bench --json` in '{path}'; found: {error}; write it again"
         ) from error
+    if not isinstance(base, list) or not all(map(_is_row, base)):
+        wrong = base if not isinstance(base, list) else next(row for row in base if not _is_row(row))
+        raise DataError(
+            "expected rows with what, batch, threads, kind and a p50_ms above 0, as `edgecl bench --json` writes them, "
+            f"in '{path}'; found {str(wrong)[:80]}; write it again"
+        )
     known = {(r["what"], r["batch"], r["threads"], r["kind"], r.get("by", "edgecl")): r for r in base}
     for row in rows:
         old = known.get((row["what"], row["batch"], row["threads"], row["kind"], row.get("by", "edgecl")))
-        if old is None:
+        if old is None or not row["p50_ms"] or old["p50_ms"] is None:
             continue
         row["base_p50_ms"] = old["p50_ms"]
         ratio = row["p50_ms"] / old["p50_ms"]
         row["change"] = "none" if abs(ratio - 1) < NOISE else f"{100 * (ratio - 1):+.0f} %"
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it can be compared with; a peer that could not be timed has no p50_ms."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("what", "kind")):
+        return False
+    if not all(isinstance(row.get(name), int) for name in ("batch", "threads")) or "p50_ms" not in row:
+        return False
+    ms = row["p50_ms"]
+    named = isinstance(row.get("by", ""), str)
+    return named and (ms is None or (isinstance(ms, int | float) and not isinstance(ms, bool) and 0 < ms < math.inf))
 
 
 def _render(console: Console, document: dict[str, Any], all_operators: bool) -> None:
@@ -199,7 +226,8 @@ def bench(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Time and memory on a device: measured if this machine is that device, predicted with a range if not.
+    """Time and memory on a device: measured if it is "host" or this machine has that profile, else predicted with a
+    range. A FILE.toml is always predicted, also that of this machine.
 
     Example: edgecl bench model.ecl --device rpi4 --batch 1,10 --budget 50ms --memory 64MiB
 
@@ -281,6 +309,7 @@ def bench(
         profile = devices.load(device)
     except ValueError as error:
         raise failure.UsageError(f"{error}") from error
+    tell_of_cores(profile, thread_counts)
     here = devices.matches(profile, devices.this_machine()) and not device.endswith(".toml")
     if against is not None and not here:
         raise failure.UsageError(
@@ -300,7 +329,7 @@ def bench(
     rows: list[dict[str, Any]] = []
     largest: dict[str, int] = {"arena_bytes": 0}
     meter = EnergyMeter() if here else None
-    with output.progress() as update:
+    with option_names(), output.progress() as update:
         combinations = [(w, b, t) for w in kinds for b in batches for t in thread_counts]
         combinations = [c for c in combinations if c[0] != "commit" or c[1:] == (batches[0], thread_counts[0])]
         for done, (w, b, t) in enumerate(combinations):

@@ -10,6 +10,7 @@ from typing import Any
 from edgecl.cli import failure, output
 from edgecl.cli.bench_fit import misses
 from edgecl.cli.bench_measure import session_config
+from edgecl.cli.bench_options import option_names
 from edgecl.cli.bench_predict import predicted
 from edgecl.files import write_file_atomic
 from rich.console import Console
@@ -51,7 +52,8 @@ def boards(
     from edgecl import devices
 
     shipped = [devices.load(name) for name in devices.available() if name != "host"]
-    found = [on_board(model, device, kinds, batch, threads, limit_ms, limit_bytes) for device in shipped]
+    with option_names():
+        found = [on_board(model, device, kinds, batch, threads, limit_ms, limit_bytes) for device in shipped]
     document = {
         "bundle": str(bundle), "batch": batch, "threads": threads, "kind": "predicted", "budget_ms": limit_ms,
         "budget_bytes": limit_bytes, "devices": sorted(found, key=lambda entry: entry[f"{kinds[0]}_ms"][1]),
@@ -79,7 +81,8 @@ def why(entry: dict[str, Any]) -> str:
 
 def _render(console: Console, document: dict[str, Any], kinds: list[str]) -> None:
     threads = f"{document['threads']} thread" + ("s at most" if document["threads"] > 1 else "")
-    console.print(f"{document['bundle']}, {document['batch']} rows, {threads}: ms predicted (range)")
+    rows_text = f"{document['batch']} row" + ("s" if document["batch"] > 1 else "")
+    console.print(f"{document['bundle']}, {rows_text}, {threads}: ms predicted (range)")
     timed = [kind for kind in kinds if kind != "commit"]
 
     rows = [

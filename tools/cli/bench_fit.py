@@ -17,11 +17,13 @@ def memory_bytes(text: str) -> int:
     """Bytes with a unit."""
     found = re.fullmatch(r"([\d.]+)\s*([kKmMgG]?[iI]?[bB])", text.strip())
     try:
-        if found and (value := float(found[1])) > 0:
-            return int(value * _UNITS[found[2].lower()])
-    except (KeyError, ValueError):
+        if found and (value := int(float(found[1]) * _UNITS[found[2].lower()])) > 0:
+            return value
+    except (KeyError, ValueError, OverflowError):
         pass
-    raise UsageError(f"expected --memory as a size with a unit; found '{text}'; write 64MiB or 512KiB")
+    raise UsageError(
+        f"expected --memory as a size of 1 byte or more with a unit; found '{text}'; write 64MiB or 512KiB"
+    )
 
 
 def worst_ms(row: dict[str, Any]) -> float:
@@ -30,7 +32,7 @@ def worst_ms(row: dict[str, Any]) -> float:
 
 
 def _time(ms: float) -> str:
-    return f"{ms:.3g} ms" if ms < 1000 else f"{ms / 1000:,.4g} s"
+    return f"{output.digits(ms)} ms" if ms < 1000 else f"{output.digits(ms / 1000)} s"
 
 
 def _miss(what: str, limit: float, found: float, limit_text: str, found_text: str, excess_text: str) -> dict[str, Any]:

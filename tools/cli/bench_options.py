@@ -4,10 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from edgecl.cli.bench_suite import SUITES, Settings
 from edgecl.cli.failure import UsageError
+from edgecl.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from edgecl.devices import Device
 
 
 def numbers(text: str, what: str) -> list[int]:
@@ -30,14 +38,37 @@ def words(text: str, allowed: tuple[str, ...], what: str) -> list[str]:
 
 
 def milliseconds(text: str, option: str = "--budget") -> float:
-    """A time with its unit, in ms."""
+    """A time above 0 with its unit, in ms."""
     for unit, factor in (("us", 1e-3), ("ms", 1.0), ("s", 1e3)):
         if text.endswith(unit):
             try:
-                return float(text.removesuffix(unit)) * factor
+                value = float(text.removesuffix(unit)) * factor
             except ValueError:
                 break
-    raise UsageError(f"expected {option} as a time with a unit; found '{text}'; write 20ms or 1.5s")
+            if 0 < value < math.inf:
+                return value
+            break
+    raise UsageError(f"expected {option} as a time above 0 with a unit; found '{text}'; write 20ms or 1.5s")
+
+
+@contextmanager
+def option_names() -> Iterator[None]:
+    """Inside, errors of the library name the options and not its parameters."""
+    try:
+        yield
+    except ArgumentError as error:
+        text = str(error).replace("max_batch", "--batch").replace("n_threads", "--threads")
+        raise UsageError(text) from error
+
+
+def tell_of_cores(device: Device, thread_counts: Sequence[int]) -> None:
+    """Warns of more threads than the board has cores."""
+    if (most := max(thread_counts)) > device.cores:
+        warnings.warn(
+            f"expected --threads of at most {device.cores}, the cores of {device.name}; found {most}; a prediction "
+            f"counts {device.cores}, and measured threads share them",
+            stacklevel=2,
+        )
 
 
 def shares(text: str) -> tuple[float, ...]:
@@ -81,7 +112,7 @@ def suite_settings(
     """The settings of `bench --suite`; what only one suite can judge (layers, batches) stays text."""
     if suite not in SUITES:
         raise UsageError(f"expected --suite {' or '.join(SUITES)}; found '{suite}'; run one at a time")
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise UsageError(f"expected --seconds above 0; found {seconds:g}; write 0.5")
 
     def parts(text: str | None) -> tuple[str, ...] | None:

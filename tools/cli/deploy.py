@@ -4,26 +4,29 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import typer
 from edgecl import _core
 from edgecl.bundle import Bundle
-from edgecl.cli import failure, output
+from edgecl.cli import failure, interrupts, output
 from edgecl.cli.remote_options import PORT, REFUSED
 from edgecl.deploy import signing
 from edgecl.deploy.canary import make_canary
 from edgecl.deploy.remote import Target
 from edgecl.deploy.steps import NAMES, Outcome, Release, Wishes
 from edgecl.deploy.steps import deploy as deploy_to
-from edgecl.errors import ArgumentError, Error, FileError
+from edgecl.errors import ArgumentError, Error, FileError, ShapeError, UnsupportedError
 from edgecl.files import read_file
 from numpy.typing import NDArray
 from rich.console import Console
 
+T = TypeVar("T")
 _AT_ONCE = 8
 _SEVERITY = (0, 4, 3, 5)  # of many devices the last of these counts
 
@@ -38,17 +41,28 @@ def _array(path: Path | None) -> NDArray[Any] | None:
     return loaded
 
 
+def _here(read: Callable[[], T]) -> T:
+    """What a file of this machine holds; one that cannot be used is wrong usage, for 3 says that a device went back."""
+    try:
+        return read()
+    except FileError as error:
+        raise failure.DeviceError(str(error), failure.USAGE) from error
+
+
 def _release(
-    path: Path, public_key: bytes | None, samples: Path | None, labels: Path | None, max_memory: int | None
+    data: bytes,
+    public_key: bytes | None,
+    samples: NDArray[Any] | None,
+    labels: NDArray[Any] | None,
+    max_memory: int | None,
 ) -> Release:
-    data = read_file(path)
     _core.verify_bundle(data)
     counter = signing.release_of(data) if public_key is None else signing.check(data, public_key)
     bundle = Bundle(data)
     sizes = bundle.model.sizes()
     # The bundle, another one beside it while a state moves, two sessions in turn, and the program.
     declared = 2 * len(data) + 2 * sizes["arena_bytes"] + 2 * sizes["state_bytes_max"] + 2**26
-    canary = make_canary(data, _array(samples), _array(labels))
+    canary = make_canary(data, samples, labels)
     return Release(data, canary, counter, declared if max_memory is None else max_memory * 2**20)
 
 
@@ -83,13 +97,14 @@ def deploy(
 ) -> None:
     """Bring a bundle to devices over ssh: verified there, tested there, switched without a gap, taken back if it fails.
 
-    Exit code 0 confirmed, 3 rolled back (what was learned is as before), 4 refused (nothing was switched), 5
-    unreachable or unknown. Of many devices the worst counts.
+    Exit code 0 confirmed, 2 wrong usage or a file here that cannot be used (no device was asked), 3 rolled back (what
+    was learned is as before), 4 refused: the bundle, or by a device (nothing was switched), 5 unreachable or unknown.
+    Of many devices the worst counts. 130 and 143: interrupted; each device's line says what was undone and what stays.
 
     Example: edgecl deploy arm.ecl pi@robot --key release.pub --runner edgecl-run-aarch64
 
-    JSON: {"bundle", "release", "counter", "dry_run", "hosts": [{"host", "outcome", "exit_code", "sentence", "steps":
-    [{"step", "seconds", ...}]}]}
+    JSON: {"bundle", "release", "counter", "dry_run", "interrupted", "hosts": [{"host", "outcome", "exit_code",
+    "sentence", "steps": [{"step", "seconds", ...}]}]}
     """
     if pin_key and key is None:
         raise failure.UsageError("expected --key with --pin-key; found none; name the public key")
@@ -98,9 +113,11 @@ def deploy(
     if probation + silence < 5 and not force:
         raise failure.UsageError("expected --probation and --silence of 5 s together; found less; give it more")
     targets = [Target.parse(host, port, ssh_option) for host in hosts]
-    public_key = None if key is None else signing.read_public_key(key)
+    data = _here(lambda: read_file(bundle))
+    public_key = None if key is None else _here(lambda: signing.read_public_key(key))
+    arrays = _here(lambda: _array(canary_data)), _here(lambda: _array(canary_labels))
     wishes = Wishes(
-        runner=None if runner is None else read_file(runner),
+        runner=None if runner is None else _here(lambda: read_file(runner)),
         public_key=public_key,
         pin_key=pin_key,
         allow_unsigned=allow_unsigned,
@@ -114,9 +131,11 @@ def deploy(
         slowdown=max_slowdown,
     )
     try:
-        release = _release(bundle, public_key, canary_data, canary_labels, max_memory)
-    except (FileError, ArgumentError):
+        release = _release(data, public_key, *arrays, max_memory)
+    except (ArgumentError, UnsupportedError):
         raise
+    except ShapeError as error:  # the arrays
+        raise failure.DeviceError(str(error), failure.USAGE) from error
     except Error as error:  # of the bundle: refused before any device is asked
         raise failure.DeviceError(str(error), REFUSED) from error
 
@@ -124,17 +143,27 @@ def deploy(
         if not as_json:
             output.log(f"{host}: {step['seconds']:7.2f} s  {step['step']}")
 
+    stop = threading.Event()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        outcomes = list(pool.map(lambda target: deploy_to(target, release, wishes, tell), targets))
+        work = [pool.submit(deploy_to, target, release, wishes, tell, stop) for target in targets]
+        while not all(one.done() for one in work):
+            try:
+                wait(work)
+            except KeyboardInterrupt:
+                if not stop.is_set():
+                    output.log("interrupted: stops after the present step and undoes what was begun; please wait")
+                stop.set()
+    outcomes = [one.result() for one in work]
     document = {
         "bundle": str(bundle),
         "release": release.name,
         "counter": release.counter,
         "dry_run": dry_run,
+        "interrupted": stop.is_set(),
         "hosts": [
             {
                 "host": o.host,
-                "outcome": NAMES[o.code],
+                "outcome": o.name or NAMES[o.code],
                 "exit_code": o.code,
                 "sentence": o.sentence,
                 "steps": o.steps,
@@ -144,10 +173,13 @@ def deploy(
     }
     output.emit(document, as_json, lambda console: _render(console, outcomes))
     code = max((o.code for o in outcomes), key=_SEVERITY.index)
+    if stop.is_set() and code != 0:
+        terminated = isinstance(interrupts.come(), interrupts.TerminatedError)
+        code = failure.TERMINATED if terminated else failure.INTERRUPTED
     if code != 0:
         failure.finish(code)
 
 
 def _render(console: Console, outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
-        console.print(f"{outcome.host}: {NAMES[outcome.code]}: {outcome.sentence}")
+        console.print(f"{outcome.host}: {outcome.name or NAMES[outcome.code]}: {outcome.sentence}")

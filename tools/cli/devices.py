@@ -26,6 +26,7 @@ def _describe(name: str) -> dict[str, Any]:
         "architecture": device.architecture,
         "core": device.core,
         "note": device.note,
+        "is_file": name.endswith(".toml"),
         "is_this_machine": edgecl.devices.matches(device, edgecl.devices.this_machine()),
         "figures": {
             key: {"value": figure.value, "kind": figure.kind, "source": figure.source, "date": str(figure.date)}
@@ -95,6 +96,8 @@ def _calibrate(out: Path | None) -> dict[str, Any]:
 
 def _render_one(console: Console, device: dict[str, Any]) -> None:
     here = "  [this machine]" if device["is_this_machine"] else ""
+    if here and device["is_file"]:
+        here = "  [this machine; bench predicts what a file describes, and measures with --device host]"
     console.print(f"{device['title']} ({device['architecture']}){here}")
     if device["note"]:
         console.print(device["note"])
@@ -143,8 +146,8 @@ def devices(
 
     Example: edgecl devices --calibrate -o board.toml
 
-    JSON: {"devices": [{"name", "title", "architecture", "core", "note", "is_this_machine", "figures": {key: {"value",
-    "kind", "source", "date"}}, "rates": {kind: share}, "prediction_range", "range_source"}], "written"?,
+    JSON: {"devices": [{"name", "title", "architecture", "core", "note", "is_file", "is_this_machine", "figures": {key:
+    {"value", "kind", "source", "date"}}, "rates": {kind: share}, "prediction_range", "range_source"}], "written"?,
     "not_measured"?}
     """
     import edgecl.devices

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgecl.cli.bench_boards import span
 from edgecl.cli.failure import UsageError
+from edgecl.cli.output import digits
 from edgecl.methods import GRADIENT_HEADS
 
 DENSITIES = (0.5, 0.25, 0.1, 0.05)
@@ -30,7 +31,7 @@ class Fit:
 
     def why(self) -> str:
         """One sentence."""
-        limit = f"{self.limit_ms:g} ms on {self.device}"
+        limit = f"{digits(self.limit_ms)} ms on {self.device}"
         if self.chosen is not None:
             return f"chosen for {limit}: {self.chosen} ({RULE})"
         timed = [row for row in self.rows if "worst_ms" in row]
@@ -38,9 +39,9 @@ class Fit:
             return f"nothing fits {limit}, for nothing could be exported"
         best = min(timed, key=lambda row: row["worst_ms"])
         return (
-            f"nothing fits {limit}; closest is {best['form']}, predicted up to {best['worst_ms']:.3g} ms, "
-            f"{best['worst_ms'] - self.limit_ms:.3g} ms more; take a smaller model, a faster device or fewer rows a "
-            "step"
+            f"nothing fits {limit}; closest is {best['form']}, predicted up to {digits(best['worst_ms'])} ms, "
+            f"{digits(best['worst_ms'] - self.limit_ms)} ms more; take a smaller model, a faster device or fewer rows "
+            "a step"
         )
 
     def as_dict(self) -> dict[str, Any]:

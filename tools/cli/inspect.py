@@ -13,6 +13,7 @@ from edgecl import devices
 from edgecl._core import MAX_THREADS
 from edgecl.bundle import Bundle
 from edgecl.cli import failure, output
+from edgecl.deploy.signing import release_of
 from edgecl.external_engines import PACKAGES, TITLES
 from edgecl.files import read_file
 from rich.console import Console
@@ -47,6 +48,7 @@ def _bundle_document(path: Path, threads: int, device: str | None) -> dict[str, 
         "file": str(path),
         "kind": "bundle",
         **bundle.info,
+        "release": release_of(read_file(path)) if bundle.info["is_signed"] else None,
         "input_dtype": _DTYPES[bundle.info["input_dtype"]],
         "encoder": _encoder_document(bundle),
         "memory": sizes,
@@ -166,7 +168,7 @@ def _render_bundle(console: Console, d: dict[str, Any], layers: bool, memory: bo
                     f"{d['name']}, {output.size(d['bundle_bytes'])}, format {d['format_version']}, by {d['producer']}",
                 ),
                 ("sha256", d["digest"]),
-                ("signed", "yes" if d["is_signed"] else "no"),
+                ("signed", f"as release {d['release']}; edgecl verify --key says by whom" if d["is_signed"] else "no"),
                 ("input", f"{dims} {d['input_dtype']}" + (", channels last" if d["channels_last"] else "")),
                 *([("encoder", _encoder(d["encoder"]))] if d["encoder"] else []),
                 ("classes", f"{d['n_classes']} of {d['class_capacity']}: {', '.join(d['classes']) or 'none yet'}"),
@@ -325,7 +327,8 @@ def inspect(
 
     Example: edgecl inspect mlp.ecl --layers --memory
 
-    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "classes", "recipe", "encoder", "memory",
+    JSON of a bundle: {"file", "kind": "bundle", fields of edgecl_model_info, "release" (null: not
+    signed), "classes", "recipe", "encoder", "memory",
     "memory_device", "memory_level", "memory_predict_only", "layers", "ops"}; of a state: {"file", "kind": "state",
     "bytes", "sha256", "bundle_sha256", "config", "recipe", "counters", "classes", "replay_fill", "head", "devices",
     "thresholds", "domains", "drift", "sections"}; of a message: {"file", "kind": "message", "bytes", "sha256",

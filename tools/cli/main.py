@@ -31,7 +31,8 @@ app = typer.Typer(
     name="edgecl",
     help="Continual learning on the CPU of a device: export a model, let it learn, look at what it costs.",
     epilog="Exit codes: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used, "
-    "70 internal, 130 interrupted, 143 told to end; deploy: 3 rolled back, 4 refused, 5 unreachable.",
+    "70 internal, 130 interrupted, 143 told to end; deploy: 2 also for a file here, "
+    "3 rolled back, 4 refused, 5 unreachable.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -10,6 +10,7 @@ import typer
 from edgecl.cli import failure, output
 from edgecl.cli.remote_options import HOST, PORT, SSH_OPTION, ask
 from edgecl.deploy.remote import Target
+from rich.console import Console
 
 
 @failure.command
@@ -28,10 +29,15 @@ def rollback(
 
     Example: edgecl rollback pi@robot
 
-    JSON: {"host", "current"}
+    JSON: {"host", "current", "lost": what was learned and is gone, in words, or null}
     """
     target = Target.parse(host, port, ssh_option)
-    document: dict[str, Any] = {"host": target.host, "current": ask(target, "take_back")["current"]}
-    output.emit(
-        document, as_json, lambda console: console.print(f"{target.host}: runs {document['current'][:12]} again")
-    )
+    said = ask(target, "take_back")
+    document: dict[str, Any] = {"host": target.host, "current": said["current"], "lost": said["lost"] or None}
+
+    def render(console: Console) -> None:
+        console.print(f"{target.host}: runs {document['current'][:12] or 'nothing'} again")
+        if document["lost"]:
+            console.print(f"lost: {document['lost']}")
+
+    output.emit(document, as_json, render)

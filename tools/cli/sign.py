@@ -39,7 +39,9 @@ def sign(
         document = {"secret_key": str(new_key), "public_key": f"{new_key}.pub", "key": public.hex()}
     else:
         if bundle is None or key is None or out is None or release is None:
-            raise failure.UsageError("expected a bundle, --key, --release and -o; found less; add what is missing")
+            parts = {"bundle": bundle, "--key": key, "--release": release, "-o": out}
+            lacking = ", ".join(name for name, part in parts.items() if part is None)
+            raise failure.UsageError(f"expected a bundle, --key, --release and -o; found no {lacking}; add it")
         check_output(out)
         data = read_file(bundle)
         _core.verify_bundle(data)

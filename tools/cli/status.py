@@ -34,8 +34,8 @@ def status(
 
     Example: edgecl status pi@robot
 
-    JSON: {"host", "current", "previous", "counter", "key", "pending": "probation" | "rolling" | "confirmed" | null,
-    "guard", "locked", "health": {...} | null, "last": the journal's last line}
+    JSON: {"host", "current", "previous", "counter" (null: its file is damaged), "key", "pending": "probation" |
+    "rolling" | "confirmed" | null, "guard", "locked", "health": {...} | null, "last": the journal's last line}
     """
     target = Target.parse(host, port, ssh_option)
     said = ask(target, "status")
@@ -44,7 +44,7 @@ def status(
         "host": target.host,
         "current": said["current"] or None,
         "previous": said["previous"] or None,
-        "counter": int(said["counter"] or 0),
+        "counter": None if said["counter_damaged"] else int(said["counter"] or 0),
         "key": said["key"] or None,
         "pending": pending,
         "guard": said["guard"] == "yes",
@@ -63,7 +63,12 @@ def _render(console: Console, d: dict[str, Any]) -> None:
     health = d["health"]
     serves = "no server answers"
     if health is not None:
-        serves = f"{_short(health['release'])}, {health['samples_learned']} rows learned"
+        rows = health["samples_learned"]
+        serves = f"{_short(health['release'])}, {rows} row{'' if rows == 1 else 's'} learned"
+        if health["commit_failed"]:
+            lost = health.get("rows_not_committed")
+            unsaved = "what was learned since" if lost is None else f"{lost} rows"
+            serves += f"; THE LAST COMMIT FAILED: {unsaved} not saved (a full disk? the file log says why)"
     last = d["last"] or {}
     console.print(
         output.facts(
@@ -71,7 +76,7 @@ def _render(console: Console, d: dict[str, Any]) -> None:
                 ("current", _short(d["current"])),
                 ("previous", _short(d["previous"])),
                 ("serves", serves),
-                ("counter", d["counter"]),
+                ("counter", "damaged: restore the file, or remove it" if d["counter"] is None else d["counter"]),
                 ("pinned key", d["key"] or "none"),
                 ("pending", d["pending"] or "nothing"),
                 ("last", " ".join(str(value) for value in last.values()) or "nothing"),

@@ -31,7 +31,7 @@ def make_canary(bundle: bytes, samples: NDArray[Any] | None = None, labels: NDAr
 
     Args:
         samples: [rows, *input_dims] or [rows, elements] of the bundle's dtype, 1..4096 rows; None: 16 seeded ones.
-        labels: [rows] of class numbers (columns of the logits). With them a device also watches the accuracy.
+        labels: [rows] of class numbers, below the columns of the logits. With them a device also watches the accuracy.
 
     Raises:
         BundleError. ShapeError: arrays that do not fit the bundle or each other.
@@ -53,6 +53,11 @@ def make_canary(bundle: bytes, samples: NDArray[Any] | None = None, labels: NDAr
     rows = np.ascontiguousarray(raw).reshape(len(raw), *info["input_dims"])
     session = _core.Session(model)
     logits = np.ascontiguousarray(session.logits(rows), "<f4")
+    if labels is not None and labels.max() >= logits.shape[1]:
+        raise ShapeError(
+            f"expected labels below {logits.shape[1]}, the classes of the bundle; found {labels.max()}; correct "
+            "--canary-labels"
+        )
     flags = 0 if labels is None else 1
     header = struct.pack(
         "<4sIIIQII", b"ECC1", len(rows), info["input_dtype"], logits.shape[1], info["input_elements"], flags, 0

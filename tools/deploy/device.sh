@@ -27,7 +27,7 @@ journal() { # EVENT [NAME VALUE]...
     line="$line, \"$1\": \"$(plain "$2")\""
     shift 2
   done
-  printf '%s}\n' "$line" >> journal
+  { printf '%s}\n' "$line" >> journal; } 2> /dev/null || true # a full disk must not keep a release from going back
 }
 field() { # NAME, of lines name=value on stdin
   sed -n "s/^$1=//p" | head -n 1
@@ -52,16 +52,28 @@ detached() { # a process that outlives the connection
   fi
 }
 
-# Whole or not at all: written beside, flushed, renamed.
+# Whole or not at all: written beside, flushed, renamed. Also where a failure does not end the script (`||`, `if`).
 keep() { # FILE, its text on stdin
-  cat > "$1.new"
-  $runner place sync "$1.new"
-  $runner place move "$1.new" "$1"
+  cat > "$1.new" && $runner place sync "$1.new" && $runner place move "$1.new" "$1"
 }
 copy() { # FROM TO
-  cp "$1" "$2.new"
-  $runner place sync "$2.new"
-  $runner place move "$2.new" "$2"
+  cp "$1" "$2.new" && $runner place sync "$2.new" && $runner place move "$2.new" "$2"
+}
+cannot_write() { # WHAT: the sentence of a write that failed
+  free=$(df -P -k . | tail -n 1 | { read -r _ _ _ free _; say "$free"; })
+  if [ "${free:-9}" -lt 8 ]; then
+    say "expected to write $1 in $PWD; found no free space; make room"
+  else
+    say "expected to write $1 in $PWD; found a folder or file that cannot be written; mend it by hand"
+  fi
+}
+# The counter decides what may come, so what is not as it was written decides nothing: one line, release and name.
+counter_is_sound() {
+  [ ! -e counter ] || { [ -f counter ] && [ "$(wc -l < counter)" -eq 1 ] &&
+    grep -q -E -e '^([0-9]{1,18}|[1-8][0-9]{18}) [0-9a-f]{64}$' counter; }
+}
+counter() { # the release that was confirmed last; 0: none
+  if [ -f counter ]; then cut -d ' ' -f 1 counter; else echo 0; fi
 }
 
 # --- The server --------------------------------------------------------------------------------------------------------
@@ -77,8 +89,11 @@ manager() { # ARGUMENTS of systemctl
 }
 start_server() {
   if [ -n "$(unit)" ]; then
+    manager reset-failed edgecl.service 2> /dev/null || true
     manager restart edgecl.service
-  elif ! alive supervisor.pid; then
+  elif alive supervisor.pid; then
+    touch wake # it may be waiting, the longer the more often its server failed
+  else
     detached sh "$PWD/device.sh" supervise "$PWD"
   fi
 }
@@ -127,8 +142,17 @@ supervise() {
     if [ -f restart ] || [ $(($(seconds_up) - began)) -gt 60 ]; then pause=1; fi
     rm -f restart
     journal server_ended code $code release "$(release_of current)"
-    sleep $pause
-    if [ $pause -lt 30 ]; then pause=$((pause * 2)); fi # one that never comes up costs little
+    left=$pause
+    while [ $left -gt 0 ] && [ ! -f wake ]; do
+      sleep 1
+      left=$((left - 1))
+    done
+    if [ -f wake ]; then
+      pause=1
+    elif [ $pause -lt 30 ]; then
+      pause=$((pause * 2)) # one that never comes up costs little
+    fi
+    rm -f wake
   done
   rm -f supervisor.pid
 }
@@ -223,7 +247,11 @@ finish_roll_back() { # [offline]: without a server
   if [ -z "${1:-}" ]; then now=$(serving); fi
   # A server that never left the old release knows more than the snapshot, and keeps it.
   if [ -n "$old" ] && [ "$now" != "$old" ]; then
-    if [ -f "state/$old.snapshot" ]; then copy "state/$old.snapshot" "state/$old.ecs"; else rm -f "state/$old.ecs"; fi
+    if [ ! -f "state/$old.snapshot" ]; then
+      rm -f "state/$old.ecs"
+    elif ! cmp -s "state/$old.snapshot" "state/$old.ecs" && ! copy "state/$old.snapshot" "state/$old.ecs"; then
+      journal snapshot_not_restored release "$old" # the file is the last commit before the switch, or a later one
+    fi
   fi
   if [ -n "$old" ]; then $runner place link "releases/$old" current; else rm -f current; fi
   if [ -z "${1:-}" ] && [ -z "$old" ]; then
@@ -248,8 +276,8 @@ finish_confirm() {
   [ -n "$new" ] || return 0
   old=$(say "$text" | field old)
   # Not before the confirmation: else a release that failed would block the one before it.
-  printf '%s %s\n' "$(say "$text" | field counter)" "$new" | keep counter
-  if [ -n "$old" ] && [ "$old" != "$new" ]; then $runner place link "releases/$old" previous; fi
+  say "$(say "$text" | field counter) $new" | keep counter || return 1
+  if [ -n "$old" ] && [ "$old" != "$new" ]; then $runner place link "releases/$old" previous || return 1; fi
   prune
   rm -f confirmed attempts
   journal confirmed release "$new" counter "$(say "$text" | field counter)"
@@ -298,7 +326,7 @@ probe() {
 status() {
   say "current=$(release_of current)"
   say "previous=$(release_of previous)"
-  say "counter=$(cut -d ' ' -f 1 counter 2> /dev/null || echo 0)"
+  if counter_is_sound; then say "counter=$(counter)"; else say "counter_damaged=yes"; fi
   if [ -f key ]; then say "key=$(cat key)"; fi
   for pending in probation rolling confirmed; do
     if [ -f $pending ]; then say "$pending=$(field new < $pending)"; fi
@@ -316,6 +344,7 @@ hold() {
   tries=0
   until mkdir lock 2> /dev/null; do
     since=$(cat lock/since 2> /dev/null || echo 0)
+    case $since in '' | *[!0-9]* | ???????????*) since=0 ;; esac
     age=$(($(date +%s) - since))
     if alive lock/pid && [ $age -ge 0 ] && [ $age -lt $stale_after ]; then
       fail 4 "expected no other deployment; found one that began $age s ago; try again later"
@@ -325,9 +354,7 @@ hold() {
     tries=$((tries + 1))
     [ $tries -lt 10 ] || fail 4 "expected to take the lock; found others that take it; try again later"
   done
-  date +%s > lock/since
-  say "$token" > lock/token
-  echo $$ > lock/pid
+  { date +%s > lock/since && say "$token" > lock/token && echo $$ > lock/pid; } 2> /dev/null || fail 4 "$(cannot_write lock)"
   trap 'exit 0' HUP INT TERM
   say "locked=yes"
   cat > /dev/null
@@ -346,7 +373,10 @@ take_lock_away() {
 }
 # Told first, looked at then: whoever takes the lock away after the look sees this process in it, and waits.
 need_lock() {
-  { echo $$ > "lock/busy.$$"; } 2> /dev/null || fail 4 "expected to hold the lock; found none; deploy again"
+  if ! { echo $$ > "lock/busy.$$"; } 2> /dev/null; then
+    if [ -d lock ]; then fail 4 "$(cannot_write lock)"; fi
+    fail 4 "expected to hold the lock; found none; deploy again"
+  fi
   trap 'rm -f "lock/busy.$$"' EXIT
   [ "$(cat lock/token 2> /dev/null)" = "$token" ] || fail 4 "expected to hold the lock; found another's; deploy again"
 }
@@ -403,7 +433,11 @@ stage() { # NAME CANARY_SHA256
     fail 4 "$(plain "$told")"
   }
   release=$(say "$told" | json release)
-  stored=$(cut -d ' ' -f 1 counter 2> /dev/null || echo 0)
+  if ! counter_is_sound; then
+    rm -rf "$folder"
+    fail 4 "expected one line with a release and a name in $PWD/counter; found other contents; restore it, or remove it by hand: then any release may come"
+  fi
+  stored=$(counter)
   if [ -f key ] && [ "$release" -lt 1 ]; then
     rm -rf "$folder"
     fail 4 "expected a signature with a release of 1 or more; found none; sign with edgecl sign --release"
@@ -450,11 +484,25 @@ limited() { # SECONDS COMMAND...: what it printed lies in selftest.out
   kill $killer 2> /dev/null || true
   return $code
 }
+# Of a release that came and does not stay. The one before the present one stays: it can be gone back to.
+drop() { # NAME
+  rm -f "state/$1.ecs"
+  rm -rf "releases/$1.part"
+  case $1 in "$(release_of current)" | "$(release_of previous)") ;; *) rm -rf "releases/$1" ;; esac
+}
+abandon() { # NAME: the host was interrupted before the switch
+  drop "$1"
+  journal abandoned release "$1"
+}
 selftest() { # NAME carry|fresh SECONDS
   old=$(release_of current)
   new=$1
   how=$2
   limit=$3
+  if [ "$how" = carry ] && [ -n "$old" ] && ! same_sum "releases/$old/bundle.ecl" "$old" 2> /dev/null; then
+    drop "$new"
+    fail 4 "expected the running release $old as it was deployed; found its bundle on the device damaged; deploy with --fresh-state, which replaces it and leaves what it learned behind"
+  fi
   set -- "releases/$new/bundle.ecl" selftest --canary "releases/$new/canary.ecc"
   rm -f "state/$new.ecs"
   if [ "$how" = carry ] && [ -n "$old" ] && [ -f "state/$old.snapshot" ]; then
@@ -464,7 +512,7 @@ selftest() { # NAME carry|fresh SECONDS
   limited "$limit" $runner "$@" || code=$?
   told=$(cat selftest.out)
   if [ $code != 0 ]; then
-    rm -rf "releases/$new" "state/$new.ecs"
+    drop "$new"
     case $code in 137) told="it took more than $limit s: $told" ;; esac
     journal selftest_failed release "$new" code $code reason "$told"
     fail 3 "self-test: exit code $code: $(plain "$told")"
@@ -478,7 +526,7 @@ selftest() { # NAME carry|fresh SECONDS
   journal selftest release "$new"
 }
 refuse() { # NAME REASON: the host does not like what the self-test measured
-  rm -rf "releases/$1" "state/$1.ecs"
+  drop "$1"
   journal refused release "$1" reason "$2"
 }
 switch() { # NAME COUNTER SECONDS SILENCE LEAST
@@ -505,13 +553,21 @@ check() { # NAME: one look during the probation
   if why=$(judge_health "$(cat probation)" $patience); then say "good=yes"; else say "bad=$why"; fi
 }
 confirm() {
+  # What can fail is tried before the rename that decides: then the release goes back, and that is what is said.
+  if [ -f probation ]; then
+    if ! counter_is_sound || ! { say "0" > counter.new; } 2> /dev/null || ! $runner place sync counter.new 2> /dev/null; then
+      rm -f counter.new 2> /dev/null || true
+      fail 3 "confirm: $(cannot_write counter)"
+    fi
+  fi
   mv probation confirmed 2> /dev/null || [ -f confirmed ] || fail 3 "$(tail -n 1 journal)"
-  finish_confirm
+  if ! finish_confirm > /dev/null 2>&1; then say "unfinished=$(cannot_write counter)"; fi
 }
 take_back() { # the user's rollback, with or without a probation
   if [ -f probation ] || [ -f rolling ]; then
     roll_back "asked for" || true
     say "current=$(release_of current)"
+    say "lost=what was learned since the switch went with the release"
     return 0
   fi
   if alive lock/pid; then fail 4 "expected no deployment in progress; found one; try again later"; fi
@@ -524,7 +580,10 @@ take_back() { # the user's rollback, with or without a probation
     if [ -z "$to" ] && [ -f "$folder/bundle.ecl" ] && [ "$name" != "$from" ]; then to=${name%.part}; fi
   done
   if [ -z "$to" ] || [ ! -d "releases/$to" ]; then fail 4 "expected a previous release; found none; deploy one"; fi
-  if [ -n "$(serving)" ]; then $runner call --socket "$socket" commit > /dev/null 2>&1 || true; fi
+  rows=$(health | json rows_not_committed)
+  if [ -n "$rows" ] && ! told=$($runner call --socket "$socket" commit 2>&1) && [ "$rows" -gt 0 ]; then
+    lost="$rows rows that the release learned are lost: $(plain "$told")"
+  fi
   $runner place link "releases/$to" current
   $runner place link "releases/$from" previous
   if [ -n "$(serving)" ]; then
@@ -535,6 +594,7 @@ take_back() { # the user's rollback, with or without a probation
   await_release "$to" $patience || fail 1 "expected the server to answer with the release; found none"
   journal taken_back release "$from" to "$to"
   say "current=$to"
+  say "lost=${lost:-}"
 }
 state_file() { # of the release that serves, as it is now
   if [ -n "$(serving)" ]; then
@@ -617,11 +677,12 @@ case $command in
     $command "$@"
     ;;
   hold)
-    mkdir -p "$dir/releases" "$dir/state"
+    mkdir -p "$dir/releases" "$dir/state" 2> /dev/null ||
+      fail 4 "expected the folders releases and state in $dir; found that they cannot be made: a file in their place, or no room; mend it by hand"
     cd "$dir"
     hold
     ;;
-  tidy | append | take_runner | pin | stage | snapshot | selftest | refuse | switch | reload | check | confirm | install_units)
+  tidy | append | take_runner | pin | stage | snapshot | selftest | refuse | abandon | switch | reload | check | confirm | install_units)
     cd "$dir"
     need_lock
     shift 3

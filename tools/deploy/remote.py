@@ -1,6 +1,6 @@
 # One device over the system's ssh. Keys, agents and known hosts are ssh's own business.
 # Never here: what a deployment consists of (steps.py).
-"""`Target`, `Remote`, `UnreachableError`."""
+"""`Target`, `Remote`, `UnreachableError`, `StoppedError`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import re
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgecl.errors import ArgumentError
 
 SCRIPT = Path(__file__).with_name("device.sh")
 _NO_CONNECTION = 255  # exit code of ssh itself
+_LOOK_S = 0.5  # between two looks whether to stop
 _HOST = re.compile(r"[A-Za-z0-9_.@:\[\]%-]+")
+
+
+class StoppedError(Exception):
+    """The host was told to stop while a copy was on its way."""
 
 
 class UnreachableError(Exception):
@@ -64,8 +72,10 @@ class Answer:
 class Remote:
     """Runs the commands of device.sh. One connection is kept open and shared; use it as a context manager."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, stop: threading.Event | None = None) -> None:
+        """`stop`: once it is set, copies end with StoppedError; shorter commands end by themselves."""
         self.target = target
+        self.stop = stop or threading.Event()
         self.token = secrets.token_hex(8)
         self._sockets = tempfile.mkdtemp(prefix="ecl")
         self._holder: subprocess.Popen[bytes] | None = None
@@ -86,41 +96,81 @@ class Remote:
         # One word for whatever shell the user has there; the rest is for sh.
         return ["ssh", "-T", *port, *flags, "--", self.target.host, f"exec sh -c {shlex.quote(script)}"]
 
-    def shell(self, script: str, data: bytes | None = None, timeout: float = 120) -> Answer:
-        """Runs a text of sh. UnreachableError when ssh fails or no answer comes in `timeout` seconds."""
+    def _start(self, script: str, errors: int) -> subprocess.Popen[bytes]:
+        # In a session of its own: Ctrl-C is for the host, which ends its connections itself, in order.
+        pipe = subprocess.PIPE
         try:
-            done = subprocess.run(
-                self._command(script),
-                input=data if data is not None else b"",
-                capture_output=True,
-                timeout=timeout,
-                check=False,
+            return subprocess.Popen(
+                self._command(script), stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True
             )
-        except subprocess.TimeoutExpired:
-            raise UnreachableError(f"{self.target.host}: no answer in {timeout:.0f} s") from None
         except FileNotFoundError:
             raise UnreachableError("expected the program ssh; found none; install OpenSSH's client") from None
-        text = done.stdout.decode(errors="replace")
-        if done.returncode in (_NO_CONNECTION, -13):
-            said = " ".join(done.stderr.decode(errors="replace").split())
-            raise UnreachableError(f"{self.target.host}: {said or 'the connection broke'}")
+
+    def shell(self, script: str, data: bytes | None = None, timeout: float = 120, stoppable: bool = False) -> Answer:
+        """Runs a text of sh. UnreachableError when ssh fails or no answer comes in `timeout` seconds; with `stoppable`
+        StoppedError once `stop` is set."""
+        with self._start(script, subprocess.PIPE) as process:
+            try:
+                out, errors = self._communicate(process, data or b"", timeout, stoppable)
+            except BaseException:
+                process.kill()
+                raise
+        text, told = out.decode(errors="replace"), errors.decode(errors="replace")
+        if process.returncode in (_NO_CONNECTION, -13):
+            raise self._unreachable(told)
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        return Answer(done.returncode, values, text + done.stderr.decode(errors="replace"))
+        return Answer(process.returncode, values, text + told)
+
+    def _communicate(
+        self, process: subprocess.Popen[bytes], data: bytes, timeout: float, stoppable: bool
+    ) -> tuple[bytes, bytes]:
+        ended = threading.Event()
+        # Beside it: communicate() that is called again after a time-out does not send the rest.
+        watcher = threading.Thread(target=self._kill_when_stopped, args=(process, ended), daemon=True)
+        if stoppable:
+            watcher.start()
+        try:
+            found = process.communicate(data, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise UnreachableError(f"{self.target.host}: no answer in {timeout:.0f} s") from None
+        finally:
+            ended.set()
+        if stoppable and self.stop.is_set() and process.returncode == -signal.SIGKILL:
+            raise StoppedError
+        return found
+
+    def _kill_when_stopped(self, process: subprocess.Popen[bytes], ended: threading.Event) -> None:
+        while not ended.wait(_LOOK_S):
+            if self.stop.is_set():
+                process.kill()
+                return
+
+    def _unreachable(self, told: str) -> UnreachableError:
+        # ssh names the host itself, now and then.
+        said = " ".join(told.split()) or "the connection broke"
+        return UnreachableError(said if self.target.host.rpartition("@")[2] in said else f"{self.target.host}: {said}")
 
     def probe(self) -> Answer:
         """Looks at a device that may have nothing yet; writes nothing there."""
         folder = shlex.quote(self.target.folder)
         return self.shell(f"exec sh -s probe {folder}", SCRIPT.read_bytes(), timeout=60)
 
-    def call(self, command: str, *arguments: object, data: bytes | None = None, timeout: float = 120) -> Answer:
+    def call(
+        self,
+        command: str,
+        *arguments: object,
+        data: bytes | None = None,
+        timeout: float = 120,
+        stoppable: bool = False,
+    ) -> Answer:
         """A command of the script on the device, without the lock."""
         folder = shlex.quote(self.target.folder)
         words = " ".join(shlex.quote(str(a)) for a in arguments)
-        return self.shell(f"exec sh {folder}/device.sh {command} {folder} {words}", data, timeout)
+        return self.shell(f"exec sh {folder}/device.sh {command} {folder} {words}", data, timeout, stoppable)
 
-    def locked(self, command: str, *arguments: object, data: bytes | None = None, timeout: float = 120) -> Answer:
-        """A command that needs the lock."""
-        return self.call(command, self.token, *arguments, data=data, timeout=timeout)
+    def locked(self, command: str, *arguments: object, **how: Any) -> Answer:
+        """A command that needs the lock; keywords as of `call`."""
+        return self.call(command, self.token, *arguments, **how)
 
     def install(self) -> Answer:
         """Puts device.sh down, whole or not at all."""
@@ -132,19 +182,19 @@ class Remote:
     def hold(self) -> str | None:
         """Takes the lock for as long as this object lives. None when taken, else the device's sentence."""
         folder = shlex.quote(self.target.folder)
-        self._holder = subprocess.Popen(
-            self._command(f"exec sh {folder}/device.sh hold {folder} {self.token}"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        self._holder = self._start(f"exec sh {folder}/device.sh hold {folder} {self.token}", subprocess.STDOUT)
         assert self._holder.stdout is not None
-        line = self._holder.stdout.readline().decode(errors="replace").strip()
-        if line == "locked=yes":
-            return None
-        if not line:
-            raise UnreachableError(f"{self.target.host}: the connection broke while the lock was taken")
-        return line.removeprefix("error=")
+        said = ""
+        for raw in self._holder.stdout:
+            line = raw.decode(errors="replace").strip()
+            if line == "locked=yes":
+                return None
+            if line.startswith("error="):
+                return line.removeprefix("error=")
+            said += f" {line}"
+        if self._holder.wait() == _NO_CONNECTION:
+            raise self._unreachable(f"the connection broke while the lock was taken{':' if said else ''}{said}")
+        return f"expected to take the lock in {self.target.folder}; found:{said or ' no answer'}; mend it by hand"
 
     def release(self) -> None:
         """Gives the lock back."""
@@ -169,4 +219,4 @@ class Remote:
             self.shell(f"rm -f {shlex.quote(self.target.folder)}/{shlex.quote(path)}")
             there = 0
         seconds = 60 + len(data) / 50_000  # a slow line still makes 50 kB a second
-        return self.locked("append", path, there, data=data[there:], timeout=seconds)
+        return self.locked("append", path, there, data=data[there:], timeout=seconds, stoppable=True)

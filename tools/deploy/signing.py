@@ -81,6 +81,19 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".pub")
 
 
+def _refuse_public_half(path: Path, public: bytes) -> None:
+    # Any 32 bytes are a secret key; what is known is what lies beside it, as `new_key` writes it.
+    if path.suffix == ".pub":
+        raise FileError(
+            f"expected a secret key; found '{path}', the public half by its name; name the file without .pub"
+        )
+    if _beside(path).is_file() and read_public_key(_beside(path)) != public:
+        raise FileError(
+            f"expected the secret half of '{_beside(path)}' in '{path}'; found another key; name the file that "
+            "`edgecl sign --new-key` made with it"
+        )
+
+
 def _message(bundle: bytes, release: int) -> bytes:
     return _PREFIX + bytes.fromhex(Bundle(bundle).digest) + struct.pack("<Q", release)
 
@@ -95,6 +108,7 @@ def sign(bundle: bytes, secret_key: Path, release: int) -> bytes:
     if not 1 <= release < 2**63:
         raise ArgumentError(f"expected a release in 1..2^63-1; found {release}; count releases from 1 on")
     secret: Ed25519PrivateKey = _ed25519().Ed25519PrivateKey.from_private_bytes(_read_key(secret_key, "secret"))
+    _refuse_public_half(secret_key, secret.public_key().public_bytes_raw())
     hint = secret.public_key().public_bytes_raw()[:16]
     return _core.attach_signature(bundle, secret.sign(_message(bundle, release)), hint, release)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecl.deploy.remote import Answer, Remote, Target, UnreachableError
+from edgecl.deploy.remote import Answer, Remote, StoppedError, Target, UnreachableError
 
 CONFIRMED, ROLLED_BACK, REFUSED, UNKNOWN = 0, 3, 4, 5
 NAMES = {CONFIRMED: "confirmed", ROLLED_BACK: "rolled back", REFUSED: "refused", UNKNOWN: "unknown"}
@@ -66,6 +67,7 @@ class Outcome:
     code: int
     sentence: str
     steps: list[dict[str, Any]] = field(default_factory=list)
+    name: str = ""  # in place of that of the code
 
 
 Tell = Callable[[str, dict[str, Any]], None]
@@ -99,6 +101,11 @@ def refusals(probe: Answer, release: Release, wishes: Wishes) -> list[str]:
     if wishes.runner is not None and (machines := _machines(wishes.runner)) and probe["arch"] not in machines:
         found.append(
             f"expected a runner for {probe['arch']}; found one for {' or '.join(sorted(machines))}; name another"
+        )
+    if probe["counter_damaged"]:
+        found.append(
+            "expected one line with a release and a name in the device's file counter; found other contents; restore "
+            "it, or remove it by hand: then any release may come"
         )
     if not probe["key"] and not wishes.pin_key and not wishes.allow_unsigned:
         found.append("expected a key that is pinned on the device; found none; --pin-key pins that of --key")
@@ -149,13 +156,24 @@ def _judge(new: dict[str, Any], old: dict[str, Any] | None, release: Release, wi
 class _Deployment:
     def __init__(self, remote: Remote, release: Release, wishes: Wishes, outcome: Outcome, tell: Tell) -> None:
         self.remote, self.release, self.wishes, self.outcome, self._tell = remote, release, wishes, outcome, tell
-        self.switched = False
+        self.switched = self.staged = False
+        self.stays: list[str] = []  # what an interrupt before the switch leaves
+        self.confirmed = False
         self._began = time.monotonic()
 
     def step(self, name: str, **facts: Any) -> None:
+        self._report(name, **facts)
+        self.look_for_interrupt()
+
+    def _report(self, name: str, **facts: Any) -> None:
         entry = {"step": name, "seconds": round(time.monotonic() - self._began, 3), **facts}
         self.outcome.steps.append(entry)
         self._tell(self.outcome.host, entry)
+
+    def look_for_interrupt(self) -> None:
+        """Not after the confirmation: then all is done."""
+        if self.remote.stop.is_set() and not self.confirmed:
+            raise StoppedError
 
     def run(self) -> tuple[int, str]:
         probe = _good(self.remote.probe())
@@ -163,6 +181,7 @@ class _Deployment:
         if found := refusals(probe, self.release, self.wishes):
             raise _StopError(REFUSED, "; ".join(found))
         if self.wishes.dry_run:
+            self.outcome.name = "dry run"
             return CONFIRMED, "would be deployed"
         _good(self.remote.install())
         if (busy := self.remote.hold()) is not None:
@@ -173,8 +192,8 @@ class _Deployment:
             return CONFIRMED, "was there already"
         self.bring()
         least, counter = self.test()
-        self.switch(least, counter)
-        return CONFIRMED, "serves"
+        unfinished = self.switch(least, counter)
+        return CONFIRMED, f"serves; {unfinished}" if unfinished else "serves"
 
     def prepare(self, probe: Answer) -> None:
         wishes, remote = self.wishes, self.remote
@@ -183,17 +202,22 @@ class _Deployment:
             if probe["runner"] != digest:
                 _good(remote.put("edgecl-run.part", wishes.runner))
                 _good(remote.locked("take_runner", digest))
+                self.stays.append("the runner")
                 self.step("runner", sha256=digest)
         _good(remote.locked("tidy", self.release.name, timeout=180))
         self.step("tidy")
         if wishes.pin_key and wishes.public_key is not None:
             _good(remote.locked("pin", wishes.public_key.hex()))
+            if not probe["key"]:
+                self.stays.append("the pinned key")
         if wishes.systemd:
             _good(remote.locked("install_units", "system" if remote.shell("id -u").text.strip() == "0" else "user"))
+            self.stays.append("the units of systemd")
             self.step("units")
 
     def bring(self) -> None:
         part = f"releases/{self.release.name}.part"
+        self.staged = True
         if int(self.remote.call("have", f"releases/{self.release.name}/bundle.ecl")["bytes"] or 0) == 0:
             _good(self.remote.put(f"{part}/bundle.ecl", self.release.bundle))
             _good(self.remote.put(f"{part}/canary.ecc", self.release.canary))
@@ -219,7 +243,8 @@ class _Deployment:
         allowed = int(self.wishes.live_drop / 100 * new["canary_rows"])
         return max(0, new["canary_correct"] - allowed), int(new["release"])
 
-    def switch(self, least: int, counter: int) -> None:
+    def switch(self, least: int, counter: int) -> str:
+        """What is left of a confirmation; "" as a rule."""
         wishes, remote, name = self.wishes, self.remote, self.release.name
         self.switched = True  # from here on an unknown end is possible
         _good(remote.locked("switch", name, counter, wishes.probation, wishes.silence, least))
@@ -227,15 +252,19 @@ class _Deployment:
         _good(remote.locked("reload", name, "fresh" if wishes.fresh_state else "carry"))
         self.step("reload")
         self.watch()
-        _good(remote.locked("confirm"))
+        self.look_for_interrupt()
+        answer = _good(remote.locked("confirm"))
+        self.confirmed = True
         self.step("confirm")
+        return answer["unfinished"]
 
     def watch(self) -> None:
         began = time.monotonic()
         bad = 0
         while (elapsed := time.monotonic() - began) < self.wishes.probation:
             left = self.wishes.probation - elapsed
-            time.sleep(min(left, 1.0 if elapsed < _EVERY_SECOND else 60.0))
+            self.remote.stop.wait(min(left, 1.0 if elapsed < _EVERY_SECOND else 60.0))
+            self.look_for_interrupt()
             answer = _good(self.remote.locked("check", self.release.name))
             bad = 0 if answer["good"] else bad + 1
             if bad >= 3:
@@ -243,26 +272,63 @@ class _Deployment:
         self.step("probation", asked_s=self.wishes.probation)
 
     def take_back(self) -> None:
-        self.remote.call("take_back", timeout=180)
-        self.step("roll back")
+        """Goes back, and tells what the device says afterwards, not what it was asked for."""
+        outcome, name = self.outcome, self.release.name
+        outcome.code = ROLLED_BACK
+        try:
+            answer = self.remote.call("take_back", timeout=180)
+            said = self.remote.call("status")
+        except UnreachableError as error:
+            outcome.code = UNKNOWN
+            outcome.sentence += f"; {error}; the device takes the release back by itself"
+            return
+        if said["current"] != name:
+            self._report("roll back")
+        elif said["probation"] or said["rolling"]:
+            outcome.code = UNKNOWN
+            outcome.sentence += f"; going back is not done yet ({answer.error}); the device goes on with it by itself"
+        else:
+            outcome.code = UNKNOWN
+            outcome.sentence += "; the release was confirmed before and serves; `edgecl rollback` takes it back"
+
+    def interrupted(self) -> None:
+        """Undoes what was begun; the sentence names what stays."""
+        outcome = self.outcome
+        if self.switched:
+            outcome.sentence = "interrupted after the switch"
+            self.take_back()
+            if outcome.code == ROLLED_BACK:
+                outcome.sentence += "; what served before serves again"
+            return
+        outcome.code, outcome.sentence = REFUSED, "interrupted before the switch; nothing was switched"
+        if self.staged:
+            answer = self.remote.locked("abandon", self.release.name)
+            removed = answer.code == 0
+            outcome.sentence += "; what was copied is removed" if removed else f"; the copy stays: {answer.error}"
+        if self.stays:
+            outcome.sentence += f"; {', '.join(self.stays)} stay{'s' if len(self.stays) == 1 else ''}"
 
 
-def deploy(target: Target, release: Release, wishes: Wishes, tell: Tell) -> Outcome:
-    """Brings the release to one device and reports each step to `tell`. Never raises what a device can cause."""
+def deploy(
+    target: Target, release: Release, wishes: Wishes, tell: Tell, stop: threading.Event | None = None
+) -> Outcome:
+    """Brings the release to one device and reports each step to `tell`. Never raises what a device can cause. Once
+    `stop` is set the deployment ends after the present command and is undone; a copy ends at once."""
     outcome = Outcome(target.host, UNKNOWN, "")
-    with Remote(target) as remote:
+    with Remote(target, stop) as remote:
         work = _Deployment(remote, release, wishes, outcome, tell)
         try:
+            work.look_for_interrupt()
             outcome.code, outcome.sentence = work.run()
-        except _StopError as stop:
-            outcome.code, outcome.sentence = stop.code, str(stop)
+        except _StopError as error:
+            outcome.code, outcome.sentence = error.code, str(error)
             if work.switched:
-                outcome.code = ROLLED_BACK
-                try:
-                    work.take_back()
-                except UnreachableError as error:
-                    outcome.code = UNKNOWN
-                    outcome.sentence += f"; {error}; the device takes the release back by itself"
+                work.take_back()
+        except StoppedError:
+            try:
+                work.interrupted()
+            except UnreachableError as error:
+                outcome.sentence += f"; {error}; what was copied stays until the next deployment"
         except UnreachableError as error:
             outcome.sentence = str(error)
             if work.switched:
