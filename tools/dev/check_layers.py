@@ -25,7 +25,7 @@ ANYTHING = None
 C_RULES: dict[str, tuple[tuple[str, ...], set[str] | None]] = {
     "kernels": (("kernels/",), KERNEL_SYSTEM),
     "runtime/include": ((), FREESTANDING),
-    "runtime/core": (("kernels/kernels.h", "kernels/arithmetic.h", "runtime/core/"), RUNTIME_SYSTEM),
+    "runtime/core": (("kernels/kernels.h", "kernels/arithmetic.h", "kernels/built.h", "runtime/core/"), RUNTIME_SYSTEM),
     "runtime/core/status.h": (("runtime/include/",), FREESTANDING),  # the numbers of the status codes
     "runtime/core/sha256": (("runtime/core/",), RUNTIME_SYSTEM | {"cpuid.h", "immintrin.h"}),  # the SHA instructions
     "runtime/bundle": (("kernels/kernels.h", "runtime/core/", "runtime/bundle/"), RUNTIME_SYSTEM),
