@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgecl.cli.results import read_table
 
 loopback, small = sys.modules["loopback_device"], sys.modules["small_bundles"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def test_cuts_leave_the_old_release_or_the_new_one(runner: Path, tmp_path: Path,
     out = tmp_path / "cuts.json"
     command = [sys.executable, ROOT / "tools/dev/deploy_cuts.py", "--build", runner.parents[2], "--json", out, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
-    result = json.loads(out.read_text())
+    (result,) = read_table(out)["rows"]
     assert done.returncode == 0, (result, done.stderr)
     assert result["served_neither"] == result["stuck"] == result["learned_rows_lost"] == result["predicts_failed"] == 0
     assert result["served_old"] + result["served_new"] == result["cuts"] >= 10
