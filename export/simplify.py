@@ -34,6 +34,8 @@ def _average_before_last_conv(graph: Graph) -> None:
     if conv.kernel != (1, 1) or conv.stride != (1, 1) or any(conv.pads) or conv.groups != 1:
         return
     weight = conv.weight()
+    if graph.stored is not None or sum(weight in op.params for op in graph.ops) != 1:
+        return  # integers are rounded in the source's order; a weight that another layer reads keeps its shape
     outputs, inputs = weight.values.shape[:2]
     weight.values = weight.values.reshape(outputs, inputs)
     source, mean = conv.inputs[0], pool.output

@@ -102,6 +102,22 @@ def test_a_convolution_that_is_averaged_is_a_head_that_grows() -> None:
     assert np.abs(edgecl.Classifier(report.bundle).decision_function(x) - expected).max() < 1e-5
 
 
+class Twice(nn.Module):
+    """One 1 x 1 convolution in two places, the last of them averaged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(torch.relu(self.conv(x))).mean((2, 3))
+
+
+def test_a_convolution_that_is_shared_stays_one() -> None:
+    report = export.from_torch(Twice().eval(), torch.zeros(1, 3, 8, 8), trainable="none")
+    assert [layer.kind for layer in report.layers] == ["conv", "conv"]
+
+
 class Two(nn.Module):
     """Outputs in a dict, a tuple or alone."""
 
