@@ -1,25 +1,11 @@
 // Pointwise activations and their gradients: scalar reference.
 // Never here: activations fused into other kernels (common.h), and the formulas (kernels/activation_formulas.h).
-#include "kernels/activation_formulas.h"
 #include "kernels/built.h"
 #include "kernels/reference/common.h"
+#include "kernels/scalar_math.h"
 
 namespace edgecl::reference {
 namespace {
-
-struct ScalarMath {
-  typedef float T;
-  static T set(float x) { return x; }
-  static T fma(T a, T b, T c) { return fused(a, b, c); }
-  static T exp(T x) { return exp_scalar(x); }
-  static T log(T x) { return log_scalar(x); }
-  static T sqrt(T x) { return square_root(x); }
-  static T power(T t) { return bits_float(0x3f800000u + (float_bits(t) << 23)); }
-  static T sigmoid(T x) { return sigmoid_of<ScalarMath>(x); }
-  static T tanh(T x) { return tanh_of<ScalarMath>(x); }
-  static T erf(T x) { return erf_of<ScalarMath>(x); }
-  static T exp_minus_one(T x) { return exp_minus_one_of<ScalarMath>(x); }
-};
 
 float value(const ActivationSpec& a, float x) {
   switch (a.kind) {
