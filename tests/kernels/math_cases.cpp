@@ -140,11 +140,12 @@ void function_cases(Tests& tests) {
   const Function functions[] = {
       {"tanh", activation_value<ScalarMath, A::kTanh>, [](double x) { return std::tanh(x); }, 0, 0, true, 2.5},
       {"erf", activation_value<ScalarMath, A::kErf>, [](double x) { return std::erf(x); }, 0, 0, true, 1.2},
-      {"elu", activation_value<ScalarMath, A::kElu>, [](double x) { return x > 0 ? x : std::expm1(x); }, 1, 1, true, 1.0},
+      {"elu", activation_value<ScalarMath, A::kElu>, [](double x) { return x > 0 ? x : std::expm1(x); }, 1, 1, true,
+       1.0},
       {"softplus", activation_value<ScalarMath, A::kSoftplus>,
        [](double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }, 0, 0, true, 1.9},
-      {"gelu", activation_value<ScalarMath, A::kGelu>, [](double x) { return x * std::erfc(-x / std::sqrt(2.0)) / 2; }, 0,
-       0, false, 1.9},
+      {"gelu", activation_value<ScalarMath, A::kGelu>, [](double x) { return x * std::erfc(-x / std::sqrt(2.0)) / 2; },
+       0, 0, false, 1.9},
       {"gelu_tanh", activation_value<ScalarMath, A::kGeluTanh>,
        [](double x) {
          return x * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x))) / 2;
@@ -152,7 +153,8 @@ void function_cases(Tests& tests) {
        0, 0, false, 2.1},
       {"mish", activation_value<ScalarMath, A::kMish>,
        [](double x) { return x * std::tanh(x > 30 ? x : std::log1p(std::exp(x))); }, 0, 0, false, 2.2},
-      {"silu", activation_value<ScalarMath, A::kSilu>, [](double x) { return x / (1 + std::exp(-x)); }, 1, 0, false, 2.4},
+      {"silu", activation_value<ScalarMath, A::kSilu>, [](double x) { return x / (1 + std::exp(-x)); }, 1, 0, false,
+       2.4},
   };
   for (const Function& f : functions) {
     double worst = 0;
