@@ -580,7 +580,11 @@ take_back() { # the user's rollback, with or without a probation
     if [ -z "$to" ] && [ -f "$folder/bundle.ecl" ] && [ "$name" != "$from" ]; then to=${name%.part}; fi
   done
   if [ -z "$to" ] || [ ! -d "releases/$to" ]; then fail 4 "expected a previous release; found none; deploy one"; fi
-  rows=$(health | json rows_not_committed)
+  answer=$(health) || answer=
+  rows=$(say "$answer" | json rows_not_committed)
+  if [ -z "$answer" ] && alive server.pid; then
+    lost="what was learned since the last commit is lost: the server did not answer"
+  fi
   if [ -n "$rows" ] && ! told=$($runner call --socket "$socket" commit 2>&1) && [ "$rows" -gt 0 ]; then
     lost="$rows rows that the release learned are lost: $(plain "$told")"
   fi
