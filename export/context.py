@@ -47,10 +47,41 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Turned(Missing):
-    """A matrix [N][I] as [I][N]: only an operator that turns it back can read it."""
+class BatchAt(Missing):
+    """A tensor whose batch is not its first axis, or not alone in it: [T][N][F], [N * windows][T][C].
+
+    Operators that ask for a row cannot read it; those of ops/batch_lift.py can.
+
+    Attributes:
+        row: the numbers of one batch row in the source's order. Its dimensions are the source's with the axis of the
+            batch left out, or of its own parts where it has some.
+        axis: the source's axis that holds the batch; None: it is a batch of one, and no axis counts as it.
+        outer, inner: how many parts that axis has in front of the batch and behind it: its size is outer * N * inner.
+    """
 
     row: Row
+    axis: int | None
+    outer: int = 1
+    inner: int = 1
+
+    @property
+    def parts(self) -> int:
+        """What the axis of the batch holds for one batch row."""
+        return self.outer * self.inner
+
+    @property
+    def rank(self) -> int:
+        """Number of the source's axes."""
+        return len(self.row.dims) + (self.axis is not None and self.parts == 1)
+
+    def full(self, batch: int) -> Dims:
+        """The source's shape."""
+        dims = list(self.row.dims)
+        if self.axis is not None and self.parts == 1:
+            dims.insert(self.axis, batch)
+        elif self.axis is not None:
+            dims[self.axis] *= batch
+        return tuple(dims)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
-from edgecl.export.context import Constant, Context, Missing, Node, Row
+from edgecl.export.context import BatchAt, Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
 from edgecl.export.folding import can_fold, fold
 from edgecl.export.graph import Dims, Graph, canonical, unique
 from edgecl.export.ops import HANDLERS
+from edgecl.export.ops.batch_lift import lift
 from edgecl.export.opset import opset_of
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
@@ -99,7 +100,10 @@ def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[An
     handler = HANDLERS.get(node.op_type)
     if handler is None:
         raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
-    handler(context, node)
+    if any(isinstance(value, BatchAt) for value in reads):
+        lift(context, node)
+    else:
+        handler(context, node)
 
 
 def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims]) -> None:

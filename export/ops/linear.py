@@ -7,7 +7,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from edgecl.export.context import Constant, Context, Node, Row, Turned
+from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import permute
@@ -20,15 +20,11 @@ _MAX_COPIED_WEIGHTS = 1 << 22  # scalars that a matrix may grow to when it has t
 @handles("Gemm")
 def convert_gemm(context: Context, node: Node) -> None:
     """alpha * x W + beta * c with x [N][I]: alpha and beta are folded into weight and bias."""
-    turned = context.environment.get(node.inputs[0])
-    if node.integer("transA", 0) and isinstance(turned, Turned):
-        row = turned.row  # turned twice
-    elif node.integer("transA", 0):
+    if node.integer("transA", 0):
         raise Unsupported(
             "expected transA = 0; found a product that mixes the rows of a batch", "transpose the input beforehand"
         )
-    else:
-        row = context.row(node)
+    row = context.row(node)
     constant = context.floats(node, 1, "weight")
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     transposed = not node.integer("transB", 0)  # the bundle's exporter holds [O][I]

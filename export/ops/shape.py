@@ -8,27 +8,23 @@ from math import prod
 
 import numpy as np
 import onnx
-from edgecl.export.context import Constant, Context, Node, Row
+from edgecl.export.context import BatchAt, Constant, Context, Node
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import Dims
+from edgecl.export.ops.batch_axis import located, whole
 from edgecl.export.ops.registry import handles
 
 
-def _bind_full(context: Context, node: Node, row: Row, full: list[int] | Dims) -> None:
-    """Gives the node's output the full shape `full`, whose first axis must be the batch."""
-    if not full or full[0] != context.batch or prod(full[1:]) != prod(row.dims):
-        raise Unsupported(
-            f"shape {[context.batch, *row.dims]} to {list(full)} mixes or drops the batch axis",
-            "keep the batch as the first axis",
-        )
-    context.bind(node, context.reshape(node, row, tuple(full[1:])))
+def _bind_full(context: Context, node: Node, value: BatchAt, full: list[int] | Dims) -> None:
+    """Gives the node's output the full shape `full`."""
+    context.environment[node.outputs[0]] = located(context, node, value, full)
 
 
 @handles("Reshape")
 def convert_reshape(context: Context, node: Node) -> None:
     """0 copies the input's size (unless allowzero), -1 is what is left."""
-    row = context.row(node)
-    full = (context.batch, *row.dims)
+    value = whole(context, node)
+    full = value.full(context.batch)
     target = context.integers(node, 1, "shape") if node.has_input(1) else node.integers("shape", [])
     if not node.integer("allowzero", 0):
         if any(size == 0 and axis >= len(full) for axis, size in enumerate(target)):
@@ -39,41 +35,41 @@ def convert_reshape(context: Context, node: Node) -> None:
         if rest <= 0 or prod(full) % rest:
             raise Unsupported(f"shape {target} does not fit {prod(full)} numbers", "correct the shape")
         target[target.index(-1)] = prod(full) // rest
-    _bind_full(context, node, row, target)
+    _bind_full(context, node, value, target)
 
 
 @handles("Flatten")
 def convert_flatten(context: Context, node: Node) -> None:
-    """Only behind the batch axis."""
-    row = context.row(node)
-    full = (context.batch, *row.dims)
+    """Two axes, whichever of them the batch then is in."""
+    value = whole(context, node)
+    full = value.full(context.batch)
     axis = node.integer("axis", 1)
     axis = axis + len(full) if axis < 0 else axis
-    _bind_full(context, node, row, (prod(full[:axis]), prod(full[axis:])))
+    _bind_full(context, node, value, (prod(full[:axis]), prod(full[axis:])))
 
 
 @handles("Squeeze")
 def convert_squeeze(context: Context, node: Node) -> None:
     """Axes as attribute (before operator set 13) or constant input; without axes all of size 1."""
-    row = context.row(node)
-    full = (context.batch, *row.dims)
+    value = whole(context, node)
+    full = value.full(context.batch)
     axes = context.integers(node, 1, "axes") if node.has_input(1) else node.integers("axes", [])
     axes = [axis % len(full) for axis in axes] or [axis for axis, size in enumerate(full) if size == 1]
     if any(full[axis] != 1 for axis in axes):
         raise Unsupported(f"squeezing axes {axes} of {list(full)}", "squeeze axes of size 1")
-    _bind_full(context, node, row, [size for axis, size in enumerate(full) if axis not in axes])
+    _bind_full(context, node, value, [size for axis, size in enumerate(full) if axis not in axes])
 
 
 @handles("Unsqueeze")
 def convert_unsqueeze(context: Context, node: Node) -> None:
     """Axes as attribute (before operator set 13) or constant input."""
-    row = context.row(node)
-    full = [context.batch, *row.dims]
+    value = whole(context, node)
+    full = list(value.full(context.batch))
     axes = context.integers(node, 1, "axes") if node.has_input(1) else node.integers("axes", [])
     rank = len(full) + len(axes)
     for axis in sorted(axis % rank for axis in axes):
         full.insert(axis, 1)
-    _bind_full(context, node, row, full)
+    _bind_full(context, node, value, full)
 
 
 @handles("Identity")
@@ -102,6 +98,6 @@ def convert_cast(context: Context, node: Node) -> None:
 @handles("Shape")
 def convert_shape(context: Context, node: Node) -> None:
     """A constant: all sizes are known."""
-    full = (context.batch, *context.row(node).dims)
+    full = whole(context, node).full(context.batch)
     begin, end = node.integer("start", 0), node.integer("end", len(full))
     context.bind(node, Constant(node.outputs[0], np.asarray(full[begin:end], np.int64)))
