@@ -17,6 +17,7 @@ from edgecl.export.exemplars import Exemplars
 from edgecl.export.external import export_external_onnx
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
+from edgecl.export.integer_onnx import DYNAMIC_NOTE, with_borders, without_dynamic
 from edgecl.export.onnx_prepare import initialisers_of, prepared_model, with_output
 from edgecl.export.onnx_reference import OnnxReference
 from edgecl.export.options import (
@@ -31,7 +32,7 @@ from edgecl.export.options import (
     Trainable,
 )
 from edgecl.export.pipeline import export_graph
-from edgecl.export.qdq import refuse_operator_format, runner, take_integers
+from edgecl.export.qdq import runner, take_integers
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stored import Stored
@@ -76,11 +77,11 @@ def from_onnx(
 
     Args:
         model: a file, or a loaded model: one float32 input [N][...] with fixed sizes behind the batch axis, logits as
-            first output. Frozen layers between QuantizeLinear and DequantizeLinear (QDQ) stay in integers.
+            first output. Frozen layers of quantised files (QDQ, or operators
+            of integers) stay in integers.
         Others: as in `edgecl.export.from_torch`. Weights, biases, gammas and betas held as initialisers count as
-            parameters. A Transpose right
-        behind the input that turns images from channels-last is taken over into the bundle's input
-        (`InputSpec.channels_last`).
+            parameters. A Transpose right behind the input that turns images from channels-last is taken over into the
+            bundle's input (`InputSpec.channels_last`).
         external: the encoder stays an ONNX file, which the bundle carries and onnxruntime runs on the device; any of
             its operators will do. It is cut at the input of its classifier (`external_onnx.encoder_of_onnx`). Its batch
             axis is free or 1; a map is averaged over positions. The method of `recipe` must keep statistics; without
@@ -141,10 +142,10 @@ def graph_of_onnx(
     reference."""
     from dataclasses import replace
 
-    refuse_operator_format(model)
     source = model = prepared_model(model)
+    model, dynamic = without_dynamic(model)
     if stored is None:
-        model, stored = take_integers(model)
+        model, stored = take_integers(with_borders(model))
     reference = OnnxReference(model)
     if _turns_channels_last(model):
         if not options.input.channels_last:
@@ -157,7 +158,7 @@ def graph_of_onnx(
     graph = read_graph(
         model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES, stored
     )
-    graph.notes += [] if stored is None else stored.notes
+    graph.notes += ([] if stored is None else stored.notes) + ([DYNAMIC_NOTE] if dynamic else [])
     return graph, options, reference
 
 

@@ -6,14 +6,12 @@ onnxruntime.quantization writes it)."""
 from __future__ import annotations
 
 import importlib.util
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-from edgecl.export.errors import ExportError
 from edgecl.export.int8_numbers import Quantisation
 from edgecl.export.stored import Runner, Stored, StoredWeight
 from numpy.typing import NDArray
@@ -24,7 +22,6 @@ VARIANT = "with its fusions switched off"
 _QUANTISE, _DEQUANTISE = "QuantizeLinear", "DequantizeLinear"
 _ARITHMETIC = ("Conv", "Gemm", "MatMul", "Add")
 _SUFFIX = "_quantized"  # of onnxruntime.quantization
-_OPERATOR_FORMAT = ("ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "QGemm", "QAttention")
 
 
 @dataclass(frozen=True)
@@ -43,27 +40,6 @@ class _Steps:
         scale = self.scale.astype(np.float64).reshape(shape if self.scale.size > 1 else ())
         zero = self.zero.reshape(shape if self.zero.size > 1 else ())
         return np.asarray((self.values.astype(np.int64) - zero) * scale).astype(np.float32)
-
-
-def refuse_operator_format(model: onnx.ModelProto) -> None:
-    """Operators that take and give integers themselves.
-
-    Raises:
-        ExportError: one line for all of them.
-    """
-    kinds = Counter(
-        node.op_type
-        for node in model.graph.node
-        if node.op_type.startswith("QLinear") or node.op_type in _OPERATOR_FORMAT
-    )
-    if kinds:
-        listed = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
-        raise ExportError(
-            f"expected quantised layers in the QDQ format; found operators of integers: {listed}; quantise the float "
-            "model again with onnxruntime.quantization's quantize_static(quant_format=QuantFormat.QDQ), or export the "
-            "float model with encoder 'int8' and calibration rows",
-            -5,
-        )
 
 
 def take_integers(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Stored | None]:
@@ -222,20 +198,8 @@ def runner(model: onnx.ModelProto, channels_last: bool, fused: bool) -> Runner |
 
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        zeros = {node.output[0]: node for node in copy.graph.node if node.op_type == _QUANTISE}
-        constants = {t.name: numpy_helper.to_array(t) for t in copy.graph.initializer}
         del copy.graph.output[:]
-        shifts = []
-        for name in origins:
-            node = zeros[name]
-            zero = (
-                constants[node.input[2]]
-                if len(node.input) > 2 and node.input[2] in constants
-                else np.zeros(1, np.uint8)
-            )
-            shifts.append(128 if zero.dtype == np.uint8 else 0)
-            kind = onnx.TensorProto.UINT8 if zero.dtype == np.uint8 else onnx.TensorProto.INT8
-            copy.graph.output.append(helper.make_tensor_value_info(name, kind, None))
+        copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in origins)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
@@ -249,9 +213,8 @@ def runner(model: onnx.ModelProto, channels_last: bool, fused: bool) -> Runner |
         for begin in range(0, len(given), step):
             piece = given[begin : begin + step]
             full = np.concatenate([piece, np.repeat(piece[-1:], step - len(piece), axis=0)])
-            for values, result, shift in zip(
-                found, session.run(list(origins), {entry.name: full}), shifts, strict=True
-            ):
+            for values, result in zip(found, session.run(list(origins), {entry.name: full}), strict=True):
+                shift = 128 if result.dtype == np.uint8 else 0
                 values.append(result[: len(piece)].astype(np.int64) - shift)
         return [np.concatenate(values) for values in found]
 

@@ -1,6 +1,6 @@
 # QDQ ONNX files that stay in integers: against ONNX's own evaluator, which rounds in floats, and onnxruntime where it
-# is installed; what falls back; the operator format.
-# Never here: TFLite (test_int8_files.py).
+# is installed; what falls back.
+# Never here: operators of integers (test_integer_onnx.py), TFLite (test_int8_files.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -219,18 +219,6 @@ def test_transposed_weights() -> None:
         assert not turned or np.abs(found - wanted).max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["QLinearConv", "ConvInteger", "DynamicQuantizeLinear", "QLinearMatMul"])
-def test_operators_of_integers_are_refused_in_one_line(kind: str) -> None:
-    _, model = network(U8)
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            node.op_type = kind
-    with pytest.raises(ExportError) as caught:
-        from_onnx(model)
-    text = str(caught.value)
-    assert f"{kind} (4)" in text and "QuantFormat.QDQ" in text and "\n" not in text
-
-
 @pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf"), 1e-38])
 def test_scales_that_are_none(scale: float) -> None:
     """Refused, or left in float32 with a line; never another exception."""
@@ -266,7 +254,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert made.exit_code == failure.DONE and "4 of 5 layers compute in int8" in made.stdout
     for node in model.graph.node:
         if node.op_type == "Conv":
-            node.op_type = "QLinearConv"
+            node.op_type = "ConvInteger"
+            del node.input[2:]
     onnx.save(model, path)
     refused = call("export", path, "-o", tmp_path / "r.ecl")
     assert refused.exit_code == failure.USAGE and "QDQ" in refused.output and "Traceback" not in refused.output

@@ -294,7 +294,7 @@ def export(
     encoder: Encoder = typer.Option(
         Encoder.auto,
         "--encoder",
-        help="In which numbers the frozen part computes. auto: those of the file (an int8 .tflite or QDQ .onnx stays "
+        help="In which numbers the frozen part computes. auto: those of the file (an int8 .tflite or .onnx stays "
         "int8). int8: made here, wants --calibrate. float32.",
     ),
     remember: Path | None = typer.Option(
