@@ -10,6 +10,7 @@
 #include "kernels/hyperdimensional.h"
 #include "kernels/int8.h"
 #include "kernels/moments.h"
+#include "kernels/recurrent.h"
 #include "kernels/tensor.h"
 #include "kernels/views.h"
 
@@ -46,6 +47,8 @@
 //    virtual lanes (a short last chunk leaves the other lanes alone), then the tree.
 //  * sums over the channels of one position of one batch row (L2 normalisation): channel c goes to virtual lane c % 16,
 //    each lane one fma chain over ascending c from +0, then the tree.
+//  * recurrent layers: chains as kernels/recurrent.h has them; weight and bias gradients are one chain over batch rows
+//    and steps;
 //  * exp and log are ours (kernels/simd/math.h); so are fused multiply-add and square root where a chip has none
 //    (kernels/arithmetic.h);
 //  * second moments are integers; their covariance, factor and solutions are in double (kernels/moments.h).
@@ -446,6 +449,10 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(cholesky_solve, CholeskySolveArgs)                             \
   X(hd_encode, HdEncodeArgs)                                       \
   X(hd_hamming, HdHammingArgs)                                     \
+  X(recurrent_forward, RecurrentForwardArgs)                       \
+  X(recurrent_steps_backward, RecurrentStepsBackwardArgs)          \
+  X(recurrent_data_backward, RecurrentDataBackwardArgs)            \
+  X(recurrent_weight_backward, RecurrentWeightBackwardArgs)        \
   X(int8_add, Int8AddArgs)
 // Those that gain from dot products of bytes: built once more for levels that have them (x86-64-v4-vnni, neon-dot),
 // which take all other kernels of the level below. x86-64-v4 takes those of v3.

@@ -8,10 +8,9 @@
 namespace edgecl::EDGECL_LEVEL {
 
 // All rows x floats of t, whose scalars, vectors, start and out point at the first; the last vector is stored in part.
-// bias is not used.
-EDGECL_INLINE void run_tiles(GemmTileArgs t, int64_t rows, int64_t floats) {
+// bias is not used. grid: tile_grid(rows, vectors_of(floats)), which takes as long as a small product.
+EDGECL_INLINE void run_tiles(GemmTileArgs t, int64_t rows, int64_t floats, const TileGrid& grid) {
   const int64_t vectors = vectors_of(floats);
-  const TileGrid grid = tile_grid(rows, vectors);
   const GemmTileArgs whole = t;
   for (int vb = 0; vb < grid.vector_blocks; vb++) {
     int64_t v;
@@ -30,6 +29,9 @@ EDGECL_INLINE void run_tiles(GemmTileArgs t, int64_t rows, int64_t floats) {
       gemm_tile(m, n)(t);
     }
   }
+}
+EDGECL_INLINE void run_tiles(const GemmTileArgs& t, int64_t rows, int64_t floats) {
+  run_tiles(t, rows, floats, tile_grid(rows, vectors_of(floats)));
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

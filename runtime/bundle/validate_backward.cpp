@@ -238,7 +238,7 @@ Status validate_model(const Plan& plan) {
 
 namespace {
 
-// Sums stay below 2^64: an op has at most 2^52 multiply-adds, and 9 tensors of 2^24 elements with windows of 2^10.
+// Sums stay below 2^64: an op has at most 2^53 multiply-adds, and 9 tensors of 2^24 elements with windows of 2^10.
 Status check_work(const Plan& plan) {
   uint64_t macs = 0, elements = 0;
   for (uint32_t i = 0; i < plan.ops.n; i++) {

@@ -89,6 +89,8 @@ struct Pass {
     if (!measuring()) return net.work.norms[i];
     return {unmapped(), unmapped(), unmapped()};
   }
+  // What op i keeps from the forward to the backward pass (OpRule::kept_floats).
+  float* kept(uint32_t i) const { return measuring() ? unmapped() : net.work.norms[i].batch_mean; }
 };
 
 // One kernel call of an op, whatever its kernel: the two visits exist once, not once for each thing done with a call.

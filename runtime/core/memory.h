@@ -66,6 +66,7 @@ struct ParamWork {
 
 // Of the last learn step. Batch norm that follows the batch: [channels]. Group norm: mean and rstd, [groups of
 // channels][rows]. Null otherwise.
+// Other operators that keep something from the forward to the backward pass (OpRule::kept_floats) have it in batch_mean.
 struct NormWork {
   float *batch_mean, *batch_rstd;
   float* batch_var;  // unbiased

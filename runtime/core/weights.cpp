@@ -6,6 +6,7 @@
 
 #include "kernels/arithmetic.h"
 #include "runtime/core/executor_ops.h"
+#include "runtime/core/ops/op_rule.h"
 
 namespace edgecl {
 namespace {
@@ -91,6 +92,9 @@ void lay_out_norm(Arena* arena, const Plan& plan, const WeightOptions& options, 
       work->batch_rstd = arena->take<float>(channels);
       work->batch_var = arena->take<float>(channels);
     }
+  } else if (options.learning && op_rule(op.kind)->kept_floats != nullptr &&
+             plan.backward_of(static_cast<uint32_t>(&op - plan.ops.data)) != nullptr) {
+    work->batch_mean = arena->take<float>(op_rule(op.kind)->kept_floats(plan, op) * options.max_rows);
   }
 }
 

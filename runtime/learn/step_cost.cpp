@@ -11,15 +11,19 @@ RowMacs count(const Plan& plan, uint32_t border_op, uint32_t n_records, const We
   RowMacs macs = {};
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const format::OpRecord& op = plan.ops[i];
-    if (op.kind != format::kOpConv && op.kind != format::kOpLinear) continue;
+    const bool recurrent = op.kind == format::kOpRecurrent;  // two weights
+    if (op.kind != format::kOpConv && op.kind != format::kOpLinear && !recurrent) continue;
     const format::TensorRecord& y = plan.tensors[op.output];
     const uint64_t positions = static_cast<uint64_t>(y.height) * y.width;
-    macs.forward += weights(op.params[0], false) * positions;
-    if (i < border_op) macs.below += weights(op.params[0], false) * positions;
+    const auto products = [&](bool of_gradient) {
+      return (weights(op.params[0], of_gradient) + (recurrent ? weights(op.params[1], of_gradient) : 0)) * positions;
+    };
+    macs.forward += products(false);
+    if (i < border_op) macs.below += products(false);
     const format::BackwardRecord* record = plan.backward_of(i);
     if (record == nullptr || record - plan.backward.data >= static_cast<int64_t>(n_records)) continue;
-    if (record->input_gradient[0] != format::kNone) macs.input_gradient += weights(op.params[0], false) * positions;
-    if ((record->train_params & 1) != 0) macs.weight_gradient += weights(op.params[0], true) * positions;
+    if (record->input_gradient[0] != format::kNone) macs.input_gradient += products(false);
+    if ((record->train_params & 1) != 0) macs.weight_gradient += products(true);
   }
   return macs;
 }

@@ -191,6 +191,24 @@ BundleSource views_er() {  // views, boxes, reductions, softmax, and every eleme
   return source;
 }
 
+BundleSource recurrent_er() {  // every recurrent cell, both directions, with and without biases
+  NetBuilder net(10);
+  uint32_t x = net.input(3, 1, 7);
+  for (int cell = 0; cell < edgecl::kRecurrentCells; cell++) {
+    const auto kind = static_cast<edgecl::RecurrentCell>(cell);
+    x = net.concat({net.recurrent(x, 4, kind, false), net.recurrent(x, 3, kind, true, cell % 2 == 0)});
+  }
+  x = net.flatten(x);
+  net.finish(net.linear(x, 5), x);
+  BundleSource source = net.source;
+  source.method = format::kMethodEr;
+  source.replay_batch = 4;
+  source.replay_capacity = 20;
+  source.learning_rate = 0.01f;
+  source.classes.clear();
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},           {"cosine_er", cosine_er, false, false},
     {"image_derpp", image_derpp, false, false},     {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
@@ -200,7 +218,7 @@ const Golden kCases[] = {
     {"ridge_devices", ridge_devices, false, false}, {"fecam_devices", fecam_devices, false, false},
     {"lda_domains", lda_domains, false, false},     {"ncm_encoder", ncm_encoder, false, false},
     {"hd_devices", hd_devices, false, false},       {"ncm_domain_devices", ncm_domain_devices, false, false},
-    {"views_er", views_er, false, false},
+    {"views_er", views_er, false, false},           {"recurrent_er", recurrent_er, false, false},
 };
 const char* const kVersions[] = {"v2"};
 

@@ -305,6 +305,33 @@ void views(const Bench& bench, Rng& rng, int batch, int channels, int size) {
   }
 }
 
+// A layer of `hidden` over `steps` steps, forward and back.
+void recurrent(const Bench& bench, Rng& rng, int batch, int inputs, int hidden, int steps, RecurrentCell cell) {
+  const RecurrentShape shape = {cell, false};
+  Case c(rng);
+  const Tensor x = c.tensor(batch, inputs, 1, steps), y = c.tensor(batch, hidden, 1, steps);
+  const int64_t columns = static_cast<int64_t>(shape.gates()) * hidden, positions = static_cast<int64_t>(batch) * steps;
+  const auto small = [&](int64_t n) { return c.floats(n, -0.1f, 0.1f); };
+  const float *weight = small(inputs * columns), *weight_r = small(hidden * columns), *bias = small(columns);
+  float* kept = small(positions * shape.kept() * hidden);
+  const std::string name =
+      text("%d -> %d, %d steps, cell %d b%d", inputs, hidden, steps, static_cast<int>(cell), batch);
+  const double of_x = 2.0 * static_cast<double>(positions * columns * inputs),
+               of_h = 2.0 * static_cast<double>(positions * columns * hidden);
+  EDGECL_TIME(bench, recurrent_forward, name, of_x + of_h, 0,
+              (RecurrentForwardArgs{x, y, weight, weight_r, bias, bias, shape, nullptr}));
+  EDGECL_TIME(bench, recurrent_forward, name + " kept", of_x + of_h, 0,
+              (RecurrentForwardArgs{x, y, weight, weight_r, bias, bias, shape, kept}));
+  EDGECL_TIME(bench, recurrent_steps_backward, name, of_h, 0,
+              (RecurrentStepsBackwardArgs{y, y, weight_r, shape, kept}));
+  kept = small(positions * shape.kept() * hidden);  // became gradients of gradients
+  EDGECL_TIME(bench, recurrent_data_backward, name, of_x, 0,
+              (RecurrentDataBackwardArgs{y, x, weight, shape, kept, false}));
+  float *dweight = small(inputs * columns), *dweight_r = small(hidden * columns), *dbias = small(2 * columns);
+  EDGECL_TIME(bench, recurrent_weight_backward, name, of_x + of_h, 0,
+              (RecurrentWeightBackwardArgs{x, y, shape, kept, dweight, dweight_r, dbias, dbias + columns}));
+}
+
 // Of d features: rows quantised and added, n at once, and a model of `classes` from the moments.
 void moments(const Bench& bench, Rng& rng, int d, int classes) {
   Case c(rng);
@@ -463,6 +490,8 @@ int main(int argc, char** argv) {
     for (int channels : {1280, 2048}) l2_normalize(bench, rng, batch, channels, 1);
     l2_normalize(bench, rng, batch, 256, 8);
     views(bench, rng, batch, 64, 16);
+    recurrent(bench, rng, batch, 64, 64, 128, RecurrentCell::kGruLinear);
+    recurrent(bench, rng, batch, 9, 32, 64, RecurrentCell::kLstm);
   }
   for (int d : {96, 512, 1280, 2048}) moments(bench, rng, d, 50);
   mobile(bench, rng, "MobileNetV2",

@@ -171,11 +171,26 @@ static void check_gradients(const BundleSource& source, uint32_t rows, const cha
   }
 }
 
+static std::string text_of_cell(int cell, bool reverse) {
+  return "cell " + std::to_string(cell) + (reverse ? ", reverse" : "");
+}
+
 TEST(gradients_of_residual_net) {
   for (uint32_t rows : {5u, 16u}) check_gradients(residual_net(), rows, "residual");
 }
 TEST(gradients_of_all_kinds_net) {
   for (uint32_t rows : {3u, 16u}) check_gradients(all_kinds_net(), rows, "all kinds");
+}
+TEST(gradients_of_every_recurrent_cell) {
+  for (int cell = 0; cell < kRecurrentCells; cell++) {
+    for (bool reverse : {false, true}) {
+      NetBuilder net(static_cast<uint64_t>(cell) + 3);
+      uint32_t x = net.recurrent(net.input(3, 1, 5), 4, static_cast<RecurrentCell>(cell), reverse);
+      x = net.flatten(net.recurrent(x, 3, static_cast<RecurrentCell>(cell), !reverse, false));
+      net.finish(net.linear(x, 3), x);
+      check_gradients(net.source, 5, text_of_cell(cell, reverse).c_str());
+    }
+  }
 }
 // What the tests of a single network show holds for every operator of the list.
 TEST(all_kinds_net_has_every_operator) {

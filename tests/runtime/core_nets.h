@@ -368,6 +368,20 @@ class NetBuilder {
     return y;
   }
 
+  uint32_t recurrent(uint32_t x, uint32_t hidden, edgecl::RecurrentCell cell, bool reverse, bool bias = true) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t columns = hidden * static_cast<uint32_t>(edgecl::RecurrentShape{cell, reverse}.gates());
+    std::vector<uint32_t> params = {param("recurrent.weight", {in.channels, columns}, true, -0.5f, 0.5f),
+                                    param("recurrent.weight_r", {hidden, columns}, true, -0.5f, 0.5f)};
+    for (int i = 0; i < 2; i++)
+      params.push_back(bias ? param("recurrent.bias", {columns}, true, -0.2f, 0.2f) : format::kNone);
+    const uint32_t y = tensor("recurrent", hidden, 1, in.width);
+    SourceOp& node = op(format::kOpRecurrent, {x}, y, params);
+    node.i[0] = static_cast<int32_t>(cell);
+    node.i[1] = reverse;
+    return y;
+  }
+
   uint32_t flatten(uint32_t x) {
     const edgecl::SourceTensor in = source.tensors[x];
     const uint32_t y = tensor("flatten", in.channels * in.height * in.width, 1, 1);
@@ -515,7 +529,9 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
   x = net.activation(x, Activation::kSigmoid);
   x = net.l2_normalize(x, 1e-12f);
   x = net.pool(x, format::kOpMaxPool, 3, 2, 1);
-  x = net.batch_norm(x, Activation::kNone);
+  x = net.reduce(net.batch_norm(x, Activation::kNone), edgecl::Reduction::kSum);
+  const uint32_t onwards = net.recurrent(x, 5, edgecl::RecurrentCell::kLstm, false);
+  x = net.concat({onwards, net.recurrent(x, 3, edgecl::RecurrentCell::kGruLinear, true)});
   x = net.flatten(x);
   x = net.linear(x, 8, 0.4f);
   const uint32_t embedding = net.activation(x, Activation::kRelu);

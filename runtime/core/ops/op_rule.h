@@ -46,6 +46,8 @@ struct OpRule {
   void (*backward)(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) = nullptr;
   // Multiply-adds of one row, forward, as if dense or with the stored entries. Null: none that are counted.
   uint64_t (*macs)(const Plan& plan, const format::OpRecord& op, bool sparse) = nullptr;
+  // Floats that the forward pass of a learn step leaves beside its output for the backward pass, per row. Null: none.
+  uint64_t (*kept_floats)(const Plan& plan, const format::OpRecord& op) = nullptr;
   // The kind as reports and cost models tell it apart. Null: the name of the list.
   const char* (*shown_kind)(const Plan& plan, const format::OpRecord& op) = nullptr;
 };
