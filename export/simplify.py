@@ -1,5 +1,5 @@
 # Rewrites that hold whatever trains: paddings into windows, biases into layers, group normalisation out of its pieces,
-# chains of reshapes.
+# chains of reshapes; transposes by transposes.py.
 # Never here: anything that depends on what is frozen (fuse.py).
 """`simplify` runs once, right after import."""
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.graph import Graph, Op, Param, unique
 from edgecl.export.patterns import join_patterns
+from edgecl.export.transposes import move_transposes
 
 _NOT_NEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
 
@@ -17,9 +18,11 @@ def simplify(graph: Graph) -> None:
     graph.prune()
     _join_reshapes(graph)
     _group_norm_from_instance_norm(graph)
+    join_patterns(graph)
+    move_transposes(graph)
+    _join_reshapes(graph)
     _merge_pads(graph)
     _bias_from_add(graph)
-    join_patterns(graph)
     _average_before_last_conv(graph)
     graph.prune()
 

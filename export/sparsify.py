@@ -19,8 +19,8 @@ def choose_sparse_layers(graph: Graph, choice: Sequence[str] | NamePredicate | N
     """Layers to be stored sparse.
 
     Default (SparCL, Wang et al. 2022): every convolution but the first, the 1 x 1 ones and grouped ones, and every
-    linear layer but the head. Names and predicates see the layer's name (its weight's without ".weight"). Grouped
-    convolutions and the head cannot be sparse.
+    linear layer but the head; a linear layer over tokens counts as one. Names and predicates see the layer's name (its
+    weight's without ".weight"). Grouped convolutions and the head cannot be sparse.
 
     Raises:
         ExportError: a name is unknown or names a layer that cannot be sparse.
@@ -29,7 +29,7 @@ def choose_sparse_layers(graph: Graph, choice: Sequence[str] | NamePredicate | N
     head = graph.head()
     able = [op for op in layers if op is not head and op.groups == 1 and _can_be_masked(graph, op)]
     if choice is None:
-        first = next((op for op in layers if op.kind == "conv"), None)
+        first = next((op for op in layers if op.kind == "conv" and len(op.weight().source_shape) != 2), None)
         return [op for op in able if op is not first and not _is_pointwise(op)]
     if callable(choice):
         return [op for op in able if choice(op.layer)]
@@ -46,8 +46,9 @@ def choose_sparse_layers(graph: Graph, choice: Sequence[str] | NamePredicate | N
 
 
 def _is_pointwise(op: Op) -> bool:
-    """A 1 x 1 convolution, also where it became a linear layer because its map has one cell."""
-    return op.kernel == (1, 1) if op.kind == "conv" else len(op.weight().source_shape) > 2
+    """A 1 x 1 convolution of the source, also where it became a linear layer because its map has one cell; a linear
+    layer over tokens is none."""
+    return op.kernel == (1, 1) and len(op.weight().source_shape) > 2
 
 
 def _can_be_masked(graph: Graph, op: Op) -> bool:

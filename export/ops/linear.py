@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Param
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import permute
 from edgecl.export.ops.windows import MAX_TAPS
@@ -29,11 +30,10 @@ def convert_gemm(context: Context, node: Node) -> None:
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     transposed = not node.integer("transB", 0)  # the bundle's exporter holds [O][I]
     matrix = (constant.values.T if transposed else constant.values) * np.float32(alpha)
-    if len(row.dims) != 1 or matrix.ndim != 2 or matrix.shape[1] != row.dims[0]:
+    if not row.dims or matrix.ndim != 2 or matrix.shape[1] != row.dims[-1]:
         raise Unsupported(
             f"expected rows of {matrix.shape[-1]} numbers; found {row.dims}", "flatten the input of the layer"
         )
-    weight = context.param(constant, "weight", matrix, transposed)
     bias = None
     if node.has_input(2) and beta != 0.0:
         offset = context.floats(node, 2, "bias")
@@ -43,13 +43,36 @@ def convert_gemm(context: Context, node: Node) -> None:
             )
         vector = np.broadcast_to(offset.values.reshape(-1) * np.float32(beta), (matrix.shape[0],))
         bias = context.param(offset, "bias", np.ascontiguousarray(vector))
+    if len(row.dims) > 1:
+        context.bind(node, _over_tokens(context, node, row, constant, matrix, transposed, bias))
+        return
+    weight = context.param(constant, "weight", matrix, transposed)
     context.bind(node, context.emit(node, "linear", [row], (matrix.shape[0],), params=[weight, bias]))
+
+
+def _over_tokens(
+    context: Context,
+    node: Node,
+    row: Row,
+    constant: Constant,
+    matrix: NDArray[np.float32],
+    transposed: bool,
+    bias: Param | None = None,
+) -> Row:
+    """One matrix [O][I] for all positions of rows [...][I]: features become channels, and the layer a 1 x 1 convolution
+    with one weight. The transposes around it mostly cancel with those of its neighbours (transposes.py)."""
+    outputs, inputs = matrix.shape
+    places = prod(row.dims[:-1])
+    weight = context.param(constant, "weight", matrix.reshape(outputs, inputs, 1, 1), transposed)
+    front = permute(context, node, context.reshape(node, row, (places, inputs)), (1, 0))
+    layer = context.emit(node, "conv", [front], (outputs, places), params=[weight, bias])
+    return context.reshape(node, permute(context, node, layer, (1, 0)), (*row.dims[:-1], outputs))
 
 
 @handles("MatMul")
 def convert_matmul(context: Context, node: Node) -> None:
-    """x W for constant W: a linear layer where a row is one vector, else one matrix a position. A x for constant A: a 1
-    x 1 convolution."""
+    """x W for constant W: a linear layer, of all positions alike; a stack of matrices: one a position. A x for constant
+    A: a 1 x 1 convolution."""
     left, right = context.value(node, 0), context.value(node, 1)
     if isinstance(left, Row) and isinstance(right, Constant):
         context.bind(node, _rows_times_matrix(context, node, left, context.floats(node, 1, "matrix")))
@@ -78,6 +101,10 @@ def _rows_times_matrix(context: Context, node: Node, row: Row, constant: Constan
             weight = context.param(constant, "weight", values.reshape(inputs, outputs).T)
         flat = context.emit(node, "linear", [context.reshape(node, row, (inputs,))], (outputs,), params=[weight, None])
         return context.reshape(node, flat, result)
+    if values.size == inputs * outputs:
+        matrix = values.reshape(inputs, outputs).T
+        layer = _over_tokens(context, node, row, constant, matrix, values.ndim == 2 and constant.values.ndim == 2)
+        return context.reshape(node, layer, result)
     if len(lead) == values.ndim - 2 and values.shape[0] == 1:
         values = values[0]  # a batch axis of one
     if prod(lead[:-1]) == 1 and len(lead) >= values.ndim - 1 and prod(values.shape[:-2]) > 1:

@@ -125,7 +125,7 @@ def test_one_matrix_over_several_positions() -> None:
     values = {"w": weights(6, 4), "left": weights(5, 3), "shape": np.array([0, -1], np.int64), "head": weights(20, 3)}
     report = from_onnx(model_of(nodes, ["N", 3, 6], values))
     assert report.parity.max_abs <= report.parity.tolerance
-    assert [layer.trainable for layer in report.layers] == [False, True, True]
+    assert [layer.trainable for layer in report.layers] == [True, True, True]
 
 
 def test_local_functions_are_inlined() -> None:
