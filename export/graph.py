@@ -59,6 +59,7 @@ class Param:
         mask: entries that are stored (same shape as values), or None when dense.
         shown: the layer's weights as its source has them, where values (int8) lie in another order.
         computed: its numbers were computed at export from other constants of the source.
+        rearranged: they are the source's, in another order and with zeros between (ConvTranspose).
     """
 
     name: str
@@ -72,6 +73,7 @@ class Param:
     mask: NDArray[np.bool_] | None = None
     shown: Dims = ()
     computed: bool = False
+    rearranged: bool = False
 
     def values_in_source_order(self) -> NDArray[np.float32]:
         """The values as the source's initialiser lies in memory. Only for parameters with a source."""

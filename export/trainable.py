@@ -92,11 +92,18 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
 
 def _computed_weights(graph: Graph) -> list[Blocker]:
     """Layers whose weight is no parameter of the source but a result of some: weight_norm, weight standardisation, a
-    matrix that is repeated for each position."""
+    matrix that is repeated for each position; or lies in another form."""
     found: dict[str, Blocker] = {}
     for op in graph.ops:
         weight = op.params[0] if op.kind in ("conv", "linear", "batch_norm", "group_norm") and op.params else None
-        if weight is not None and weight.computed and weight.values.size > 1:
+        if weight is not None and weight.rearranged:
+            found[weight.name] = Blocker(
+                op.name,
+                op.kind,
+                f"the weight of a transposed convolution ({weight.values.size:,} numbers) is fixed",
+                "enlarge the map first (torch.nn.Upsample) and put a convolution behind it, where it must learn",
+            )
+        elif weight is not None and weight.computed and weight.values.size > 1:
             found[weight.name] = Blocker(
                 op.name,
                 op.kind,

@@ -102,16 +102,29 @@ def convert_extremum(context: Context, node: Node) -> None:
 
 @handles("Pow")
 def convert_pow(context: Context, node: Node) -> None:
-    """Constant exponents that have operators of their own."""
+    """A constant exponent: those that have operators of their own, and any that is no integer, as exp(exponent * log),
+    which of negative numbers is not defined either."""
     row = context.row(node)
     exponents = np.unique(context.constant(node, 1, "exponent").values.astype(np.float64))
-    if exponents.size != 1 or float(exponents[0]) not in _POWERS:
+    exponent = float(exponents[0])
+    if exponents.size != 1 or (exponent not in _POWERS and exponent.is_integer()):
+        whole = sorted(power for power in _POWERS if power.is_integer())
         raise Unsupported(
-            f"expected an exponent among {sorted(_POWERS)}; found {exponents.tolist()}", "use one of these"
+            f"expected one exponent, among {whole} or no integer; found {exponents.tolist()}", "use one of these"
         )
-    for kind in _POWERS[float(exponents[0])]:
-        row = apply(context, node, row, kind)
-    context.bind(node, row)
+    context.bind(node, power(context, node, row, exponent))
+
+
+def power(context: Context, node: Node, row: Row, exponent: float) -> Row:
+    """Row ** exponent, of rows >= 0 where it is no integer."""
+    if exponent in _POWERS:
+        for kind in _POWERS[exponent]:
+            row = apply(context, node, row, kind)
+        return row
+    factor = Constant(f"{node.name}.exponent", np.full((1, 1, 1), exponent, np.float32))
+    logarithm = apply(context, node, row, "log")
+    scaled = context.emit(node, "mul", [logarithm], row.dims, params=[context.param(factor, "fixed")], suffix="scaled")
+    return apply(context, node, scaled, "exp")
 
 
 _POWERS: dict[float, tuple[str, ...]] = {

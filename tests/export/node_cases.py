@@ -28,6 +28,7 @@ SUPPORTED = [
     "Concat",
     "Constant",
     "Conv",
+    "ConvTranspose",
     "DepthToSpace",
     "Div",
     "Dropout",
@@ -47,6 +48,7 @@ SUPPORTED = [
     "HardSwish",
     "Identity",
     "InstanceNormalization",
+    "LRN",
     "LeakyRelu",
     "Log",
     "LogSoftmax",
@@ -97,8 +99,9 @@ SUPPORTED = [
 
 # Operators whose cases have a batch axis of their own; the others get one in front.
 NATIVE_BATCH = {
-    "AveragePool", "BatchNormalization", "Conv", "DepthToSpace", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
-    "GroupNormalization", "InstanceNormalization", "MaxPool", "Pad", "Resize", "SpaceToDepth", "Upsample",
+    "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "Gemm", "GlobalAveragePool",
+    "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "Pad", "Resize",
+    "SpaceToDepth", "Upsample",
 }  # fmt: skip
 
 # Whose other inputs are computed from the first one, x * 0 + data: tensors all.
@@ -113,6 +116,7 @@ EXCLUDED = {
     r"empty_set|zero_size|start_out_of_bounds|allowzero_reordered": "a tensor without elements",
     r"^test_pow(_example|_bcast_array)?$": "an exponent for each element",
     r"^test_resize_.*(crop_and_resize|not_larger|not_smaller)": "a resize of a part, or with the aspect ratio kept",
+    r"convtranspose_3d$": "three spatial axes",
     r"pool_3d_default$": "89,373 outputs; a bundle has room for 65,536 classes",
     r"with_argmax": "second output: indices of the maxima",
     r"dropout.*mask": "second output: the dropout mask",

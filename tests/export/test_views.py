@@ -69,6 +69,13 @@ def zeros_around_channels(x: Tensor) -> Tensor:  # option A of residual networks
     return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
 
 
+_WEIGHTS = torch.randn(8, 3, 3, 3, generator=torch.Generator().manual_seed(2)) * 0.2
+
+
+def transposed(x: Tensor) -> Tensor:
+    return functional.conv_transpose2d(x, _WEIGHTS.to(x), torch.ones(3).to(x), stride=2, padding=1, output_padding=1)
+
+
 # Name: function, kinds of operators that must be among those of the plan.
 FUNCTIONS: dict[str, tuple[Function | nn.Module, set[str]]] = {
     "slice": (lambda x: x[:, 1:7:2, :, 2:5], {"strided"}),
@@ -93,6 +100,22 @@ FUNCTIONS: dict[str, tuple[Function | nn.Module, set[str]]] = {
     "pad with a number": (lambda x: functional.pad(x, (1, 0, 2, 1), value=0.5), {"place"}),
     "reflect": (nn.ReflectionPad2d((2, 1, 0, 3)), {"strided", "place"}),
     "replicate": (nn.ReplicationPad2d(2), {"strided", "place"}),
+    "transposed convolution": (transposed, {"conv", "strided"}),
+    "transposed in groups": (
+        lambda x: functional.conv_transpose2d(x, _WEIGHTS.to(x), stride=(1, 3), dilation=(2, 1), groups=2),
+        {"conv", "strided"},
+    ),
+    "transposed line": (
+        lambda x: functional.conv_transpose1d(x.flatten(2), _WEIGHTS[:, :, 0].to(x), stride=2),
+        {"conv", "strided"},
+    ),
+    "local response": (nn.LocalResponseNorm(5, alpha=0.5), {"average_pool", "mul"}),
+    "generalised mean": (lambda x: x.clamp(min=1e-2).pow(2.5).mean((2, 3)).pow(0.4), {"activation"}),
+    "adaptive mean": (nn.AdaptiveAvgPool2d((4, 5)), {"conv"}),
+    "adaptive mean of equal windows": (nn.AdaptiveAvgPool2d((3, 2)), {"average_pool"}),
+    "adaptive mean that keeps an axis": (nn.AdaptiveAvgPool2d((None, 4)), {"conv"}),
+    "adaptive maximum": (nn.AdaptiveMaxPool2d((4, 2)), {"reduce"}),
+    "adaptive line": (lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 7), {"conv"}),
     "pad channels": (zeros_around_channels, {"strided", "place"}),
     "concat of columns": (lambda x: torch.cat([x, x[..., :2] * 2.0, torch.tanh(x)], 3), {"place"}),
     "maximum": (lambda x: torch.maximum(x, x.mean(1, keepdim=True)), {"maximum"}),

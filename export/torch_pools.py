@@ -1,0 +1,95 @@
+# Adaptive pools whose windows differ in size, which PyTorch's own ONNX export refuses.
+# Never here: pools of equal windows (PyTorch writes them as AveragePool and MaxPool), the export itself (torch_front.py).
+"""`adaptive_pools`: for the time of a trace they are written with standard operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
+
+
+def _bounds(size: int, cells: int) -> list[tuple[int, int]]:
+    """Cell i of an adaptive pool covers floor(i * size / cells) to ceil((i + 1) * size / cells) (PyTorch)."""
+    return [(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)]
+
+
+def _matrix(size: int, cells: int) -> torch.Tensor:
+    """[size][cells]: a row of `size` numbers times it is the means of its windows."""
+    matrix = torch.zeros(size, cells)
+    for cell, (begin, end) in enumerate(_bounds(size, cells)):
+        matrix[begin:end, cell] = 1.0 / (end - begin)
+    return matrix
+
+
+def _constant(g: Any, values: Any) -> Any:
+    return g.op("Constant", value_t=torch.as_tensor(values))
+
+
+def _means(g: Any, x: Any, axis: int, rank: int, size: int, cells: int) -> Any:
+    order = list(range(rank))
+    order[axis], order[-1] = order[-1], order[axis]
+    turned = g.op("Transpose", x, perm_i=order) if axis != rank - 1 else x
+    means = g.op("MatMul", turned, _constant(g, _matrix(size, cells)))
+    return g.op("Transpose", means, perm_i=order) if axis != rank - 1 else means
+
+
+def _maxima(g: Any, x: Any, axis: int, rank: int, size: int, cells: int) -> Any:
+    pieces = [
+        g.op(
+            "ReduceMax",
+            g.op("Slice", x, _constant(g, [begin]), _constant(g, [end]), _constant(g, [axis])),
+            axes_i=[axis],
+            keepdims_i=1,
+        )
+        for begin, end in _bounds(size, cells)
+    ]
+    return g.op("Concat", *pieces, axis_i=axis)
+
+
+def _written(one_axis: Callable[..., Any], equal: str, spatial: int) -> Callable[..., Any]:
+    """The symbolic function of a pool over `spatial` axes. `equal`: the operator where all windows are of one size."""
+
+    def symbolic(g: Any, x: Any, output_size: Any) -> Any:
+        node = output_size.node()
+        given = node.t("value") if node.kind() == "onnx::Constant" else None
+        wanted = [int(v) for v in given.reshape(-1)] if given is not None else [_integer(v) for v in node.inputs()]
+        sizes = x.type().sizes()
+        own = sizes[-spatial:]
+        wanted = [size if cells is None else cells for size, cells in zip(own, wanted, strict=True)]
+        if all(size % cells == 0 for size, cells in zip(own, wanted, strict=True)):
+            windows = [size // cells for size, cells in zip(own, wanted, strict=True)]
+            return g.op(equal, x, kernel_shape_i=windows, strides_i=windows)
+        for axis, (size, cells) in enumerate(zip(own, wanted, strict=True), start=len(sizes) - spatial):
+            if size != cells:
+                x = one_axis(g, x, axis, len(sizes), size, cells)
+        return x
+
+    return symbolic
+
+
+def _integer(value: Any) -> int | None:
+    """A constant of the traced graph; None for None, which keeps an axis."""
+    node = value.node()
+    if node.kind() != "onnx::Constant":
+        return None
+    return int(node.t("value"))
+
+
+@contextmanager
+def adaptive_pools(opset: int) -> Iterator[None]:
+    """Registered for the operator set of a trace, and taken back."""
+    names = []
+    try:
+        for spatial in (1, 2):
+            for kind, one_axis, equal in (("avg", _means, "AveragePool"), ("max", _maxima, "MaxPool")):
+                name = f"aten::adaptive_{kind}_pool{spatial}d"
+                register_custom_op_symbolic(name, _written(one_axis, equal, spatial), opset)
+                names.append(name)
+        yield
+    finally:
+        for name in names:
+            unregister_custom_op_symbolic(name, opset)
