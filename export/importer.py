@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 from edgecl.export.context import BatchAt, Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
 from edgecl.export.folding import can_fold, fold
@@ -53,22 +55,7 @@ def import_graph(
         context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
     context.environment[input_name] = Row(input_name, input_dims)
     blockers: list[Blocker] = []
-    for proto in model.graph.node:
-        node = Node(proto)
-        reads = [context.environment.get(key) for key in node.inputs if key]
-        cut_off = any(isinstance(value, Missing) and value.reason == "" for value in reads)
-        for position, key in enumerate(node.outputs):
-            context.environment[key] = Missing(
-                f"output {position} of node '{node.name}' ({node.op_type}) is not available on the device"
-            )
-        try:
-            _convert(context, node, proto, reads, cut_off)
-        except Unsupported as fault:
-            blockers.append(Blocker(node.name, node.op_type, fault.reason, fault.remedy))
-            _continue_behind(context, node, known_dims)
-        else:
-            if cut_off:
-                _continue_behind(context, node, known_dims)
+    _walk(context, model.graph.node, known_dims, blockers)
     final = context.environment.get(output)
     if not blockers and not isinstance(final, Row):
         reason = final.reason if isinstance(final, Missing) else "it does not depend on the network's input"
@@ -85,6 +72,57 @@ def import_graph(
         if graph.final:  # whose own rounding is left out with it
             graph.stored.twice = [tensor for tensor in graph.stored.twice if tensor != graph.output]
     return graph
+
+
+def _walk(
+    context: Context, protos: Iterable[onnx.NodeProto], known_dims: Mapping[str, Dims], blockers: list[Blocker]
+) -> None:
+    """Converts nodes in order; adds what stands in the way to `blockers`, and goes on."""
+    for proto in protos:
+        node = Node(proto)
+        reads = [context.environment.get(key) for key in node.inputs if key]
+        cut_off = any(isinstance(value, Missing) and value.reason == "" for value in reads)
+        for position, key in enumerate(node.outputs):
+            context.environment[key] = Missing(
+                f"output {position} of node '{node.name}' ({node.op_type}) is not available on the device"
+            )
+        try:
+            branch = _known_branch(node, reads)
+            if branch is not None:
+                _take_branch(context, node, branch, known_dims, blockers)
+            else:
+                _convert(context, node, proto, reads, cut_off)
+        except Unsupported as fault:
+            blockers.append(Blocker(node.name, node.op_type, fault.reason, fault.remedy))
+            _continue_behind(context, node, known_dims)
+        else:
+            if cut_off:
+                _continue_behind(context, node, known_dims)
+
+
+def _known_branch(node: Node, reads: Sequence[Any]) -> onnx.GraphProto | None:
+    """The branch that an If takes, where its condition is known now (PyTorch writes one for `squeeze`)."""
+    if node.op_type != "If" or len(reads) != 1 or not isinstance(reads[0], Constant):
+        return None
+    branch = node.attributes["then_branch" if bool(np.all(reads[0].values)) else "else_branch"]
+    assert isinstance(branch, onnx.GraphProto)
+    return branch
+
+
+def _take_branch(
+    context: Context,
+    node: Node,
+    branch: onnx.GraphProto,
+    known_dims: Mapping[str, Dims],
+    blockers: list[Blocker],
+) -> None:
+    for tensor in branch.initializer:
+        context.environment[tensor.name] = Constant(tensor.name, onnx.numpy_helper.to_array(tensor))
+    _walk(context, branch.node, known_dims, blockers)
+    for key, value in zip(node.outputs, branch.output, strict=True):
+        context.environment[key] = context.environment.get(value.name) or Missing(
+            f"'{value.name}' of a branch of '{node.name}' is not computed"
+        )
 
 
 def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[Any], cut_off: bool) -> None:

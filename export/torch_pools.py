@@ -1,5 +1,5 @@
 # Adaptive pools whose windows differ in size, which PyTorch's own ONNX export refuses.
-# Never here: pools of equal windows (PyTorch writes them as AveragePool and MaxPool), the export itself (torch_front.py).
+# Never here: the export itself (torch_front.py).
 """`adaptive_pools`: for the time of a trace they are written with standard operators."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
+from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic  # type: ignore[attr-defined]
 
 
 def _bounds(size: int, cells: int) -> list[tuple[int, int]]:
@@ -42,7 +42,7 @@ def _maxima(g: Any, x: Any, axis: int, rank: int, size: int, cells: int) -> Any:
         g.op(
             "ReduceMax",
             g.op("Slice", x, _constant(g, [begin]), _constant(g, [end]), _constant(g, [axis])),
-            axes_i=[axis],
+            _constant(g, [axis]),
             keepdims_i=1,
         )
         for begin, end in _bounds(size, cells)
@@ -50,8 +50,9 @@ def _maxima(g: Any, x: Any, axis: int, rank: int, size: int, cells: int) -> Any:
     return g.op("Concat", *pieces, axis_i=axis)
 
 
-def _written(one_axis: Callable[..., Any], equal: str, spatial: int) -> Callable[..., Any]:
-    """The symbolic function of a pool over `spatial` axes. `equal`: the operator where all windows are of one size."""
+def _written(one_axis: Callable[..., Any], equal: str, spatial: int, outputs: int) -> Callable[..., Any]:
+    """The symbolic function of a pool over `spatial` axes. `equal`: the operator where all windows are of one size. A
+    second output, the places of the maxima, is not there."""
 
     def symbolic(g: Any, x: Any, output_size: Any) -> Any:
         node = output_size.node()
@@ -62,11 +63,12 @@ def _written(one_axis: Callable[..., Any], equal: str, spatial: int) -> Callable
         wanted = [size if cells is None else cells for size, cells in zip(own, wanted, strict=True)]
         if all(size % cells == 0 for size, cells in zip(own, wanted, strict=True)):
             windows = [size // cells for size, cells in zip(own, wanted, strict=True)]
-            return g.op(equal, x, kernel_shape_i=windows, strides_i=windows)
+            pooled = g.op(equal, x, kernel_shape_i=windows, strides_i=windows)
+            return pooled if outputs == 1 else (pooled, None)
         for axis, (size, cells) in enumerate(zip(own, wanted, strict=True), start=len(sizes) - spatial):
             if size != cells:
                 x = one_axis(g, x, axis, len(sizes), size, cells)
-        return x
+        return x if outputs == 1 else (x, None)
 
     return symbolic
 
@@ -85,9 +87,9 @@ def adaptive_pools(opset: int) -> Iterator[None]:
     names = []
     try:
         for spatial in (1, 2):
-            for kind, one_axis, equal in (("avg", _means, "AveragePool"), ("max", _maxima, "MaxPool")):
+            for kind, one_axis, equal, outputs in (("avg", _means, "AveragePool", 1), ("max", _maxima, "MaxPool", 2)):
                 name = f"aten::adaptive_{kind}_pool{spatial}d"
-                register_custom_op_symbolic(name, _written(one_axis, equal, spatial), opset)
+                register_custom_op_symbolic(name, _written(one_axis, equal, spatial, outputs), opset)
                 names.append(name)
         yield
     finally:

@@ -100,7 +100,7 @@ def _computed_weights(graph: Graph) -> list[Blocker]:
             found[weight.name] = Blocker(
                 op.name,
                 op.kind,
-                f"the weight of a transposed convolution ({weight.values.size:,} numbers) is fixed",
+                "the weight of a transposed convolution is fixed",
                 "enlarge the map first (torch.nn.Upsample) and put a convolution behind it, where it must learn",
             )
         elif weight is not None and weight.computed and weight.values.size > 1:

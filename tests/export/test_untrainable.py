@@ -125,3 +125,12 @@ def test_blockers_of_one_operator_are_one_line() -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 4  # the head, two operators, a proposal
     assert "CumSum, 20 nodes (" in lines[1] and ", ...): " in lines[1]
+
+
+def test_the_weight_of_a_transposed_convolution_is_named() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 5, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(845, 3)
+    )
+    prepared = prepare(graph_of_torch(module, torch.zeros(1, 3, 8, 8), "t"), ExportOptions(trainable="all"), "test")
+    told = [str(blocker) for blocker in prepared.untrainable]
+    assert any("transposed convolution" in line and "Upsample" in line for line in told), told
