@@ -141,6 +141,7 @@ class Context:
         self.output = output
         self.opset = opset
         self.environment: dict[str, Row | Constant | Missing] = {}
+        self.folded: dict[str, onnx.NodeProto] = {}  # what made a constant
         self._learnable = learnable
         self._params: dict[tuple[str, Dims, str], Param] = {}
 
@@ -221,6 +222,10 @@ class Context:
         )
         self._params[key] = param
         return param
+
+    def learns(self, initialiser: str, role: str) -> bool:
+        """The source regards it as a parameter."""
+        return self._learnable(initialiser, role)
 
     def _learns(self, constant: Constant, role: str) -> bool:
         return constant.source is not None and self._learnable(constant.source, role)

@@ -1,6 +1,6 @@
 # Constant folding: nodes whose inputs are all known are evaluated at export, by the rules of their own operator set.
 # Never here: nodes that depend on the network's input (ops/).
-"""`fold` evaluates one node."""
+"""`fold` evaluates one node, `origin` finds the initialiser that a folded constant is a part of."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 _ORDER_KEEPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
+_MOVING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Concat", "Slice", "Split", "Gather")
 
 
 def can_fold(proto: onnx.NodeProto) -> bool:
@@ -59,6 +60,48 @@ def fold(context: Context, node: Node, constants: list[Constant]) -> None:
             ):
                 source, shape, transposed = first.source, first.source_shape, not first.transposed
         context.bind(node, Constant(node.outputs[index], array, source, shape, transposed), index)
+        context.folded[node.outputs[index]] = node.proto
+
+
+def origin(context: Context, key: str, part: tuple[Any, ...]) -> tuple[str | None, bool]:
+    """The initialiser that all numbers of a part of a constant come from, only moved, and whether the part is all of
+    it. PyTorch writes its gates in another order: slices of a weight, joined."""
+    names: list[str] = []
+    numbers = _origins(context, key, names)[part].reshape(-1)
+    if numbers.size == 0 or numbers.min() < 0:
+        return None, False
+    first = int(numbers[0] >> _BITS)
+    if np.any(numbers >> _BITS != first):
+        return None, False
+    places = np.sort(numbers & ((1 << _BITS) - 1))
+    held = context.environment[names[first]]
+    whole = isinstance(held, Constant) and np.array_equal(places, np.arange(held.values.size))
+    return names[first], whole
+
+
+_BITS = 40  # of a place in an initialiser; the number of the initialiser stands above
+
+
+def _origins(context: Context, key: str, names: list[str]) -> NDArray[np.int64]:
+    """Which initialiser each number of a constant comes from, and its place there; -1 where it is computed."""
+    held = context.environment.get(key)
+    assert isinstance(held, Constant)
+    proto = context.folded.get(key)
+    if proto is None and held.source == key:
+        if key not in names:
+            names.append(key)
+        places = np.arange(held.values.size, dtype=np.int64) + (names.index(key) << _BITS)
+        return places.reshape(held.values.shape)
+    if proto is None or proto.op_type not in _MOVING:
+        return np.full(held.values.shape, -1, np.int64)
+    moved = len(proto.input) if proto.op_type == "Concat" else 1
+    values: dict[str, NDArray[Any]] = {}
+    for index, name in enumerate(proto.input):
+        given = context.environment.get(name)
+        if isinstance(given, Constant):
+            values[name] = _origins(context, name, names) if index < moved else given.values
+    results = _evaluate(proto, values, context.opset)
+    return np.asarray(results[list(proto.output).index(key)], np.int64)
 
 
 def _evaluate(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], opset: int) -> list[Any]:

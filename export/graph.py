@@ -211,7 +211,10 @@ class Graph:
         return op if op is not None and op.kind == "linear" and op.activation.kind == "none" else None
 
     def macs(self, op: Op) -> int:
-        """Multiply-adds of one row, as if dense: convolutions and linear layers; 0 for the rest."""
+        """Multiply-adds of one row, as if dense: convolutions, linear and recurrent layers; 0 for the rest."""
+        if op.kind == "recurrent":
+            weights = (param.values.size for param in op.params[:2] if param is not None)
+            return sum(weights) * self.tensors[op.output][2]
         if op.kind not in ("conv", "linear", "int8_conv"):
             return 0
         _, height, width = self.tensors[op.output]

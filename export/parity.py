@@ -46,6 +46,7 @@ def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.fl
     """
     scale = float(np.max(np.abs(reference), initial=0.0))
     lengths = sum(op.weight().values[0].size for op in graph.ops if op.kind in ("conv", "linear"))
+    lengths += sum(graph.macs(op) // op.weight().values.shape[0] for op in graph.ops if op.kind == "recurrent")
     bound = max(16.0, 4.0 * float(np.sqrt(lengths))) * UNIT_ROUNDOFF * max(scale, float(np.finfo(np.float32).tiny))
     own = 0.0 if exact is None else float(np.max(np.abs(reference.astype(np.float64) - exact), initial=0.0))
     return max(bound, min(8.0 * own, CAP * scale))

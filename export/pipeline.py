@@ -76,12 +76,16 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
     sparse: dict[str, np.ndarray] = {}
     if options.density < 1.0:
         layers = choose_sparse_layers(graph, options.sparse_layers)
+        recurrent = [op.layer for op in graph.ops if op.kind == "recurrent"]
         if not layers:
             raise ExportError(
-                f"expected layers that can be sparse for density={options.density}; found none; leave density at 1, or "
+                f"expected layers that can be sparse for density={options.density}; found none"
+                f"{' (recurrent layers stay dense)' if recurrent else ''}; leave density at 1, or "
                 "name sparse_layers",
                 -5,
             )
+        if recurrent:
+            graph.notes.append(f"recurrent layers stay dense: {', '.join(recurrent)}")
         kept = densities(layers, options.density, options.distribution)
         apply_masks(
             layers,
@@ -363,14 +367,16 @@ def _written(
 
 
 def layer_reports(graph: Graph, backward: BackwardPass) -> list[LayerReport]:
-    """One entry a convolution or linear layer, in execution order."""
+    """One entry a convolution, linear or recurrent layer (its two weights side by side), in execution order."""
     steps = {id(step.op): step for step in backward.steps}
     reports = []
     for op in graph.ops:
-        if op.kind not in ("conv", "linear", "int8_conv"):
+        if op.kind not in ("conv", "linear", "int8_conv", "recurrent"):
             continue
         weight = op.weight()
         dims = weight.shown or weight.values.shape
+        if op.kind == "recurrent":
+            dims = (dims[0], dims[1] + graph.tensors[op.output][0])
         stored = prod(dims) if weight.mask is None else int(weight.mask.sum())
         step = steps.get(id(op))
         reports.append(

@@ -33,6 +33,7 @@ def build_plan(
     params = graph.params()
     param_index = {id(param): position for position, param in enumerate(params)}
     linear_weights = {id(op.params[0]) for op in graph.ops if op.kind == "linear"}
+    linear_weights |= {id(param) for op in graph.ops if op.kind == "recurrent" for param in op.params[:2]}
     ops = [_op(op, index, param_index) for op in graph.ops]
     op_index = {id(op): position for position, op in enumerate(graph.ops)}
     head = graph.head()

@@ -17,9 +17,11 @@ _LEARNING_SLOTS = {
     "batch_norm": (0, 1),
     "group_norm": (0, 1),
     "prelu": (0,),
+    "recurrent": (0, 1, 2, 3),
     "add": (0,),
     "mul": (0,),
 }
+_WEIGHT_FIRST = ("conv", "linear", "batch_norm", "group_norm", "recurrent")
 _EXPECTED = "the trainable set to have gradients"
 
 
@@ -95,7 +97,7 @@ def _computed_weights(graph: Graph) -> list[Blocker]:
     matrix that is repeated for each position; or lies in another form."""
     found: dict[str, Blocker] = {}
     for op in graph.ops:
-        weight = op.params[0] if op.kind in ("conv", "linear", "batch_norm", "group_norm") and op.params else None
+        weight = op.params[0] if op.kind in _WEIGHT_FIRST and op.params else None
         if weight is not None and weight.rearranged:
             found[weight.name] = Blocker(
                 op.name,

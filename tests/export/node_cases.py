@@ -37,6 +37,7 @@ SUPPORTED = [
     "Exp",
     "Expand",
     "Flatten",
+    "GRU",
     "Gather",
     "GatherND",
     "Gelu",
@@ -49,6 +50,7 @@ SUPPORTED = [
     "Identity",
     "InstanceNormalization",
     "LRN",
+    "LSTM",
     "LeakyRelu",
     "Log",
     "LogSoftmax",
@@ -64,6 +66,7 @@ SUPPORTED = [
     "PRelu",
     "Pad",
     "Pow",
+    "RNN",
     "Reciprocal",
     "ReduceL1",
     "ReduceL2",
@@ -124,6 +127,7 @@ EXCLUDED = {
     r"^test_constant$": "no input",
     r"^test_identity_(sequence|opt)$": "sequence or optional instead of a tensor",
     r"^test_flatten_(axis[23]|negative_axis[12])$": "joins the batch axis with others",
+    r"^test_lstm_with_peepholes$": "peepholes",
     r"^test_gemm_default_matrix_bias$": "another bias for each row of the batch",
 }
 
@@ -191,7 +195,9 @@ def adapt(test: Any) -> Case:
         nodes = [helper.make_node("Transpose", [first], [proto.input[0]], perm=[1, 0]), proto]
     if proto.op_type == "MatMul" and rows.ndim == 1:  # a vector against a stack is a matrix of one row
         rows, expected = rows[None, None, None], expected[None]
-    if not _has_batch(proto, rows.ndim):
+    if proto.op_type in ("GRU", "LSTM", "RNN"):
+        nodes, rows, expected = _sequences(proto, rows, expected)
+    elif not _has_batch(proto, rows.ndim):
         rank = rows.ndim
         rows, expected = rows[None], expected[None]
         _shift_axes(proto, values, rank)
@@ -204,12 +210,31 @@ def adapt(test: Any) -> Case:
         nodes,
         test.name,
         [helper.make_tensor_value_info(first, helper.np_dtype_to_tensor_dtype(rows.dtype), rows.shape)],
-        [_described(key, array) for key, array in zip([k for k in proto.output if k], results, strict=False)],
+        [_described(key, array) for key, array in zip([k for k in nodes[-1].output if k], results, strict=False)],
         [numpy_helper.from_array(array, key) for key, array in values.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=test.model.opset_import, ir_version=test.model.ir_version)
     training = any(a.name == "training_mode" and a.i for a in proto.attribute)
     return Case(test.name, proto.op_type, model, rows, expected, training)
+
+
+def _sequences(
+    proto: onnx.NodeProto, rows: NDArray[Any], expected: NDArray[Any]
+) -> tuple[list[onnx.NodeProto], NDArray[Any], NDArray[Any]]:
+    """A recurrent layer's first output alone, the batch in front of what goes in and comes out."""
+    position = next(index for index, key in enumerate(proto.output) if key)
+    del proto.output[position + 1 :]
+    if any(attribute.name == "layout" and attribute.i for attribute in proto.attribute):
+        return [proto], rows, expected
+    first, last = proto.input[0], proto.output[position]
+    proto.input[0], proto.output[position] = f"{first}.steps", f"{last}.steps"
+    order = [2, 0, 1, 3] if position == 0 else [1, 0, 2]
+    nodes = [
+        helper.make_node("Transpose", [first], [proto.input[0]], perm=[1, 0, 2]),
+        proto,
+        helper.make_node("Transpose", [proto.output[position]], [last], perm=order),
+    ]
+    return nodes, np.ascontiguousarray(rows.transpose(1, 0, 2)), np.ascontiguousarray(expected.transpose(order))
 
 
 def _single(array: NDArray[Any]) -> NDArray[Any]:

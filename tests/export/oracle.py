@@ -43,6 +43,13 @@ def sgd_step(module: nn.Module, rows: Tensor, labels: Tensor, learning_rate: flo
     return logits.grad
 
 
+def gates_in_order(values: np.ndarray, cell: int) -> np.ndarray:
+    """PyTorch's gates along the first axis (GRU r z n, LSTM i f g o) in ONNX's order (z r n, i o f g)."""
+    order = {0: (0,), 1: (0,), 2: (1, 0, 2), 3: (1, 0, 2), 4: (0, 3, 1, 2)}[cell]
+    parts = np.split(values, len(order))
+    return np.concatenate([parts[k] for k in order])
+
+
 def largest_difference(
     parameters: dict[str, np.ndarray], plan: dict[str, Any], module: nn.Module
 ) -> tuple[float, list[str]]:
@@ -50,6 +57,7 @@ def largest_difference(
     stored positions."""
     state = module.state_dict()
     linear = {op["params"][0] for op in plan["ops"] if op["kind"] == "linear"}
+    recurrent = {i: op["i"][0] for op in plan["ops"] if op["kind"] == "recurrent" for i in op["params"]}
     worst, names = 0.0, []
     for index, record in enumerate(plan["params"]):
         if record["name"] not in state:
@@ -61,6 +69,8 @@ def largest_difference(
             found, wanted = found.reshape(-1)[at], wanted.reshape(-1)[at]
         elif index in linear:
             wanted = wanted.reshape(wanted.shape[0], -1).T
+        elif index in recurrent:
+            wanted = gates_in_order(wanted, recurrent[index]).T
         worst = max(worst, float(np.abs(found - wanted.reshape(found.shape)).max()))
         names.append(record["name"])
     return worst, names

@@ -109,6 +109,8 @@ class PlanInterpreter:
                 y = x[0].mean(2, keepdim=True) if op["i"][0] == 1 else x[0].sum(2, keepdim=True)
         elif kind == "softmax":
             y = functional.log_softmax(x[0], 3) if op["i"] and op["i"][0] else functional.softmax(x[0], 3)
+        elif kind == "recurrent":
+            y = _recurrent(op["i"], x[0][:, :, 0], [None if i is None else self.params[i] for i in op["params"]])
         else:
             raise ValueError(kind)
         return _activate(op, y)
@@ -223,6 +225,33 @@ class PlanInterpreter:
     def parameters(self) -> dict[str, np.ndarray]:
         """By name, dense, in the bundle's dims."""
         return {record["name"]: value.numpy() for record, value in zip(self.plan["params"], self.params, strict=True)}
+
+
+def _recurrent(numbers: list[int], x: Tensor, params: list[Tensor | None]) -> Tensor:
+    """A recurrent layer as ONNX defines it: x [n][I][T] to [n][H][1][T]."""
+    cell, reverse = numbers
+    weight, weight_r, *biases = params
+    assert weight is not None and weight_r is not None
+    hidden = weight_r.shape[0]
+    none = torch.zeros(weight.shape[1], dtype=x.dtype)
+    bias, bias_r = (none if b is None else b for b in biases or (None, None))
+    h = c = torch.zeros(len(x), hidden, dtype=x.dtype)
+    steps: dict[int, Tensor] = {}
+    for t in reversed(range(x.shape[2])) if reverse else range(x.shape[2]):
+        of_x, of_h = x[:, :, t] @ weight + bias, h @ weight_r + bias_r
+        if cell < 2:
+            h = torch.tanh(of_x + of_h) if cell == 0 else torch.relu(of_x + of_h)
+        elif cell < 4:
+            z, r = torch.sigmoid((of_x + of_h)[:, : 2 * hidden]).chunk(2, 1)
+            last = slice(2 * hidden, None)
+            q = r * of_h[:, last] if cell == 3 else (r * h) @ weight_r[:, last] + bias_r[last]
+            h = (1 - z) * torch.tanh(of_x[:, last] + q) + z * h
+        else:
+            i, o, f, g = (of_x + of_h).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        steps[t] = h
+    return torch.stack([steps[t] for t in range(x.shape[2])], 2)[:, :, None]
 
 
 def _channel(vector: Tensor) -> Tensor:
