@@ -479,6 +479,50 @@ def test_losses(batch: int, classes: int) -> None:
     check(got_dz, 0.5 * difference, 1, np.abs(logits) + np.abs(target))
 
 
+# Cell, PyTorch's layer, where its gates stand in ONNX's order.
+RECURRENT = [
+    ("rnn_tanh", lambda i, h: torch.nn.RNN(i, h), [0]),
+    ("rnn_relu", lambda i, h: torch.nn.RNN(i, h, nonlinearity="relu"), [0]),
+    ("gru_linear", torch.nn.GRU, [1, 0, 2]),
+    ("lstm", torch.nn.LSTM, [0, 3, 1, 2]),
+]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("cell", "layer", "order"), RECURRENT, ids=[case[0] for case in RECURRENT])
+def test_recurrent(cell: str, layer: Any, order: list[int], batch: int, reverse: bool) -> None:
+    rng = np.random.default_rng(batch)
+    inputs, hidden, steps = 7, 9, 20
+    x = normal(rng, batch, inputs, 1, steps)
+    dy = normal(rng, batch, hidden, 1, steps)
+    sizes = [(inputs,), (hidden,), (), ()]
+    numbers = [(0.5 * normal(rng, *size, len(order) * hidden)).astype(np.float32) for size in sizes]
+    module = layer(inputs, hidden).double()
+    named = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    back = np.argsort(order)
+    with torch.no_grad():
+        for name, values in zip(named, numbers, strict=True):
+            gates = np.split(values.T, len(order))
+            getattr(module, name).copy_(torch.tensor(np.concatenate([gates[k] for k in back])))
+    sequence = double(x)
+    turned = sequence[:, :, 0].permute(2, 0, 1)
+    y = module(turned.flip(0) if reverse else turned)[0]
+    y = (y.flip(0) if reverse else y).permute(1, 2, 0)[:, :, None]
+    keywords: dict[str, Any] = {"cell": cell, "reverse": reverse}
+    # Errors pass from step to step; a state is at most as large as what it is made of.
+    depth, size = steps * (inputs + hidden), float(y.detach().abs().max()) * 8
+    check(kernels.recurrent_forward(x, *numbers, **keywords), y, depth, size)
+    found = kernels.recurrent_backward(x, dy, *numbers, **keywords)
+    wanted = gradients(y, dy, sequence, *(getattr(module, name) for name in named))
+    for k, (got, want) in enumerate(zip(found, wanted, strict=True)):
+        if k > 0:
+            parts = want.split(hidden)
+            want = torch.cat([parts[i] for i in order])
+            want = want.T if want.ndim == 2 else want
+        check(got, want, depth * batch, float(want.abs().max()) * 8)
+
+
 def test_sgd_is_pytorchs() -> None:
     rng = np.random.default_rng(8)
     weight: Floats = normal(rng, 50)

@@ -178,6 +178,32 @@ def global_average_pool_forward(x: Floats, **shared: Shared) -> Floats:
     """(rows, channels)."""
 
 def global_average_pool_backward(dy: Floats, input_size: Pair, **shared: Shared) -> Floats: ...
+def recurrent_forward(
+    x: Floats,
+    weight: Floats,
+    weight_r: Floats,
+    bias: Floats | None = None,
+    bias_r: Floats | None = None,
+    cell: str = "lstm",
+    reverse: bool = False,
+    **shared: Shared,
+) -> Floats:
+    """States (rows, H, 1, T) of a layer over x (rows, I, 1, T). weight (I, gates * H), weight_r (H, gates * H), gates in
+    ONNX's order. cell: rnn_tanh, rnn_relu, gru, gru_linear (ONNX's linear_before_reset, as PyTorch), lstm."""
+
+def recurrent_backward(
+    x: Floats,
+    dy: Floats,
+    weight: Floats,
+    weight_r: Floats,
+    bias: Floats | None = None,
+    bias_r: Floats | None = None,
+    cell: str = "lstm",
+    reverse: bool = False,
+    **shared: Shared,
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Gradients of x, weight, weight_r, bias and bias_r, back through time."""
+
 def input_normalize(
     images: NDArray[np.uint8] | Floats,
     scale: float,
