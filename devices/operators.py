@@ -13,8 +13,8 @@ from typing import Any
 FLOAT_BYTES = 4
 KERNELS = (1, 3, 5, 7)  # square windows that shapes are looked for among
 STREAMED = ("activation", "add", "mul", "batch_norm", "group_norm", "max_pool", "average_pool", "global_average_pool",
-            "concat", "l2_normalize", "strided", "place", "prelu", "maximum", "minimum", "reduce", "softmax",
-            "elementwise")  # fmt: skip
+            "concat", "l2_normalize", "layer_norm", "strided", "place", "prelu", "maximum", "minimum", "reduce",
+            "softmax", "elementwise")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from edgecl.export.context import BatchAt, Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
 from edgecl.export.folding import can_fold, fold
 from edgecl.export.graph import Dims, Graph, canonical, unique
+from edgecl.export.norm_patterns import join_norms
 from edgecl.export.ops import HANDLERS
 from edgecl.export.ops.batch_lift import lift
 from edgecl.export.opset import opset_of
@@ -55,7 +56,7 @@ def import_graph(
         context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
     context.environment[input_name] = Row(input_name, input_dims)
     blockers: list[Blocker] = []
-    _walk(context, model.graph.node, known_dims, blockers)
+    _walk(context, join_norms(model.graph.node, initialisers, output, known_dims), known_dims, blockers)
     final = context.environment.get(output)
     if not blockers and not isinstance(final, Row):
         reason = final.reason if isinstance(final, Missing) else "it does not depend on the network's input"

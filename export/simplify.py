@@ -87,19 +87,17 @@ def _group_norm_from_instance_norm(graph: Graph) -> None:
             continue
         gamma, beta = norm.params
         assert gamma is not None and beta is not None
-        if gamma.learnable or beta.learnable:
-            continue
         repeats = shape[0] // groups
         scale = Param(f"{norm.name}.gamma", np.repeat(gamma.values, repeats))
         shift = Param(f"{norm.name}.beta", np.repeat(beta.values, repeats))
         last = after
         following = graph.only_consumer(last.output)
-        if (
-            following is not None
-            and _is_per_channel(graph, following, "mul")
-            and (scale.values == 1).all()
-            and (shift.values == 0).all()
-        ):
+        neutral = bool((scale.values == 1).all() and (shift.values == 0).all())
+        scaled = following is not None and _is_per_channel(graph, following, "mul")
+        # A file regards every number as a parameter: ones and zeros that are multiplied by gamma are none.
+        if (gamma.learnable or beta.learnable) and not (neutral and scaled):
+            continue
+        if following is not None and neutral and scaled:
             scale, last = _as_vector(following), following
             following = graph.only_consumer(last.output)
             if following is not None and _is_per_channel(graph, following, "add"):

@@ -37,6 +37,7 @@ from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.torch_pools import adaptive_pools
+from edgecl.export.torch_symbolics import symbolics
 from numpy.typing import NDArray
 
 OPSET = 18
@@ -295,7 +296,7 @@ def _trace(module: torch.nn.Module, rows: torch.Tensor, logits: str | int | None
     """ONNX with batch-norms as nodes, parameters under their own names, and operators without an ONNX form left in as
     they are (so that all of them can be reported)."""
     buffer = io.BytesIO()
-    with _quiet(), torch.random.fork_rng(devices=[]), adaptive_pools(OPSET):
+    with _quiet(), torch.random.fork_rng(devices=[]), adaptive_pools(OPSET), symbolics(OPSET):
         try:
             torch.onnx.export(
                 _Traced(copy.deepcopy(module).cpu(), logits),

@@ -16,12 +16,13 @@ _LEARNING_SLOTS = {
     "linear": (0, 1),
     "batch_norm": (0, 1),
     "group_norm": (0, 1),
+    "layer_norm": (0, 1),
     "prelu": (0,),
     "recurrent": (0, 1, 2, 3),
     "add": (0,),
     "mul": (0,),
 }
-_WEIGHT_FIRST = ("conv", "linear", "batch_norm", "group_norm", "recurrent")
+_WEIGHT_FIRST = ("conv", "linear", "batch_norm", "group_norm", "recurrent", "layer_norm")
 _EXPECTED = "the trainable set to have gradients"
 
 

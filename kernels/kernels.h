@@ -12,6 +12,7 @@
 #include "kernels/moments.h"
 #include "kernels/recurrent.h"
 #include "kernels/tensor.h"
+#include "kernels/tokens.h"
 #include "kernels/views.h"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -45,7 +46,7 @@
 //    sum over rows; sparse linear as its weight gradient.
 //  * per-channel reductions (normalisation): for every g in order, the plane's H*W*L floats in chunks of 16 into 16
 //    virtual lanes (a short last chunk leaves the other lanes alone), then the tree.
-//  * sums over the channels of one position of one batch row (L2 normalisation): channel c goes to virtual lane c % 16,
+//  * sums over the channels of one position of one batch row (L2 and layer normalisation): channel c goes to virtual lane c % 16,
 //    each lane one fma chain over ascending c from +0, then the tree.
 //  * recurrent layers: chains as kernels/recurrent.h has them; weight and bias gradients are one chain over batch rows
 //    and steps;
@@ -460,52 +461,55 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(int8_conv, Int8ConvArgs)      \
   X(int8_depthwise, Int8ConvArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
-#define EDGECL_STREAMED_KERNEL_LIST(X)                    \
-  X(batch_norm_forward, BatchNormForwardArgs)             \
-  X(batch_norm_backward, BatchNormBackwardArgs)           \
-  X(group_norm_forward, GroupNormForwardArgs)             \
-  X(group_norm_backward, GroupNormBackwardArgs)           \
-  X(l2_normalize_forward, L2NormalizeForwardArgs)         \
-  X(l2_normalize_backward, L2NormalizeBackwardArgs)       \
-  X(activation_forward, ActivationForwardArgs)            \
-  X(activation_backward, ActivationBackwardArgs)          \
-  X(binary_forward, BinaryArgs)                           \
-  X(binary_backward, BinaryBackwardArgs)                  \
-  X(accumulate, AccumulateArgs)                           \
-  X(concat_forward, ConcatArgs)                           \
-  X(concat_backward, ConcatBackwardArgs)                  \
-  X(prelu_forward, PreluForwardArgs)                      \
-  X(prelu_backward, PreluBackwardArgs)                    \
-  X(extremum_forward, ExtremumForwardArgs)                \
-  X(extremum_backward, ExtremumBackwardArgs)              \
-  X(strided_forward, StridedForwardArgs)                  \
-  X(strided_backward, StridedBackwardArgs)                \
-  X(place_forward, PlaceForwardArgs)                      \
-  X(place_backward, PlaceBackwardArgs)                    \
-  X(reduce_forward, ReduceForwardArgs)                    \
-  X(reduce_backward, ReduceBackwardArgs)                  \
-  X(softmax_forward, SoftmaxForwardArgs)                  \
-  X(softmax_backward, SoftmaxBackwardArgs)                \
-  X(max_pool_forward, PoolArgs)                           \
-  X(max_pool_backward, PoolBackwardArgs)                  \
-  X(average_pool_forward, PoolArgs)                       \
-  X(average_pool_backward, PoolBackwardArgs)              \
-  X(global_average_pool_forward, GlobalPoolArgs)          \
-  X(global_average_pool_backward, GlobalPoolBackwardArgs) \
-  X(input_normalize, InputArgs)                           \
-  X(cross_entropy, CrossEntropyArgs)                      \
-  X(logits_mse, LogitsMseArgs)                            \
-  X(sgd_update, SgdArgs)                                  \
-  X(quantize_rows, QuantizeRowsArgs)                      \
-  X(sum_row, SumRowArgs)                                  \
-  X(moments_update, MomentsUpdateArgs)                    \
-  X(hd_bundle_majority, HdBundleArgs)                     \
-  X(hd_accumulate, HdAccumulateArgs)                      \
-  X(hd_signs, HdSignsArgs)                                \
-  X(int8_mean, Int8MeanArgs)                              \
-  X(int8_max_pool, Int8PoolArgs)                          \
-  X(int8_average_pool, Int8PoolArgs)                      \
-  X(int8_quantize, Int8QuantizeArgs)                      \
+#define EDGECL_STREAMED_KERNEL_LIST(X)                       \
+  X(batch_norm_forward, BatchNormForwardArgs)                \
+  X(batch_norm_backward, BatchNormBackwardArgs)              \
+  X(group_norm_forward, GroupNormForwardArgs)                \
+  X(group_norm_backward, GroupNormBackwardArgs)              \
+  X(l2_normalize_forward, L2NormalizeForwardArgs)            \
+  X(l2_normalize_backward, L2NormalizeBackwardArgs)          \
+  X(layer_norm_forward, LayerNormForwardArgs)                \
+  X(layer_norm_backward_data, LayerNormBackwardDataArgs)     \
+  X(layer_norm_backward_weight, LayerNormBackwardWeightArgs) \
+  X(activation_forward, ActivationForwardArgs)               \
+  X(activation_backward, ActivationBackwardArgs)             \
+  X(binary_forward, BinaryArgs)                              \
+  X(binary_backward, BinaryBackwardArgs)                     \
+  X(accumulate, AccumulateArgs)                              \
+  X(concat_forward, ConcatArgs)                              \
+  X(concat_backward, ConcatBackwardArgs)                     \
+  X(prelu_forward, PreluForwardArgs)                         \
+  X(prelu_backward, PreluBackwardArgs)                       \
+  X(extremum_forward, ExtremumForwardArgs)                   \
+  X(extremum_backward, ExtremumBackwardArgs)                 \
+  X(strided_forward, StridedForwardArgs)                     \
+  X(strided_backward, StridedBackwardArgs)                   \
+  X(place_forward, PlaceForwardArgs)                         \
+  X(place_backward, PlaceBackwardArgs)                       \
+  X(reduce_forward, ReduceForwardArgs)                       \
+  X(reduce_backward, ReduceBackwardArgs)                     \
+  X(softmax_forward, SoftmaxForwardArgs)                     \
+  X(softmax_backward, SoftmaxBackwardArgs)                   \
+  X(max_pool_forward, PoolArgs)                              \
+  X(max_pool_backward, PoolBackwardArgs)                     \
+  X(average_pool_forward, PoolArgs)                          \
+  X(average_pool_backward, PoolBackwardArgs)                 \
+  X(global_average_pool_forward, GlobalPoolArgs)             \
+  X(global_average_pool_backward, GlobalPoolBackwardArgs)    \
+  X(input_normalize, InputArgs)                              \
+  X(cross_entropy, CrossEntropyArgs)                         \
+  X(logits_mse, LogitsMseArgs)                               \
+  X(sgd_update, SgdArgs)                                     \
+  X(quantize_rows, QuantizeRowsArgs)                         \
+  X(sum_row, SumRowArgs)                                     \
+  X(moments_update, MomentsUpdateArgs)                       \
+  X(hd_bundle_majority, HdBundleArgs)                        \
+  X(hd_accumulate, HdAccumulateArgs)                         \
+  X(hd_signs, HdSignsArgs)                                   \
+  X(int8_mean, Int8MeanArgs)                                 \
+  X(int8_max_pool, Int8PoolArgs)                             \
+  X(int8_average_pool, Int8PoolArgs)                         \
+  X(int8_quantize, Int8QuantizeArgs)                         \
   X(int8_dequantize, Int8DequantizeArgs)
 #define EDGECL_KERNEL_LIST(X) \
   EDGECL_TILED_KERNEL_LIST(X) \

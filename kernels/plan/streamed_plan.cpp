@@ -34,6 +34,11 @@ EDGECL_SCRATCH(l2_normalize_forward, L2NormalizeForwardArgs,
                sizeof(float) * static_cast<uint64_t>(plan::normalize_lanes(a.x)))
 EDGECL_SCRATCH(l2_normalize_backward, L2NormalizeBackwardArgs,
                2 * sizeof(float) * static_cast<uint64_t>(plan::normalize_lanes(a.x)))
+EDGECL_SCRATCH(layer_norm_forward, LayerNormForwardArgs,
+               sizeof(float) *
+                   static_cast<uint64_t>(plan::normalize_lanes(a.x) + 2 * plan::with_slack(plan::kNormalizeColumns)))
+EDGECL_SCRATCH(layer_norm_backward_data, LayerNormBackwardDataArgs,
+               2 * sizeof(float) * static_cast<uint64_t>(plan::normalize_lanes(a.x)))
 EDGECL_SCRATCH(binary_forward, BinaryArgs, row_bytes(a.a))
 EDGECL_SCRATCH(binary_backward, BinaryBackwardArgs, row_bytes(a.dy))
 EDGECL_SCRATCH(max_pool_forward, PoolArgs, pool_bytes(a))
@@ -62,6 +67,7 @@ EDGECL_NO_SCRATCH(activation_backward, ActivationBackwardArgs)
 EDGECL_NO_SCRATCH(accumulate, AccumulateArgs)
 EDGECL_NO_SCRATCH(concat_forward, ConcatArgs)
 EDGECL_NO_SCRATCH(concat_backward, ConcatBackwardArgs)
+EDGECL_NO_SCRATCH(layer_norm_backward_weight, LayerNormBackwardWeightArgs)
 EDGECL_NO_SCRATCH(prelu_forward, PreluForwardArgs)
 EDGECL_NO_SCRATCH(prelu_backward, PreluBackwardArgs)
 EDGECL_NO_SCRATCH(extremum_forward, ExtremumForwardArgs)

@@ -26,8 +26,8 @@ EDGECL_ALWAYS_INLINE inline GroupNormGradientPieces group_norm_gradient_pieces(c
   return {with_slack(a.dy.rows()), period, a.dy.groups * period};
 }
 
-// L2 normalisation works on this many columns at a time (a column: the channels of one position of one row), so that
-// its second pass finds the first one's numbers in the cache.
+// L2 and layer normalisation work on this many columns at a time (a column: the channels of one position of one row), so that
+// later passes find the first one's numbers in the cache.
 constexpr int64_t kNormalizeColumns = 64;
 
 // The 16 virtual lanes of the columns of a block, in floats.

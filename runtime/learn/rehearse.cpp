@@ -13,7 +13,7 @@ namespace edgecl {
 namespace {
 
 bool is_normalisation(const format::OpRecord& op) {
-  return op.kind == format::kOpBatchNorm || op.kind == format::kOpGroupNorm;
+  return op.kind == format::kOpBatchNorm || op.kind == format::kOpGroupNorm || op.kind == format::kOpLayerNorm;
 }
 
 // Whether parameter `slot` of an op is rehearsed.

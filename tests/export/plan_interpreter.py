@@ -76,6 +76,12 @@ class PlanInterpreter:
             )
         elif kind == "l2_normalize":
             y = functional.normalize(x[0], dim=1, eps=op["epsilon"])
+        elif kind == "layer_norm":
+            centre = 0.0 if op["i"][0] else x[0].mean(1, keepdim=True)
+            y = (x[0] - centre) * torch.rsqrt((x[0] - centre).square().mean(1, keepdim=True) + op["epsilon"])
+            gamma, beta = ([*op["params"], None, None])[:2]
+            y = y if gamma is None else y * _channel(self.params[gamma])
+            y = y if beta is None else y + _channel(self.params[beta])
         elif kind == "activation":
             return _activate(op, x[0])
         elif kind == "max_pool":

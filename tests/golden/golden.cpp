@@ -209,6 +209,21 @@ BundleSource recurrent_er() {  // every recurrent cell, both directions, with an
   return source;
 }
 
+BundleSource layer_norm_er() {  // layer norms with and without mean, gamma and beta, over maps and over a vector
+  NetBuilder net(10);
+  uint32_t x = net.layer_norm(net.conv(net.input(2, 6, 6), 6, {}), true, true, true);
+  x = net.layer_norm(x, false, true, false);
+  x = net.layer_norm(net.flatten(net.global_pool(x)), true, false, true);
+  net.finish(net.linear(x, 5), x);
+  BundleSource source = net.source;
+  source.method = format::kMethodEr;
+  source.replay_batch = 4;
+  source.replay_capacity = 20;
+  source.learning_rate = 0.01f;
+  source.classes.clear();
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},           {"cosine_er", cosine_er, false, false},
     {"image_derpp", image_derpp, false, false},     {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
@@ -219,6 +234,7 @@ const Golden kCases[] = {
     {"lda_domains", lda_domains, false, false},     {"ncm_encoder", ncm_encoder, false, false},
     {"hd_devices", hd_devices, false, false},       {"ncm_domain_devices", ncm_domain_devices, false, false},
     {"views_er", views_er, false, false},           {"recurrent_er", recurrent_er, false, false},
+    {"layer_norm_er", layer_norm_er, false, false},
 };
 const char* const kVersions[] = {"v2"};
 

@@ -1,4 +1,4 @@
-// Cases of batch normalisation and group normalisation.
+// Cases of batch, group, layer and L2 normalisation.
 // Never here: other kernels.
 #include <float.h>
 #include <math.h>
@@ -195,6 +195,57 @@ void l2_normalize_of_odd_rows(Tests& tests, const KernelTable& t) {
   tests.expect(ok, text("l2_normalize of a zero row, a NaN and one axis, level %s", t.level));
 }
 
+void layer_norm(Tests& tests, Rng& rng, const NormProblem& p) {
+  const bool centred = rng.chance(0.6);
+  const std::string name = text("batch %d, %d channels, %dx%d%s", p.batch, p.channels, p.height, p.width,
+                                centred ? "" : ", without the mean");
+  const int64_t columns = static_cast<int64_t>(p.batch) * p.height * p.width;
+  {
+    Case c(rng);
+    LayerNormForwardArgs args = {c.tensor(p.batch, p.channels, p.height, p.width),
+                                 c.output_shape(p.batch, p.channels, p.height, p.width),
+                                 rng.chance(0.7) ? c.floats(p.channels) : nullptr,
+                                 rng.chance(0.7) ? c.floats(p.channels) : nullptr,
+                                 1e-5f,
+                                 centred,
+                                 nullptr,
+                                 nullptr};
+    c.output(args.y);
+    if (rng.chance(0.7)) {
+      c.output(&args.mean, columns);
+      c.output(&args.rstd, columns);
+    }
+    CHECK_KERNEL(tests, c, layer_norm_forward, args, name);
+  }
+  {
+    Case c(rng);
+    LayerNormBackwardDataArgs args = {};
+    args.x = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dy = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dx = c.output_shape(p.batch, p.channels, p.height, p.width);
+    if (rng.chance(0.7)) args.gamma = c.floats(p.channels);
+    if (centred) args.mean = c.floats(columns);
+    args.rstd = c.floats(columns, 0.5f, 2.0f);
+    args.centred = centred;
+    args.accumulate = rng.chance(0.3);
+    c.output(args.dx);
+    CHECK_KERNEL(tests, c, layer_norm_backward_data, args, name);
+  }
+  {
+    Case c(rng);
+    LayerNormBackwardWeightArgs args = {};
+    args.x = c.tensor(p.batch, p.channels, p.height, p.width);
+    args.dy = c.tensor(p.batch, p.channels, p.height, p.width);
+    if (centred) args.mean = c.floats(columns);
+    args.rstd = c.floats(columns, 0.5f, 2.0f);
+    args.centred = centred;
+    const bool gamma = rng.chance(0.8);
+    if (gamma) c.output(&args.dgamma, p.channels);
+    if (!gamma || rng.chance(0.8)) c.output(&args.dbeta, p.channels);
+    CHECK_KERNEL(tests, c, layer_norm_backward_weight, args, name);
+  }
+}
+
 }  // namespace
 
 void normalisation_cases(Tests& tests) {
@@ -215,6 +266,7 @@ void normalisation_cases(Tests& tests) {
     const NormProblem p = {random_batch(rng), rng.pick({1, 2, 5, 15, 16, 17, 31, 40, 130}),
                            vector ? 1 : rng.pick({1, 2, 3, 5, 8}), vector ? 1 : rng.pick({1, 2, 3, 4, 7, 9})};
     l2_normalize(tests, rng, p);
+    layer_norm(tests, rng, p);
   }
   const char* names[8];
   for (int i = 0; i < kernel_levels(names, 8); i++) l2_normalize_of_odd_rows(tests, *kernel_table(names[i]));

@@ -130,6 +130,9 @@ void ask_scratch(const Table& t, const LayerShape& l, int rows, Ask ask) {
                                  {x, x, x, x, nullptr, 1, nullptr, nullptr, nullptr, nullptr, l.accumulate, {}}));
   ask("l2_normalize_forward", t.l2_normalize_forward_scratch_bytes({x, x, 1}));
   ask("l2_normalize_backward", t.l2_normalize_backward_scratch_bytes({x, x, x, 1, l.accumulate}));
+  ask("layer_norm_forward", t.layer_norm_forward_scratch_bytes({x, x, nullptr, nullptr, 1, l.relu, nullptr, nullptr}));
+  ask("layer_norm_backward_data",
+      t.layer_norm_backward_data_scratch_bytes({x, x, x, nullptr, nullptr, nullptr, l.relu, l.accumulate}));
   BinaryArgs binary = {};
   binary.a = binary.y = x;
   BinaryBackwardArgs unbinary = {};

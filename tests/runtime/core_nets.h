@@ -66,6 +66,7 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
                 {1, 1, 1, 12, 3, 5, 0, 0, 0, 0, 0, 0, 1, 1, 1, 12, 1, 5, 0, 0, 0, 0, 2, 0, 1, 1, 1, 12, 1, 5}, 0.5f);
   x = net.activation(x, Activation::kSigmoid);
   x = net.l2_normalize(x, 1e-12f);
+  x = net.layer_norm(net.layer_norm(x, true, true, true), false, true, false);
   x = net.pool(x, format::kOpMaxPool, 3, 2, 1);
   x = net.reduce(net.batch_norm(x, Activation::kNone), edgecl::Reduction::kSum);
   const uint32_t onwards = net.recurrent(x, 5, edgecl::RecurrentCell::kLstm, false);

@@ -68,4 +68,17 @@ TEST(kinds_that_there_are_not) {
   });
 }
 
+TEST(layer_norms_that_there_are_not) {
+  refused("i[0]", [](BundleSource* net) { of_kind(net, format::kOpLayerNorm)->i[0] = 2; });
+  refused("epsilon", [](BundleSource* net) { of_kind(net, format::kOpLayerNorm)->epsilon = 0; });
+  refused("dense vector", [](BundleSource* net) {
+    of_kind(net, format::kOpLayerNorm)->params[0] = of_kind(net, format::kOpStrided)->params[0];
+  });
+  refused("expected none in place 2", [](BundleSource* net) {
+    of_kind(net, format::kOpLayerNorm)->params.resize(4, format::kNone);
+    of_kind(net, format::kOpLayerNorm)->params[2] = of_kind(net, format::kOpStrided)->params[0];
+  });
+  refused("output", [](BundleSource* net) { net->tensors[of_kind(net, format::kOpLayerNorm)->output].height++; });
+}
+
 RUN_TESTS()

@@ -280,6 +280,17 @@ class NetBuilder {
     return y;
   }
 
+  uint32_t layer_norm(uint32_t x, bool centred, bool gamma, bool beta) {
+    const edgecl::SourceTensor in = source.tensors[x];
+    const uint32_t scale = gamma ? param("gamma", {in.channels}, true, 0.5f, 1.5f) : format::kNone,
+                   shift = beta ? param("beta", {in.channels}, true, -0.3f, 0.3f) : format::kNone;
+    const uint32_t y = tensor("ln", in.channels, in.height, in.width);
+    SourceOp& node = op(format::kOpLayerNorm, {x}, y, {scale, shift});
+    node.epsilon = 1e-5f;
+    node.i[0] = centred ? 0 : 1;
+    return y;
+  }
+
   uint32_t l2_normalize(uint32_t x, float epsilon) {
     const edgecl::SourceTensor in = source.tensors[x];
     const uint32_t y = tensor("l2", in.channels, in.height, in.width);
