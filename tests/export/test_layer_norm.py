@@ -1,5 +1,5 @@
-# Layer normalisation as PyTorch and its exporters write it, whole and in pieces: outputs and three training steps of the
-# plan and of the device against PyTorch, the operator that it becomes, names of gamma and beta, and what is refused.
+# Layer normalisation as PyTorch and its exporters write it, whole and in pieces: outputs and three training steps of
+# the plan and of the device against PyTorch, the operator that it becomes, what is refused.
 # Never here: the kernels (tests/kernels), ONNX's own cases (test_onnx_node_cases.py).
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ BundleSource built(Input* in) {
                            in->below(3) == 0, in->below(3) != 0);
         break;
       case 2:
-        x = net.group_norm(x, 1 + static_cast<int32_t>(in->below(shape.channels)));
+        if (in->below(3) == 0)
+          x = net.layer_norm(x, in->below(2) == 0, in->below(2) == 0, in->below(2) == 0);
+        else
+          x = net.group_norm(x, 1 + static_cast<int32_t>(in->below(shape.channels)));
         break;
       case 3:
         x = net.activation(x, static_cast<edgecl::Activation>(1 + in->below(5)), in->real(), in->real());
