@@ -13,7 +13,6 @@
 
 #include "runtime/core/rng.h"
 #include "tests/runtime/learn_fixture.h"
-#include "tests/runtime/random_net.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
