@@ -27,6 +27,15 @@ class _Root:
     epsilon: float
 
 
+def _reads(node: onnx.NodeProto) -> list[str]:
+    """The tensors that a node reads, those of its branches among them."""
+    names = list(node.input)
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            names += _reads(inner)
+    return names
+
+
 @dataclass
 class _Nodes:
     nodes: list[onnx.NodeProto]
@@ -39,7 +48,7 @@ class _Nodes:
         for node in self.nodes:
             for name in node.output:
                 self.maker[name] = node
-            for name in set(node.input):
+            for name in set(_reads(node)):
                 self.readers.setdefault(name, []).append(node)
 
     def behind(self, name: str) -> str:
@@ -221,5 +230,5 @@ def _without_unused(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeP
     for node in reversed(nodes):
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(node.input)
+            needed.update(_reads(node))
     return kept[::-1]
