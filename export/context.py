@@ -30,13 +30,14 @@ class Row:
 @dataclass(frozen=True)
 class Constant:
     """A tensor that does not; `source`: the initialiser whose numbers these are (transposed: as its transpose), or
-    None."""
+    None. `one`: the constant that it repeats for each row of a batch."""
 
     name: str
     values: NDArray[Any]
     source: str | None = None
     source_shape: Dims = ()
     transposed: bool = False
+    one: Constant | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,15 @@ class Context:
                 f"expected {what} of float32; found {found.values.dtype}", "convert the model to float32 first"
             )
         return found
+
+    def one_for_all(self, constant: Constant, rank: int) -> Constant:
+        """A constant that is the same for each row of a batch, whose axis it has, without the repetitions."""
+        values = constant.values
+        if values.ndim != rank or values.shape[0] == 1 or values.shape[0] != self.batch:
+            return constant
+        if constant.one is not None:
+            return constant.one
+        return Constant(f"{constant.name}.row", values[:1]) if (values == values[:1]).all() else constant
 
     def integers(self, node: Node, index: int, what: str) -> list[int]:
         """As `constant`, as a flat list of integers."""

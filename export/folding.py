@@ -51,7 +51,8 @@ def fold(context: Context, node: Node, constants: list[Constant]) -> None:
         transposed = False
         if constants and constants[0].source is not None and array.dtype == constants[0].values.dtype:
             first = constants[0]
-            if node.op_type in _ORDER_KEEPING and not first.transposed:
+            same = node.op_type in ("Expand", "Tile") and array.size == first.values.size
+            if (same or node.op_type in _ORDER_KEEPING) and not first.transposed:
                 source, shape = first.source, first.source_shape
             elif (
                 node.op_type == "Transpose"
@@ -59,7 +60,8 @@ def fold(context: Context, node: Node, constants: list[Constant]) -> None:
                 and not np.array_equal(node.attributes.get("perm", [1, 0]), [0, 1])
             ):
                 source, shape, transposed = first.source, first.source_shape, not first.transposed
-        context.bind(node, Constant(node.outputs[index], array, source, shape, transposed), index)
+        one = _repeated(context, node, constants[0], array) if constants else None
+        context.bind(node, Constant(node.outputs[index], array, source, shape, transposed, one), index)
         context.folded[node.outputs[index]] = node.proto
 
 
@@ -102,6 +104,18 @@ def _origins(context: Context, key: str, names: list[str]) -> NDArray[np.int64]:
             values[name] = _origins(context, name, names) if index < moved else given.values
     results = _evaluate(proto, values, context.opset)
     return np.asarray(results[list(proto.output).index(key)], np.int64)
+
+
+def _repeated(context: Context, node: Node, first: Constant, array: NDArray[Any]) -> Constant | None:
+    """What Expand and Tile repeat for each row of a batch: class tokens, positions. Reshapes of that keep it."""
+    if first.one is not None and node.op_type in _ORDER_KEEPING and array.shape[:1] == (context.batch,):
+        first = first.one
+    elif node.op_type not in ("Expand", "Tile") or array.size != context.batch * first.values.size:
+        return None
+    values = first.values.reshape(1, *array.shape[1:]) if array.shape[:1] == (context.batch,) else first.values
+    if array.dtype != values.dtype or not np.array_equal(np.broadcast_to(values, array.shape), array):
+        return None
+    return Constant(first.name, values, first.source, first.source_shape, first.transposed)
 
 
 def _evaluate(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], opset: int) -> list[Any]:

@@ -138,6 +138,7 @@ class Graph:
     quantisations: dict[str, Quantisation] = field(default_factory=dict)
     stored: Stored | None = None
     notes: list[str] = field(default_factory=list)
+    computed_from: list[str] = field(default_factory=list)  # parameters that reach the network through folded constants
 
     @property
     def sample_dims(self) -> Dims:

@@ -175,6 +175,8 @@ def graph_of_torch(
     initialisers = initialisers_of(model)
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
     graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
+    reached = {param.name for param in graph.params()}
+    graph.computed_from = [name for name in initialisers if name in learning and name not in reached]
     fixed = sum(not parameter.requires_grad for parameter in module.parameters())
     if fixed:
         graph.notes.append(f"{fixed} parameters have requires_grad=False and stay frozen")

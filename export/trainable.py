@@ -73,7 +73,16 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
                     f"select '{weight.name}' too, or leave the bias out",
                 )
             )
-    outside += _computed_weights(graph)
+    computed = _computed_weights(graph)
+    outside += computed or [
+        Blocker(
+            name,
+            "initializer",
+            "it reaches the network only through constants that are computed at export, so it is fixed",
+            "leave the computation out of the model, or make its result a parameter of its own",
+        )
+        for name in graph.computed_from
+    ]
     if inside:
         raise ExportError.from_blockers(_EXPECTED, inside, _proposal(graph, inside))
     _freeze_batch_norms(graph)

@@ -84,6 +84,7 @@ def _row_in(context: Context, node: Node, frame: _Frame, value: Row | BatchAt) -
 
 def _constant_in(context: Context, frame: _Frame, constant: Constant) -> Constant:
     """A constant by the axes of a frame. Along the batch it is one for all rows, or the same for each."""
+    constant = context.one_for_all(constant, frame.rank) if frame.axis == 0 and frame.parts == 1 else constant
     values = constant.values
     if values.ndim > frame.rank or values.size == 1:
         return Constant(constant.name, values.reshape(()), constant.source, constant.source_shape)
@@ -170,7 +171,12 @@ def _along_one(context: Context, node: Node) -> None:
     at = frame.axis
     if node.op_type == "Gather" and at is not None and axis < at:
         at += np.ndim(context.constant(node, 1, "indices").values) - 1
-    _converted(context, node, frame, {"axis": moved}, {}, at)
+    constants: dict[int, NDArray[Any] | Constant] = {}
+    for index, key in enumerate(node.inputs):
+        value = context.environment.get(key)
+        if node.op_type == "Concat" and isinstance(value, Constant):
+            constants[index] = _constant_in(context, frame, value)
+    _converted(context, node, frame, {"axis": moved}, constants, at)
 
 
 def _reduction(context: Context, node: Node) -> None:

@@ -165,6 +165,7 @@ def _combine(
             "expected an operand that depends on the network's input; found two constants", "compute it beforehand"
         )
     if isinstance(right, Constant):
+        right = context.one_for_all(right, len(left.dims) + 1)
         left = _as_large_as(context, node, left, right)
         values = _aligned(context, left, right)
         param = context.param(right, "scale" if kind == "mul" else "offset", values)

@@ -41,6 +41,9 @@ def _pool(context: Context, node: Node, row: Row, window: Window) -> Row:
             f"padding {window.pads} of a window of {window.kernel}: some windows hold no cell",
             "pad by less than the kernel",
         )
+    if not is_max and window.kernel == ((1, *row.dims[1:])[-2:]) and not any(window.pads):  # one window: the mean
+        pooled = context.emit(node, "global_average_pool", [row], (row.dims[0], 1, 1))
+        return context.reshape(node, pooled, (row.dims[0], *window.spatial))
     return context.emit(
         node,
         "max_pool" if is_max else "average_pool",

@@ -7,16 +7,21 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Dims, canonical
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import dense_strides, join, place, strided, take
 
 
 @handles("Concat")
 def convert_concat(context: Context, node: Node) -> None:
-    """Over any axis behind the batch. More than eight inputs are joined in turns. A tensor that is joined twice goes
-    through a copy, so that each has its own gradient."""
-    rows = [context.row(node, index) for index in range(len(node.inputs))]
-    rank = len(rows[0].dims) + 1
+    """Over any axis behind the batch; constants too, as class tokens are. More than eight inputs are joined in turns. A
+    tensor that is joined twice goes through a copy, so that each has its own gradient."""
+    values = [context.value(node, index) for index in range(len(node.inputs))]
+    like = next((value for value in values if isinstance(value, Row)), None)
+    if like is None:
+        raise Unsupported("expected an input that depends on the network's input", "compute it beforehand")
+    rank = len(like.dims) + 1
+    rows = [value if isinstance(value, Row) else constant_row(context, node, value, like) for value in values]
     axis = node.integer("axis", 1) % rank
     if any(len(row.dims) != rank - 1 for row in rows) or axis == 0:
         raise Unsupported(
@@ -27,6 +32,25 @@ def convert_concat(context: Context, node: Node) -> None:
             one = context.param(Constant(f"{node.name}.one", np.ones((1, 1, 1), np.float32)), "fixed")
             rows[index] = context.emit(node, "mul", [row], row.dims, params=[one], suffix=f"copy{index}")
     context.bind(node, join(context, node, rows, axis - 1))
+
+
+def constant_row(context: Context, node: Node, constant: Constant, like: Row) -> Row:
+    """A constant as a row, of `like`'s rank: zeros from any number of `like`, and the constant added, which may
+    learn."""
+    constant = context.one_for_all(constant, len(like.dims) + 1)
+    shape = constant.values.shape
+    if constant.values.dtype != np.float32 or len(shape) != len(like.dims) + 1 or shape[0] != 1:
+        raise Unsupported(
+            f"expected a constant of float32 with one batch row; found {constant.values.dtype} "
+            f"{list(constant.values.shape)}",
+            "make it one for all rows",
+        )
+    dims: Dims = constant.values.shape[1:]
+    repeated = strided(context, node, like, dims, [0] * len(dims))
+    zero = context.param(Constant(f"{node.name}.zero", np.zeros((1, 1, 1), np.float32)), "fixed")
+    zeros = context.emit(node, "mul", [repeated], dims, params=[zero], suffix="zeros")
+    values = context.param(constant, "offset", constant.values.reshape(canonical(dims)))
+    return context.emit(node, "add", [zeros], dims, params=[values], suffix="constant")
 
 
 @handles("Pad")

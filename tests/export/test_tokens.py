@@ -92,16 +92,58 @@ def test_scores_of_tokens_are_a_head() -> None:
     assert kept.parity is not None
 
 
-@pytest.mark.parametrize("batch", [1, 2, "any"])
-def test_files_keep_the_names_of_their_weights(batch: int | str) -> None:
+def file_of(module: nn.Module, batch: int | str) -> onnx.ModelProto:
+    """As ONNX with a fixed batch, or a free one."""
     buffer = io.BytesIO()
     axes = {"x": {0: "n"}} if batch == "any" else None
     rows = batch if isinstance(batch, int) else 2
     torch.onnx.export(
-        Rnn(flat=True).eval(), (torch.zeros(rows, 12, 6),), buffer, input_names=["x"], dynamic_axes=axes, dynamo=False
+        module.eval(), (torch.zeros(rows, 12, 6),), buffer, input_names=["x"], dynamic_axes=axes, dynamo=False
     )
-    report = export.from_onnx(onnx.load_from_string(buffer.getvalue()))
+    return onnx.load_from_string(buffer.getvalue())
+
+
+@pytest.mark.parametrize("batch", [1, 2, "any"])
+def test_files_keep_the_names_of_their_weights(batch: int | str) -> None:
+    report = export.from_onnx(file_of(Rnn(flat=True), batch))
     assert [layer.name for layer in report.layers if layer.trainable] == ["wide", "narrow", "head"]
+
+
+class ClassToken(nn.Module):
+    """A token that learns in front of the others, positions that learn, and scores of that token."""
+
+    def __init__(self, expand: bool, behind: bool = False) -> None:
+        super().__init__()
+        self.expand, self.behind = expand, behind
+        self.token, self.positions = nn.Parameter(torch.randn(1, 1, 6)), nn.Parameter(torch.randn(1, 13, 6))
+        self.mix, self.head = nn.Linear(13, 13), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        token = self.token.expand(x.shape[0], -1, -1) if self.expand else self.token.repeat(x.shape[0], 1, 1)
+        x = torch.cat([x, token] if self.behind else [token, x], 1) + self.positions
+        x = x + torch.tanh(self.mix(x.transpose(1, 2))).transpose(1, 2)
+        return self.head(x[:, -1 if self.behind else 0])
+
+
+@pytest.mark.parametrize("expand", [True, False])
+@pytest.mark.parametrize("behind", [True, False])
+def test_class_tokens_and_positions_learn(expand: bool, behind: bool) -> None:
+    module = ClassToken(expand, behind)
+    report = export.from_torch(module, torch.zeros(1, 12, 6), recipe=RECIPE)
+    assert not report.untrainable
+    learner = Classifier(report.bundle, batch_size=10)
+    twin = module.double()
+    for _ in range(3):
+        sgd_step(twin, torch.from_numpy(ROWS), torch.from_numpy(LABELS), 0.1)
+        learner.partial_fit(ROWS, LABELS)
+    expected = twin.eval()(torch.from_numpy(ROWS).double()).detach().numpy()
+    np.testing.assert_allclose(learner.decision_function(ROWS), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, "any"])
+def test_class_tokens_of_files_are_constants(batch: int | str) -> None:
+    report = export.from_onnx(file_of(ClassToken(True), batch))
+    assert all(layer.trainable for layer in report.layers) and len(report.layers) == 2
 
 
 class Maps(nn.Module):
