@@ -58,6 +58,9 @@ def _written(one_axis: Callable[..., Any], equal: str, spatial: int, outputs: in
         node = output_size.node()
         given = node.t("value") if node.kind() == "onnx::Constant" else None
         wanted = [int(v) for v in given.reshape(-1)] if given is not None else [_integer(v) for v in node.inputs()]
+        if all(cells == 1 for cells in wanted):  # also where the tracer does not know the sizes
+            pooled = g.op(f"Global{equal}", x)
+            return pooled if outputs == 1 else (pooled, None)
         sizes = x.type().sizes()
         own = sizes[-spatial:]
         wanted = [size if cells is None else cells for size, cells in zip(own, wanted, strict=True)]
