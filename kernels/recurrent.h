@@ -27,8 +27,12 @@ struct RecurrentShape {
     return cell == RecurrentCell::kGru || cell == RecurrentCell::kGruLinear;
   }
   EDGECL_ALWAYS_INLINE constexpr int32_t gates() const { return cell == RecurrentCell::kLstm ? 4 : is_gru() ? 3 : 1; }
-  // What a step leaves for the gradients, H numbers each. RNN: h. GRU: z, r, n, and q or r * h, h. LSTM: i, o, f, g, c.
+  // What a step leaves for the gradients, H numbers each. RNN: h. kGru: z, r, n, r * h, h. kGruLinear: z, r, q, n, h, so
+  // that what meets weight_r lies together. LSTM: i, o, f, g, c.
   EDGECL_ALWAYS_INLINE constexpr int32_t kept() const { return gates() == 1 ? 1 : 5; }
+  EDGECL_ALWAYS_INLINE constexpr bool linear() const { return cell == RecurrentCell::kGruLinear; }
+  // Columns whose gradients of the product with the inputs lie together from the first one on; n of kGruLinear behind.
+  EDGECL_ALWAYS_INLINE constexpr int32_t together() const { return linear() ? 2 : gates(); }
 };
 
 struct RecurrentForwardArgs {

@@ -5,7 +5,7 @@
 
 #include "kernels/activation_formulas.h"
 
-// M as in activation_formulas.h. Gates come as sums and are left as values.
+// M as in activation_formulas.h.
 namespace edgecl {
 
 #define EDGECL_FORMULA \
@@ -26,11 +26,8 @@ EDGECL_FORMULA typename M::T rnn_gradient(bool relu, typename M::T h, typename M
   return relu ? activation_gradient<M, Activation::kRelu>(h, dh, h, h) : tanh_gradient<M>(h, dh);
 }
 
-// The state after the step; n is tanh(n), or with `linear` tanh(n + r * q). r is a value already.
-EDGECL_FORMULA typename M::T gru_step(bool linear, typename M::T& z, typename M::T r, typename M::T& n, typename M::T q,
-                                      typename M::T h) {
-  z = M::sigmoid(z);
-  n = M::tanh(linear ? M::fma(r, q, n) : n);
+// The state after the step, of gates as values.
+EDGECL_FORMULA typename M::T gru_state(typename M::T z, typename M::T n, typename M::T h) {
   return M::fma(z, h - n, n);
 }
 // Values of z, n and the state before become gradients of z's and n's sums.
@@ -40,15 +37,9 @@ EDGECL_FORMULA void gru_gradient(typename M::T& z, typename M::T& n, typename M:
   z = dz;
 }
 
-// The state after the step; c becomes the new one.
-EDGECL_FORMULA typename M::T lstm_step(typename M::T& i, typename M::T& o, typename M::T& f, typename M::T& g,
-                                       typename M::T& c) {
-  i = M::sigmoid(i);
-  o = M::sigmoid(o);
-  f = M::sigmoid(f);
-  g = M::tanh(g);
-  c = M::fma(f, c, i * g);
-  return o * M::tanh(c);
+// c after the step, of gates as values; h is o * tanh(c).
+EDGECL_FORMULA typename M::T lstm_state(typename M::T i, typename M::T f, typename M::T g, typename M::T c) {
+  return M::fma(f, c, i * g);
 }
 // Gates become gradients of their sums; returns the gradient of the state c before the step. dc: of the one after it.
 EDGECL_FORMULA typename M::T lstm_gradient(typename M::T& i, typename M::T& o, typename M::T& f, typename M::T& g,

@@ -36,6 +36,11 @@ void for_rows(const Tensor& y, const RecurrentShape& shape, int part, int n_part
   for (int64_t r = rows.begin; r < rows.end; r++) f(Row(y, shape, r));
 }
 
+// Where the gradient of a column of the product with the inputs lies.
+int64_t slot(const RecurrentShape& shape, int64_t hidden, int64_t column) {
+  return column >= shape.together() * hidden ? column + hidden : column;
+}
+
 // The chain of `column` over the states, which h(k) gives.
 template <class H>
 float product(const float* weight, int64_t columns, int64_t column, int64_t hidden, float start, H h) {
@@ -45,7 +50,7 @@ float product(const float* weight, int64_t columns, int64_t column, int64_t hidd
 
 void forward_row(const RecurrentForwardArgs& a, const Row& row, float* slots, float* cell) {
   const int64_t hidden = row.hidden, columns = a.shape.gates() * hidden;
-  const bool linear = a.shape.cell == RecurrentCell::kGruLinear, reset_first = a.shape.cell == RecurrentCell::kGru;
+  const bool linear = a.shape.linear(), reset_first = a.shape.cell == RecurrentCell::kGru;
   float *q = slots + 3 * hidden, *last = slots + 4 * hidden;
   for (int64_t k = 0; k < hidden; k++) cell[k] = 0.0f;
   for (int64_t step = 0; step < row.steps; step++) {
@@ -55,11 +60,11 @@ void forward_row(const RecurrentForwardArgs& a, const Row& row, float* slots, fl
       const bool of_n = g >= 2 * hidden && a.shape.is_gru();
       float sum = !a.bias ? 0.0f : of_n && linear ? a.bias[g] : a.bias[g] + a.bias_r[g];
       for (int64_t c = 0; c < a.x.channels; c++) sum = fused(a.weight[c * columns + g], *row.at(a.x, c, t), sum);
-      slots[g] = of_n ? sum : product(a.weight_r, columns, g, hidden, sum, h);
-      if (of_n && linear) q[g - 2 * hidden] = product(a.weight_r, columns, g, hidden, a.bias ? a.bias_r[g] : 0.0f, h);
+      slots[of_n && linear ? g + hidden : g] = of_n ? sum : product(a.weight_r, columns, g, hidden, sum, h);
+      if (of_n && linear) slots[g] = product(a.weight_r, columns, g, hidden, a.bias ? a.bias_r[g] : 0.0f, h);
     }
     if (a.shape.is_gru()) {
-      for (int64_t k = hidden; k < 2 * hidden; k++) slots[k] = M::sigmoid(slots[k]);
+      for (int64_t k = 0; k < 2 * hidden; k++) slots[k] = M::sigmoid(slots[k]);
       for (int64_t k = 0; k < hidden && reset_first; k++) q[k] = slots[hidden + k] * h(k);
       for (int64_t g = 2 * hidden; g < columns && reset_first; g++)
         slots[g] = product(a.weight_r, columns, g, hidden, slots[g], [&](int64_t k) { return q[k]; });
@@ -67,10 +72,13 @@ void forward_row(const RecurrentForwardArgs& a, const Row& row, float* slots, fl
     for (int64_t k = 0; k < hidden; k++) {
       float *s0 = slots + k, *s1 = s0 + hidden, *s2 = s1 + hidden, *s3 = s2 + hidden;
       if (a.shape.cell == RecurrentCell::kLstm) {
-        *row.at(a.y, k, t) = lstm_step<M>(*s0, *s1, *s2, *s3, cell[k]);
-        last[k] = cell[k];
+        *s0 = M::sigmoid(*s0), *s1 = M::sigmoid(*s1), *s2 = M::sigmoid(*s2), *s3 = M::tanh(*s3);
+        last[k] = cell[k] = lstm_state<M>(*s0, *s2, *s3, cell[k]);
+        *row.at(a.y, k, t) = *s1 * M::tanh(cell[k]);
       } else if (a.shape.is_gru()) {
-        last[k] = gru_step<M>(linear, *s0, *s1, *s2, *s3, h(k));
+        float* n = linear ? s3 : s2;
+        *n = M::tanh(linear ? fused(*s1, *s2, *s3) : *s2);
+        last[k] = gru_state<M>(*s0, *n, h(k));
       } else {
         *s0 = rnn_step<M>(a.shape.cell == RecurrentCell::kRnnRelu, *s0);
       }
@@ -103,28 +111,25 @@ void steps_backward_row(const RecurrentStepsBackwardArgs& a, const Row& row, flo
         dc[k] = lstm_gradient<M>(*s0, *s1, *s2, *s3, kept[4 * hidden + k], last(k), dh, dc[k]);
       } else if (a.shape.is_gru()) {
         before[k] = dh * *s0;
-        gru_gradient<M>(*s0, *s2, last(k), dh);
+        gru_gradient<M>(*s0, a.shape.linear() ? *s3 : *s2, last(k), dh);
       } else {
         *s0 = rnn_gradient<M>(a.shape.cell == RecurrentCell::kRnnRelu, *s0, dh);
       }
     }
     for (int64_t k = 0; k < hidden && a.shape.is_gru(); k++) {
-      float &r = kept[hidden + k], &q = kept[3 * hidden + k];
-      const float* n = kept + 2 * hidden;
-      if (a.shape.cell == RecurrentCell::kGruLinear) {
-        const float dq = n[k] * r;
-        r = sigmoid_gradient<M>(r, n[k] * q);
+      float &r = kept[hidden + k], &q = kept[2 * hidden + k];
+      if (a.shape.linear()) {
+        const float n = kept[3 * hidden + k], dq = n * r;
+        r = sigmoid_gradient<M>(r, n * q);
         q = dq;
       } else {
-        const float s = back(k, 2 * hidden, columns, n, 0.0f);
+        const float s = back(k, 2 * hidden, columns, kept + 2 * hidden, 0.0f);
         before[k] = fused(s, r, before[k]);
         r = sigmoid_gradient<M>(r, s * last(k));
       }
     }
     for (int64_t k = 0; k < hidden; k++) {
-      carried[k] = back(k, 0, a.shape.is_gru() ? 2 * hidden : columns, kept, before[k]);
-      if (a.shape.cell == RecurrentCell::kGruLinear)
-        carried[k] = back(k, 2 * hidden, columns, kept + 3 * hidden, carried[k]);
+      carried[k] = back(k, 0, a.shape.cell == RecurrentCell::kGru ? 2 * hidden : columns, kept, before[k]);
     }
   }
 }
@@ -148,7 +153,7 @@ void recurrent_data_backward(const RecurrentDataBackwardArgs& a, int part, int n
       for (int64_t c = 0; c < a.dx.channels; c++) {
         float sum = 0.0f;
         for (int64_t g = 0; g < columns; g++)
-          sum = fused(a.weight[c * columns + g], a.gradients[row.kept_at(t) + g], sum);
+          sum = fused(a.weight[c * columns + g], a.gradients[row.kept_at(t) + slot(a.shape, row.hidden, g)], sum);
         float* dx = row.at(a.dx, c, t);
         *dx = a.accumulate ? *dx + sum : sum;
       }
@@ -158,10 +163,6 @@ void recurrent_data_backward(const RecurrentDataBackwardArgs& a, int part, int n
 
 void recurrent_weight_backward(const RecurrentWeightBackwardArgs& a, int part, int n_parts, void*) {
   const int64_t hidden = a.y.channels, columns = a.shape.gates() * hidden;
-  // Where the gradient of a column of the second product lies, and with kGru what meets n's columns: r * h.
-  const auto slot = [&](int64_t g) {
-    return a.shape.cell == RecurrentCell::kGruLinear && g >= 2 * hidden ? g + hidden : g;
-  };
   const auto sum_over = [&](auto add) {
     float sum = 0.0f;
     for (int64_t group = 0; group < a.y.groups; group++)
@@ -173,7 +174,7 @@ void recurrent_weight_backward(const RecurrentWeightBackwardArgs& a, int part, i
               of_bias = share_of(columns, part, n_parts);
   for (int64_t i = of_x.begin * columns; i < of_x.end * columns && a.dweight; i++) {
     a.dweight[i] = sum_over([&](const Row& row, int64_t t, float sum) {
-      return fused(*row.at(a.x, i / columns, t), a.gradients[row.kept_at(t) + i % columns], sum);
+      return fused(*row.at(a.x, i / columns, t), a.gradients[row.kept_at(t) + slot(a.shape, hidden, i % columns)], sum);
     });
   }
   for (int64_t i = of_h.begin * columns; i < of_h.end * columns && a.dweight_r; i++) {
@@ -181,18 +182,20 @@ void recurrent_weight_backward(const RecurrentWeightBackwardArgs& a, int part, i
     a.dweight_r[i] = sum_over([&](const Row& row, int64_t t, float sum) {
       const int64_t before = row.reverse ? t + 1 : t - 1;
       if (before < 0 || before >= row.steps) return sum;
+      // With kGru what meets n's columns is r * h.
       const bool reset = a.shape.cell == RecurrentCell::kGru && g >= 2 * hidden;
       const float h = reset ? a.gradients[row.kept_at(t) + 3 * hidden + k] : *row.at(a.y, k, before);
-      return fused(h, a.gradients[row.kept_at(t) + slot(g)], sum);
+      return fused(h, a.gradients[row.kept_at(t) + g], sum);
     });
   }
   for (int64_t g = of_bias.begin; g < of_bias.end; g++) {
     if (a.dbias)
-      a.dbias[g] =
-          sum_over([&](const Row& row, int64_t t, float sum) { return sum + a.gradients[row.kept_at(t) + g]; });
+      a.dbias[g] = sum_over([&](const Row& row, int64_t t, float sum) {
+        return sum + a.gradients[row.kept_at(t) + slot(a.shape, hidden, g)];
+      });
     if (a.dbias_r)
       a.dbias_r[g] =
-          sum_over([&](const Row& row, int64_t t, float sum) { return sum + a.gradients[row.kept_at(t) + slot(g)]; });
+          sum_over([&](const Row& row, int64_t t, float sum) { return sum + a.gradients[row.kept_at(t) + g]; });
   }
 }
 

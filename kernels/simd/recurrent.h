@@ -29,11 +29,8 @@ struct RecurrentMath {
 struct RecurrentLanes {
   int64_t group, first, n;
 };
-// Called, not inlined: less code.
-static __attribute__((noinline, unused)) void transpose_called(const float* from, int64_t from_row, int64_t rows,
-                                                               int64_t columns, float* to, int64_t to_row) {
-  transpose(from, from_row, rows, columns, to, to_row);
-}
+// to[c * to_row + r] = from[r * from_row + c] (transpose.h), called (recurrent.cpp).
+void transpose_called(const float* from, int64_t from_row, int64_t rows, int64_t columns, float* to, int64_t to_row);
 
 // Calls f(lanes) for the blocks that the batch rows of a part are made of.
 template <class F>
@@ -76,19 +73,9 @@ class Product {
     tile_.scalar_channel = channel;
     tile_.vector_channel = next;
   }
-  // start null: +0. It may be out.
-  __attribute__((noinline)) void operator()(const float* scalars, const float* vectors, const float* start,
-                                            int64_t start_row, float* out, int64_t out_row, bool accumulate = false) {
-    GemmTileArgs t = tile_;
-    t.scalars = scalars;
-    t.vectors = vectors;
-    t.start = start;
-    t.start_row = start_row;
-    t.out = out;
-    t.out_row = out_row;
-    t.accumulate = accumulate;
-    run_tiles(t, rows_, floats_, grid_);
-  }
+  // start null: +0. It may be out. Called (recurrent.cpp).
+  void operator()(const float* scalars, const float* vectors, const float* start, int64_t start_row, float* out,
+                  int64_t out_row, bool accumulate = false) const;
   void take(int64_t n) { tile_.n_channels = static_cast<int>(n); }
 
  private:

@@ -17,7 +17,7 @@ struct Step {
   float *carried, *other;
 };
 
-EDGECL_INLINE void lstm_rows(const Step& s, int64_t rows, int64_t hidden) {
+__attribute__((noinline)) void lstm_rows(const Step& s, int64_t rows, int64_t hidden) {
   for (int64_t r = 0; r < rows; r++) {
     float *i0 = s.kept + r * 5 * hidden, *o0 = i0 + hidden, *f0 = o0 + hidden, *g0 = f0 + hidden;
     const float *cells = g0 + hidden, *last = s.last + r * s.last_row, *dy = s.dy + r * hidden,
@@ -36,9 +36,9 @@ EDGECL_INLINE void lstm_rows(const Step& s, int64_t rows, int64_t hidden) {
 }
 
 // Leaves dh * z in `carried`. With `linear` r and q become gradients as well.
-EDGECL_INLINE void gru_rows(const Step& s, bool linear, int64_t rows, int64_t hidden) {
+__attribute__((noinline)) void gru_rows(const Step& s, bool linear, int64_t rows, int64_t hidden) {
   for (int64_t row = 0; row < rows; row++) {
-    float *z0 = s.kept + row * 5 * hidden, *r0 = z0 + hidden, *n0 = r0 + hidden, *q0 = n0 + hidden;
+    float *z0 = s.kept + row * 5 * hidden, *r0 = z0 + hidden, *q0 = r0 + hidden, *n0 = linear ? q0 + hidden : q0;
     const float *last = s.last + row * s.last_row, *dy = s.dy + row * hidden;
     float* carried = s.carried + row * hidden;
     for_once(0, hidden, [&](int64_t k, auto store) EDGECL_INLINE_LAMBDA {
@@ -57,7 +57,7 @@ EDGECL_INLINE void gru_rows(const Step& s, bool linear, int64_t rows, int64_t hi
   }
 }
 // The rest of a GRU whose reset comes first: `other` is the gradient of r * h.
-EDGECL_INLINE void reset_rows(const Step& s, int64_t rows, int64_t hidden) {
+__attribute__((noinline)) void reset_rows(const Step& s, int64_t rows, int64_t hidden) {
   for (int64_t row = 0; row < rows; row++) {
     float *r0 = s.kept + row * 5 * hidden + hidden, *carried = s.carried + row * hidden;
     const float *last = s.last + row * s.last_row, *other = s.other + row * hidden;
@@ -69,7 +69,7 @@ EDGECL_INLINE void reset_rows(const Step& s, int64_t rows, int64_t hidden) {
   }
 }
 
-EDGECL_INLINE void rnn_rows(const Step& s, bool relu, int64_t rows, int64_t hidden) {
+__attribute__((noinline)) void rnn_rows(const Step& s, bool relu, int64_t rows, int64_t hidden) {
   store_once(s.kept, 0, rows * hidden, [&](int64_t k) EDGECL_INLINE_LAMBDA {
     return rnn_gradient<M>(relu, vload(s.kept + k), vload(s.dy + k) + vload(s.carried + k));
   });
@@ -84,13 +84,12 @@ class Cell {
         rows_(rows),
         hidden_(a.y.channels),
         kept_(a.shape.kept() * hidden_),
-        all_(rows, (a.shape.is_gru() ? 2 : a.shape.gates()) * hidden_, hidden_),
+        all_(rows, (a.shape.cell == RecurrentCell::kGru ? 2 : a.shape.gates()) * hidden_, hidden_),
         last_(rows, hidden_, hidden_) {
     all_.of(kept_, 1, hidden_);
     last_.of(kept_, 1, hidden_);
   }
   EDGECL_ALWAYS_INLINE void operator()(const Step& s) {
-    const float* of_n = back_ + 2 * hidden_ * hidden_;
     const float* start = s.carried;
     switch (shape_.cell) {
       case RecurrentCell::kLstm:
@@ -99,7 +98,7 @@ class Cell {
         break;
       case RecurrentCell::kGru:
         gru_rows(s, false, rows_, hidden_);
-        last_(s.kept + 2 * hidden_, of_n, nullptr, 0, s.other, hidden_);
+        last_(s.kept + 2 * hidden_, back_ + 2 * hidden_ * hidden_, nullptr, 0, s.other, hidden_);
         reset_rows(s, rows_, hidden_);
         break;
       case RecurrentCell::kGruLinear:
@@ -112,8 +111,6 @@ class Cell {
         break;
     }
     all_(s.kept, back_, start, hidden_, s.carried, hidden_);
-    if (shape_.cell == RecurrentCell::kGruLinear)
-      last_(s.kept + 3 * hidden_, of_n, s.carried, hidden_, s.carried, hidden_);
   }
 
  private:
@@ -166,8 +163,8 @@ struct WeightSum {
   WeightSum(float* to, int64_t to_row, int64_t rows, int64_t n, int part, int n_parts)
       : WeightSum(to, to_row, rows * part / n_parts, rows * (part + 1) / n_parts, n) {}
   // scalars: of row 0 and the first position; n may be 0.
-  void add(const float* scalars, int64_t scalar_row, int64_t scalar_position, const float* gradients,
-           int64_t position_row, int64_t n, bool first) {
+  __attribute__((noinline)) void add(const float* scalars, int64_t scalar_row, int64_t scalar_position,
+                                     const float* gradients, int64_t position_row, int64_t n, bool first) {
     if (begin >= end || !out) return;
     product.of(scalar_row, scalar_position, position_row);
     product.take(n);
@@ -205,6 +202,7 @@ void recurrent_data_backward(const RecurrentDataBackwardArgs& a, int part, int n
   const int64_t hidden = a.y.channels, columns = a.shape.gates() * hidden, kept = a.shape.kept() * hidden,
                 inputs = a.dx.channels, plane = a.y.plane();
   float* gradients = static_cast<float*>(scratch);
+  const int64_t together = a.shape.together() * hidden;
   const int64_t chunks = (plane + kRecurrentChunk - 1) / kRecurrentChunk * a.y.groups;
   int64_t begin, end, chunk = 0;
   share(chunks, part, n_parts, &begin, &end);
@@ -212,7 +210,10 @@ void recurrent_data_backward(const RecurrentDataBackwardArgs& a, int part, int n
     const bool mine = begin <= chunk && chunk < end;
     chunk++;
     if (!mine) return;
-    transpose_called(a.gradients + (g * plane + p) * kept, kept, n, columns, gradients, kRecurrentChunk);
+    const float* from = a.gradients + (g * plane + p) * kept;
+    transpose_called(from, kept, n, together, gradients, kRecurrentChunk);
+    if (a.shape.linear())
+      transpose_called(from + 3 * hidden, kept, n, hidden, gradients + together * kRecurrentChunk, kRecurrentChunk);
     Product product(inputs, columns, n);
     product.of(columns, 1, kRecurrentChunk);
     product(a.weight, gradients, nullptr, 0, a.dx.data + g * inputs * plane + p, plane, a.accumulate);
@@ -222,17 +223,20 @@ void recurrent_data_backward(const RecurrentDataBackwardArgs& a, int part, int n
 void recurrent_weight_backward(const RecurrentWeightBackwardArgs& a, int part, int n_parts, void*) {
   const int64_t hidden = a.y.channels, columns = a.shape.gates() * hidden, kept = a.shape.kept() * hidden,
                 inputs = a.x.channels, plane = a.y.plane(), lanes = a.y.lanes, n_at = 2 * hidden;
-  const bool gru = a.shape.is_gru(), linear = a.shape.cell == RecurrentCell::kGruLinear;
-  WeightSum of_x(a.dweight, columns, inputs, columns, part, n_parts),
-      of_h(a.dweight_r, columns, hidden, gru ? n_at : columns, part, n_parts),
-      of_n(gru && a.dweight_r ? a.dweight_r + n_at : nullptr, columns, hidden, hidden, part, n_parts);
+  const bool linear = a.shape.linear(), reset_first = a.shape.cell == RecurrentCell::kGru;
+  // n of a GRU is apart: of kGruLinear its product with the inputs, of kGru that with r * h.
+  WeightSum of_x(a.dweight, columns, inputs, linear ? n_at : columns, part, n_parts),
+      of_x_n(linear && a.dweight ? a.dweight + n_at : nullptr, columns, inputs, hidden, part, n_parts),
+      of_h(a.dweight_r, columns, hidden, reset_first ? n_at : columns, part, n_parts),
+      of_h_n(reset_first && a.dweight_r ? a.dweight_r + n_at : nullptr, columns, hidden, hidden, part, n_parts);
   for_chunks(a.y, [&](int64_t g, int64_t p, int64_t n) {
     const bool first = g == 0 && p == 0;
-    const float* gradients = a.gradients + (g * plane + p) * kept;
-    of_x.add(a.x.data + g * inputs * plane + p, plane, 1, gradients, kept, n, first);
-    add_bias(gradients, kept, n, a.dbias, columns, part, n_parts, first);
-    add_bias(gradients, kept, n, a.dbias_r, linear ? n_at : columns, part, n_parts, first);
-    if (linear && a.dbias_r) add_bias(gradients + 3 * hidden, kept, n, a.dbias_r + n_at, hidden, part, n_parts, first);
+    const float *gradients = a.gradients + (g * plane + p) * kept, *x = a.x.data + g * inputs * plane + p;
+    of_x.add(x, plane, 1, gradients, kept, n, first);
+    of_x_n.add(x, plane, 1, gradients + 3 * hidden, kept, n, first);
+    add_bias(gradients, kept, n, a.dbias, linear ? n_at : columns, part, n_parts, first);
+    if (linear && a.dbias) add_bias(gradients + 3 * hidden, kept, n, a.dbias + n_at, hidden, part, n_parts, first);
+    add_bias(gradients, kept, n, a.dbias_r, columns, part, n_parts, first);
     // Positions that have a state before them, and how far it is away.
     const int64_t from = a.shape.reverse || p >= lanes ? p : lanes < p + n ? lanes : p + n;
     int64_t until = a.shape.reverse && p + n > plane - lanes ? plane - lanes : p + n;
@@ -240,10 +244,7 @@ void recurrent_weight_backward(const RecurrentWeightBackwardArgs& a, int part, i
     const float* with_state = a.gradients + (g * plane + from) * kept;
     const float* states = a.y.data + g * hidden * plane + from + (a.shape.reverse ? lanes : -lanes);
     of_h.add(states, plane, 1, with_state, kept, until - from, first);
-    if (linear)
-      of_n.add(states, plane, 1, with_state + 3 * hidden, kept, until - from, first);
-    else
-      of_n.add(with_state + 3 * hidden, 1, kept, with_state + n_at, kept, until - from, first);
+    of_h_n.add(with_state + 3 * hidden, 1, kept, with_state + n_at, kept, until - from, first);
   });
 }
 

@@ -188,8 +188,10 @@ def recurrent_forward(
     reverse: bool = False,
     **shared: Shared,
 ) -> Floats:
-    """States (rows, H, 1, T) of a layer over x (rows, I, 1, T). weight (I, gates * H), weight_r (H, gates * H), gates in
-    ONNX's order. cell: rnn_tanh, rnn_relu, gru, gru_linear (ONNX's linear_before_reset, as PyTorch), lstm."""
+    """States (rows, H, 1, T) of a layer over x (rows, I, 1, T).
+
+    weight (I, gates * H) and weight_r (H, gates * H) have the gates in ONNX's order. cell: rnn_tanh, rnn_relu, gru,
+    gru_linear (ONNX's linear_before_reset, as PyTorch), lstm."""
 
 def recurrent_backward(
     x: Floats,
