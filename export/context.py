@@ -222,7 +222,7 @@ class Context:
         )
         param = Param(
             name=constant.source or constant.name,
-            values=numbers.copy(),
+            values=numbers,  # maybe the source's own memory: replaced, never written to
             source=constant.source if same else None,
             source_shape=constant.source_shape,
             transposed=flipped,

@@ -218,17 +218,19 @@ def read_graph(
         input_dims=tuple(sizes[1:]),
         batch=batch,
         learnable=learnable,
-        known_dims=_inferred(model, batch),
+        known_dims=_inferred(model, batch, initialisers),
         stored=stored,
     )
 
 
-def _inferred(model: onnx.ModelProto, batch: int) -> dict[str, Dims]:
+def _inferred(model: onnx.ModelProto, batch: int, weights: Mapping[str, Any]) -> dict[str, Dims]:
     """Shapes that ONNX's own inference finds with the batch axis fixed; only used to look behind unsupported nodes."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+    typed = [value for value in fixed.graph.value_info if value.name in weights]  # held beside the model
     del fixed.graph.value_info[:]
+    fixed.graph.value_info.extend(typed)
     try:
         inferred = onnx.shape_inference.infer_shapes(fixed)
     except Exception:  # a node that it does not know; then nothing is known behind it

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 
-def prepared_model(model: onnx.ModelProto) -> onnx.ModelProto:
+def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx.ModelProto:
     """A checked copy with local functions inlined, float constants as initialisers (weights are held in either), nodes
     in inference mode, and unused initialisers' inputs taken off the list of inputs.
+
+    Args:
+        beside: inputs that are weights, held by the caller; only their types stay in the model.
 
     Raises:
         ExportError: the checker's words, or an input that is not one float32 tensor of fixed size behind the batch
@@ -34,7 +38,8 @@ def prepared_model(model: onnx.ModelProto) -> onnx.ModelProto:
     _constants_to_initialisers(copy.graph)
     _to_inference(copy.graph)
     held = {tensor.name for tensor in copy.graph.initializer}
-    inputs = [value for value in copy.graph.input if value.name not in held]
+    inputs = [value for value in copy.graph.input if value.name not in held and value.name not in beside]
+    copy.graph.value_info.extend(value for value in copy.graph.input if value.name in beside)
     del copy.graph.input[:]
     copy.graph.input.extend(inputs)
     blockers = [fault for value in inputs if (fault := _input_fault(value)) is not None]
@@ -132,6 +137,12 @@ def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
         ExportError: floating-point values that are not float32 or not finite, all at once.
     """
     values: dict[str, NDArray[Any]] = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    refuse_odd_weights(values)
+    return values
+
+
+def refuse_odd_weights(values: Mapping[str, NDArray[Any]]) -> None:
+    """Raises ExportError for floating-point values that are not float32 or not finite, all at once."""
     blockers = []
     for key, array in values.items():
         if array.dtype.kind == "f" and array.dtype != np.float32:
@@ -145,4 +156,3 @@ def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
             )
     if blockers:
         raise ExportError.from_blockers("finite float32 weights", blockers)
-    return values

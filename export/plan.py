@@ -148,5 +148,5 @@ def _param(param: Param, name: str, is_linear: bool, structure_room: float) -> d
     values = param.values.T if is_linear else param.values
     record["dims"] = list(values.shape)
     record["dtype"] = str(values.dtype)
-    record["values"] = np.ascontiguousarray(values)
+    record["values"] = values if is_linear else np.ascontiguousarray(values)  # the writer turns it while it copies
     return record

@@ -21,7 +21,7 @@ from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import read_graph
-from edgecl.export.onnx_prepare import initialisers_of, prepared_model
+from edgecl.export.onnx_prepare import initialisers_of, prepared_model, refuse_odd_weights
 from edgecl.export.options import (
     Classes,
     Distribution,
@@ -171,8 +171,10 @@ def graph_of_torch(
 ) -> Graph:
     """The imported graph of a module."""
     rows = _example_rows(example)
-    model = prepared_model(_trace(module, rows, logits))
-    initialisers = initialisers_of(model)
+    traced, weights = _trace(module, rows, logits)
+    model = prepared_model(traced, weights)
+    initialisers = initialisers_of(model) | weights
+    refuse_odd_weights(weights)
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
     graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
     reached = {param.name for param in graph.params()}
@@ -235,7 +237,7 @@ class TorchReference:
 
     def __init__(self, module: torch.nn.Module, logits: str | int | None = None) -> None:
         self.source = f"torch {torch.__version__.partition('+')[0]}"
-        self._module = copy.deepcopy(module).cpu().eval()
+        self._module = _copy(module).eval()
         self._logits = logits
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -245,7 +247,7 @@ class TorchReference:
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """As `parity.Reference`."""
-        double = copy.deepcopy(self._module).double()
+        double = _copy(self._module, torch.float64)
         try:
             with torch.no_grad():
                 return np.asarray(_one_of(double(torch.from_numpy(rows).double()), self._logits).numpy(), np.float64)
@@ -257,10 +259,26 @@ class TorchReference:
         return np.array(self._module.state_dict()[name].numpy(), np.float32)
 
     def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
-        """As `parity.Reference`."""
-        tensor = self._module.state_dict()[name]
-        with torch.no_grad():
-            tensor.copy_(torch.from_numpy(values))
+        """As `parity.Reference`; the user's module, which shares the old numbers, keeps them."""
+        owner, _, last = name.rpartition(".")
+        parameter = torch.nn.Parameter(torch.from_numpy(values.copy()), requires_grad=False)
+        self._module.get_submodule(owner)._parameters[last] = parameter
+
+
+def _copy(module: torch.nn.Module, dtype: torch.dtype | None = None) -> torch.nn.Module:
+    """A copy on the CPU that shares the parameters where it can: their numbers may be most of the memory. With a
+    `dtype` they are of that type."""
+    tensors = dict.fromkeys(module.parameters())
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        copied = copy.deepcopy(module).cpu()
+        return copied if dtype is None else copied.to(dtype)
+    memo: dict[int, Any] = {}
+    for tensor in tensors:
+        memo[id(tensor)] = (
+            tensor if dtype is None else torch.nn.Parameter(tensor.detach().to(dtype), requires_grad=False)
+        )
+    copied = copy.deepcopy(module, memo)
+    return copied if dtype is None else copied.to(dtype)
 
 
 def _example_rows(example: torch.Tensor | NDArray[np.float32]) -> torch.Tensor:
@@ -294,19 +312,24 @@ class _Traced(torch.nn.Module):
         return _one_of(self.module(rows), self.logits)
 
 
-def _trace(module: torch.nn.Module, rows: torch.Tensor, logits: str | int | None) -> onnx.ModelProto:
+def _trace(
+    module: torch.nn.Module, rows: torch.Tensor, logits: str | int | None
+) -> tuple[onnx.ModelProto, dict[str, NDArray[Any]]]:
     """ONNX with batch-norms as nodes, parameters under their own names, and operators without an ONNX form left in as
-    they are (so that all of them can be reported)."""
+    they are (so that all of them can be reported). Parameters and buffers come beside it, the module's own memory, as
+    inputs of the model behind the first."""
     buffer = io.BytesIO()
+    traced = _Traced(_copy(module), logits)
     with _quiet(), torch.random.fork_rng(devices=[]), adaptive_pools(OPSET), symbolics(OPSET):
         try:
             torch.onnx.export(
-                _Traced(copy.deepcopy(module).cpu(), logits),
+                traced,
                 (rows,),
                 buffer,  # type: ignore[arg-type]
                 dynamo=False,
                 training=torch.onnx.TrainingMode.PRESERVE,
                 do_constant_folding=False,
+                export_params=False,
                 operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
                 opset_version=OPSET,
             )
@@ -321,13 +344,21 @@ def _trace(module: torch.nn.Module, rows: torch.Tensor, logits: str | int | None
                 -5,
             ) from error
     model = onnx.load_from_string(buffer.getvalue())
-    for tensor in model.graph.initializer:
-        tensor.name = tensor.name.removeprefix("module.")
+    held = {
+        **dict(traced.named_parameters(remove_duplicate=False)),
+        **dict(traced.named_buffers(remove_duplicate=False)),
+    }
+    weights = {}
+    for value in list(model.graph.input)[1:]:
+        tensor = held.get(value.name)
+        if tensor is not None:
+            value.name = value.name.removeprefix("module.")
+            weights[value.name] = tensor.detach().numpy()
     for node in model.graph.node:
         node.name = node.name.replace("/module/", "/", 1) if node.name.startswith("/module/") else node.name
         for index, key in enumerate(node.input):
             node.input[index] = key.removeprefix("module.")
-    return model
+    return model, weights
 
 
 @contextmanager

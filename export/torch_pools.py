@@ -65,6 +65,9 @@ def _written(one_axis: Callable[..., Any], equal: str, spatial: int, outputs: in
         own = sizes[-spatial:]
         wanted = [size if cells is None else cells for size, cells in zip(own, wanted, strict=True)]
         if all(size % cells == 0 for size, cells in zip(own, wanted, strict=True)):
+            if all(cells == 1 for cells in wanted):
+                pooled = g.op(f"Global{equal}", x)
+                return pooled if outputs == 1 else (pooled, None)
             windows = [size // cells for size, cells in zip(own, wanted, strict=True)]
             pooled = g.op(equal, x, kernel_shape_i=windows, strides_i=windows)
             return pooled if outputs == 1 else (pooled, None)

@@ -29,7 +29,9 @@ def convert_gemm(context: Context, node: Node) -> None:
     constant = context.floats(node, 1, "weight")
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     transposed = not node.integer("transB", 0)  # the bundle's exporter holds [O][I]
-    matrix = (constant.values.T if transposed else constant.values) * np.float32(alpha)
+    matrix = constant.values.T if transposed else constant.values
+    if alpha != 1.0:
+        matrix = matrix * np.float32(alpha)
     if not row.dims or matrix.ndim != 2 or matrix.shape[1] != row.dims[-1]:
         raise Unsupported(
             f"expected rows of {matrix.shape[-1]} numbers; found {row.dims}", "flatten the input of the layer"

@@ -96,8 +96,13 @@ uint64_t plan_offsets(const Plan& plan, Mode mode, std::vector<format::TensorRec
 
 struct Item {
   uint32_t type, flags;
-  Bytes bytes;
+  const uint8_t* bytes;
+  size_t n_bytes;
 };
+
+Item item_of(uint32_t type, uint32_t flags, const Bytes& bytes) {
+  return {type, flags, bytes.data(), bytes.size()};
+}
 
 // A file of these sections, which have ascending types.
 Bytes assemble(const std::vector<Item>& items) {
@@ -109,8 +114,8 @@ Bytes assemble(const std::vector<Item>& items) {
     record.type = items[i].type;
     record.flags = items[i].flags;
     record.offset = align_up(end);
-    record.bytes = items[i].bytes.size();
-    sha256(items[i].bytes.data(), items[i].bytes.size(), record.sha256);
+    record.bytes = items[i].n_bytes;
+    sha256(items[i].bytes, items[i].n_bytes, record.sha256);
     end = record.offset + record.bytes;
   }
   format::Header header = {};
@@ -126,7 +131,7 @@ Bytes assemble(const std::vector<Item>& items) {
   append(&file, table.data(), table.size() * sizeof(format::SectionRecord));
   for (size_t i = 0; i < items.size(); i++) {
     file.resize(table[i].offset);
-    append(&file, items[i].bytes.data(), items[i].bytes.size());
+    append(&file, items[i].bytes, items[i].n_bytes);
   }
   return file;
 }
@@ -139,27 +144,31 @@ Bytes one(const T& record) {
 }
 
 Bytes assemble(const Parts& parts) {
+  const Bytes model = one(parts.model), recipe = one(parts.recipe);
+  const Bytes tensors = as_bytes(parts.tensors), ops = as_bytes(parts.ops), backward = as_bytes(parts.backward);
+  const Bytes params = as_bytes(parts.params), classes = as_bytes(parts.classes);
+  const Bytes parity = as_bytes(parts.parity), taps = as_bytes(parts.taps);
   std::vector<Item> items = {
-      {format::kSectionStrings, 0, parts.strings.bytes()},
-      {format::kSectionModel, 0, one(parts.model)},
-      {format::kSectionTensors, 0, as_bytes(parts.tensors)},
-      {format::kSectionOps, 0, as_bytes(parts.ops)},
-      {format::kSectionBackward, 0, as_bytes(parts.backward)},
-      {format::kSectionParams, 0, as_bytes(parts.params)},
-      {format::kSectionData, 0, parts.data},
-      {format::kSectionInput, 0, parts.input},
-      {format::kSectionRecipe, 0, one(parts.recipe)},
-      {format::kSectionClasses, 0, as_bytes(parts.classes)},
+      item_of(format::kSectionStrings, 0, parts.strings.bytes()),
+      item_of(format::kSectionModel, 0, model),
+      item_of(format::kSectionTensors, 0, tensors),
+      item_of(format::kSectionOps, 0, ops),
+      item_of(format::kSectionBackward, 0, backward),
+      item_of(format::kSectionParams, 0, params),
+      item_of(format::kSectionData, 0, parts.data),
+      item_of(format::kSectionInput, 0, parts.input),
+      item_of(format::kSectionRecipe, 0, recipe),
+      item_of(format::kSectionClasses, 0, classes),
   };
   const Item optional[] = {
-      {format::kSectionParity, format::kSectionOptional, as_bytes(parts.parity)},
-      {format::kSectionTaps, format::kSectionOptional, as_bytes(parts.taps)},
-      {format::kSectionNotes, format::kSectionOptional, parts.notes},
-      {format::kSectionExemplars, format::kSectionOptional, parts.exemplars},
-      {format::kSectionEncoder, format::kSectionOptional, parts.encoder},
+      item_of(format::kSectionParity, format::kSectionOptional, parity),
+      item_of(format::kSectionTaps, format::kSectionOptional, taps),
+      item_of(format::kSectionNotes, format::kSectionOptional, parts.notes),
+      item_of(format::kSectionExemplars, format::kSectionOptional, parts.exemplars),
+      item_of(format::kSectionEncoder, format::kSectionOptional, parts.encoder),
   };
   for (const Item& item : optional) {
-    if (!item.bytes.empty()) items.push_back(item);
+    if (item.n_bytes != 0) items.push_back(item);
   }
   return assemble(items);
 }
@@ -240,6 +249,7 @@ std::vector<uint8_t> write_bundle(const BundleSource& source, std::string* error
     parts.model.macs_backward = plan_macs_backward(plan, false);
     parts.model.macs_backward_sparse = plan_macs_backward(plan, true);
     std::vector<uint8_t> file = assemble(parts);
+    Bytes().swap(parts.data);  // weights may be most of the memory, and the check takes a copy
     *error = read_back(file);
     if (error->empty()) return file;
     return {};
@@ -260,13 +270,13 @@ std::vector<uint8_t> attach_signature(const std::vector<uint8_t>& bundle, const 
 
   format::Header header;
   memcpy(&header, bundle.data(), sizeof header);
-  std::vector<Item> items = {{format::kSectionSignature, format::kSectionOptional, one(record)}};
+  const Bytes signed_part = one(record);
+  std::vector<Item> items = {item_of(format::kSectionSignature, format::kSectionOptional, signed_part)};
   for (uint32_t i = 0; i < header.n_sections; i++) {
     format::SectionRecord section;
     memcpy(&section, bundle.data() + sizeof header + i * sizeof section, sizeof section);
     if (section.type == format::kSectionSignature) continue;
-    const uint8_t* begin = bundle.data() + section.offset;
-    items.push_back({section.type, section.flags, Bytes(begin, begin + section.bytes)});
+    items.push_back({section.type, section.flags, bundle.data() + section.offset, section.bytes});
   }
   std::sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.type < b.type; });
   return assemble(items);

@@ -55,7 +55,12 @@ struct SourceParam {
   std::vector<uint32_t> dims;       // 1..4
   std::vector<uint32_t> positions;  // sparse: ascending flat positions
   std::vector<float> values;        // dense: product of dims; sparse: one per position
-  uint32_t nnz_capacity = 0;        // sparse: 0 = as many as positions
+  // In place of `values` of a dense float32 parameter: the caller's own memory, which must stay until the bundle is
+  // written. `turned`: of two dims, it lies as [dims[1]][dims[0]].
+  const float* borrowed = nullptr;
+  uint64_t n_borrowed = 0;
+  bool turned = false;
+  uint32_t nnz_capacity = 0;  // sparse: 0 = as many as positions
   uint32_t dtype = format::kElementF32;
   std::vector<uint8_t> integers;  // int8, int32: the bytes of the product of dims, in place of values
 };

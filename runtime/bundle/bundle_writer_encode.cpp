@@ -56,7 +56,8 @@ std::string check_lengths(const BundleSource& source) {
     for (uint32_t dim : param.dims) size = checked_mul(size, dim);
     const bool floats = param.dtype == format::kElementF32;
     const uint64_t expected = param.sparse ? param.positions.size() : size;
-    const uint64_t found = floats ? param.values.size() : param.integers.size() / element_bytes(param.dtype);
+    const uint64_t held = param.borrowed != nullptr ? param.n_borrowed : param.values.size();
+    const uint64_t found = floats ? held : param.integers.size() / element_bytes(param.dtype);
     if (found != expected)
       return where + "expected " + std::to_string(expected) + " values, found " + std::to_string(found);
     if (size > format::kMaxParamFloats) return where + "expected at most 2^28 weights, found " + std::to_string(size);
@@ -154,7 +155,35 @@ void encode_ops(const BundleSource& source, Parts* parts) {
   }
 }
 
+// [rows][columns] of memory that lies as [columns][rows]; by tiles, so that both sides stay in the cache.
+void append_turned(Bytes* out, const float* from, size_t rows, size_t columns) {
+  constexpr size_t kTile = 32;
+  const size_t begin = out->size();
+  out->resize(begin + rows * columns * sizeof(float));
+  uint8_t* const to = out->data() + begin;
+  for (size_t row = 0; row < rows; row += kTile) {
+    for (size_t column = 0; column < columns; column += kTile) {
+      for (size_t i = row; i < std::min(row + kTile, rows); i++) {
+        for (size_t j = column; j < std::min(column + kTile, columns); j++) {
+          memcpy(to + (i * columns + j) * sizeof(float), from + j * rows + i, sizeof(float));
+        }
+      }
+    }
+  }
+}
+
+// Bytes of the data section, at most: so that it grows once.
+size_t data_bytes(const BundleSource& source) {
+  size_t bytes = format::kReadSlackBytes;
+  for (const SourceParam& param : source.params) {
+    bytes += param.positions.size() * sizeof(uint32_t) + param.integers.size() +
+             (param.values.size() + param.n_borrowed) * sizeof(float) + 2 * align_up(1);
+  }
+  return bytes;
+}
+
 void encode_params(const BundleSource& source, Parts* parts) {
+  parts->data.reserve(data_bytes(source));
   for (const SourceParam& param : source.params) {
     format::ParamRecord record = {};
     record.name = parts->strings.add(param.name);
@@ -173,6 +202,11 @@ void encode_params(const BundleSource& source, Parts* parts) {
       record.density = static_cast<float>(static_cast<double>(record.nnz) / static_cast<double>(param_size(record)));
       append(&parts->data, param.positions.data(), param.positions.size() * sizeof(uint32_t));
       parts->data.resize(align_up(parts->data.size()));
+    }
+    if (param.turned) {
+      append_turned(&parts->data, param.borrowed, param.dims[0], param.dims[1]);
+    } else {
+      append(&parts->data, param.borrowed, param.n_borrowed * sizeof(float));
     }
     append(&parts->data, param.values.data(), param.values.size() * sizeof(float));
     append(&parts->data, param.integers.data(), param.integers.size());

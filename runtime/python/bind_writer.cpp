@@ -144,6 +144,17 @@ class Record {
     const auto array = py::array_t<T, py::array::c_style>::ensure(value);
     return std::vector<T>(array.data(), array.data() + array.size());
   }
+  // As array_of, without a copy where the array's memory can be lent: in row-major order, or with two axes in the other
+  // (`turned`). Else null, and array_of copies.
+  const float* lent_floats(const char* key, bool* turned) const {
+    const py::object value = get(key);
+    if (!py::isinstance<py::array_t<float>>(value)) return nullptr;
+    const auto array = py::cast<py::array_t<float>>(value);
+    const bool columns = (array.flags() & py::array::f_style) != 0 && array.ndim() == 2;
+    const bool rows = (array.flags() & py::array::c_style) != 0;
+    *turned = columns && !rows;
+    return rows || columns ? array.data() : nullptr;
+  }
   std::string item(const char* key, size_t i) const { return at(key) + "[" + std::to_string(i) + "]"; }
 
  private:
@@ -279,8 +290,13 @@ void read_params(const Record& plan, BundleSource* source) {
       param.integers = raw_bytes(record.array_of<int32_t>("values", "int32"));
       found = param.integers.size() / sizeof(int32_t);
     } else if (dtype == "float32") {
-      param.values = record.array_of<float>("values", "float32");
-      found = param.values.size();
+      if (!param.sparse) param.borrowed = record.lent_floats("values", &param.turned);
+      if (param.borrowed != nullptr) {
+        param.n_borrowed = found = static_cast<size_t>(py::cast<py::array>(record.find("values")).size());
+      } else {
+        param.values = record.array_of<float>("values", "float32");
+        found = param.values.size();
+      }
     } else {
       refuse(record.at("dtype"), "float32, int8 or int32", "'" + dtype + "'");
     }
