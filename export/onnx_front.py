@@ -18,7 +18,7 @@ from edgecl.export.external import export_external_onnx
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
 from edgecl.export.integer_onnx import DYNAMIC_NOTE, with_borders, without_dynamic
-from edgecl.export.onnx_prepare import initialisers_of, prepared_model, with_output
+from edgecl.export.onnx_prepare import hollowed, initialisers_of, prepared_model, refuse_odd_weights, with_output
 from edgecl.export.onnx_reference import OnnxReference
 from edgecl.export.options import (
     Classes,
@@ -131,29 +131,39 @@ def from_onnx(
         return export_external_onnx(loaded, options, name or stem)
     if logits is not None:
         loaded = with_output(loaded, logits)
-    graph, options, reference = graph_of_onnx(loaded, options, name or stem)
+    name = name or stem
+    hollow, beside = hollowed(loaded)
+    del loaded, model  # whose weights may be most of the memory
+    graph, options, reference = graph_of_onnx(hollow, options, name, beside=beside)
     return export_graph(graph, options, reference, f"onnx {onnx.__version__}")
 
 
 def graph_of_onnx(
-    model: onnx.ModelProto, options: ExportOptions, name: str, stored: Stored | None = None
+    model: onnx.ModelProto,
+    options: ExportOptions,
+    name: str,
+    stored: Stored | None = None,
+    beside: dict[str, NDArray[Any]] | None = None,
 ) -> tuple[Graph, ExportOptions, OnnxReference]:
     """The imported graph, the options (channels_last set where the model turns its input itself) and the parity
-    reference."""
+    reference. `beside`: weights that were taken out of the model already."""
     from dataclasses import replace
 
-    source = model = prepared_model(model)
+    if beside is None:
+        model, beside = hollowed(model)
+    source = model = prepared_model(model, beside)
     model, dynamic = without_dynamic(model)
     if stored is None:
         model, stored = take_integers(with_borders(model))
-    reference = OnnxReference(model)
+    reference = OnnxReference(model, beside)
     if _turns_channels_last(model):
         if not options.input.channels_last:
             options = replace(options, input=replace(options.input, channels_last=True))
         reference.channels_last = True
     if stored is not None and stored.run is None and source is not model:
         stored.run, stored.again = (runner(source, reference.channels_last, fused) for fused in (True, False))
-    initialisers = initialisers_of(model)
+    refuse_odd_weights(beside)
+    initialisers = initialisers_of(model) | beside
     names_of_initialisers = set(initialisers)
     graph = read_graph(
         model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES, stored

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ import onnx.inliner
 from edgecl.export.errors import Blocker, ExportError
 from numpy.typing import NDArray
 from onnx import numpy_helper
+
+_LARGE = 1024  # numbers of an initialiser that is taken out of a model
+_OF_INTEGERS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QGemm")
 
 
 def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx.ModelProto:
@@ -50,6 +54,38 @@ def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx
     if blockers:
         raise ExportError.from_blockers("one float32 input and one output of fixed sizes", blockers)
     return copy
+
+
+def hollowed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, NDArray[Any]]]:
+    """A copy whose large float32 initialisers are inputs, and these by name: what is done to a model copies it many
+    times, and its weights need not come along. Quantised models keep theirs, which are small."""
+    graph = model.graph
+    large = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and prod(t.dims) >= _LARGE]
+    if not large or any(node.op_type in _OF_INTEGERS or node.op_type.startswith("QLinear") for node in graph.node):
+        return model, {}
+    names = {tensor.name for tensor in large}
+    copy = onnx.ModelProto()
+    for field, value in model.ListFields():
+        if field.name == "graph":
+            _copy_fields(graph, copy.graph, ("initializer", "input"))
+        elif field.name == "ir_version" or field.type != field.TYPE_MESSAGE:
+            setattr(copy, field.name, value)
+        else:
+            getattr(copy, field.name).extend(value)
+    copy.graph.initializer.extend(tensor for tensor in graph.initializer if tensor.name not in names)
+    copy.graph.input.extend(value for value in graph.input if value.name not in names)
+    copy.graph.input.extend(onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in large)
+    return copy, {tensor.name: numpy_helper.to_array(tensor) for tensor in large}
+
+
+def _copy_fields(source: Any, target: Any, without: Collection[str]) -> None:
+    for field, value in source.ListFields():
+        if field.name in without:
+            continue
+        if field.type == field.TYPE_MESSAGE:
+            getattr(target, field.name).extend(value)
+        else:
+            setattr(target, field.name, value)
 
 
 def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-Run = Callable[[NDArray[Any]], NDArray[Any]]
+Run = Callable[[NDArray[Any], dict[str, NDArray[Any]]], NDArray[Any]]  # rows, weights beside the model
 
 
 class OnnxReference:
-    """A prepared model that runs. `channels_last`: its input is [N][H][W][C]. `before`: what the model was made of."""
+    """A prepared model that runs. `channels_last`: its input is [N][H][W][C]. `before`: what the model was made of.
+    `beside`: its large weights, which are further inputs of what runs, so that no engine copies them."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, beside: Mapping[str, NDArray[Any]] | None = None) -> None:
         self.channels_last = False
         self.before = ""
+        self._beside = dict(beside or {})
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
+        self._model.graph.input.extend(
+            onnx.helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, values.shape)
+            for key, values in self._beside.items()
+        )
         self._batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
         self._engine: tuple[str, Run] | None = None
 
@@ -43,7 +49,7 @@ class OnnxReference:
         """
         name, engine = self._running()
         try:
-            return np.asarray(self._in_batches(engine, rows), np.float32)
+            return np.asarray(self._in_batches(engine, rows, self._beside), np.float32)
         except Exception as error:  # whatever the engine's operators raise
             raise ParityError(
                 f"expected {name} to run the model, to compare the bundle with it; found: {_first_line(error)}; "
@@ -62,16 +68,20 @@ class OnnxReference:
                 if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == onnx.TensorProto.FLOAT:
                     attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float64)))
         try:
-            return np.asarray(self._in_batches(_evaluator(double), rows.astype(np.float64)), np.float64)
+            beside = {key: values.astype(np.float64) for key, values in self._beside.items()}
+            return np.asarray(self._in_batches(_evaluator(double), rows.astype(np.float64), beside, 1), np.float64)
         except Exception:  # some operators of the evaluator are written for float32 only
             return None
 
     def weight(self, name: str) -> NDArray[np.float32]:
         """As `parity.Reference`."""
-        return np.array(initialisers_of(self._model)[name], np.float32)
+        return np.array((initialisers_of(self._model) | self._beside)[name], np.float32)
 
     def set_weight(self, name: str, values: NDArray[np.float32]) -> None:
         """As `parity.Reference`."""
+        if name in self._beside:
+            self._beside[name] = np.array(values, np.float32)
+            return
         for tensor in self._model.graph.initializer:
             if tensor.name == name:
                 dtype = numpy_helper.to_array(tensor).dtype
@@ -85,15 +95,18 @@ class OnnxReference:
             )  # fmt: skip
         return self._engine
 
-    def _in_batches(self, engine: Run, rows: NDArray[Any]) -> NDArray[Any]:
+    def _in_batches(
+        self, engine: Run, rows: NDArray[Any], beside: dict[str, NDArray[Any]], most: int = 0
+    ) -> NDArray[Any]:
+        """`most`: rows at a time where the batch is free; the evaluator keeps every tensor until it ends. 0: all."""
         if self.channels_last:
             rows = np.ascontiguousarray(np.moveaxis(rows, 1, -1))
-        step = self._batch or rows.shape[0]
+        step = self._batch or most or rows.shape[0]
         pieces = []
         for begin in range(0, rows.shape[0], step):
             piece = rows[begin : begin + step]
             full = np.concatenate([piece, np.repeat(piece[-1:], step - len(piece), axis=0)])
-            pieces.append(engine(full)[: len(piece)])
+            pieces.append(engine(full, beside)[: len(piece)])
         return np.concatenate(pieces)
 
 
@@ -115,15 +128,18 @@ def _onnxruntime(model: onnx.ModelProto) -> tuple[str, Run] | None:
     except Exception:  # its own classes
         return None
     key, output = session.get_inputs()[0].name, session.get_outputs()[0].name
-    return f"onnxruntime {onnxruntime.__version__}", lambda rows: np.asarray(session.run([output], {key: rows})[0])
+    return (
+        f"onnxruntime {onnxruntime.__version__}",
+        lambda rows, beside: np.asarray(session.run([output], {key: rows, **beside})[0]),
+    )
 
 
 def _evaluator(model: onnx.ModelProto) -> Run:
     evaluator = ReferenceEvaluator(model)
     key, output = model.graph.input[0].name, model.graph.output[0].name
 
-    def run(rows: NDArray[Any]) -> NDArray[Any]:
-        results: Any = evaluator.run([output], {key: rows})
+    def run(rows: NDArray[Any], beside: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        results: Any = evaluator.run([output], {key: rows, **beside})
         return np.asarray(results[0])
 
     return run

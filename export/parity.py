@@ -1,10 +1,10 @@
 # Does the bundle compute what the source model computes?
 # Never here: how the source model runs (torch_front.py, onnx_front.py).
-"""`check_parity` compares a bundle on the device's own kernels with the source."""
+"""`ask` and `compare`: a bundle on the device's own kernels beside the source."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,14 +52,26 @@ def tolerance(graph: Graph, reference: NDArray[np.float32], exact: NDArray[np.fl
     return max(bound, min(8.0 * own, CAP * scale))
 
 
-def check_parity(
-    bundle: bytes, graph: Graph, reference: Reference, input_spec: InputSpec, raw: NDArray[Any], columns: int
-) -> ParityFigures:
-    """Runs both on the raw rows and compares the first `columns` outputs (a grown head has more).
+@dataclass(frozen=True)
+class Asked:
+    """What the source answered.
+
+    Attributes:
+        outputs: float32 [n, columns].
+        allowed: the largest difference that rounding explains.
+        source: what ran it.
+    """
+
+    outputs: NDArray[np.float32]
+    allowed: float
+    source: str
+
+
+def ask(graph: Graph, reference: Reference, input_spec: InputSpec, raw: NDArray[Any]) -> Asked:
+    """Runs the source on the raw rows, in its own numbers twice and in float64.
 
     Raises:
-        ParityError: a difference larger than `tolerance`, an output that is not finite on one side only, or a source
-            that gives other outputs when it is asked again.
+        ParityError: it gives other outputs when it is asked again.
     """
     rows = input_spec.network_input(raw, graph.tensors[graph.input][0])
     rows = rows.reshape(raw.shape[0], *graph.input_dims)
@@ -67,6 +79,16 @@ def check_parity(
     exact = reference.run_double(rows)
     allowed = tolerance(graph, expected, None if exact is None else exact.reshape(expected.shape))
     _refuse_random(expected, reference.run(rows).reshape(expected.shape), allowed, reference.source)
+    return Asked(expected, allowed, reference.source)
+
+
+def compare(bundle: bytes, graph: Graph, asked: Asked, raw: NDArray[Any], columns: int) -> ParityFigures:
+    """Runs the bundle on the same rows and compares the first `columns` outputs (a grown head has more).
+
+    Raises:
+        ParityError: a difference larger than `tolerance`, or an output that is not finite on one side only.
+    """
+    expected, allowed = asked.outputs, asked.allowed
     found = bundle_logits(bundle, raw)[:, :columns]
     if graph.final:
         found = _with_final(found, graph.final)
@@ -77,14 +99,14 @@ def check_parity(
         mean_abs=float(np.mean(difference)),
         reference_abs=float(np.max(np.abs(expected), initial=0.0)),
         tolerance=allowed,
-        source=reference.source,
+        source=asked.source,
     )
     if not np.isfinite(expected).all() or not figures.max_abs <= allowed:
         row, column = (
             int(i) for i in np.unravel_index(int(np.argmax(np.nan_to_num(difference, nan=np.inf))), difference.shape)
         )
         raise ParityError(
-            f"expected the bundle to give the outputs of the {reference.source} model within {allowed:.3g} on "
+            f"expected the bundle to give the outputs of the {asked.source} model within {allowed:.3g} on "
             f"{raw.shape[0]} rows; found "
             f"a difference of {figures.max_abs:.6g} (mean {figures.mean_abs:.3g}) at row {row}, output {column} of "
             f"'{graph.output}': "

@@ -212,7 +212,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         ExportError, ParityError, FileError.
     """
     from edgecl import __version__, _core
-    from edgecl.export.parity import check_parity, int8_parity
+    from edgecl.export.parity import ask, compare, int8_parity
 
     producer = f"edgecl {__version__}, {source}"
     # A new head comes after the comparison: the source has none.
@@ -231,8 +231,9 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
     by_cosine = options.recipe.head == "cosine"
+    asked = ask(graph, reference, options.input, raw)  # before there is a bundle: each may be large
     draft = _draft(prepared)
-    parity = check_parity(draft, graph, reference, options.input, raw, prepared.columns)
+    parity = compare(draft, graph, asked, raw, prepared.columns)
     if unpruned is not None and options.initial_scale == "none":
         graph.notes.append(_cost_of_pruning(unpruned, _outputs(reference, graph, options, raw), options))
     if options.new_head is not None:
@@ -271,6 +272,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     notes: list[str] = []
     if options.remember is not None:
         prepared.plan["exemplars"], notes = exemplar_record(options.remember, draft)
+    del draft, reference
     return _written(prepared, options, parity, notes)
 
 
