@@ -32,6 +32,7 @@ from edgecl.export.recipe import Recipe
 from edgecl.export.report import ExportReport, LayerReport, ParityFigures
 from edgecl.export.simplify import simplify
 from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
+from edgecl.export.stages import stage
 from edgecl.export.stored import DEQUANTISED
 from edgecl.export.trainable import choose_trainable
 
@@ -231,7 +232,9 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     for name, values in prepared.sparse_weights.items():
         reference.set_weight(name, values)
     by_cosine = options.recipe.head == "cosine"
+    stage("running the source, to compare the bundle with it")
     asked = ask(graph, reference, options.input, raw)  # before there is a bundle: each may be large
+    stage("writing the bundle and comparing it with the source")
     draft = _draft(prepared)
     parity = compare(draft, graph, asked, raw, prepared.columns)
     if unpruned is not None and options.initial_scale == "none":
@@ -244,6 +247,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         draft = _draft(prepared)
     given = as_source if options.keeps_statistics else options
     turned = None
+    stage("settling in which numbers the frozen part computes")
     if graph.stored is not None and (options.encoder == "float32" or options.takes_feature_maps):
         graph.notes.append(DEQUANTISED)
     elif graph.stored is not None:
@@ -256,6 +260,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
             draft, _core.write_bundle(_by_products(prepared.plan)), graph, parity, raw, prepared.columns
         )
     if options.keeps_statistics:
+        stage("giving the encoder its head")
         prepared = with_new_head(prepared, options, producer, raw)
     if by_cosine:
         graph.notes.append(
@@ -273,6 +278,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     if options.remember is not None:
         prepared.plan["exemplars"], notes = exemplar_record(options.remember, draft)
     del draft, reference
+    stage("writing the bundle")
     return _written(prepared, options, parity, notes)
 
 

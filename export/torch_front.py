@@ -36,6 +36,7 @@ from edgecl.export.options import (
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
+from edgecl.export.stages import stage
 from edgecl.export.torch_pools import adaptive_pools
 from edgecl.export.torch_symbolics import symbolics
 from numpy.typing import NDArray
@@ -170,6 +171,7 @@ def graph_of_torch(
     logits: str | int | None = None,
 ) -> Graph:
     """The imported graph of a module."""
+    stage("tracing the module")
     rows = _example_rows(example)
     traced, weights = _trace(module, rows, logits)
     model = prepared_model(traced, weights)

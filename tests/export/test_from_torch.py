@@ -12,10 +12,12 @@ import torch
 from edgecl.export.options import ExportOptions
 from edgecl.export.pipeline import prepare
 from edgecl.export.recipe import InputSpec, Recipe
+from edgecl.export.stages import watched
 from edgecl.export.torch_front import from_torch, graph_of_torch
 from export_models import MODELS, ReducedResNet18, settle_statistics
 from oracle import largest_difference, masked, sgd_step
 from plan_interpreter import PlanInterpreter
+from torch import nn
 
 LEARNING_RATE = 0.1
 ROWS = 16
@@ -226,3 +228,17 @@ def test_softmax_and_dropout_are_left_out() -> None:
     report = from_torch(module, torch.zeros(1, 6))
     assert report.parity.max_abs <= report.parity.tolerance
     assert sum("left out" in note for note in report.notes) == 2
+
+
+def test_the_users_module_is_shared_and_left_as_it_was() -> None:
+    """Its parameters are not copied, neither for a pruned comparison nor for one in float64."""
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).train()
+    before = {name: (tensor.clone(), tensor.data_ptr()) for name, tensor in module.state_dict().items()}
+    heard: list[str] = []
+    with watched(heard.append):
+        from_torch(module, torch.zeros(1, 1, 8, 8), density=0.5, sparse_layers=["4"])
+    assert module.training and all(part.training for part in module.modules())
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, before[name][0]) and tensor.data_ptr() == before[name][1], name
+        assert tensor.dtype == before[name][0].dtype
+    assert heard[0] == "tracing the module" and heard[-1] == "writing the bundle"

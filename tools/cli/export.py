@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -368,8 +369,15 @@ def export(
         )
     source = load_model(model, shape, max_classes or 10, seed)
     new_head, head = _new_head(head)
-    with failure.needs("the packages that export needs", "export"):
+    with (
+        failure.needs("the packages that export needs", "export"),
+        output.doing("reading the model") as update,
+        ExitStack() as stack,
+    ):
         import edgecl.export as exporter
+        from edgecl.export.stages import watched
+
+        stack.enter_context(watched(update))
 
         rate = source.built_in.learning_rate(density) if source.built_in is not None else None
         recipe = exporter.Recipe(

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from edgecl.cli import interrupts
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 _PLAIN_WIDTH = 80  # of tables that go to a file or pipe, where COLUMNS does not say otherwise
@@ -188,3 +189,29 @@ def progress() -> Iterator[ProgressCallback]:
             bar.update(task, description=what, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def doing(what: str, after: float = 2.0) -> Iterator[Callable[[str], None]]:
+    """A line on stderr, where that is a terminal, once `after` seconds have passed: what is being done and for how long;
+    the callback changes the words."""
+    shown = console(stderr=True)
+    bar = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=shown, transient=True
+    )
+    task = bar.add_task(what, total=None)
+    starting = threading.Timer(after, bar.start)
+    starting.daemon = True
+    if shown.is_terminal:
+        starting.start()
+
+    def update(words: str) -> None:
+        interrupts.check()
+        bar.update(task, description=words)
+
+    try:
+        yield update
+    finally:
+        starting.cancel()
+        if bar.live.is_started:
+            bar.stop()
