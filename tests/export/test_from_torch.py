@@ -236,7 +236,7 @@ def test_the_users_module_is_shared_and_left_as_it_was() -> None:
     before = {name: (tensor.clone(), tensor.data_ptr()) for name, tensor in module.state_dict().items()}
     heard: list[str] = []
     with watched(heard.append):
-        from_torch(module, torch.zeros(1, 1, 8, 8), density=0.5, sparse_layers=["4"])
+        from_torch(module, torch.zeros(1, 1, 8, 8), density=0.5, sparse_layers=["0"])
     assert module.training and all(part.training for part in module.modules())
     for name, tensor in module.state_dict().items():
         assert torch.equal(tensor, before[name][0]) and tensor.data_ptr() == before[name][1], name

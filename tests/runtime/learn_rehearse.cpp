@@ -33,8 +33,11 @@ void learn_some(Session* session, const Model& model, int steps, uint64_t seed =
 std::vector<bool> sensitive(const BundleSource& source) {
   std::vector<bool> moves(source.params.size());
   for (const edgecl::SourceOp& op : source.ops) {
-    const bool norm = op.kind == format::kOpBatchNorm || op.kind == format::kOpGroupNorm;
-    for (size_t slot = 0; slot < 2 && norm; slot++) moves[op.params[slot]] = true;
+    const bool norm =
+        op.kind == format::kOpBatchNorm || op.kind == format::kOpGroupNorm || op.kind == format::kOpLayerNorm;
+    for (size_t slot = 0; slot < 2 && norm; slot++) {
+      if (op.params[slot] != format::kNone) moves[op.params[slot]] = true;
+    }
   }
   moves[source.head_weight] = moves[source.head_bias] = true;
   return moves;

@@ -193,8 +193,8 @@ def progress() -> Iterator[ProgressCallback]:
 
 @contextmanager
 def doing(what: str, after: float = 2.0) -> Iterator[Callable[[str], None]]:
-    """A line on stderr, where that is a terminal, once `after` seconds have passed: what is being done and for how long;
-    the callback changes the words."""
+    """A line on stderr, where that is a terminal, once `after` seconds have passed: what is being done, for how long.
+    The callback changes the words."""
     shown = console(stderr=True)
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=shown, transient=True
