@@ -281,6 +281,25 @@ def encoders() -> str:
     return encoders_table(rows("encoders"))
 
 
+def architectures_table(found: Iterable[dict[str, Any]]) -> str:
+    """Networks of other kinds beside their peers."""
+    lines = []
+    for row in found:
+        peers = {key: row[key] for key in ("ms_torch", "ms_onnxruntime") if row[key] is not None}
+        best = min(peers.values())
+        what = "predict 1 row" if row["what"] == "predict" else f"step of {row['rows']} rows"
+        numbers = ["-" if row[key] is None else short(row[key]) for key in ("ms", "ms_torch", "ms_onnxruntime")]
+        gmacs = short(row["macs"] / row["ms"] / 1e6)
+        lines.append([row["network"], what, *numbers, f"{row['ms'] / best:.2f}", gmacs])
+    head = ["network", "what", "ms, edgecl", "ms, PyTorch", "ms, ONNX Runtime", "of the best peer"]
+    return table([*head, "GMAC/s, edgecl"], lines)
+
+
+def architectures() -> str:
+    """The result of architectures.py."""
+    return architectures_table(rows("architectures"))
+
+
 def int8(what: str) -> str:
     """Int8 files beside their runtimes: `files`, `qdq` or `accuracy`."""
     found = document("int8_files")
@@ -569,6 +588,7 @@ TABLES: dict[str, Callable[..., str]] = {
         peers,
         memory,
         aarch64_encoders,
+        architectures,
         firmware,
         instruction_gate,
         deployments,

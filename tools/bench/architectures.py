@@ -1,0 +1,205 @@
+"""Transformers, recurrent layers and mobile networks beside PyTorch and ONNX Runtime: one thread, in turns.
+
+    python tools/bench/architectures.py --json tools/bench/results/architectures.json
+
+Predicting one row, and a training step of 10 and of 32 rows (forward, backward, SGD; no replay). Random weights, ten
+classes. Networks of timm and torchvision take part where these packages are on PYTHONPATH (they are no dependencies); a
+network that does not go in is named with the reason. A figure is the smallest of rounds in turns. PyTorch runs eagerly,
+which is what a device runs without a compiler; ONNX Runtime predicts alone.
+Never here: whether they go in and are right (tools/dev/model_zoo.py), encoders in int8 (encoders.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from edgecl import _core, export
+from edgecl.cli.results import write_table
+from edgecl.devices.machine import this_machine
+from encoders import onnxruntime_call
+from int8_files import smallest_ms
+from pages import architectures_table
+from torch import Tensor, nn
+
+CLASSES, RATE = 10, 0.01
+STEPS = (10, 32)
+Call = Callable[[], Any]
+
+
+class Attention(nn.Module):
+    """Self-attention with several heads (Vaswani et al. 2017), written out."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.qkv, self.out = heads, nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, t, f = x.shape
+        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, f // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (q @ k.transpose(-2, -1) * (f / self.heads) ** -0.5).softmax(-1)
+        return self.out((weights @ v).transpose(1, 2).reshape(n, t, f))
+
+
+class Block(nn.Module):
+    """Attention and a two-layer network, each behind a norm and added."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.attention, self.norm1, self.norm2 = Attention(dim, heads), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class TimeTransformer(nn.Module):
+    """Four layers of width 64 over 128 tokens of six sensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.positions = nn.Linear(6, 64), nn.Parameter(0.1 * torch.randn(1, 128, 64))
+        self.blocks = nn.Sequential(*(Block(64, 4) for _ in range(4)))
+        self.norm, self.fc = nn.LayerNorm(64), nn.Linear(64, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.norm(self.blocks(self.embed(x) + self.positions)).mean(1))
+
+
+class Gru(nn.Module):
+    """64 units over 128 steps of six sensors; the last state is classified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.fc = nn.GRU(6, 64, batch_first=True), nn.Linear(64, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.rnn(x)[0][:, -1])
+
+
+def of_timm(name: str) -> nn.Module:
+    """A network of timm, without pretrained weights."""
+    import timm
+
+    module: nn.Module = timm.create_model(name, num_classes=CLASSES)
+    return module
+
+
+def of_torchvision(name: str) -> nn.Module:
+    """A network of torchvision, without pretrained weights. Its operators for other purposes may not fit this torch."""
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
+    import torchvision
+
+    module: nn.Module = getattr(torchvision.models, name)(num_classes=CLASSES)
+    return module
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "transformer, 4 layers of 64, 128 tokens": (TimeTransformer, (128, 6)),
+    "GRU of 64, 128 steps": (Gru, (128, 6)),
+    "mobilevit_xxs": (lambda: of_timm("mobilevit_xxs"), (3, 256, 256)),
+    "shufflenet_v2_x1_0": (lambda: of_torchvision("shufflenet_v2_x1_0"), (3, 224, 224)),
+    "mobilenetv4_conv_small": (lambda: of_timm("mobilenetv4_conv_small"), (3, 224, 224)),
+}
+
+
+def predict_calls(network: nn.Module, shape: tuple[int, ...], bundle: bytes) -> dict[str, Call]:
+    """One row by each."""
+    buffer = io.BytesIO()
+    torch.onnx.export(network.eval(), (torch.zeros(1, *shape),), buffer, dynamo=False)  # type: ignore[arg-type]
+    session = _core.Session(_core.Model(data=bundle), predict_only=1, max_batch=1)
+    row, tensor = np.zeros((1, *shape), np.float32), torch.zeros(1, *shape)
+
+    def torch_call() -> Tensor:
+        with torch.inference_mode():
+            return network(tensor)
+
+    return {
+        "edgecl": lambda: session.logits(row), "torch": torch_call, "onnxruntime": onnxruntime_call(buffer.getvalue()),
+    }  # fmt: skip
+
+
+def step_calls(network: nn.Module, shape: tuple[int, ...], bundle: bytes, n: int) -> dict[str, Call]:
+    """One step of n rows by each."""
+    random = np.random.default_rng(0)
+    rows, labels = random.standard_normal((n, *shape)).astype(np.float32), random.integers(0, CLASSES, n)
+    session = _core.Session(_core.Model(data=bundle), max_batch=n, replay_capacity=0, learning_rate=1e-6)
+    x, y, own = torch.from_numpy(rows), torch.from_numpy(labels), labels.astype(np.int32)
+    network.train()
+    optimiser = torch.optim.SGD(network.parameters(), 1e-6)
+
+    def torch_call() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(network(x), y).backward()
+        optimiser.step()
+
+    return {"edgecl": lambda: session.learn(rows, own), "torch": torch_call}
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """Each way of running one network."""
+    make, shape = NETWORKS[name]
+    torch.manual_seed(0)
+    network = make()
+    recipe = export.Recipe(
+        method="finetune", learning_rate=RATE, replay_capacity=0, replay_batch=0, batch_size=max(STEPS)
+    )
+    report = export.from_torch(network, torch.zeros(1, *shape), recipe=recipe)
+    found = []
+    for what, n in (("predict", 1), *(("step", n) for n in STEPS)):
+        calls = (
+            predict_calls(network, shape, report.bundle)
+            if what == "predict"
+            else step_calls(network, shape, report.bundle, n)
+        )
+        ms = smallest_ms(calls)
+        macs = report.macs["forward"] + (report.macs["backward"] if what == "step" else 0)
+        found.append({
+            "network": name, "what": what, "rows": n, "ms": ms["edgecl"], "ms_torch": ms["torch"],
+            "ms_onnxruntime": ms.get("onnxruntime"), "macs": macs * n, "load": os.getloadavg()[0],
+        })  # fmt: skip
+        print(found[-1], file=sys.stderr)
+    return found
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), help="networks whose names begin so")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    for name in NETWORKS:
+        if not any(name.startswith(wanted) for wanted in arguments.names):
+            continue
+        try:
+            rows += rows_of(name)
+        except (ImportError, export.ExportError) as error:
+            print(f"{name}: left out: {str(error).splitlines()[0]}", file=sys.stderr)
+    print(architectures_table(rows))
+    if arguments.json:
+        machine = this_machine()
+        write_table(
+            arguments.json,
+            {
+                "rows": rows, "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+                "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})",
+            },
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
