@@ -39,13 +39,12 @@ def fold(context: Context, node: Node, constants: list[Constant]) -> None:
     feeds = {key: context.environment[key] for key in node.inputs if key}
     values = {key: value.values for key, value in feeds.items() if isinstance(value, Constant)}
     try:
-        results = _evaluate(node.proto, values, context.opset)
+        results = [np.asarray(result) for result in _evaluate(node.proto, values, context.opset)]
     except Exception as error:  # the evaluator raises whatever its operators raise
         raise Unsupported(
             f"a constant expression that could not be evaluated ({error})", "simplify the model before export"
         ) from error
-    for index, result in enumerate(results):
-        array = np.asarray(result)
+    for index, array in enumerate(results):
         source: str | None = None
         shape: Dims = ()
         transposed = False

@@ -30,7 +30,8 @@ def convert_recurrent(context: Context, node: Node) -> None:
     batch_axis = 0 if by_row else 1
     if len(full) != 3 or (value.axis is not None and (value.axis != batch_axis or value.parts > 1)):
         raise Unsupported(
-            f"sequences of shape {list(full)}", f"lay them out as {'[N][T][F]' if by_row else '[T][N][F]'}"
+            f"sequences of shape {list(full)} whose batch is not axis {batch_axis}",
+            "let the layer take the batch first (PyTorch: batch_first=True), or transpose its input and output",
         )
     steps, features = (size for axis, size in enumerate(full) if axis != batch_axis)
     reverses = _DIRECTIONS[node.text("direction", "forward")]

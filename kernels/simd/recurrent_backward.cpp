@@ -1,5 +1,6 @@
 // Recurrent layers back through time, and the gradients of their inputs and weights.
 // Never here: the forward pass.
+// Built for size (-Os): 3 % slower; the products, which are most of the work, are called.
 #include "kernels/simd/recurrent.h"
 
 namespace edgecl::EDGECL_LEVEL {

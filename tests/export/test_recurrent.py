@@ -140,7 +140,7 @@ def onnx_net(kind: str, *, outputs: int = 0, **attributes: Any) -> Any:
     gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
     extra = attributes.pop("extra", {})
-    bias = attributes.pop("bias", True)
+    bias, opset = attributes.pop("bias", True), attributes.pop("opset", 18)
     by_row = attributes.get("layout", 0)
     arrays = {
         "W": rng.uniform(-0.5, 0.5, (directions, gates * 3, FEATURES)),
@@ -173,7 +173,7 @@ def onnx_net(kind: str, *, outputs: int = 0, **attributes: Any) -> Any:
         [helper.make_tensor_value_info("z", 1, ["N", "K"])],
         [numpy_helper.from_array(value, key) for key, value in arrays.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -186,6 +186,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "rnn, both": {"kind": "RNN", "direction": "bidirectional", "activations": ["Tanh", "Relu"]},
     "rnn, states of zeros": {"kind": "RNN", "extra": {5: np.zeros((1, 2, 3), np.float32)}},
     "lstm by row": {"kind": "LSTM", "layout": 1},
+    "lstm of set 7": {"kind": "LSTM", "opset": 7, "direction": "bidirectional"},
+    "gru of set 7": {"kind": "GRU", "opset": 7, "linear_before_reset": 1},
+    "rnn of set 22": {"kind": "RNN", "opset": 22},
     "gru by row, both, states": {"kind": "GRU", "layout": 1, "direction": "bidirectional", "outputs": 1},
 }
 
@@ -228,6 +231,27 @@ def test_what_the_device_does_not_have(name: str) -> None:
     form, words = REFUSED[name]
     with pytest.raises(ExportError, match=words):
         graph_of_onnx(onnx_net(**form), ExportOptions(), "recurrent")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [({}, "batch_first=True"), ({"proj_size": 4, "batch_first": True}, r"SequenceConstruct|aten::lstm|lstm")],
+    ids=["steps first", "projected states"],
+)
+def test_layers_that_cannot_be(keywords: dict[str, Any], words: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(FEATURES, 6, **keywords), nn.LazyLinear(CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.rnn(x)[0][:, -1])
+
+    module = Net()
+    module(torch.zeros(1, STEPS, FEATURES))
+    with pytest.raises(ExportError, match=words) as refusal:
+        graph_of_torch(module, torch.zeros(1, STEPS, FEATURES), "test")
+    assert len(str(refusal.value).splitlines()) <= 6
 
 
 def test_the_state_c_is_no_output() -> None:
