@@ -454,7 +454,8 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(recurrent_steps_backward, RecurrentStepsBackwardArgs)          \
   X(recurrent_data_backward, RecurrentDataBackwardArgs)            \
   X(recurrent_weight_backward, RecurrentWeightBackwardArgs)        \
-  X(int8_add, Int8AddArgs)
+  X(int8_add, Int8AddArgs)                                         \
+  X(matmul, MatmulArgs)
 // Those that gain from dot products of bytes: built once more for levels that have them (x86-64-v4-vnni, neon-dot),
 // which take all other kernels of the level below. x86-64-v4 takes those of v3.
 #define EDGECL_DOT_KERNEL_LIST(X) \

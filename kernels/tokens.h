@@ -35,6 +35,23 @@ struct LayerNormBackwardWeightArgs {
   float *dgamma, *dbeta;  // [C], overwritten, or null
 };
 
+// --- products of two tensors of a row -----------------------------------------------------------------------------------
+// The elements of a batch row are numbered as they lie. With six axes of these sizes, an index o of those that y has (its
+// stride is not 0) and an index r of the others:
+//   y[y_offset + o . y_stride] = scale * (sum over r of a[a_offset + (o, r) . a_stride] * b[b_offset + (o, r) . b_stride]),
+// one chain of fused multiply-adds from +0, r ascending in row-major order; then one product, and with `accumulate` one
+// addition to the old value. A matrix product has axes (batch, batch, batch, m, n, k), a no n, b no m and y no k; its
+// gradients are the same sum with y in the place of a or b.
+constexpr int kMatmulAxes = 6;
+struct MatmulArgs {
+  Tensor a, b, y;
+  const int32_t *size, *a_stride, *b_stride, *y_stride;  // [kMatmulAxes], strides at least 0, in elements
+  int32_t a_offset, b_offset;                            // all positions lie in their tensors
+  int32_t y_offset;                                      // those of y differ from each other
+  float scale;
+  bool accumulate;
+};
+
 }  // namespace edgecl
 
 #endif  // EDGECL_KERNELS_TOKENS_H_

@@ -41,10 +41,14 @@ EDGECL_ONE_COPY void store_last(const GemmTileArgs& a, int rows, int vectors, co
 }
 EDGECL_ONE_COPY void add_to_out(const GemmTileArgs& a, int rows, int vectors, const vec* sum) {
   float* row = a.out;
+  const vec scale = vset(a.scale ? *a.scale : 1.0f);
   for (int r = 0; r < rows; r++, row += a.out_row) {
-    for (int q = 0; q < vectors - 1; q++, sum++) vstore(row + q * kVec, vload(row + q * kVec) + *sum);
-    float* to = row + (vectors - 1) * kVec;
-    vstore_n(to, vload_n(to, a.last) + *sum++, a.last);
+    for (int q = 0; q < vectors; q++, sum++) {
+      float* to = row + q * kVec;
+      const int n = q < vectors - 1 ? kVec : a.last;
+      const vec v = *sum * scale;
+      vstore_n(to, a.accumulate ? vload_n(to, n) + v : v, n);
+    }
   }
 }
 
@@ -105,7 +109,8 @@ void tile(const GemmTileArgs& a) {
   float* out = a.out;
   int64_t out_row = a.out_row;
   int last = a.last;
-  if (a.accumulate) {
+  const bool rest = a.accumulate || a.scale;
+  if (rest) {
     out = reinterpret_cast<float*>(memory);
     out_row = Q * kVec;
     last = kVec;
@@ -117,7 +122,7 @@ void tile(const GemmTileArgs& a) {
       for (int q = 0; q < Q - 1; q++) vstore(out + q * kVec, acc[r][q]);
       vstore_n(out + (Q - 1) * kVec, acc[r][Q - 1], kMasks ? last : kVec);
     }
-    if (a.accumulate) add_to_out(a, R, Q, memory);
+    if (rest) add_to_out(a, R, Q, memory);
   } else {
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++, out += out_row) {

@@ -35,6 +35,7 @@ struct GemmTileArgs {
   int64_t out_row;
   int last;                   // valid floats of the last vector, 1..kVec
   bool accumulate;            // adds to out; with kNone only
+  const float* scale;         // or null; with kNone only: sums are multiplied by it before they are added
   ActivationSpec activation;  // kNone, kRelu or kClip
 };
 

@@ -147,6 +147,7 @@ void normalisation_cases(Tests& tests);
 void pointwise_cases(Tests& tests);
 void view_cases(Tests& tests);
 void axis_cases(Tests& tests);
+void matmul_cases(Tests& tests);
 void recurrent_cases(Tests& tests);
 void pool_cases(Tests& tests);
 void input_and_loss_cases(Tests& tests);

@@ -11,14 +11,23 @@ int main(int argc, char** argv) {
     const char* name;
     void (*run)(Tests&);
   };
-  const Group groups[] = {{"math", math_cases},           {"dispatch", dispatch_cases},
-                          {"plan", plan_cases},           {"dense", dense_cases},
-                          {"sparse", sparse_cases},       {"normalisation", normalisation_cases},
-                          {"pointwise", pointwise_cases}, {"view", view_cases},
-                          {"axis", axis_cases},           {"recurrent", recurrent_cases},
-                          {"pool", pool_cases},           {"input_and_loss", input_and_loss_cases},
-                          {"moments", moments_cases},     {"hyperdimensional", hyperdimensional_cases},
-                          {"int8", int8_cases},           {"dsp", dsp_cases}};
+  const Group groups[] = {{"math", math_cases},
+                          {"dispatch", dispatch_cases},
+                          {"plan", plan_cases},
+                          {"dense", dense_cases},
+                          {"sparse", sparse_cases},
+                          {"normalisation", normalisation_cases},
+                          {"pointwise", pointwise_cases},
+                          {"view", view_cases},
+                          {"axis", axis_cases},
+                          {"matmul", matmul_cases},
+                          {"recurrent", recurrent_cases},
+                          {"pool", pool_cases},
+                          {"input_and_loss", input_and_loss_cases},
+                          {"moments", moments_cases},
+                          {"hyperdimensional", hyperdimensional_cases},
+                          {"int8", int8_cases},
+                          {"dsp", dsp_cases}};
   Options options;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--quick") == 0) {

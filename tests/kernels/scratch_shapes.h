@@ -133,6 +133,10 @@ void ask_scratch(const Table& t, const LayerShape& l, int rows, Ask ask) {
   ask("layer_norm_forward", t.layer_norm_forward_scratch_bytes({x, x, nullptr, nullptr, 1, l.relu, nullptr, nullptr}));
   ask("layer_norm_backward_data",
       t.layer_norm_backward_data_scratch_bytes({x, x, x, nullptr, nullptr, nullptr, l.relu, l.accumulate}));
+  MatmulArgs product = {};
+  product.a = product.y = x;
+  product.b = y;
+  ask("matmul", t.matmul_scratch_bytes(product));
   BinaryArgs binary = {};
   binary.a = binary.y = x;
   BinaryBackwardArgs unbinary = {};
