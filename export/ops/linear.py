@@ -1,5 +1,5 @@
 # Gemm and MatMul with one constant side.
-# Never here: fusing with what follows (fuse.py).
+# Never here: fusing with what follows (fuse.py), products of two tensors (products.py).
 """Linear layers."""
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import Param
+from edgecl.export.ops.products import product
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import permute
 from edgecl.export.ops.windows import MAX_TAPS
@@ -74,17 +75,16 @@ def _over_tokens(
 @handles("MatMul")
 def convert_matmul(context: Context, node: Node) -> None:
     """x W for constant W: a linear layer, of all positions alike; a stack of matrices: one a position. A x for constant
-    A: a 1 x 1 convolution."""
+    A: a 1 x 1 convolution. Two tensors: matrices of each row."""
     left, right = context.value(node, 0), context.value(node, 1)
     if isinstance(left, Row) and isinstance(right, Constant):
         context.bind(node, _rows_times_matrix(context, node, left, context.floats(node, 1, "matrix")))
     elif isinstance(right, Row) and isinstance(left, Constant):
         context.bind(node, _matrix_times_rows(context, node, context.floats(node, 0, "matrix"), right))
+    elif isinstance(left, Row) and isinstance(right, Row):
+        context.bind(node, product(context, node, left, right))
     else:
-        raise Unsupported(
-            "expected one constant matrix; found a product of two run-time tensors (attention)",
-            "keep that part outside",
-        )
+        raise Unsupported("a product of constants", "compute it beforehand")
 
 
 def _rows_times_matrix(context: Context, node: Node, row: Row, constant: Constant) -> Row:

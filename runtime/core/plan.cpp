@@ -82,7 +82,9 @@ uint64_t op_macs_backward(const Plan& plan, uint32_t index, bool sparse) {
   const format::BackwardRecord* record = plan.backward_of(index);
   if (record == nullptr) return 0;
   const uint64_t pass = op_macs_forward(plan, index, sparse);
-  return (record->input_gradient[0] != format::kNone ? pass : 0) + ((record->train_params & 1) != 0 ? pass : 0);
+  uint64_t passes = record->train_params & 1;
+  for (uint32_t t : record->input_gradient) passes += t != format::kNone ? 1 : 0;
+  return passes * pass;
 }
 
 uint64_t plan_macs_forward(const Plan& plan, bool sparse) {

@@ -102,6 +102,8 @@ class PlanInterpreter:
             y = self._picked(op, x[0], self._integers(op))
         elif kind == "place":
             y = self._placed(op, x, self._integers(op))
+        elif kind == "matmul":
+            y = self._product(op, x, self._integers(op).astype(np.int64))
         elif kind == "prelu":
             y = functional.prelu(x[0], self.params[op["params"][0]])
         elif kind == "maximum":
@@ -140,6 +142,16 @@ class PlanInterpreter:
             at = tuple(slice(int(b), int(b + s)) for b, s in zip(begin, size, strict=True))
             y[(slice(None), *at)] = source.reshape(-1, *size)
         return self._shaped(op, y)
+
+    def _product(self, op: dict[str, Any], x: list[Tensor], view: np.ndarray) -> Tensor:
+        at = [np.full((), offset, np.int64) for offset in (*op["i"][:2], 0)]
+        for axis, size in enumerate(view[0]):
+            at = [place[..., None] + np.arange(size) * view[1 + k, axis] for k, place in enumerate(at)]
+        a, b = (t.flatten(1)[:, torch.from_numpy(place)] for t, place in zip(x, at[:2], strict=True))
+        sums = op["activation_lo"] * (a * b).sum(-1)
+        places = torch.from_numpy(at[2][..., 0].reshape(-1))
+        assert sorted(places.tolist()) == list(range(len(places)))
+        return self._shaped(op, sums.flatten(1)[:, torch.argsort(places)])
 
     def _bias(self, op: dict[str, Any]) -> Tensor | None:
         return None if len(op["params"]) < 2 or op["params"][1] is None else self.params[op["params"][1]]

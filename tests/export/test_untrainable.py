@@ -70,19 +70,6 @@ def test_bias_alone() -> None:
         prepare(graph_of_torch(TiedWeights(), torch.zeros(1, 8), "tied"), ExportOptions(trainable=["fc.bias"]), "test")
 
 
-def test_attention_says_what_it_is() -> None:
-    class Attention(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.q, self.k = nn.Conv1d(4, 4, 1), nn.Conv1d(4, 4, 1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.matmul(self.q(x), self.k(x)).flatten(1)
-
-    with pytest.raises(ExportError, match="run-time tensors"):
-        graph_of_torch(Attention(), torch.zeros(1, 4, 4), "attention")
-
-
 def test_nodes_of_another_domain_and_types() -> None:
     nodes = [
         helper.make_node("Mystery", ["x"], ["a"], name="m1", domain="somebody"),

@@ -224,6 +224,30 @@ BundleSource layer_norm_er() {  // layer norms with and without mean, gamma and 
   return source;
 }
 
+BundleSource matmul_er() {  // two heads of attention, and a product with a factor that is shared and a part
+  NetBuilder net(11);
+  const uint32_t x = net.conv(net.input(2, 6, 6), 8, {}), y = net.activation(x, edgecl::Activation::kTanh);
+  const int32_t t = static_cast<int32_t>(net.source.tensors[x].height * net.source.tensors[x].width);
+  const uint32_t tokens = static_cast<uint32_t>(t);
+  const uint32_t scores =
+      net.matmul(x, y, {2, tokens, tokens},
+                 {1, 1, 2, t, t, 4, 0, 0, 4 * t, 1, 0, t, 0, 0, 4 * t, 0, 1, t, 0, 0, t * t, t, 1, 0}, 0.5f);
+  const uint32_t heads =
+      net.matmul(net.softmax(scores, false), y, {8, 1, tokens},
+                 {1, 1, 2, t, 4, t, 0, 0, t * t, t, 0, 1, 0, 0, 4 * t, 0, t, 1, 0, 0, 4 * t, 1, t, 0}, 1.0f);
+  const uint32_t shared = net.matmul(
+      heads, y, {6, 2, 2}, {1, 2, 3, 2, 2, 5, 0, 0, t, 5, 0, 1, 0, 4 * t, 0, 0, 5, 1, 0, 12, 4, 2, 1, 0}, 0.25f);
+  const uint32_t flat = net.concat({net.flatten(net.global_pool(heads)), net.flatten(shared)});
+  net.finish(net.linear(flat, 5), flat);
+  BundleSource source = net.source;
+  source.method = format::kMethodEr;
+  source.replay_batch = 4;
+  source.replay_capacity = 20;
+  source.learning_rate = 0.01f;
+  source.classes.clear();
+  return source;
+}
+
 const Golden kCases[] = {
     {"dense_er", dense_er, false, false},           {"cosine_er", cosine_er, false, false},
     {"image_derpp", image_derpp, false, false},     {"sparse_tdm_dgm", sparse_tdm_dgm, false, false},
@@ -234,7 +258,7 @@ const Golden kCases[] = {
     {"lda_domains", lda_domains, false, false},     {"ncm_encoder", ncm_encoder, false, false},
     {"hd_devices", hd_devices, false, false},       {"ncm_domain_devices", ncm_domain_devices, false, false},
     {"views_er", views_er, false, false},           {"recurrent_er", recurrent_er, false, false},
-    {"layer_norm_er", layer_norm_er, false, false},
+    {"layer_norm_er", layer_norm_er, false, false}, {"matmul_er", matmul_er, false, false},
 };
 const char* const kVersions[] = {"v2"};
 

@@ -67,11 +67,22 @@ inline BundleSource all_kinds_net(uint64_t seed = 2) {
   x = net.activation(x, Activation::kSigmoid);
   x = net.l2_normalize(x, 1e-12f);
   x = net.layer_norm(net.layer_norm(x, true, true, true), false, true, false);
+  // Attention of 5 tokens with 3 heads of 12 numbers; then a part of the weights, shared by two blocks of products.
+  const uint32_t values = net.activation(x, Activation::kTanh);
+  const uint32_t weights =
+      net.softmax(net.matmul(x, values, {3, 5, 5},
+                             {1, 1, 3, 5, 5, 12, 0, 0, 5, 1, 0, 15, 0, 0, 5, 0, 1, 15, 0, 0, 25, 5, 1, 0}, 0.3f),
+                  false);
+  x = net.matmul(weights, values, {12, 3, 5},
+                 {1, 1, 3, 5, 12, 5, 0, 0, 25, 5, 0, 1, 0, 0, 5, 0, 15, 1, 0, 0, 5, 1, 15, 0}, 1.0f);
+  const uint32_t parts = net.matmul(weights, values, {8, 2, 3},
+                                    {1, 2, 3, 2, 4, 3, 0, 0, 25, 5, 0, 1, 0, 60, 0, 0, 15, 5, 0, 24, 8, 4, 1, 0}, 0.5f);
+  net.source.ops.back().i[0] = 2;
   x = net.pool(x, format::kOpMaxPool, 3, 2, 1);
   x = net.reduce(net.batch_norm(x, Activation::kNone), edgecl::Reduction::kSum);
   const uint32_t onwards = net.recurrent(x, 5, edgecl::RecurrentCell::kLstm, false);
   x = net.concat({onwards, net.recurrent(x, 3, edgecl::RecurrentCell::kGruLinear, true)});
-  x = net.flatten(x);
+  x = net.concat({net.flatten(x), net.flatten(parts)});
   x = net.linear(x, 8, 0.4f);
   const uint32_t embedding = net.activation(x, Activation::kRelu);
   net.finish(net.linear(embedding, 5), embedding);

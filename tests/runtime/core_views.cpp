@@ -81,4 +81,29 @@ TEST(layer_norms_that_there_are_not) {
   refused("output", [](BundleSource* net) { net->tensors[of_kind(net, format::kOpLayerNorm)->output].height++; });
 }
 
+TEST(products_that_leave_their_tensors) {
+  refused_number(format::kOpMatmul, "size of the product", 2, 0);
+  refused_number(format::kOpMatmul, "size of the product", 5, 181);
+  refused_number(format::kOpMatmul, "elements of the product", 3, 4);
+  refused_number(format::kOpMatmul, "elements of the product", 4, 6);
+  refused_number(format::kOpMatmul, "an axis that the operand has not", 6 + 4, 1);
+  refused_number(format::kOpMatmul, "an axis that the operand has not", 12 + 3, 1);
+  refused_number(format::kOpMatmul, "an axis that the operand has not", 18 + 5, 1);
+  refused_number(format::kOpMatmul, "stride of the product", 6 + 2, -1);
+  refused_number(format::kOpMatmul, "last element of the product", 6 + 2, 6);
+  refused_number(format::kOpMatmul, "elements that differ", 6 + 2, 4);
+  refused_number(format::kOpMatmul, "elements that differ", 12 + 5, 14);
+  refused_number(format::kOpMatmul, "stride of the product's output", 18 + 3, 0);
+  refused_number(format::kOpMatmul, "elements that differ", 18 + 3, 1);
+  refused("first element", [](BundleSource* net) { of_kind(net, format::kOpMatmul)->i[0] = -1; });
+  refused("last element", [](BundleSource* net) { of_kind(net, format::kOpMatmul)->i[1] = 1; });
+  refused("factor", [](BundleSource* net) { of_kind(net, format::kOpMatmul)->activation_lo = 0; });
+  refused("finite bounds",
+          [](BundleSource* net) { of_kind(net, format::kOpMatmul)->activation_lo = __builtin_inff(); });
+  refused("expected int32 of 4 x 6", [](BundleSource* net) {
+    of_kind(net, format::kOpMatmul)->params[0] = of_kind(net, format::kOpStrided)->params[0];
+  });
+  refused("n_inputs", [](BundleSource* net) { of_kind(net, format::kOpMatmul)->inputs.pop_back(); });
+}
+
 RUN_TESTS()

@@ -393,6 +393,13 @@ class NetBuilder {
     return y;
   }
 
+  // Of four rows of six numbers: sizes (three batches, rows, columns, sum) and strides of a, b and the output.
+  uint32_t matmul(uint32_t a, uint32_t b, std::vector<uint32_t> shape, const std::vector<int32_t>& view, float factor) {
+    const uint32_t y = tensor("matmul", shape[0], shape[1], shape[2]);
+    op(format::kOpMatmul, {a, b}, y, {integers("view", {4, 6}, format::kElementI32, view)}).activation_lo = factor;
+    return y;
+  }
+
   uint32_t flatten(uint32_t x) {
     const edgecl::SourceTensor in = source.tensors[x];
     const uint32_t y = tensor("flatten", in.channels * in.height * in.width, 1, 1);
