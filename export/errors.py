@@ -75,13 +75,20 @@ class ExportError(Error, ValueError):
     def from_blockers(cls, expected: str, blockers: Sequence[Blocker], proposal: str = "") -> ExportError:
         """One error that names all blockers, those of one operator and reason in one line."""
         lines = [f"expected {expected}; found {len(blockers)} that cannot be; change or replace each:"]
-        lines += [f"  {line}" for line in _grouped(blockers)]
+        lines += [f"  {line}" for line in grouped(blockers)]
         if proposal:
             lines.append(f"proposal: {proposal}")
         return cls("\n".join(lines), blockers=blockers, proposal=proposal)
 
+    def in_full(self) -> ExportError:
+        """The same error with a line for each blocker."""
+        lines = [str(self).splitlines()[0], *(f"  {blocker}" for blocker in self.blockers)]
+        if self.proposal:
+            lines.append(f"proposal: {self.proposal}")
+        return type(self)("\n".join(lines), self.status, None, self.blockers, self.proposal)
 
-def _grouped(blockers: Sequence[Blocker]) -> list[str]:
+
+def grouped(blockers: Sequence[Blocker]) -> list[str]:
     """At most MOST_LINES: by operator and reason, or where these are too many by operator, with the first one's
     reason."""
     groups: dict[tuple[str, ...], list[Blocker]] = {}

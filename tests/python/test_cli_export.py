@@ -34,6 +34,22 @@ def strange():
         def forward(self, x):
             return torch.fft.fft(x).real
     return Strange()
+def several():
+    class Several(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.fc, self.side = torch.nn.Linear(12, 6), torch.nn.Linear(6, 4), torch.nn.Linear(6, 7)
+        def forward(self, x):
+            h = torch.relu(self.body(x))
+            return {"main": self.fc(h), "side": self.side(h)}
+    return Several()
+def sorts():
+    class Sorts(torch.nn.Module):
+        def forward(self, x):
+            for _ in range(5):
+                x = torch.sort(x)[0] * 2.0
+            return x
+    return Sorts()
 ready = net()
 """
 
@@ -241,3 +257,29 @@ def test_learn_of_several_epochs_removes_what_the_readme_promises(tmp_path: Path
     assert document["removal"]["examples_removed"] == 2 * 18 and document["samples"] < 2 * 60 * 5
     assert document["config"]["structure"] == "tdm" and document["config"]["structure_interval"] == 3
     assert "36 examples after epochs 1, 2, 3" in _call(*arguments, "--epochs", 5).stdout
+
+
+def test_one_output_of_several(code: Path, tmp_path: Path) -> None:
+    model, out = f"{code}:several", tmp_path / "several.ecl"
+    refused = _call("export", model, "-o", out, "--input-shape", "12")
+    assert refused.exit_code == failure.INPUT and "--logits main" in refused.output, refused.output
+    for key, classes in (("side", 7), ("main", 4)):
+        document = _export(model, "-o", out, "--input-shape", "12", "--logits", key)
+        assert document["layers"][-1]["dims"] == [classes, 6]
+    wrong = _call("export", model, "-o", out, "--input-shape", "12", "--logits", "neither")
+    assert wrong.exit_code == failure.INPUT and "neither" in wrong.output
+
+
+def test_a_new_head_and_nothing_else_learns(code: Path, tmp_path: Path) -> None:
+    arguments = (f"{code}:several", "-o", tmp_path / "h.ecl", "--input-shape", "12", "--logits", "main")
+    document = _export(*arguments, "--head", "new:9", "--trainable", "head")
+    assert [(layer["trainable"], layer["dims"]) for layer in document["layers"]] == [(False, [6, 12]), (True, [9, 6])]
+    wrong = _call("export", *arguments, "--head", "new:0")
+    assert wrong.exit_code == failure.USAGE and "columns of a new head; found 0" in wrong.output
+
+
+def test_every_blocker_where_it_is_asked_for(code: Path, tmp_path: Path) -> None:
+    arguments = ("export", f"{code}:sorts", "-o", tmp_path / "s.ecl", "--input-shape", "12")
+    short, full = _call(*arguments), _call(*arguments, "--verbose")
+    assert short.exit_code == full.exit_code == failure.INPUT
+    assert full.output.count("TopK") >= 5 > short.output.count("operator not supported")

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -119,7 +120,22 @@ def _classes(text: str | None, built_in: bool) -> int | list[str] | list[int] | 
     return [int(name) for name in names] if all(map(is_integer_text, names)) else names
 
 
-def _render(console: Console, d: dict[str, Any], found: Any) -> None:
+@contextmanager
+def _in_full(verbose: bool) -> Iterator[None]:
+    """An error tells every node where that is wanted."""
+    from edgecl.export.errors import ExportError
+
+    try:
+        yield
+    except ExportError as error:
+        if verbose and error.blockers:
+            raise error.in_full() from error
+        raise
+
+
+def _render(console: Console, d: dict[str, Any], found: Any, verbose: bool) -> None:
+    from edgecl.export.errors import Blocker, grouped
+
     parity, macs, sizes = d["parity"], d["macs"], d["sizes"]
     parts = ("learnable_bytes", "replay_bytes", "learn_bytes", "scratch_bytes")
     written = f" in {d['path']}" if d["path"] else " (dry run: nothing was written)" if d["dry_run"] else ""
@@ -165,10 +181,9 @@ def _render(console: Console, d: dict[str, Any], found: Any) -> None:
         for layer in d["layers"]
     ]
     console.print(output.table(["layer", "kind", "weights", "", "density>", "forward>", "backward>"], rows))
-    for blocker in d["untrainable"]:
-        console.print(
-            f"cannot learn: {blocker['node']} ({blocker['op_type']}): {blocker['reason']}; {blocker['remedy']}"
-        )
+    fixed = [Blocker(**blocker) for blocker in d["untrainable"]]
+    for line in map(str, fixed) if verbose else grouped(fixed):
+        console.print(f"cannot learn: {line}")
     if found is not None:
         for line in [*found.table(), found.why()]:
             console.print(line)
@@ -339,6 +354,7 @@ def export(
     ),
     seed: int = typer.Option(0, "--seed", min=0, max=MAX_SEED, help="Of fresh weights and random masks."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Do everything but write the file."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="A line for each node that stands in the way."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Compile a model to a bundle; always compares it with the source and stores the result inside.
@@ -378,6 +394,7 @@ def export(
         from edgecl.export.stages import watched
 
         stack.enter_context(watched(update))
+        stack.enter_context(_in_full(verbose))
 
         rate = source.built_in.learning_rate(density) if source.built_in is not None else None
         recipe = exporter.Recipe(
@@ -468,7 +485,7 @@ def export(
                 return _network(fresh, shape, changed)
 
             found, result = fitting(keywords, device, milliseconds(fit, "--fit"), attempt)
-            return _tell_fit(found, result, None if dry_run else out, c_array, as_json)
+            return _tell_fit(found, result, None if dry_run else out, c_array, as_json, verbose)
         if source.embedding_dim:
             wanted = ["out", "name", "classes", "max_classes", "recipe", "calibration", "projection", "normalise"]
             wanted += ["adaptor", "adaptor_data", "mask_seed", "device"]
@@ -478,7 +495,7 @@ def export(
     document = {**result.as_dict(), "dry_run": dry_run, "c_array": None}
     if c_array is not None and not dry_run:
         document["c_array"] = c_arrays.write(out, c_array)
-    output.emit(document, as_json, lambda console: _render(console, document, result.adaptor_search))
+    output.emit(document, as_json, lambda console: _render(console, document, result.adaptor_search, verbose))
 
 
 def _network(source: Any, shape: tuple[Any, ...] | None, keywords: dict[str, Any]) -> Any:
@@ -502,7 +519,7 @@ def _network(source: Any, shape: tuple[Any, ...] | None, keywords: dict[str, Any
     return exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
 
 
-def _tell_fit(found: Any, report: Any, out: Path | None, c_array: Path | None, as_json: bool) -> None:
+def _tell_fit(found: Any, report: Any, out: Path | None, c_array: Path | None, as_json: bool, verbose: bool) -> None:
     """Writes the form that fits and prints what was tried; ends with 1 where nothing fits."""
     array = None
     if report is not None and out is not None:
@@ -517,7 +534,7 @@ def _tell_fit(found: Any, report: Any, out: Path | None, c_array: Path | None, a
         console.print(found.why())
         if report is not None:
             console.print()
-            _render(console, document, report.adaptor_search)
+            _render(console, document, report.adaptor_search, verbose)
 
     output.emit(document, as_json, render)
     if report is None:
