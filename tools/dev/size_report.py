@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MOST_LINES = 600  # above it: a reason in the head comment, or a split
 MOST_LINES_EVER = 1400
-LIBRARY_BUDGET_BYTES = 896 * 1024  # stripped libedgecl.so with the default levels of one architecture
+LIBRARY_BUDGET_BYTES = 1024 * 1024  # stripped libedgecl.so with the default levels of one architecture
 BINARIES = ("runtime/libedgecl.so", "runtime/libedgecl.a", "runtime/runner/edgecl-run")
 
 
