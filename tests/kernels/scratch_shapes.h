@@ -137,6 +137,16 @@ void ask_scratch(const Table& t, const LayerShape& l, int rows, Ask ask) {
   product.a = product.y = x;
   product.b = y;
   ask("matmul", t.matmul_scratch_bytes(product));
+  // The same channels over the width, which is time.
+  const Tensor sequence = shape_of(rows, p.in_channels, 1, p.width),
+               states = shape_of(rows, p.out_channels, 1, p.width);
+  const RecurrentShape cell = {static_cast<RecurrentCell>((p.out_channels + p.width) % kRecurrentCells), l.relu};
+  static float kept;
+  ask("recurrent_forward", t.recurrent_forward_scratch_bytes({sequence, states, nullptr, nullptr, nullptr, nullptr,
+                                                              cell, l.accumulate ? &kept : nullptr}));
+  ask("recurrent_steps_backward", t.recurrent_steps_backward_scratch_bytes({states, states, nullptr, cell, nullptr}));
+  ask("recurrent_data_backward",
+      t.recurrent_data_backward_scratch_bytes({states, sequence, nullptr, cell, nullptr, l.accumulate}));
   BinaryArgs binary = {};
   binary.a = binary.y = x;
   BinaryBackwardArgs unbinary = {};

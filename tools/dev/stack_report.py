@@ -52,7 +52,7 @@ CALLED_BY_NAME: dict[str, str | None] = {
     "rule.check": r"::check\(const edgecl::OpCheck&",
     "rule.forward": r"::forward\(const edgecl::Pass&",
     "rule.backward": r"::backward\(const edgecl::Pass&",
-    "rule.macs": r"::layer_macs\(",
+    "rule.macs": r"::(layer_)?macs\(const edgecl::Plan&",
     "head.check": r"::check\(const edgecl::Plan&\)",
     "head.forget_class": r"::forget_class\(const edgecl::HeadMemory&",
     "head.backward": r"::backward\(const edgecl::HeadMemory&, const edgecl::Net&, .* runtime/heads/",
