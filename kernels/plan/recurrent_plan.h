@@ -25,14 +25,24 @@ EDGECL_ALWAYS_INLINE inline RecurrentBlock recurrent_block(int64_t lanes, int64_
 // Of one part, in floats; each piece has room for a whole vector behind it.
 struct RecurrentForwardPieces {
   int64_t start, steps, states, cells;  // [gates * H], [steps][lanes][kept * H], [steps + 2][lanes][H], [lanes][H]
-  EDGECL_ALWAYS_INLINE int64_t floats() const { return start + steps + states + cells; }
+  int64_t panels;                       // weight_r as one batch row reads it, or 0
+  EDGECL_ALWAYS_INLINE int64_t floats() const { return start + steps + states + cells + panels; }
 };
+// One batch row reads all of weight_r in every step. Beyond the first cache that is twice as fast where what a tile reads
+// lies together.
+constexpr int64_t kPanelWeights = 1 << 14;
+constexpr int64_t kPanelSteps = 8;  // fewer are not worth the copy
+EDGECL_ALWAYS_INLINE inline int64_t recurrent_panels(const RecurrentForwardArgs& a) {
+  const int64_t columns = a.shape.gates() * static_cast<int64_t>(a.y.channels);
+  if (a.y.rows() > 1 || a.y.width < kPanelSteps || a.y.channels * columns <= kPanelWeights) return 0;
+  return with_slack(a.y.channels * round_up(columns, kVirtualLanes));
+}
 EDGECL_ALWAYS_INLINE inline RecurrentForwardPieces recurrent_forward_pieces(const RecurrentForwardArgs& a) {
   const RecurrentBlock b = recurrent_block(a.y.lanes, a.y.width);
   const int64_t states = a.y.channels * b.lanes;
   return {with_slack(a.y.channels * static_cast<int64_t>(a.shape.gates())),
           a.kept ? 0 : with_slack(b.steps * states * a.shape.kept()), with_slack((b.steps + 2) * states),
-          with_slack(states)};
+          with_slack(states), recurrent_panels(a)};
 }
 
 struct RecurrentBackwardPieces {

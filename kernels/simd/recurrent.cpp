@@ -60,7 +60,21 @@ int row_block(int64_t vectors) {
 class StateProduct {
  public:
   StateProduct(int64_t rows, int64_t hidden, int64_t columns, int64_t weight_row)
-      : tiles_(rows, hidden, columns), rows_(rows), n_(hidden), columns_(columns), weight_row_(weight_row) {}
+      : tiles_(rows, hidden, columns),
+        rows_(rows),
+        n_(hidden),
+        columns_(columns),
+        weight_row_(weight_row),
+        vectors_(vectors_of(columns)),
+        blocks_((vectors_ + row_block(vectors_) - 1) / row_block(vectors_)) {}
+  // One row: reads a copy of the weights from now on, in which each block of columns lies together.
+  void copy_weights(const float* weight, float* panels) {
+    panels_ = panels;
+    for_blocks([&](int64_t v, int q) {
+      for (int64_t k = 0; k < n_; k++)
+        for (int64_t i = v; i < v + q; i++, panels += kVec) vstore(panels, vload(weight + k * weight_row_ + i * kVec));
+    });
+  }
   __attribute__((noinline)) void operator()(const float* states, int64_t state_row, const float* weight,
                                             const float* start, int64_t start_row, float* out, int64_t out_row) {
     if (rows_ > 1) {
@@ -68,23 +82,29 @@ class StateProduct {
       tiles_(states, weight, start, start_row, out, out_row);
       return;
     }
-    const int64_t vectors = vectors_of(columns_);
-    const int most = row_block(vectors);
-    const int64_t blocks = (vectors + most - 1) / most;
-    for (int64_t b = 0; b < blocks; b++) {
-      int64_t v;
-      int q;
-      block_of(vectors, b, blocks, &v, &q);
+    for_blocks([&](int64_t v, int q) {
       const int64_t left = columns_ - (v + q - 1) * kVec;
       const RowTile tile = q == 16 ? row_tile<16> : q == 12 ? row_tile<12> : row_tile_of(q);
-      tile(states, weight + v * kVec, weight_row_, n_, start ? start + v * kVec : nullptr, out + v * kVec,
+      const float* own = panels_ ? panels_ + v * n_ * kVec : weight + v * kVec;
+      tile(states, own, panels_ ? q * kVec : weight_row_, n_, start ? start + v * kVec : nullptr, out + v * kVec,
            static_cast<int>(left < kVec ? left : kVec));
-    }
+    });
   }
 
  private:
+  template <class F>
+  EDGECL_ALWAYS_INLINE void for_blocks(F f) const {
+    for (int64_t b = 0; b < blocks_; b++) {
+      int64_t v;
+      int q;
+      block_of(vectors_, b, blocks_, &v, &q);
+      f(v, q);
+    }
+  }
+
   Product tiles_;
-  int64_t rows_, n_, columns_, weight_row_;
+  int64_t rows_, n_, columns_, weight_row_, vectors_, blocks_;
+  const float* panels_ = nullptr;
 };
 
 // What a step works on: sums of gates [row][kept * H], states before and after it [row][H], states c.
@@ -152,14 +172,17 @@ __attribute__((noinline)) void rnn_rows(const Step& s, bool relu, int64_t rows, 
 // The products with the states of one step, and what follows from them.
 class Cell {
  public:
-  Cell(const RecurrentForwardArgs& a, int64_t rows)
+  // panels: room for a copy of weight_r (recurrent_panels), or null.
+  Cell(const RecurrentForwardArgs& a, int64_t rows, float* panels)
       : a_(a),
         rows_(rows),
         hidden_(a.y.channels),
         columns_(a.shape.gates() * hidden_),
         kept_(a.shape.kept() * hidden_),
         all_(rows, hidden_, a.shape.cell == RecurrentCell::kGru ? 2 * hidden_ : columns_, columns_),
-        last_(rows, hidden_, hidden_, columns_) {}
+        last_(rows, hidden_, hidden_, columns_) {
+    if (panels) all_.copy_weights(a.weight_r, panels);
+  }
   EDGECL_ALWAYS_INLINE void operator()(const Step& s) {
     all_(s.before, hidden_, a_.weight_r, s.gates, kept_, s.gates, kept_);
     const int64_t n = 2 * hidden_;
@@ -213,7 +236,7 @@ void forward_lanes(const RecurrentForwardArgs& a, const RecurrentLanes& l, float
   float* y = a.y.data + l.group * hidden * plane + l.first;
   start_of_sums(a, start);
   for (int64_t k = 0; k < states_row; k++) cells[k] = 0.0f;
-  Cell cell(a, l.n);
+  Cell cell(a, l.n, pieces.panels > 0 ? cells + pieces.cells : nullptr);
   Product of_inputs(1, inputs, together), of_n = of_inputs;
   int64_t planned = 0;  // steps that these are made for
   bool first = true;

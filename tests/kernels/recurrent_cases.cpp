@@ -88,6 +88,7 @@ void recurrent_cases(Tests& tests) {
   for (int cell = 0; cell < kRecurrentCells; cell++) {
     const Problem p = {1, 8, 64, 33, {static_cast<RecurrentCell>(cell), cell % 2 == 1}, true};
     forward(tests, rng, p);
+    forward(tests, rng, {1, 5, 131, 9, p.shape, true});  // beyond the first cache
   }
   for (int i = 0; i < tests.repeats(120, 1500); i++) {
     const Problem p = random_problem(rng);
