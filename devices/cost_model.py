@@ -65,6 +65,7 @@ PASSES: dict[str, Passes] = {
     "global_average_pool": ((1.5, 1.5), (1.5, 1.5), (2.5, 2.5)),
 }
 ONE_ROW_POOL = 6.0  # a single row has its columns in the lanes, which windows cross
+RECURRENT_SHARE = 0.75  # of what a convolution reaches: a step waits for the one before. Measured 2026-11-28, x86-64-v4
 PLANE_CYCLES = 30.0  # of a plane whose mean is taken: a sum over lanes, and its end
 # Times that int8 layers are as fast as float32 ones of the same shape: on x86-64 as measured (kernels/README.md), on
 # Arm the instructions that emulation counts (tools/bench/results/aarch64_encoders.json; two networks, their mean).
@@ -206,6 +207,8 @@ def compute_cycles(op: Operator, device: Device) -> float:
         planes = written if op.kind == "global_average_pool" else 0.0
         slow = ONE_ROW_POOL if op.rows == 1 and op.kind in ("max_pool", "average_pool") and width > 1 else 1.0
         return (own * written + more * read) * plain * slow + planes * PLANE_CYCLES / min(op.rows, width)
+    if op.kind == "recurrent" and width > 1:
+        return op.macs / (bound * loops.share("conv") * RECURRENT_SHARE)
     if not op.channels or width == 1:
         layer = op.kind.replace("depthwise", "conv")  # one scalar kernel computes both
         kind = layer if op.direction == "forward" else f"{layer} {op.direction}"
