@@ -15,7 +15,6 @@ import argparse
 import io
 import os
 import sys
-import types
 import warnings
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -29,10 +28,11 @@ from edgecl.cli.results import write_table
 from edgecl.devices.machine import this_machine
 from encoders import onnxruntime_call
 from int8_files import smallest_ms
+from network_sources import CLASSES, of_timm, of_torchvision
 from pages import architectures_table
 from torch import Tensor, nn
 
-CLASSES, RATE = 10, 0.01
+RATE = 0.01
 STEPS = (10, 32)
 Call = Callable[[], Any]
 
@@ -48,7 +48,8 @@ class Attention(nn.Module):
         n, t, f = x.shape
         q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, f // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         weights = (q @ k.transpose(-2, -1) * (f / self.heads) ** -0.5).softmax(-1)
-        return self.out((weights @ v).transpose(1, 2).reshape(n, t, f))
+        out: Tensor = self.out((weights @ v).transpose(1, 2).reshape(n, t, f))
+        return out
 
 
 class Block(nn.Module):
@@ -61,7 +62,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 class TimeTransformer(nn.Module):
@@ -74,7 +76,8 @@ class TimeTransformer(nn.Module):
         self.norm, self.fc = nn.LayerNorm(64), nn.Linear(64, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.norm(self.blocks(self.embed(x) + self.positions)).mean(1))
+        logits: Tensor = self.fc(self.norm(self.blocks(self.embed(x) + self.positions)).mean(1))
+        return logits
 
 
 class Gru(nn.Module):
@@ -85,24 +88,8 @@ class Gru(nn.Module):
         self.rnn, self.fc = nn.GRU(6, 64, batch_first=True), nn.Linear(64, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.rnn(x)[0][:, -1])
-
-
-def of_timm(name: str) -> nn.Module:
-    """A network of timm, without pretrained weights."""
-    import timm
-
-    module: nn.Module = timm.create_model(name, num_classes=CLASSES)
-    return module
-
-
-def of_torchvision(name: str) -> nn.Module:
-    """A network of torchvision, without pretrained weights. Its operators for other purposes may not fit this torch."""
-    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
-    import torchvision
-
-    module: nn.Module = getattr(torchvision.models, name)(num_classes=CLASSES)
-    return module
+        logits: Tensor = self.fc(self.rnn(x)[0][:, -1])
+        return logits
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -123,7 +110,8 @@ def predict_calls(network: nn.Module, shape: tuple[int, ...], bundle: bytes) -> 
 
     def torch_call() -> Tensor:
         with torch.inference_mode():
-            return network(tensor)
+            logits: Tensor = network(tensor)
+        return logits
 
     return {
         "edgecl": lambda: session.logits(row), "torch": torch_call, "onnxruntime": onnxruntime_call(buffer.getvalue()),
@@ -141,7 +129,7 @@ def step_calls(network: nn.Module, shape: tuple[int, ...], bundle: bytes, n: int
 
     def torch_call() -> None:
         optimiser.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(network(x), y).backward()
+        nn.functional.cross_entropy(network(x), y).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     return {"edgecl": lambda: session.learn(rows, own), "torch": torch_call}

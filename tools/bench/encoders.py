@@ -5,7 +5,8 @@
 EfficientNet-Lite0 (as `edgecl` has it) and MobileNetV2 (Sandler et al. 2018; random weights) come from PyTorch, MLPerf
 Tiny's networks from the files of the data folder, both forms of each. In int8: ONNX Runtime runs a QDQ file that its
 own quantize_static makes; LiteRT the data folder's file, or what ai-edge-quantizer makes of the float file, where that
-package is installed. Ranges are those of random rows: the times do not depend on them. A figure is the smallest of
+package is installed. ResNet-18, MobileNetV3 and V4 take part where torchvision and timm
+are on PYTHONPATH. Ranges are those of random rows: the times do not depend on them. A figure is the smallest of
 rounds in turns. Needs the data folder (EDGECL_DATA), the extras `export`, `encoder` and `peers`; --cache keeps files.
 Never here: accuracy (int8_files.py), learning (peers.py).
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,6 +34,7 @@ from edgecl.export.tflite_front import onnx_of_tflite
 from int8_data import qdq_file
 from int8_files import smallest_ms
 from litert_model import write_network
+from network_sources import of_timm, of_torchvision
 from networks import INPUT_SHAPE, build
 from numpy.typing import NDArray
 from pages import encoders_table
@@ -91,7 +94,7 @@ class Encoder:
 
     name: str
     model: Any
-    litert: Path
+    litert: Path | None
     litert_int8: Path | None
     make: Callable[[Numbers], export.ExportReport]
 
@@ -124,9 +127,13 @@ def from_torch(name: str, network: nn.Module, shape: tuple[int, ...], cache: Pat
     rows, path = random_rows(shape), cache / f"{name}.onnx"
     if not path.exists():
         torch.onnx.export(network.eval(), (torch.zeros(1, *shape),), path, dynamo=False)
-    litert = write_network(network, shape, cache / f"{name}.tflite")
+    try:
+        litert: Path | None = write_network(network, shape, cache / f"{name}.tflite")
+    except Exception as error:  # a layer that its converter here does not know
+        print(f"{name}: without LiteRT: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+        litert = None
     return Encoder(
-        name, onnx.load(path), litert, litert_int8(litert, shape),
+        name, onnx.load(path), litert, None if litert is None else litert_int8(litert, shape),
         lambda kind: export.from_torch(
             network, torch.zeros(1, *shape), trainable="none", encoder=kind, calibration=rows,
         ),
@@ -140,6 +147,20 @@ def from_data(name: str) -> Encoder:
         name, onnx_of_tflite(files["f32"]).model, files["f32"], files["int8"],
         lambda kind: export.from_tflite(files["f32" if kind == "float32" else "int8"], trainable="none"),
     )  # fmt: skip
+
+
+def others(cache: Path) -> Iterator[Encoder]:
+    """Networks of torchvision and timm, where these are."""
+    shape = (3, 224, 224)
+    for name, make, of in (
+        ("resnet18", of_torchvision, "resnet18"),
+        ("mobilenet-v3-large", of_torchvision, "mobilenet_v3_large"),
+        ("mobilenet-v4-conv-small", of_timm, "mobilenetv4_conv_small"),
+    ):
+        try:
+            yield from_torch(name, make(of), shape, cache)
+        except ImportError as error:
+            print(f"{name}: left out: {error}", file=sys.stderr)
 
 
 def litert_call(path: Path) -> Call:
@@ -216,6 +237,7 @@ def main() -> None:
         from_torch(lite, build(lite), INPUT_SHAPE[lite], arguments.cache),
         from_torch("mobilenet-v2", mobilenet_v2(), (3, 224, 224), arguments.cache),
         *map(from_data, TINY),
+        *others(arguments.cache),
     ]
     rows = [row for encoder in encoders for row in rows_of(encoder, arguments.cache)]
     print(encoders_table(rows))
