@@ -161,7 +161,7 @@ def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
     spec, notes = _input_spec(entry)
     stored = network.stored if network.stored.tensors else None
     network.stored.run, network.stored.runtime = runner(data, entry, network.values[file.inputs[0]].first), RUNTIME
-    notes = [*_notes_on_layout(network), *_notes_on_integers(network), *notes]
+    notes = [*_notes_on_layout(network), *_notes_on_integers(network), *network.notes, *notes]
     return Converted(converted, spec, notes, stored)
 
 

@@ -2,7 +2,7 @@
 # Never here: a conversion, files (tflite_front.py).
 """TFLite operators to ONNX nodes, one module a family."""
 
-from edgecl.export.tflite import convolution, elementwise, linear, pooling, rearrange
+from edgecl.export.tflite import convolution, elementwise, linear, pooling, rearrange, recurrent
 from edgecl.export.tflite.registry import HANDLERS
 
-__all__ = ["HANDLERS", "convolution", "elementwise", "linear", "pooling", "rearrange"]
+__all__ = ["HANDLERS", "convolution", "elementwise", "linear", "pooling", "rearrange", "recurrent"]

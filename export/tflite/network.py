@@ -76,6 +76,7 @@ class Network:
         self.values: dict[int, Value] = {}
         self.constants: dict[int, NDArray[Any]] = {}
         self.implied_relus = 0
+        self.notes: list[str] = []
         self.stored = Stored("the file", rounds_once=("linear",))
         self._names: set[str] = set()
 

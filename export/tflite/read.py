@@ -43,6 +43,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "ConcatenationOptions": ("Axis", "FusedActivationFunction"),
     "ReducerOptions": ("KeepDims",),
     "SoftmaxOptions": ("Beta",),
+    "StridedSliceOptions": ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask"),
+    "UnidirectionalSequenceLSTMOptions": ("FusedActivationFunction", "CellClip", "ProjClip", "TimeMajor"),
 }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def test_operators_that_are_not_there_are_told_once_with_their_number() -> None:
     error = refused(unknown("TANH", "RELU", "CUSTOM FlexErf", "TANH", "WHILE").data(), "TANH", "2 in the model")
     assert [blocker.op_type for blocker in error.blockers] == ["TANH", "CUSTOM FlexErf", "WHILE"]
     assert "encoder" in error.proposal
-    refused(unknown("UNIDIRECTIONAL_SEQUENCE_LSTM").data(), "(UNIDIRECTIONAL_SEQUENCE_LSTM)")
+    refused(unknown("BIDIRECTIONAL_SEQUENCE_LSTM").data(), "(BIDIRECTIONAL_SEQUENCE_LSTM)")
 
 
 def test_ends_of_the_file() -> None:

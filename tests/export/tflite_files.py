@@ -32,6 +32,7 @@ class _Tensor:
     scale: tuple[float, ...]
     zero: tuple[int, ...]
     axis: int
+    variable: bool = False
 
 
 @dataclass
@@ -140,6 +141,8 @@ class TfliteFile:
                 "QuantizedDimension": tensor.axis,
             }
             fields["Quantization"] = _table(builder, "QuantizationParameters", parameters)
+        if tensor.variable:
+            fields["IsVariable"] = True
         return _table(builder, "Tensor", fields)
 
     @staticmethod
