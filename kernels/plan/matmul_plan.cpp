@@ -85,13 +85,19 @@ plan::MatmulPlan plan::plan_matmul(const MatmulArgs& args) {
 }
 
 uint64_t ScratchTable::matmul_scratch_bytes(const MatmulArgs& args) const {
-  if (tiled.floats == 1 || args.y.lanes != 1) return 0;
-  const int64_t a = elements(args.a), b = elements(args.b), terms = a < b ? a : b;
-  const int64_t floats = terms * plan::kMatmulPanel;
-  return static_cast<uint64_t>(
-             plan::round_up(floats < plan::kMatmulPanelFloats ? floats : plan::kMatmulPanelFloats, 16)) *
-             sizeof(float) +
-         64 * sizeof(float);
+  if (tiled.floats == 1) return 0;
+  const int64_t a = elements(args.a), b = elements(args.b), terms = a < b ? a : b, all = a > b ? a : b;
+  if (args.y.lanes == 1) {
+    const int64_t floats = terms * plan::kMatmulPanel;
+    return static_cast<uint64_t>(floats < plan::kMatmulPanelFloats ? floats : plan::kMatmulPanelFloats) *
+               sizeof(float) +
+           kReadSlack * sizeof(float);
+  }
+  const int64_t packed = terms < plan::kMatmulTerms ? terms : plan::kMatmulTerms,
+                columns = 4 * all < plan::kMatmulColumnVectors ? 4 * all : plan::kMatmulColumnVectors;
+  const int64_t vectors = packed * plan::kMatmulTileRows + columns;
+  return static_cast<uint64_t>(vectors * tiled.floats) * sizeof(float) +
+         2 * static_cast<uint64_t>(plan::round_up(packed, 8)) * sizeof(int64_t);
 }
 
 }  // namespace edgecl

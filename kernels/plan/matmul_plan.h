@@ -25,6 +25,10 @@ MatmulPlan plan_matmul(const MatmulArgs& args);
 // One batch row: columns that do not lie together are packed, this many at a time, fewer where sums are long.
 constexpr int64_t kMatmulPanel = 48, kMatmulPanelFloats = 256 * kMatmulPanel;
 
+// Several batch rows: this many terms of a sum are packed at once, in vectors of the lanes, for the rows of one tile and
+// for as many columns as make so many vectors; so both stay near, however far their elements lie apart.
+constexpr int64_t kMatmulTerms = 256, kMatmulColumnVectors = 2048, kMatmulTileRows = 4;  // rows: at most
+
 }  // namespace edgecl::plan
 
 #endif  // EDGECL_KERNELS_PLAN_MATMUL_PLAN_H_

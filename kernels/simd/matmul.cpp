@@ -2,7 +2,8 @@
 // Never here: layers with weights.
 //
 // One batch row: the register tile of the dense layers, with the columns in the lanes; columns that do not lie together are
-// packed. Several rows: these are the lanes, and a tile of rows by columns shares its loads.
+// packed. Several rows: these are the lanes; what a tile of rows by columns reads
+// is packed, since neighbours in a sum may lie any way apart.
 #include "kernels/kernel_declarations.h"
 #include "kernels/plan/matmul_plan.h"
 #include "kernels/simd/linear_tiles.h"
@@ -14,7 +15,8 @@ namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 constexpr TapOffset kOneTap = {0, 0};
-constexpr int kTileRows = 4, kTileColumns = kRegisters == 16 ? 2 : 4;
+constexpr int kTileRows = kRegisters == 16 ? 3 : 4, kTileColumns = 4;
+static_assert(kTileRows <= kMatmulTileRows, "scratch memory is for so many");
 
 struct Places {
   int64_t a, b, y;
@@ -78,83 +80,168 @@ void multiply_flat(const MatmulArgs& args, const MatmulPlan& p, int part, int n_
   }
 }
 
-// One tile of several batch rows: kRows x kColumns sums of `count` lanes.
-template <int kRows, int kColumns>
-__attribute__((noinline)) void tile(const MatmulArgs& args, const MatmulPlan& p, const float* a, const float* b,
-                                    float* y, int count) {
-  const MatmulAxis inner = p.n_inner > 0 ? p.inner[p.n_inner - 1] : MatmulAxis{1, 0, 0, 0};
-  vec sum[kRows][kColumns];
-  EDGECL_UNROLL
-  for (int i = 0; i < kRows; i++) EDGECL_UNROLL
-  for (int j = 0; j < kColumns; j++) sum[i][j] = vzero();
-  const int64_t a_row = p.row.a, b_column = p.column.b;
-  int64_t at[kMatmulAxes] = {};
-  for (;;) {
-    const float *from_a = a, *from_b = b;
-    for (int64_t r = 0; r < inner.size; r++, from_a += inner.a, from_b += inner.b) {
-      vec v[kRows];
-      EDGECL_UNROLL
-      for (int i = 0; i < kRows; i++) v[i] = vload(from_a + i * a_row);
-      EDGECL_UNROLL
-      for (int j = 0; j < kColumns; j++) {
-        const vec w = vload(from_b + j * b_column);
-        EDGECL_UNROLL
-        for (int i = 0; i < kRows; i++) sum[i][j] = vfma(v[i], w, sum[i][j]);
-      }
+// The next terms of all sums, packed: offsets of the terms, then vectors of the lanes.
+struct Packed {
+  int64_t *of_a, *of_b;  // [terms]
+  float *a, *b;
+};
+
+// Offsets of terms `first`, ..., `first` + `terms` - 1 of the sums.
+void lay_out_terms(const MatmulPlan& p, int64_t first, int64_t terms, const Packed& packed) {
+  for (int64_t r = 0; r < terms; r++) {
+    int64_t at = first + r, a = 0, b = 0;
+    for (int k = p.n_inner - 1; k >= 0; k--) {
+      a += at % p.inner[k].size * p.inner[k].a;
+      b += at % p.inner[k].size * p.inner[k].b;
+      at /= p.inner[k].size;
     }
-    int k = p.n_inner - 2;  // the next index of the other axes
-    for (; k >= 0; k--) {
-      a += p.inner[k].a;
-      b += p.inner[k].b;
-      if (++at[k] < p.inner[k].size) break;
-      a -= p.inner[k].size * p.inner[k].a;
-      b -= p.inner[k].size * p.inner[k].b;
-      at[k] = 0;
-    }
-    if (k < 0) break;
-  }
-  const vec scale = vset(args.scale);
-  EDGECL_UNROLL
-  for (int i = 0; i < kRows; i++) EDGECL_UNROLL
-  for (int j = 0; j < kColumns; j++) {
-    float* to = y + i * p.row.y + j * p.column.y;
-    const vec result = scale * sum[i][j];
-    vstore_n(to, args.accumulate ? vload_n(to, count) + result : result, count);
+    packed.of_a[r] = a;
+    packed.of_b[r] = b;
   }
 }
 
-void multiply_rows(const MatmulArgs& args, const MatmulPlan& p, int part, int n_parts) {
-  const int64_t lanes = args.y.lanes, outer = outer_count(p), row_blocks = (p.row.size + kTileRows - 1) / kTileRows;
+// Vectors of `n` lines by tiles of kWidth: to[tile][term][line]. The last tile repeats its last line.
+template <int kWidth>
+void pack_lines(const float* from, const int64_t* offsets, int64_t terms, int64_t n, int64_t step, float* to) {
+  const bool lines_first = step <= (terms > 1 ? offsets[1] - offsets[0] : step);
+  for (int64_t first = 0; first < n; first += kWidth, to += terms * kWidth * kVec) {
+    const int64_t left = n - first;
+    if (lines_first && left >= kWidth) {
+      for (int64_t r = 0; r < terms; r++) EDGECL_UNROLL
+      for (int j = 0; j < kWidth; j++)
+        vstore(to + (r * kWidth + j) * kVec, vload(from + (first + j) * step + offsets[r]));
+      continue;
+    }
+    for (int64_t j = 0; j < kWidth; j++) {
+      const float* line = from + (first + (j < left ? j : left - 1)) * step;
+      for (int64_t r = 0; r < terms; r++) vstore(to + (r * kWidth + j) * kVec, vload(line + offsets[r]));
+    }
+  }
+}
+
+// What becomes of the sums of a tile.
+struct TileEnd {
+  float* y;
+  int64_t row, column;    // strides
+  int64_t rows, columns;  // that there are
+  int count;              // lanes
+  bool first, last;       // of the terms; between them y holds the sums so far
+  bool accumulate;
+  float scale;
+};
+
+__attribute__((noinline)) void tile(const float* a, const float* b, int64_t terms, const TileEnd& end) {
+  vec sum[kTileRows][kTileColumns];
+  EDGECL_UNROLL
+  for (int i = 0; i < kTileRows; i++) EDGECL_UNROLL
+  for (int j = 0; j < kTileColumns; j++) sum[i][j] = vzero();
+  if (!end.first) {
+    for (int64_t i = 0; i < end.rows; i++)
+      for (int64_t j = 0; j < end.columns; j++) sum[i][j] = vload(end.y + i * end.row + j * end.column);
+  }
+  for (int64_t r = 0; r < terms; r++, a += kTileRows * kVec, b += kTileColumns * kVec) {
+    vec v[kTileRows];
+    EDGECL_UNROLL
+    for (int i = 0; i < kTileRows; i++) v[i] = vload(a + i * kVec);
+    EDGECL_UNROLL
+    for (int j = 0; j < kTileColumns; j++) {
+      const vec w = vload(b + j * kVec);
+      EDGECL_UNROLL
+      for (int i = 0; i < kTileRows; i++) sum[i][j] = vfma(v[i], w, sum[i][j]);
+    }
+  }
+  vec results[kTileRows][kTileColumns];
+  memcpy(results, sum, sizeof sum);
+  const vec scale = vset(end.last ? end.scale : 1.0f);
+  for (int64_t i = 0; i < end.rows; i++)
+    for (int64_t j = 0; j < end.columns; j++) {
+      float* to = end.y + i * end.row + j * end.column;
+      const vec result = scale * results[i][j];
+      vstore_n(to, end.accumulate ? vload_n(to, end.count) + result : result, end.count);
+    }
+}
+
+// All rows by some columns of one batch of matrices, for kVec lanes at most.
+void multiply_packed(const MatmulPlan& p, const float* a, const float* b, int64_t columns, TileEnd end,
+                     const Packed& packed) {
+  int64_t all = 1;
+  for (int k = 0; k < p.n_inner; k++) all *= p.inner[k].size;
+  float* const y = end.y;
+  for (int64_t first = 0; first < all; first += kMatmulTerms) {
+    const int64_t terms = all - first < kMatmulTerms ? all - first : kMatmulTerms;
+    lay_out_terms(p, first, terms, packed);
+    end.first = first == 0;
+    end.last = first + terms == all;
+    pack_lines<kTileColumns>(b, packed.of_b, terms, columns, p.column.b, packed.b);
+    for (int64_t row = 0; row < p.row.size; row += kTileRows) {
+      end.rows = p.row.size - row < kTileRows ? p.row.size - row : kTileRows;
+      pack_lines<kTileRows>(a + row * p.row.a, packed.of_a, terms, end.rows, p.row.a, packed.a);
+      for (int64_t j = 0; j < columns; j += kTileColumns) {
+        end.columns = columns - j < kTileColumns ? columns - j : kTileColumns;
+        end.y = y + row * p.row.y + j * p.column.y;
+        tile(packed.a, packed.b + j * terms * kVec, terms, end);
+      }
+    }
+  }
+}
+
+// One row by one column after the other, from where they lie.
+void multiply_single(const MatmulPlan& p, const float* a, const float* b, int64_t columns, const TileEnd& end) {
+  const MatmulAxis inner = p.n_inner > 0 ? p.inner[p.n_inner - 1] : MatmulAxis{1, 0, 0, 0};
+  int64_t outer_terms = 1;
+  for (int k = 0; k + 1 < p.n_inner; k++) outer_terms *= p.inner[k].size;
+  for (int64_t row = 0; row < p.row.size; row++)
+    for (int64_t column = 0; column < columns; column++) {
+      vec sum = vzero();
+      for (int64_t o = 0; o < outer_terms; o++) {
+        const float *from_a = a + row * p.row.a, *from_b = b + column * p.column.b;
+        for (int64_t k = p.n_inner - 2, at = o; k >= 0; at /= p.inner[k--].size) {
+          from_a += at % p.inner[k].size * p.inner[k].a;
+          from_b += at % p.inner[k].size * p.inner[k].b;
+        }
+        for (int64_t r = 0; r < inner.size; r++)
+          sum = vfma(vload(from_a + r * inner.a), vload(from_b + r * inner.b), sum);
+      }
+      float* to = end.y + row * end.row + column * end.column;
+      const vec result = vset(end.scale) * sum;
+      vstore_n(to, end.accumulate ? vload_n(to, end.count) + result : result, end.count);
+    }
+}
+
+void multiply_rows(const MatmulArgs& args, const MatmulPlan& p, int part, int n_parts, void* scratch) {
+  const int64_t lanes = args.y.lanes, outer = outer_count(p);
+  int64_t all = 1;
+  for (int k = 0; k < p.n_inner; k++) all *= p.inner[k].size;
+  const int64_t terms = all < kMatmulTerms ? all : kMatmulTerms;
+  // Sums of several turns wait in y, where nothing else may be; and a few rows are not worth a copy of all columns.
+  const bool packs = lanes > 1 && p.row.size >= kTileRows && !(args.accumulate && all > kMatmulTerms);
+  ScratchCursor cursor = {static_cast<char*>(scratch), 0};
+  Packed packed = {};
+  if (packs) {
+    packed.of_a = cursor.take<int64_t>(terms);
+    packed.of_b = cursor.take<int64_t>(terms);
+    packed.a = cursor.take<float>(terms * kTileRows * kVec);
+    packed.b = cursor.take<float>(0);
+  }
+  const int64_t fitting = kMatmulColumnVectors / terms / kTileColumns * kTileColumns,
+                width = fitting < p.column.size ? fitting : p.column.size, blocks = (p.column.size + width - 1) / width;
   const auto group = [](const Tensor& t) { return static_cast<int64_t>(t.channels) * t.plane(); };
-  int64_t begin, end;
-  share(args.y.groups * outer * row_blocks, part, n_parts, &begin, &end);
-  for (int64_t item = begin; item < end; item++) {
-    const int64_t g = item / (outer * row_blocks), row = item % row_blocks * kTileRows, rows = p.row.size - row;
-    const Places at = outer_places(p, item / row_blocks % outer);
+  TileEnd end = {nullptr, p.row.y, p.column.y, 0, 0, 0, true, true, args.accumulate, args.scale};
+  int64_t begin, stop;
+  share(args.y.groups * outer * blocks, part, n_parts, &begin, &stop);
+  for (int64_t item = begin; item < stop; item++) {
+    const int64_t g = item / (outer * blocks), column = item % blocks * width, left = p.column.size - column,
+                  columns = left < width ? left : width;
+    const Places at = outer_places(p, item / blocks % outer);
     for (int64_t l = 0; l < lanes; l += kVec) {
-      const int count = lanes - l < kVec ? static_cast<int>(lanes - l) : kVec;
-      const float *a = p.a.data + g * group(p.a) + at.a + row * p.row.a + l, *b = p.b.data + g * group(p.b) + at.b + l;
-      float* y = args.y.data + g * group(args.y) + at.y + row * p.row.y + l;
-      int64_t j = 0;
-      for (; j + kTileColumns <= p.column.size; j += kTileColumns) {
-        const float* from = b + j * p.column.b;
-        float* to = y + j * p.column.y;
-        if (rows >= kTileRows) {
-          tile<kTileRows, kTileColumns>(args, p, a, from, to, count);
-          continue;
-        }
-        for (int64_t i = 0; i < rows; i++)
-          tile<1, kTileColumns>(args, p, a + i * p.row.a, from, to + i * p.row.y, count);
-      }
-      for (; j < p.column.size; j++) {
-        const float* from = b + j * p.column.b;
-        float* to = y + j * p.column.y;
-        if (rows >= kTileRows) {
-          tile<kTileRows, 1>(args, p, a, from, to, count);
-          continue;
-        }
-        for (int64_t i = 0; i < rows; i++) tile<1, 1>(args, p, a + i * p.row.a, from, to + i * p.row.y, count);
-      }
+      const float *a = p.a.data + g * group(p.a) + at.a + l,
+                  *b = p.b.data + g * group(p.b) + at.b + column * p.column.b + l;
+      end.y = args.y.data + g * group(args.y) + at.y + column * p.column.y + l;
+      end.count = lanes - l < kVec ? static_cast<int>(lanes - l) : kVec;
+      if (packs)
+        multiply_packed(p, a, b, columns, end, packed);
+      else
+        multiply_single(p, a, b, columns, end);
     }
   }
 }
@@ -166,7 +253,7 @@ void matmul(const MatmulArgs& args, int part, int n_parts, void* scratch) {
   if (p.flat)
     multiply_flat(args, p, part, n_parts, static_cast<float*>(scratch));
   else
-    multiply_rows(args, p, part, n_parts);
+    multiply_rows(args, p, part, n_parts, scratch);
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

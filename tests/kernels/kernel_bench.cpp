@@ -279,6 +279,46 @@ void l2_normalize(const Bench& bench, Rng& rng, int batch, int channels, int siz
   EDGECL_TIME(bench, l2_normalize_backward, name, 0, 3 * bytes, backward);
 }
 
+// Heads of `width` numbers over so many tokens, which lie in the channels: queries by keys, weights by values, all
+// gradients; the softmax between them, and a layer norm of the tokens.
+void attention(const Bench& bench, Rng& rng, int batch, int32_t heads, int32_t width, int32_t tokens) {
+  Case c(rng);
+  const Tensor x = c.tensor(batch, heads * width, 1, tokens), y = c.tensor(batch, heads * width, 1, tokens),
+               z = c.tensor(batch, heads * width, 1, tokens), w = c.tensor(batch, heads, tokens, tokens);
+  const int32_t head = width * tokens, square = tokens * tokens;
+  // Axes: heads, rows, columns, sum.
+  const int32_t* scores =
+      c.copy(std::vector<int32_t>{1, 1, heads, tokens, tokens, width,  0, 0, head,   1,      0, tokens,
+                                  0, 0, head,  0,      1,      tokens, 0, 0, square, tokens, 1, 0});
+  const int32_t* values =
+      c.copy(std::vector<int32_t>{1, 1, heads, tokens, width,  tokens, 0, 0, square, tokens, 0,      1,
+                                  0, 0, head,  0,      tokens, 1,      0, 0, head,   1,      tokens, 0});
+  const auto product = [](const int32_t* v, const Tensor& a, int of_a, const Tensor& b, int of_b, const Tensor& to,
+                          int of_y, float scale) {
+    return MatmulArgs{a, b, to, v, v + 6 * of_a, v + 6 * of_b, v + 6 * of_y, 0, 0, 0, scale, false};
+  };
+  const double macs = static_cast<double>(batch) * heads * square * width;
+  const double bytes = 4.0 * static_cast<double>(x.size()), wide = 4.0 * static_cast<double>(w.size());
+  const std::string name = text("%d heads of %d, %d tokens b%d", heads, width, tokens, batch);
+  EDGECL_TIME(bench, matmul, name + " scores", 2 * macs, 0, product(scores, x, 1, y, 2, w, 3, 0.25f));
+  EDGECL_TIME(bench, matmul, name + " scores, left", 2 * macs, 0, product(scores, w, 3, y, 2, z, 1, 0.25f));
+  EDGECL_TIME(bench, matmul, name + " scores, right", 2 * macs, 0, product(scores, x, 1, w, 3, z, 2, 0.25f));
+  EDGECL_TIME(bench, matmul, name + " values", 2 * macs, 0, product(values, w, 1, y, 2, z, 3, 1.0f));
+  EDGECL_TIME(bench, matmul, name + " values, left", 2 * macs, 0, product(values, x, 3, y, 2, w, 1, 1.0f));
+  EDGECL_TIME(bench, matmul, name + " values, right", 2 * macs, 0, product(values, w, 1, x, 3, z, 2, 1.0f));
+  EDGECL_TIME(bench, softmax_forward, name + " attention", 0, 2 * wide, (SoftmaxForwardArgs{w, w, false}));
+  EDGECL_TIME(bench, softmax_backward, name + " attention", 0, 3 * wide, (SoftmaxBackwardArgs{w, w, w, false, false}));
+  const float* gamma = c.floats(heads * width);
+  float *mean = c.floats(x.plane() * x.groups), *rstd = c.floats(x.plane() * x.groups),
+        *sums = c.floats(2 * heads * width);
+  EDGECL_TIME(bench, layer_norm_forward, name, 0, 2 * bytes,
+              (LayerNormForwardArgs{x, y, gamma, gamma, 1e-5f, true, mean, rstd}));
+  EDGECL_TIME(bench, layer_norm_backward_data, name, 0, 3 * bytes,
+              (LayerNormBackwardDataArgs{x, y, z, gamma, mean, rstd, true, false}));
+  EDGECL_TIME(bench, layer_norm_backward_weight, name, 0, 2 * bytes,
+              (LayerNormBackwardWeightArgs{x, y, mean, rstd, true, sums, sums + heads * width}));
+}
+
 // A transpose to channels last, a slice, a softmax over the width, a reduction, and two functions.
 void views(const Bench& bench, Rng& rng, int batch, int channels, int size) {
   Case c(rng);
@@ -490,6 +530,8 @@ int main(int argc, char** argv) {
     for (int channels : {1280, 2048}) l2_normalize(bench, rng, batch, channels, 1);
     l2_normalize(bench, rng, batch, 256, 8);
     views(bench, rng, batch, 64, 16);
+    attention(bench, rng, batch, 4, 16, 128);
+    attention(bench, rng, batch, 1, 64, 128);
     recurrent(bench, rng, batch, 64, 64, 128, RecurrentCell::kGruLinear);
     recurrent(bench, rng, batch, 9, 32, 64, RecurrentCell::kLstm);
   }
