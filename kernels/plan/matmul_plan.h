@@ -27,7 +27,7 @@ constexpr int64_t kMatmulPanel = 48, kMatmulPanelFloats = 256 * kMatmulPanel;
 
 // Several batch rows: this many terms of a sum are packed at once, in vectors of the lanes, for the rows of one tile and
 // for as many columns as make so many vectors; so both stay near, however far their elements lie apart.
-constexpr int64_t kMatmulTerms = 256, kMatmulColumnVectors = 2048, kMatmulTileRows = 4;  // rows: at most
+constexpr int64_t kMatmulTerms = 256, kMatmulNearTerms = 64, kMatmulColumnVectors = 2048, kMatmulTileRows = 4;
 
 }  // namespace edgecl::plan
 

@@ -82,7 +82,8 @@ void multiply_flat(const MatmulArgs& args, const MatmulPlan& p, int part, int n_
 
 // The next terms of all sums, packed: offsets of the terms, then vectors of the lanes.
 struct Packed {
-  int64_t *of_a, *of_b;  // [terms]
+  int64_t terms;  // at most
+  int64_t *of_a, *of_b;
   float *a, *b;
 };
 
@@ -103,19 +104,17 @@ void lay_out_terms(const MatmulPlan& p, int64_t first, int64_t terms, const Pack
 // Vectors of `n` lines by tiles of kWidth: to[tile][term][line]. The last tile repeats its last line.
 template <int kWidth>
 void pack_lines(const float* from, const int64_t* offsets, int64_t terms, int64_t n, int64_t step, float* to) {
-  const bool lines_first = step <= (terms > 1 ? offsets[1] - offsets[0] : step);
-  for (int64_t first = 0; first < n; first += kWidth, to += terms * kWidth * kVec) {
-    const int64_t left = n - first;
-    if (lines_first && left >= kWidth) {
-      for (int64_t r = 0; r < terms; r++) EDGECL_UNROLL
-      for (int j = 0; j < kWidth; j++)
-        vstore(to + (r * kWidth + j) * kVec, vload(from + (first + j) * step + offsets[r]));
-      continue;
-    }
-    for (int64_t j = 0; j < kWidth; j++) {
-      const float* line = from + (first + (j < left ? j : left - 1)) * step;
-      for (int64_t r = 0; r < terms; r++) vstore(to + (r * kWidth + j) * kVec, vload(line + offsets[r]));
-    }
+  const int64_t whole = step <= (terms > 1 ? offsets[1] - offsets[0] : step) ? n / kWidth * kWidth : 0;
+  for (int64_t r = 0; r < terms; r++) {  // lines that lie together
+    const float* line = from + offsets[r];
+    float* tile = to + r * kWidth * kVec;
+    for (int64_t j = 0; j < whole; j += kWidth, tile += terms * kWidth * kVec, line += kWidth * step) EDGECL_UNROLL
+    for (int i = 0; i < kWidth; i++) vstore(tile + i * kVec, vload(line + i * step));
+  }
+  for (int64_t j = whole; j < (n + kWidth - 1) / kWidth * kWidth; j++) {
+    const float* line = from + (j < n ? j : n - 1) * step;
+    float* tile = to + (j / kWidth * terms * kWidth + j % kWidth) * kVec;
+    for (int64_t r = 0; r < terms; r++) vstore(tile + r * kWidth * kVec, vload(line + offsets[r]));
   }
 }
 
@@ -150,13 +149,21 @@ __attribute__((noinline)) void tile(const float* a, const float* b, int64_t term
       for (int i = 0; i < kTileRows; i++) sum[i][j] = vfma(v[i], w, sum[i][j]);
     }
   }
-  vec results[kTileRows][kTileColumns];
-  memcpy(results, sum, sizeof sum);
   const vec scale = vset(end.last ? end.scale : 1.0f);
+  if (end.rows == kTileRows && end.columns == kTileColumns && end.count == kVec && !end.accumulate) {
+    EDGECL_UNROLL
+    for (int i = 0; i < kTileRows; i++) EDGECL_UNROLL
+    for (int j = 0; j < kTileColumns; j++) vstore(end.y + i * end.row + j * end.column, scale * sum[i][j]);
+    return;
+  }
+  vec results[kTileRows][kTileColumns];
+  EDGECL_UNROLL
+  for (int i = 0; i < kTileRows; i++) EDGECL_UNROLL
+  for (int j = 0; j < kTileColumns; j++) results[i][j] = scale * sum[i][j];
   for (int64_t i = 0; i < end.rows; i++)
     for (int64_t j = 0; j < end.columns; j++) {
       float* to = end.y + i * end.row + j * end.column;
-      const vec result = scale * results[i][j];
+      const vec result = results[i][j];
       vstore_n(to, end.accumulate ? vload_n(to, end.count) + result : result, end.count);
     }
 }
@@ -167,8 +174,8 @@ void multiply_packed(const MatmulPlan& p, const float* a, const float* b, int64_
   int64_t all = 1;
   for (int k = 0; k < p.n_inner; k++) all *= p.inner[k].size;
   float* const y = end.y;
-  for (int64_t first = 0; first < all; first += kMatmulTerms) {
-    const int64_t terms = all - first < kMatmulTerms ? all - first : kMatmulTerms;
+  for (int64_t first = 0; first < all; first += packed.terms) {
+    const int64_t terms = all - first < packed.terms ? all - first : packed.terms;
     lay_out_terms(p, first, terms, packed);
     end.first = first == 0;
     end.last = first + terms == all;
@@ -212,11 +219,12 @@ void multiply_rows(const MatmulArgs& args, const MatmulPlan& p, int part, int n_
   const int64_t lanes = args.y.lanes, outer = outer_count(p);
   int64_t all = 1;
   for (int k = 0; k < p.n_inner; k++) all *= p.inner[k].size;
-  const int64_t terms = all < kMatmulTerms ? all : kMatmulTerms;
+  const int64_t most = args.accumulate ? kMatmulTerms : kMatmulNearTerms, terms = all < most ? all : most;
   // Sums of several turns wait in y, where nothing else may be; and a few rows are not worth a copy of all columns.
   const bool packs = lanes > 1 && p.row.size >= kTileRows && !(args.accumulate && all > kMatmulTerms);
   ScratchCursor cursor = {static_cast<char*>(scratch), 0};
   Packed packed = {};
+  packed.terms = terms;
   if (packs) {
     packed.of_a = cursor.take<int64_t>(terms);
     packed.of_b = cursor.take<int64_t>(terms);
