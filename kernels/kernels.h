@@ -455,7 +455,9 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(recurrent_data_backward, RecurrentDataBackwardArgs)            \
   X(recurrent_weight_backward, RecurrentWeightBackwardArgs)        \
   X(int8_add, Int8AddArgs)                                         \
-  X(matmul, MatmulArgs)
+  X(matmul, MatmulArgs)                                            \
+  X(softmax_forward, SoftmaxForwardArgs)                           \
+  X(softmax_backward, SoftmaxBackwardArgs)
 // Those that gain from dot products of bytes: built once more for levels that have them (x86-64-v4-vnni, neon-dot),
 // which take all other kernels of the level below. x86-64-v4 takes those of v3.
 #define EDGECL_DOT_KERNEL_LIST(X) \
@@ -489,8 +491,6 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(place_backward, PlaceBackwardArgs)                       \
   X(reduce_forward, ReduceForwardArgs)                       \
   X(reduce_backward, ReduceBackwardArgs)                     \
-  X(softmax_forward, SoftmaxForwardArgs)                     \
-  X(softmax_backward, SoftmaxBackwardArgs)                   \
   X(max_pool_forward, PoolArgs)                              \
   X(max_pool_backward, PoolBackwardArgs)                     \
   X(average_pool_forward, PoolArgs)                          \

@@ -36,6 +36,11 @@ EDGECL_ALWAYS_INLINE inline int64_t normalize_lanes(const Tensor& x) {
   return with_slack(kVirtualLanes * columns);
 }
 
+// The 16 virtual lanes of all batch rows of a group, in floats; of one row they are registers.
+EDGECL_ALWAYS_INLINE inline int64_t softmax_lanes(const Tensor& x) {
+  return x.lanes == 1 ? 0 : with_slack(kVirtualLanes * static_cast<int64_t>(x.lanes));
+}
+
 }  // namespace edgecl::plan
 
 #endif  // EDGECL_KERNELS_PLAN_STREAMED_PLAN_H_

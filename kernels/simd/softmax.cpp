@@ -1,130 +1,166 @@
 // Softmax over the width, its logarithm, and their gradients.
 // Never here: the loss over classes (loss.cpp).
-// Built for size (-Os): a few per cent of a step at most.
+//
+// Of one batch row the 16 virtual lanes of a row of the map are those of registers. Of several rows they are 16 * L floats
+// behind each other (a `period`), into which W * L floats are folded with full vectors, whatever L is.
+// Built for size (-Os): its loops are short, and what they wait for is the exponential.
+#include "kernels/plan/streamed_plan.h"
 #include "kernels/simd/math.h"
-#include "kernels/simd/pointwise.h"
+#include "kernels/simd/periods.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
 // Called, not inlined: less code.
-static __attribute__((noinline)) vec exp_of(vec x) {
-  return vexp(x);
-}
 static __attribute__((noinline)) vec log_of(vec x) {
   return vlog(x);
 }
 
-// A row of one lane: its elements lie together, and the 16 virtual lanes are those of registers.
-struct Together {
-  const int64_t width;
-  template <class F>
-  EDGECL_ALWAYS_INLINE void each(F f) const {
-    for_once(0, width, [&](int64_t i, auto store) EDGECL_INLINE_LAMBDA { f(i, i % kVirtualLanes, store); });
-  }
-  EDGECL_ALWAYS_INLINE static vec total(float* lanes) { return vset(tree16(load16(lanes))); }
-  EDGECL_ALWAYS_INLINE static vec most(float* lanes) {
-    for (int s = kVirtualLanes / 2; s; s /= 2)
-      for (int i = 0; i < s; i++) lanes[i] = lanes[i + s] > lanes[i] ? lanes[i + s] : lanes[i];
-    return vset(lanes[0]);
-  }
-};
+// Calls f(place, 16 numbers are there, which lanes are) for each 16 places of a row.
+template <class F>
+EDGECL_INLINE void for_lanes(int64_t width, F f) {
+  static const float kOnes[kVirtualLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  const vec16 all = set16(1.0f);
+  int64_t i = 0;
+  for (; i + kVirtualLanes <= width; i += kVirtualLanes) f(i, kVirtualLanes, all);
+  if (i < width) f(i, static_cast<int>(width - i), load16_n(kOnes, static_cast<int>(width - i)));
+}
 
-// kVec lanes side by side, each a row of its own: virtual lane k of all of them is the k-th vector.
-struct SideBySide {
-  const int64_t width, lanes, first;
-  const int count;
-  template <class F>
-  EDGECL_ALWAYS_INLINE void each(F f) const {
-    for (int64_t w = 0; w < width; w++) {
-      const int64_t i = w * lanes + first, k = w % kVirtualLanes * kVec;
-      if (count == kVec)
-        f(i, k, FullStore());
-      else
-        f(i, k, PartStore{count});
+EDGECL_INLINE vec16 load_lanes(const float* p, int n) {
+  return n == kVirtualLanes ? load16(p) : load16_n(p, n);
+}
+EDGECL_INLINE void store_lanes(float* p, const vec16& v, int n) {
+  n == kVirtualLanes ? store16(p, v) : store16_n(p, v, n);
+}
+
+EDGECL_INLINE float most_of(const vec16& v) {
+  float t[kVirtualLanes];
+  store16(t, v);
+  for (int s = kVirtualLanes / 2; s; s /= 2)
+    for (int i = 0; i < s; i++) t[i] = t[i + s] > t[i] ? t[i + s] : t[i];
+  return t[0];
+}
+
+__attribute__((noinline)) void forward_one(const float* x, float* y, int64_t width, bool logarithm) {
+  vec16 most = set16(-__builtin_inff()), sum = zero16();
+  for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
+    const vec16 v = load_lanes(x + i, n);
+    EDGECL_EACH_PART
+    for (int k = 0; k < kParts; k++) most.v[k] = there.v[k] > vzero() ? vmax(v.v[k], most.v[k]) : most.v[k];
+  });
+  const vec centre = vset(most_of(most));
+  for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
+    vec16 e = load_lanes(x + i, n);
+    EDGECL_EACH_PART
+    for (int k = 0; k < kParts; k++) {
+      e.v[k] = vexp(e.v[k] - centre);
+      sum.v[k] = there.v[k] > vzero() ? sum.v[k] + e.v[k] : sum.v[k];
     }
-  }
-  EDGECL_ALWAYS_INLINE static vec total(float* sums) {
-    for (int s = kVirtualLanes / 2; s; s /= 2)
-      for (int i = 0; i < s; i++) vstore(sums + i * kVec, vload(sums + i * kVec) + vload(sums + (i + s) * kVec));
-    return vload(sums);
-  }
-  EDGECL_ALWAYS_INLINE static vec most(float* sums) {
-    for (int s = kVirtualLanes / 2; s; s /= 2)
-      for (int i = 0; i < s; i++) vstore(sums + i * kVec, vmax(vload(sums + (i + s) * kVec), vload(sums + i * kVec)));
-    return vload(sums);
-  }
-};
-
-EDGECL_INLINE void set_lanes(float* lanes, float x) {
-  for (int i = 0; i < kVirtualLanes * kVec; i += kVec) vstore(lanes + i, vset(x));
-}
-
-template <class Row>
-EDGECL_INLINE void forward_row(const Row& row, const float* x, float* y, bool logarithm) {
-  float lanes[kVirtualLanes * kVec];
-  set_lanes(lanes, -__builtin_inff());
-  row.each([&](int64_t i, int64_t k, auto store)
-               EDGECL_INLINE_LAMBDA { store(lanes + k, vmax(vload(x + i), vload(lanes + k))); });
-  const vec most = Row::most(lanes);
-  set_lanes(lanes, 0.0f);
-  row.each([&](int64_t i, int64_t k, auto store) EDGECL_INLINE_LAMBDA {
-    const vec e = exp_of(vload(x + i) - most);
-    if (!logarithm) store(y + i, e);
-    store(lanes + k, vload(lanes + k) + e);
+    if (!logarithm) store_lanes(y + i, e, n);
   });
-  const vec total = Row::total(lanes), log_total = log_of(total);
-  row.each([&](int64_t i, int64_t, auto store) EDGECL_INLINE_LAMBDA {
-    store(y + i, logarithm ? (vload(x + i) - most) - log_total : vload(y + i) / total);
+  const vec total = vset(tree16(sum)), log_total = log_of(total);
+  store_once(y, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+    return logarithm ? (vload(x + i) - centre) - log_total : vload(y + i) / total;
   });
 }
 
-template <class Row>
-EDGECL_INLINE void backward_row(const Row& row, const float* y, const float* dy, float* dx, bool logarithm,
-                                bool accumulate) {
-  float lanes[kVirtualLanes * kVec];
-  set_lanes(lanes, 0.0f);
-  row.each([&](int64_t i, int64_t k, auto store) EDGECL_INLINE_LAMBDA {
-    const vec acc = vload(lanes + k), d = vload(dy + i);
-    store(lanes + k, logarithm ? acc + d : vfma(d, vload(y + i), acc));
+__attribute__((noinline)) void backward_one(const float* y, const float* dy, float* dx, int64_t width, bool logarithm,
+                                            bool accumulate) {
+  vec16 sum = zero16();
+  for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
+    const vec16 d = load_lanes(dy + i, n), v = load_lanes(y + i, n);
+    EDGECL_EACH_PART
+    for (int k = 0; k < kParts; k++) {
+      const vec next = logarithm ? sum.v[k] + d.v[k] : vfma(d.v[k], v.v[k], sum.v[k]);
+      sum.v[k] = there.v[k] > vzero() ? next : sum.v[k];
+    }
   });
-  const vec total = Row::total(lanes);
-  row.each([&](int64_t i, int64_t, auto store) EDGECL_INLINE_LAMBDA {
+  const vec total = vset(tree16(sum));
+  store_once(dx, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
     const vec d = vload(dy + i), v = vload(y + i);
-    const vec r = logarithm ? vfma(-exp_of(v), total, d) : v * (d - total);
+    const vec r = logarithm ? vfma(-vexp(v), total, d) : v * (d - total);
+    return accumulate ? vload(dx + i) + r : r;
+  });
+}
+
+// `The tree` with the larger of two in place of the sum.
+EDGECL_INLINE void most_of_rows(float* t, int64_t lanes) {
+  for (int64_t s = kVirtualLanes / 2; s; s /= 2)
+    store_once(t, 0, s * lanes,
+               [&](int64_t i) EDGECL_INLINE_LAMBDA { return vmax(vload(t + i + s * lanes), vload(t + i)); });
+}
+
+__attribute__((noinline)) void forward_many(const float* x, float* y, int64_t width, int64_t lanes, bool logarithm,
+                                            float* most, float* sum) {
+  const int64_t size = width * lanes, period = kVirtualLanes * lanes;
+  store_once(most, 0, period, [&](int64_t) EDGECL_INLINE_LAMBDA { return vset(-__builtin_inff()); });
+  for_periods(size, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
+    store(most + j, vmax(vload(x + i), vload(most + j)));
+  });
+  most_of_rows(most, lanes);
+  repeat(most, lanes, period);
+  clear(sum, period);
+  for_periods(size, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
+    const vec e = vexp(vload(x + i) - vload(most + j));
+    if (!logarithm) store(y + i, e);
+    store(sum + j, vload(sum + j) + e);
+  });
+  tree_of_rows(sum, lanes);
+  if (logarithm) store_once(sum, 0, lanes, [&](int64_t i) EDGECL_INLINE_LAMBDA { return log_of(vload(sum + i)); });
+  repeat(sum, lanes, period);
+  for_periods(size, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
+    const vec total = vload(sum + j);
+    store(y + i, logarithm ? (vload(x + i) - vload(most + j)) - total : vload(y + i) / total);
+  });
+}
+
+__attribute__((noinline)) void backward_many(const float* y, const float* dy, float* dx, int64_t width, int64_t lanes,
+                                             bool logarithm, bool accumulate, float* sum) {
+  const int64_t size = width * lanes, period = kVirtualLanes * lanes;
+  clear(sum, period);
+  for_periods(size, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
+    const vec acc = vload(sum + j), d = vload(dy + i);
+    store(sum + j, logarithm ? acc + d : vfma(d, vload(y + i), acc));
+  });
+  tree_of_rows(sum, lanes);
+  repeat(sum, lanes, period);
+  for_periods(size, period, [&](int64_t i, int64_t j, auto store) EDGECL_INLINE_LAMBDA {
+    const vec d = vload(dy + i), v = vload(y + i), total = vload(sum + j);
+    const vec r = logarithm ? vfma(-vexp(v), total, d) : v * (d - total);
     store(dx + i, accumulate ? vload(dx + i) + r : r);
   });
 }
 
-// Calls f(row, its first element) for this part's rows of the map.
+// Calls f(first element) for this part's rows of the map.
 template <class F>
 EDGECL_INLINE void for_rows(const Tensor& t, int part, int n_parts, F f) {
-  const int64_t size = static_cast<int64_t>(t.width) * t.lanes;
   int64_t begin, end;
   share(static_cast<int64_t>(t.groups) * t.channels * t.height, part, n_parts, &begin, &end);
-  for (int64_t r = begin; r < end; r++) {
-    if (t.lanes == 1) {
-      f(Together{t.width}, r * size);
-      continue;
-    }
-    for (int64_t l = 0; l < t.lanes; l += kVec) {
-      const int64_t left = t.lanes - l;
-      f(SideBySide{t.width, t.lanes, l, left < kVec ? static_cast<int>(left) : kVec}, r * size);
-    }
-  }
+  for (int64_t r = begin; r < end; r++) f(r * t.width * t.lanes);
 }
 
 }  // namespace
 
-void softmax_forward(const SoftmaxForwardArgs& a, int part, int n_parts, void*) {
-  for_rows(a.x, part, n_parts, [&](auto row, int64_t first) EDGECL_INLINE_LAMBDA {
-    forward_row(row, a.x.data + first, a.y.data + first, a.logarithm);
+void softmax_forward(const SoftmaxForwardArgs& a, int part, int n_parts, void* scratch) {
+  float *most = static_cast<float*>(scratch), *sum = most + softmax_lanes(a.x);
+  for_rows(a.x, part, n_parts, [&](int64_t first) EDGECL_INLINE_LAMBDA {
+    const float* x = a.x.data + first;
+    float* y = a.y.data + first;
+    if (a.x.lanes == 1)
+      forward_one(x, y, a.x.width, a.logarithm);
+    else
+      forward_many(x, y, a.x.width, a.x.lanes, a.logarithm, most, sum);
   });
 }
 
-void softmax_backward(const SoftmaxBackwardArgs& a, int part, int n_parts, void*) {
-  for_rows(a.y, part, n_parts, [&](auto row, int64_t first) EDGECL_INLINE_LAMBDA {
-    backward_row(row, a.y.data + first, a.dy.data + first, a.dx.data + first, a.logarithm, a.accumulate);
+void softmax_backward(const SoftmaxBackwardArgs& a, int part, int n_parts, void* scratch) {
+  for_rows(a.y, part, n_parts, [&](int64_t first) EDGECL_INLINE_LAMBDA {
+    const float *y = a.y.data + first, *dy = a.dy.data + first;
+    float* dx = a.dx.data + first;
+    if (a.y.lanes == 1)
+      backward_one(y, dy, dx, a.y.width, a.logarithm, a.accumulate);
+    else
+      backward_many(y, dy, dx, a.y.width, a.y.lanes, a.logarithm, a.accumulate, static_cast<float*>(scratch));
   });
 }
 

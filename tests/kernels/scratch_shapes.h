@@ -147,6 +147,8 @@ void ask_scratch(const Table& t, const LayerShape& l, int rows, Ask ask) {
   ask("recurrent_steps_backward", t.recurrent_steps_backward_scratch_bytes({states, states, nullptr, cell, nullptr}));
   ask("recurrent_data_backward",
       t.recurrent_data_backward_scratch_bytes({states, sequence, nullptr, cell, nullptr, l.accumulate}));
+  ask("softmax_forward", t.softmax_forward_scratch_bytes({x, x, l.relu}));
+  ask("softmax_backward", t.softmax_backward_scratch_bytes({x, x, x, l.relu, l.accumulate}));
   BinaryArgs binary = {};
   binary.a = binary.y = x;
   BinaryBackwardArgs unbinary = {};
