@@ -3,10 +3,10 @@
 //
 // Of one batch row the 16 virtual lanes of a row of the map are those of registers. Of several rows they are 16 * L floats
 // behind each other (a `period`), into which W * L floats are folded with full vectors, whatever L is.
-// Built for size (-Os): its loops are short, and what they wait for is the exponential.
 #include "kernels/plan/streamed_plan.h"
 #include "kernels/simd/math.h"
 #include "kernels/simd/periods.h"
+#include "kernels/simd/tree.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
@@ -33,12 +33,35 @@ EDGECL_INLINE void store_lanes(float* p, const vec16& v, int n) {
   n == kVirtualLanes ? store16(p, v) : store16_n(p, v, n);
 }
 
-EDGECL_INLINE float most_of(const vec16& v) {
-  float t[kVirtualLanes];
-  store16(t, v);
-  for (int s = kVirtualLanes / 2; s; s /= 2)
-    for (int i = 0; i < s; i++) t[i] = t[i + s] > t[i] ? t[i + s] : t[i];
-  return t[0];
+template <class V>
+EDGECL_INLINE V larger(V behind, V front) {
+  return behind > front ? behind : front;
+}
+
+// The tree with the larger of two in place of the sum.
+EDGECL_INLINE float most_of(const vec16& lanes) {
+  typedef float Four __attribute__((vector_size(16)));
+  vec t[kParts];
+  EDGECL_EACH_PART
+  for (int i = 0; i < kParts; i++) t[i] = lanes.v[i];
+#pragma GCC unroll 4
+  for (int s = kParts / 2; s > 0; s /= 2)
+    for (int i = 0; i < s; i++) t[i] = larger(t[i + s], t[i]);
+#if EDGECL_VECTOR_BYTES == 64
+  typedef float Eight __attribute__((vector_size(32)));
+  const Eight eight = larger<Eight>(__builtin_shufflevector(t[0], t[0], 8, 9, 10, 11, 12, 13, 14, 15),
+                                    __builtin_shufflevector(t[0], t[0], 0, 1, 2, 3, 4, 5, 6, 7));
+#elif EDGECL_VECTOR_BYTES == 32
+  const vec eight = t[0];
+#endif
+#if EDGECL_VECTOR_BYTES >= 32
+  const Four four = larger<Four>(__builtin_shufflevector(eight, eight, 4, 5, 6, 7),
+                                 __builtin_shufflevector(eight, eight, 0, 1, 2, 3));
+#else
+  const Four four = t[0];
+#endif
+  const Four two = larger<Four>(__builtin_shufflevector(four, four, 2, 3, 2, 3), four);
+  return two[1] > two[0] ? two[1] : two[0];
 }
 
 __attribute__((noinline)) void forward_one(const float* x, float* y, int64_t width, bool logarithm) {
@@ -58,7 +81,7 @@ __attribute__((noinline)) void forward_one(const float* x, float* y, int64_t wid
     }
     if (!logarithm) store_lanes(y + i, e, n);
   });
-  const vec total = vset(tree16(sum)), log_total = log_of(total);
+  const vec total = vset(tree_in_registers(sum)), log_total = log_of(total);
   store_once(y, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
     return logarithm ? (vload(x + i) - centre) - log_total : vload(y + i) / total;
   });
@@ -75,7 +98,7 @@ __attribute__((noinline)) void backward_one(const float* y, const float* dy, flo
       sum.v[k] = there.v[k] > vzero() ? next : sum.v[k];
     }
   });
-  const vec total = vset(tree16(sum));
+  const vec total = vset(tree_in_registers(sum));
   store_once(dx, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
     const vec d = vload(dy + i), v = vload(y + i);
     const vec r = logarithm ? vfma(-vexp(v), total, d) : v * (d - total);
