@@ -28,7 +28,8 @@ def convert_recurrent(context: Context, node: Node) -> None:
     value = whole(context, node)
     full = value.full(context.batch)
     batch_axis = 0 if by_row else 1
-    if len(full) != 3 or (value.axis is not None and (value.axis != batch_axis or value.parts > 1)):
+    elsewhere = value.axis is not None and (value.axis != batch_axis or value.parts > 1)
+    if len(full) != 3 or elsewhere or full[batch_axis] != context.batch:
         raise Unsupported(
             f"sequences of shape {list(full)} whose batch is not axis {batch_axis}",
             "let the layer take the batch first (PyTorch: batch_first=True), or transpose its input and output",

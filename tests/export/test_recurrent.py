@@ -140,6 +140,7 @@ def onnx_net(kind: str, *, outputs: int = 0, **attributes: Any) -> Any:
     gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
     extra = attributes.pop("extra", {})
+    batch = attributes.pop("batch", "N")
     bias, opset = attributes.pop("bias", True), attributes.pop("opset", 18)
     by_row = attributes.get("layout", 0)
     arrays = {
@@ -169,7 +170,7 @@ def onnx_net(kind: str, *, outputs: int = 0, **attributes: Any) -> Any:
     graph = helper.make_graph(
         nodes,
         "recurrent",
-        [helper.make_tensor_value_info("rows", 1, ["N", STEPS, FEATURES])],
+        [helper.make_tensor_value_info("rows", 1, [batch, STEPS, FEATURES])],
         [helper.make_tensor_value_info("z", 1, ["N", "K"])],
         [numpy_helper.from_array(value, key) for key, value in arrays.items()],
     )
@@ -188,6 +189,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "lstm by row": {"kind": "LSTM", "layout": 1},
     "lstm of set 7": {"kind": "LSTM", "opset": 7, "direction": "bidirectional"},
     "gru of set 7": {"kind": "GRU", "opset": 7, "linear_before_reset": 1},
+    "gru of a batch of one": {"kind": "GRU", "batch": 1, "direction": "bidirectional"},
     "rnn of set 22": {"kind": "RNN", "opset": 22},
     "gru by row, both, states": {"kind": "GRU", "layout": 1, "direction": "bidirectional", "outputs": 1},
 }
@@ -198,7 +200,8 @@ def test_node(name: str) -> None:
     """Against onnxruntime, which has no layout by row."""
     runtime = pytest.importorskip("onnxruntime")
     model = onnx_net(**FORMS[name])
-    rows = np.random.default_rng(6).normal(size=(2, STEPS, FEATURES)).astype(np.float32)
+    size = FORMS[name].get("batch", 2)
+    rows = np.random.default_rng(6).normal(size=(size, STEPS, FEATURES)).astype(np.float32)
     plain = onnx_net(**{key: value for key, value in FORMS[name].items() if key != "layout"})
     session = runtime.InferenceSession(plain.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"rows": rows})[0]
@@ -206,6 +209,14 @@ def test_node(name: str) -> None:
     plan = prepare(graph, options, "test").plan
     found = PlanInterpreter(plan).forward(torch.from_numpy(rows), learn=False)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_one_row_of_steps_is_no_batch() -> None:
+    """[1][T][F] where the layer wants [T][N][F]: a batch of T single steps, which is refused."""
+    model = onnx_net("GRU", batch=1)
+    model.graph.node[0].attribute[0].ints[:] = [0, 1, 2]
+    with pytest.raises(ExportError, match="whose batch is not axis 1"):
+        graph_of_onnx(model, ExportOptions(), "recurrent")
 
 
 def test_names_of_parts_of_one_initialiser() -> None:
