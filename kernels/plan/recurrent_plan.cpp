@@ -6,9 +6,10 @@ namespace edgecl {
 
 using namespace plan;
 
-// The scalar form: what a step leaves, and a state c.
+// The scalar form: what a step leaves, the states h and c, the inputs of a step.
 uint64_t ScratchTable::recurrent_forward_scratch_bytes(const RecurrentForwardArgs& a) const {
-  if (tiled.floats == 1) return static_cast<uint64_t>((a.shape.kept() + 1) * static_cast<int64_t>(a.y.channels)) * 4;
+  if (tiled.floats == 1)
+    return static_cast<uint64_t>((a.shape.kept() + 2) * static_cast<int64_t>(a.y.channels) + a.x.channels) * 4;
   return static_cast<uint64_t>(recurrent_forward_pieces(a).floats()) * sizeof(float);
 }
 

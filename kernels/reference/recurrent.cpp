@@ -41,50 +41,58 @@ int64_t slot(const RecurrentShape& shape, int64_t hidden, int64_t column) {
   return column >= shape.together() * hidden ? column + hidden : column;
 }
 
-// The chain of `column` over the states, which h(k) gives.
-template <class H>
-float product(const float* weight, int64_t columns, int64_t column, int64_t hidden, float start, H h) {
-  for (int64_t k = 0; k < hidden; k++) start = fused(weight[k * columns + column], h(k), start);
+// The chain of a column of weights, `columns` apart.
+float product(const float* weight, int64_t columns, int64_t n, float start, const float* x) {
+  for (int64_t k = 0; k < n; k++, weight += columns) start = fused(*weight, x[k], start);
   return start;
 }
 
-void forward_row(const RecurrentForwardArgs& a, const Row& row, float* slots, float* cell) {
-  const int64_t hidden = row.hidden, columns = a.shape.gates() * hidden;
+// Of one row: what a step leaves [kept * H], the states h and c in front of it, the inputs of the step.
+struct Work {
+  float *slots, *h, *cell, *x;
+  Work(const RecurrentForwardArgs& a, void* scratch)
+      : slots(static_cast<float*>(scratch)),
+        h(slots + a.shape.kept() * static_cast<int64_t>(a.y.channels)),
+        cell(h + a.y.channels),
+        x(cell + a.y.channels) {}
+};
+
+void forward_row(const RecurrentForwardArgs& a, const Row& row, const Work& w) {
+  const int64_t hidden = row.hidden, columns = a.shape.gates() * hidden, n_at = 2 * hidden;
   const bool linear = a.shape.linear(), reset_first = a.shape.cell == RecurrentCell::kGru;
-  float *q = slots + 3 * hidden, *last = slots + 4 * hidden;
-  for (int64_t k = 0; k < hidden; k++) cell[k] = 0.0f;
+  float *slots = w.slots, *reset = slots + 3 * hidden, *last = slots + 4 * hidden;
+  for (int64_t k = 0; k < hidden; k++) w.h[k] = w.cell[k] = 0.0f;
   for (int64_t step = 0; step < row.steps; step++) {
-    const int64_t t = row.time(step), before = step > 0 ? row.time(step - 1) : t;
-    const auto h = [&](int64_t k) { return step > 0 ? *row.at(a.y, k, before) : 0.0f; };
+    const int64_t t = row.time(step);
+    for (int64_t c = 0; c < a.x.channels; c++) w.x[c] = *row.at(a.x, c, t);
     for (int64_t g = 0; g < columns; g++) {
-      const bool of_n = g >= 2 * hidden && a.shape.is_gru();
-      float sum = !a.bias ? 0.0f : of_n && linear ? a.bias[g] : a.bias[g] + a.bias_r[g];
-      for (int64_t c = 0; c < a.x.channels; c++) sum = fused(a.weight[c * columns + g], *row.at(a.x, c, t), sum);
-      slots[of_n && linear ? g + hidden : g] = of_n ? sum : product(a.weight_r, columns, g, hidden, sum, h);
-      if (of_n && linear) slots[g] = product(a.weight_r, columns, g, hidden, a.bias ? a.bias_r[g] : 0.0f, h);
+      const bool of_n = g >= n_at && a.shape.is_gru();
+      const float start = !a.bias ? 0.0f : of_n && linear ? a.bias[g] : a.bias[g] + a.bias_r[g];
+      const float of_x = product(a.weight + g, columns, a.x.channels, start, w.x);
+      slots[of_n && linear ? g + hidden : g] = of_n ? of_x : product(a.weight_r + g, columns, hidden, of_x, w.h);
+      if (of_n && linear) slots[g] = product(a.weight_r + g, columns, hidden, a.bias ? a.bias_r[g] : 0.0f, w.h);
     }
     if (a.shape.is_gru()) {
-      for (int64_t k = 0; k < 2 * hidden; k++) slots[k] = M::sigmoid(slots[k]);
-      for (int64_t k = 0; k < hidden && reset_first; k++) q[k] = slots[hidden + k] * h(k);
-      for (int64_t g = 2 * hidden; g < columns && reset_first; g++)
-        slots[g] = product(a.weight_r, columns, g, hidden, slots[g], [&](int64_t k) { return q[k]; });
+      for (int64_t k = 0; k < n_at; k++) slots[k] = M::sigmoid(slots[k]);
+      for (int64_t k = 0; k < hidden && reset_first; k++) reset[k] = slots[hidden + k] * w.h[k];
+      for (int64_t g = n_at; g < columns && reset_first; g++)
+        slots[g] = product(a.weight_r + g, columns, hidden, slots[g], reset);
     }
     for (int64_t k = 0; k < hidden; k++) {
       float *s0 = slots + k, *s1 = s0 + hidden, *s2 = s1 + hidden, *s3 = s2 + hidden;
       if (a.shape.cell == RecurrentCell::kLstm) {
         *s0 = M::sigmoid(*s0), *s1 = M::sigmoid(*s1), *s2 = M::sigmoid(*s2), *s3 = M::tanh(*s3);
-        last[k] = cell[k] = lstm_state<M>(*s0, *s2, *s3, cell[k]);
-        *row.at(a.y, k, t) = *s1 * M::tanh(cell[k]);
+        last[k] = w.cell[k] = lstm_state<M>(*s0, *s2, *s3, w.cell[k]);
+        w.h[k] = *s1 * M::tanh(w.cell[k]);
       } else if (a.shape.is_gru()) {
         float* n = linear ? s3 : s2;
         *n = M::tanh(linear ? fused(*s1, *s2, *s3) : *s2);
-        last[k] = gru_state<M>(*s0, *n, h(k));
+        last[k] = w.h[k] = gru_state<M>(*s0, *n, w.h[k]);
       } else {
-        *s0 = rnn_step<M>(a.shape.cell == RecurrentCell::kRnnRelu, *s0);
+        *s0 = w.h[k] = rnn_step<M>(a.shape.cell == RecurrentCell::kRnnRelu, *s0);
       }
+      *row.at(a.y, k, t) = w.h[k];
     }
-    const float* result = a.shape.is_gru() ? last : slots;
-    for (int64_t k = 0; k < hidden && a.shape.cell != RecurrentCell::kLstm; k++) *row.at(a.y, k, t) = result[k];
     for (int64_t i = 0; i < row.kept && a.kept; i++) a.kept[row.kept_at(t) + i] = slots[i];
   }
 }
@@ -137,8 +145,7 @@ void steps_backward_row(const RecurrentStepsBackwardArgs& a, const Row& row, flo
 }  // namespace
 
 void recurrent_forward(const RecurrentForwardArgs& a, int part, int n_parts, void* scratch) {
-  float* slots = static_cast<float*>(scratch);
-  for_rows(a.y, a.shape, part, n_parts, [&](const Row& row) { forward_row(a, row, slots, slots + row.kept); });
+  for_rows(a.y, a.shape, part, n_parts, [&](const Row& row) { forward_row(a, row, Work(a, scratch)); });
 }
 
 void recurrent_steps_backward(const RecurrentStepsBackwardArgs& a, int part, int n_parts, void* scratch) {
@@ -162,40 +169,40 @@ void recurrent_data_backward(const RecurrentDataBackwardArgs& a, int part, int n
 }
 
 void recurrent_weight_backward(const RecurrentWeightBackwardArgs& a, int part, int n_parts, void*) {
-  const int64_t hidden = a.y.channels, columns = a.shape.gates() * hidden;
-  const auto sum_over = [&](auto add) {
+  const int64_t hidden = a.y.channels, columns = a.shape.gates() * hidden, kept = a.shape.kept() * hidden,
+                plane = a.y.plane(), lanes = a.y.lanes, inputs = a.x.channels;
+  // Positions of a group that have a state before them.
+  const int64_t begin = a.shape.reverse ? 0 : lanes, end = a.shape.reverse ? plane - lanes : plane;
+  const auto sum_over = [&](int64_t from, int64_t until, auto add) {
     float sum = 0.0f;
     for (int64_t group = 0; group < a.y.groups; group++)
-      for (int64_t t = 0; t < a.y.width; t++)
-        for (int64_t l = 0; l < a.y.lanes; l++) sum = add(Row(a.y, a.shape, group * a.y.lanes + l), t, sum);
+      for (int64_t p = from; p < until; p++) sum = add(group, p, a.gradients + (group * plane + p) * kept, sum);
     return sum;
   };
-  const Share of_x = share_of(a.x.channels, part, n_parts), of_h = share_of(hidden, part, n_parts),
+  const Share of_x = share_of(inputs, part, n_parts), of_h = share_of(hidden, part, n_parts),
               of_bias = share_of(columns, part, n_parts);
   for (int64_t i = of_x.begin * columns; i < of_x.end * columns && a.dweight; i++) {
-    a.dweight[i] = sum_over([&](const Row& row, int64_t t, float sum) {
-      return fused(*row.at(a.x, i / columns, t), a.gradients[row.kept_at(t) + slot(a.shape, hidden, i % columns)], sum);
+    const int64_t c = i / columns, at = slot(a.shape, hidden, i % columns);
+    a.dweight[i] = sum_over(0, plane, [&](int64_t group, int64_t p, const float* gradients, float sum) {
+      return fused(a.x.data[(group * inputs + c) * plane + p], gradients[at], sum);
     });
   }
   for (int64_t i = of_h.begin * columns; i < of_h.end * columns && a.dweight_r; i++) {
-    const int64_t k = i / columns, g = i % columns;
-    a.dweight_r[i] = sum_over([&](const Row& row, int64_t t, float sum) {
-      const int64_t before = row.reverse ? t + 1 : t - 1;
-      if (before < 0 || before >= row.steps) return sum;
-      // With kGru what meets n's columns is r * h.
-      const bool reset = a.shape.cell == RecurrentCell::kGru && g >= 2 * hidden;
-      const float h = reset ? a.gradients[row.kept_at(t) + 3 * hidden + k] : *row.at(a.y, k, before);
-      return fused(h, a.gradients[row.kept_at(t) + g], sum);
+    const int64_t k = i / columns, g = i % columns, before = a.shape.reverse ? lanes : -lanes;
+    // With kGru what meets n's columns is r * h.
+    const bool reset = a.shape.cell == RecurrentCell::kGru && g >= 2 * hidden;
+    a.dweight_r[i] = sum_over(begin, end, [&](int64_t group, int64_t p, const float* gradients, float sum) {
+      const float h = reset ? gradients[3 * hidden + k] : a.y.data[(group * hidden + k) * plane + p + before];
+      return fused(h, gradients[g], sum);
     });
   }
   for (int64_t g = of_bias.begin; g < of_bias.end; g++) {
-    if (a.dbias)
-      a.dbias[g] = sum_over([&](const Row& row, int64_t t, float sum) {
-        return sum + a.gradients[row.kept_at(t) + slot(a.shape, hidden, g)];
-      });
-    if (a.dbias_r)
-      a.dbias_r[g] =
-          sum_over([&](const Row& row, int64_t t, float sum) { return sum + a.gradients[row.kept_at(t) + g]; });
+    const auto bias = [&](int64_t at) {
+      return sum_over(0, plane,
+                      [&](int64_t, int64_t, const float* gradients, float sum) { return sum + gradients[at]; });
+    };
+    if (a.dbias) a.dbias[g] = bias(slot(a.shape, hidden, g));
+    if (a.dbias_r) a.dbias_r[g] = bias(g);
   }
 }
 
