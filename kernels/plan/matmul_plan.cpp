@@ -86,7 +86,8 @@ plan::MatmulPlan plan::plan_matmul(const MatmulArgs& args) {
 
 uint64_t ScratchTable::matmul_scratch_bytes(const MatmulArgs& args) const {
   if (tiled.floats == 1) return 0;
-  const int64_t a = elements(args.a), b = elements(args.b), terms = a < b ? a : b, all = a > b ? a : b;
+  // One operand has all axes of a sum, and the output those of the columns.
+  const int64_t a = elements(args.a), b = elements(args.b), terms = a > b ? a : b;
   if (args.y.lanes == 1) {
     const int64_t floats = terms * plan::kMatmulPanel;
     return static_cast<uint64_t>(floats < plan::kMatmulPanelFloats ? floats : plan::kMatmulPanelFloats) *
@@ -94,8 +95,9 @@ uint64_t ScratchTable::matmul_scratch_bytes(const MatmulArgs& args) const {
            kReadSlack * sizeof(float);
   }
   const int64_t packed = terms < plan::kMatmulTerms ? terms : plan::kMatmulTerms,
-                columns = 4 * all < plan::kMatmulColumnVectors ? 4 * all : plan::kMatmulColumnVectors;
-  const int64_t vectors = packed * plan::kMatmulTileRows + columns;
+                columns = packed * plan::round_up(elements(args.y), 4);
+  const int64_t vectors =
+      packed * plan::kMatmulTileRows + (columns < plan::kMatmulColumnVectors ? columns : plan::kMatmulColumnVectors);
   return static_cast<uint64_t>(vectors * tiled.floats) * sizeof(float) +
          2 * static_cast<uint64_t>(plan::round_up(packed, 8)) * sizeof(int64_t);
 }

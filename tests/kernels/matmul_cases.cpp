@@ -59,8 +59,14 @@ void matmul(Tests& tests, Rng& rng, bool large) {
   const int batch = large ? 1 : random_batch(rng);
   std::vector<int32_t> size(kMatmulAxes, 1);
   for (size_t k = 0; k < 3; k++)
-    if (rng.chance(0.4)) size[k] = rng.range(1, 3);
+    if (rng.chance(0.4)) size[k] = rng.range(1, rng.chance(0.1) ? 40 : 3);
   for (size_t k = 3; k < 6; k++) size[k] = large ? rng.range(1, 150) : rng.pick({1, 2, 3, 4, 5, 7, 8, 9, 16, 17});
+  if (!large && rng.chance(0.1)) {  // sums that are taken in turns
+    for (size_t k = 0; k < 5; k++) size[k] = rng.range(1, k < 3 ? 2 : 5);
+    size[static_cast<size_t>(rng.pick({3, 4, 5, 5}))] = rng.pick({63, 64, 65, 130, 257, 300});
+  }
+  while (size[0] * size[1] * size[2] * size[3] * size[4] * size[5] > 30000 && !large)
+    size[static_cast<size_t>(rng.range(0, 5))] = 1;
   const Operand a = random_operand(rng, size, {0, 1, 2, 3, 5}, false),
                 b = random_operand(rng, size, {0, 1, 2, 5, 4}, false),
                 y = random_operand(rng, size, {0, 1, 2, 3, 4}, true);
