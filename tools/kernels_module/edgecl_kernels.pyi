@@ -178,6 +178,37 @@ def global_average_pool_forward(x: Floats, **shared: Shared) -> Floats:
     """(rows, channels)."""
 
 def global_average_pool_backward(dy: Floats, input_size: Pair, **shared: Shared) -> Floats: ...
+def layer_norm_forward(
+    x: Floats,
+    gamma: Floats | None = None,
+    beta: Floats | None = None,
+    eps: float = 1e-5,
+    centred: bool = True,
+    **shared: Shared,
+) -> tuple[Floats, Floats, Floats]:
+    """(y, mean, rstd) over the channels of each position, the statistics of shape (rows, 1, height, width)."""
+
+def layer_norm_backward(
+    x: Floats,
+    dy: Floats,
+    gamma: Floats | None,
+    mean: Floats,
+    rstd: Floats,
+    centred: bool = True,
+    **shared: Shared,
+) -> tuple[Floats, Floats, Floats]:
+    """(dx, dgamma, dbeta)."""
+
+def matmul(
+    a: Floats,
+    b: Floats,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    scale: float = 1.0,
+    **shared: Shared,
+) -> Floats:
+    """scale * a @ b of matrices (rows, matrices, M, K) and (rows, matrices, K, N), which may lie transposed."""
+
 def recurrent_forward(
     x: Floats,
     weight: Floats,

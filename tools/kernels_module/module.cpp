@@ -8,6 +8,7 @@
 #include "tools/kernels_module/operands.h"
 #include "tools/kernels_module/recurrent.h"
 #include "tools/kernels_module/timing.h"
+#include "tools/kernels_module/tokens.h"
 #include "tools/kernels_module/weights.h"
 
 namespace edgecl::binding {
@@ -487,6 +488,7 @@ PYBIND11_MODULE(edgecl_kernels, m) {
   add_moments(m);
   add_hyperdimensional(m);
   add_recurrent(m);
+  add_tokens(m);
 
   m.def("conv_forward", &conv_forward, "x"_a, "weight"_a, "bias"_a = py::none());
   m.def("conv_backward_data", &conv_backward_data, "dy"_a, "weight"_a, "input_size"_a, "add_to"_a = py::none());
