@@ -1,5 +1,6 @@
 // The function table of each level, and the choice of the level that this CPU can run.
 // Never here: kernel code, and reading of environment variables (the API layer reads EDGECL_SIMD).
+#include "kernels/built.h"
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_declarations.h"
 #include "kernels/plan/vector_shape.h"
@@ -46,15 +47,15 @@ struct Level {
 #if defined(EDGECL_REFERENCE_ONLY)
 #define EDGECL_ENTRY_reference(name, Args)  // constants of the table (kernels.h)
 #else
-#define EDGECL_ENTRY_reference(name, Args) reference::name,
+#define EDGECL_ENTRY_reference(name, Args) is_kernel_built(#name) ? &reference::name : nullptr,
 #endif
-#define EDGECL_ENTRY_dsp(name, Args) dsp::name,
-#define EDGECL_ENTRY_v1(name, Args) v1::name,
-#define EDGECL_ENTRY_v3(name, Args) v3::name,
-#define EDGECL_ENTRY_v4(name, Args) v4::name,
-#define EDGECL_ENTRY_v4_vnni(name, Args) v4_vnni::name,
-#define EDGECL_ENTRY_neon(name, Args) neon::name,
-#define EDGECL_ENTRY_neon_dot(name, Args) neon_dot::name,
+#define EDGECL_ENTRY_dsp(name, Args) is_kernel_built(#name) ? &dsp::name : nullptr,
+#define EDGECL_ENTRY_v1(name, Args) is_kernel_built(#name) ? &v1::name : nullptr,
+#define EDGECL_ENTRY_v3(name, Args) is_kernel_built(#name) ? &v3::name : nullptr,
+#define EDGECL_ENTRY_v4(name, Args) is_kernel_built(#name) ? &v4::name : nullptr,
+#define EDGECL_ENTRY_v4_vnni(name, Args) is_kernel_built(#name) ? &v4_vnni::name : nullptr,
+#define EDGECL_ENTRY_neon(name, Args) is_kernel_built(#name) ? &neon::name : nullptr,
+#define EDGECL_ENTRY_neon_dot(name, Args) is_kernel_built(#name) ? &neon_dot::name : nullptr,
 
 // Levels of other machines, and of this one where a build leaves them out, as a standard build has them.
 const ScratchTable kElsewhere[] = {{"x86-64-v1", kShapeReference, kShapeReference},

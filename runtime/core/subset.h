@@ -6,26 +6,7 @@
 
 #include "kernels/built.h"
 
-#if !defined(EDGECL_BUILT_OPS)
-#define EDGECL_BUILT_OPS ""
-#endif
-#if !defined(EDGECL_BUILT_HEADS)
-#define EDGECL_BUILT_HEADS ""
-#endif
-#if !defined(EDGECL_BUILT_NOVELTY)
-#define EDGECL_BUILT_NOVELTY ""
-#endif
-
 namespace edgecl {
-
-// Whether a list has another name than one.
-constexpr bool is_more_than(const char* list, const char* name) {
-  for (; *list == *name; list++, name++) {
-    if (*list == '\0') return false;
-  }
-  return true;
-}
-static_assert(is_more_than("none energy", "none") && is_more_than("", "none") && !is_more_than("none", "none"));
 
 constexpr bool kHasStatistics = is_more_than(EDGECL_BUILT_HEADS, "gradient");  // heads that keep sums of embeddings
 constexpr bool kHasNovelty = is_more_than(EDGECL_BUILT_NOVELTY, "none");
