@@ -18,6 +18,12 @@ constexpr TapOffset kOneTap = {0, 0};
 constexpr int kTileRows = kRegisters == 16 ? 3 : 4, kTileColumns = 4;
 static_assert(kTileRows <= kMatmulTileRows, "scratch memory is for so many");
 
+#if defined(__AVX512F__)
+constexpr bool kMasks = true;  // a vector that is not whole is stored by one instruction like any other
+#else
+constexpr bool kMasks = false;
+#endif
+
 struct Places {
   int64_t a, b, y;
 };
@@ -150,10 +156,11 @@ __attribute__((noinline)) void tile(const float* a, const float* b, int64_t term
     }
   }
   const vec scale = vset(end.last ? end.scale : 1.0f);
-  if (end.rows == kTileRows && end.columns == kTileColumns && end.count == kVec && !end.accumulate) {
+  if (end.rows == kTileRows && end.columns == kTileColumns && (kMasks || end.count == kVec) && !end.accumulate) {
     EDGECL_UNROLL
     for (int i = 0; i < kTileRows; i++) EDGECL_UNROLL
-    for (int j = 0; j < kTileColumns; j++) vstore(end.y + i * end.row + j * end.column, scale * sum[i][j]);
+    for (int j = 0; j < kTileColumns; j++)
+      vstore_n(end.y + i * end.row + j * end.column, scale * sum[i][j], kMasks ? end.count : kVec);
     return;
   }
   vec results[kTileRows][kTileColumns];
