@@ -71,7 +71,7 @@ constexpr KernelUse kKernelUses[] = {
     {"prelu_", {"prelu"}},
     {"extremum_", {"maximum", "minimum"}},
     {"strided_", {"strided"}},
-    {"place_", {"place"}},
+    {"place_", {"place", "matmul"}},  // zeros of a gradient that a product reads in part
     {"reduce_", {"reduce"}},
     {"softmax_", {"softmax"}},
     {"recurrent_", {"recurrent"}},
