@@ -17,20 +17,18 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from edgecl import _core, export
-from edgecl.cli.results import write_table
-from edgecl.devices.machine import this_machine
 from encoders import onnxruntime_call
 from int8_files import smallest_ms
 from network_sources import CLASSES, of_timm, of_torchvision
 from pages import architectures_table
 from torch import Tensor, nn
+from written import write_measured
 
 RATE = 0.01
 STEPS = (10, 32)
@@ -179,14 +177,7 @@ def main() -> None:
             print(f"{name}: left out: {str(error).splitlines()[0]}", file=sys.stderr)
     print(architectures_table(rows))
     if arguments.json:
-        machine = this_machine()
-        write_table(
-            arguments.json,
-            {
-                "rows": rows, "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-                "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})",
-            },
-        )  # fmt: skip
+        write_measured(arguments.json, rows)
 
 
 if __name__ == "__main__":

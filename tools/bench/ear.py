@@ -24,7 +24,6 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,11 +31,11 @@ import torch
 from ear_contenders import CONTENDERS, Encoder, Plan, adaptor_for, fine_tuned, new_net, routed, train
 from ear_data import STREAMS, own_stream
 from edgecl import export
-from edgecl.cli.results import read_table, write_table
-from edgecl.devices.machine import this_machine
+from edgecl.cli.results import read_table
 from edgecl.evaluate.stream_types import Stream
 from pages import ear_growth_table, ear_table
 from torch import nn
+from written import write_measured
 
 FIRST, LATER = {"digits": 3, "speakers": 20}, 10  # passes over the first domain, else 40; over each later one
 BY_GRADIENTS = "all of the net"
@@ -135,11 +134,7 @@ def main() -> None:
                 rows.append(found)
                 print(json.dumps(found), file=sys.stderr, flush=True)
             if arguments.json:
-                machine = this_machine()
-                write_table(arguments.json, {
-                    "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "passes": LATER,
-                    "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})", "rows": rows,
-                })  # fmt: skip
+                write_measured(arguments.json, rows, passes=LATER)
     print(ear_table(rows), ear_growth_table(rows), sep="\n\n")
 
 

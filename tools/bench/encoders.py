@@ -20,15 +20,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from edgecl import _core, export
-from edgecl.cli.results import write_table
-from edgecl.devices.machine import this_machine
 from edgecl.evaluate.data_files import data_file
 from edgecl.export.tflite_front import onnx_of_tflite
 from int8_data import qdq_file
@@ -39,6 +36,7 @@ from networks import INPUT_SHAPE, build
 from numpy.typing import NDArray
 from pages import encoders_table
 from torch import nn
+from written import write_measured
 
 TINY = ("mlperf_tiny_resnet8_cifar10", "mlperf_tiny_dscnn_kws", "mlperf_tiny_mobilenetv1_025_vww96")
 CALIBRATION = 8
@@ -242,14 +240,7 @@ def main() -> None:
     rows = [row for encoder in encoders for row in rows_of(encoder, arguments.cache)]
     print(encoders_table(rows))
     if arguments.json:
-        machine = this_machine()
-        write_table(
-            arguments.json,
-            {
-                "rows": rows, "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-                "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})",
-            },
-        )  # fmt: skip
+        write_measured(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -22,20 +22,19 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from edgecl import Classifier, _core, export
-from edgecl.cli.results import read_table, write_table
-from edgecl.devices.machine import this_machine
+from edgecl.cli.results import read_table
 from heads_data import Task, groceries, keywords
 from heads_formulas import SECOND_ORDER, Head, joint_scores
 from heads_omniglot import episodes, read_omniglot, train_encoder
 from numpy.typing import NDArray
 from pages import heads_table, table
+from written import write_measured
 
 HEADS = (
     Head("ncm"),
@@ -263,13 +262,7 @@ def main() -> None:
     rows = in_order(rows)
     print(heads_table(rows))
     if arguments.json:
-        machine = this_machine()
-        record = {
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})",
-            "episodes": EPISODES, "encoder_steps": ENCODER_STEPS, "rows": rows,
-        }  # fmt: skip
-        write_table(arguments.json, record)
+        write_measured(arguments.json, rows, episodes=EPISODES, encoder_steps=ENCODER_STEPS)
 
 
 if __name__ == "__main__":

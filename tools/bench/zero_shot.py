@@ -22,7 +22,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,7 @@ from ear import FIRST, LATER, encoder_of
 from ear_contenders import ADAPTOR_RATE, BATCH, Encoder
 from ear_data import STREAMS, own_stream
 from edgecl import Classifier, export
-from edgecl.cli.results import read_table, write_table
-from edgecl.devices.machine import this_machine
+from edgecl.cli.results import read_table
 from edgecl.evaluate.stream_types import Task
 from edgecl.export.adaptor_choice import balanced_rows
 from edgecl.export.adaptor_search.scores import SCORES, ranks
@@ -42,6 +40,7 @@ from numpy.typing import NDArray
 from pages import zero_shot_choice_table, zero_shot_table
 from threadpoolctl import threadpool_limits  # scikit-learn brings it
 from torch import nn
+from written import write_measured
 from zero_shot_figures import packed, unpacked
 
 STARTS = 2
@@ -167,11 +166,7 @@ def main() -> None:
                     rows.append(found)
                     print(json.dumps(found), file=sys.stderr, flush=True)
             if arguments.json:
-                machine = this_machine()
-                write_table(arguments.json, {
-                    "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"), "passes": LATER, "scored_rows": ROWS,
-                    "measured_on": f"{' '.join(machine.cpu_parts)} ({machine.architecture})", "rows": packed(rows),
-                })  # fmt: skip
+                write_measured(arguments.json, packed(rows), passes=LATER, scored_rows=ROWS)
     print(zero_shot_table(rows), zero_shot_choice_table(rows), sep="\n\n")
 
 
