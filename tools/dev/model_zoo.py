@@ -92,9 +92,9 @@ def build(source: str, name: str) -> tuple[Any, tuple[int, ...]]:
 
         make, shape = NETWORKS[name]
         return make(), shape
+    # Wheels of torchvision may be built for another PyTorch; their registrations of CUDA operators are not needed.
+    sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
     if source == "torchvision":
-        # The wheel may be built for another PyTorch; its registrations of CUDA operators are not needed.
-        sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
         import torchvision.models
 
         extra = {"init_weights": True, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
