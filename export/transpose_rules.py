@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from edgecl.export.graph import Op, Param, Shape3
+from edgecl.export.products import on_views, view_of
 from edgecl.export.view_algebra import Axis, View, dense, sorted_axes
 from numpy.typing import NDArray
 
@@ -21,13 +22,6 @@ _MAX_WINDOW = 1024  # kMaxTaps of kernels.h
 _SUM, _MEAN = 0, 1  # of reduce
 
 Rule = Callable[["Lazy", Op], bool]
-
-
-def view_of(op: Op) -> View:
-    """Of a strided operator."""
-    param = op.params[0]
-    assert param is not None
-    return View.of(((int(size), int(stride)) for size, stride in param.values.T), op.i[0] if op.i else 0)
 
 
 def _reshape(lazy: Lazy, op: Op) -> bool:
@@ -131,7 +125,7 @@ def _elementwise(lazy: Lazy, op: Op) -> bool:
         keep, shape, turned, moving = beside, tensors[other], view, (base, left)
     else:
         keep, shape, turned, moving = view, tensors[base], beside, (other, right)
-    brought = turned.after(keep.inverse())
+    brought = keep.inverse().after(turned)
     if brought is None or len(brought.axes) > 6:
         return False
     one = lazy.copied(moving[0], brought, shape)
@@ -364,6 +358,7 @@ RULES: dict[str, Rule] = {
     "strided": _strided,
     "activation": _activation,
     "softmax": _softmax,
+    "matmul": on_views,
     "concat": _concat,
     "place": _place,
     "pad": _pad,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from edgecl.export.graph import Graph, Op, Param, Shape3, unique
+from edgecl.export.products import factors_into_products, views_into_products
 from edgecl.export.transpose_rules import RULES
 from edgecl.export.view_algebra import View
 
@@ -20,6 +21,7 @@ def move_transposes(graph: Graph) -> None:
     """Changes the graph in place; the function that it computes stays the same but for the order of sums."""
     if graph.stored is not None or not any(op.kind == "strided" for op in graph.ops):
         return  # integers of a source lie by its own tensors
+    factors_into_products(graph)
     moved = Lazy(graph)
     for op in graph.ops:
         rule = RULES.get(op.kind)
@@ -28,6 +30,7 @@ def move_transposes(graph: Graph) -> None:
     graph.output = moved.real(graph.output)
     graph.ops = moved.ops
     graph.prune()
+    views_into_products(graph)
 
 
 class Lazy:

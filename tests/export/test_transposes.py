@@ -112,6 +112,60 @@ def test_they_learn_as_pytorch_does(module: type[nn.Module], shape: tuple[int, .
     assert three_steps(module(), shape) <= 2e-5
 
 
+class TwoOrders(nn.Module):
+    """A sum of two tensors whose numbers are moved in different ways, neither of them its own inverse."""
+
+    def __init__(self, first: tuple[int, ...], second: tuple[int, ...]) -> None:
+        super().__init__()
+        self.orders = first, second
+        self.one, self.two, self.head = nn.Conv2d(2, 4, 1), nn.Conv2d(2, 4, 1), nn.Linear(64, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.reshape(-1, 2, 4, 4)
+        y = self.one(x).permute(0, *self.orders[0]) + self.two(x).permute(0, *self.orders[1])
+        return self.head(torch.tanh(y).flatten(1))
+
+
+@pytest.mark.parametrize("first", [(2, 3, 1), (3, 1, 2), (2, 1, 3)])
+@pytest.mark.parametrize("second", [(2, 3, 1), (3, 2, 1), (1, 3, 2), (1, 2, 3)])
+def test_sums_of_two_orders(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    assert three_steps(TwoOrders(first, second), (2, 4, 4)) <= 2e-5
+
+
+class Attention(nn.Module):
+    """Heads out of one layer for queries, keys and values (Vaswani et al. 2017)."""
+
+    def __init__(self, windows: bool = False) -> None:
+        super().__init__()
+        self.windows, self.stem = windows, nn.Conv2d(3, 8, 1)
+        self.qkv, self.out, self.head = nn.Linear(8, 24), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        n, c, h, w = x.shape
+        if self.windows:  # of 4 x 4 places (Liu et al. 2021)
+            y = x.permute(0, 2, 3, 1).reshape(n, h // 4, 4, w // 4, 4, c).transpose(2, 3).reshape(-1, 16, c)
+        else:
+            y = x.flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(y).reshape(y.shape[0], -1, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        scores = torch.softmax(q @ k.transpose(-2, -1) * 0.5, -1)
+        y = self.out((scores @ v).transpose(1, 2).reshape(y.shape))
+        if self.windows:
+            y = y.reshape(n, h // 4, w // 4, 4, 4, c).transpose(2, 3).reshape(n, h, w, c)
+        return self.head((x.flatten(2).transpose(1, 2) + y.reshape(n, -1, c)).mean(1))
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_attention_learns_as_pytorch_does(windows: bool) -> None:
+    assert three_steps(Attention(windows), (3, 8, 8)) <= 2e-5
+
+
+def test_attention_copies_its_queries_alone() -> None:
+    assert kinds(Attention(), (3, 8, 8)) == {
+        "conv": 3, "strided": 1, "matmul": 2, "softmax": 1, "add": 1, "global_average_pool": 1, "linear": 1
+    }  # fmt: skip
+
+
 class Chain(nn.Module):
     """Random operators on a tensor of three or four axes, some of which move its numbers."""
 
