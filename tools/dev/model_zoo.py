@@ -6,7 +6,8 @@ Each network has random weights and settled batch-norm statistics and runs in a 
 encoder under a fresh head of ten columns (trainable='head'); `whole`: everything learns ("partly": some weights are
 fixed, which the export names). Of each: worst difference of logits from PyTorch as a share of the output scale, beside
 PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows; export seconds, peak
-memory over that of the imports, bundle bytes over those of the parameters.
+memory over that of the imports, bundle bytes over those of the parameters. Rows of networks that FILE has and this run
+does not stay.
 torchvision and timm are no dependencies: point PYTHONPATH at them; their networks are left out, by name, where they are
 missing. Never here: the small networks (zoo_networks.py).
 """
@@ -265,9 +266,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
         )
         pairs = [(row["steps_apart"], row["steps_own"]) for row in rows if "steps_apart" in row]
         near = sum(ours <= max(GOAL, 8 * own) for ours, own in pairs)
-        lines.append(
-            f"three steps: within {GOAL:g}, or 8 times what PyTorch's float32 is off: {near} of {len(pairs)}"
-        )
+        lines.append(f"three steps: within {GOAL:g}, or 8 times what PyTorch's float32 is off: {near} of {len(pairs)}")
     blockers = Counter(kind for row in rows for kind in row.get("whole_blockers", []))
     lines += [f"blocked by {kind}: {n}" for kind, n in blockers.most_common(20)]
     return "\n".join(lines)
@@ -301,11 +300,14 @@ def main() -> int:
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
         rows = list(pool.map(told, wanted))
-    print(summary(rows))
     if arguments.json is not None:
-        from edgecl.cli.results import write_table
+        from edgecl.cli.results import read_table, write_table
 
+        kept = read_table(arguments.json)["rows"] if arguments.json.exists() else []
+        found = {(row["source"], row["name"]): row for row in [*kept, *rows]}
+        rows = list(found.values())
         write_table(arguments.json, {"date": str(date.today()), "machine": platform.machine(), "rows": rows})
+    print(summary(rows))
     return 0
 
 
