@@ -80,6 +80,18 @@ def origin(context: Context, key: str, part: tuple[Any, ...]) -> tuple[str | Non
     return names[first], whole
 
 
+def picked(context: Context, key: str) -> tuple[str, NDArray[np.int64]] | None:
+    """The one initialiser whose numbers a folded constant picks, and the place of each there; None: it is computed, or
+    picks from several."""
+    if key not in context.folded:
+        return None
+    names: list[str] = []
+    numbers = _origins(context, key, names)
+    if numbers.size == 0 or numbers.min() < 0 or np.any(numbers >> _BITS != numbers.reshape(-1)[0] >> _BITS):
+        return None
+    return names[int(numbers.reshape(-1)[0] >> _BITS)], numbers & ((1 << _BITS) - 1)
+
+
 _BITS = 40  # of a place in an initialiser; the number of the initialiser stands above
 
 

@@ -11,6 +11,7 @@ from edgecl.export.graph import FLOAT_MAX, Dims, canonical
 from edgecl.export.ops.l2_norm import at_least, is_epsilon, normalize
 from edgecl.export.ops.reduce import apply, one_over
 from edgecl.export.ops.registry import handles
+from edgecl.export.ops.tables import picked_row
 from edgecl.export.ops.views import expand
 from numpy.typing import NDArray
 
@@ -165,6 +166,9 @@ def _combine(
             "expected an operand that depends on the network's input; found two constants", "compute it beforehand"
         )
     if isinstance(right, Constant):
+        learned = picked_row(context, node, right, left)
+        if learned is not None:
+            return _combine(context, node, kind, left, learned, suffix)
         right = context.one_for_all(right, len(left.dims) + 1)
         left = _as_large_as(context, node, left, right)
         values = _aligned(context, left, right)

@@ -166,6 +166,34 @@ def test_attention_copies_its_queries_alone() -> None:
     }  # fmt: skip
 
 
+class Positions(nn.Module):
+    """Scores with biases of relative positions from a table that learns, [heads][offsets] or [offsets][heads]."""
+
+    def __init__(self, heads_first: bool) -> None:
+        super().__init__()
+        self.heads_first = heads_first
+        self.table = nn.Parameter(torch.randn(2, 9) if heads_first else torch.randn(9, 2))
+        y, x = np.divmod(np.arange(9), 3)
+        offsets = np.abs(y[:, None] - y) * 3 + np.abs(x[:, None] - x)
+        self.register_buffer("offsets", torch.from_numpy(offsets))
+        self.qk, self.v, self.head = nn.Linear(4, 8), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k = self.qk(x).reshape(-1, 9, 2, 2, 2).permute(2, 0, 3, 1, 4).unbind(0)
+        v = self.v(x).reshape(-1, 9, 2, 2).transpose(1, 2)
+        if self.heads_first:
+            bias = self.table[:, self.offsets]
+        else:
+            bias = self.table[self.offsets.reshape(-1)].reshape(9, 9, 2).permute(2, 0, 1).unsqueeze(0)
+        weights = (q @ k.transpose(-2, -1) + bias).softmax(-1)
+        return self.head((weights @ v).transpose(1, 2).reshape(-1, 9, 4).mean(1))
+
+
+@pytest.mark.parametrize("heads_first", [True, False])
+def test_tables_of_relative_positions_learn(heads_first: bool) -> None:
+    assert three_steps(Positions(heads_first), (9, 4)) <= 2e-5
+
+
 class Chain(nn.Module):
     """Random operators on a tensor of three or four axes, some of which move its numbers."""
 
