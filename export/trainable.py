@@ -65,6 +65,17 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
     for op in graph.ops:
         weight, bias = (op.params[0], op.params[1]) if op.kind in ("conv", "linear") else (None, None)
         if weight is not None and bias is not None and bias.trainable and not weight.trainable:
+            if weight.computed or weight.rearranged:  # named below; nobody could select it
+                bias.trainable = False
+                outside.append(
+                    Blocker(
+                        bias.name,
+                        "initializer",
+                        "a bias learns only together with its weight, which is fixed",
+                        "make that one a parameter of its own before the export",
+                    )
+                )
+                continue
             inside.append(
                 Blocker(
                     bias.name,

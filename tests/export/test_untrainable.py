@@ -121,3 +121,17 @@ def test_the_weight_of_a_transposed_convolution_is_named() -> None:
     prepared = prepare(graph_of_torch(module, torch.zeros(1, 3, 8, 8), "t"), ExportOptions(trainable="all"), "test")
     told = [str(blocker) for blocker in prepared.untrainable]
     assert any("transposed convolution" in line and "Upsample" in line for line in told), told
+
+
+def test_the_bias_of_a_computed_weight_is_fixed_too() -> None:
+    """Weight standardisation with a bias: the rest learns."""
+
+    class Standardised(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+            return nn.functional.conv2d(x, weight, self.bias)
+
+    module = nn.Sequential(Standardised(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    prepared = prepare(graph_of_torch(module, torch.zeros(1, 3, 8, 8), "t"), ExportOptions(trainable="all"), "test")
+    assert [record["name"] for record in prepared.plan["params"] if record["trainable"]] == ["3.weight", "3.bias"]
+    assert any(blocker.node == "0.bias" and "which is fixed" in str(blocker) for blocker in prepared.untrainable)
