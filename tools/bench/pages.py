@@ -285,10 +285,10 @@ def architectures_table(found: Iterable[dict[str, Any]]) -> str:
     """Networks of other kinds beside their peers."""
     lines = []
     for row in found:
-        peers = {key: row[key] for key in ("ms_torch", "ms_onnxruntime") if row[key] is not None}
+        peers = {key: row[key] for key in ("ms_torch", "ms_onnxruntime") if row.get(key) is not None}
         best = min(peers.values())
         what = "predict 1 row" if row["what"] == "predict" else f"step of {row['rows']} rows"
-        numbers = ["-" if row[key] is None else short(row[key]) for key in ("ms", "ms_torch", "ms_onnxruntime")]
+        numbers = ["-" if row.get(key) is None else short(row[key]) for key in ("ms", "ms_torch", "ms_onnxruntime")]
         gmacs = short(row["macs"] / row["ms"] / 1e6)
         lines.append([row["network"], what, *numbers, f"{row['ms'] / best:.2f}", gmacs])
     head = ["network", "what", "ms, edgecl", "ms, PyTorch", "ms, ONNX Runtime", "of the best peer"]
