@@ -37,7 +37,6 @@ from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stages import stage
-from edgecl.export.torch_pools import adaptive_pools
 from edgecl.export.torch_symbolics import symbolics
 from numpy.typing import NDArray
 
@@ -322,7 +321,7 @@ def _trace(
     inputs of the model behind the first."""
     buffer = io.BytesIO()
     traced = _Traced(_copy(module), logits)
-    with _quiet(), torch.random.fork_rng(devices=[]), adaptive_pools(OPSET), symbolics(OPSET):
+    with _quiet(), torch.random.fork_rng(devices=[]), symbolics(OPSET):
         try:
             torch.onnx.export(
                 traced,

@@ -1,15 +1,13 @@
 # Adaptive pools whose windows differ in size, which PyTorch's own ONNX export refuses.
-# Never here: the export itself (torch_front.py).
-"""`adaptive_pools`: for the time of a trace they are written with standard operators."""
+# Never here: lending them to the tracer (torch_symbolics.py).
+"""`POOLS`: adaptive pools written with standard operators, by PyTorch's names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic  # type: ignore[attr-defined]
 
 
 def _bounds(size: int, cells: int) -> list[tuple[int, int]]:
@@ -87,17 +85,8 @@ def _integer(value: Any) -> int | None:
     return int(node.t("value"))
 
 
-@contextmanager
-def adaptive_pools(opset: int) -> Iterator[None]:
-    """Registered for the operator set of a trace, and taken back."""
-    names = []
-    try:
-        for spatial in (1, 2):
-            for kind, one_axis, equal, outputs in (("avg", _means, "AveragePool", 1), ("max", _maxima, "MaxPool", 2)):
-                name = f"aten::adaptive_{kind}_pool{spatial}d"
-                register_custom_op_symbolic(name, _written(one_axis, equal, spatial, outputs), opset)
-                names.append(name)
-        yield
-    finally:
-        for name in names:
-            unregister_custom_op_symbolic(name, opset)
+POOLS: dict[str, Callable[..., Any]] = {
+    f"aten::adaptive_{kind}_pool{spatial}d": _written(one_axis, equal, spatial, outputs)
+    for kind, one_axis, equal, outputs in (("avg", _means, "AveragePool", 1), ("max", _maxima, "MaxPool", 2))
+    for spatial in (1, 2)
+}

@@ -1,4 +1,4 @@
-# Operators that PyTorch's tracer has no ONNX form of, in pieces that join_norms knows.
+# Operators that PyTorch's tracer has no ONNX form of, or not for all sizes; norms in pieces that join_norms knows.
 # Never here: tracing (torch_front.py).
 """`symbolics()` lends them to the tracer for a while."""
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from edgecl.export.torch_pools import POOLS
 from torch.onnx import symbolic_helper, utils
 
 
@@ -28,8 +29,12 @@ def _rms_norm(g: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any) -> A
 @contextmanager
 def symbolics(opset: int) -> Iterator[None]:
     """While a module is traced. The tracer's table is that of the process, so what is lent is taken back."""
-    utils.register_custom_op_symbolic("aten::rms_norm", _rms_norm, opset)
+    lent: list[str] = []
     try:
+        for name, function in {"aten::rms_norm": _rms_norm, **POOLS}.items():
+            utils.register_custom_op_symbolic(name, function, opset)
+            lent.append(name)
         yield
     finally:
-        utils.unregister_custom_op_symbolic("aten::rms_norm", opset)
+        for name in lent:
+            utils.unregister_custom_op_symbolic(name, opset)

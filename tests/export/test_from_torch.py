@@ -231,9 +231,12 @@ def test_softmax_and_dropout_are_left_out() -> None:
 
 
 def test_the_users_module_is_shared_and_left_as_it_was() -> None:
-    """Its parameters are not copied, neither for a pruned comparison nor for one in float64."""
+    """The graph holds its own memory, and no comparison, pruned or in float64, writes to it."""
     module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).train()
     before = {name: (tensor.clone(), tensor.data_ptr()) for name, tensor in module.state_dict().items()}
+    held = [param.values for param in graph_of_torch(module, torch.zeros(1, 1, 8, 8), "shared").params()]
+    for name in ("0.weight", "4.weight"):
+        assert any(np.shares_memory(values, module.state_dict()[name].numpy()) for values in held), name
     heard: list[str] = []
     with watched(heard.append):
         from_torch(module, torch.zeros(1, 1, 8, 8), density=0.5, sparse_layers=["0"])
