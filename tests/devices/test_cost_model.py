@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from edgecl.devices import forward_operators, learn_operators, load, loops, predict
+from edgecl.devices import Device, forward_operators, learn_operators, load, loops, predict
+from edgecl.devices.calibrate import with_figures
 from edgecl.devices.cost_model import OVERHEAD_SECONDS, compute_cycles
 from edgecl.devices.operators import Operator
 from edgecl.devices.reference_networks import NETWORKS, with_winograd
@@ -127,6 +128,25 @@ def test_an_in_order_core_waits_for_memory() -> None:
     for board, low, high in ((PI3, 0.98, 1.02), (PI4, 0.0, 0.9)):
         parts = [predict([replace(found, weight_bytes=0)], board).ms, predict([replace(found, macs=1)], board).ms]
         assert low * sum(parts) < predict([found], board).ms < high * sum(parts)
+
+
+def test_an_out_of_order_core_hides_the_shared_caches_time_but_not_drams() -> None:
+    private, shared = 1e6, 1e10
+    figures = {"l2_bytes": private, "llc_bandwidth_bytes_per_s": shared}
+    device = with_figures(PI4, llc_bytes=4e6, **figures)
+    plain = with_figures(PI4, llc_bytes=4e6)
+
+    def norm(floats: int) -> Operator:
+        return Operator("n", "batch_norm", 0, 0, 4 * floats, 4 * floats)
+
+    def seconds(op: Operator, on: Device) -> float:
+        return predict([op], on).ms / 1e3 - OVERHEAD_SECONDS
+
+    cached, streamed = norm(300_000), norm(1_000_000)
+    compute = seconds(cached, plain)
+    assert seconds(cached, device) == pytest.approx(max(compute, cached.bytes / shared))
+    work = seconds(streamed, with_figures(PI4, llc_bytes=1e9))
+    assert seconds(streamed, device) == pytest.approx(work + streamed.bytes / device.bandwidth_bytes_per_s)
 
 
 def test_threads_scale_compute_only_and_stop_at_the_cores() -> None:
