@@ -8,6 +8,9 @@ fixed, which the export names). Of each: worst difference of logits from PyTorch
 PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows; export seconds, peak
 memory over that of the imports, bundle bytes over those of the parameters. Rows of networks that FILE has and this run
 does not stay.
+Steps tell more than rounding where a value lies within rounding of a bend (ReLU, the largest of a pool): it tips, and a
+gradient is another one. So where ours are far off, copies of the network in float64 take the same steps from weights
+that are moved by about one rounding of float32; how far the farthest of them lands is `steps_moved`.
 torchvision and timm are no dependencies: point PYTHONPATH at them; their networks are left out, by name, where they are
 missing. Never here: the small networks (zoo_networks.py).
 """
@@ -55,6 +58,8 @@ SIDE = {"inception_v3": 299, "botnet26t_256": 256, "crossvit_tiny_240": 240}
 SMALL = 96  # pixels of networks that take any size
 ROWS, STEPS, RATE = 8, 3, 0.01
 GOAL = 2e-5  # of the output scale
+OWN_FACTOR = 8  # steps may be off by so many times what PyTorch's float32 is off
+MOVED_COPIES, MOVED_BY = 24, 1e-7  # relative, standard deviation; half a last place of float32 is 6e-8
 
 
 def settled(module: Any, shape: tuple[int, ...]) -> Any:
@@ -144,9 +149,24 @@ def after_steps(module: Any, x: Any, y: Any) -> Any:
         return module.eval()(x).numpy()
 
 
+def moved(module: Any, seed: int) -> Any:
+    """A copy in float64 whose weights are off by about one rounding of float32."""
+    import copy
+
+    import torch
+
+    generator, other = torch.Generator().manual_seed(seed), copy.deepcopy(module).double()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.mul_(1 + MOVED_BY * noise)
+    return other
+
+
 def steps_apart(module: Any, learner: Any, x: Any, y: Any) -> dict[str, float]:
     """Three steps here, and in PyTorch in float32 and in float64 on the same rows: the largest difference of logits
-    from those of float64, as a share of their scale, of ours and of PyTorch's own float32."""
+    from those of float64, as a share of their scale, of ours and of PyTorch's own float32. Where ours is far off, also
+    the largest of copies in float64 that begin one rounding apart, up to the first that is as far off as ours."""
     import copy
 
     import numpy as np
@@ -156,12 +176,24 @@ def steps_apart(module: Any, learner: Any, x: Any, y: Any) -> dict[str, float]:
         learner.partial_fit(x, y)
     rows, labels = torch.from_numpy(x), torch.from_numpy(y)
     exact = after_steps(copy.deepcopy(module).double(), rows.double(), labels)
-    own = after_steps(module, rows, labels)
-    scale = np.abs(exact).max()
-    return {
-        "steps_apart": float(np.abs(learner.decision_function(x) - exact).max() / scale),
-        "steps_own": float(np.abs(own - exact).max() / scale),
-    }
+    own = after_steps(copy.deepcopy(module), rows, labels)
+
+    def off(logits: Any) -> float:
+        return float(np.abs(logits - exact).max() / np.abs(exact).max())
+
+    found = {"steps_apart": off(learner.decision_function(x)), "steps_own": off(own)}
+    for seed in range(0 if near(found) else MOVED_COPIES):
+        farthest = off(after_steps(moved(module, seed), rows.double(), labels))
+        found["steps_moved"] = max(found.get("steps_moved", 0.0), farthest)
+        if near(found):
+            break
+    return found
+
+
+def near(row: dict[str, Any]) -> bool:
+    """True where the steps are as far off as rounding explains."""
+    own, others = OWN_FACTOR * row["steps_own"], row.get("steps_moved") or 0.0
+    return bool(row["steps_apart"] <= max(GOAL, own, others))
 
 
 def one(source: str, name: str) -> dict[str, Any]:
@@ -264,9 +296,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"three steps: worst {max(steps):.1e}, median {sorted(steps)[len(steps) // 2]:.1e} of {len(steps)}"
         )
-        pairs = [(row["steps_apart"], row["steps_own"]) for row in rows if "steps_apart" in row]
-        near = sum(ours <= max(GOAL, 8 * own) for ours, own in pairs)
-        lines.append(f"three steps: within {GOAL:g}, or 8 times what PyTorch's float32 is off: {near} of {len(pairs)}")
+        stepped = [row for row in rows if "steps_apart" in row]
+        plain = sum(near(row | {"steps_moved": 0.0}) for row in stepped)
+        lines.append(
+            f"three steps: within {GOAL:g}, or {OWN_FACTOR} times what PyTorch's float32 is off: {plain} of "
+            f"{len(stepped)}; with what float64 is off from weights moved by one rounding: {sum(map(near, stepped))}"
+        )
     blockers = Counter(kind for row in rows for kind in row.get("whole_blockers", []))
     lines += [f"blocked by {kind}: {n}" for kind, n in blockers.most_common(20)]
     return "\n".join(lines)
