@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecl.export.errors import ParityError
+from edgecl.export.onnx_double import DoubleModel
 from edgecl.export.onnx_prepare import initialisers_of
 from edgecl.export.opset import upgraded
 from numpy.typing import NDArray
@@ -57,19 +58,12 @@ class OnnxReference:
             ) from error
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """As `parity.Reference`: every float32 of the model as float64, in ONNX's evaluator."""
-        double = onnx.ModelProto()
-        double.CopyFrom(upgraded(self._model))
-        for tensor in double.graph.initializer:
-            if tensor.data_type == onnx.TensorProto.FLOAT:
-                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
-        for node in double.graph.node:
-            for attribute in node.attribute:
-                if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == onnx.TensorProto.FLOAT:
-                    attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float64)))
+        """As `parity.Reference`: in ONNX's evaluator, row by row where the batch is free."""
         try:
-            beside = {key: values.astype(np.float64) for key, values in self._beside.items()}
-            return np.asarray(self._in_batches(_evaluator(double), rows.astype(np.float64), beside, 1), np.float64)
+            double = DoubleModel(self._model, self._beside)
+            return np.asarray(
+                self._in_batches(lambda piece, _: double.run(piece), rows.astype(np.float64), {}, 1), np.float64
+            )
         except Exception:  # some operators of the evaluator are written for float32 only
             return None
 
@@ -98,7 +92,7 @@ class OnnxReference:
     def _in_batches(
         self, engine: Run, rows: NDArray[Any], beside: dict[str, NDArray[Any]], most: int = 0
     ) -> NDArray[Any]:
-        """`most`: rows at a time where the batch is free; the evaluator keeps every tensor until it ends. 0: all."""
+        """`most`: rows at a time where the batch is free; 0: all."""
         if self.channels_last:
             rows = np.ascontiguousarray(np.moveaxis(rows, 1, -1))
         step = self._batch or most or rows.shape[0]

@@ -16,6 +16,7 @@ from edgecl.export.report import ParityFigures
 from numpy.typing import NDArray
 
 UNIT_ROUNDOFF = 2.0**-24
+TENSOR_BYTES = 1 << 26  # most for the tensors of rows beyond the first
 CAP = 1e-3  # of the largest output: what differs by more computes something else, whatever the source's own error
 
 
@@ -82,14 +83,14 @@ def ask(graph: Graph, reference: Reference, input_spec: InputSpec, raw: NDArray[
     return Asked(expected, allowed, reference.source)
 
 
-def compare(bundle: bytes, graph: Graph, asked: Asked, raw: NDArray[Any], columns: int) -> ParityFigures:
-    """Runs the bundle on the same rows and compares the first `columns` outputs (a grown head has more).
+def compare(model: _core.Model, graph: Graph, asked: Asked, raw: NDArray[Any], columns: int) -> ParityFigures:
+    """Runs the opened bundle on the same rows and compares the first `columns` outputs (a grown head has more).
 
     Raises:
         ParityError: a difference larger than `tolerance`, or an output that is not finite on one side only.
     """
     expected, allowed = asked.outputs, asked.allowed
-    found = bundle_logits(bundle, raw)[:, :columns]
+    found = model_logits(model, raw)[:, :columns]
     if graph.final:
         found = _with_final(found, graph.final)
     difference = np.abs(found.astype(np.float64) - expected)
@@ -128,11 +129,11 @@ def _refuse_random(first: NDArray[np.float32], second: NDArray[np.float32], allo
 
 
 def int8_parity(
-    floats: bytes, int8: bytes, graph: Graph, figures: ParityFigures, raw: NDArray[Any], columns: int
+    floats: _core.Model, int8: bytes, graph: Graph, figures: ParityFigures, raw: NDArray[Any], columns: int
 ) -> ParityFigures:
     """Figures of the int8 bundle in place of those of the one in float32, which was compared with the source already;
     rounding to bytes has no tolerance. Adds a note of what it costs to the graph."""
-    expected = bundle_logits(floats, raw)[:, :columns].astype(np.float64)
+    expected = model_logits(floats, raw)[:, :columns].astype(np.float64)
     found = bundle_logits(int8, raw)[:, :columns].astype(np.float64)
     difference = np.abs(found - expected)
     spread = float(np.sqrt(np.mean((expected - expected.mean()) ** 2)))
@@ -147,8 +148,16 @@ def int8_parity(
 
 def bundle_logits(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:
     """All columns of a bundle for raw rows, classes that it does not ship with included."""
-    model = _core.Model(data=bundle)
-    session = _core.Session(model, predict_only=1, max_batch=min(16, raw.shape[0]), replay_capacity=0)
+    return model_logits(_core.Model(data=bundle), raw)
+
+
+def model_logits(model: _core.Model, raw: NDArray[Any]) -> NDArray[np.float32]:
+    """As `bundle_logits`, of an opened bundle; so many rows at a time that their tensors stay small."""
+    fixed = {"predict_only": 1, "replay_capacity": 0}
+    rows, least = min(16, raw.shape[0]), model.sizes(**fixed, max_batch=1)["arena_bytes"]
+    while rows > 1 and model.sizes(**fixed, max_batch=rows)["arena_bytes"] > least + TENSOR_BYTES:
+        rows //= 2
+    session = _core.Session(model, **fixed, max_batch=rows)
     for _ in range(model.describe()["class_capacity"] - model.describe()["n_classes"]):
         session.class_add()
     logits: NDArray[np.float32] = session.logits(np.ascontiguousarray(raw))

@@ -8,7 +8,7 @@ import copy
 import os
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from edgecl.export.adaptor_choice import chosen_adaptor
@@ -35,6 +35,9 @@ from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
 from edgecl.export.stages import stage
 from edgecl.export.stored import DEQUANTISED
 from edgecl.export.trainable import choose_trainable
+
+if TYPE_CHECKING:
+    from edgecl import _core
 
 CALIBRATION_ROWS = 8
 CENTRED_HEADS = ("hd",)  # which go by directions alone
@@ -245,6 +248,7 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
         give_new_layer(graph, options.new_head, options.mask_seed)
         prepared = prepare(graph, options, producer)
         draft = _draft(prepared)
+    drafted = prepared.plan
     given = as_source if options.keeps_statistics else options
     turned = None
     stage("settling in which numbers the frozen part computes")
@@ -276,19 +280,26 @@ def export_graph(graph: Graph, options: ExportOptions, reference: Any, source: s
     }
     notes: list[str] = []
     if options.remember is not None:
-        prepared.plan["exemplars"], notes = exemplar_record(options.remember, draft)
+        prepared.plan["exemplars"], notes = exemplar_record(options.remember, _encoded(_by_products(drafted)))
     del draft, reference
     stage("writing the bundle")
     return _written(prepared, options, parity, notes)
 
 
-def _draft(prepared: Prepared) -> bytes:
+def _encoded(plan: dict[str, Any]) -> bytes:
     from edgecl import _core
 
     try:
-        return _core.write_bundle(_by_products(prepared.plan))
+        return _core.write_bundle(plan)
     except ValueError as error:  # a name, a number or a size beyond the format, in its words
         raise ExportError(str(error), -22) from error
+
+
+def _draft(prepared: Prepared) -> _core.Model:
+    """Opened; its bytes are not kept, which may be as large as the weights."""
+    from edgecl import _core
+
+    return _core.Model(data=_encoded(_by_products(prepared.plan)))
 
 
 def _with_arrays_shared(graph: Graph) -> Graph:
@@ -348,10 +359,7 @@ def _written(
     from edgecl import _core
     from edgecl.files import write_file_atomic
 
-    try:
-        bundle = _core.write_bundle(prepared.plan)
-    except ValueError as error:  # a size beyond the format, in its words
-        raise ExportError(str(error), -22) from error
+    bundle = _encoded(prepared.plan)
     model = _core.Model(data=bundle)
     info = model.describe()
     path = None
