@@ -1,127 +1,186 @@
-"""Writes a PyTorch network as a .tflite file for the LiteRT peer; batch-norm is folded into the convolutions.
+"""Writes a PyTorch network as a .tflite file for the LiteRT peer, from what PyTorch's ONNX export makes of it, which
+folds batch norms into convolutions.
 
-Never here: running the file (worker_litert.py). Only what the networks of networks.py are made of is understood.
+Never here: running the file (tools/cli/bench_workers). Only what the networks of the benchmarks are made of is
+understood: convolutions, linear layers, ReLUs, hard swish and sigmoid, sums, products, pools and means over a map.
 """
 
 from __future__ import annotations
 
-import operator
+import io
 import sys
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
+import onnx
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from networks import INPUT_SHAPE, build
-from torch import fx, nn
-from torch.nn import functional
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import nn
 
+Array = NDArray[Any]
+B, O = schema.BuiltinOperator, schema.BuiltinOptions  # noqa: E741
 ACTIVATION = {None: 0, "relu": 1, "relu6": 3}  # values of schema.ActivationFunctionType
-RESHAPES = (torch.flatten, "flatten", "view", "reshape")  # nothing to do after global pooling
+KINDS: dict[str, tuple[int, int, Any]] = {  # code, type and class of its options
+    "conv": (B.CONV_2D, O.Conv2DOptions, schema.Conv2DOptionsT),
+    "depthwise": (B.DEPTHWISE_CONV_2D, O.DepthwiseConv2DOptions, schema.DepthwiseConv2DOptionsT),
+    "linear": (B.FULLY_CONNECTED, O.FullyConnectedOptions, schema.FullyConnectedOptionsT),
+    "add": (B.ADD, O.AddOptions, schema.AddOptionsT),
+    "mul": (B.MUL, O.MulOptions, schema.MulOptionsT),
+    "max_pool": (B.MAX_POOL_2D, O.Pool2DOptions, schema.Pool2DOptionsT),
+    "mean": (B.MEAN, O.ReducerOptions, schema.ReducerOptionsT),
+    "hard_swish": (B.HARD_SWISH, O.HardSwishOptions, schema.HardSwishOptionsT),
+    "relu": (B.RELU, O.NONE, None),
+    "relu6": (B.RELU6, O.NONE, None),
+}
+FUSED = ("conv", "depthwise", "linear", "add", "mul", "max_pool")  # they can have an activation
+# Nothing to do: a map of one place is a row here, and every padding is TFLite's SAME.
+VIEWS = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Pad")
+
+
+class UnknownLayer(ValueError):
+    """A layer outside of what the benchmarks' networks use."""
 
 
 @dataclass
 class Step:
-    """One operator to be; `weight` and `bias` change while batch-norm folds in, `activation` while it fuses."""
+    """One operator to be; `constants` follow the inputs, and the activation changes while it fuses."""
 
     kind: str
-    inputs: list[int]
-    out: int
-    weight: np.ndarray[Any, Any] | None = None
-    bias: np.ndarray[Any, Any] | None = None
+    inputs: list[str]
+    out: str
+    shape: list[int]
+    constants: list[Array] = field(default_factory=list)
     stride: int = 1
-    same: bool = True
+    window: int = 1
     activation: str | None = None
-    shape: list[int] = field(default_factory=list)
 
 
-class Tracer(fx.Tracer):
-    """Keeps layers whole, also the padding convolutions of EfficientNet-Lite."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
-
-
-def _conv(module: nn.Conv2d, entry: int, out: int) -> Step:
-    weight = module.weight.detach().numpy()
-    bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().numpy()
-    depthwise = module.groups > 1
-    # TFLite: [O][kh][kw][I], depthwise [1][kh][kw][O]. Its padding at stride 2 may sit one pixel off: equal work.
-    weight = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)
-    kind = "depthwise" if depthwise else "conv"
-    return Step(kind, [entry], out, weight.copy(), bias.copy(), module.stride[0], module.kernel_size[0] > 1)
+def onnx_of(network: nn.Module, shape: tuple[int, ...]) -> onnx.GraphProto:
+    """The network at batch 1, with the shape of every tensor."""
+    stream = io.BytesIO()
+    torch.onnx.export(network.eval(), (torch.zeros(1, *shape),), stream, dynamo=False)  # type: ignore[arg-type]
+    return onnx.shape_inference.infer_shapes(onnx.load_from_string(stream.getvalue())).graph
 
 
-def _fold(step: Step, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None and step.weight is not None
-    scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach().numpy()
-    axes = (1, 1, 1, -1) if step.kind == "depthwise" else (-1, 1, 1, 1)
-    step.weight = step.weight * scale.reshape(axes)
-    step.bias = (step.bias - norm.running_mean.numpy()) * scale + norm.bias.detach().numpy()
+def _channels_last(dims: list[int]) -> list[int]:
+    return [dims[0], dims[2], dims[3], dims[1]] if len(dims) == 4 else dims
 
 
-def steps_of(network: nn.Module, shape: tuple[int, ...]) -> list[Step]:
-    """The network as steps with their output shapes (NHWC); tensor 0 is the input."""
-    network.eval()
-    graph = Tracer().trace(network)
-    traced = fx.GraphModule(network, graph)
-    from torch.fx.passes.shape_prop import ShapeProp
+def _read_for(graph: onnx.GraphProto) -> set[str]:
+    """Tensors that the result is computed from, without the amounts of paddings and shapes."""
+    makers = {name: node for node in graph.node for name in node.output}
+    found, open_ = set[str](), [graph.output[0].name]
+    while open_:
+        name = open_.pop()
+        found.add(name)
+        if name in makers:
+            node = makers[name]
+            open_ += [read for read in (node.input[:1] if node.op_type in VIEWS else node.input) if read not in found]
+    return found
 
-    ShapeProp(traced).propagate(torch.zeros(1, *shape))
-    modules = dict(traced.named_modules())
-    index: dict[fx.Node, int] = {}
-    made: dict[int, Step] = {}
-    steps: list[Step] = []
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            index[node] = 0
-            continue
-        if node.op == "output":
-            break
-        if node.target == "size":  # reads a shape that is known here
-            continue
-        entry = index[node.args[0]]
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
-        previous = made.get(entry)
-        relu = isinstance(module, nn.ReLU) or node.target in (functional.relu, torch.relu)
-        relu6 = isinstance(module, nn.ReLU6) or node.target is functional.relu6
-        step: Step | None = None
-        if isinstance(module, nn.Conv2d):
-            step = _conv(module, entry, len(made) + 1)
-        elif isinstance(module, nn.Linear):
-            weight, bias = module.weight.detach().numpy(), module.bias.detach().numpy()
-            step = Step("linear", [entry], len(made) + 1, weight, bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            assert previous is not None
-            _fold(previous, module)
-        elif relu or relu6:
-            assert previous is not None
-            previous.activation = "relu6" if relu6 else "relu"
-        elif node.target in (operator.add, torch.add):
-            step = Step("add", [entry, index[node.args[1]]], len(made) + 1)
-        elif isinstance(module, nn.AdaptiveAvgPool2d):
-            step = Step("mean", [entry], len(made) + 1)
-        elif not (isinstance(module, (nn.Identity, nn.Dropout, nn.Flatten)) or node.target in RESHAPES):
-            raise UnknownLayer(f"expected a layer that litert_model.py writes; found {node.format_node()}")
-        if step is not None:
-            dims = list(node.meta["tensor_meta"].shape)
-            step.shape = [dims[0], dims[2], dims[3], dims[1]] if len(dims) == 4 and step.kind != "mean" else dims[:2]
-            made[step.out] = step
-            steps.append(step)
-            index[node] = step.out
+
+class _Reader:
+    """Steps of an ONNX graph. A tensor of the source that is only another view of one has that one's name."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.steps: list[Step] = []
+        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self._uses = Counter(name for node in graph.node for name in node.input)
+        self._names: dict[str, str] = {}
+        known = [*graph.input, *graph.value_info, *graph.output]
+        self._shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in known}
+        read = _read_for(graph)
+        for node in graph.node:
+            if node.output[0] in read:
+                self._node(node)
+        self.output = self._name(graph.output[0].name)
+
+    def _name(self, name: str) -> str:
+        return self._names.get(name, name)
+
+    def _add(self, kind: str, node: onnx.NodeProto, constants: list[Array], **values: Any) -> None:
+        inputs = [self._name(name) for name in node.input if name not in self._constants]
+        self.steps.append(Step(kind, inputs, node.output[0], self._shape(node), constants, **values))
+
+    def _shape(self, node: onnx.NodeProto) -> list[int]:
+        return _channels_last(self._shapes[node.output[0]])
+
+    def _node(self, node: onnx.NodeProto) -> None:
+        given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        convert: dict[str, Callable[[], None]] = {
+            "Constant": lambda: self._constants.update({node.output[0]: numpy_helper.to_array(given["value"])}),
+            "Conv": lambda: self._conv(node, given),
+            "Gemm": lambda: self._gemm(node, given),
+            "Relu": lambda: self._activation(node, "relu"),
+            "Clip": lambda: self._activation(node, "relu6"),
+            "Add": lambda: self._add("add", node, []),
+            "Mul": lambda: self._add("mul", node, []),
+            "HardSwish": lambda: self._add("hard_swish", node, []),
+            "HardSigmoid": lambda: self._hard_sigmoid(node),
+            "MaxPool": lambda: self._add(
+                "max_pool", node, [], stride=given["strides"][0], window=given["kernel_shape"][0]
+            ),
+            "GlobalAveragePool": lambda: self._mean(node),
+            "ReduceMean": lambda: self._mean(node),
+        }
+        if node.op_type in VIEWS and node.input[0] in self._constants:  # one that several layers share
+            self._constants[node.output[0]] = self._constants[node.input[0]]
+        elif node.op_type in VIEWS:
+            self._names[node.output[0]] = self._name(node.input[0])
+        elif node.op_type in convert:
+            convert[node.op_type]()
         else:
-            index[node] = entry
-    return steps
+            raise UnknownLayer(f"expected a layer that litert_model.py writes; found {node.op_type} ({node.name})")
+
+    def _conv(self, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+        weight = self._constants[node.input[1]]
+        bias = self._constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+        groups = given.get("group", 1)
+        if groups not in (1, len(weight)):
+            raise UnknownLayer(f"expected dense or depthwise; found {groups} groups of {len(weight)} ({node.name})")
+        # [O][kh][kw][I], depthwise [1][kh][kw][O]. SAME at stride 2 may sit one pixel off: equal work.
+        depthwise = groups > 1
+        weight = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)
+        stride = given.get("strides", [1])[0]
+        self._add("depthwise" if depthwise else "conv", node, [weight, bias], stride=stride)
+
+    def _gemm(self, node: onnx.NodeProto, given: dict[str, Any]) -> None:
+        weight = self._constants[node.input[1]]
+        self._add("linear", node, [weight if given.get("transB") else weight.T, self._constants[node.input[2]]])
+
+    def _activation(self, node: onnx.NodeProto, kind: str) -> None:
+        source, before = self._name(node.input[0]), self.steps[-1] if self.steps else None
+        fuses = before is not None and before.kind in FUSED and before.activation is None and before.out == source
+        if before is not None and fuses and self._uses[node.input[0]] == 1:
+            before.activation = kind
+            self._names[node.output[0]] = source
+            return
+        self._add(kind, node, [])
+
+    def _hard_sigmoid(self, node: onnx.NodeProto) -> None:
+        """relu6(x + 3) / 6."""
+        shape, inner = self._shape(node), f"{node.output[0]} + 3"
+        three, sixth = np.array([3], np.float32), np.array([1 / 6], np.float32)
+        self.steps.append(Step("add", [self._name(node.input[0])], inner, shape, [three], activation="relu6"))
+        self.steps.append(Step("mul", [inner], node.output[0], shape, [sixth]))
+
+    def _mean(self, node: onnx.NodeProto) -> None:
+        dims = self._shapes[node.output[0]]
+        shape = [dims[0], 1, 1, dims[1]]
+        self.steps.append(
+            Step("mean", [self._name(node.input[0])], node.output[0], shape, [np.array([1, 2], np.int32)])
+        )
 
 
-class UnknownLayer(ValueError):
-    """A layer outside of what the benchmark's networks use."""
-
-
-def _buffer(model: Any, data: np.ndarray[Any, Any]) -> int:
+def _buffer(model: Any, data: Array) -> int:
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
     model.buffers.append(buffer)
@@ -146,49 +205,51 @@ def _signature(entry: int, end: int) -> Any:
     return signature
 
 
+def _options(step: Step, options_class: Any) -> Any:
+    if options_class is None:
+        return None
+    options = options_class()
+    if step.kind == "mean":
+        options.keepDims = True
+    if step.kind in FUSED:
+        options.fusedActivationFunction = ACTIVATION[step.activation]
+    if step.kind in ("conv", "depthwise", "max_pool"):
+        options.strideW = options.strideH = step.stride
+        options.padding = schema.Padding.SAME
+    if step.kind in ("conv", "depthwise"):
+        options.dilationWFactor = options.dilationHFactor = 1
+    if step.kind == "depthwise":
+        options.depthMultiplier = 1
+    if step.kind == "max_pool":
+        options.filterWidth = options.filterHeight = step.window
+    return options
+
+
 def write(name: str, path: Path) -> Path:
     """Writes the named network, batch 1, to `path`."""
     return write_network(build(name), INPUT_SHAPE[name], path)
 
 
 def write_network(network: nn.Module, shape: tuple[int, ...], path: Path) -> Path:
-    """Writes a network, batch 1, to `path`."""
-    steps = steps_of(network, shape)
+    """Writes a network, batch 1, to `path`.
+
+    Raises:
+        UnknownLayer: it is made of something else.
+    """
+    source = onnx_of(network, shape)
+    read = _Reader(source)
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [], [schema.BufferT()]
     graph.tensors, graph.operators = [], []
-    nhwc = [1, shape[1], shape[2], shape[0]] if len(shape) == 3 else [1, *shape]
-    places = {0: _tensor(graph, "x", nhwc)}
+    places = {source.input[0].name: _tensor(graph, "x", _channels_last([1, *shape]))}
     codes: dict[int, int] = {}
-    B, O = schema.BuiltinOperator, schema.BuiltinOptions  # noqa: E741
-    kinds: dict[str, tuple[int, int, Any]] = {
-        "conv": (B.CONV_2D, O.Conv2DOptions, schema.Conv2DOptionsT),
-        "depthwise": (B.DEPTHWISE_CONV_2D, O.DepthwiseConv2DOptions, schema.DepthwiseConv2DOptionsT),
-        "linear": (B.FULLY_CONNECTED, O.FullyConnectedOptions, schema.FullyConnectedOptionsT),
-        "add": (B.ADD, O.AddOptions, schema.AddOptionsT),
-        "mean": (B.MEAN, O.ReducerOptions, schema.ReducerOptionsT),
-    }
-    for step in steps:
-        code, options_type, options_class = kinds[step.kind]
-        options = options_class()
-        inputs = [places[i] for i in step.inputs]
-        if step.kind == "mean":
-            options.keepDims = False
-            axes = np.array([1, 2], np.int32)
-            inputs.append(_tensor(graph, f"axes{step.out}", [2], _buffer(model, axes), schema.TensorType.INT32))
-        else:
-            options.fusedActivationFunction = ACTIVATION[step.activation]
-        if step.kind in ("conv", "depthwise"):
-            options.strideW = options.strideH = step.stride
-            options.dilationWFactor = options.dilationHFactor = 1
-            options.padding = schema.Padding.SAME
-        if step.kind == "depthwise":
-            options.depthMultiplier = 1
-        for label, array in (("w", step.weight), ("b", step.bias)):
-            if array is not None:
-                data = array.astype(np.float32)
-                inputs.append(_tensor(graph, f"{label}{step.out}", list(data.shape), _buffer(model, data)))
-        places[step.out] = _tensor(graph, f"t{step.out}", step.shape)
+    for step in read.steps:
+        code, options_type, options_class = KINDS[step.kind]
+        inputs = [places[name] for name in step.inputs]
+        for i, array in enumerate(step.constants):
+            kind = schema.TensorType.INT32 if array.dtype == np.int32 else schema.TensorType.FLOAT32
+            inputs.append(_tensor(graph, f"{step.out} {i}", list(array.shape), _buffer(model, array), kind))
+        places[step.out] = _tensor(graph, step.out, step.shape)
         if code not in codes:
             entry = schema.OperatorCodeT()
             entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), 1
@@ -196,9 +257,9 @@ def write_network(network: nn.Module, shape: tuple[int, ...], path: Path) -> Pat
             model.operatorCodes.append(entry)
         made = schema.OperatorT()
         made.opcodeIndex, made.inputs, made.outputs = codes[code], inputs, [places[step.out]]
-        made.builtinOptionsType, made.builtinOptions = options_type, options
+        made.builtinOptionsType, made.builtinOptions = options_type, _options(step, options_class)
         graph.operators.append(made)
-    graph.inputs, graph.outputs = [places[0]], [places[steps[-1].out]]
+    graph.inputs, graph.outputs = [places[source.input[0].name]], [places[read.output]]
     model.signatureDefs = [_signature(graph.inputs[0], graph.outputs[0])]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
