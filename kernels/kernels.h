@@ -457,7 +457,9 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(int8_add, Int8AddArgs)                                         \
   X(matmul, MatmulArgs)                                            \
   X(softmax_forward, SoftmaxForwardArgs)                           \
-  X(softmax_backward, SoftmaxBackwardArgs)
+  X(softmax_backward, SoftmaxBackwardArgs)                         \
+  X(activation_forward, ActivationForwardArgs)                     \
+  X(activation_backward, ActivationBackwardArgs)
 // Those that gain from dot products of bytes: built once more for levels that have them (x86-64-v4-vnni, neon-dot),
 // which take all other kernels of the level below. x86-64-v4 takes those of v3.
 #define EDGECL_DOT_KERNEL_LIST(X) \
@@ -474,8 +476,6 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
   X(layer_norm_forward, LayerNormForwardArgs)                \
   X(layer_norm_backward_data, LayerNormBackwardDataArgs)     \
   X(layer_norm_backward_weight, LayerNormBackwardWeightArgs) \
-  X(activation_forward, ActivationForwardArgs)               \
-  X(activation_backward, ActivationBackwardArgs)             \
   X(binary_forward, BinaryArgs)                              \
   X(binary_backward, BinaryBackwardArgs)                     \
   X(accumulate, AccumulateArgs)                              \

@@ -1,6 +1,6 @@
 // Pointwise activations and their gradients over flat memory.
 // Never here: activations fused into other kernels (pointwise.h), and the formulas (kernels/activation_formulas.h).
-// Built for size (-Os): waits for memory.
+// Built for size (-Os): what several functions share is called, and the calls of neighbouring vectors overlap.
 #include "kernels/activation_formulas.h"
 #include "kernels/simd/math.h"
 #include "kernels/simd/pointwise.h"
@@ -8,7 +8,7 @@
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-// What several functions are made of is called, not inlined: less code, and the loops wait for memory.
+// What several functions are made of is called, not inlined: less code.
 #define EDGECL_SHARED static __attribute__((noinline))
 struct VectorMath {
   typedef vec T;

@@ -22,6 +22,17 @@ EDGECL_INLINE void axes_of(const Args& a, const Tensor& t, Axis (&axes)[5]) {
   }
 }
 
+// Floats from any place of a on that b has too and that lie together in both, as far as the axes behind *outer reach.
+EDGECL_INLINE int64_t common_run(const Axis (&axes)[5], int* outer) {
+  int64_t run = 1;
+  for (*outer = 5; *outer > 0; (*outer)--) {
+    const Axis& axis = axes[*outer - 1];
+    if (axis.size != 1 && (axis.stride_b != run || axis.stride_a != run)) break;
+    run *= axis.size;
+  }
+  return run;
+}
+
 // How b lies over one plane of a.
 enum class Cover { kConstant, kContiguous, kRows };
 
@@ -51,6 +62,12 @@ EDGECL_INLINE void for_planes(const Axis (&axes)[5], const float* x, const float
   const int64_t channels = axes[1].size, plane = axes[1].stride_a, width = axes[2].stride_a;
   int64_t begin, end;
   share(axes[0].size * channels, part, n_parts, &begin, &end);
+  int outer;
+  common_run(axes, &outer);
+  if (outer == 0) {  // all planes are one
+    loop({x + begin * plane, b + begin * plane, -1, (end - begin) * plane, out + begin * plane, lo, hi});
+    return;
+  }
   for (int64_t gc = begin; gc < end; gc++) {
     const float* from = b + gc / channels * axes[0].stride_b + gc % channels * axes[1].stride_b;
     const int64_t base = gc * plane;
@@ -104,9 +121,8 @@ struct Reduction {
   int64_t run, items;  // items = products of the kept sizes
 
   EDGECL_ALWAYS_INLINE explicit Reduction(const Axis (&axes)[5]) : n_kept(0), n_summed(0), run(1), items(1) {
-    int last = 5;
-    while (last > 0 && (axes[last - 1].size == 1 || (axes[last - 1].stride_b == run && axes[last - 1].stride_a == run)))
-      run *= axes[--last].size;
+    int last;
+    run = common_run(axes, &last);
     for (int i = 0; i < 3; i++) summed[i] = {1, 0, 0};
     bool joins = false;  // the axis before was summed too
     for (int i = 0; i < last; i++) {

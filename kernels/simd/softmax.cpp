@@ -81,7 +81,7 @@ __attribute__((noinline)) void forward_one(const float* x, float* y, int64_t wid
     }
     if (!logarithm) store_lanes(y + i, e, n);
   });
-  const vec total = vset(tree_in_registers(sum)), log_total = log_of(total);
+  const vec total = vset(tree_in_registers(sum)), log_total = logarithm ? log_of(total) : total;
   store_once(y, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
     return logarithm ? (vload(x + i) - centre) - log_total : vload(y + i) / total;
   });
