@@ -2,19 +2,24 @@
 // Never here: pooling over windows (pool.cpp).
 // Built for size (-Os): waits for memory.
 #include "kernels/simd/pointwise.h"
+#include "kernels/simd/transpose.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-constexpr int kSidePlanes = 8;  // of one lane each: scalar chains that run side by side
-
-template <int kCount>
-EDGECL_INLINE void one_lane_means(const GlobalPoolArgs& a, int64_t gc, int64_t positions) {
-  const float* x = a.x.data + gc * positions;
-  float sum[kCount] = {};
-  for (int64_t p = 0; p < positions; p++)
-    for (int n = 0; n < kCount; n++) sum[n] = sum[n] + x[n * positions + p];
-  for (int n = 0; n < kCount; n++) a.y.data[gc + n] = sum[n] / static_cast<float>(positions);
+// Means of kVec planes of one lane each, which become the lanes: each sum is one chain.
+EDGECL_INLINE vec means_of_planes(const float* x, int64_t positions) {
+  vec sum = vzero();
+  for (int64_t p = 0; p < positions; p += kVec) {
+    vec t[kVec];
+    EDGECL_UNROLL
+    for (int i = 0; i < kVec; i++) t[i] = vload(x + i * positions + p);
+    transpose_registers(t);
+    const int64_t left = positions - p;
+    EDGECL_UNROLL
+    for (int i = 0; i < kVec; i++) sum = i < left ? sum + t[i] : sum;
+  }
+  return sum / vset(static_cast<float>(positions));
 }
 
 }  // namespace
@@ -24,8 +29,20 @@ void global_average_pool_forward(const GlobalPoolArgs& a, int part, int n_parts,
   int64_t gc, end;
   share(static_cast<int64_t>(a.x.groups) * a.x.channels, part, n_parts, &gc, &end);
   if (lanes == 1) {
-    for (; gc + kSidePlanes <= end; gc += kSidePlanes) one_lane_means<kSidePlanes>(a, gc, positions);
-    for (; gc < end; gc++) one_lane_means<1>(a, gc, positions);
+    const float* x = a.x.data;
+    float* y = a.y.data;
+    if (end - gc < kVec) {
+      for (; gc < end; gc++) {
+        float sum = 0.0f;
+        for (int64_t p = 0; p < positions; p++) sum = sum + x[gc * positions + p];
+        y[gc] = sum / static_cast<float>(positions);
+      }
+      return;
+    }
+    for (; gc < end; gc += kVec) {
+      const int64_t first = gc + kVec <= end ? gc : end - kVec;  // some once more
+      vstore(y + first, means_of_planes(x + first * positions, positions));
+    }
     return;
   }
   const vec count = vset(static_cast<float>(positions));

@@ -77,10 +77,6 @@ EDGECL_INLINE void fill_columns(const InputArgs& a, int64_t g, int64_t p) {
   const vec scale = vset(a.scale);
   const Raw* const* rows = reinterpret_cast<const Raw* const*>(a.rows) + g * lanes;
   float* out = a.y.data + (g * a.y.channels * plane + p) * lanes;
-  if (lanes == 1) {
-    vstore(out, (load_raw(rows[0] + p) * scale - mean) * factor);
-    return;
-  }
   if (p % kAhead == 0)
     for (int64_t l = 0; l < lanes; l++) __builtin_prefetch(rows[l] + p + kAhead);
   for (int64_t l = 0; l < lanes; l += kVec) {
@@ -123,6 +119,21 @@ EDGECL_INLINE void fill_vector(const InputArgs& a, int64_t p, int64_t end) {
   for (; p < end; p++) out[p] = normalised(a, p, static_cast<float>(raw[p]));
 }
 
+// Positions [p, end) of the only row, channel by channel.
+template <class Raw>
+EDGECL_INLINE void fill_planes(const InputArgs& a, int64_t p, int64_t end) {
+  const Raw* raw = static_cast<const Raw*>(a.rows[0]);
+  float* out = a.y.data;
+  const int64_t plane = static_cast<int64_t>(a.y.height) * a.y.width;
+  const vec scale = vset(a.scale);
+  for (int64_t c = p / plane; p < end; c++) {
+    const int64_t stop = (c + 1) * plane < end ? (c + 1) * plane : end;
+    const vec mean = vset(a.mean[c]), factor = vset(a.inv_std[c]);
+    for (; p + kVec <= stop; p += kVec) vstore(out + p, (load_raw(raw + p) * scale - mean) * factor);
+    for (; p < stop; p++) out[p] = normalised(a, c, static_cast<float>(raw[p]));
+  }
+}
+
 template <class Raw>
 void fill_rows(const InputArgs& a, int part, int n_parts) {
   const int64_t columns = static_cast<int64_t>(a.y.channels) * a.y.height * a.y.width;
@@ -130,9 +141,10 @@ void fill_rows(const InputArgs& a, int part, int n_parts) {
   int64_t begin, end;
   share(a.y.groups * blocks, part, n_parts, &begin, &end);
   if (begin == end) return;
-  if (a.y.height * a.y.width * a.y.lanes * a.y.groups == 1) {
-    fill_vector<Raw>(a, begin * kVec, columns < end * kVec ? columns : end * kVec);
-    return;
+  if (a.y.lanes * a.y.groups == 1) {
+    const int64_t last = columns < end * kVec ? columns : end * kVec;
+    if (a.y.height * a.y.width == 1) return fill_vector<Raw>(a, begin * kVec, last);
+    return fill_planes<Raw>(a, begin * kVec, last);
   }
   int64_t g = begin / blocks, p = begin % blocks * kVec;  // divided once: a division costs as much as a block
   for (; begin < end; begin++, p += kVec) {

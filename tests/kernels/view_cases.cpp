@@ -1,5 +1,7 @@
 // Cases of copied views and of boxes in a grid.
 // Never here: concatenation along channels (pointwise_cases.cpp).
+#include <utility>
+
 #include "tests/kernels/shapes.h"
 
 namespace edgecl::test {
@@ -46,10 +48,33 @@ View random_transpose(Rng& rng, int channels, int height, int width) {
   return v;
 }
 
+// Channels and a map cut into patches, [channel][row][row in patch][column][column in patch], in any other order.
+View random_patches(Rng& rng, int channels, int rows, int height, int columns, int width) {
+  const int32_t size[5] = {channels, rows, height, columns, width};
+  View v = {std::vector<int32_t>(2 * kViewRank, 1), 0, channels * rows * height * columns * width};
+  int order[5] = {0, 1, 2, 3, 4};
+  for (int k = 4; k > 0; k--) std::swap(order[k], order[rng.range(0, k)]);
+  for (int k = 0; k < 5; k++) {
+    int32_t stride = 1;
+    for (int behind = order[k] + 1; behind < 5; behind++) stride *= size[behind];
+    v.sizes_and_strides[static_cast<size_t>(kViewRank - 5 + k)] = size[order[k]];
+    v.sizes_and_strides[static_cast<size_t>(2 * kViewRank - 5 + k)] = stride;
+  }
+  return v;
+}
+
 void strided(Tests& tests, Rng& rng) {
-  const int batch = random_batch(rng), channels = rng.range(1, 12), height = rng.range(1, 6), width = rng.range(1, 20);
-  const View v =
-      rng.chance(0.3) ? random_transpose(rng, channels, height, width) : random_view(rng, channels * height * width);
+  const int batch = random_batch(rng);
+  int channels = rng.range(1, 12), height = rng.range(1, 6), width = rng.range(1, 20);
+  View v = random_view(rng, channels * height * width);
+  if (rng.chance(0.3)) v = random_transpose(rng, channels, height, width);
+  if (rng.chance(0.2)) {
+    const int rows = rng.range(1, 3), high = rng.range(1, 3), columns = rng.range(1, 9), wide = rng.range(1, 3);
+    channels = rng.range(1, 36);
+    height = rows * high;
+    width = columns * wide;
+    v = random_patches(rng, channels, rows, high, columns, wide);
+  }
   std::string name = text("batch %d, %d elements, view %d", batch, channels * height * width, v.offset);
   for (int32_t k : v.sizes_and_strides) name += text(" %d", k);
   Case forward(rng);
