@@ -465,6 +465,10 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
 #define EDGECL_DOT_KERNEL_LIST(X) \
   X(int8_conv, Int8ConvArgs)      \
   X(int8_depthwise, Int8ConvArgs)
+// Those that the vector extension of Cortex-M (Helium) speeds up; firmware for a core that has it takes them of kernels/mve.
+#define EDGECL_MVE_KERNEL_LIST(X) \
+  X(int8_conv, Int8ConvArgs)      \
+  X(int8_depthwise, Int8ConvArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
 #define EDGECL_STREAMED_KERNEL_LIST(X)                       \
   X(batch_norm_forward, BatchNormForwardArgs)                \
@@ -546,25 +550,29 @@ uint32_t next_row_count(uint32_t rows, uint32_t max_rows);
 namespace reference {
 EDGECL_KERNEL_LIST(EDGECL_KERNEL_DECLARATION)
 }
+// What a namespace does not declare it takes of the one before it.
 namespace dsp {
+using namespace reference;
 EDGECL_DOT_KERNEL_LIST(EDGECL_KERNEL_DECLARATION)
-}
+}  // namespace dsp
+#if defined(EDGECL_HAS_MVE)
+namespace mve {
+using namespace dsp;
+EDGECL_MVE_KERNEL_LIST(EDGECL_KERNEL_DECLARATION)
+}  // namespace mve
+namespace firmware = mve;
+#else
+namespace firmware = dsp;
+#endif
 #undef EDGECL_KERNEL_DECLARATION
 // Firmware has one level: its kernels are constants, so that a link takes those alone that something calls.
-#define EDGECL_KERNEL_FIELD(name, Args) static constexpr void (*name)(const Args&, int, int, void*) = reference::name;
-#define EDGECL_DSP_FIELD(name, Args) static constexpr void (*name)(const Args&, int, int, void*) = dsp::name;
-struct KernelTable : ScratchTable {
-  EDGECL_TILED_KERNEL_LIST(EDGECL_KERNEL_FIELD)
-  EDGECL_DOT_KERNEL_LIST(EDGECL_DSP_FIELD)
-  EDGECL_STREAMED_KERNEL_LIST(EDGECL_KERNEL_FIELD)
-};
-#undef EDGECL_DSP_FIELD
+#define EDGECL_KERNEL_FIELD(name, Args) static constexpr void (*name)(const Args&, int, int, void*) = firmware::name;
 #else
 #define EDGECL_KERNEL_FIELD(name, Args) void (*name)(const Args& args, int part, int n_parts, void* scratch);
+#endif
 struct KernelTable : ScratchTable {
   EDGECL_KERNEL_LIST(EDGECL_KERNEL_FIELD)
 };
-#endif
 #undef EDGECL_KERNEL_FIELD
 
 // The best level of this CPU, or the named one; null when the name is unknown or this CPU or build lacks it.

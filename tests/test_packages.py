@@ -45,6 +45,7 @@ macro(zephyr_library_compile_definitions)
 endmacro()
 add_subdirectory({folder} module)
 """
+ZEPHYR_WITH_HELIUM = ZEPHYR.replace("add_subdirectory", "set(CONFIG_ARMV8_1_M_MVEI ON)\nadd_subdirectory")
 ESP_IDF = """
 cmake_minimum_required(VERSION 3.20)
 project(stand_in LANGUAGES C CXX)
@@ -60,7 +61,9 @@ add_subdirectory({folder} module)
 """
 
 
-@pytest.mark.parametrize(("project", "folder"), [(ZEPHYR, "zephyr"), (ESP_IDF, "esp-idf/edgecl")])
+@pytest.mark.parametrize(
+    ("project", "folder"), [(ZEPHYR, "zephyr"), (ZEPHYR_WITH_HELIUM, "zephyr"), (ESP_IDF, "esp-idf/edgecl")]
+)
 def test_a_module_compiles_what_the_library_is_made_of(tmp_path: Path, project: str, folder: str) -> None:
     if not shutil.which("cmake") or not shutil.which("ninja"):
         pytest.skip("no cmake or ninja here")
@@ -74,7 +77,10 @@ def test_a_module_compiles_what_the_library_is_made_of(tmp_path: Path, project: 
     sources = [p for room in rooms for p in (ROOT / "runtime" / room).rglob("*.cpp")]
     expected = {p.relative_to(ROOT) for p in sources if not p.name.startswith("bundle_writer")}
     expected |= {p.relative_to(ROOT) for p in (ROOT / "kernels").glob("*.cpp")}
-    scalar = [p for room in ("reference", "sparse", "plan", "dsp") for p in (ROOT / "kernels" / room).glob("*.cpp")]
+    helium = project is ZEPHYR_WITH_HELIUM
+    assert ("EDGECL_HAS_MVE" in ninja) == helium
+    of_kernels = ("reference", "sparse", "plan", "dsp", *(["mve"] if helium else []))
+    scalar = [p for room in of_kernels for p in (ROOT / "kernels" / room).glob("*.cpp")]
     expected |= {p.relative_to(ROOT) for p in scalar}
     assert compiled == expected
     assert "-ffp-contract=off" in ninja and "EDGECL_REFERENCE_ONLY" in ninja and "EDGECL_NO_MESSAGES" in ninja

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "kernels/dsp/pairs.h"
-#include "kernels/reference/common.h"
+#include "kernels/dsp/window.h"
 
 namespace edgecl::dsp {
 namespace {
@@ -18,43 +18,12 @@ constexpr int kChunk = 32;  // groups that are gathered together: 256 bytes of s
 constexpr int kAtOnce = 4;  // sums in registers
 constexpr int kBlockBytes = kInt8Channels * kInt8Group;
 
-int32_t table_stride(const Int8ConvArgs& a) {
-  return (a.y.channels + kInt8Channels - 1) / kInt8Channels * kInt8Channels;
-}
-
 int8_t finish(const Int8ConvArgs& a, int32_t sum, int32_t stride, int32_t channel) {
   const int32_t* table = a.table + channel;
   const int32_t y =
       requantize(table[kInt8Bias * stride] + sum, table[kInt8Multiplier * stride], table[kInt8Shift * stride]);
   const int32_t moved = y + a.y.zero_point;
   return static_cast<int8_t>(moved < a.lo ? a.lo : moved > a.hi ? a.hi : moved);
-}
-
-// The part's positions.
-struct Positions {
-  int32_t begin, end;
-};
-Positions positions_of(const Int8ConvArgs& a, int part, int n_parts) {
-  const reference::Share share = reference::share_of(a.y.positions(), part, n_parts);
-  return {static_cast<int32_t>(share.begin), static_cast<int32_t>(share.end)};
-}
-
-// An output's place, and the first tap of its window.
-struct Window {
-  int32_t row, top, left;
-};
-Window window_of(const Int8ConvArgs& a, int32_t position) {
-  const Int8Tensor& y = a.y;
-  const int32_t row = position / (y.height * y.width);
-  return {row, position / y.width % y.height * a.shape.stride_h - a.shape.pad_top,
-          position % y.width * a.shape.stride_w - a.shape.pad_left};
-}
-
-// Null where the tap lies in the border.
-const int8_t* tap_of(const Int8ConvArgs& a, const Window& at, int32_t ky, int32_t kx) {
-  const int32_t h = at.top + ky * a.shape.dilation_h, w = at.left + kx * a.shape.dilation_w;
-  if (h < 0 || h >= a.x.height || w < 0 || w >= a.x.width) return nullptr;
-  return a.x.data + ((at.row * a.x.height + h) * a.x.width + w) * a.x.channels;
 }
 
 // Walks over the values of a window in the order of the weights.

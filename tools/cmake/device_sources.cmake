@@ -15,9 +15,12 @@ file(GLOB EDGECL_KERNEL_SOURCES CONFIGURE_DEPENDS ${_edgecl_root}/kernels/*.cpp 
      ${_edgecl_root}/kernels/sparse/*.cpp ${_edgecl_root}/kernels/plan/*.cpp)
 # Of a library without an operating system also these, in place of some of the scalar kernels (kernels.h).
 file(GLOB EDGECL_FIRMWARE_SOURCES CONFIGURE_DEPENDS ${_edgecl_root}/kernels/dsp/*.cpp)
+# And of one for a core with the M-profile vector extension these, built for that core, in place of some of both.
+file(GLOB EDGECL_MVE_SOURCES CONFIGURE_DEPENDS ${_edgecl_root}/kernels/mve/*.cpp)
 
 # No contraction: fused multiply-adds are written where they are meant, so that every compiler gives the same bits. No
 # errno: square roots stay instructions.
 set(EDGECL_SAME_BITS -ffp-contract=off -fno-math-errno)
 # For a library without an operating system: constants in place of a table of levels.
 set(EDGECL_FIRMWARE_DEFINITIONS EDGECL_REFERENCE_ONLY)
+set(EDGECL_MVE_DEFINITIONS EDGECL_HAS_MVE)

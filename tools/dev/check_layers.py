@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # System headers of code that must run without an operating system, and those that Linux files add.
 FREESTANDING = {"float.h", "limits.h", "math.h", "stddef.h", "stdint.h", "string.h", "stdarg.h"}
-KERNEL_SYSTEM = FREESTANDING | {"immintrin.h", "arm_neon.h", "arm_acle.h", "cpuid.h", "sys/auxv.h", "asm/hwcap.h"}
+INSTRUCTIONS = {"immintrin.h", "arm_neon.h", "arm_acle.h", "arm_mve.h"}
+KERNEL_SYSTEM = FREESTANDING | INSTRUCTIONS | {"cpuid.h", "sys/auxv.h", "asm/hwcap.h"}
 RUNTIME_SYSTEM = FREESTANDING | {"stdio.h", "stdlib.h", "atomic", "new", "type_traits", "xmmintrin.h", "utility"}
 FILE_SYSTEM = {"errno.h", "fcntl.h", "unistd.h", "sys/mman.h", "sys/stat.h", "sys/types.h"}
 ANYTHING = None
