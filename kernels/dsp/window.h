@@ -8,7 +8,7 @@
 namespace edgecl::dsp {
 
 // Entries of a row of a layer's table.
-static inline int32_t table_stride(const Int8ConvArgs& a) {
+[[maybe_unused]] static int32_t table_stride(const Int8ConvArgs& a) {
   return (a.y.channels + kInt8Channels - 1) / kInt8Channels * kInt8Channels;
 }
 
@@ -16,7 +16,7 @@ static inline int32_t table_stride(const Int8ConvArgs& a) {
 struct Positions {
   int32_t begin, end;
 };
-static inline Positions positions_of(const Int8ConvArgs& a, int part, int n_parts) {
+[[maybe_unused]] static Positions positions_of(const Int8ConvArgs& a, int part, int n_parts) {
   const reference::Share share = reference::share_of(a.y.positions(), part, n_parts);
   return {static_cast<int32_t>(share.begin), static_cast<int32_t>(share.end)};
 }
@@ -25,7 +25,7 @@ static inline Positions positions_of(const Int8ConvArgs& a, int part, int n_part
 struct Window {
   int32_t row, top, left;
 };
-static inline Window window_of(const Int8ConvArgs& a, int32_t position) {
+[[maybe_unused]] static Window window_of(const Int8ConvArgs& a, int32_t position) {
   const Int8Tensor& y = a.y;
   const int32_t row = position / (y.height * y.width);
   return {row, position / y.width % y.height * a.shape.stride_h - a.shape.pad_top,
@@ -33,7 +33,7 @@ static inline Window window_of(const Int8ConvArgs& a, int32_t position) {
 }
 
 // Null where the tap lies in the border.
-static inline const int8_t* tap_of(const Int8ConvArgs& a, const Window& at, int32_t ky, int32_t kx) {
+[[maybe_unused]] static const int8_t* tap_of(const Int8ConvArgs& a, const Window& at, int32_t ky, int32_t kx) {
   const int32_t h = at.top + ky * a.shape.dilation_h, w = at.left + kx * a.shape.dilation_w;
   if (h < 0 || h >= a.x.height || w < 0 || w >= a.x.width) return nullptr;
   return a.x.data + ((at.row * a.x.height + h) * a.x.width + w) * a.x.channels;
