@@ -64,27 +64,41 @@ EDGECL_INLINE float most_of(const vec16& lanes) {
   return two[1] > two[0] ? two[1] : two[0];
 }
 
-__attribute__((noinline)) void forward_one(const float* x, float* y, int64_t width, bool logarithm) {
-  vec16 most = set16(-__builtin_inff()), sum = zero16();
-  for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
-    const vec16 v = load_lanes(x + i, n);
-    EDGECL_EACH_PART
-    for (int k = 0; k < kParts; k++) most.v[k] = there.v[k] > vzero() ? vmax(v.v[k], most.v[k]) : most.v[k];
-  });
-  const vec centre = vset(most_of(most));
-  for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
-    vec16 e = load_lanes(x + i, n);
-    EDGECL_EACH_PART
-    for (int k = 0; k < kParts; k++) {
-      e.v[k] = vexp(e.v[k] - centre);
-      sum.v[k] = there.v[k] > vzero() ? sum.v[k] + e.v[k] : sum.v[k];
-    }
-    if (!logarithm) store_lanes(y + i, e, n);
-  });
-  const vec total = vset(tree_in_registers(sum)), log_total = logarithm ? log_of(total) : total;
-  store_once(y, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
-    return logarithm ? (vload(x + i) - centre) - log_total : vload(y + i) / total;
-  });
+// Rows one after the other in each pass, not pass after pass of one row: nothing then waits for the end of a chain.
+constexpr int64_t kSideRows = 16, kSideFloats = 4096;
+
+// Rows of one lane, at most kSideRows.
+__attribute__((noinline)) void forward_rows(const float* x, float* y, int64_t rows, int64_t width, bool logarithm) {
+  float most[kSideRows], sums[kSideRows];
+  for (int64_t r = 0; r < rows; r++) {
+    vec16 largest = set16(-__builtin_inff());
+    for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
+      const vec16 v = load_lanes(x + r * width + i, n);
+      EDGECL_EACH_PART
+      for (int k = 0; k < kParts; k++) largest.v[k] = there.v[k] > vzero() ? vmax(v.v[k], largest.v[k]) : largest.v[k];
+    });
+    most[r] = most_of(largest);
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    const vec centre = vset(most[r]);
+    vec16 sum = zero16();
+    for_lanes(width, [&](int64_t i, int n, const vec16& there) EDGECL_INLINE_LAMBDA {
+      vec16 e = load_lanes(x + r * width + i, n);
+      EDGECL_EACH_PART
+      for (int k = 0; k < kParts; k++) {
+        e.v[k] = vexp(e.v[k] - centre);
+        sum.v[k] = there.v[k] > vzero() ? sum.v[k] + e.v[k] : sum.v[k];
+      }
+      if (!logarithm) store_lanes(y + r * width + i, e, n);
+    });
+    sums[r] = tree_in_registers(sum);
+  }
+  for (int64_t r = 0; r < rows; r++, x += width, y += width) {
+    const vec centre = vset(most[r]), total = vset(sums[r]), log_total = logarithm ? log_of(total) : total;
+    store_once(y, 0, width, [&](int64_t i) EDGECL_INLINE_LAMBDA {
+      return logarithm ? (vload(x + i) - centre) - log_total : vload(y + i) / total;
+    });
+  }
 }
 
 __attribute__((noinline)) void backward_one(const float* y, const float* dy, float* dx, int64_t width, bool logarithm,
@@ -154,37 +168,41 @@ __attribute__((noinline)) void backward_many(const float* y, const float* dy, fl
   });
 }
 
-// Calls f(first element) for this part's rows of the map.
-template <class F>
-EDGECL_INLINE void for_rows(const Tensor& t, int part, int n_parts, F f) {
-  int64_t begin, end;
-  share(static_cast<int64_t>(t.groups) * t.channels * t.height, part, n_parts, &begin, &end);
-  for (int64_t r = begin; r < end; r++) f(r * t.width * t.lanes);
+// This part's rows of the map.
+EDGECL_INLINE void share_rows(const Tensor& t, int part, int n_parts, int64_t* begin, int64_t* end) {
+  share(static_cast<int64_t>(t.groups) * t.channels * t.height, part, n_parts, begin, end);
 }
 
 }  // namespace
 
 void softmax_forward(const SoftmaxForwardArgs& a, int part, int n_parts, void* scratch) {
   float *most = static_cast<float*>(scratch), *sum = most + softmax_lanes(a.x);
-  for_rows(a.x, part, n_parts, [&](int64_t first) EDGECL_INLINE_LAMBDA {
-    const float* x = a.x.data + first;
-    float* y = a.y.data + first;
-    if (a.x.lanes == 1)
-      forward_one(x, y, a.x.width, a.logarithm);
-    else
-      forward_many(x, y, a.x.width, a.x.lanes, a.logarithm, most, sum);
-  });
+  const int64_t width = a.x.width, row = width * a.x.lanes;
+  int64_t begin, end;
+  share_rows(a.x, part, n_parts, &begin, &end);
+  if (a.x.lanes > 1) {
+    for (; begin < end; begin++)
+      forward_many(a.x.data + begin * row, a.y.data + begin * row, width, a.x.lanes, a.logarithm, most, sum);
+    return;
+  }
+  const int64_t fitting = kSideFloats / width, side = fitting < 1 ? 1 : fitting < kSideRows ? fitting : kSideRows;
+  for (; begin < end; begin += side)
+    forward_rows(a.x.data + begin * row, a.y.data + begin * row, side < end - begin ? side : end - begin, width,
+                 a.logarithm);
 }
 
 void softmax_backward(const SoftmaxBackwardArgs& a, int part, int n_parts, void* scratch) {
-  for_rows(a.y, part, n_parts, [&](int64_t first) EDGECL_INLINE_LAMBDA {
+  int64_t begin, end;
+  share_rows(a.y, part, n_parts, &begin, &end);
+  for (; begin < end; begin++) {
+    const int64_t first = begin * a.y.width * a.y.lanes;
     const float *y = a.y.data + first, *dy = a.dy.data + first;
     float* dx = a.dx.data + first;
     if (a.y.lanes == 1)
       backward_one(y, dy, dx, a.y.width, a.logarithm, a.accumulate);
     else
       backward_many(y, dy, dx, a.y.width, a.y.lanes, a.logarithm, a.accumulate, static_cast<float*>(scratch));
-  });
+  }
 }
 
 }  // namespace edgecl::EDGECL_LEVEL
