@@ -56,6 +56,10 @@ EDGECL_ONE_COPY void add_to_out(const GemmTileArgs& a, int rows, int vectors, co
 template <int R, int Q>
 constexpr bool kHasOneTapLoop = R * Q <= 12;
 
+// Large tiles do the most of a product of short sums.
+template <int R, int Q>
+constexpr bool kScalesInRegisters = R * Q >= 12;
+
 template <int R, int Q>
 void tile(const GemmTileArgs& a) {
   vec memory[R * Q];
@@ -109,7 +113,17 @@ void tile(const GemmTileArgs& a) {
   float* out = a.out;
   int64_t out_row = a.out_row;
   int last = a.last;
-  const bool rest = a.accumulate || a.scale;
+  bool rest = a.accumulate || a.scale;
+  if constexpr (kScalesInRegisters<R, Q>) {
+    if (a.scale && !a.accumulate) {
+      rest = false;
+      const vec scale = vset(*a.scale);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++)
+#pragma GCC unroll 12
+        for (int q = 0; q < Q; q++) acc[r][q] = acc[r][q] * scale;
+    }
+  }
   if (rest) {
     out = reinterpret_cast<float*>(memory);
     out_row = Q * kVec;

@@ -56,12 +56,61 @@ void pack(const float* from, int64_t terms, int64_t term, int64_t columns, int64
     for (int64_t c = 0; c < columns; c++) panel[r * pitch + c] = from[r * term + c * column];
 }
 
-void multiply_flat(const MatmulArgs& args, const MatmulPlan& p, int part, int n_parts, float* panel) {
+// The product turned over: columns of y, which lie together, become rows of the tiles, and rows of y the lanes.
+MatmulPlan turned(const MatmulPlan& p) {
+  MatmulPlan t = p;
+  t.a = p.b;
+  t.b = p.a;
+  t.a_offset = p.b_offset;
+  t.b_offset = p.a_offset;
+  t.row = {p.column.size, p.column.b, 0, p.column.y};
+  t.column = {p.row.size, 0, p.row.a, p.row.y};
+  for (int i = 0; i < kMatmulAxes; i++) {
+    t.outer[i] = {p.outer[i].size, p.outer[i].b, p.outer[i].a, p.outer[i].y};
+    t.inner[i] = {p.inner[i].size, p.inner[i].b, p.inner[i].a, p.inner[i].y};
+  }
+  return t;
+}
+// Worth it where few rows of y do not pay for packing all columns, and the last vector is not too empty.
+bool turns(const MatmulPlan& p) {
+  return p.column.b != 1 && p.row.size <= kMatmulPanel && (p.row.a == 1 || 2 * p.row.size <= p.column.size) &&
+         vectors_of(p.row.size) * kVec - p.row.size <= 10;
+}
+
+__attribute__((noinline)) void run_tiles_of(const GemmTileArgs& t, int64_t rows, int64_t floats, const TileGrid& grid) {
+  run_tiles(t, rows, floats, grid);
+}
+
+// y[c * column + r] = tile[r][c] for `rows` r; rows of the tile lie kMatmulPanel floats apart.
+__attribute__((noinline)) void store_turned(const float* tile, int64_t columns, int64_t rows, bool accumulate, float* y,
+                                            int64_t column) {
+  for (int64_t c = 0; c < columns; c += kVec) {
+    vec t[kVec];
+    EDGECL_UNROLL
+    for (int i = 0; i < kVec; i++) t[i] = vload(tile + i * kMatmulPanel + c);
+    transpose_registers(t);
+    const int64_t left = columns - c;
+    for (int64_t i = 0; i < kVec && i < left; i++) {
+      float* to = y + (c + i) * column;
+      const vec v = accumulate ? vload_n(to, static_cast<int>(rows)) + t[i] : t[i];
+      vstore_n(to, v, static_cast<int>(rows));
+    }
+  }
+}
+
+constexpr int64_t kTurnedRows = 64;  // of a turned product that are one item of work
+
+void multiply_flat(const MatmulArgs& args, const MatmulPlan& p, bool turn, int part, int n_parts, float* panel) {
   const MatmulAxis inner = p.n_inner == 1 ? p.inner[0] : MatmulAxis{1, 0, 0, 0};
   const bool direct = p.column.b == 1;
   const int64_t fitting = kMatmulPanelFloats / inner.size / 16 * 16;
   const int64_t width = direct || fitting > kMatmulPanel ? kMatmulPanel : fitting;
-  const int64_t blocks = (p.column.size + width - 1) / width;
+  const int64_t blocks = (p.column.size + width - 1) / width, row_step = turn ? kTurnedRows : p.row.size,
+                row_blocks = (p.row.size + row_step - 1) / row_step;
+  const int64_t last_width = p.column.size - (blocks - 1) * width, tile_rows = turn ? kVec : p.row.size;
+  const TileGrid grid = tile_grid(tile_rows, vectors_of(width)),
+                 last_grid = tile_grid(tile_rows, vectors_of(last_width));
+  float tile[kVec * kMatmulPanel] = {};
   GemmTileArgs t = {};
   t.taps = &kOneTap;
   t.n_taps = 1;
@@ -69,20 +118,36 @@ void multiply_flat(const MatmulArgs& args, const MatmulPlan& p, int part, int n_
   t.scalar_row = p.row.a;
   t.scalar_channel = inner.a;
   t.vector_channel = direct ? inner.b : width;
-  t.out_row = p.row.y;
-  t.accumulate = args.accumulate;
+  t.out = tile;
+  t.out_row = turn ? kMatmulPanel : p.row.y;
+  t.accumulate = args.accumulate && !turn;
   t.scale = args.scale == 1.0f ? nullptr : &args.scale;
-  int64_t begin, end;
-  share(outer_count(p) * blocks, part, n_parts, &begin, &end);
+  int64_t begin, end, packed = -1;
+  share(outer_count(p) * blocks * row_blocks, part, n_parts, &begin, &end);
   for (int64_t item = begin; item < end; item++) {
-    const Places at = outer_places(p, item / blocks);
-    const int64_t column = item % blocks * width, left = p.column.size - column, columns = left < width ? left : width;
+    const int64_t panels = item / row_blocks, block = panels % blocks, column = block * width;
+    const Places at = outer_places(p, panels / blocks);
+    const bool is_last = block == blocks - 1;
+    const int64_t columns = is_last ? last_width : width;
     const float* b = p.b.data + at.b + column * p.column.b;
-    if (!direct) pack(b, inner.size, inner.b, columns, p.column.b, panel, width);
+    if (!direct && panels != packed) pack(b, inner.size, inner.b, columns, p.column.b, panel, width);
+    packed = panels;
     t.vectors = direct ? b : panel;
     t.scalars = p.a.data + at.a;
-    t.out = args.y.data + at.y + column;
-    run_tiles(t, p.row.size, columns);
+    float* y = args.y.data + at.y + column * p.column.y;
+    if (!turn) {
+      t.out = y;
+      run_tiles_of(t, p.row.size, columns, is_last ? last_grid : grid);
+      continue;
+    }
+    const int64_t first = item % row_blocks * row_step, last = first + row_step;
+    for (int64_t row = first; row < last && row < p.row.size; row += kVec) {
+      const int64_t left = p.row.size - row, rows = left < kVec ? left : kVec;
+      t.scalars = p.a.data + at.a + row * p.row.a;
+      const int64_t floats = vectors_of(columns) * kVec;
+      run_tiles_of(t, rows, floats, rows < kVec ? tile_grid(rows, vectors_of(floats)) : is_last ? last_grid : grid);
+      store_turned(tile, columns, rows, args.accumulate, y + row, p.column.y);
+    }
   }
 }
 
@@ -265,8 +330,9 @@ void multiply_rows(const MatmulArgs& args, const MatmulPlan& p, int part, int n_
 
 void matmul(const MatmulArgs& args, int part, int n_parts, void* scratch) {
   const MatmulPlan p = plan_matmul(args);
+  const bool turn = p.flat && turns(p);
   if (p.flat)
-    multiply_flat(args, p, part, n_parts, static_cast<float*>(scratch));
+    multiply_flat(args, turn ? turned(p) : p, turn, part, n_parts, static_cast<float*>(scratch));
   else
     multiply_rows(args, p, part, n_parts, scratch);
 }
