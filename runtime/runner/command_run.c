@@ -8,6 +8,7 @@
 #include "allocation_count.h"
 #include "failures.h"
 #include "measure.h"
+#include "merge_text.h"
 #include "replace_file.h"
 #include "runner.h"
 
@@ -24,10 +25,9 @@ static int merge_message(Runner* r) {
   const edgecl_status status = edgecl_merge(r->session, bytes, n, &report);
   free(bytes);
   if (status != EDGECL_OK) return session_failed(r, "merge", status);
-  printf("{\"devices\": %" PRIu32 ", \"new\": %" PRIu32 ", \"newer\": %" PRIu32 ", \"known\": %" PRIu32
-         ", \"classes_added\": %" PRIu32 ", \"classes_gone\": %" PRIu32 ", \"rows\": %" PRIu64 "}\n",
-         report.n_devices, report.n_new, report.n_newer, report.n_known, report.n_classes_added, report.n_classes_gone,
-         report.rows);
+  char text[kMergeTextBytes];
+  merge_text(&report, text);
+  puts(text);
   return kDone;
 }
 

@@ -82,7 +82,7 @@ static int measure(SelfTest* t, Reason* reason) {
 }
 
 static int test(SelfTest* t, const char* path, Reason* reason) {
-  const SessionChoice choice = {NULL, 1, (uint64_t)t->seed};
+  const SessionChoice choice = {NULL, 1, (uint64_t)t->seed, 0, 0};
   uint8_t key[SIGNATURE_KEY_BYTES];
   const char* why = t->key_text == NULL ? NULL : signature_read_key(t->key_text, key);
   if (why != NULL) return say(reason, "expected an Ed25519 public key after --key; found %s; correct it", why), kUsage;

@@ -108,7 +108,7 @@ static int read_interval(const char* text, Server* server) {
 
 static int read_options(Serving* s, int argc, char** argv) {
   ServeOptions* o = &s->server.options;
-  int64_t seed = 0;
+  int64_t seed = 0, device = 0, merges = 0;
   o->bundle = argv[1];
   s->threads = 1;
   s->timeout_s = 10;
@@ -120,6 +120,8 @@ static int read_options(Serving* s, int argc, char** argv) {
                             {"--commit-every", kText, &s->commit_every, 0, 0},
                             {"--threads", kNumber, &s->threads, 1, EDGECL_MAX_THREADS},
                             {"--seed", kNumber, &seed, 0, INT64_MAX},
+                            {"--device", kNumber, &device, 1, INT64_MAX},
+                            {"--merges", kNumber, &merges, 1, 65536},
                             {"--timeout", kNumber, &s->timeout_s, 1, 3600}};
   if (!parse_arguments(argc, argv, 3, known, sizeof known / sizeof *known)) return 0;
   if (s->socket_path == NULL) return fputs("edgecl-run: expected --socket PATH; found none; add it\n", stderr), 0;
@@ -136,6 +138,8 @@ static int read_options(Serving* s, int argc, char** argv) {
   o->key = s->key_text == NULL ? NULL : s->key;
   o->choice.seed = (uint64_t)seed;
   o->choice.n_threads = (uint32_t)s->threads;
+  o->choice.device = (uint64_t)device;
+  o->choice.merges = (uint32_t)merges;
   return 1;
 }
 

@@ -78,12 +78,17 @@ int session_from_state(const CheckedBundle* bundle, const LearnedState* state, c
   config->add_unseen_labels = 1;
   config->n_threads = choice->n_threads;
   if (!has_state) config->seed = choice->seed;
+  if (choice->merges > 0) config->head_merges = choice->merges;
   status = edgecl_session_create(bundle->model, config, choice->options, session, &err);
   if (status != EDGECL_OK) return failed("session", status, err.message, reason);
-  if (!has_state) return kDone;
-  status = edgecl_state_import(*session, state->bytes, state->n_bytes);
+  const char* what = "state";
+  if (has_state) status = edgecl_state_import(*session, state->bytes, state->n_bytes);
+  if (status == EDGECL_OK && choice->device > 0) {
+    what = "device";
+    status = edgecl_device_set(*session, choice->device, 0);
+  }
   if (status == EDGECL_OK) return kDone;
-  const int code = failed("state", status, edgecl_session_error(*session), reason);
+  const int code = failed(what, status, edgecl_session_error(*session), reason);
   edgecl_session_destroy(*session);
   *session = NULL;
   return code;

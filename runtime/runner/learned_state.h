@@ -27,6 +27,8 @@ typedef struct SessionChoice {
   const edgecl_session_options* options;  // NULL: no threads
   uint32_t n_threads;
   uint64_t seed;
+  uint32_t merges;  // other devices that there is room for; 0: as the state or the recipe says
+  uint64_t device;  // number of this device; 0: as the state says
 } SessionChoice;
 
 // A session that goes on where the state ended; without a state one as the bundle ships it.

@@ -38,6 +38,7 @@ static int on_arrays(int argc, char** argv) {
   int code = r.options.command == kCommandMethods ? command_methods() : open_bundle(&r);
   if (code == kDone && r.options.command == kCommandInfo) code = command_info(&r);
   if (code == kDone && r.options.command == kCommandPredict) code = command_predict(&r);
+  if (code == kDone && r.options.command == kCommandRoute) code = command_route(&r);
   if (code == kDone && r.options.command == kCommandRun) code = command_run(&r);
   release(&r);
   return code;

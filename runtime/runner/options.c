@@ -15,6 +15,7 @@ static const char kUsage[] =
     "usage: edgecl-run methods\n"
     "       edgecl-run BUNDLE info\n"
     "       edgecl-run BUNDLE predict FILE.npy [--state-in FILE] [--threads T]\n"
+    "       edgecl-run BUNDLE route FILE.npy --state-in FILE [--threads T]\n"
     "       edgecl-run BUNDLE run [--learn N] [--predict N] [--batch B] [--threads T] [--seed S] [--method "
     "NAME]\n"
     "                  [--capacity N] [--data X.npy --labels Y.npy] [--state-in FILE] [--state-out FILE] [--sha] "
@@ -27,10 +28,13 @@ static const char kUsage[] =
     "       edgecl-run BUNDLE serve --socket PATH [--state FILE|FOLDER/] [--canary FILE] [--commit-every N|Ns] "
     "[--threads "
     "T] [--seed S]\n"
-    "                  [--key HEX|FILE] [--timeout S]\n"
-    "       edgecl-run call --socket PATH [--timeout S] [--state carry|disk|fresh] commit|health|stats|reload|stop\n"
+    "                  [--key HEX|FILE] [--timeout S] [--device ID] [--merges N]\n"
+    "       edgecl-run call --socket PATH [--timeout S] [--state carry|disk|fresh] "
+    "commit|health|stats|reload|stop|merge "
+    "FILE\n"
     "       edgecl-run place link TARGET PATH | move FROM TO | sync PATH...\n"
     "methods: the methods by name, one JSON line each. NAME is one of these; without it the bundle's recipe holds.\n"
+    "route: the domain that fits each row best, of a state with domains.\n"
     "run: N learn steps, then N predicts, on the given or on synthetic samples; prints one JSON line of "
     "measurements.\n"
     "     With a head that keeps statistics: what device ID learned goes to --message-out, and that of another device "
@@ -124,13 +128,16 @@ int parse_options(int argc, char** argv, Options* o) {
     o->command = kCommandInfo;
   } else if (strcmp(argv[2], "run") == 0) {
     o->command = kCommandRun;
-  } else if (strcmp(argv[2], "predict") == 0 && argc > 3) {
-    o->command = kCommandPredict;
+  } else if (strcmp(argv[2], "predict") == 0 || strcmp(argv[2], "route") == 0) {
+    o->command = argv[2][0] == 'p' ? kCommandPredict : kCommandRoute;
+    if (argc == at) {
+      fprintf(stderr, "edgecl-run: expected %s FILE.npy; found \"%s\"; correct it\n%s", argv[2], argv[2], kUsage);
+      return 0;
+    }
     o->data = argv[at++];
   } else {
-    const int lacks_file = strcmp(argv[2], "predict") == 0;
-    fprintf(stderr, "edgecl-run: expected %s; found \"%s\"; correct it\n%s",
-            lacks_file ? "predict FILE.npy" : "a command that is listed below", argv[2], kUsage);
+    fprintf(stderr, "edgecl-run: expected a command that is listed below; found \"%s\"; correct it\n%s", argv[2],
+            kUsage);
     return 0;
   }
   while (at < argc) {

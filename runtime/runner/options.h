@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-typedef enum Command { kCommandInfo, kCommandPredict, kCommandRun, kCommandMethods } Command;
+typedef enum Command { kCommandInfo, kCommandPredict, kCommandRoute, kCommandRun, kCommandMethods } Command;
 
 typedef struct Options {
   const char* bundle;

@@ -21,16 +21,12 @@ int open_bundle(Runner* r) {
   return status == EDGECL_OK ? kDone : library_failed("describe", status, "the bundle could not be described");
 }
 
-static int import_state(Runner* r) {
-  size_t n = 0;
-  void* bytes = read_file(r->options.state_in, &n);
-  if (bytes == NULL) return kInput;
-  const edgecl_status status = edgecl_state_import(r->session, bytes, n);
-  free(bytes);
+static int import_state(Runner* r, const void* bytes, size_t n_bytes) {
+  const edgecl_status status = edgecl_state_import(r->session, bytes, n_bytes);
   return status == EDGECL_OK ? kDone : session_failed(r, "state-in", status);
 }
 
-int create_session(Runner* r) {
+static int create_with_state(Runner* r, const void* state, size_t n_bytes) {
   edgecl_error err = {.struct_size = sizeof err};
   edgecl_session_config* c = &r->config;
   edgecl_hooks hooks = {.struct_size = sizeof hooks};
@@ -38,12 +34,17 @@ int create_session(Runner* r) {
   c->struct_size = sizeof *c;
   edgecl_status status = edgecl_session_config_init(r->model, c);
   if (status != EDGECL_OK) return library_failed("recipe", status, "the bundle's recipe could not be read");
+  // Domains are made on the device: no recipe knows how many there are.
+  if (r->options.command == kCommandRoute && state != NULL) {
+    status = edgecl_session_config_from_state(r->model, state, n_bytes, c, &err);
+    if (status != EDGECL_OK) return library_failed("state-in", status, err.message);
+  }
   if (r->options.batch > 0) c->max_batch = (uint32_t)r->options.batch;
   if (r->options.method != NULL) status = edgecl_session_config_preset(c, r->options.method, &err);
   if (status != EDGECL_OK) return library_failed("method", status, err.message), kUsage;
   if (r->options.capacity >= 0) c->replay_capacity = (uint32_t)r->options.capacity;
   if (r->options.merges >= 0) c->head_merges = (uint32_t)r->options.merges;
-  if (r->options.command == kCommandPredict) c->predict_only = 1;
+  if (r->options.command == kCommandPredict || r->options.command == kCommandRoute) c->predict_only = 1;
   c->add_unseen_labels = 1;
   c->seed = (uint64_t)r->options.seed;
   c->n_threads = (uint32_t)r->options.threads;
@@ -55,10 +56,20 @@ int create_session(Runner* r) {
   }
   status = edgecl_session_create(r->model, c, &options, &r->session, &err);
   if (status != EDGECL_OK) return library_failed("session", status, err.message);
-  const int code = r->options.state_in ? import_state(r) : kDone;
+  const int code = state != NULL ? import_state(r, state, n_bytes) : kDone;
   if (code != kDone || r->options.device == 0) return code;
   status = edgecl_device_set(r->session, (uint64_t)r->options.device, 0);
   return status == EDGECL_OK ? kDone : session_failed(r, "device", status);
+}
+
+int create_session(Runner* r) {
+  if (r->options.state_in == NULL) return create_with_state(r, NULL, 0);
+  size_t n = 0;
+  void* bytes = read_file(r->options.state_in, &n);
+  if (bytes == NULL) return kInput;
+  const int code = create_with_state(r, bytes, n);
+  free(bytes);
+  return code;
 }
 
 static const char* type_name(NpyType type) {

@@ -46,6 +46,7 @@ void release(Runner* r);
 int command_info(Runner* r);
 int command_methods(void);
 int command_predict(Runner* r);
+int command_route(Runner* r);
 int command_run(Runner* r);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 // A message is 8 bytes of header and a body: u32 bytes of the body, u8 operation, u8 status, u16 rows; little-endian.
-enum { kMessageHeaderBytes = 8 };
+enum { kMessageHeaderBytes = 8, kMostRequestBytes = 16 << 20 };  // of a body: or one row where that is more
 
 enum ServeOperation {
   kServePredict = 1,
@@ -17,7 +17,9 @@ enum ServeOperation {
   kServeStats = 5,
   kServeState = 6,
   kServeReload = 7,
-  kServeStop = 8
+  kServeStop = 8,
+  kServeRoute = 9,
+  kServeMerge = 10
 };
 
 // Statuses are the exit codes (failures.h) and this one: try again later.

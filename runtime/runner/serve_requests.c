@@ -8,9 +8,10 @@
 
 #include "failures.h"
 #include "measure.h"
+#include "merge_text.h"
 #include "server.h"
 
-enum { kPredictionBytes = 12, kLearnedBytes = 16, kTextBytes = 2048 };
+enum { kRowBytes = 12, kPiece = 64, kLearnedBytes = 16, kTextBytes = 2048 };
 
 static Reply message(uint8_t operation, uint8_t status, uint16_t rows, size_t n_bytes) {
   Reply reply = {malloc(kMessageHeaderBytes + n_bytes), kMessageHeaderBytes + n_bytes, 0};
@@ -42,25 +43,49 @@ static edgecl_batch batch_of(const Server* server, uint16_t rows, const uint8_t*
   return batch;
 }
 
-static Reply answer_predict(Server* server, uint16_t rows, const uint8_t* body) {
-  edgecl_prediction out[64];  // pieces of a request
-  const uint16_t piece = sizeof out / sizeof *out;
-  Reply reply = message(kServePredict, kDone, rows, (size_t)rows * kPredictionBytes);
-  if (reply.bytes == NULL) return reply;
-  uint8_t* at = body_of(&reply);
-  const int64_t begin = monotonic_ns();
-  for (uint32_t row = 0; row < rows; row += piece) {
-    const uint16_t n = rows - row < piece ? (uint16_t)(rows - row) : piece;
-    const edgecl_batch batch = batch_of(server, n, body + (size_t)row * server->now->bundle.sample_bytes);
-    const edgecl_status status = edgecl_predict(server->now->session, &batch, out, sizeof *out);
-    if (status != EDGECL_OK) return free(reply.bytes), library_said(server, kServePredict, status);
-    for (uint16_t i = 0; i < n; i++, at += kPredictionBytes) {
-      put_u32(at, (uint32_t)out[i].label);
-      put_f32(at + 4, out[i].probability);
-      put_f32(at + 8, out[i].margin);
-    }
+// Answers to at most kPiece rows, kRowBytes each. `at`: where they go.
+typedef edgecl_status (*AnswerRows)(edgecl_session* session, const edgecl_batch* batch, uint8_t* at);
+
+static edgecl_status predict_rows(edgecl_session* session, const edgecl_batch* batch, uint8_t* at) {
+  edgecl_prediction out[kPiece];
+  const edgecl_status status = edgecl_predict(session, batch, out, sizeof *out);
+  for (uint32_t i = 0; status == EDGECL_OK && i < batch->n_samples; i++, at += kRowBytes) {
+    put_u32(at, (uint32_t)out[i].label);
+    put_f32(at + 4, out[i].probability);
+    put_f32(at + 8, out[i].margin);
   }
-  server->predict_ns[server->n_predict_ns++ % kServerTimes] = monotonic_ns() - begin;
+  return status;
+}
+
+static edgecl_status route_rows(edgecl_session* session, const edgecl_batch* batch, uint8_t* at) {
+  edgecl_route_result out[kPiece];
+  const edgecl_status status = edgecl_route(session, batch, out, sizeof *out);
+  for (uint32_t i = 0; status == EDGECL_OK && i < batch->n_samples; i++, at += kRowBytes) {
+    put_u32(at, (uint32_t)out[i].domain);
+    put_f32(at + 4, out[i].fit);
+    put_u32(at + 8, (uint32_t)out[i].decision);
+  }
+  return status;
+}
+
+static Reply answer_rows(Server* server, const MessageHeader* h, const uint8_t* body, AnswerRows answer) {
+  Reply reply = message(h->operation, kDone, h->rows, (size_t)h->rows * kRowBytes);
+  if (reply.bytes == NULL) return reply;
+  for (uint32_t row = 0; row < h->rows; row += kPiece) {
+    const uint16_t n = h->rows - row < kPiece ? (uint16_t)(h->rows - row) : kPiece;
+    const edgecl_batch batch = batch_of(server, n, body + (size_t)row * server->now->bundle.sample_bytes);
+    const edgecl_status status = answer(server->now->session, &batch, body_of(&reply) + (size_t)row * kRowBytes);
+    if (status != EDGECL_OK) return free(reply.bytes), library_said(server, h->operation, status);
+  }
+  return reply;
+}
+
+static Reply answer_predict(Server* server, const MessageHeader* h, const uint8_t* body) {
+  const int64_t begin = monotonic_ns();
+  const Reply reply = answer_rows(server, h, body, predict_rows);
+  if (reply.bytes != NULL && reply.bytes[5] == kDone) {
+    server->predict_ns[server->n_predict_ns++ % kServerTimes] = monotonic_ns() - begin;
+  }
   return reply;
 }
 
@@ -82,6 +107,16 @@ static Reply answer_learn(Server* server, uint16_t rows, uint8_t* body) {
   put_u32(body_of(&reply) + 8, (uint32_t)report.step);
   put_u32(body_of(&reply) + 12, (uint32_t)(report.step >> 32));
   return reply;
+}
+
+static Reply answer_merge(Server* server, uint32_t n_bytes, const uint8_t* body) {
+  edgecl_merge_report report = {.struct_size = sizeof report};
+  const edgecl_status status = edgecl_merge(server->now->session, body, n_bytes, &report);
+  if (status != EDGECL_OK) return library_said(server, kServeMerge, status);
+  server->steps_not_committed++;
+  char text[kMergeTextBytes];
+  merge_text(&report, text);
+  return server_sentence(kServeMerge, kDone, text);
 }
 
 static Reply answer_commit(Server* server) {
@@ -165,7 +200,8 @@ static Reply answer_reload(Server* server, uint32_t n_bytes, const uint8_t* body
 
 size_t server_body_bytes(const Server* server, uint8_t operation) {
   const size_t sample = server->now->bundle.sample_bytes, rows = server->now->most_rows;
-  if (operation == kServePredict) return rows * sample;
+  if (operation == kServePredict || operation == kServeRoute) return rows * sample;
+  if (operation == kServeMerge) return kMostRequestBytes;
   return operation == kServeLearn ? rows * (sample + 4) : operation == kServeReload ? 1 : 0;
 }
 
@@ -183,10 +219,15 @@ static Reply answer(Server* server, const MessageHeader* h, uint8_t* body) {
   switch (h->operation) {
     case kServePredict:
       if (h->rows < 1 || h->bytes != h->rows * sample) return wrong_length(h);
-      return answer_predict(server, h->rows, body);
+      return answer_predict(server, h, body);
+    case kServeRoute:
+      if (h->rows < 1 || h->bytes != h->rows * sample) return wrong_length(h);
+      return answer_rows(server, h, body, route_rows);
     case kServeLearn:
       if (h->rows < 1 || h->bytes != h->rows * (sample + 4)) return wrong_length(h);
       return answer_learn(server, h->rows, body);
+    case kServeMerge:
+      return answer_merge(server, h->bytes, body);
     case kServeCommit:
       return answer_commit(server);
     case kServeHealth:
@@ -201,7 +242,7 @@ static Reply answer(Server* server, const MessageHeader* h, uint8_t* body) {
       server->stopping = 1;
       return server_sentence(kServeStop, kDone, "{\"stopping\": true}");
     default:
-      return server_sentence(h->operation, kUsage, "expected an operation 1..8; found another; see SERVE.md");
+      return server_sentence(h->operation, kUsage, "expected an operation 1..10; found another; see SERVE.md");
   }
 }
 

@@ -11,9 +11,9 @@
 #include "failures.h"
 #include "measure.h"
 #include "replace_file.h"
+#include "serve_protocol.h"
 
 // A request's samples may take so many bytes, if at least one row fits.
-static const size_t kMostRequestBytes = (size_t)16 << 20;
 enum { kRowsAlways = 64, kMostRowsOfHeader = 65535, kCanaryNs = 10000000 };
 
 // The release is the folder that the bundle really lies in: its name, and its state file, change with it.
@@ -71,7 +71,7 @@ int served_open(const ServeOptions* options, ServedBundle* s, Reason* reason) {
     }
   }
   if (code == kDone && s->canary.file != NULL) {
-    const SessionChoice alone = {NULL, 1, options->choice.seed};  // the pool serves one session at a time
+    const SessionChoice alone = {NULL, 1, options->choice.seed, 0, 0};  // the pool serves one session at a time
     code = session_from_state(&s->bundle, NULL, &alone, &s->session, &s->config, reason);
     if (code == kDone) code = canary_compare(s->session, &s->canary, reason);
     edgecl_session_destroy(s->session);
@@ -82,7 +82,7 @@ int served_open(const ServeOptions* options, ServedBundle* s, Reason* reason) {
 }
 
 static int state_to_begin_with(ServedBundle* s, const ServedBundle* from, LearnedState* state, Reason* reason) {
-  if (from == NULL || served_samples_learned(from) == 0) {
+  if (from == NULL || !served_has_learned(from)) {
     return s->state_path[0] == '\0' ? kDone : state_read(s->state_path, state, reason);
   }
   const int code = state_of_session(from->session, state, reason);
@@ -140,6 +140,12 @@ int served_commit(const ServedBundle* s, Reason* reason) {
 uint64_t served_samples_learned(const ServedBundle* s) {
   edgecl_stats stats = {.struct_size = sizeof stats};
   return edgecl_session_stats(s->session, &stats) == EDGECL_OK ? stats.samples_learned : 0;
+}
+
+int served_has_learned(const ServedBundle* s) {
+  edgecl_head_info head = {.struct_size = sizeof head};  // a head of gradients has none
+  const int merged = edgecl_head_describe(s->session, &head) == EDGECL_OK && head.devices > 0;
+  return merged || served_samples_learned(s) > 0;
 }
 
 void served_close(ServedBundle* s) {

@@ -44,6 +44,7 @@ int served_start(const ServeOptions* options, ServedBundle* served, const Served
 void served_look_at_canary(ServedBundle* served);
 int served_commit(const ServedBundle* served, Reason* reason);
 uint64_t served_samples_learned(const ServedBundle* served);
+int served_has_learned(const ServedBundle* served);  // from samples, or from other devices
 void served_close(ServedBundle* served);
 
 #endif

@@ -94,6 +94,7 @@ kept" ] && [ -L "$folder/alias" ] && [ -s "$bundle" ] || fail "files that stay"
 [ -z "$(find "$folder" -name '*.lock')" ] || fail "no lock after a refusal; found $(find "$folder" -name '*.lock')"
 refuse 2 "found \"sirve\"" "$bundle" sirve
 refuse 2 "expected predict FILE.npy" "$bundle" predict
+refuse 2 "expected route FILE.npy" "$bundle" route
 refuse 2 "expected a command" "$bundle"
 refuse 5 "expected an answer" call --socket "$folder/socket" health
 refuse 2 "call --socket" call health

@@ -95,7 +95,7 @@ void ask_server(Input* in) {
   Server* const server = &place().server;
   for (int i = 0; i < 8 && in->left() > 0; i++) {
     MessageHeader header = {};
-    header.operation = static_cast<uint8_t>(in->below(10));
+    header.operation = static_cast<uint8_t>(in->below(12));
     header.rows = static_cast<uint16_t>(in->below(8) == 0 ? in->u16() : in->below(5));
     if (header.operation == kServeReload) continue;  // starts a thread
     const size_t row = 24 + (header.operation == kServeLearn ? 4 : 0);

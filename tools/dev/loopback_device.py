@@ -14,7 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 
-PREDICT, LEARN, COMMIT, HEALTH, STATS, STATE, RELOAD, STOP = range(1, 9)
+PREDICT, LEARN, COMMIT, HEALTH, STATS, STATE, RELOAD, STOP, ROUTE, MERGE = range(1, 11)
 
 
 def missing() -> str | None:

@@ -14,16 +14,21 @@ from numpy.typing import NDArray
 N_IN, N_CLASSES = 12, 6
 
 
-def small_bundle(seed: int = 3, hidden: int = 16, learning_rate: float = 0.1) -> bytes:
-    """A bundle that learns all it has. Bundles of one `hidden` take each other's states."""
+def small_bundle(seed: int = 3, hidden: int = 16, learning_rate: float = 0.1, trainable: str = "all") -> bytes:
+    """A bundle that learns all it has, or its "head". Bundles of one `hidden` take each other's states."""
     rng = np.random.default_rng(seed)
+
+    whole = trainable == "all"
+
+    def trains(name: str) -> bool:
+        return whole or name.startswith("fc2")
 
     def weight(name: str, n_in: int, n_out: int) -> dict[str, Any]:
         values = (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(np.float32)
-        return {"name": name, "trainable": True, "dims": [n_in, n_out], "values": values}
+        return {"name": name, "trainable": trains(name), "dims": [n_in, n_out], "values": values}
 
     def bias(name: str, n: int) -> dict[str, Any]:
-        return {"name": name, "trainable": True, "dims": [n], "values": np.zeros(n, np.float32)}
+        return {"name": name, "trainable": trains(name), "dims": [n], "values": np.zeros(n, np.float32)}
 
     def tensor(name: str, n: int, gradient: bool = False) -> dict[str, Any]:
         return {"name": name, "channels": n, "height": 1, "width": 1, "gradient": gradient, "alias": None}
@@ -39,7 +44,8 @@ def small_bundle(seed: int = 3, hidden: int = 16, learning_rate: float = 0.1) ->
 
     recipe = {"method": "er", "learning_rate": learning_rate, "momentum": 0.0, "weight_decay": 0.0, "batch_size": 4}
     recipe.update(replay_batch=4, replay_capacity=40, alpha=0.1, beta=0.5, class_mask=False, augment_crop=0)
-    recipe.update(augment_flip=False, trainable="all")
+    recipe.update(augment_flip=False, trainable=trainable)
+    gradients = [tensor("d.logits", N_CLASSES, True), *([tensor("d.hidden", hidden, True)] if whole else [])]
     return _core.write_bundle(
         {
             "name": f"small {seed}",
@@ -56,14 +62,13 @@ def small_bundle(seed: int = 3, hidden: int = 16, learning_rate: float = 0.1) ->
                 tensor("input", N_IN),
                 tensor("hidden", hidden),
                 tensor("logits", N_CLASSES),
-                tensor("d.hidden", hidden, True),
-                tensor("d.logits", N_CLASSES, True),
+                *gradients,
             ],
             "ops": [
                 {"name": "fc1", "kind": "linear", "inputs": [0], "output": 1, "params": [0, 1], "activation": "relu"},
                 {"name": "fc2", "kind": "linear", "inputs": [1], "output": 2, "params": [2, 3]},
             ],
-            "backward": [backward(1, 4, 3), backward(0, 3, None)],
+            "backward": [backward(1, 3, 4), backward(0, 4, None)] if whole else [backward(1, 3, None)],
             "params": [
                 weight("fc1.weight", N_IN, hidden),
                 bias("fc1.bias", hidden),
