@@ -6,6 +6,11 @@ VENV=${EDGECL_VENV:-$ROOT/.venv}
 JOBS=${EDGECL_JOBS:-$(nproc)}
 export EDGECL_DATA=${EDGECL_DATA:-$ROOT/../shared/data}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+# The wheel is made of the same objects as the build `host`: where ccache is installed, it compiles them once.
+if command -v ccache >/dev/null 2>&1 && command -v c++ >/dev/null 2>&1; then
+  export CMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER-ccache} CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache}
+  export CC=${CC:-cc} CXX=${CXX:-c++}  # one name for both
+fi
 cd "$ROOT"
 
 say() { printf '%s\n' "$*"; }
