@@ -8,22 +8,31 @@
 namespace edgecl::EDGECL_LEVEL {
 namespace {
 
-// What several functions are made of is called, not inlined: less code.
-#define EDGECL_SHARED static __attribute__((noinline))
-struct VectorMath {
+struct InlineMath {
   typedef vec T;
   EDGECL_ALWAYS_INLINE static T set(float x) { return vset(x); }
   EDGECL_ALWAYS_INLINE static T fma(T a, T b, T c) { return vfma(a, b, c); }
   EDGECL_ALWAYS_INLINE static T sqrt(T x) { return vsqrt(x); }
   EDGECL_ALWAYS_INLINE static T power(T t) { return (vec)(0x3f800000u + ((uvec)t << 23)); }
+  EDGECL_ALWAYS_INLINE static T exp(T x) { return vexp(x); }
+  EDGECL_ALWAYS_INLINE static T exp_minus_one(T x) { return exp_minus_one_of<InlineMath>(x); }
+};
+
+// What several functions are made of is called, not inlined: less code.
+#define EDGECL_SHARED static __attribute__((noinline))
+struct VectorMath : InlineMath {
   EDGECL_SHARED T exp(T x) { return vexp(x); }
   EDGECL_SHARED T log(T x) { return vlog(x); }
-  EDGECL_SHARED T exp_minus_one(T x) { return exp_minus_one_of<VectorMath>(x); }
-  EDGECL_SHARED T sigmoid(T x) { return sigmoid_of<VectorMath>(x); }
-  EDGECL_SHARED T tanh(T x) { return tanh_of<VectorMath>(x); }
+  EDGECL_SHARED T exp_minus_one(T x) { return exp_minus_one_of<InlineMath>(x); }
+  EDGECL_SHARED T sigmoid(T x) { return sigmoid_of<InlineMath>(x); }
+  EDGECL_SHARED T tanh(T x) { return tanh_of<InlineMath>(x); }
   EDGECL_SHARED T erf(T x) { return erf_of<VectorMath>(x); }
 };
 #undef EDGECL_SHARED
+// Forward, sigmoid is there for two functions alone, of which many networks take one.
+struct ForwardMath : VectorMath {
+  EDGECL_ALWAYS_INLINE static T sigmoid(T x) { return sigmoid_of<InlineMath>(x); }
+};
 
 template <class F>
 EDGECL_INLINE void with_activation(Activation kind, F f) {
@@ -45,7 +54,7 @@ void activation_forward(const ActivationForwardArgs& a, int part, int n_parts, v
   with_activation(a.activation.kind, [&](auto tag) {
     const float* x = a.x;
     store_once(a.y, begin, end, [&](int64_t i) EDGECL_INLINE_LAMBDA {
-      return activation_value<VectorMath, decltype(tag)::kind>(vload(x + i), lo, hi);
+      return activation_value<ForwardMath, decltype(tag)::kind>(vload(x + i), lo, hi);
     });
   });
 }
