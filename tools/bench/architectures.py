@@ -28,40 +28,12 @@ from int8_files import smallest_ms
 from network_sources import CLASSES, of_timm, of_torchvision
 from pages import architectures_table
 from torch import Tensor, nn
+from transformer_block import Block
 from written import write_measured
 
 RATE = 0.01
 STEPS = (10, 32)
 Call = Callable[[], Any]
-
-
-class Attention(nn.Module):
-    """Self-attention with several heads (Vaswani et al. 2017), written out."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads, self.qkv, self.out = heads, nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, f // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        weights = (q @ k.transpose(-2, -1) * (f / self.heads) ** -0.5).softmax(-1)
-        out: Tensor = self.out((weights @ v).transpose(1, 2).reshape(n, t, f))
-        return out
-
-
-class Block(nn.Module):
-    """Attention and a two-layer network, each behind a norm and added."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.attention, self.norm1, self.norm2 = Attention(dim, heads), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
 
 
 class TimeTransformer(nn.Module):

@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from transformer_block import Block
 
 Maker = Callable[[], nn.Module]
 NETWORKS: dict[str, tuple[Maker, tuple[int, ...]]] = {}
@@ -224,7 +228,7 @@ class TimeTransformer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embed, self.positions = nn.Linear(6, 32), nn.Parameter(0.1 * torch.randn(1, 64, 32))
-        self.blocks = nn.ModuleList(_Block(32, 4) for _ in range(2))
+        self.blocks = nn.ModuleList(Block(32, 4, 2) for _ in range(2))
         self.norm, self.fc = nn.LayerNorm(32), nn.Linear(32, 10)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -234,29 +238,6 @@ class TimeTransformer(nn.Module):
         return self.fc(self.norm(h).mean(1))
 
 
-class _Attention(nn.Module):
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads, self.qkv, self.out = heads, nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, t, f = x.shape
-        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, f // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        weights = (q @ k.transpose(-2, -1) / math.sqrt(f / self.heads)).softmax(-1)
-        return self.out((weights @ v).transpose(1, 2).reshape(n, t, f))
-
-
-class _Block(nn.Module):
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.attention, self.norm1, self.norm2 = _Attention(dim, heads), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
 @network(3, 32, 32)
 class TinyVit(nn.Module):
     """Patches, a class token, one block."""
@@ -264,7 +245,7 @@ class TinyVit(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.patch, self.token = nn.Conv2d(3, 32, 8, 8), nn.Parameter(0.1 * torch.randn(1, 1, 32))
-        self.block, self.norm, self.fc = _Block(32, 4), nn.LayerNorm(32), nn.Linear(32, 10)
+        self.block, self.norm, self.fc = Block(32, 4, 2), nn.LayerNorm(32), nn.Linear(32, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.patch(x).flatten(2).transpose(1, 2)
@@ -587,7 +568,7 @@ class WindowAttention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch, self.block, self.fc = nn.Conv2d(3, 32, 4, 4), _Block(32, 4), nn.Linear(32, 10)
+        self.patch, self.block, self.fc = nn.Conv2d(3, 32, 4, 4), Block(32, 4, 2), nn.Linear(32, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.patch(x).permute(0, 2, 3, 1)  # [N][8][8][32]
