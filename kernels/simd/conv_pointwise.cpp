@@ -3,6 +3,7 @@
 #include "kernels/simd/conv_pointwise.h"
 
 #include "kernels/simd/pointwise.h"
+#include "kernels/simd/transpose.h"
 
 namespace edgecl::EDGECL_LEVEL {
 namespace {
@@ -88,13 +89,57 @@ void rows_of_panel(Panel p, int64_t rows) {
   tile<kRows, Q>(p);
 }
 
+// Maps of 7 x 7 end one position behind whole vectors.
+bool ends_alone(const ConvGemm& conv) {
+  return conv.source.groups == 1 && conv.out.plane() > kVec && conv.out.plane() % kVec == 1 &&
+         conv.channels % kVec == 0;
+}
+
+// The last position of output channels [begin, end), which are the lanes: squares of weights are transposed for it. Two
+// at a time, since each is one chain.
+__attribute__((noinline)) void last_position(const ConvGemm& conv, int64_t begin, int64_t end, float* x) {
+  constexpr int kSquares = 2;
+  const int64_t plane = conv.out.plane(), channels = conv.channels, last = plane - 1;
+  for (int64_t c = 0; c < channels; c++) x[c] = conv.source.data[c * plane + last];
+  const bool none = conv.activation.kind == Activation::kNone, clip = conv.activation.kind == Activation::kClip;
+  const vec low = vset(clip ? conv.activation.lo : 0.0f), high = vset(clip ? conv.activation.hi : __builtin_inff());
+  for (int64_t row = begin; row < end; row += kSquares * kVec) {
+    int64_t first[kSquares];
+    vec acc[kSquares];
+    for (int k = 0; k < kSquares; k++) {
+      first[k] = row + (k + 1) * kVec < conv.rows ? row + k * kVec : conv.rows - kVec;  // some once more
+      acc[k] = conv.bias ? vload(conv.bias + first[k]) : vzero();
+    }
+    for (int64_t c = 0; c < channels; c += kVec)
+      for (int k = 0; k < kSquares; k++) {
+        const float* weight = conv.weight + first[k] * channels + c;
+        vec t[kVec];
+        EDGECL_UNROLL
+        for (int i = 0; i < kVec; i++) t[i] = vload(weight + i * channels);
+        transpose_registers(t);
+        EDGECL_UNROLL
+        for (int i = 0; i < kVec; i++) acc[k] = vfma(t[i], vset(x[c + i]), acc[k]);
+      }
+    for (int k = 0; k < kSquares; k++) {
+      float results[kVec];
+      vstore(results, none ? acc[k] : vmin(vmax(acc[k], low), high));
+      for (int64_t i = 0; i < kVec; i++) {
+        const int64_t to = first[k] + i;
+        if (to >= row && to < end) conv.out.data[to * plane + last] = results[i];
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void conv_pointwise(const ConvGemm& conv, int part, int n_parts, void* scratch) {
   float* const panel = static_cast<float*>(scratch);
-  const int64_t plane = conv.out.plane(), vectors = (plane + kVec - 1) / kVec,
+  const bool alone = ends_alone(conv);
+  const int64_t plane = conv.out.plane(), vectors = (plane - (alone ? 1 : 0) + kVec - 1) / kVec,
                 blocks = (vectors + kMostVectors - 1) / kMostVectors;
-  int64_t begin = 0, end = conv.source.groups * blocks, row_begin = 0, row_end = conv.rows / kRows;
+  const int64_t all = conv.source.groups * blocks;
+  int64_t begin = 0, end = all, row_begin = 0, row_end = conv.rows / kRows;
   if (end >= 4 * static_cast<int64_t>(n_parts))
     share(end, part, n_parts, &begin, &end);
   else
@@ -119,12 +164,13 @@ void conv_pointwise(const ConvGemm& conv, int part, int n_parts, void* scratch) 
         vstore(to, vload(source + q * kVec));
         __builtin_prefetch(source + (n + q) * kVec);
       }
-    p.last = v + n == vectors ? static_cast<int>(plane - (vectors - 1) * kVec) : kVec;
+    p.last = v + n == vectors && !alone ? static_cast<int>(plane - (vectors - 1) * kVec) : kVec;
     p.out = conv.out.data + (g * conv.out.channels + row_begin) * plane + v * kVec;
     if (n == 1) rows_of_panel<1>(p, row_end - row_begin);
     if (n == 2) rows_of_panel<2>(p, row_end - row_begin);
     if (n == 3) rows_of_panel<3>(p, row_end - row_begin);
   }
+  if (alone && end == all) last_position(conv, row_begin, row_end, panel);
 }
 
 }  // namespace edgecl::EDGECL_LEVEL

@@ -90,6 +90,9 @@ void dense_cases(Tests& tests) {
   for (int stride : {1, 2}) conv(tests, rng, conv_problem(1, 17, 17, 70, 5, stride, 2, 17));
   for (int rows : {16, 17, 20, 21, 29, 41})
     for (int size : {1, 3, 7, 13}) conv(tests, rng, conv_problem(1, rng.pick({1, 9, 40}), rows, size, 1, 1, 0));
+  // Maps that end one position behind whole vectors of 8 or 16.
+  for (int rows : {16, 24, 33, 50})
+    for (int size : {5, 7, 15}) conv(tests, rng, conv_problem(1, rng.pick({16, 48}), rows, size, 1, 1, 0));
   for (int i = 0; i < tests.repeats(200, 2000); i++)
     conv(tests, rng, random_conv(rng, tests.repeats(150000, 400000), true));
   for (int batch : {1, 3, 10, 16, 17, 32, 48})
