@@ -543,7 +543,7 @@ reload() { # NAME carry|fresh
   if [ -n "$(serving)" ]; then
     told=$($runner call --socket "$socket" --timeout $patience --state "$2" reload 2>&1) || fail 3 "reload: $(plain "$told")"
   else
-    start_server
+    start_server || fail 3 "expected to start the server; found that $(unit) units do not start; see systemctl status edgecl"
   fi
   await_release "$1" $patience || fail 3 "expected the server to answer with the release; found none"
   journal reloaded release "$1"
@@ -606,14 +606,16 @@ state_file() { # of the release that serves, as it is now
   fi
   say "state=state/$(release_of current).ecs"
 }
+# What serves goes on under systemd; where systemd does not take the units, all is as before.
 install_units() { # system|user
+  before=$(unit)
   if [ "$1" = user ]; then folder=$HOME/.config/systemd/user target=default.target
   else folder=/etc/systemd/system target=multi-user.target; fi
-  mkdir -p "$folder"
-  write_units "$folder" $target
+  command -v systemctl > /dev/null 2>&1 || fail 4 "expected systemd for --systemd; found no program systemctl; deploy without it"
+  { mkdir -p "$folder" && write_units "$folder" $target; } 2> /dev/null ||
+    fail 4 "expected to write units to $folder; found a folder that cannot be written; mend it by hand, or deploy without --systemd"
   say "$1" > unit
-  manager daemon-reload
-  manager enable edgecl.service
+  told=$({ manager daemon-reload && manager enable edgecl.service; } 2>&1) || take_units_away
   if alive supervisor.pid; then # it ends its server, which commits
     kill "$(cat supervisor.pid)"
     tries=0
@@ -621,9 +623,28 @@ install_units() { # system|user
       sleep 1
       tries=$((tries + 1))
     done
-    manager start edgecl.service
+    alive supervisor.pid || rm -f supervisor.pid server.pid
+  fi
+  if [ -L current ]; then
+    told=$(manager start edgecl.service 2>&1) || take_units_away
+    await_release "$(release_of current)" $patience || {
+      manager stop edgecl.service > /dev/null 2>&1 || true
+      told="a server that does not answer"
+      take_units_away
+    }
   fi
   journal units folder "$folder"
+  if [ "$1" = user ] && [ "$(loginctl show-user "$(id -un)" --property=Linger --value 2> /dev/null)" != yes ]; then
+    say "note=its units end with the last login until loginctl enable-linger"
+  fi
+}
+take_units_away() { # fails with what systemd told
+  if [ -z "$before" ]; then
+    manager disable edgecl.service > /dev/null 2>&1 || true
+    rm -f unit "$folder/edgecl.service" "$folder/edgecl-guard.service"
+    if [ -L current ] && [ -z "$(serving)" ]; then start_server; fi
+  fi
+  fail 4 "expected systemd to take the units in $folder; found: $(plain "$told"); mend it, or deploy without --systemd"
 }
 write_units() { # FOLDER TARGET
   key_option=

@@ -159,6 +159,7 @@ class _Deployment:
         self.switched = self.staged = False
         self.stays: list[str] = []  # what an interrupt before the switch leaves
         self.confirmed = False
+        self.note = ""  # for the last sentence
         self._began = time.monotonic()
 
     def step(self, name: str, **facts: Any) -> None:
@@ -189,11 +190,11 @@ class _Deployment:
         self.step("lock")
         self.prepare(probe)
         if self.remote.call("status")["current"] == self.release.name:
-            return CONFIRMED, "was there already"
+            return CONFIRMED, "; ".join(filter(None, ("was there already", self.note)))
         self.bring()
         least, counter = self.test()
         unfinished = self.switch(least, counter)
-        return CONFIRMED, f"serves; {unfinished}" if unfinished else "serves"
+        return CONFIRMED, "; ".join(filter(None, ("serves", unfinished, self.note)))
 
     def prepare(self, probe: Answer) -> None:
         wishes, remote = self.wishes, self.remote
@@ -211,9 +212,10 @@ class _Deployment:
             if not probe["key"]:
                 self.stays.append("the pinned key")
         if wishes.systemd:
-            _good(remote.locked("install_units", "system" if remote.shell("id -u").text.strip() == "0" else "user"))
+            whose = "system" if remote.shell("id -u").text.strip() == "0" else "user"
+            self.note = _good(remote.locked("install_units", whose, timeout=120))["note"]
             self.stays.append("the units of systemd")
-            self.step("units")
+            self.step("units", of=whose)
 
     def bring(self) -> None:
         part = f"releases/{self.release.name}.part"
