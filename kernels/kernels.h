@@ -468,7 +468,10 @@ struct Int8DequantizeArgs {  // y = (stored - zero_point) * scale
 // Those that the vector extension of Cortex-M (Helium) speeds up; firmware for a core that has it takes them of kernels/mve.
 #define EDGECL_MVE_KERNEL_LIST(X) \
   X(int8_conv, Int8ConvArgs)      \
-  X(int8_depthwise, Int8ConvArgs)
+  X(int8_depthwise, Int8ConvArgs) \
+  X(int8_add, Int8AddArgs)        \
+  X(int8_mean, Int8MeanArgs)      \
+  X(int8_quantize, Int8QuantizeArgs)
 // Those that wait for memory: a level may take the ones of the level below it, which have the same bits.
 #define EDGECL_STREAMED_KERNEL_LIST(X)                       \
   X(batch_norm_forward, BatchNormForwardArgs)                \

@@ -5,21 +5,20 @@
 // The 16 values of K that a channel multiplies lie as four words, one in each group of weights; a gathering load fetches
 // them once for four positions, whose values lie side by side, 0 behind the last. They stay as they are stored: sums are
 // corrected by the zero point times the sum of the weights, and the border holds the zero point.
-#include "kernels/mve/vectors.h"
+#include "kernels/mve/tile.h"
 
 namespace edgecl::mve {
 namespace {
 
 using dsp::Window;
 
-constexpr int kPositions = 4;  // sums in registers
-constexpr int kStep = 16;      // bytes of a vector
-constexpr int kChunk = 256;    // bytes of a window that are gathered together
+constexpr int kStep = 16;    // bytes of a vector
+constexpr int kChunk = 256;  // bytes of a window that are gathered together
 constexpr int kBlockBytes = kInt8Channels * kInt8Group;
 
 struct Tile {
   int8_t values[kChunk / kStep][kPositions][kStep];
-  int32_t sums[kPositions][kInt8Channels];
+  Sums sums;
 };
 
 void fill(int8_t* to, int32_t n, int8_t value) {
@@ -27,6 +26,12 @@ void fill(int8_t* to, int32_t n, int8_t value) {
 }
 void copy(int8_t* to, const int8_t* from, int32_t n) {
   for (int32_t i = 0; i < n; i += kStep) vst1q_s8(to + i, vld1q_s8(from + i));
+}
+
+int8x16_t next(const int8_t** x) {
+  const int8x16_t values = vld1q_s8(*x);
+  advance(x, kStep);
+  return values;
 }
 
 int32_t at_least(int32_t value, int32_t least) {
@@ -83,38 +88,15 @@ void add_products(const int8_t* weight, int32_t steps, Tile* t) {
     if (!kFromZero) {
       s0 = t->sums[0][channel], s1 = t->sums[1][channel], s2 = t->sums[2][channel], s3 = t->sums[3][channel];
     }
-    for (int32_t k = 0; k < steps; k++, x += kPositions * kStep, w += kStep / kInt8Group * kBlockBytes) {
+    for (int32_t k = 0; k < steps; k++) {
       const int8x16_t wk = vreinterpretq_s8_s32(vldrwq_gather_offset_s32(reinterpret_cast<const int32_t*>(w), groups));
-      s0 = vmladavaq_s8(s0, vld1q_s8(x), wk);
-      s1 = vmladavaq_s8(s1, vld1q_s8(x + kStep), wk);
-      s2 = vmladavaq_s8(s2, vld1q_s8(x + 2 * kStep), wk);
-      s3 = vmladavaq_s8(s3, vld1q_s8(x + 3 * kStep), wk);
+      s0 = vmladavaq_s8(s0, next(&x), wk);
+      s1 = vmladavaq_s8(s1, next(&x), wk);
+      s2 = vmladavaq_s8(s2, next(&x), wk);
+      s3 = vmladavaq_s8(s3, next(&x), wk);
+      advance(&w, kStep / kInt8Group * kBlockBytes);
     }
     t->sums[0][channel] = s0, t->sums[1][channel] = s1, t->sums[2][channel] = s2, t->sums[3][channel] = s3;
-  }
-}
-
-// A block's outputs of `rows` positions from p on.
-void finish(const Int8ConvArgs& a, const Tile& t, int32_t p, int32_t rows, int32_t o) {
-  const int32_t stride = dsp::table_stride(a), channels = a.y.channels, zero_point = a.y.zero_point;
-  const int32x4_t lo = vdupq_n_s32(a.lo), hi = vdupq_n_s32(a.hi);
-  for (int32_t c = 0; c < kInt8Channels && o + c < channels; c += 4) {
-    const int32_t* const table = a.table + o + c;
-    const int32x4_t bias =
-        vmlaq_n_s32(vld1q_s32(table + kInt8Bias * stride), vld1q_s32(table + kInt8Sum * stride), -a.x.zero_point);
-    const Scale scale = scale_of(vld1q_s32(table + kInt8Multiplier * stride), vld1q_s32(table + kInt8Shift * stride));
-    const bool whole = o + c + 4 <= channels;
-    const int32_t* sums = t.sums[0] + c;
-    int8_t* y = a.y.data + p * channels + o + c;
-    for (int32_t i = 0; i < rows; i++, y += channels, sums += kInt8Channels) {
-      const int32x4_t moved = vaddq_n_s32(requantize(vaddq_s32(vld1q_s32(sums), bias), scale), zero_point);
-      const int32x4_t result = vmaxq_s32(vminq_s32(moved, hi), lo);
-      if (whole) {
-        vstrbq_s32(y, result);
-      } else {
-        vstrbq_p_s32(y, result, vctp32q(static_cast<uint32_t>(channels - o - c)));
-      }
-    }
   }
 }
 
@@ -128,14 +110,12 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void*) {
   const dsp::Positions positions = dsp::positions_of(a, part, n_parts);
   Tile t;
   for (int32_t p = positions.begin; p < positions.end; p += kPositions) {
-    const int32_t rows = at_most(positions.end - p, kPositions);
-    Window at[kPositions];  // of those behind the end the last one once more
-    for (int32_t i = 0; i < kPositions; i++) at[i] = dsp::window_of(a, p + at_most(i, rows - 1));
+    const Places places = places_of(a, p, positions.end);
     for (int32_t o = 0; o < a.y.channels; o += kInt8Channels) {
       for (int32_t first = 0; first < k; first += kChunk) {
         const int32_t n = at_most(k - first, kChunk), steps = (n + kStep - 1) / kStep;
         if (o == 0 || k > kChunk) {
-          for (int i = 0; i < kPositions; i++) place(a, at[i], in_place, first, n, i, &t);
+          for (int i = 0; i < kPositions; i++) place(a, places.at[i], in_place, first, n, i, &t);
         }
         const int8_t* const weight = a.weight + o * groups * kInt8Group + first / kInt8Group * kBlockBytes;
         if (first == 0) {
@@ -144,7 +124,7 @@ void int8_conv(const Int8ConvArgs& a, int part, int n_parts, void*) {
           add_products<false>(weight, steps, &t);
         }
       }
-      finish(a, t, p, rows, o);
+      finish(a, t.sums, p, places.rows, o, a.x.zero_point);
     }
   }
 }

@@ -1,8 +1,8 @@
 // Depthwise convolution in int8, 16 channels at once, for cores with the M-profile vector extension.
 // Indices have 32 bits. Never here: dense windows (int8_conv.cpp).
 //
-// Products of 16 bits are made for the even and for the odd channels, and stay apart until the result is narrowed.
-#include "kernels/mve/vectors.h"
+// Products of 16 bits are made for the even and for the odd channels, and stay apart until the sums are stored.
+#include "kernels/mve/tile.h"
 
 namespace edgecl::mve {
 namespace {
@@ -20,65 +20,79 @@ Taps taps_inside(int32_t first, int32_t dilation, int32_t kernel, int32_t size) 
   return t;
 }
 
-struct Sums {
-  int32x4_t even, odd;  // of 8 channels
+struct Pair {
+  int32x4_t even, odd;  // sums of 8 channels
 };
 
-EDGECL_MVE void add(Sums* s, int16x8_t x, int16x8_t w) {
+EDGECL_MVE void add(Pair* s, int16x8_t x, int16x8_t w) {
   s->even = vaddq_s32(s->even, vmullbq_int_s16(x, w));
   s->odd = vaddq_s32(s->odd, vmulltq_int_s16(x, w));
 }
 
-// Every second entry of a table from here on.
-EDGECL_MVE int32x4_t every_second(const int32_t* from) {
-  return vldrwq_gather_shifted_offset_s32(from, vidupq_n_u32(0, 2));
-}
-EDGECL_MVE int32x4_t result_of(int32x4_t sum, const int32_t* table, int32_t stride) {
-  const int32x4_t bias = every_second(table + kInt8Bias * stride);
-  const Scale scale =
-      scale_of(every_second(table + kInt8Multiplier * stride), every_second(table + kInt8Shift * stride));
-  return requantize(vaddq_s32(sum, bias), scale);
+EDGECL_MVE void store(const Pair& s, int32_t* sums) {
+  const uint32x4_t every_second = vidupq_n_u32(0, 2);
+  vstrwq_scatter_shifted_offset_s32(sums, every_second, s.even);
+  vstrwq_scatter_shifted_offset_s32(sums + 1, every_second, s.odd);
 }
 
-// The results of 8 channels, whose first is c.
-EDGECL_MVE void finish(const Int8ConvArgs& a, const Sums& sums, int32_t c, int32_t stride, int8_t* y) {
-  const int32x4_t even = result_of(sums.even, a.table + c, stride), odd = result_of(sums.odd, a.table + c + 1, stride);
-  // What 16 bits cut off, the bounds would.
-  int16x8_t both = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), even), odd);
-  both = vqaddq_n_s16(both, static_cast<int16_t>(a.y.zero_point));
-  both = vmaxq_s16(vminq_s16(both, vdupq_n_s16(static_cast<int16_t>(a.hi))), vdupq_n_s16(static_cast<int16_t>(a.lo)));
-  vstrbq_p_s16(y + c, both, vctp16q(static_cast<uint32_t>(a.y.channels - c)));
+// Of one position: the taps that lie in the picture, and where the first of them is.
+struct Reads {
+  const int8_t *x, *w;
+  int32_t rows, columns;
+};
+Reads reads_of(const Int8ConvArgs& a, const Window& at, int32_t stride) {
+  const ConvShape& s = a.shape;
+  const Taps rows = taps_inside(at.top, s.dilation_h, s.kernel_h, a.x.height);
+  const Taps columns = taps_inside(at.left, s.dilation_w, s.kernel_w, a.x.width);
+  const bool none = rows.begin == rows.end || columns.begin == columns.end;
+  return {none ? a.x.data : dsp::tap_of(a, at, rows.begin, columns.begin),
+          a.weight + (rows.begin * s.kernel_w + columns.begin) * stride, none ? 0 : rows.end - rows.begin,
+          columns.end - columns.begin};
+}
+
+// From one tap to the next, and from one row of taps to the next.
+struct Steps {
+  int32_t x_tap, x_row, w_tap, w_row;
+};
+
+void add_products(const Reads& r, const Steps& step, int32_t c, int16_t zero, int32_t* sums) {
+  Pair low = {vdupq_n_s32(0), vdupq_n_s32(0)}, high = low;
+  const int8_t *x_row = r.x + c, *w_row = r.w + c;
+  const int32_t columns = r.columns, x_tap = step.x_tap - 8, w_tap = step.w_tap - 8;
+  for (int32_t ky = 0; ky < r.rows; ky++, x_row += step.x_row, w_row += step.w_row) {
+    const int8_t *x = x_row, *w = w_row;
+    for (int32_t kx = 0; kx < columns; kx++) {
+      const int16x8_t x0 = vldrbq_s16(x), w0 = vldrbq_s16(w);
+      advance(&x, 8);
+      advance(&w, 8);
+      add(&low, vsubq_n_s16(x0, zero), w0);
+      __asm volatile("" ::: "memory");  // eight registers: no value of the other half is loaded before
+      const int16x8_t x1 = vldrbq_s16(x), w1 = vldrbq_s16(w);
+      x += x_tap, w += w_tap;
+      add(&high, vsubq_n_s16(x1, zero), w1);
+    }
+  }
+  store(low, sums);
+  store(high, sums + 8);
 }
 
 }  // namespace
 
 void int8_depthwise(const Int8ConvArgs& a, int part, int n_parts, void*) {
   const ConvShape& s = a.shape;
-  const int32_t stride = dsp::table_stride(a);
-  const int32_t tap_bytes = s.dilation_w * a.x.channels, row_bytes = s.dilation_h * a.x.width * a.x.channels;
-  const int16_t zero = static_cast<int16_t>(a.x.zero_point);
+  const int32_t stride = dsp::table_stride(a), channels = a.y.channels;
+  const Steps step = {s.dilation_w * channels, s.dilation_h * a.x.width * channels, stride, s.kernel_w * stride};
   const dsp::Positions positions = dsp::positions_of(a, part, n_parts);
-  for (int32_t p = positions.begin; p < positions.end; p++) {
-    const Window at = dsp::window_of(a, p);
-    const Taps rows = taps_inside(at.top, s.dilation_h, s.kernel_h, a.x.height);
-    const Taps columns = taps_inside(at.left, s.dilation_w, s.kernel_w, a.x.width);
-    const int32_t n_columns = columns.end - columns.begin, n_rows = n_columns == 0 ? 0 : rows.end - rows.begin;
-    const int8_t* x = n_rows == 0 ? a.x.data : dsp::tap_of(a, at, rows.begin, columns.begin);
-    const int8_t* w = a.weight + (rows.begin * s.kernel_w + columns.begin) * stride;
-    int8_t* const y = a.y.data + p * a.y.channels;
-    for (int32_t c = 0; c < a.y.channels; c += kInt8Channels, x += kInt8Channels, w += kInt8Channels) {
-      Sums low = {vdupq_n_s32(0), vdupq_n_s32(0)}, high = low;
-      const int8_t *x_row = x, *w_row = w;
-      for (int32_t ky = 0; ky < n_rows; ky++, x_row += row_bytes, w_row += s.kernel_w * stride) {
-        const int8_t *tap = x_row, *weight = w_row;
-        for (int32_t kx = 0; kx < n_columns; kx++, tap += tap_bytes, weight += stride) {
-          add(&low, vsubq_n_s16(vldrbq_s16(tap), zero), vldrbq_s16(weight));
-          __asm volatile("" ::: "memory");  // eight registers: no value of the other half is loaded before
-          add(&high, vsubq_n_s16(vldrbq_s16(tap + 8), zero), vldrbq_s16(weight + 8));
-        }
+  Sums sums;
+  for (int32_t p = positions.begin; p < positions.end; p += kPositions) {
+    const Places places = places_of(a, p, positions.end);
+    Reads reads[kPositions];
+    for (int32_t i = 0; i < places.rows; i++) reads[i] = reads_of(a, places.at[i], stride);
+    for (int32_t c = 0; c < channels; c += kInt8Channels) {
+      for (int32_t i = 0; i < places.rows; i++) {
+        add_products(reads[i], step, c, static_cast<int16_t>(a.x.zero_point), sums[i]);
       }
-      finish(a, low, c, stride, y);
-      if (c + 8 < a.y.channels) finish(a, high, c + 8, stride, y);
+      finish(a, sums, p, places.rows, c, 0);
     }
   }
 }

@@ -7,13 +7,20 @@
 #include <arm_mve.h>
 #include <stdint.h>
 
-#include "kernels/dsp/window.h"
+#include "kernels/kernel_declarations.h"
 
 namespace edgecl::mve {
 
 EDGECL_MVE_KERNEL_LIST(EDGECL_DECLARE_KERNEL)
 
 #define EDGECL_MVE __attribute__((always_inline)) static inline
+
+// A pointer's step that the compiler keeps where it is written: so that a load before it does it on its way, and no copy of
+// the pointer is made.
+EDGECL_MVE void advance(const int8_t** pointer, int32_t bytes) {
+  *pointer += bytes;
+  __asm("" : "+r"(*pointer));
+}
 
 // Of four channels: what a sum is shifted, multiplied and shifted back with.
 struct Scale {

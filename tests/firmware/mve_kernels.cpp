@@ -14,7 +14,6 @@ namespace edgecl {
 namespace {
 
 constexpr int32_t kMostX = 6000, kMostWeights = 24000, kMostY = 8000, kMostChannels = 80, kSlack = 256, kLayers = 300;
-using Kernel = void (*)(const Int8ConvArgs&, int, int, void*);
 
 int8_t x_bytes[kMostX + kSlack], weights[kMostWeights + kSlack], expected[kMostY + 1], found[kMostY + 1];
 int32_t table[kInt8Rows * kMostChannels + kSlack / 4];
@@ -32,6 +31,10 @@ struct Random {  // Numerical Recipes' generator
 
 int32_t up_to(int32_t n, int32_t multiple) {
   return (n + multiple - 1) / multiple * multiple;
+}
+
+int32_t multiplier_of(Random* random) {
+  return (1 << 30) + static_cast<int32_t>(random->next() << 6 >> 2);
 }
 
 // A layer of random shape whose tensors fit; false where they do not.
@@ -68,7 +71,7 @@ bool make_layer(Random* random, bool depthwise, Int8ConvArgs* a) {
     }
     table[kInt8Bias * stride + c] = random->range(-20000, 20000);
     table[kInt8Sum * stride + c] = sum;
-    table[kInt8Multiplier * stride + c] = (1 << 30) + static_cast<int32_t>(random->next() << 6 >> 2);
+    table[kInt8Multiplier * stride + c] = multiplier_of(random);
     table[kInt8Shift * stride + c] = random->range(-14, 2);
   }
   a->weight = weights;
@@ -83,9 +86,11 @@ void say(const char* what, int32_t number) {
   board_write_number(static_cast<uint32_t>(number));
 }
 
-bool same(Random* random, Int8ConvArgs a, bool depthwise) {
-  const Kernel reference = depthwise ? reference::int8_depthwise : reference::int8_conv;
-  const Kernel own = depthwise ? mve::int8_depthwise : mve::int8_conv;
+// Both kernels' bytes of one shape; `name` is told where they differ.
+template <class Args>
+bool same_bytes(Random* random, const char* name, const Args& args, void (*reference)(const Args&, int, int, void*),
+                void (*own)(const Args&, int, int, void*)) {
+  Args a = args;
   memset(expected, 77, sizeof expected);
   memset(found, 77, sizeof found);
   a.y.data = expected;
@@ -94,16 +99,59 @@ bool same(Random* random, Int8ConvArgs a, bool depthwise) {
   const int parts = random->range(1, 3);
   for (int part = parts; part-- > 0;) own(a, part, parts, nullptr);
   if (memcmp(expected, found, sizeof found) == 0) return true;
-  int32_t first = 0;
-  while (expected[first] == found[first]) first++;
-  say(depthwise ? "depthwise: rows " : "conv: rows ", a.x.rows);
-  say(", channels ", a.x.channels), say(" to ", a.y.channels), say(", ", a.x.height), say(" x ", a.x.width);
+  board_write(name);
+  say(": rows ", a.y.rows), say(", channels ", a.y.channels), say(", ", a.y.height), say(" x ", a.y.width);
+  say(", parts ", parts);
+  board_write(": other bytes than the reference\n");
+  return false;
+}
+
+bool conv_is_same(Random* random, const Int8ConvArgs& a, bool depthwise) {
+  if (depthwise ? same_bytes(random, "depthwise", a, reference::int8_depthwise, mve::int8_depthwise)
+                : same_bytes(random, "conv", a, reference::int8_conv, mve::int8_conv))
+    return true;
+  say("of ", a.x.channels), say(" channels, ", a.x.height), say(" x ", a.x.width);
   say(", window ", a.shape.kernel_h), say(" x ", a.shape.kernel_w), say(", stride ", a.shape.stride_h);
   say(" ", a.shape.stride_w), say(", dilation ", a.shape.dilation_h), say(" ", a.shape.dilation_w);
-  say(", padding ", a.shape.pad_top), say(" ", a.shape.pad_left), say(", parts ", parts);
-  say(": other byte than the reference at ", first);
+  say(", padding ", a.shape.pad_top), say(" ", a.shape.pad_left);
   board_write("\n");
   return false;
+}
+
+bool pointwise_is_same(Random* random) {
+  for (int8_t& v : x_bytes) v = static_cast<int8_t>(random->next());
+  const int32_t rows = random->range(1, 3), channels = random->range(1, 20), height = random->range(1, 7);
+  const int32_t width = random->range(1, 7);
+  const Int8Tensor x = {x_bytes, rows, height, width, channels, random->range(-128, 127)};
+  Int8AddArgs add = {x, x, x, {}, {}, random->range(0, 1) ? -128 : -20, random->range(0, 1) ? 127 : 90};
+  add.b.data = x_bytes + random->range(0, 1000);
+  add.b.zero_point = random->range(-128, 127), add.y.zero_point = random->range(-128, 127);
+  for (int i = 0; i < 3; i++) {
+    add.multiplier[i] = multiplier_of(random);
+    add.shift[i] = i < 2 ? -random->range(0, 7) : -random->range(15, 22);
+  }
+  Int8MeanArgs mean = {
+      x, x, multiplier_of(random), random->range(-9, 1), random->range(-300, 300), random->range(-5000, 5000)};
+  mean.y.height = mean.y.width = 1;
+  return same_bytes(random, "add", add, reference::int8_add, mve::int8_add) &&
+         same_bytes(random, "mean", mean, reference::int8_mean, mve::int8_mean);
+}
+
+// Halves, which go away from zero, and what no integer is made of.
+bool quantize_is_same(Random* random) {
+  static float values[kMostX];
+  constexpr float kOdd[] = {1e30f, -1e30f, __builtin_inff(), __builtin_nanf(""), 0.49999997f, 1e-40f, -1e-40f, -0.0f};
+  const int32_t lanes = random->range(0, 1) ? 16 : random->range(1, 5), groups = lanes == 16 ? 2 : 1;
+  const int32_t channels = random->range(1, 4), height = random->range(1, 6), width = random->range(1, 6);
+  const float scale = random->range(0, 1) ? 0.25f : 0.013f;
+  for (float& v : values) {
+    v = static_cast<float>(random->range(-300, 300)) * 0.5f * scale;
+    if (random->range(0, 9) == 0) v = kOdd[random->range(0, 7)];
+  }
+  const Int8QuantizeArgs args = {{values, groups, channels, height, width, lanes},
+                                 {nullptr, groups * lanes, height, width, channels, random->range(-128, 127)},
+                                 scale};
+  return same_bytes(random, "quantize", args, reference::int8_quantize, mve::int8_quantize);
 }
 
 }  // namespace
@@ -117,10 +165,14 @@ int main() {
     const bool depthwise = layers[1] < layers[0];
     Int8ConvArgs a = {};
     if (!make_layer(&random, depthwise, &a)) continue;
-    if (!same(&random, a, depthwise)) return 1;
+    if (!conv_is_same(&random, a, depthwise)) return 1;
     layers[depthwise]++;
   }
+  for (int i = 0; i < kLayers; i++) {
+    if (!pointwise_is_same(&random) || !quantize_is_same(&random)) return 1;
+  }
   say("the reference's bytes: ", layers[0]), say(" convolutions, ", layers[1]);
-  board_write(" depthwise\n");
+  say(" depthwise, and of the others each ", kLayers);
+  board_write("\n");
   return 0;
 }
