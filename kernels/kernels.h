@@ -558,18 +558,15 @@ namespace dsp {
 using namespace reference;
 EDGECL_DOT_KERNEL_LIST(EDGECL_KERNEL_DECLARATION)
 }  // namespace dsp
-#if defined(EDGECL_HAS_MVE)
 namespace mve {
 using namespace dsp;
+#if defined(EDGECL_HAS_MVE)
 EDGECL_MVE_KERNEL_LIST(EDGECL_KERNEL_DECLARATION)
-}  // namespace mve
-namespace firmware = mve;
-#else
-namespace firmware = dsp;
 #endif
+}  // namespace mve
 #undef EDGECL_KERNEL_DECLARATION
 // Firmware has one level: its kernels are constants, so that a link takes those alone that something calls.
-#define EDGECL_KERNEL_FIELD(name, Args) static constexpr void (*name)(const Args&, int, int, void*) = firmware::name;
+#define EDGECL_KERNEL_FIELD(name, Args) static constexpr void (*name)(const Args&, int, int, void*) = mve::name;
 #else
 #define EDGECL_KERNEL_FIELD(name, Args) void (*name)(const Args& args, int part, int n_parts, void* scratch);
 #endif
