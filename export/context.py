@@ -16,6 +16,7 @@ from edgecl.export.graph import Dims, Graph, Op, Param, canonical, unique
 from numpy.typing import NDArray
 
 ROLES_THAT_LEARN = ("weight", "bias", "gamma", "beta", "scale", "offset")
+_ROUNDING = 1e-6  # of the largest number, between rows that a matrix product computed alike
 _RUN_TIME = "values that are known only at run time"
 
 
@@ -186,13 +187,18 @@ class Context:
         return found
 
     def one_for_all(self, constant: Constant, rank: int) -> Constant:
-        """A constant that is the same for each row of a batch, whose axis it has, without the repetitions."""
+        """A constant that is the same for each row of a batch, whose axis it has, without the repetitions. Rows that
+        were computed at export may differ by rounding."""
         values = constant.values
         if values.ndim != rank or values.shape[0] == 1 or values.shape[0] != self.batch:
             return constant
         if constant.one is not None:
             return constant.one
-        return Constant(f"{constant.name}.row", values[:1]) if (values == values[:1]).all() else constant
+        apart = 0.0
+        if constant.source is None and values.dtype == np.float32 and values.size:
+            apart = _ROUNDING * float(np.abs(values).max())
+        same = bool((values == values[:1]).all()) or (apart > 0 and bool((np.abs(values - values[:1]) <= apart).all()))
+        return Constant(f"{constant.name}.row", values[:1]) if same else constant
 
     def integers(self, node: Node, index: int, what: str) -> list[int]:
         """As `constant`, as a flat list of integers."""

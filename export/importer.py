@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.numpy_helper
-from edgecl.export.context import BatchAt, Constant, Context, Missing, Node, Row
+from edgecl.export.context import Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
-from edgecl.export.folding import can_fold, fold
+from edgecl.export.folding import can_fold
 from edgecl.export.graph import Dims, Graph, canonical, unique
 from edgecl.export.norm_patterns import join_norms
 from edgecl.export.ops import HANDLERS
-from edgecl.export.ops.batch_lift import lift
+from edgecl.export.ops.batch_lift import convert
 from edgecl.export.opset import opset_of
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
@@ -133,16 +133,10 @@ def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[An
         if node.op_type not in HANDLERS:
             raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
         return
-    if can_fold(proto) and all(isinstance(value, Constant) for value in reads):
-        fold(context, node, reads)
-        return
-    handler = HANDLERS.get(node.op_type)
-    if handler is None:
+    known = can_fold(proto) and all(isinstance(value, Constant) for value in reads)
+    if node.op_type not in HANDLERS and not known:
         raise Unsupported("operator not supported", "replace it, or leave this part out of the exported model")
-    if any(isinstance(value, BatchAt) for value in reads):
-        lift(context, node)
-    else:
-        handler(context, node)
+    convert(context, node)
 
 
 def _continue_behind(context: Context, node: Node, known_dims: Mapping[str, Dims]) -> None:

@@ -1,6 +1,6 @@
 # Nodes that read tensors whose batch is not the first axis, as the same nodes over their rows.
 # Never here: what an operator computes: its own handler converts it, on a row whose axes are told anew.
-"""`lift` converts such a node."""
+"""`lift` converts such a node, `convert` any."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from edgecl.export.context import BatchAt, Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unsupported
+from edgecl.export.folding import can_fold, fold
 from edgecl.export.ops.batch_axis import BATCH_FIRST, of_row, settled, transposed, whole
 from edgecl.export.ops.registry import HANDLERS
 from edgecl.export.ops.views import permute
@@ -326,3 +327,15 @@ def lift(context: Context, node: Node) -> None:
     """Converts a node that reads tensors whose batch is elsewhere. Operators without a form for that go to their own
     handler, which takes such a tensor (shapes, transposes, recurrent layers) or says where the batch is."""
     _LIFTS.get(node.op_type, HANDLERS[node.op_type])(context, node)
+
+
+def convert(context: Context, node: Node) -> None:
+    """Converts a node of a supported operator in the way that its inputs ask for."""
+    reads = [context.environment.get(key) for key in node.inputs if key]
+    constants = [value for value in reads if isinstance(value, Constant)]
+    if can_fold(node.proto) and len(constants) == len(reads):
+        fold(context, node, constants)
+    elif any(isinstance(value, BatchAt) for value in reads):
+        lift(context, node)
+    else:
+        HANDLERS[node.op_type](context, node)

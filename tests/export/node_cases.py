@@ -32,6 +32,7 @@ SUPPORTED = [
     "DepthToSpace",
     "Div",
     "Dropout",
+    "Einsum",
     "Elu",
     "Erf",
     "Exp",
@@ -286,6 +287,8 @@ def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: in
             values[proto.input[1]] = np.array([moved(int(axis)) for axis in everything], np.int64)
     if proto.op_type in ("Gather", "Split", "Concat") and not any(a.name == "axis" for a in proto.attribute):
         proto.attribute.append(helper.make_attribute("axis", 1))
+    if proto.op_type == "Einsum":
+        _batch_in_equation(proto)
     if proto.op_type == "GatherND":
         shared = next((a.i for a in proto.attribute if a.name == "batch_dims"), 0)
         del proto.attribute[:]
@@ -302,6 +305,14 @@ def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: in
         values[proto.input[1]] = np.array([1, *target], np.int64)
     if proto.op_type == "Reshape":
         values[proto.input[1]] = np.concatenate([[1], values[proto.input[1]]]).astype(np.int64)
+
+
+def _batch_in_equation(proto: onnx.NodeProto) -> None:
+    """A letter in front of the first operand and of the result."""
+    left, arrow, result = proto.attribute[0].s.decode().replace(" ", "").partition("->")
+    if not arrow:
+        result = "".join(sorted(label for label in set(left) - {","} if left.count(label) == 1))
+    proto.attribute[0].s = f"Z{left}->Z{result}".encode()
 
 
 def _computed_operands(values: dict[str, NDArray[Any]], first: str) -> list[onnx.NodeProto]:

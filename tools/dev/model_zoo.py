@@ -122,9 +122,8 @@ def build(source: str, name: str) -> tuple[Any, tuple[int, ...]]:
         try:
             module.eval()(torch.zeros(2, 3, side, side))
         except Exception:  # a size that it does not take
-            if side != 224:
-                side = 224
-                module = timm.create_model(name, pretrained=False, num_classes=10)
+            side = SIDE.get(name, 224)
+            module = timm.create_model(name, pretrained=False, num_classes=10)
         return module, (3, side, side)
     raise ValueError(name)
 
@@ -211,7 +210,11 @@ def one(source: str, name: str) -> dict[str, Any]:
         module, shape = build(source, name)
         module = settled(module, shape)
     except Exception as error:  # a network that this version of its package does not have
-        return row | {"frozen": "not built", "whole": "not built", "reason": str(error).splitlines()[0][:120]}
+        return row | {
+            "frozen": "not built",
+            "whole": "not built",
+            "reason": f"{type(error).__name__}: {error}".splitlines()[0][:120],
+        }
     x = np.random.default_rng(0).standard_normal((ROWS, *shape)).astype(np.float32)
     y = np.arange(ROWS) % 10
     row["parameters"] = sum(parameter.numel() for parameter in module.parameters())
