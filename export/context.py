@@ -215,6 +215,11 @@ class Context:
             transposed: `values` is the transpose of the constant (both rank 2).
         """
         numbers = np.ascontiguousarray(constant.values if values is None else values, np.float32)
+        if np.isneginf(numbers).any():  # the others were refused before (onnx_prepare.py)
+            raise Unsupported(
+                f"{int(np.isneginf(numbers).sum())} numbers of a constant are minus infinity",
+                "only sums (masks of scores) may have such; use a large negative number",
+            )
         key = (constant.name, numbers.shape, role)
         known = self._params.get(key)
         if known is not None and np.array_equal(known.values, numbers):

@@ -177,15 +177,22 @@ def initialisers_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     return values
 
 
+def _masks(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a constant is minus infinity: what a mask adds to scores (`Context.param` tells where it is read by
+    anything else)."""
+    return np.asarray(np.isneginf(array), np.bool_)
+
+
 def refuse_odd_weights(values: Mapping[str, NDArray[Any]]) -> None:
-    """Raises ExportError for floating-point values that are not float32 or not finite, all at once."""
+    """Raises ExportError for floating-point values that are not float32, or neither finite nor minus infinity, all at
+    once."""
     blockers = []
     for key, array in values.items():
         if array.dtype.kind == "f" and array.dtype != np.float32:
             blockers.append(
                 Blocker(key, "initializer", f"{array.dtype} instead of float32", "convert the model to float32")
             )
-        elif array.dtype == np.float32 and not np.isfinite(array).all():
+        elif array.dtype == np.float32 and not (np.isfinite(array) | _masks(array)).all():
             count = int((~np.isfinite(array)).sum())
             blockers.append(
                 Blocker(key, "initializer", f"{count} values that are not finite", "repair or retrain the model")

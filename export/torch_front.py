@@ -38,6 +38,7 @@ from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stages import stage
 from edgecl.export.torch_symbolics import symbolics
+from edgecl.export.torch_weights import with_plain_weights
 from numpy.typing import NDArray
 
 OPSET = 18
@@ -171,6 +172,7 @@ def graph_of_torch(
 ) -> Graph:
     """The imported graph of a module."""
     stage("tracing the module")
+    module, plain = with_plain_weights(module)
     rows = _example_rows(example)
     traced, weights = _trace(module, rows, logits)
     model = prepared_model(traced, weights)
@@ -179,6 +181,7 @@ def graph_of_torch(
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
     graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
     reached = {param.name for param in graph.params()}
+    graph.notes += plain
     graph.computed_from = [name for name in initialisers if name in learning and name not in reached]
     fixed = sum(not parameter.requires_grad for parameter in module.parameters())
     if fixed:
@@ -238,7 +241,7 @@ class TorchReference:
 
     def __init__(self, module: torch.nn.Module, logits: str | int | None = None) -> None:
         self.source = f"torch {torch.__version__.partition('+')[0]}"
-        self._module = _copy(module).eval()
+        self._module = _copy(with_plain_weights(module)[0]).eval()
         self._logits = logits
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:

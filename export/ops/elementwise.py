@@ -15,17 +15,19 @@ from edgecl.export.ops.tables import picked_row
 from edgecl.export.ops.views import expand
 from numpy.typing import NDArray
 
+MASKED = np.float32(-1e30)  # for minus infinity in a sum: its softmax is 0 as well, and it stays finite
+
 
 @handles("Add")
 def convert_add(context: Context, node: Node) -> None:
     """a + b."""
-    context.bind(node, _combine(context, node, "add", context.value(node, 0), context.value(node, 1)))
+    context.bind(node, combine(context, node, "add", context.value(node, 0), context.value(node, 1)))
 
 
 @handles("Mul")
 def convert_mul(context: Context, node: Node) -> None:
     """a * b."""
-    context.bind(node, _combine(context, node, "mul", context.value(node, 0), context.value(node, 1)))
+    context.bind(node, combine(context, node, "mul", context.value(node, 0), context.value(node, 1)))
 
 
 @handles("Sub")
@@ -37,7 +39,7 @@ def convert_sub(context: Context, node: Node) -> None:
         if isinstance(right, Constant)
         else apply(context, node, right, "negate")
     )
-    context.bind(node, _combine(context, node, "add", left, negated))
+    context.bind(node, combine(context, node, "add", left, negated))
 
 
 @handles("Div")
@@ -53,7 +55,7 @@ def convert_div(context: Context, node: Node) -> None:
         factor: Row | Constant = one_over(context.floats(node, 1, "divisor"))
     else:
         factor = apply(context, node, right, "reciprocal")
-    context.bind(node, _combine(context, node, "mul", left, factor))
+    context.bind(node, combine(context, node, "mul", left, factor))
 
 
 @handles("Sum", "Mean")
@@ -61,14 +63,14 @@ def convert_sum(context: Context, node: Node) -> None:
     """Of any number of operands, one after the other."""
     total = context.value(node, 0)
     for index in range(1, len(node.inputs)):
-        total = _combine(context, node, "add", total, context.value(node, index), suffix=f"sum{index}")
+        total = combine(context, node, "add", total, context.value(node, index), suffix=f"sum{index}")
     if isinstance(total, Constant):
         raise Unsupported(
             "expected an operand that depends on the network's input; found constants", "compute it beforehand"
         )
     if node.op_type == "Mean" and len(node.inputs) > 1:
         share = Constant(f"{node.name}.share", np.full((), 1.0 / len(node.inputs), np.float32))
-        total = _combine(context, node, "mul", total, share)
+        total = combine(context, node, "mul", total, share)
     context.bind(node, total)
 
 
@@ -156,9 +158,10 @@ def _derived(constant: Constant, what: str, values: NDArray[np.float32]) -> Cons
     return Constant(f"{constant.name}.{what}", values)
 
 
-def _combine(
+def combine(
     context: Context, node: Node, kind: str, left: Row | Constant, right: Row | Constant, suffix: str | None = None
 ) -> Row:
+    """left + right ("add") or left * right ("mul"), one of them a row."""
     if isinstance(left, Constant):
         left, right = right, left
     if isinstance(left, Constant):
@@ -168,10 +171,12 @@ def _combine(
     if isinstance(right, Constant):
         learned = picked_row(context, node, right, left)
         if learned is not None:
-            return _combine(context, node, kind, left, learned, suffix)
+            return combine(context, node, kind, left, learned, suffix)
         right = context.one_for_all(right, len(left.dims) + 1)
         left = _as_large_as(context, node, left, right)
         values = _aligned(context, left, right)
+        if kind == "add" and np.isneginf(values).any():
+            values = np.where(np.isneginf(values), MASKED, values)
         param = context.param(right, "scale" if kind == "mul" else "offset", values)
         return context.emit(node, kind, [left], left.dims, params=[param], suffix=suffix)
     dims = _common(left, right)
