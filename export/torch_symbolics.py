@@ -26,12 +26,41 @@ def _rms_norm(g: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any) -> A
     return y if symbolic_helper._is_none(weight) else g.op("Mul", y, weight)
 
 
+def _unfold(g: Any, x: Any, dimension: Any, size: Any, step: Any) -> Any:
+    """Windows along an axis, their places as last axis. The tracer's own form takes a negative axis for another one."""
+    sizes = symbolic_helper._get_tensor_sizes(x)
+    axis, taken, apart = (symbolic_helper._maybe_get_const(value, "i") for value in (dimension, size, step))
+    axis %= len(sizes)
+    begins = torch.arange(0, sizes[axis] - taken + 1, apart)
+    places = g.op("Constant", value_t=begins[:, None] + torch.arange(taken))
+    order = [k for k in range(len(sizes) + 1) if k != axis + 1]
+    return g.op("Transpose", g.op("Gather", x, places, axis_i=axis), perm_i=[*order, axis + 1])
+
+
+def _bilinear(g: Any, left: Any, right: Any, weight: Any, bias: Any) -> Any:
+    """A linear layer over the products of each number of one row with each of the other."""
+    outputs, a, b = symbolic_helper._get_tensor_sizes(weight)
+    sizes = symbolic_helper._get_tensor_sizes(left)
+
+    def numbers(*values: int) -> Any:
+        return g.op("Constant", value_t=torch.tensor(values))
+
+    products = g.op("Mul", g.op("Unsqueeze", left, numbers(-1)), g.op("Unsqueeze", right, numbers(-2)))
+    flat = g.op("Reshape", products, numbers(-1, *sizes[1:-1], a * b))
+    matrix = g.op("Transpose", g.op("Reshape", weight, numbers(outputs, a * b)), perm_i=[1, 0])
+    y = g.op("MatMul", flat, matrix)
+    return y if symbolic_helper._is_none(bias) else g.op("Add", y, bias)
+
+
+_LENT = {"aten::rms_norm": _rms_norm, "aten::unfold": _unfold, "aten::bilinear": _bilinear, **POOLS}
+
+
 @contextmanager
 def symbolics(opset: int) -> Iterator[None]:
     """While a module is traced. The tracer's table is that of the process, so what is lent is taken back."""
     lent: list[str] = []
     try:
-        for name, function in {"aten::rms_norm": _rms_norm, **POOLS}.items():
+        for name, function in _LENT.items():
             utils.register_custom_op_symbolic(name, function, opset)
             lent.append(name)
         yield

@@ -156,12 +156,21 @@ def _matrix_a_position(context: Context, node: Node, row: Row, name: str, matric
 
 
 def _matrix_times_rows(context: Context, node: Node, constant: Constant, row: Row) -> Row:
-    values = constant.values
-    if values.ndim != 2 or len(row.dims) != 2 or values.shape[1] != row.dims[0]:
+    """One matrix [M][K] for rows [K][T], or one for each matrix of rows [...][K][T]: 1 x 1 convolutions of K channels,
+    in as many groups."""
+    lead = row.dims[:-2]
+    values = context.one_for_all(constant, len(row.dims) + 1).values
+    if values.ndim == len(row.dims) + 1 and values.shape[0] == 1:
+        values = values[0]
+    fits = values.ndim >= 2 and len(row.dims) >= 2 and values.shape[-1] == row.dims[-2]
+    if not fits or (values.ndim > 2 and values.shape[:-2] != lead) or (values.ndim == 2 and prod(lead) != 1):
         raise Unsupported(
-            f"expected a matrix [M][{row.dims[0] if row.dims else 1}] times rows [K][T]; found {values.shape} and "
-            f"{row.dims}",
+            f"expected a matrix [M][{row.dims[-2] if len(row.dims) > 1 else 1}] times rows [K][T], or one for each "
+            f"matrix of rows [...][K][T]; found {constant.values.shape} and {row.dims}",
             "keep that part outside",
         )
-    weight = context.param(constant, "weight", values.reshape(*values.shape, 1, 1))
-    return context.emit(node, "conv", [row], (values.shape[0], row.dims[1]), params=[weight, None])
+    (outputs, inputs), groups, columns = values.shape[-2:], prod(lead), row.dims[-1]
+    weight = context.param(constant, "weight", values.reshape(groups * outputs, inputs, 1, 1))
+    front = context.reshape(node, row, (groups * inputs, columns))
+    made = context.emit(node, "conv", [front], (groups * outputs, columns), params=[weight, None], groups=groups)
+    return context.reshape(node, made, (*lead, outputs, columns))

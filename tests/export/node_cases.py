@@ -29,6 +29,7 @@ SUPPORTED = [
     "Constant",
     "Conv",
     "ConvTranspose",
+    "CumSum",
     "DepthToSpace",
     "Div",
     "Dropout",
@@ -101,6 +102,7 @@ SUPPORTED = [
     "Transpose",
     "Unsqueeze",
     "Upsample",
+    "Where",
 ]
 
 # Operators whose cases have a batch axis of their own; the others get one in front.
@@ -119,6 +121,7 @@ EXCLUDED = {
     r"_(u?int)(8|16|32|64)(_|$)": "integer data; the device computes in float32",
     r"^test_(edge|reflect|wrap)_pad$": "integer data",
     r"float16|_bool(_|$)": "data of another type than float32",
+    r"^test_where_long": "integer data",
     r"empty_set|zero_size|start_out_of_bounds|allowzero_reordered": "a tensor without elements",
     r"^test_pow(_example|_bcast_array)?$": "an exponent for each element",
     r"^test_resize_.*(crop_and_resize|not_larger|not_smaller)": "a resize of a part, or with the aspect ratio kept",
@@ -189,7 +192,7 @@ def adapt(test: Any) -> Case:
     proto.CopyFrom(test.model.graph.node[0])
     names = [value.name for value in test.model.graph.input]
     values = dict(zip(names, arrays, strict=True))
-    first = names[0]
+    first = names[1 if proto.op_type == "Where" else 0]  # whose first input is a mask
     nodes = [proto]
     rows, expected = values.pop(first), np.asarray(outputs[0])
     if proto.op_type == "Gemm" and any(a.name == "transA" and a.i for a in proto.attribute):  # rows first, then turned
@@ -300,6 +303,8 @@ def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: in
             proto.input.append("axes")
             values["axes"] = np.arange(values[proto.input[1]].size)
         values[proto.input[3]] = np.array([moved(int(axis)) for axis in values[proto.input[3]]], np.int64)
+    if proto.op_type == "CumSum":
+        values[proto.input[1]] = np.array(moved(int(values[proto.input[1]])), np.int64)
     if proto.op_type in ("Expand", "Tile"):
         target = [1] * (rank - values[proto.input[1]].size) + values[proto.input[1]].tolist()
         values[proto.input[1]] = np.array([1, *target], np.int64)
