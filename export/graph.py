@@ -59,7 +59,7 @@ class Param:
         mask: entries that are stored (same shape as values), or None when dense.
         shown: the layer's weights as its source has them, where values (int8) lie in another order.
         computed: its numbers were computed at export from other constants of the source.
-        rearranged: they are the source's, in another order and with zeros between (ConvTranspose).
+        rearranged: they are the source's, in another order and with zeros between (a ConvTranspose that is fixed).
     """
 
     name: str

@@ -123,8 +123,8 @@ def _computed_weights(graph: Graph) -> list[Blocker]:
             found[weight.name] = Blocker(
                 op.name,
                 op.kind,
-                "the weight of a transposed convolution is fixed",
-                "enlarge the map first (torch.nn.Upsample) and put a convolution behind it, where it must learn",
+                "the weight of a transposed convolution is fixed where its kernel is no whole number of strides",
+                "take such a kernel (4 and stride 2), or enlarge the map (torch.nn.Upsample) before a convolution",
             )
         elif weight is not None and weight.computed and weight.values.size > 1:
             found[weight.name] = Blocker(

@@ -5,7 +5,7 @@ puts them between each other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
@@ -27,6 +27,12 @@ class _Axis:
     taps: int
     pad: int  # cut off in front
     outputs: int
+    cut: int = 0  # of the outputs, taken off in front at the end
+
+    @property
+    def without_zeros(self) -> _Axis:
+        """The same, with whole windows: nothing is cut off before the end."""
+        return replace(self, pad=0, outputs=self.outputs + self.pad, cut=self.pad)
 
     @property
     def low(self) -> int:
@@ -57,7 +63,8 @@ class _Axis:
 @handles("ConvTranspose")
 def convert_conv_transpose(context: Context, node: Node) -> None:
     """Constant weight [I][O/groups][k...]; any stride, dilation, padding, output_padding, output_shape and auto_pad.
-    The weights are fixed: in the bundle they lie in another order, with zeros between."""
+    In the bundle weights lie in another order. They learn where the kernel is a whole number of strides, so that all
+    phases have as many taps; else there are zeros between them, and they are fixed."""
     row = context.row(node)
     weight = context.floats(node, 1, "weight")
     rank = len(row.dims) - 1
@@ -75,6 +82,10 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
             "correct the node",
         )
     axes = _axes(node, row.dims[1:], weight.values.shape[2:])
+    even = all(axis.dilation == 1 and axis.taps % axis.stride == 0 for axis in axes)
+    if even:
+        axes = [axis.without_zeros for axis in axes]
+    learns = even and weight.source is not None and context.learns(weight.source, "weight")
     values = weight.values
     if rank == 1:
         axes = [_Axis(1, 1, 1, 1, 0, 1), *axes]
@@ -83,14 +94,19 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
     kernel = _all_phases(values, groups, axes)
     if kernel.shape[2] * kernel.shape[3] > MAX_TAPS:
         raise Unsupported(f"kernel of {values.shape[2:]} cells", "use a smaller kernel")
-    bias = None
     phases = axes[0].stride * axes[1].stride
-    if node.has_input(2):
-        constant = context.floats(node, 2, "bias")
-        bias = context.param(constant, "fixed", np.repeat(constant.values.reshape(-1), phases))
-    name = weight.source or weight.name
-    param = context.param(Constant(name, kernel), "fixed")
-    param.rearranged = True
+    constant = context.floats(node, 2, "bias") if node.has_input(2) else None
+    bias = None
+    if learns:
+        param = context.param(weight, "weight", kernel)
+        context.note(
+            f"'{param.name}' of a transposed convolution lies in the bundle as {kernel.shape}, an output channel a phase"
+        )
+    else:
+        param = context.param(Constant(weight.source or weight.name, kernel), "fixed")
+        param.rearranged = True
+        if constant is not None:
+            bias = context.param(constant, "fixed", np.repeat(constant.values.reshape(-1), phases))
     places = [axis.size + axis.high + axis.behind - (axis.high - axis.low) for axis in axes]
     pads = (axes[0].high, axes[1].high, axes[0].behind, axes[1].behind)
     if any(axis.behind > axis.high - axis.low for axis in axes):
@@ -103,11 +119,11 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
         node, "conv", [row], (outputs * phases, *places), params=[param, bias],
         kernel=(kernel.shape[2], kernel.shape[3]), pads=pads, groups=groups, suffix="phases",
     )  # fmt: skip
-    context.bind(node, context.reshape(node, _between(context, node, made, outputs, axes), _dims(outputs, axes, rank)))
-
-
-def _dims(outputs: int, axes: list[_Axis], rank: int) -> tuple[int, ...]:
-    return (outputs, *(axis.outputs for axis in axes[2 - rank :]))
+    made = _between(context, node, made, outputs, axes)
+    if learns and constant is not None:  # one number for all phases
+        offset = context.param(constant, "bias", constant.values.reshape(-1, 1, 1))
+        made = context.emit(node, "add", [made], made.dims, params=[offset], suffix="bias")
+    context.bind(node, context.reshape(node, made, made.dims if rank == 2 else (made.dims[0], made.dims[2])))
 
 
 def _between(context: Context, node: Node, made: Row, outputs: int, axes: list[_Axis]) -> Row:
@@ -120,8 +136,9 @@ def _between(context: Context, node: Node, made: Row, outputs: int, axes: list[_
     )  # fmt: skip
     dims = (outputs, high.places * high.stride, wide.places * wide.stride)
     row = context.reshape(node, row, dims)
-    cut = (outputs, high.outputs, wide.outputs)
-    return row if cut == dims else strided(context, node, row, cut, dense_strides(dims))
+    cut = (outputs, high.outputs - high.cut, wide.outputs - wide.cut)
+    first = high.cut * dims[2] + wide.cut
+    return row if cut == dims else strided(context, node, row, cut, dense_strides(dims), first)
 
 
 def _all_phases(values: NDArray[np.float32], groups: int, axes: list[_Axis]) -> NDArray[np.float32]:
