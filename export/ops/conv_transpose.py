@@ -100,7 +100,7 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
     if learns:
         param = context.param(weight, "weight", kernel)
         context.note(
-            f"'{param.name}' of a transposed convolution lies in the bundle as {kernel.shape}, an output channel a phase"
+            f"'{param.name}' of a transposed convolution lies in the bundle as {kernel.shape}, a channel a phase"
         )
     else:
         param = context.param(Constant(weight.source or weight.name, kernel), "fixed")

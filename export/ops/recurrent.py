@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from edgecl.export.context import Context, Node
+from edgecl.export.context import Constant, Context, Node
 from edgecl.export.errors import Unsupported
 from edgecl.export.folding import origin
 from edgecl.export.graph import Param
@@ -18,6 +18,7 @@ CELLS = {"RNN tanh": 0, "RNN relu": 1, "GRU": 2, "GRU linear": 3, "LSTM": 4}
 _ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+_ZEROS = "begin with zeros; give a state as features of each step instead, joined to the input"
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 
 
@@ -101,8 +102,11 @@ def _check(context: Context, node: Node, steps: int, hidden: int) -> None:
         if np.any(lengths != steps):
             raise Unsupported("sequences of several lengths (sequence_lens)", "pad them to one length")
     for index in (5, 6):
-        if node.has_input(index) and np.any(context.constant(node, index, f"{_INPUTS[index]}, states of zeros").values):
-            raise Unsupported(f"states that are not zero in front ({_INPUTS[index]})", "begin with zeros")
+        states = context.environment.get(node.inputs[index]) if node.has_input(index) else None
+        if states is not None and not isinstance(states, Constant):
+            raise Unsupported(f"states in front that another layer computes ({_INPUTS[index]})", _ZEROS)
+        if isinstance(states, Constant) and np.any(states.values):
+            raise Unsupported(f"states that are not zero in front ({_INPUTS[index]})", _ZEROS)
 
 
 def _params(context: Context, node: Node, direction: int, rows: int) -> list[Param | None]:

@@ -265,6 +265,20 @@ def test_layers_that_cannot_be(keywords: dict[str, Any], words: str) -> None:
     assert len(str(refusal.value).splitlines()) <= 6
 
 
+def test_states_of_another_layer_are_refused() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = (nn.GRU(FEATURES, 6, batch_first=True) for _ in range(2))
+            self.head = nn.Linear(6, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.as_tensor(self.head(self.b(x, self.a(x)[1])[0][:, -1]))
+
+    with pytest.raises(ExportError, match=r"/b/GRU \(GRU\): states in front that another layer computes \(initial_h\)"):
+        graph_of_torch(Net(), torch.zeros(1, STEPS, FEATURES), "test")
+
+
 def test_the_state_c_is_no_output() -> None:
     model = onnx_net("LSTM", outputs=1)
     node = next(node for node in model.graph.node if node.op_type == "LSTM")

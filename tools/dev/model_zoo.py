@@ -12,7 +12,7 @@ Steps tell more than rounding where a value lies within rounding of a bend (ReLU
 gradient is another one. So where ours are far off, copies of the network in float64 take the same steps from weights
 that are moved by about one rounding of float32; how far the farthest of them lands is `steps_moved`.
 torchvision and timm are no dependencies: point PYTHONPATH at them; their networks are left out, by name, where they are
-missing. Never here: the small networks (zoo_networks.py).
+missing. Never here: the small networks (zoo_networks.py, zoo_blocks.py).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def build(source: str, name: str) -> tuple[Any, tuple[int, ...]]:
     torch.manual_seed(0)
     if source == "own":
         sys.path.insert(0, str(HERE))
-        from zoo_networks import NETWORKS
+        from zoo_blocks import NETWORKS
 
         make, shape = NETWORKS[name]
         return make(), shape
@@ -213,6 +213,7 @@ def one(source: str, name: str) -> dict[str, Any]:
     import numpy as np
     import torch
     from edgecl import export
+    from edgecl.export.torch_weights import with_plain_weights
 
     torch.set_num_threads(1)
     row: dict[str, Any] = {"name": name, "source": source}
@@ -262,7 +263,7 @@ def one(source: str, name: str) -> dict[str, Any]:
                 if ends_in_layer:
                     row["apart"] = float(np.abs(learner.decision_function(x) - exact).max()) / scale
                 if ends_in_layer and row[kind] == "ok":
-                    row |= steps_apart(copy.deepcopy(module), learner, x, y)
+                    row |= steps_apart(copy.deepcopy(with_plain_weights(module)[0]), learner, x, y)
             except Exception as error:  # what a user would see
                 row["steps_error"] = str(error).splitlines()[0][:160]
     return row
@@ -287,7 +288,7 @@ def names_of(source: str) -> list[str]:
     """Of a source, in order."""
     if source == "own":
         sys.path.insert(0, str(HERE))
-        from zoo_networks import NETWORKS
+        from zoo_blocks import NETWORKS
 
         return list(NETWORKS)
     return TORCHVISION if source == "torchvision" else TIMM
