@@ -28,6 +28,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgecl.devices.int8_cycles import int8_cycles
 from edgecl.devices.loops import VECTOR_FLOATS, Loops, loops_of, tile_cycles
 from edgecl.devices.operators import FLOAT_BYTES, Operator, side
 
@@ -210,6 +211,8 @@ def compute_cycles(op: Operator, device: Device) -> float:
         return (own * written + more * read) * plain * slow + planes * PLANE_CYCLES / min(op.rows, width)
     if op.kind == "recurrent" and width > 1:
         return op.macs / (bound * loops.share("conv") * RECURRENT_SHARE)
+    if (counted := int8_cycles(op, device.core)) is not None:
+        return counted
     if not op.channels or width == 1:
         layer = op.kind.replace("depthwise", "conv")  # one scalar kernel computes both
         kind = layer if op.direction == "forward" else f"{layer} {op.direction}"

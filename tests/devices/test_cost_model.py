@@ -6,14 +6,19 @@ Never here: the figures of the boards (tests/devices/test_profiles.py).
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from edgecl import _core
+from edgecl.cli.results import read_table
 from edgecl.devices import Device, forward_operators, learn_operators, load, loops, predict
 from edgecl.devices.calibrate import with_figures
 from edgecl.devices.cost_model import OVERHEAD_SECONDS, compute_cycles
+from edgecl.devices.int8_cycles import CORES, CYCLES
 from edgecl.devices.operators import Operator
 from edgecl.devices.reference_networks import NETWORKS, with_winograd
 
+ROOT = Path(__file__).resolve().parents[2]
 PI3, PI4, M7 = load("rpi3"), load("rpi4"), load("stm32f767")
 OP = {
     "name": "c", "kind": "conv", "macs_forward": 1000, "macs_backward": 2000, "weight_bytes": 400, "input_bytes": 100,
@@ -168,6 +173,19 @@ def test_kinds_differ_as_their_loops_do(device: str) -> None:
     assert predict(forward_operators([sparse], 16), board).ms < predict(forward_operators([dense], 16), board).ms
     if "neon" in board.level:
         assert per_mac[1] > per_mac[0]
+
+
+@pytest.mark.parametrize(
+    ("device", "preset"), [("stm32f407", "cortex-m4"), ("stm32f767", "cortex-m7"), ("corstone-300", "cortex-m55")]
+)
+def test_int8_layers_of_firmware_cost_what_the_emulator_counts(device: str, preset: str) -> None:
+    board, (rows, bundle) = load(device), (4, ROOT / "devices/firmware/bundles/keyword_gradient.ecl")
+    counted = {row["preset"]: row for row in read_table(ROOT / "tools/bench/results/firmware_size.json")["rows"]}
+    instructions = counted[preset]["instructions"]["keyword_gradient, predict"]
+    ops = [op for op in forward_operators(_core.Model(path=str(bundle)).ops(), rows) if op.kind in CORES[preset]]
+    assert len(ops) == 9
+    cycles = sum(compute_cycles(op, board) for op in ops)
+    assert cycles / CYCLES[preset] == pytest.approx(instructions, rel=0.08)
 
 
 def test_rates_that_were_measured_count() -> None:
