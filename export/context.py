@@ -220,7 +220,7 @@ class Context:
                 f"{int(np.isneginf(numbers).sum())} numbers of a constant are minus infinity",
                 "only sums (masks of scores) may have such; use a large negative number",
             )
-        key = (constant.name, numbers.shape, role)
+        key = (constant.source or constant.name, numbers.shape, role)  # turned for each use, one weight
         known = self._params.get(key)
         if known is not None and np.array_equal(known.values, numbers):
             return known

@@ -22,7 +22,7 @@ def simplify(graph: Graph) -> None:
     move_transposes(graph)
     _join_reshapes(graph)
     _merge_pads(graph)
-    _bias_from_add(graph)
+    bias_from_add(graph)
     _average_before_last_conv(graph)
     graph.prune()
 
@@ -173,7 +173,7 @@ def _takes_pad(graph: Graph, pad: Op, reader: Op) -> bool:
     return source.activation.kind in _NOT_NEGATIVE or (source.activation.kind == "clip" and source.activation.lo >= 0)
 
 
-def _bias_from_add(graph: Graph) -> None:
+def bias_from_add(graph: Graph) -> None:
     """A constant a channel that is added behind a layer without bias is its bias."""
     for op in list(graph.ops):
         if op.kind not in ("conv", "linear") or op.params[1] is not None:
