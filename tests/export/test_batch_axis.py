@@ -161,3 +161,17 @@ def test_shapes_computed_at_run_time_fold() -> None:
     for batch in ("n", 1, 4):
         report = export.from_onnx(small_file(nodes, constants, batch), trainable="none")
         assert report.parity is not None
+
+
+@pytest.mark.parametrize(("apart", "rows"), [(0.0, 1), (1e-7, 1), (1e-4, 2)])
+def test_rows_of_a_computed_constant_may_differ_by_rounding(apart: float, rows: int) -> None:
+    """A matrix product gives equal rows other last bits (positions that a layer projects)."""
+    from edgecl.export.context import Constant, Context
+    from edgecl.export.graph import Graph
+
+    context = Context(Graph("g", "x", (3,)), 2, "y", 17, lambda name, role: False)
+    values = np.ones((2, 3), np.float32)
+    values[1] += np.float32(apart)
+    assert context.one_for_all(Constant("c", values), 2).values.shape[0] == rows
+    given = context.one_for_all(Constant("c", values, "c", (2, 3)), 2)  # numbers of the source are what they are
+    assert given.values.shape[0] == (1 if apart == 0 else 2)
