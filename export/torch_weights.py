@@ -27,9 +27,10 @@ def with_plain_weights(module: torch.nn.Module) -> tuple[torch.nn.Module, list[s
     own = {id(tensor) for layer in owners.values() for tensor in layer.parameters()}
     memo |= {id(tensor): tensor for tensor in module.parameters() if id(tensor) not in own}
     for layer in owners.values():  # what a hook computed for the last pass; it cannot be copied
-        for value in vars(layer).values():
-            if isinstance(value, torch.Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach()
+        for held in vars(layer).values():
+            for value in held if isinstance(held, list) else [held]:
+                if isinstance(value, torch.Tensor) and not value.is_leaf:
+                    memo[id(value)] = value.detach()
     copied = copy.deepcopy(module, memo).eval()
     found: dict[str, list[str]] = {}
     for name in owners:
@@ -39,7 +40,7 @@ def with_plain_weights(module: torch.nn.Module) -> tuple[torch.nn.Module, list[s
             remove()
             plain = getattr(layer, tensor).detach()
             delattr(layer, tensor)  # PyTorch leaves a plain tensor where nothing of it learns
-            layer.register_parameter(tensor, torch.nn.Parameter(plain, requires_grad=learns))
+            setattr(layer, tensor, torch.nn.Parameter(plain, requires_grad=learns))  # recurrent layers see this alone
             found.setdefault(kind, []).append(f"{name}.{tensor}" if name else tensor)
     return copied, [_sentence(kind, names) for kind, names in found.items()]
 

@@ -57,6 +57,28 @@ def test_computed_weights_become_plain_and_the_module_stays(kind: str) -> None:
     assert [name for name, _ in module.named_parameters()] == names
 
 
+def test_recurrent_layers() -> None:
+    torch.manual_seed(2)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = parametrizations.weight_norm(nn.GRU(3, 5, batch_first=True), "weight_hh_l0")
+            self.head = nn.Linear(5, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.as_tensor(self.head(self.rnn(x)[0][:, -1]))
+
+    module = Net().eval()
+    plain, notes = with_plain_weights(module)
+    rows = torch.randn(4, 7, 3)
+    assert torch.equal(plain(rows), module(rows)) and "rnn.weight_hh_l0" in notes[0]
+    with torch.no_grad():
+        plain.get_parameter("rnn.weight_hh_l0").mul_(3)
+    assert not torch.equal(plain(rows), module(rows))
+    assert not from_torch(module, torch.zeros(1, 7, 3)).untrainable
+
+
 def test_plain_modules_are_not_copied() -> None:
     module = nn.Linear(3, 3)
     assert with_plain_weights(module) == (module, [])
