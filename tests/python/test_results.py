@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "tools/bench/results").glob("*.json"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "tools/bench/README.md").read_text(encoding="utf-8")
-MOST_LINES = 199
+MOST_LINES = 299  # the model zoo has one a network
 
 
 def _rows(name: str) -> list[dict[str, Any]]:
