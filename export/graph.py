@@ -75,6 +75,11 @@ class Param:
     computed: bool = False
     rearranged: bool = False
 
+    @property
+    def origin(self) -> object:
+        """Equal for parameters that are one in the source, though maybe in two shapes here."""
+        return id(self) if self.source is None else self.source
+
     def values_in_source_order(self) -> NDArray[np.float32]:
         """The values as the source's initialiser lies in memory. Only for parameters with a source."""
         assert self.source is not None

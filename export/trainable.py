@@ -41,16 +41,16 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
             with a proposal).
     """
     wanted = _selected(graph, choice)
-    uses: dict[int, list[Op]] = {}
+    uses: dict[object, list[Op]] = {}
     for op in graph.ops:
         for slot in _LEARNING_SLOTS.get(op.kind, ()):
             param = op.params[slot] if slot < len(op.params) else None
             if param is not None:
-                uses.setdefault(id(param), []).append(op)
+                uses.setdefault(param.origin, []).append(op)
     inside: list[Blocker] = []
     outside: list[Blocker] = []
     for param in graph.params():
-        readers = uses.get(id(param), [])
+        readers = uses.get(param.origin, [])
         asked = param.learnable and bool(readers) and wanted(param, readers)
         if len(readers) > 1 and param.learnable:
             names = ", ".join(op.name for op in readers)
@@ -60,7 +60,9 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
                 f"shared by {len(readers)} nodes ({names}): its gradients would have to be added",
                 "freeze it (trainable='head', 'tail:LAYER' or a list of prefixes), or give each node its own",
             )
-            (inside if asked else outside).append(blocker)
+            blocked = inside if asked else outside
+            if blocker not in blocked:
+                blocked.append(blocker)
         param.trainable = asked and len(readers) == 1
     for op in graph.ops:
         weight, bias = (op.params[0], op.params[1]) if op.kind in ("conv", "linear") else (None, None)

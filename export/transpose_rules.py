@@ -162,7 +162,7 @@ def _with_constant(lazy: Lazy, op: Op) -> bool:
     if param.values.size == 1:
         lazy.put(op, [base], lazy.graph.tensors[base], view)
         return True
-    if (param.learnable or param.learnable_in_layer) and lazy.uses[id(param)] > 1:
+    if (param.learnable or param.learnable_in_layer) and lazy.uses[param.origin] > 1:
         return False
     small = param.values.shape
     pattern = _pattern(view, lazy.shapes[op.inputs[0]], (small[0], small[1], small[2]))

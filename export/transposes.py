@@ -43,10 +43,10 @@ class Lazy:
         self.shapes: dict[str, Shape3] = dict(graph.tensors)  # as the old operators read them
         self.held: dict[str, tuple[str, View]] = {graph.input: (graph.input, self.whole(graph.input))}
         self.made: dict[tuple[str, View, Shape3], str] = {}
-        self.uses: dict[int, int] = {}
+        self.uses: dict[object, int] = {}
         for op in graph.ops:
-            for param in op.params:
-                self.uses[id(param)] = self.uses.get(id(param), 0) + 1
+            for param in filter(None, op.params):
+                self.uses[param.origin] = self.uses.get(param.origin, 0) + 1
 
     def whole(self, tensor: str) -> View:
         """The tensor as it lies."""
