@@ -176,10 +176,20 @@ def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelPr
     if isinstance(model, onnx.ModelProto):
         return model, model.graph.name or "model"
     path = Path(model)
-    if not path.is_file():
-        raise ExportError(f"expected an ONNX file; found nothing at '{path}'; check the path", -50)
+    if not path.is_file() or not path.stat().st_size:
+        found = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "nothing"
+        raise ExportError(f"expected an ONNX file; found {found} at '{path}'; check the path", -50)
     try:
-        return onnx.load(path), path.stem
+        loaded = onnx.load(path, load_external_data=False)
+        beside = {entry.value for t in loaded.graph.initializer for entry in t.external_data if entry.key == "location"}
+        missing = sorted(name for name in beside if not (path.parent / name).is_file())
+        if missing:
+            raise ExportError(
+                f"expected the weights of '{path}' beside it, in '{missing[0]}'; found no such file; copy it there", -50
+            )
+        return (onnx.load(path) if beside else loaded), path.stem
+    except ExportError:
+        raise
     except Exception as error:  # protobuf raises its own classes
         raise ExportError(
             f"expected an ONNX model in '{path}'; found other bytes ({error}); export the model again", -50

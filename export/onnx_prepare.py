@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx.inliner
 from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.opset import opset_of
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -30,10 +31,20 @@ def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx
         ExportError: the checker's words, or an input that is not one float32 tensor of fixed size behind the batch
             axis.
     """
+    newest = onnx.defs.onnx_opset_version()
+    if opset_of(model) > newest:
+        raise ExportError(
+            f"expected operator set {newest} or older, which the package onnx {onnx.__version__} knows; found "
+            f"{opset_of(model)}; export the model with an older set, or install a newer onnx",
+            -5,
+        )
     try:
         onnx.checker.check_model(model)
     except Exception as error:
-        raise ExportError(f"expected a valid ONNX model; found: {error}; repair the model", -5) from error
+        raise ExportError(
+            f"expected a valid ONNX model; found: {_invalid(model, beside, str(error))}; export it again, or repair it",
+            -5,
+        ) from error
     copy = (
         onnx.inliner.inline_local_functions(model)
         if model.functions
@@ -117,6 +128,22 @@ def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:
     return copy
 
 
+def _invalid(model: onnx.ModelProto, beside: Collection[str], words: str) -> str:
+    """What is wrong, by name where that is simple: else the checker's first line."""
+    graph = model.graph
+    made = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {"", *beside}
+    made |= {tensor.values.name for tensor in graph.sparse_initializer}
+    later = made.union(*(node.output for node in graph.node))
+    for node in graph.node:
+        for name in node.input:
+            if name not in later:
+                return f"node '{node.name or node.op_type}' reads '{name}', which nothing makes"
+            if name not in made:
+                return f"node '{node.name or node.op_type}' reads '{name}', which only a later node makes (or a circle)"
+        made.update(node.output)
+    return next((line.strip() for line in words.splitlines() if line.strip()), "no words")
+
+
 def _constants_to_initialisers(graph: onnx.GraphProto) -> None:
     for node in list(graph.node):
         if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
@@ -149,9 +176,12 @@ def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type != onnx.TensorProto.FLOAT:
         found = onnx.TensorProto.DataType.Name(kind.elem_type) if value.type.HasField("tensor_type") else "no tensor"
-        return Blocker(
-            value.name, "input", f"{found} instead of FLOAT", "let the bundle convert raw bytes: InputSpec(dtype='u8')"
-        )
+        remedies = {
+            "UINT8": "export it with an input of float32; --input-dtype u8 (InputSpec(dtype='u8')) then takes bytes",
+            "FLOAT16": "convert the model to float32 before its export (module.float())",
+        }
+        remedy = remedies.get(found, "export the model with an input of float32")
+        return Blocker(value.name, "input", f"{found} instead of FLOAT", remedy)
     if not kind.HasField("shape") or not kind.shape.dim:
         return Blocker(value.name, "input", "no shape", "give it a batch axis and fixed sizes")
     dynamic = [axis for axis, dim in enumerate(kind.shape.dim) if axis > 0 and dim.dim_value < 1]

@@ -54,11 +54,13 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
         asked = param.learnable and bool(readers) and wanted(param, readers)
         if len(readers) > 1 and param.learnable:
             names = ", ".join(op.name for op in readers)
+            same = param.values.size > 1 and float(param.values.min()) == float(param.values.max())
             blocker = Blocker(
                 param.name,
                 "initializer",
                 f"shared by {len(readers)} nodes ({names}): its gradients would have to be added",
-                "freeze it (trainable='head', 'tail:LAYER' or a list of prefixes), or give each node its own",
+                "freeze it (trainable='head', 'tail:LAYER' or a list of prefixes), or give each node its own"
+                + (" (exporters of ONNX merge parameters of equal values: hand in the module itself)" if same else ""),
             )
             blocked = inside if asked else outside
             if blocker not in blocked:

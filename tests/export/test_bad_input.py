@@ -88,6 +88,43 @@ def test_files(tmp_path: Path) -> None:
         front.from_onnx(tmp_path / "missing.onnx", out=tmp_path / "nowhere" / "model.ecl")
 
 
+def test_files_that_are_no_files_or_not_whole(tmp_path: Path) -> None:
+    front = importlib.import_module("edgecl.export.onnx_front")
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    for name, found in (("folder", "a folder"), ("empty", "an empty file")):
+        with pytest.raises(ExportError, match=found):
+            front.from_onnx(tmp_path / f"{name}.onnx")
+    model, beside = linear_model(np.ones((64, 64), np.float32), ["N", 64]), tmp_path / "model.data"
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, location=beside.name, size_threshold=0)
+    assert front.from_onnx(tmp_path / "model.onnx", trainable="none").parity is not None
+    kept = beside.read_bytes()
+    beside.unlink()
+    with pytest.raises(ExportError, match=r"beside it, in 'model\.data'; found no such file; copy it there"):
+        front.from_onnx(tmp_path / "model.onnx")
+    beside.write_bytes(kept)  # the remedy
+    assert front.from_onnx(tmp_path / "model.onnx", trainable="none").parity is not None
+
+
+def test_what_is_invalid_is_named() -> None:
+    newer = linear_model(np.ones((4, 2), np.float32), ["N", 4])
+    newer.opset_import[0].version = 99
+    refused(newer, "operator set", "99", "older set")
+    absent = linear_model(np.ones((4, 2), np.float32), ["N", 4])
+    del absent.graph.initializer[:]
+    refused(absent, "'w', which nothing makes")
+    circle = linear_model(np.ones((4, 4), np.float32), ["N", 4])
+    circle.graph.node[0].input[0] = "z"
+    circle.graph.node.append(helper.make_node("Add", ["y", "x"], ["z"]))
+    refused(circle, "'z', which only a later node makes")
+
+
+def test_the_remedy_fits_the_type_of_the_input() -> None:
+    for kind, words in ((onnx.TensorProto.INT64, "an input of float32"), (onnx.TensorProto.FLOAT16, "float()")):
+        error = refused(linear_model(np.zeros((4, 2), np.float32), ["N", 4], kind))
+        assert words in str(error) and "u8" not in str(error)
+
+
 @pytest.mark.parametrize(
     "keywords",
     [

@@ -73,7 +73,8 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
         path = Path(argument)
         if not path.is_file():
             kind = "a TFLite" if path.suffix == ".tflite" else "an ONNX"
-            raise FileError(f"expected {kind} file at '{path}'; found none; check the path")
+            found = "a folder" if path.is_dir() else "none"
+            raise FileError(f"expected {kind} file at '{path}'; found {found}; check the path")
         return ModelSource(file=path, name=path.stem)
     if argument.startswith("embeddings:"):
         text = argument.removeprefix("embeddings:")
