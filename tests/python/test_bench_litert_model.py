@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-for needed in ("torch", "onnx", "flatbuffers", "ai_edge_litert"):
+for needed in ("torch", "onnx", "onnxruntime", "flatbuffers", "ai_edge_litert"):
     pytest.importorskip(needed, reason=f"the package {needed} is not installed (extras: export, peers)")
 
 import torch  # noqa: E402

@@ -63,11 +63,21 @@ class Step:
     activation: str | None = None
 
 
-def onnx_of(network: nn.Module, shape: tuple[int, ...]) -> onnx.GraphProto:
-    """The network at batch 1, with the shape of every tensor."""
-    stream = io.BytesIO()
-    torch.onnx.export(network.eval(), (torch.zeros(1, *shape),), stream, dynamo=False)  # type: ignore[arg-type]
-    return onnx.shape_inference.infer_shapes(onnx.load_from_string(stream.getvalue())).graph
+def onnx_of(network: nn.Module, shape: tuple[int, ...]) -> tuple[onnx.GraphProto, dict[str, list[int]]]:
+    """The network at batch 1, and the shape of every tensor, by running it: paddings may be computed."""
+    import onnxruntime
+
+    stream, row = io.BytesIO(), torch.zeros(1, *shape)
+    torch.onnx.export(network.eval(), (row,), stream, dynamo=False)  # type: ignore[arg-type]
+    model = onnx.load_from_string(stream.getvalue())
+    told = onnx.ModelProto()
+    told.CopyFrom(model)
+    names = [name for node in model.graph.node for name in node.output]
+    del told.graph.output[:]
+    told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = onnxruntime.InferenceSession(told.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = session.run(names, {model.graph.input[0].name: row.numpy()})
+    return model.graph, {name: list(value.shape) for name, value in zip(names, values, strict=True)}
 
 
 def _channels_last(dims: list[int]) -> list[int]:
@@ -90,13 +100,12 @@ def _read_for(graph: onnx.GraphProto) -> set[str]:
 class _Reader:
     """Steps of an ONNX graph. A tensor of the source that is only another view of one has that one's name."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, shapes: dict[str, list[int]]) -> None:
         self.steps: list[Step] = []
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._uses = Counter(name for node in graph.node for name in node.input)
         self._names: dict[str, str] = {}
-        known = [*graph.input, *graph.value_info, *graph.output]
-        self._shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in known}
+        self._shapes = shapes
         read = _read_for(graph)
         for node in graph.node:
             if node.output[0] in read:
@@ -236,8 +245,8 @@ def write_network(network: nn.Module, shape: tuple[int, ...], path: Path) -> Pat
     Raises:
         UnknownLayer: it is made of something else.
     """
-    source = onnx_of(network, shape)
-    read = _Reader(source)
+    source, shapes = onnx_of(network, shape)
+    read = _Reader(source, shapes)
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [], [schema.BufferT()]
     graph.tensors, graph.operators = [], []
