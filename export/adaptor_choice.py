@@ -52,7 +52,7 @@ def chosen_adaptor(graph: Graph, draft: dict[str, Any] | None, data: AdaptorData
             f"expected an adaptor of at most {100 * data.share:g} % of the encoder's {size} parameters behind '{at}' "
             f"of {shape[0]} channels; found none: the smallest, {every[0].name}, has {least} "
             f"({100 * least / size:.1f} %); allow a larger share, or leave the adaptor out",
-            -5,
+            -1,
         )
     n = max(FEWEST_ROWS, min(data.rows, _MOST_NUMBERS // prod(shape)))
     kept = balanced_rows(columns, n, options.mask_seed)

@@ -143,6 +143,7 @@ class Context:
         self.output = output
         self.opset = opset
         self.environment: dict[str, Row | Constant | Missing] = {}
+        self.is_unfit = False  # a node is in the way that no other engine would mend
         self.folded: dict[str, onnx.NodeProto] = {}  # what made a constant
         self._learnable = learnable
         self._params: dict[tuple[str, Dims, str], Param] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from numpy.typing import NDArray
 from onnx import helper
 
@@ -174,7 +174,7 @@ def nodes_of_einsum(
     terms, result = terms_of(equation, [len(shape) for shape in shapes])
     held = "" if batch is None else terms[0][batch]
     if held and held not in result:
-        raise Unsupported(f"equation '{equation}' sums over the batch", "keep the batch's letter in the result")
+        raise Unfit(f"equation '{equation}' sums over the batch", "keep the batch's letter in the result")
     writer = _Writer(output)
     operands: list[_Term] = []
     squeezed: list[tuple[_Term, list[int]]] = []

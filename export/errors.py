@@ -5,6 +5,7 @@ does."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class Blocker:
         return f"{self.node} ({self.op_type}): {self.reason}; {self.remedy}"
 
 
+def counted(n: int, what: str) -> str:
+    """A number of things, in words that fit it: "1 value", "2 values"."""
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
 MOST_LINES = 20  # of a message; `ExportError.blockers` has every node
 
 # Said where operators are in the way.
@@ -40,6 +46,16 @@ EXTERNAL_REMEDY = (
 )
 
 
+# Said of an input of integers.
+TOKENS_REMEDY = (
+    "tokens are no samples of a bundle: look their vectors up in your own code and export the part behind the "
+    "embedding, which takes float32 [N][T][F]; or run all of such an encoder there, and export embeddings:NUMBER"
+)
+
+
+_PLURALS = {"initializer": "weights", "input": "inputs", "output": "outputs"}  # of what is no node
+
+
 class Unsupported(Exception):
     """Raised while one node is converted; the importer collects it as a `Blocker` and goes on with the next node."""
 
@@ -47,6 +63,10 @@ class Unsupported(Exception):
         super().__init__(f"{reason}; {remedy}")
         self.reason = reason
         self.remedy = remedy
+
+
+class Unfit(Unsupported):
+    """No other engine would mend that: a row's result depends on other rows of its batch, or is random."""
 
 
 class ExportError(Error, ValueError):
@@ -74,7 +94,8 @@ class ExportError(Error, ValueError):
     @classmethod
     def from_blockers(cls, expected: str, blockers: Sequence[Blocker], proposal: str = "") -> ExportError:
         """One error that names all blockers, those of one operator and reason in one line."""
-        lines = [f"expected {expected}; found {len(blockers)} that cannot be; change or replace each:"]
+        each = "it" if len(blockers) == 1 else "each"
+        lines = [f"expected {expected}; found {len(blockers)} that cannot be; change or replace {each}:"]
         lines += [f"  {line}" for line in grouped(blockers)]
         if proposal:
             lines.append(f"proposal: {proposal}")
@@ -101,7 +122,7 @@ def grouped(blockers: Sequence[Blocker]) -> list[str]:
     largest = sorted(groups.values(), key=len, reverse=True)[:MOST_LINES]
     lines = [_line(group) for group in groups.values() if any(group is shown for shown in largest)]
     if len(groups) > MOST_LINES:
-        lines.append(f"and {len(groups) - MOST_LINES} more operators")
+        lines.append(f"and {counted(len(groups) - MOST_LINES, 'more operator')}")
     return lines
 
 
@@ -111,7 +132,25 @@ def _line(group: list[Blocker]) -> str:
         return str(first)
     names = ", ".join(blocker.node for blocker in group[:3]) + (", ..." if len(group) > 3 else "")
     reasons = first.reason if len({blocker.reason for blocker in group}) == 1 else f"{first.reason}, and the like"
-    return f"{first.op_type}, {len(group)} nodes ({names}): {reasons}; {first.remedy}"
+    what = _PLURALS.get(first.op_type)
+    found = f"{first.op_type}, {len(group)} nodes" if what is None else f"{len(group)} {what}"
+    return f"{found} ({names}): {reasons}; {first.remedy}"
+
+
+_NOT_THE_USERS = ("torch", "edgecl", "importlib", "inspect", "contextlib")  # packages whose frames tell nothing
+
+
+def raised(error: BaseException) -> str:
+    """Type, words and place of an exception of somebody's own code: "ValueError: no such size (nets.py:12)"."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _NOT_THE_USERS:
+            place = f"{frame.f_code.co_filename}:{line}"
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{error.filename}:{error.lineno}"
+        error = SyntaxError(error.msg)
+    words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return type(error).__name__ + (f": {words}" if words else "") + (f" ({place})" if place else "")
 
 
 class ParityError(ExportError):

@@ -141,7 +141,7 @@ def _columns(y: Any, names: list[str], n_rows: int) -> NDArray[np.int64]:
         raise ExportError(
             f"expected labels among the classes of the bundle ({', '.join(names[:8])}); found "
             f"{', '.join(unknown[:5])}; leave their rows out, or ship the classes",
-            -23,
+            -2,
         )
     return np.array([known[str(key)] for key in keys], np.int64)
 
@@ -164,7 +164,7 @@ def _stored(x: NDArray[Any], dtype: str, info: dict[str, Any]) -> dict[str, Any]
     if dtype == "input":
         return {"samples": np.ascontiguousarray(x)}
     if x.dtype == np.uint8:
-        raise ExportError("expected float samples for dtype='i8'; found bytes, which take one each; leave it out", -3)
+        raise ExportError("expected float samples for dtype='i8'; found bytes, which take one each; leave it out", -1)
     last = bool(info["channels_last"]) and x.ndim > 2
     by_channel = np.moveaxis(x, -1, 1) if last else x
     n_channels = len(info["input"]["mean"])

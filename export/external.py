@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecl.errors import BundleError
-from edgecl.export.errors import ExportError
+from edgecl.export.errors import TOKENS_REMEDY, ExportError
 from edgecl.export.external_onnx import averaged, encoder_of_onnx
 from edgecl.export.graph import Graph
 from edgecl.export.options import ExportOptions
-from edgecl.export.pipeline import export_head
+from edgecl.export.pipeline import CALIBRATION_SEED, export_head
 from edgecl.export.recipe import InputSpec
 from edgecl.export.report import ExportReport
+from edgecl.export.rows_apart import refuse_mixed_rows
 from edgecl.external import embedding_of
 from edgecl.external_engines import TITLES, FileEngine, Slot, open_engine
 from numpy.typing import NDArray
 
 PROBE_ROWS = 4
+_ROWS_TOGETHER = 3
 _NUMBERS = {"onnx": 1, "tflite": 2}  # of engines in a bundle
 _IMAGE = 3  # axes of a sample that has channels to move
 _MAP = 3  # axes of an output that is a map
@@ -53,6 +55,7 @@ def export_external_onnx(model: onnx.ModelProto, options: ExportOptions, name: s
     engine = _opened("onnx", file)
     dims = _dims("onnx", engine.inputs[0])
     shape = _output_shape(engine, dims)
+    refuse_mixed_rows(proto, _random_inputs(dims))
     if len(shape) == _MAP and sum(size > 1 for size in shape) > 1:
         proto = averaged(proto)
         file = _bytes_of(proto)
@@ -88,8 +91,8 @@ def export_external_tflite(
             )
         if slots[0].dtype not in ("float32", "int8", "uint8"):
             raise ExportError(
-                f"expected an {what} of float32, int8 or uint8; found '{slots[0].name}' of {slots[0].dtype}; tokens "
-                "are no samples of a bundle: run such an encoder in your own code, and export embeddings:NUMBER",
+                f"expected an {what} of float32, int8 or uint8; found '{slots[0].name}' of {slots[0].dtype}; "
+                + TOKENS_REMEDY,
                 -5,
             )
     own, told = _own_input(engine.inputs[0])
@@ -246,6 +249,10 @@ def _output_shape(engine: FileEngine, dims: tuple[int, ...]) -> tuple[int, ...]:
             -2,
         )
     return tuple(found.shape[1:])
+
+
+def _random_inputs(dims: tuple[int, ...]) -> NDArray[np.float32]:
+    return np.random.default_rng(CALIBRATION_SEED).standard_normal((_ROWS_TOGETHER, *dims)).astype(np.float32)
 
 
 def _embedding(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:

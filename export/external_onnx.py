@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import onnx
 import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.onnx_prepare import invalid_words, remedy_for_input
 
 # What may stand between a classifier and the model's output.
 _BEHIND = (
@@ -35,7 +36,9 @@ def encoder_of_onnx(model: onnx.ModelProto, output: str | None) -> OnnxEncoder:
     try:
         onnx.checker.check_model(model)
     except Exception as error:
-        raise ExportError(f"expected a valid ONNX model; found: {error}; repair the model", -5) from error
+        raise ExportError(
+            f"expected a valid ONNX model; found: {invalid_words(model, (), str(error))}; repair the model", -5
+        ) from error
     graph = model.graph
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
@@ -101,13 +104,8 @@ def _fault(value: onnx.ValueInfoProto) -> Blocker | None:
     kind = value.type.tensor_type
     is_tensor = value.type.HasField("tensor_type")
     found = onnx.TensorProto.DataType.Name(kind.elem_type) if is_tensor else "no tensor"
-    if is_tensor and "INT" in found:
-        return Blocker(
-            value.name, "input", f"{found} instead of FLOAT", "tokens are no samples of a bundle: run such an encoder "
-            "in your own code, and export embeddings:NUMBER"
-        )  # fmt: skip
     if found != "FLOAT":
-        return Blocker(value.name, "input", f"{found} instead of FLOAT", "convert the model's input to float32")
+        return Blocker(value.name, "input", f"{found} instead of FLOAT", remedy_for_input(found))
     dims = [dim.dim_value for dim in kind.shape.dim] if kind.HasField("shape") else []
     if len(dims) < 2 or len(dims) > 5:
         return Blocker(value.name, "input", f"{len(dims)} axes", "give it a batch axis and 1 to 4 others")

@@ -35,7 +35,7 @@ def settle_classes(graph: Graph, classes: Classes | None, max_classes: int | Non
         raise ExportError(
             f"expected room for the {columns} columns of the head and {len(names)} classes, at most {MAX_CLASSES}; "
             f"found max_classes={max_classes}; raise it, or give a model with a smaller head",
-            -22,
+            -1,
         )
     if capacity > columns:
         _grow(graph, capacity, seed)
@@ -74,7 +74,7 @@ def _grow(graph: Graph, capacity: int, seed: int) -> None:
         raise ExportError(
             f"expected a linear layer as the last one, to give it {capacity} columns; found none; leave out "
             "max_classes, or end in a Linear",
-            -5,
+            -1,
         )
     weight, bias = head.weight(), head.params[1]
     fresh, fresh_bias = fresh_columns(capacity - weight.values.shape[0], weight.values.shape[1], seed)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 from edgecl.export.context import Constant, Context, Missing, Node, Row
-from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unsupported
+from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unfit, Unsupported
 from edgecl.export.folding import can_fold
 from edgecl.export.graph import Dims, Graph, canonical, unique
 from edgecl.export.norm_patterns import join_norms
@@ -20,6 +20,8 @@ from edgecl.export.ops.batch_lift import convert
 from edgecl.export.opset import opset_of
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
+
+_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 
 def import_graph(
@@ -63,7 +65,7 @@ def import_graph(
         blockers.append(Blocker(output, "output", reason, "export a model whose first output is the logits"))
     if blockers:
         raise ExportError.from_blockers(
-            "every node to be supported on the device", blockers, _proposal(model, blockers)
+            "every node to be supported on the device", blockers, "" if context.is_unfit else _proposal(model, blockers)
         )
     assert isinstance(final, Row)
     graph.output = final.tensor
@@ -94,6 +96,7 @@ def _walk(
             else:
                 _convert(context, node, proto, reads, cut_off)
         except Unsupported as fault:
+            context.is_unfit |= isinstance(fault, Unfit)
             blockers.append(Blocker(node.name, node.op_type, fault.reason, fault.remedy))
             _continue_behind(context, node, known_dims)
         else:
@@ -127,6 +130,12 @@ def _take_branch(
 
 
 def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[Any], cut_off: bool) -> None:
+    if node.op_type in _RANDOM and proto.domain in ("", "ai.onnx"):
+        raise Unfit(
+            "random numbers, other ones in each call",
+            "leave it out in evaluation: noise of training belongs behind `if self.training` in forward (of an ONNX "
+            "file: export it again from a model in evaluation mode)",
+        )
     if proto.domain not in ("", "ai.onnx"):
         raise Unsupported(f"operator of domain '{proto.domain}'", "replace it by standard operators")
     if cut_off:

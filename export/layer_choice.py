@@ -112,7 +112,7 @@ def _measured(graph: Graph, op: Op, density: float, rows: int) -> LayerTimes:
     try:
         from edgecl_kernels import TimedLayer
     except ModuleNotFoundError as error:
-        raise ExportError(f"{missing_part(error.name) or error}; or choose layers as predicted", -5) from error
+        raise ExportError(f"{missing_part(error.name) or error}; or choose layers as predicted", -1) from error
 
     def layer(share: float | None) -> Any:
         if op.kind == "linear":

@@ -95,7 +95,7 @@ def give_new_head(graph: Graph, options: ExportOptions) -> NewHead:
         raise ExportError(
             f"expected room for the {len(names)} classes, at most {MAX_CLASSES}; found max_classes={capacity}; change "
             "it",
-            -22,
+            -1,
         )
     head = _append(
         graph,

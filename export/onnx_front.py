@@ -126,7 +126,7 @@ def from_onnx(
         adaptor_data,
         new_head,
     )
-    loaded, stem = _load(model)
+    loaded, stem = load_onnx(model)
     if external:
         return export_external_onnx(loaded, options, name or stem)
     if logits is not None:
@@ -172,9 +172,23 @@ def graph_of_onnx(
     return graph, options, reference
 
 
-def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+def load_onnx(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """The model with its weights, and a name for it.
+
+    Raises:
+        ExportError: no such file, or no ONNX model in it.
+    """
     if isinstance(model, onnx.ModelProto):
         return model, model.graph.name or "model"
+    if not isinstance(model, (str, os.PathLike)):
+        remedy = (
+            "hand in onnx.load_from_string(bytes)"
+            if isinstance(model, (bytes, bytearray))
+            else "a PyTorch module goes to from_torch"
+        )
+        raise ExportError(
+            f"expected the path of an ONNX file, or an onnx.ModelProto; found {type(model).__name__}; {remedy}", -3
+        )
     path = Path(model)
     if not path.is_file() or not path.stat().st_size:
         found = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "nothing"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.inliner
-from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.errors import TOKENS_REMEDY, Blocker, ExportError, counted
 from edgecl.export.opset import opset_of
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -42,7 +42,8 @@ def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx
         onnx.checker.check_model(model)
     except Exception as error:
         raise ExportError(
-            f"expected a valid ONNX model; found: {_invalid(model, beside, str(error))}; export it again, or repair it",
+            f"expected a valid ONNX model; found: {invalid_words(model, beside, str(error))}; export it again, or "
+            "repair it",
             -5,
         ) from error
     copy = (
@@ -110,7 +111,7 @@ def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:
     if not 0 <= position < len(names):
         raise ExportError(
             f"expected an output of the model, by name or position; found {logits!r}; its outputs: {', '.join(names)}",
-            -3,
+            -23,
         )
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -128,7 +129,7 @@ def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:
     return copy
 
 
-def _invalid(model: onnx.ModelProto, beside: Collection[str], words: str) -> str:
+def invalid_words(model: onnx.ModelProto, beside: Collection[str], words: str) -> str:
     """What is wrong, by name where that is simple: else the checker's first line."""
     graph = model.graph
     made = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {"", *beside}
@@ -176,18 +177,24 @@ def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type") or kind.elem_type != onnx.TensorProto.FLOAT:
         found = onnx.TensorProto.DataType.Name(kind.elem_type) if value.type.HasField("tensor_type") else "no tensor"
-        remedies = {
-            "UINT8": "export it with an input of float32; --input-dtype u8 (InputSpec(dtype='u8')) then takes bytes",
-            "FLOAT16": "convert the model to float32 before its export (module.float())",
-        }
-        remedy = remedies.get(found, "export the model with an input of float32")
-        return Blocker(value.name, "input", f"{found} instead of FLOAT", remedy)
+        return Blocker(value.name, "input", f"{found} instead of FLOAT", remedy_for_input(found))
     if not kind.HasField("shape") or not kind.shape.dim:
         return Blocker(value.name, "input", "no shape", "give it a batch axis and fixed sizes")
     dynamic = [axis for axis, dim in enumerate(kind.shape.dim) if axis > 0 and dim.dim_value < 1]
     if dynamic:
         return Blocker(value.name, "input", f"dynamic size on axes {dynamic}", "fix every size but the batch")
     return None
+
+
+def remedy_for_input(found: str) -> str:
+    """What to do about an input of another element type than FLOAT, by ONNX's name of it."""
+    if found in ("INT64", "INT32"):
+        return f"export the model with an input of float32 if it takes real numbers; {TOKENS_REMEDY}"
+    if found in ("UINT8", "INT8"):
+        return "export it with an input of float32; --input-dtype u8 (InputSpec(dtype='u8')) then takes bytes"
+    if found in ("FLOAT16", "BFLOAT16", "DOUBLE"):
+        return "convert the model to float32 before its export (module.float())"
+    return "export the model with an input of float32"
 
 
 def _output_faults(model: onnx.ModelProto) -> list[Blocker]:
@@ -225,7 +232,12 @@ def refuse_odd_weights(values: Mapping[str, NDArray[Any]]) -> None:
         elif array.dtype == np.float32 and not (np.isfinite(array) | _masks(array)).all():
             count = int((~np.isfinite(array)).sum())
             blockers.append(
-                Blocker(key, "initializer", f"{count} values that are not finite", "repair or retrain the model")
+                Blocker(
+                    key,
+                    "initializer",
+                    f"{counted(count, 'value')} that {'is' if count == 1 else 'are'} not finite",
+                    "repair or retrain the model",
+                )
             )
     if blockers:
         raise ExportError.from_blockers("finite float32 weights", blockers)

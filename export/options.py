@@ -110,7 +110,7 @@ class ExportOptions:
             raise ExportError(
                 f"expected no exemplars with the head '{self.recipe.head}', which has no replay buffer; found some; "
                 "learn them with Classifier.partial_fit and ship the saved state",
-                -5,
+                -1,
             )
         if self.keeps_statistics and self.trainable not in ("all", "none"):
             raise ExportError(
@@ -128,7 +128,7 @@ class ExportOptions:
             raise ExportError(
                 "expected an encoder of float32 for domains, whose routing reads its feature maps; found 'int8'; leave "
                 "--encoder out, or max_domains and the adaptor",
-                -5,
+                -1,
             )
         if self.external:
             self._check_external()

@@ -124,7 +124,7 @@ def _refuse_random(first: NDArray[np.float32], second: NDArray[np.float32], allo
         raise ParityError(
             f"expected the {source} model to give the same outputs for the same rows; found a difference of "
             f"{apart:.3g} between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what "
-            "is random in evaluation mode: dropout with training=self.training, no noise"
+            "is random in evaluation mode: dropout with training=self.training, noise behind `if self.training`"
         )
 
 
@@ -143,7 +143,12 @@ def int8_parity(
         f"int8 against float32 on {len(raw)} calibration rows: outputs differ by {100 * error:.2g} % of their spread "
         f"(root mean square), the largest one is the same in {same}"
     )
-    return replace(figures, max_abs=float(difference.max()), mean_abs=float(difference.mean()))
+    return replace(
+        figures,
+        max_abs=float(difference.max()),
+        mean_abs=float(difference.mean()),
+        float32_max_abs=figures.max_abs,
+    )
 
 
 def bundle_logits(bundle: bytes, raw: NDArray[Any]) -> NDArray[np.float32]:

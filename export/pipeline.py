@@ -89,7 +89,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
                 f"expected layers that can be sparse for density={options.density}; found none"
                 f"{' (recurrent layers stay dense)' if recurrent else ''}; leave density at 1, or "
                 "name sparse_layers",
-                -5,
+                -1,
             )
         if recurrent:
             graph.notes.append(f"recurrent layers stay dense: {', '.join(recurrent)}")
@@ -157,7 +157,7 @@ def with_int8_encoder(prepared: Prepared, options: ExportOptions, producer: str,
         raise ExportError(
             "expected frozen layers that can compute in int8; found none; freeze some (trainable='head' or 'tail', or "
             "a head that keeps statistics), or leave encoder out",
-            -5,
+            -1,
         )
     draft = {**prepared.plan, "recipe": Recipe().as_plan("head")}
     ranges = measure_ranges(graph, tensors_to_measure(candidates), draft, raw)

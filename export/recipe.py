@@ -43,7 +43,7 @@ class InputSpec:
             raise ExportError(
                 f"expected InputSpec.dtype 'f32' or 'u8'; found {self.dtype!r}; samples of other types must be "
                 "converted",
-                -3,
+                -1,
             )
         numbers = np.concatenate([np.ravel([self.scale]), np.ravel(self.mean), np.ravel(self.std)]).astype(np.float64)
         if not np.isfinite(numbers).all() or self.scale == 0 or (np.ravel(self.std) <= 0).any():
@@ -97,7 +97,7 @@ def _per_channel(value: float | Sequence[float], channels: int, what: str) -> ND
     if array.size != channels:
         raise ExportError(
             f"expected InputSpec.{what} to be one number or {channels}, one a channel; found {array.size}; correct it",
-            -2,
+            -1,
         )
     return array
 

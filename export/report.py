@@ -19,8 +19,11 @@ class ParityFigures:
         n_rows: calibration rows.
         max_abs, mean_abs: difference of the outputs.
         reference_abs: largest output of the source.
-        tolerance: largest difference that rounding explains (`parity.tolerance`).
+        tolerance: largest difference that rounding explains (`parity.tolerance`): the limit for the bundle, or where
+            parts of it compute in int8 for the same in float32.
         source: what the source ran on.
+        float32_max_abs: where parts compute in int8, the largest difference before: of the same bundle in float32 from
+            the source. The figures above are then those of int8 against float32, for which there is no limit.
     """
 
     n_rows: int
@@ -29,6 +32,16 @@ class ParityFigures:
     reference_abs: float
     tolerance: float
     source: str
+    float32_max_abs: float | None = None
+
+    def limit(self) -> str:
+        """What was allowed, in words."""
+        if self.float32_max_abs is None:
+            return f"allowed {self.tolerance:.2g}"
+        return (
+            f"no limit for the rounding to int8; in float32 it differs by at most {self.float32_max_abs:.2g} from the "
+            f"source, allowed {self.tolerance:.2g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -82,11 +95,9 @@ class ExportReport:
         parity = self.parity
         compared = "no source model to compare with"
         if parity is not None:
-            rounded = parity.max_abs > parity.tolerance  # only integers get here: floats are refused then
-            allowed = "by the rounding to int8" if rounded else f"allowed {parity.tolerance:.3g}"
             compared = (
                 f"parity with {parity.source} on {parity.n_rows} rows: max {parity.max_abs:.3g}, mean "
-                f"{parity.mean_abs:.3g} (outputs up to {parity.reference_abs:.3g}, {allowed})"
+                f"{parity.mean_abs:.3g} (outputs up to {parity.reference_abs:.3g}, {parity.limit()})"
             )
         lines = [
             f"bundle '{self.name}': {len(self.bundle):,} bytes" + (f" in {self.path}" if self.path else ""),

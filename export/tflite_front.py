@@ -168,9 +168,14 @@ def onnx_of_tflite(model: str | os.PathLike[str] | bytes) -> Converted:
 def _bytes_of(model: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
     if isinstance(model, bytes):
         return model, "model"
+    if not isinstance(model, (str, os.PathLike)):
+        raise ExportError(
+            f"expected the path of a TFLite file, or its bytes; found {type(model).__name__}; hand in one of these", -3
+        )
     path = Path(model)
     if not path.is_file():
-        raise ExportError(f"expected a TFLite file; found nothing at '{path}'; check the path", E_FORMAT)
+        found = "a folder" if path.is_dir() else "nothing"
+        raise ExportError(f"expected a TFLite file; found {found} at '{path}'; check the path", E_FORMAT)
     return path.read_bytes(), path.stem
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import torch
 from edgecl.export.adaptor_data import AdaptorData
-from edgecl.export.errors import ExportError
+from edgecl.export.errors import ExportError, counted
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import read_graph
@@ -37,12 +37,12 @@ from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stages import stage
+from edgecl.export.torch_call import as_written, example_rows, one_of, why_it_fails
 from edgecl.export.torch_symbolics import symbolics
 from edgecl.export.torch_weights import with_plain_weights
 from numpy.typing import NDArray
 
 OPSET = 18
-_TRACED_ROWS = 2  # so that a shape which holds the batch size is not mistaken for one that holds a 1
 
 
 def from_torch(
@@ -121,8 +121,8 @@ def from_torch(
             has more to set.
         new_head: a fresh linear layer with so many columns takes the place of the last layer, or stands behind an
             encoder without one; it learns by gradients. A map is averaged over its positions first.
-        logits: of a module with several outputs: the key (of a dict) or position (of a tuple or list) of the one to
-            learn.
+        logits: of a module with several outputs: the key (of a dict), field or position of the one to learn; of one
+            inside others the path, such as "heads.0".
 
     Returns:
         the report; its `bundle` holds the bytes.
@@ -133,7 +133,7 @@ def from_torch(
         ParityError: the bundle's outputs differ from the module's in evaluation mode.
         FileError: `out` cannot be written.
     """
-    module = _as_written(module)
+    module = as_written(module)
     options = ExportOptions(
         out,
         name,
@@ -173,8 +173,7 @@ def graph_of_torch(
     """The imported graph of a module."""
     stage("tracing the module")
     module, plain = with_plain_weights(module)
-    rows = _example_rows(example)
-    traced, weights = _trace(module, rows, logits)
+    traced, weights = _trace(module, example, logits)
     model = prepared_model(traced, weights)
     initialisers = initialisers_of(model) | weights
     refuse_odd_weights(weights)
@@ -185,55 +184,11 @@ def graph_of_torch(
     graph.computed_from = [name for name in initialisers if name in learning and name not in reached]
     fixed = sum(not parameter.requires_grad for parameter in module.parameters())
     if fixed:
-        graph.notes.append(f"{fixed} parameters have requires_grad=False and stay frozen")
+        graph.notes.append(f"frozen, by requires_grad=False: {counted(fixed, 'parameter')}")
     dropouts = sum(isinstance(layer, torch.nn.modules.dropout._DropoutNd) for layer in module.modules())
     if dropouts:
-        graph.notes.append(f"{dropouts} dropout layers are left out; learning on the device uses none")
+        graph.notes.append(f"left out, since learning on the device uses none: {counted(dropouts, 'dropout layer')}")
     return graph
-
-
-def _as_written(module: torch.nn.Module) -> torch.nn.Module:
-    """What stands behind a compiled module; refuses what cannot be traced.
-
-    Raises:
-        ExportError: a scripted module, or parameters that are not float32.
-    """
-    module = getattr(module, "_orig_mod", module)
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ExportError(
-            "expected a module as it was written; found one of torch.jit; hand in the module that was scripted or "
-            "traced",
-            -3,
-        )
-    types = {str(p.dtype).removeprefix("torch.") for p in module.parameters() if p.is_floating_point()} - {"float32"}
-    if types:
-        raise ExportError(
-            f"expected parameters of float32; found {', '.join(sorted(types))}; call module.float() first", -3
-        )
-    return module
-
-
-def _one_of(outputs: Any, logits: str | int | None) -> torch.Tensor:
-    """The tensor of logits among what a module gives.
-
-    Raises:
-        ExportError: there are several and none is named, or no such one.
-    """
-    if logits is None and isinstance(outputs, torch.Tensor):
-        return outputs
-    keys: list[Any] = []
-    if isinstance(outputs, dict):
-        keys = list(outputs)
-    elif isinstance(outputs, (tuple, list)):
-        keys = list(range(len(outputs)))
-    chosen = outputs[logits] if logits in keys else None
-    if isinstance(chosen, torch.Tensor):
-        return chosen
-    found = f"a {type(outputs).__name__}" + (f" with {', '.join(map(repr, keys))}" if keys else "")
-    if logits is None:
-        remedy = f"name the tensor to learn: logits={keys[0]!r} (--logits {keys[0]})" if keys else "return a tensor"
-        raise ExportError(f"expected one tensor as the module's output; found {found}; {remedy}", -3)
-    raise ExportError(f"expected an output {logits!r} that is a tensor; found {found}; name another, or none", -3)
 
 
 class TorchReference:
@@ -247,14 +202,14 @@ class TorchReference:
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `parity.Reference`."""
         with torch.no_grad():
-            return np.asarray(_one_of(self._module(torch.from_numpy(rows)), self._logits).numpy(), np.float32)
+            return np.asarray(one_of(self._module(torch.from_numpy(rows)), self._logits).numpy(), np.float32)
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """As `parity.Reference`."""
         double = _copy(self._module, torch.float64)
         try:
             with torch.no_grad():
-                return np.asarray(_one_of(double(torch.from_numpy(rows).double()), self._logits).numpy(), np.float64)
+                return np.asarray(one_of(double(torch.from_numpy(rows).double()), self._logits).numpy(), np.float64)
         except RuntimeError:  # a module that makes float32 tensors of its own
             return None
 
@@ -285,23 +240,6 @@ def _copy(module: torch.nn.Module, dtype: torch.dtype | None = None) -> torch.nn
     return copied if dtype is None else copied.to(dtype)
 
 
-def _example_rows(example: torch.Tensor | NDArray[np.float32]) -> torch.Tensor:
-    tensor = example.detach().cpu() if isinstance(example, torch.Tensor) else torch.from_numpy(np.asarray(example))
-    if tensor.dtype != torch.float32:
-        raise ExportError(
-            f"expected an example of float32, as the network takes it; found {tensor.dtype}; raw bytes are declared by "
-            "InputSpec(dtype='u8')",
-            -3,
-        )
-    if tensor.ndim < 2 or tensor.numel() == 0:
-        raise ExportError(
-            f"expected an example with a batch axis, [N][...] and N >= 1; found shape {tuple(tensor.shape)}; add the "
-            "axis",
-            -2,
-        )
-    return torch.cat([tensor[:1]] * _TRACED_ROWS)
-
-
 class _Traced(torch.nn.Module):
     """The module in evaluation mode inside one in training mode. Evaluation: nothing random (dropout, stochastic
     depth), and statistics stay.
@@ -313,15 +251,16 @@ class _Traced(torch.nn.Module):
         self.logits = logits
 
     def forward(self, rows: torch.Tensor) -> Any:
-        return _one_of(self.module(rows), self.logits)
+        return one_of(self.module(rows), self.logits)
 
 
 def _trace(
-    module: torch.nn.Module, rows: torch.Tensor, logits: str | int | None
+    module: torch.nn.Module, example: torch.Tensor | NDArray[np.float32], logits: str | int | None
 ) -> tuple[onnx.ModelProto, dict[str, NDArray[Any]]]:
     """ONNX with batch-norms as nodes, parameters under their own names, and operators without an ONNX form left in as
     they are (so that all of them can be reported). Parameters and buffers come beside it, the module's own memory, as
     inputs of the model behind the first."""
+    rows = example_rows(example)
     buffer = io.BytesIO()
     traced = _Traced(_copy(module), logits)
     with _quiet(), torch.random.fork_rng(devices=[]), symbolics(OPSET):
@@ -340,13 +279,7 @@ def _trace(
         except ExportError:
             raise
         except Exception as error:  # whatever the module's own code or the tracer raises
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ExportError(
-                f"expected a module that runs on a float32 tensor of shape {tuple(rows.shape)} and can be traced; "
-                f"found: {first}; "
-                "run module(example) by itself, and replace control flow that depends on values",
-                -5,
-            ) from error
+            raise why_it_fails(traced.module, example, rows, error) from error
     model = onnx.load_from_string(buffer.getvalue())
     held = {
         **dict(traced.named_parameters(remove_duplicate=False)),

@@ -180,7 +180,7 @@ def _selected(graph: Graph, choice: Trainable) -> Callable[[Param, Sequence[Op]]
                 "expected a classifier at the end (a linear layer, or a convolution that is averaged); found "
                 f"{'an encoder that ends in ' + repr(last.name) if last is not None else 'nothing'}; give it a new "
                 "head (--head new:10, new_head=10), or use trainable='tail' or a list of prefixes",
-                -5,
+                -1,
             )
         return lambda param, readers: head in readers
     start = _tail_start(graph, choice)

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.context import Context, Node, Norm, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import FLOAT_MAX, Activation, canonical
 from edgecl.export.ops.l2_norm import at_least, is_epsilon
 from edgecl.export.ops.registry import handles
@@ -143,7 +143,7 @@ def convert_softmax(context: Context, node: Node) -> None:
     if node.outputs[0] != context.output or len(row.dims) != 1 or axis not in (1, -1):
         axis %= len(row.dims) + 1
         if axis == 0:
-            raise Unsupported("a softmax over the batch axis", "normalise over an axis behind it")
+            raise Unfit("a softmax over the batch axis", "normalise over an axis behind it")
         context.bind(node, _softmax(context, node, row, axis - 1))
         return
     _leave_out(context, node, row, "softmax" if node.op_type == "Softmax" else "log_softmax")

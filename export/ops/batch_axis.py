@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 
 from edgecl.export.context import BatchAt, Context, Node, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.views import permute
 
 BATCH_FIRST = "keep the batch as the first axis"
@@ -71,7 +71,7 @@ def located(context: Context, node: Node, value: BatchAt, full: Sequence[int]) -
             row = context.reshape(node, value.row, (*dims[:axis], *parts, *dims[axis + 1 :]))
             return settled(context, node, row, axis, outer, inner)
         below *= size
-    raise Unsupported(f"shape {list(value.full(batch))} to {list(dims)} mixes or drops the batch axis", BATCH_FIRST)
+    raise Unfit(f"shape {list(value.full(batch))} to {list(dims)} mixes or drops the batch axis", BATCH_FIRST)
 
 
 def transposed(context: Context, node: Node, value: BatchAt, order: Sequence[int]) -> Row | BatchAt:

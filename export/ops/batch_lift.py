@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from edgecl.export.context import BatchAt, Constant, Context, Node, Norm, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.folding import can_fold, fold
 from edgecl.export.ops.batch_axis import BATCH_FIRST, of_row, settled, transposed, whole
 from edgecl.export.ops.registry import HANDLERS
@@ -39,7 +39,7 @@ class _Frame:
         """The number of an axis where the batch stands in front."""
         axis %= self.rank
         if axis == self.axis:
-            raise Unsupported("an operator along the axis that holds the batch", _BEHIND)
+            raise Unfit("an operator along the axis that holds the batch", _BEHIND)
         if self.axis is None:
             return axis + 1
         return axis + 1 if axis < self.axis or self.parts > 1 else axis
@@ -71,7 +71,7 @@ def _frame(context: Context, node: Node) -> _Frame:
     for other in found:
         assert other.axis is not None
         if other.rank - other.axis != rank - first.axis or (other.outer, other.inner) != (first.outer, first.inner):
-            raise Unsupported("tensors whose batch lies at different places", BATCH_FIRST)
+            raise Unfit("tensors whose batch lies at different places", BATCH_FIRST)
     return first
 
 
@@ -168,7 +168,7 @@ def _along_one(context: Context, node: Node) -> None:
     moved = frame.moved(axis)
     behind = node.op_type == "LayerNormalization" or (default == 1)  # they take all axes from `axis` on
     if behind and frame.axis is not None and frame.axis > axis:
-        raise Unsupported("an operator along the axis that holds the batch", _BEHIND)
+        raise Unfit("an operator along the axis that holds the batch", _BEHIND)
     at = frame.axis
     if node.op_type == "Gather" and at is not None and axis < at:
         at += np.ndim(context.constant(node, 1, "indices").values) - 1
@@ -209,7 +209,7 @@ def _slice(context: Context, node: Node) -> None:
             size = context.batch * frame.parts
             if len(range(size)[starts[number] : ends[number] : steps[number]]) == size and steps[number] == 1:
                 continue
-            raise Unsupported("a slice of the batch", _BEHIND)
+            raise Unfit("a slice of the batch", _BEHIND)
         kept.append(number)
     lists = [[starts[k] for k in kept], [ends[k] for k in kept], [frame.moved(axes[k]) for k in kept]]
     if given:
@@ -271,7 +271,7 @@ def _matrix(context: Context, node: Node) -> None:
     both = all(isinstance(value, (Row, BatchAt)) for value in values[:2])
     summed = frame.rank - 1 if isinstance(values[0], (Row, BatchAt)) else frame.rank - 2
     if frame.axis is not None and (frame.axis == summed or (both and frame.axis > frame.rank - 3)):
-        raise Unsupported("a product over the axis that holds the batch", _BEHIND)
+        raise Unfit("a product over the axis that holds the batch", _BEHIND)
     constants: dict[int, NDArray[Any] | Constant] = {}
     for index, value in enumerate(values[:2]):
         if isinstance(value, Constant) and value.values.ndim > 2:
@@ -284,7 +284,7 @@ def _by_channel(context: Context, node: Node) -> None:
     value = whole(context, node)
     channel = 1 if value.axis is None or value.axis > 1 or value.parts > 1 else 0
     if value.axis == 1:
-        raise Unsupported("a normalisation of the axis that holds the batch", _BEHIND)
+        raise Unfit("a normalisation of the axis that holds the batch", _BEHIND)
     order = [channel, *(k for k in range(len(value.row.dims)) if k != channel)]
     twin = copy.copy(node)
     twin.inputs = [f"{node.inputs[0]}/channels", *node.inputs[1:]]

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import permute
 
@@ -23,7 +23,7 @@ def convert_cumulative_sum(context: Context, node: Node) -> None:
     (given,) = context.integers(node, 1, "axis")
     axis = given % (len(row.dims) + 1) - 1
     if axis < 0:
-        raise Unsupported("a running sum over the batch axis", "sum over other axes only")
+        raise Unfit("a running sum over the batch axis", "sum over other axes only")
     size = row.dims[axis]
     if size > _MOST:
         raise Unsupported(f"a running sum of {size} numbers", f"take {_MOST} at most")

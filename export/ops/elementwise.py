@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Norm, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import FLOAT_MAX, Dims, canonical
 from edgecl.export.ops.l2_norm import at_least, is_epsilon, normalize
 from edgecl.export.ops.reduce import apply, one_over
@@ -146,9 +146,7 @@ def _of_two(context: Context, node: Node, kind: str, left: Row, right: Row) -> R
 
 def _common(left: Row, right: Row) -> Dims:
     if len(left.dims) != len(right.dims):
-        raise Unsupported(
-            f"rows of {left.dims} and {right.dims}: their batch axes do not line up", "give both the same rank"
-        )
+        raise Unfit(f"rows of {left.dims} and {right.dims}: their batch axes do not line up", "give both the same rank")
     if any(a != b and 1 not in (a, b) for a, b in zip(left.dims, right.dims, strict=True)):
         raise Unsupported(f"rows of {left.dims} and {right.dims} do not go together", "correct the operands")
     return tuple(max(a, b) for a, b in zip(left.dims, right.dims, strict=True))

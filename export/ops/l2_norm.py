@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from edgecl.export.context import Context, Node, Norm, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.reduce import SUM, apply, axes_of, norm_of, reduce_axes
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import expand, permute
@@ -29,7 +29,7 @@ def convert_lp_normalization(context: Context, node: Node) -> None:
     if order not in (1, 2):
         raise Unsupported(f"expected p = 1 or 2; found p = {order}", _LEAVE_OUT)
     if axis == 0:
-        raise Unsupported("a norm over the batch axis", "normalise over channels or spatial axes only")
+        raise Unfit("a norm over the batch axis", "normalise over channels or spatial axes only")
     if order == 2:
         context.bind(node, normalize(context, node, Norm(_ALONE, row, axis - 1, axis, SMALLEST_EPSILON)))
         return

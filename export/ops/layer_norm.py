@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import Param
 from edgecl.export.norm_patterns import JOINED
 from edgecl.export.ops.registry import handles
@@ -36,7 +36,7 @@ def convert_joined(context: Context, node: Node) -> None:
 def _normalise(context: Context, node: Node, row: Row, axes: list[int], centred: bool) -> None:
     """The operator works on the first axis of [size][after]; axes in front go behind and come back."""
     if not axes or axes[0] == 0:
-        raise Unsupported("a normalisation over the batch axis", "normalise over the axes behind the batch")
+        raise Unfit("a normalisation over the batch axis", "normalise over the axes behind the batch")
     epsilon = node.number("epsilon", 1e-5)
     if not 0.0 < epsilon <= 1.0:
         raise Unsupported(f"expected epsilon in (0, 1]; found {epsilon}", "use 1e-5")

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import Param
 from edgecl.export.ops.products import product
 from edgecl.export.ops.registry import handles
@@ -23,7 +23,7 @@ _MAX_COPIED_WEIGHTS = 1 << 22  # scalars that a matrix may grow to when it has t
 def convert_gemm(context: Context, node: Node) -> None:
     """alpha * x W + beta * c with x [N][I]: alpha and beta are folded into weight and bias."""
     if node.integer("transA", 0):
-        raise Unsupported(
+        raise Unfit(
             "expected transA = 0; found a product that mixes the rows of a batch", "transpose the input beforehand"
         )
     row = context.row(node)

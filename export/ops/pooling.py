@@ -7,7 +7,7 @@ from __future__ import annotations
 from math import prod
 
 from edgecl.export.context import Context, Node, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.reduce import MAX, MEAN, reduce_axes
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.windows import MAX_TAPS, Window, window_of
@@ -100,7 +100,7 @@ def convert_reduce_mean(context: Context, node: Node) -> None:
         axes = list(range(rank))
     axes = sorted({axis % rank for axis in axes})
     if 0 in axes:
-        raise Unsupported("a mean over the batch axis", "reduce over channels or spatial axes only")
+        raise Unfit("a mean over the batch axis", "reduce over channels or spatial axes only")
     keep = bool(node.integer("keepdims", 1))
     dims = row.dims
     runs: list[list[int]] = []

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import Activation
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import expand, permute
@@ -28,7 +28,7 @@ def axes_of(context: Context, node: Node, row: Row) -> list[int] | None:
     found = sorted({axis % rank for axis in axes})
     if 0 in found:
         what = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceL2": "norm"}.get(node.op_type, "reduction")
-        raise Unsupported(f"a {what} over the batch axis", "reduce over channels or spatial axes only")
+        raise Unfit(f"a {what} over the batch axis", "reduce over channels or spatial axes only")
     return [axis - 1 for axis in found]
 
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from edgecl.export.context import Context, Node, Norm, Row
-from edgecl.export.errors import Unsupported
+from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.l2_norm import expand_norm
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import dense_strides, expand, permute, strided, take
@@ -20,7 +20,7 @@ def _row_axis(axis: int, row: Row) -> int:
     """A row axis of an ONNX axis, which counts the batch."""
     found = axis % (len(row.dims) + 1)
     if found == 0:
-        raise Unsupported("an axis 0 that is the batch", BATCH)
+        raise Unfit("an axis 0 that is the batch", BATCH)
     return found - 1
 
 
@@ -40,7 +40,7 @@ def convert_slice(context: Context, node: Node) -> None:
         if axis % (len(row.dims) + 1) == 0:
             if len(range(context.batch)[start:end:step]) == context.batch and step == 1:
                 continue
-            raise Unsupported("a slice of the batch", BATCH)
+            raise Unfit("a slice of the batch", BATCH)
         k = _row_axis(axis, row)
         chosen = range(row.dims[k])[start:end:step]
         if len(chosen) == 0:
@@ -87,7 +87,7 @@ def convert_gather_nd(context: Context, node: Node) -> None:
     indices = np.asarray(context.constant(node, 1, "indices").values, np.int64)
     shared = node.integer("batch_dims", 0)
     if shared < 1 or (indices != indices[:1]).any():
-        raise Unsupported("indices that pick among the rows of a batch", BATCH)
+        raise Unfit("indices that pick among the rows of a batch", BATCH)
     indices, own = indices[0], shared - 1  # row axes that indices and data share
     depth = own + indices.shape[-1]
     sizes, inner = row.dims[:depth], row.dims[depth:]

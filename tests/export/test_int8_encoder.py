@@ -128,6 +128,16 @@ def test_close_to_float32(report: Any) -> None:
     assert layer.dims == (10, 3, 3, 3) and layer.macs_forward == next(iter(floats.layers)).macs_forward
 
 
+def test_the_limit_is_that_of_the_numbers_it_was_held_to(report: Any) -> None:
+    floats = export.from_torch(network(), rows(1), trainable="head", calibration=rows(40)).parity
+    assert floats is not None and floats.float32_max_abs is None and floats.limit() == f"allowed {floats.tolerance:.2g}"
+    int8 = report.parity
+    assert int8.max_abs > int8.tolerance >= int8.float32_max_abs
+    line = next(line for line in report.summary().splitlines() if line.startswith("parity"))
+    assert "no limit for the rounding to int8; in float32" in line and line.endswith(f"allowed {int8.tolerance:.2g})")
+    assert report.as_dict()["parity"]["float32_max_abs"] == int8.float32_max_abs
+
+
 def test_the_head_learns_on_an_int8_encoder(report: Any) -> None:
     session = core.Session(core.Model(data=report.bundle), max_batch=16, replay_capacity=0, learning_rate=3.0)
     before = session.embed(rows(4))

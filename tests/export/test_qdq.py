@@ -258,7 +258,7 @@ def test_the_command(tmp_path: Path) -> None:
             del node.input[2:]
     onnx.save(model, path)
     refused = call("export", path, "-o", tmp_path / "r.ecl")
-    assert refused.exit_code == failure.USAGE and "QDQ" in refused.output and "Traceback" not in refused.output
+    assert refused.exit_code == failure.INPUT and "QDQ" in refused.output and "Traceback" not in refused.output
     assert not (tmp_path / "r.ecl").exists()
 
 

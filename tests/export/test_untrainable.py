@@ -2,14 +2,18 @@
 # Never here: models that can.
 from __future__ import annotations
 
+import io
+import warnings
+
 import numpy as np
+import onnx
 import pytest
 import torch
 from edgecl.export.errors import ExportError
-from edgecl.export.onnx_front import graph_of_onnx
+from edgecl.export.onnx_front import from_onnx, graph_of_onnx
 from edgecl.export.options import ExportOptions
 from edgecl.export.pipeline import prepare
-from edgecl.export.torch_front import graph_of_torch
+from edgecl.export.torch_front import from_torch, graph_of_torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
@@ -135,3 +139,23 @@ def test_the_bias_of_a_computed_weight_is_fixed_too() -> None:
     prepared = prepare(graph_of_torch(module, torch.zeros(1, 3, 8, 8), "t"), ExportOptions(trainable="all"), "test")
     assert [record["name"] for record in prepared.plan["params"] if record["trainable"]] == ["3.weight", "3.bias"]
     assert any(blocker.node == "0.bias" and "which is fixed" in str(blocker) for blocker in prepared.untrainable)
+
+
+def test_remedies_for_parameters_that_an_exporter_merged() -> None:
+    """A fresh encoder has equal layers, and PyTorch's ONNX exporter makes one weight of equal ones."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = nn.Sequential(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Flatten(), nn.Linear(24, 4))
+    module.eval()
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        axes = {"x": {0: "n"}}
+        torch.onnx.export(module, (torch.randn(2, 3, 8),), buffer, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    model = onnx.load_from_string(buffer.getvalue())
+    with pytest.raises(ExportError) as caught:
+        from_onnx(model)
+    text = str(caught.value)
+    assert "exporters of ONNX merge parameters of equal values" in text and "trainable='head'" in text
+    for choice in ("head", "tail:2", ["2"]):
+        assert from_onnx(model, trainable=choice).parity is not None
+    assert not from_torch(module, torch.zeros(1, 3, 8)).untrainable

@@ -140,8 +140,8 @@ def test_calibration_file(tmp_path: Path) -> None:
         ("no_such_module:net", [], failure.USAGE, "to load"),
         ("{code}:none", [], failure.USAGE, "no such name"),
         ("{code}:needs", [], failure.USAGE, "callable without arguments"),
-        ("{code}:text", [], failure.USAGE, "torch.nn.Module"),
-        ("{code}:fails", [], failure.USAGE, "out of luck"),
+        ("{code}:text", [], failure.INPUT, "torch.nn.Module"),
+        ("{code}:fails", [], failure.INPUT, "out of luck"),
         ("{code}:net", [], failure.USAGE, "--input-shape"),
         ("{code}:strange", ["--input-shape", "12"], failure.INPUT, "expected"),
         ("{code}:net", ["--input-shape", "11"], failure.USAGE, "expected"),
@@ -267,7 +267,7 @@ def test_one_output_of_several(code: Path, tmp_path: Path) -> None:
         document = _export(model, "-o", out, "--input-shape", "12", "--logits", key)
         assert document["layers"][-1]["dims"] == [classes, 6]
     wrong = _call("export", model, "-o", out, "--input-shape", "12", "--logits", "neither")
-    assert wrong.exit_code == failure.INPUT and "neither" in wrong.output
+    assert wrong.exit_code == failure.USAGE and "neither" in wrong.output
 
 
 def test_a_new_head_and_nothing_else_learns(code: Path, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def _in_full(verbose: bool) -> Iterator[None]:
 
 def _render(console: Console, d: dict[str, Any], found: Any, verbose: bool) -> None:
     from edgecl.export.errors import Blocker, grouped
+    from edgecl.export.report import ParityFigures
 
     parity, macs, sizes = d["parity"], d["macs"], d["sizes"]
     parts = ("learnable_bytes", "replay_bytes", "learn_bytes", "scratch_bytes")
@@ -148,7 +149,7 @@ def _render(console: Console, d: dict[str, Any], found: Any, verbose: bool) -> N
                     "no source model to compare with"
                     if parity is None
                     else f"{parity['source']}, {parity['n_rows']} rows: differs by at most {parity['max_abs']:.2g} "
-                    f"(outputs up to {parity['reference_abs']:.3g}, allowed {parity['tolerance']:.2g})",
+                    f"(outputs up to {parity['reference_abs']:.3g}, {ParityFigures(**parity).limit()})",
                 ),
                 (
                     "forward",
@@ -364,10 +365,10 @@ def export(
     Example: edgecl export resnet18-nf20 -o small.ecl --device rpi4 --fit 200ms
 
     JSON: {"path", "name", "trainable", "device", "bundle_bytes", "parity": {"n_rows", "max_abs", "mean_abs",
-    "reference_abs", "tolerance", "source"}, "sizes": {"arena_bytes", ...}, "untrainable": [{"node", "op_type",
-    "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "adaptor_search": null or {"chosen", "why", "rule",
-    "rows": [{"name", "parameters", "scores", "rank", "seconds"}], "not_scored", ...}, "dry_run", "c_array": null or
-    {"path", "array", "needs"}, "fit"? (with --fit:
+    "reference_abs", "tolerance", "source", "float32_max_abs"}, "sizes": {"arena_bytes", ...}, "untrainable": [{"node",
+    "op_type", "reason", "remedy"}], "layers": [...], "macs": {...}, "notes", "adaptor_search": null or {"chosen",
+    "why", "rule", "rows": [{"name", "parameters", "scores", "rank", "seconds"}], "not_scored", ...}, "dry_run",
+    "c_array": null or {"path", "array", "needs"}, "fit"? (with --fit:
     "chosen", "why", "rule", "rows": [{"form", "predict_ms", "learn_ms" ([low, middle, high]), "fits"}])}
     """
     from edgecl.cli.model_source import load_model

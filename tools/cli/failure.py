@@ -2,7 +2,10 @@
 # Never here: commands.
 """Exit codes of every command: 0 done, 1 the check said no, 2 wrong usage, 3 a file or its contents cannot be used,
 70 a defect of edgecl, 130 interrupted (Ctrl-C), 143 told to end (SIGTERM). Never a traceback, unless EDGECL_DEBUG=1
-asks for it."""
+asks for it.
+
+Of a model: 2 where an option is wrong or asks for what the model has not, or a package is missing; 3 where the model is
+missing or damaged, does not fit, or its own code fails; 1 where its bundle computes something else."""
 
 from __future__ import annotations
 
@@ -44,12 +47,20 @@ _CODE_OF_STATUS = {
     -60: INPUT,
 }
 
+_OF_KEYWORDS = (-1, -23)  # of an export: a value that nothing accepts, a name that the model has not
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class UsageError(ArgumentError):
     """Options that do not go together, or a value that the parser cannot judge."""
+
+
+class ModelError(Error):
+    """Code that should give a model fails, or gives something else."""
+
+    status = -2
 
 
 class DeviceError(Error):
@@ -66,11 +77,12 @@ def exit_code(error: BaseException) -> int:
     """The exit code for an exception."""
     if isinstance(error, DeviceError):
         return error.code
-    if type(error).__name__ == "ParityError":  # edgecl.export, which is not loaded for this
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # of edgecl.export, which is not loaded for this
+    if "ParityError" in kinds:
         return NO
-    if getattr(error, "blockers", None):  # a model that cannot be exported is unusable input
-        return INPUT
     if isinstance(error, Error):
+        if "ExportError" in kinds:
+            return USAGE if error.status in _OF_KEYWORDS else INPUT
         return _CODE_OF_STATUS.get(error.status, INTERNAL)
     if isinstance(error, KeyboardInterrupt):
         return TERMINATED if isinstance(error, TerminatedError) else INTERRUPTED

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgecl.cli.failure import UsageError, needs
+from edgecl.cli.failure import ModelError, UsageError, needs
 from edgecl.cli.models import BUILT_IN, BuiltIn
 from edgecl.errors import Error, FileError
 
@@ -40,9 +40,9 @@ class ModelSource:
             from edgecl.export.tflite_front import onnx_of_tflite
 
             return onnx_of_tflite(self.file).model
-        import onnx
+        from edgecl.export.onnx_front import load_onnx
 
-        return onnx.load(self.file)
+        return load_onnx(self.file)[0]
 
     def own_input(self, channels_last: bool, external: bool = False) -> Any:
         """The `edgecl.export.InputSpec` of a TFLite file's own input. `external`: as the engine that runs it says."""
@@ -67,7 +67,8 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
     weights.
 
     Raises:
-        UsageError: none of the three forms. FileError: no such file. UnsupportedError: torch is missing.
+        UsageError: none of the three forms, or a name that is not there. FileError: no such file. ModelError: the code
+            fails, or gives no module. UnsupportedError: torch is missing.
     """
     if argument.endswith((".onnx", ".tflite")):
         path = Path(argument)
@@ -107,7 +108,7 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
     place, _, attribute = argument.rpartition(":")
     module = _call(_resolve(place, attribute), argument)
     if not isinstance(module, torch.nn.Module):
-        raise UsageError(
+        raise ModelError(
             f"expected '{argument}' to give a torch.nn.Module; found {type(module).__name__}; return the module from "
             "the callable"
         )
@@ -123,9 +124,12 @@ def _resolve(place: str, attribute: str) -> Any:
     try:
         found = _load_file(Path(place)) if from_file else importlib.import_module(place)
     except Exception as error:
-        raise UsageError(
-            f"expected '{place}' to load; found {type(error).__name__}: {' '.join(str(error).split())}; run it in "
-            "Python by itself"
+        from edgecl.export.errors import raised
+
+        missing = isinstance(error, ModuleNotFoundError) and f"{place}.".startswith(f"{error.name}.")
+        raise (UsageError if missing else ModelError)(
+            f"expected '{place}' to load; found {raised(error)}; "
+            + ("check the spelling" if missing else "mend it there, or run it in Python by itself")
         ) from error
     finally:
         sys.path.pop(0)
@@ -151,7 +155,15 @@ def _call(found: Any, argument: str) -> Any:
     try:
         return found()
     except Exception as error:
-        raise UsageError(
-            f"expected '{argument}' to be callable without arguments; found {type(error).__name__}: "
-            f"{' '.join(str(error).split())}; wrap it in a function that gives the module"
+        from edgecl.export.errors import raised
+
+        at_the_call = error.__traceback__ is not None and error.__traceback__.tb_next is None
+        if isinstance(error, TypeError) and at_the_call:
+            raise UsageError(
+                f"expected '{argument}' to be callable without arguments; found {raised(error)}; wrap it in a function "
+                "that gives the module"
+            ) from error
+        raise ModelError(
+            f"expected '{argument}' to give a torch.nn.Module; found that it raised {raised(error)}; mend it there, or "
+            "run it in Python by itself"
         ) from error
