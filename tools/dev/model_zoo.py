@@ -300,7 +300,7 @@ def names_of(source: str) -> list[str]:
 
 
 def chosen(sources: list[str], names: list[str]) -> list[tuple[str, str]]:
-    """(source, name) of all networks of the lists, or of `names`, which torchvision or timm may know beside the lists."""
+    """(source, name) of all networks of the lists, or of `names`, in the lists or known to torchvision or timm."""
     listed = [(source, name) for source in sources for name in names_of(source)]
     if not names:
         return listed
