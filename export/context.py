@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgecl.export.errors import Unsupported
-from edgecl.export.graph import Dims, Graph, Op, Param, canonical, unique
+from edgecl.export.errors import Unfit, Unsupported
+from edgecl.export.graph import Dims, Graph, Op, Param, canonical, short, unique
 from numpy.typing import NDArray
 
 ROLES_THAT_LEARN = ("weight", "bias", "gamma", "beta", "scale", "offset")
@@ -107,7 +107,7 @@ class Node:
         self.op_type: str = proto.op_type
         self.inputs = list(proto.input)
         self.outputs = list(proto.output)
-        self.name: str = proto.name or f"{proto.op_type}:{next(iter(proto.output), '')}"
+        self.name: str = short(proto.name or f"{proto.op_type}:{next(iter(proto.output), '')}")
         self.attributes: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
 
     def integer(self, name: str, default: int) -> int:
@@ -216,6 +216,8 @@ class Context:
             transposed: `values` is the transpose of the constant (both rank 2).
         """
         numbers = np.ascontiguousarray(constant.values if values is None else values, np.float32)
+        if not numbers.size:
+            raise Unfit(f"'{constant.name}' of shape {list(numbers.shape)} holds no number", "make no size 0")
         if np.isneginf(numbers).any():  # the others were refused before (onnx_prepare.py)
             raise Unsupported(
                 f"{int(np.isneginf(numbers).sum())} numbers of a constant are minus infinity",
@@ -232,18 +234,15 @@ class Context:
             and reference.size == numbers.size
             and np.array_equal(reference.reshape(numbers.shape), numbers)
         )
-        own = role in ROLES_THAT_LEARN and self._learns(constant, role)
-        repeated = numbers.size > constant.values.size
         param = Param(
             name=constant.source or constant.name,
             values=numbers,  # maybe the source's own memory: replaced, never written to
             source=constant.source if same else None,
             source_shape=constant.source_shape,
             transposed=flipped,
-            learnable=own and not repeated,
-            learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias") and not repeated,
+            learnable=role in ROLES_THAT_LEARN and self._learns(constant, role),
+            learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias"),
             computed=role in ROLES_THAT_LEARN and constant.source is None,
-            repeated=own and repeated,
         )
         self._params[key] = param
         return param

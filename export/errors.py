@@ -137,7 +137,7 @@ def _line(group: list[Blocker]) -> str:
     return f"{found} ({names}): {reasons}; {first.remedy}"
 
 
-_NOT_THE_USERS = ("torch", "edgecl", "importlib", "inspect", "contextlib")  # packages whose frames tell nothing
+_NOT_THE_USERS = ("torch", "edgecl", "importlib", "inspect", "contextlib", "copy")  # packages whose frames tell nothing
 
 
 def raised(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from edgecl.export.options import ExportOptions
 from edgecl.export.pipeline import CALIBRATION_SEED, export_head
 from edgecl.export.recipe import InputSpec
 from edgecl.export.report import ExportReport
-from edgecl.export.rows_apart import refuse_mixed_rows
+from edgecl.export.rows_apart import refuse_mixed_rows, refuse_random
 from edgecl.external import embedding_of
 from edgecl.external_engines import TITLES, FileEngine, Slot, open_engine
 from numpy.typing import NDArray
@@ -55,7 +55,11 @@ def export_external_onnx(model: onnx.ModelProto, options: ExportOptions, name: s
     engine = _opened("onnx", file)
     dims = _dims("onnx", engine.inputs[0])
     shape = _output_shape(engine, dims)
-    refuse_mixed_rows(proto, _random_inputs(dims))
+    if prod(shape) == 0:
+        raise ExportError(f"expected an embedding of some numbers; found shape {shape}; make no size 0", -2)
+    rows = _random_inputs(dims)
+    refuse_random(proto, rows[:1])
+    refuse_mixed_rows(proto, rows)
     if len(shape) == _MAP and sum(size > 1 for size in shape) > 1:
         proto = averaged(proto)
         file = _bytes_of(proto)

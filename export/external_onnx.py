@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import onnx
 import onnx.shape_inference
 from edgecl.export.errors import Blocker, ExportError
-from edgecl.export.onnx_prepare import invalid_words, remedy_for_input
+from edgecl.export.onnx_cut import cut_behind, with_own_names
+from edgecl.export.onnx_prepare import empty_axes, invalid_words, remedy_for_input
 
 # What may stand between a classifier and the model's output.
 _BEHIND = (
@@ -55,7 +56,7 @@ def encoder_of_onnx(model: onnx.ModelProto, output: str | None) -> OnnxEncoder:
         target = output
     else:
         if len(graph.output) != 1:
-            names = ", ".join(value.name for value in graph.output)
+            names = ", ".join(value.name for value in graph.output) or "none"
             raise ExportError(
                 f"expected a model with one output; found {len(graph.output)} ({names}); name the one that gives "
                 "embeddings with --external-output (external_output)",
@@ -70,7 +71,7 @@ def encoder_of_onnx(model: onnx.ModelProto, output: str | None) -> OnnxEncoder:
                 f"the classifier '{classifier.name or classifier.output[0]}' ({classifier.op_type}) and what follows "
                 f"it are left out; embeddings are its input, '{target}'"
             ]
-    return OnnxEncoder(_cut(model, inputs[0], target), notes, _turns(graph, inputs[0].name))
+    return OnnxEncoder(_cut(model, target), notes, _turns(graph, inputs[0].name))
 
 
 def averaged(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -107,8 +108,12 @@ def _fault(value: onnx.ValueInfoProto) -> Blocker | None:
     if found != "FLOAT":
         return Blocker(value.name, "input", f"{found} instead of FLOAT", remedy_for_input(found))
     dims = [dim.dim_value for dim in kind.shape.dim] if kind.HasField("shape") else []
+    empty = empty_axes(value)
+    if empty is not None:
+        return empty
     if len(dims) < 2 or len(dims) > 5:
-        return Blocker(value.name, "input", f"{len(dims)} axes", "give it a batch axis and 1 to 4 others")
+        found = "1 axis" if len(dims) == 1 else f"{len(dims)} axes"
+        return Blocker(value.name, "input", found, "give it a batch axis and 1 to 4 others")
     free = [axis for axis, size in enumerate(dims) if axis > 0 and size < 1]
     if free:
         return Blocker(value.name, "input", f"a free size on axes {free}", "fix every size but the batch")
@@ -137,22 +142,14 @@ def _classifier(graph: onnx.GraphProto, held: set[str], target: str) -> onnx.Nod
     return None
 
 
-def _cut(model: onnx.ModelProto, entry: onnx.ValueInfoProto, target: str) -> onnx.ModelProto:
+def _cut(model: onnx.ModelProto, target: str) -> onnx.ModelProto:
     try:
-        copy = onnx.shape_inference.infer_shapes(model)
+        typed = onnx.shape_inference.infer_shapes(model)
     except Exception:  # an operator of its own; then shapes behind it stay unknown
-        copy = onnx.ModelProto.FromString(model.SerializeToString())
-    known = {value.name for value in [*copy.graph.value_info, *copy.graph.output]}
-    if target not in known:  # the extractor wants to know all names
-        copy.graph.value_info.append(onnx.helper.make_tensor_value_info(target, onnx.TensorProto.FLOAT, None))
-    from onnx.utils import Extractor
-
-    try:
-        cut = Extractor(copy).extract_model([entry.name], [target])
-    except ValueError as error:  # sparse initialisers, annotations of quantisation
-        raise ExportError(f"expected a model that can be cut; found: {error}; export it without them", -5) from error
-    cut.producer_name, cut.graph.name = model.producer_name, model.graph.name
-    return cut
+        typed = model
+    known = {value.name: value for value in [*typed.graph.value_info, *typed.graph.output]}
+    wanted = known.get(target) or onnx.helper.make_tensor_value_info(target, onnx.TensorProto.FLOAT, None)
+    return with_own_names(cut_behind(model, wanted))
 
 
 def _turns(graph: onnx.GraphProto, entry: str) -> bool:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Dims = tuple[int, ...]
 Shape3 = tuple[int, int, int]
+MAX_NAME_BYTES = 255  # of a parameter or the input in a bundle
+_LONG_NAME = 200  # bytes that a node keeps: its tensors have names made of it
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -60,7 +62,6 @@ class Param:
         shown: the layer's weights as its source has them, where values (int8) lie in another order.
         computed: its numbers were computed at export from other constants of the source.
         rearranged: they are the source's, in another order and with zeros between (a ConvTranspose that is fixed).
-        repeated: numbers of the source stand in it several times; they would learn apart, so it is fixed.
     """
 
     name: str
@@ -75,7 +76,6 @@ class Param:
     shown: Dims = ()
     computed: bool = False
     rearranged: bool = False
-    repeated: bool = False
 
     @property
     def origin(self) -> object:
@@ -227,6 +227,15 @@ class Graph:
             return 0
         _, height, width = self.tensors[op.output]
         return prod(op.weight().shown or op.weight().values.shape) * height * width
+
+
+def short(name: str) -> str:
+    """A name of a node that a bundle takes: the middle of a long one is left out."""
+    data = name.encode()
+    if len(data) <= _LONG_NAME:
+        return name
+    half = _LONG_NAME // 2 - 2
+    return f"{data[:half].decode(errors='ignore')}...{data[-half:].decode(errors='ignore')}"
 
 
 def unique(name: str, taken: Sequence[str] | set[str] | dict[str, Shape3]) -> str:

@@ -13,15 +13,14 @@ import onnx.numpy_helper
 from edgecl.export.context import Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unfit, Unsupported
 from edgecl.export.folding import can_fold
-from edgecl.export.graph import Dims, Graph, canonical, unique
+from edgecl.export.graph import MAX_NAME_BYTES, Dims, Graph, canonical, unique
 from edgecl.export.norm_patterns import join_norms
+from edgecl.export.onnx_random import RANDOM, RANDOM_REMEDY, is_random
 from edgecl.export.ops import HANDLERS
 from edgecl.export.ops.batch_lift import convert
 from edgecl.export.opset import opset_of
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
-
-_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 
 def import_graph(
@@ -63,6 +62,8 @@ def import_graph(
     if not blockers and not isinstance(final, Row):
         reason = final.reason if isinstance(final, Missing) else "it does not depend on the network's input"
         blockers.append(Blocker(output, "output", reason, "export a model whose first output is the logits"))
+        context.is_unfit |= isinstance(final, Constant)
+    blockers += _long_names(graph)
     if blockers:
         raise ExportError.from_blockers(
             "every node to be supported on the device", blockers, "" if context.is_unfit else _proposal(model, blockers)
@@ -75,6 +76,15 @@ def import_graph(
         if graph.final:  # whose own rounding is left out with it
             graph.stored.twice = [tensor for tensor in graph.stored.twice if tensor != graph.output]
     return graph
+
+
+def _long_names(graph: Graph) -> list[Blocker]:
+    names = [graph.input, *(param.name for param in graph.params())]
+    return [
+        Blocker(f"{name[:40]}...", "name", f"{len(name.encode())} bytes", f"rename it, to {MAX_NAME_BYTES} at most")
+        for name in names
+        if len(name.encode()) > MAX_NAME_BYTES
+    ]
 
 
 def _walk(
@@ -130,12 +140,8 @@ def _take_branch(
 
 
 def _convert(context: Context, node: Node, proto: onnx.NodeProto, reads: list[Any], cut_off: bool) -> None:
-    if node.op_type in _RANDOM and proto.domain in ("", "ai.onnx"):
-        raise Unfit(
-            "random numbers, other ones in each call",
-            "leave it out in evaluation: noise of training belongs behind `if self.training` in forward (of an ONNX "
-            "file: export it again from a model in evaluation mode)",
-        )
+    if is_random(proto):
+        raise Unfit(RANDOM, RANDOM_REMEDY)
     if proto.domain not in ("", "ai.onnx"):
         raise Unsupported(f"operator of domain '{proto.domain}'", "replace it by standard operators")
     if cut_off:

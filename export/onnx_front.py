@@ -18,7 +18,8 @@ from edgecl.export.external import export_external_onnx
 from edgecl.export.graph import Dims, Graph
 from edgecl.export.importer import import_graph
 from edgecl.export.integer_onnx import DYNAMIC_NOTE, with_borders, without_dynamic
-from edgecl.export.onnx_prepare import hollowed, initialisers_of, prepared_model, refuse_odd_weights, with_output
+from edgecl.export.onnx_cut import with_output
+from edgecl.export.onnx_prepare import hollowed, initialisers_of, prepared_model, refuse_odd_weights
 from edgecl.export.onnx_reference import OnnxReference
 from edgecl.export.options import (
     Classes,
@@ -127,10 +128,10 @@ def from_onnx(
         new_head,
     )
     loaded, stem = load_onnx(model)
-    if external:
-        return export_external_onnx(loaded, options, name or stem)
     if logits is not None:
         loaded = with_output(loaded, logits)
+    if external:
+        return export_external_onnx(loaded, options, name or stem)
     name = name or stem
     hollow, beside = hollowed(loaded)
     del loaded, model  # whose weights may be most of the memory
@@ -193,6 +194,7 @@ def load_onnx(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.Mod
     if not path.is_file() or not path.stat().st_size:
         found = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "nothing"
         raise ExportError(f"expected an ONNX file; found {found} at '{path}'; check the path", -50)
+    beside: set[str] = set()
     try:
         loaded = onnx.load(path, load_external_data=False)
         beside = {entry.value for t in loaded.graph.initializer for entry in t.external_data if entry.key == "location"}
@@ -205,6 +207,12 @@ def load_onnx(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.Mod
     except ExportError:
         raise
     except Exception as error:  # protobuf raises its own classes
+        if beside:
+            raise ExportError(
+                f"expected the weights of '{path}' beside it; found: {error}; export the model again, with its weights "
+                "in the same folder",
+                -50,
+            ) from error
         raise ExportError(
             f"expected an ONNX model in '{path}'; found other bytes ({error}); export the model again", -50
         ) from error

@@ -46,11 +46,14 @@ def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx
             "repair it",
             -5,
         ) from error
+    if not model.graph.output:
+        raise ExportError("expected a model with an output; found none; export it with its logits as one", -5)
     copy = (
         onnx.inliner.inline_local_functions(model)
         if model.functions
         else onnx.ModelProto.FromString(model.SerializeToString())
     )
+    _sparse_to_dense(copy.graph)
     _constants_to_initialisers(copy.graph)
     _to_inference(copy.graph)
     held = {tensor.name for tensor in copy.graph.initializer}
@@ -100,35 +103,6 @@ def _copy_fields(source: Any, target: Any, without: Collection[str]) -> None:
             setattr(target, field.name, value)
 
 
-def with_output(model: onnx.ModelProto, logits: str | int) -> onnx.ModelProto:
-    """A copy whose only output is that of this name or position; what only led to the others goes.
-
-    Raises:
-        ExportError: there is none.
-    """
-    names = [value.name for value in model.graph.output]
-    position = logits if isinstance(logits, int) else names.index(logits) if logits in names else -1
-    if not 0 <= position < len(names):
-        raise ExportError(
-            f"expected an output of the model, by name or position; found {logits!r}; its outputs: {', '.join(names)}",
-            -23,
-        )
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    wanted = onnx.ValueInfoProto()
-    wanted.CopyFrom(copy.graph.output[position])
-    needed = {wanted.name}
-    for node in reversed(list(copy.graph.node)):
-        if needed.isdisjoint(node.output):
-            copy.graph.node.remove(node)
-        else:
-            needed.update(node.input)
-            needed.update(key for attribute in node.attribute for inner in attribute.g.node for key in inner.input)
-    del copy.graph.output[:]
-    copy.graph.output.append(wanted)
-    return copy
-
-
 def invalid_words(model: onnx.ModelProto, beside: Collection[str], words: str) -> str:
     """What is wrong, by name where that is simple: else the checker's first line."""
     graph = model.graph
@@ -157,6 +131,15 @@ def _constants_to_initialisers(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
 
 
+def _sparse_to_dense(graph: onnx.GraphProto) -> None:
+    for sparse in graph.sparse_initializer:
+        values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        dense[np.unravel_index(indices, dense.shape) if indices.ndim == 1 else tuple(indices.T)] = values
+        graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+    del graph.sparse_initializer[:]
+
+
 def _to_inference(graph: onnx.GraphProto) -> None:
     """Batch-norms go by their running statistics, dropouts do nothing, whatever mode the model was exported in."""
     for node in graph.node:
@@ -180,10 +163,24 @@ def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:
         return Blocker(value.name, "input", f"{found} instead of FLOAT", remedy_for_input(found))
     if not kind.HasField("shape") or not kind.shape.dim:
         return Blocker(value.name, "input", "no shape", "give it a batch axis and fixed sizes")
+    empty = empty_axes(value)
+    if empty is not None:
+        return empty
     dynamic = [axis for axis, dim in enumerate(kind.shape.dim) if axis > 0 and dim.dim_value < 1]
     if dynamic:
         return Blocker(value.name, "input", f"dynamic size on axes {dynamic}", "fix every size but the batch")
     return None
+
+
+def empty_axes(value: onnx.ValueInfoProto) -> Blocker | None:
+    """What is wrong with an input of no numbers at all."""
+    dims = value.type.tensor_type.shape.dim
+    empty = [axis for axis, dim in enumerate(dims) if dim.HasField("dim_value") and dim.dim_value < 1]
+    if not empty:
+        return None
+    return Blocker(
+        value.name, "input", f"a size of 0 on axes {empty}", "export the model with an input that holds some"
+    )
 
 
 def remedy_for_input(found: str) -> str:

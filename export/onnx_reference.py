@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from edgecl.export.errors import ParityError
+from edgecl.export.errors import ExportError
 from edgecl.export.onnx_double import DoubleModel
 from edgecl.export.onnx_prepare import initialisers_of
-from edgecl.export.opset import upgraded
+from edgecl.export.opset import opset_of, upgraded
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -46,16 +46,13 @@ class OnnxReference:
         """As `parity.Reference`.
 
         Raises:
-            ParityError: nothing here can run the model.
+            ExportError: nothing here can run the model.
         """
         name, engine = self._running()
         try:
             return np.asarray(self._in_batches(engine, rows, self._beside), np.float32)
         except Exception as error:  # whatever the engine's operators raise
-            raise ParityError(
-                f"expected {name} to run the model, to compare the bundle with it; found: {_first_line(error)}; "
-                + ("check the model" if name.startswith("onnxruntime") else "install onnxruntime (extra engines)")
-            ) from error
+            raise self._not_run(name, error) from error
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """As `parity.Reference`: in ONNX's evaluator, row by row where the batch is free."""
@@ -84,10 +81,28 @@ class OnnxReference:
 
     def _running(self) -> tuple[str, Run]:
         if self._engine is None:
-            self._engine = _onnxruntime(self._model) or (
-                f"onnx {onnx.__version__} reference", _evaluator(upgraded(self._model))
-            )  # fmt: skip
+            self._engine = _onnxruntime(self._model) or self._evaluating()
         return self._engine
+
+    def _evaluating(self) -> tuple[str, Run]:
+        try:
+            return f"onnx {onnx.__version__} reference", _evaluator(upgraded(self._model))
+        except Exception as error:  # an operator that it has not, or not of this set
+            raise self._not_run("ONNX's evaluator", error) from error
+
+    def _not_run(self, name: str, error: Exception) -> ExportError:
+        opset = opset_of(self._model)
+        remedy = "check the model"
+        if not name.startswith("onnxruntime"):
+            remedy = (
+                "export it again in a newer set, or turn it into one (give it a batch axis of 1, then "
+                "onnx.version_converter.convert_version(model, 13)), or install onnxruntime (extra engines)"
+            )
+        return ExportError(
+            f"expected {name} to run the model (operator set {opset}), to compare the bundle with it; found: "
+            f"{_first_line(error)}; {remedy}",
+            -5,
+        )
 
     def _in_batches(
         self, engine: Run, rows: NDArray[Any], beside: dict[str, NDArray[Any]], most: int = 0

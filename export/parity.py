@@ -112,8 +112,8 @@ def compare(model: _core.Model, graph: Graph, asked: Asked, raw: NDArray[Any], c
             f"a difference of {figures.max_abs:.6g} (mean {figures.mean_abs:.3g}) at row {row}, output {column} of "
             f"'{graph.output}': "
             f"{found[row, column]:.8g} against {expected[row, column]:.8g}; check that calibration rows are plausible "
-            "raw inputs and that "
-            "the model is deterministic in evaluation mode, else please report the model"
+            "raw inputs, and that forward takes no decision and no constant from values of the input (if, while, "
+            "item()); else please report the model"
         )
     return figures
 
@@ -124,7 +124,8 @@ def _refuse_random(first: NDArray[np.float32], second: NDArray[np.float32], allo
         raise ParityError(
             f"expected the {source} model to give the same outputs for the same rows; found a difference of "
             f"{apart:.3g} between two calls (outputs up to {float(np.max(np.abs(first))):.3g}); leave out what "
-            "is random in evaluation mode: dropout with training=self.training, noise behind `if self.training`"
+            "is random in evaluation mode (dropout with training=self.training, noise behind `if self.training`), and "
+            "what a call changes for the next one"
         )
 
 

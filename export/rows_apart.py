@@ -1,6 +1,6 @@
 # Does what an ONNX model gives for one row depend on the other rows of its batch?
 # Never here: importing operators, which find that by their own rules (ops/).
-"""`refuse_mixed_rows` runs a model on a batch and on its rows one by one."""
+"""`refuse_mixed_rows` runs a model on a batch and on its rows one by one, `refuse_random` runs it twice."""
 
 from __future__ import annotations
 
@@ -9,12 +9,34 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.onnx_random import RANDOM, RANDOM_REMEDY
 from numpy.typing import NDArray
 
 _CLOSE = 1e-3  # of the largest number: products over a batch are rounded otherwise than over a row
 # Of integers, where a value between two steps may fall to either; a dynamic scale is that of all rows.
 _CLOSE_IN_STEPS = 0.25
 _INTEGERS = ("QuantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
+
+
+def refuse_random(model: onnx.ModelProto, rows: NDArray[np.float32]) -> None:
+    """Does nothing where the model fails.
+
+    Raises:
+        ExportError: it gives other numbers when it is asked again; naming the first node that does.
+    """
+    kept = [(node, name) for node in model.graph.node for name in node.output if name]
+    session = _session(model, [name for _, name in kept])
+    if session is None:
+        return
+    feeds = {model.graph.input[0].name: rows}
+    try:
+        first, second = session.run(None, feeds), session.run(None, feeds)
+    except Exception:  # its own classes; the caller runs the model, too
+        return
+    for (node, name), before, after in zip(kept, first, second, strict=True):
+        if not np.array_equal(before, after, equal_nan=np.asarray(before).dtype.kind == "f"):
+            blocker = Blocker(node.name or name, node.op_type, RANDOM, RANDOM_REMEDY)
+            raise ExportError.from_blockers("a model that gives the same for the same input", [blocker])
 
 
 def refuse_mixed_rows(model: onnx.ModelProto, rows: NDArray[np.float32]) -> None:
@@ -63,19 +85,10 @@ Result = tuple[NDArray[Any], list[NDArray[Any]]]  # of the batch, and of each ro
 
 def _apart(model: onnx.ModelProto, rows: NDArray[np.float32], names: list[str]) -> dict[str, Result] | None:
     """None where the engine does not take the rows at once."""
-    import onnxruntime
-
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    del watched.graph.output[:]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    key = model.graph.input[0].name
+    session, key = _session(model, names), model.graph.input[0].name
+    if session is None:
+        return None
     try:
-        session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
         together = session.run(names, {key: rows})
         single = [session.run(names, {key: row[None]}) for row in rows]
     except Exception:  # its own classes; what a single row gives is checked elsewhere
@@ -86,13 +99,32 @@ def _apart(model: onnx.ModelProto, rows: NDArray[np.float32], names: list[str]) 
     }
 
 
+def _session(model: onnx.ModelProto, names: list[str]) -> Any:
+    """onnxruntime on the model with these outputs; None where it does not load that."""
+    import onnxruntime
+
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    del watched.graph.output[:]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception:  # its own classes
+        return None
+
+
 def _fits(together: NDArray[Any], single: list[NDArray[Any]], close: float) -> bool:
     """Some axis of the batch's result holds the rows' results, one behind the other or in turns; or it has none."""
-    limit = close * max(float(np.max(np.abs(together), initial=0.0)), float(np.finfo(np.float32).tiny))
+    finite = np.abs(together[np.isfinite(together)])
+    limit = close * max(float(np.max(finite, initial=0.0)), float(np.finfo(np.float32).tiny))
     shape, alike = single[0].shape, [row for row in single if row.shape == single[0].shape]
 
     def same(other: NDArray[Any]) -> bool:
-        return other.shape == together.shape and bool(np.all(np.abs(other - together) <= limit))
+        return other.shape == together.shape and np.allclose(other, together, rtol=0.0, atol=limit, equal_nan=True)
 
     if len(alike) < len(single):
         return False

@@ -19,6 +19,7 @@ TRACED_ROWS = 2  # so that a shape which holds the batch size is not mistaken fo
 _MOST_NAMED = 8  # outputs in a message
 _ARRAYS = ("?", "u1", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8", "c16")  # that PyTorch takes
 _CONVERT = "convert it (x.float(), x.astype('float32'))"
+_ANY_ROWS = "write sizes as x.shape[0] or -1 (flatten(1) in place of a reshape to fixed sizes)"
 _WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
@@ -44,6 +45,8 @@ def as_written(module: Any) -> torch.nn.Module:
         )
     if not isinstance(module, torch.nn.Module):
         remedy = "put it into the forward of one" if callable(module) else "hand in the network itself"
+        if isinstance(module, torch.export.ExportedProgram):
+            remedy = "hand in the module that was exported"
         raise ExportError(f"expected a torch.nn.Module; found {_a(module)}; {remedy}", -3)
     tensors = [*module.parameters(), *module.buffers()]
     if any(torch.nn.parameter.is_lazy(tensor) for tensor in tensors):
@@ -56,6 +59,17 @@ def as_written(module: Any) -> torch.nn.Module:
         raise ExportError(
             "expected parameters with numbers; found some on the device 'meta', which holds none; load the weights "
             "(module.to_empty(device='cpu'), then load_state_dict) first",
+            -3,
+        )
+    quantised = [
+        f"'{name}' ({type(layer).__name__})"
+        for name, layer in module.named_modules()
+        if ".quantized." in f"{type(layer).__module__}."
+    ]
+    if quantised:
+        raise ExportError(
+            f"expected layers of float32; found quantised ones, {', '.join(quantised[:3])}; hand in the module before "
+            "that, and encoder='int8' with calibration rows",
             -3,
         )
     types = {_name(p.dtype) for p in module.parameters() if p.is_floating_point() or p.is_complex()} - {"float32"}
@@ -203,7 +217,7 @@ def why_it_fails(module: torch.nn.Module, example: Any, rows: torch.Tensor, erro
         if batch != len(rows) and _run(module, torch.cat([rows[:1]] * batch)) is None:
             return ExportError(
                 f"expected a module that takes any number of rows; found that it takes {batch} and not {len(rows)}: "
-                f"{raised(own)}; write sizes as x.shape[0] or -1 (flatten(1) in place of a reshape to fixed sizes)",
+                f"{raised(own)}; {_ANY_ROWS}",
                 -2,
             )
     name, layer, function = _where(module, own)
@@ -219,6 +233,22 @@ def why_it_fails(module: torch.nn.Module, example: Any, rows: torch.Tensor, erro
         f"{remedy}; module(example) by itself raises the same",
         -1 if of_example else -5,
     )
+
+
+def run_rows(module: torch.nn.Module, rows: torch.Tensor) -> Any:
+    """What a module gives.
+
+    Raises:
+        ExportError: it fails on so many rows.
+    """
+    try:
+        return module(rows)
+    except Exception as error:  # whatever its own code raises
+        raise ExportError(
+            f"expected a module that takes any number of rows; found that it fails on {len(rows)}: {raised(error)}; "
+            f"{_ANY_ROWS}",
+            -2,
+        ) from error
 
 
 def _run(module: torch.nn.Module, rows: torch.Tensor) -> Exception | None:

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import torch
 from edgecl.export.adaptor_data import AdaptorData
-from edgecl.export.errors import ExportError, counted
+from edgecl.export.errors import ExportError, counted, raised
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
 from edgecl.export.onnx_front import read_graph
@@ -37,7 +37,7 @@ from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
 from edgecl.export.stages import stage
-from edgecl.export.torch_call import as_written, example_rows, one_of, why_it_fails
+from edgecl.export.torch_call import as_written, example_rows, one_of, run_rows, why_it_fails
 from edgecl.export.torch_symbolics import symbolics
 from edgecl.export.torch_weights import with_plain_weights
 from numpy.typing import NDArray
@@ -196,13 +196,14 @@ class TorchReference:
 
     def __init__(self, module: torch.nn.Module, logits: str | int | None = None) -> None:
         self.source = f"torch {torch.__version__.partition('+')[0]}"
-        self._module = _copy(with_plain_weights(module)[0]).eval()
+        self._module = _copy(with_plain_weights(module)[0])
         self._logits = logits
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `parity.Reference`."""
         with torch.no_grad():
-            return np.asarray(one_of(self._module(torch.from_numpy(rows)), self._logits).numpy(), np.float32)
+            outputs = run_rows(self._module, torch.from_numpy(rows.copy()))  # it may write to them
+            return np.asarray(one_of(outputs, self._logits).numpy(), np.float32)
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """As `parity.Reference`."""
@@ -210,7 +211,7 @@ class TorchReference:
         try:
             with torch.no_grad():
                 return np.asarray(one_of(double(torch.from_numpy(rows).double()), self._logits).numpy(), np.float64)
-        except RuntimeError:  # a module that makes float32 tensors of its own
+        except Exception:  # a module that makes float32 tensors of its own
             return None
 
     def weight(self, name: str) -> NDArray[np.float32]:
@@ -227,6 +228,21 @@ class TorchReference:
 def _copy(module: torch.nn.Module, dtype: torch.dtype | None = None) -> torch.nn.Module:
     """A copy on the CPU that shares the parameters where it can: their numbers may be most of the memory. With a
     `dtype` they are of that type."""
+    try:
+        copied = _copied(module, dtype).eval()
+    except Exception as error:  # of its own code, or of what Python cannot copy
+        raise ExportError(
+            "expected a module that copy.deepcopy copies, and that eval() turns to predicting; found "
+            f"{raised(error)}; keep locks, files and generators out of its attributes",
+            -5,
+        ) from error
+    for layer in copied.modules():  # nothing learns here
+        layer._backward_hooks.clear()
+        layer._backward_pre_hooks.clear()
+    return copied
+
+
+def _copied(module: torch.nn.Module, dtype: torch.dtype | None) -> torch.nn.Module:
     tensors = dict.fromkeys(module.parameters())
     if any(tensor.device.type != "cpu" for tensor in tensors):
         copied = copy.deepcopy(module).cpu()
@@ -247,7 +263,7 @@ class _Traced(torch.nn.Module):
 
     def __init__(self, module: torch.nn.Module, logits: str | int | None) -> None:
         super().__init__()
-        self.module = module.eval()
+        self.module = module
         self.logits = logits
 
     def forward(self, rows: torch.Tensor) -> Any:
@@ -285,8 +301,14 @@ def _trace(
         **dict(traced.named_parameters(remove_duplicate=False)),
         **dict(traced.named_buffers(remove_duplicate=False)),
     }
+    if all(value.name in held for value in model.graph.input):
+        raise ExportError(
+            "expected outputs that follow from the input; found none that does as PyTorch traces it; compute them from "
+            "it by torch's operators, without numpy(), item(), data or lists of numbers",
+            -5,
+        )
     weights = {}
-    for value in list(model.graph.input)[1:]:
+    for value in model.graph.input:
         tensor = held.get(value.name)
         if tensor is not None:
             value.name = value.name.removeprefix("module.")

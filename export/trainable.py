@@ -88,16 +88,6 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
                     f"select '{weight.name}' too, or leave the bias out",
                 )
             )
-    outside += [
-        Blocker(
-            param.name,
-            "initializer",
-            "each of its numbers stands for several of the layer, which would learn apart, so it is fixed",
-            "give it one number for each element that the layer multiplies or adds",
-        )
-        for param in graph.params()
-        if param.repeated
-    ]
     computed = _computed_weights(graph)
     outside += computed or [
         Blocker(
@@ -117,8 +107,8 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
     if not trained:
         names = ", ".join(param.name for param in graph.params() if param.learnable) or "none"
         raise ExportError(
-            f"expected at least one parameter that learns; found none for trainable={choice!r}; parameters of the "
-            f"model: {names}",
+            f"expected at least one parameter that learns; found none for trainable={choice!r} (parameters of the "
+            f"model: {names}); give it a new head (--head new:10, new_head=10), or take trainable='none'",
             -1,
         )
     everything = all(param.trainable for param in graph.params() if param.learnable)

@@ -169,7 +169,7 @@ _ERF = helper.make_node("Erf", ["x"], ["y"])
          "2 inputs"),
         (_model([("x", TensorProto.FLOAT, [2, 4])], [_ERF], ["y"]), "a batch axis of 2"),
         (_model([("x", TensorProto.FLOAT, [1, "t"])], [_ERF], ["y"]), "a free size on axes"),
-        (_model([("x", TensorProto.FLOAT, [4])], [_ERF], ["y"]), "1 axes"),
+        (_model([("x", TensorProto.FLOAT, [4])], [_ERF], ["y"]), "1 axis"),
         (_model([_FLOATS], [_ERF, helper.make_node("Abs", ["x"], ["z"])], ["y", "z"]), "external_output"),
         (_model([_FLOATS], [helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)], ["y"]), "one embedding a"),
         (_model([_FLOATS], [helper.make_node("Nothing", ["x"], ["y"], domain="nobody")], ["y"]), "valid ONNX model"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,3 +271,71 @@ def test_numbers_and_their_words() -> None:
     assert grouped([Blocker(name, "Floor", "bad", "mend") for name in "ab"]) == ["Floor, 2 nodes (a, b): bad; mend"]
     assert "found 1 that cannot be; change or replace it:" in str(ExportError.from_blockers("x", blockers[:1]))
     assert "found 2 that cannot be; change or replace each:" in str(ExportError.from_blockers("x", blockers))
+
+
+def test_what_python_cannot_copy() -> None:
+    module = Through()
+    module.rows = (row for row in range(3))
+    text = refused(module)
+    assert "cannot pickle 'generator'" in text and "keep locks, files and generators out" in text
+    module.rows = None
+    from_torch(module, torch.zeros(1, F))
+
+
+def test_outputs_that_do_not_follow_from_the_input() -> None:
+    text = refused(Through(lambda x: torch.from_numpy(x.numpy() * 2)))
+    assert "follow from the input" in text and "numpy()" in text
+    for constant in (torch.ones_like, lambda x: torch.zeros(x.shape[0], F)):
+        assert "follow from the input" in refused(Through(constant))
+    from_torch(Through(lambda x: x * 2), torch.zeros(1, F))
+
+
+def test_quantised_modules() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.ao.quantization.quantize_dynamic(net(), {nn.Linear}, dtype=torch.qint8)
+    assert "quantised ones, '0' (Linear)" in refused(module) and "encoder='int8'" in refused(module)
+
+
+def test_hooks() -> None:
+    module = net()
+    module[2].register_forward_hook(lambda layer, given, result: result * 2)
+    module[0].register_full_backward_hook(lambda layer, before, after: None)
+    report = from_torch(module, torch.zeros(1, F))
+    assert report.parity is not None and len(module[0]._backward_hooks) == 1
+
+
+def test_a_forward_that_writes_to_its_input() -> None:
+    assert from_torch(Through(lambda x: x.mul_(2)), torch.zeros(1, F)).parity is not None
+
+
+def test_a_program_that_was_exported() -> None:
+    program = torch.export.export(net(), (torch.zeros(2, F),))
+    assert "hand in the module that was exported" in refused(program)
+    assert "takes any number of rows" in refused(program.module())
+
+
+def test_sizes_of_zero() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns of it
+        assert "holds no number" in refused(nn.Sequential(nn.Linear(F, 0), nn.Linear(0, 4)))
+
+
+def test_nothing_learns() -> None:
+    for module in (nn.Identity(), net().requires_grad_(False)):
+        assert "new_head=10" in refused(module)
+        from_torch(module, torch.zeros(1, F), new_head=10)
+        from_torch(module, torch.zeros(1, F), trainable="none")
+
+
+@pytest.mark.parametrize(
+    "random", [lambda x: torch.poisson(x.abs()), lambda x: x + torch.empty_like(x).exponential_(), torch.bernoulli]
+)
+def test_random_operators_of_pytorch(random: Callable[[Any], Any]) -> None:
+    text = refused(Through(lambda x: random(x.sigmoid())))
+    assert "random numbers" in text and "if self.training" in text and "--external" not in text
+
+
+def test_decisions_by_values() -> None:
+    text = refused(Through(lambda x: x * x.sum().item()))
+    assert "no decision and no constant from values of the input" in text
