@@ -234,15 +234,18 @@ class Context:
             and reference.size == numbers.size
             and np.array_equal(reference.reshape(numbers.shape), numbers)
         )
+        own = role in ROLES_THAT_LEARN and self._learns(constant, role)
+        repeated = numbers.size > constant.values.size
         param = Param(
             name=constant.source or constant.name,
             values=numbers,  # maybe the source's own memory: replaced, never written to
             source=constant.source if same else None,
             source_shape=constant.source_shape,
             transposed=flipped,
-            learnable=role in ROLES_THAT_LEARN and self._learns(constant, role),
-            learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias"),
+            learnable=own and not repeated,
+            learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias") and not repeated,
             computed=role in ROLES_THAT_LEARN and constant.source is None,
+            repeated=own and repeated,
         )
         self._params[key] = param
         return param

@@ -62,6 +62,7 @@ class Param:
         shown: the layer's weights as its source has them, where values (int8) lie in another order.
         computed: its numbers were computed at export from other constants of the source.
         rearranged: they are the source's, in another order and with zeros between (a ConvTranspose that is fixed).
+        repeated: numbers of the source stand in it several times; they would learn apart, so it is fixed.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Param:
     shown: Dims = ()
     computed: bool = False
     rearranged: bool = False
+    repeated: bool = False
 
     @property
     def origin(self) -> object:

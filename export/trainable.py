@@ -88,6 +88,16 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
                     f"select '{weight.name}' too, or leave the bias out",
                 )
             )
+    outside += [
+        Blocker(
+            param.name,
+            "initializer",
+            "each of its numbers stands for several of the layer, which would learn apart, so it is fixed",
+            "give it one number for each element that the layer multiplies or adds",
+        )
+        for param in graph.params()
+        if param.repeated
+    ]
     computed = _computed_weights(graph)
     outside += computed or [
         Blocker(

@@ -9,7 +9,8 @@ from math import prod
 import numpy as np
 from edgecl.export.context import Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
-from edgecl.export.graph import FLOAT_MAX, Activation, canonical
+from edgecl.export.graph import FLOAT_MAX, Activation
+from edgecl.export.ops.elementwise import combine
 from edgecl.export.ops.l2_norm import at_least, is_epsilon
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import permute
@@ -126,11 +127,7 @@ def convert_prelu(context: Context, node: Node) -> None:
     below = context.emit(
         node, "activation", [row], row.dims, activation=Activation("clip", -FLOAT_MAX, 0.0), suffix="below"
     )
-    values = np.broadcast_to(slope.values, shape if slope.values.size == 1 else (1, *row.dims))
-    values = values.reshape((1, 1, 1) if slope.values.size == 1 else canonical(row.dims))
-    scaled = context.emit(
-        node, "mul", [below], row.dims, params=[context.param(slope, "scale", values)], suffix="scaled"
-    )
+    scaled = combine(context, node, "mul", below, slope, suffix="scaled")
     context.bind(node, context.emit(node, "add", [above, scaled], row.dims))
 
 

@@ -9,6 +9,7 @@ from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import FLOAT_MAX, Dims, canonical
 from edgecl.export.ops.l2_norm import at_least, is_epsilon, normalize
+from edgecl.export.ops.rearrange import constant_row
 from edgecl.export.ops.reduce import apply, one_over
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.tables import picked_row
@@ -172,11 +173,22 @@ def combine(
             return combine(context, node, kind, left, learned, suffix)
         right = context.one_for_all(right, len(left.dims) + 1)
         left = _as_large_as(context, node, left, right)
-        values = _aligned(context, left, right)
+        values = _of_row(left, right)
         if kind == "add" and np.isneginf(values).any():
             values = np.where(np.isneginf(values), MASKED, values)
-        param = context.param(right, "scale" if kind == "mul" else "offset", values)
-        return context.emit(node, kind, [left], left.dims, params=[param], suffix=suffix)
+        dims, inner = _merged(left.dims, values.shape)
+        role = "scale" if kind == "mul" else "offset"
+        if len(dims) > 3 and any(size != 1 for size in inner[2:]):
+            if right.source is not None and context.learns(right.source, role):  # copies would learn apart
+                held = Constant(right.name, values[None], right.source, right.source_shape)
+                learned = expand(context, node, constant_row(context, node, held, left), left.dims)
+                return combine(context, node, kind, left, learned, suffix)
+            values = np.broadcast_to(values.reshape(inner), (*inner[:2], *dims[2:]))
+            inner = values.shape
+        front = context.reshape(node, left, dims)
+        param = context.param(right, role, np.ascontiguousarray(values).reshape(canonical(inner)))
+        made = context.emit(node, kind, [front], dims, params=[param], suffix=suffix)
+        return context.reshape(node, made, left.dims)
     dims = _common(left, right)
     if left.dims != dims:
         left, right = right, left
@@ -195,7 +207,7 @@ def _as_large_as(context: Context, node: Node, row: Row, constant: Constant) -> 
     """The row, repeated where a constant has more elements along an axis of size 1."""
     shape = constant.values.shape
     if len(shape) > len(row.dims) + 1 or (len(shape) == len(row.dims) + 1 and shape[0] != 1):
-        return row  # a fault that _aligned tells
+        return row  # a fault that _of_row tells
     inner = ((1,) * len(row.dims) + shape)[-len(row.dims) :] if row.dims else ()
     if any(a != b and 1 not in (a, b) for a, b in zip(inner, row.dims, strict=True)):
         return row
@@ -206,8 +218,8 @@ def _fits(small: Dims, large: Dims) -> bool:
     return all(a == b or a == 1 for a, b in zip(small, large, strict=True))
 
 
-def _aligned(context: Context, row: Row, constant: Constant) -> NDArray[np.float32]:
-    """The constant as [C|1][H|1][W|1] of the row's tensor."""
+def _of_row(row: Row, constant: Constant) -> NDArray[np.float32]:
+    """The constant with as many axes as the row, each of its size or 1."""
     if constant.values.dtype != np.float32:
         raise Unsupported(
             f"expected a constant of float32; found {constant.values.dtype}", "convert the model to float32 first"
@@ -221,8 +233,19 @@ def _aligned(context: Context, row: Row, constant: Constant) -> NDArray[np.float
     inner: Dims = ((1,) * rank + shape)[-len(row.dims) :] if row.dims else ()
     if not _fits(inner, row.dims):
         raise Unsupported(f"a constant of shape {shape} would enlarge rows of {row.dims}", "correct the shapes")
-    values: NDArray[np.float32] = constant.values.reshape(inner)
-    if len(row.dims) > 3 and any(size != 1 for size in inner[2:]):
-        values = np.broadcast_to(values, (*inner[:2], *row.dims[2:]))
-    shape3 = canonical(values.shape)
-    return np.ascontiguousarray(values).reshape(shape3)
+    return constant.values.reshape(inner)
+
+
+def _merged(dims: Dims, inner: Dims) -> tuple[Dims, Dims]:
+    """A row of more than three axes, and a constant for it, with neighbours made one where the constant has all of both
+    or repeats along both: a tensor holds three axes, and a number that stands in it twice would learn as two."""
+    if len(dims) <= 3 or all(size == 1 for size in inner[2:]) or inner[2:] == dims[2:]:
+        return dims, inner
+    wide, narrow = [dims[0]], [inner[0]]
+    for size, own in zip(dims[1:], inner[1:], strict=True):
+        if size == 1 or (own == 1) == (narrow[-1] == 1) or wide[-1] == 1:
+            wide[-1], narrow[-1] = wide[-1] * size, narrow[-1] * own
+        else:
+            wide.append(size)
+            narrow.append(own)
+    return tuple(wide), tuple(narrow)

@@ -106,8 +106,7 @@ def build(source: str, name: str) -> tuple[Any, tuple[int, ...]]:
 
         make, shape = NETWORKS[name]
         return make(), shape
-    # Wheels of torchvision may be built for another PyTorch; their registrations of CUDA operators are not needed.
-    sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
+    _without_cuda()
     if source == "torchvision":
         import torchvision.models
 
@@ -300,6 +299,39 @@ def names_of(source: str) -> list[str]:
     return TORCHVISION if source == "torchvision" else TIMM
 
 
+def chosen(sources: list[str], names: list[str]) -> list[tuple[str, str]]:
+    """(source, name) of all networks of the lists, or of `names`, in the lists or known to torchvision or timm."""
+    listed = [(source, name) for source in sources for name in names_of(source)]
+    if not names:
+        return listed
+    found = [entry for entry in listed if entry[1] in names]
+    for name in sorted(set(names) - {entry[1] for entry in found}):
+        source = next((source for source in sources if source != "own" and known(source, name)), None)
+        if source is None:
+            raise SystemExit(f"error: expected a network of {', '.join(sources)}, found '{name}'")
+        found.append((source, name))
+    return found
+
+
+def _without_cuda() -> None:
+    """Wheels of torchvision may be built for another PyTorch; their registrations of CUDA operators are not needed."""
+    sys.modules.setdefault("torchvision._meta_registrations", types.ModuleType("torchvision._meta_registrations"))
+
+
+def known(source: str, name: str) -> bool:
+    """True when the library has a network of that name."""
+    _without_cuda()
+    try:
+        if source == "torchvision":
+            import torchvision.models
+
+            return name in torchvision.models.list_models()
+        import timm
+    except ImportError:
+        return False
+    return bool(timm.is_model(name))
+
+
 def summary(rows: list[dict[str, Any]]) -> str:
     """The figures that matter, as text."""
     lines = []
@@ -329,7 +361,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="default: all")
+    parser.add_argument("names", nargs="*", help="of the lists or of the libraries; default: the lists")
     parser.add_argument("--sources", default="own,torchvision,timm")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seconds", type=float, default=300, help="most for one network")
@@ -339,12 +371,7 @@ def main() -> int:
     if arguments.one:
         print(json.dumps(one(*arguments.one)))
         return 0
-    wanted = [
-        (source, name)
-        for source in arguments.sources.split(",")
-        for name in names_of(source)
-        if not arguments.names or name in arguments.names
-    ]
+    wanted = chosen(arguments.sources.split(","), arguments.names)
 
     def told(entry: tuple[str, str]) -> dict[str, Any]:
         row = measured(*entry, arguments.seconds)
