@@ -10,6 +10,13 @@
 
 namespace edgecl_test {
 
+// Sweeps over all bytes of a file, weights of a network or histories look at every so-many-th. More than 1 where the same
+// code ran whole elsewhere and runs slowly here (tests/CMakeLists.txt).
+#ifndef EDGECL_SWEEP_STEP
+#define EDGECL_SWEEP_STEP 1
+#endif
+constexpr unsigned kSweepStep = EDGECL_SWEEP_STEP;
+
 struct Case {
   const char* name;
   void (*body)();
