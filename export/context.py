@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -16,6 +17,7 @@ from edgecl.export.graph import Dims, Graph, Op, Param, canonical, short, unique
 from numpy.typing import NDArray
 
 ROLES_THAT_LEARN = ("weight", "bias", "gamma", "beta", "scale", "offset")
+ROW = ".row"  # ends the name of a constant that is one row of another
 _ROUNDING = 1e-6  # of the largest number, between rows that a matrix product computed alike
 _RUN_TIME = "values that are known only at run time"
 
@@ -145,6 +147,7 @@ class Context:
         self.environment: dict[str, Row | Constant | Missing] = {}
         self.is_unfit = False  # a node is in the way that no other engine would mend
         self.folded: dict[str, onnx.NodeProto] = {}  # what made a constant
+        self.uses: Counter[str] = Counter()  # nodes that read an initialiser, however it is turned for them
         self._learnable = learnable
         self._params: dict[tuple[str, Dims, str], Param] = {}
 
@@ -199,7 +202,7 @@ class Context:
         if constant.source is None and values.dtype == np.float32 and values.size:
             apart = _ROUNDING * float(np.abs(values).max())
         same = bool((values == values[:1]).all()) or (apart > 0 and bool((np.abs(values - values[:1]) <= apart).all()))
-        return Constant(f"{constant.name}.row", values[:1]) if same else constant
+        return Constant(f"{constant.name}{ROW}", values[:1]) if same else constant
 
     def integers(self, node: Node, index: int, what: str) -> list[int]:
         """As `constant`, as a flat list of integers."""
@@ -223,8 +226,8 @@ class Context:
                 f"{int(np.isneginf(numbers).sum())} numbers of a constant are minus infinity",
                 "only sums (masks of scores) may have such; use a large negative number",
             )
-        key = (constant.source or constant.name, numbers.shape, role)  # turned for each use, one weight
-        known = self._params.get(key)
+        name = constant.source or constant.name  # turned for each use, one weight
+        known = self._params.get((name, numbers.shape, role))
         if known is not None and np.array_equal(known.values, numbers):
             return known
         flipped = transposed != constant.transposed
@@ -237,18 +240,26 @@ class Context:
         own = role in ROLES_THAT_LEARN and self._learns(constant, role)
         repeated = numbers.size > constant.values.size
         param = Param(
-            name=constant.source or constant.name,
+            name=name,
             values=numbers,  # maybe the source's own memory: replaced, never written to
             source=constant.source if same else None,
             source_shape=constant.source_shape,
             transposed=flipped,
             learnable=own and not repeated,
             learnable_in_layer=role in ROLES_THAT_LEARN and self._learns(constant, "bias") and not repeated,
+            whole_of=constant.source if numbers.size == constant.values.size else None,
             computed=role in ROLES_THAT_LEARN and constant.source is None,
             repeated=own and repeated,
         )
-        self._params[key] = param
-        return param
+        return self.once(param, role)
+
+    def once(self, param: Param, role: str) -> Param:
+        """The parameter, or the one of its name, role and numbers that was made for an earlier use."""
+        key = (param.name, param.values.shape, role)
+        known = self._params.get(key)
+        if known is None or not np.array_equal(known.values, param.values):
+            known = self._params[key] = param
+        return known
 
     def learns(self, initialiser: str, role: str) -> bool:
         """The source regards it as a parameter."""

@@ -60,6 +60,7 @@ class Param:
         trainable: it learns on the device.
         mask: entries that are stored (same shape as values), or None when dense.
         shown: the layer's weights as its source has them, where values (int8) lie in another order.
+        whole_of: name of the initialiser whose numbers they are, each once, in whatever order.
         computed: its numbers were computed at export from other constants of the source.
         rearranged: they are the source's, in another order and with zeros between (a ConvTranspose that is fixed).
         repeated: numbers of the source stand in it several times; they would learn apart, so it is fixed.
@@ -75,6 +76,7 @@ class Param:
     trainable: bool = False
     mask: NDArray[np.bool_] | None = None
     shown: Dims = ()
+    whole_of: str | None = None
     computed: bool = False
     rearranged: bool = False
     repeated: bool = False
@@ -82,7 +84,7 @@ class Param:
     @property
     def origin(self) -> object:
         """Equal for parameters that are one in the source, though maybe in two shapes here."""
-        return id(self) if self.source is None else self.source
+        return self.source or self.whole_of or id(self)
 
     def values_in_source_order(self) -> NDArray[np.float32]:
         """The values as the source's initialiser lies in memory. Only for parameters with a source."""
@@ -147,6 +149,8 @@ class Graph:
     quantisations: dict[str, Quantisation] = field(default_factory=dict)
     stored: Stored | None = None
     notes: list[str] = field(default_factory=list)
+    plain_from: set[str] = field(default_factory=set)  # what weights were computed from that now learn as plain ones
+    partly_fixed: list[str] = field(default_factory=list)  # parameters that went into constants beside their own use
     computed_from: list[str] = field(default_factory=list)  # parameters that reach the network through folded constants
 
     @property

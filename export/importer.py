@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
+from edgecl.export.computed_weights import as_plain_weights
 from edgecl.export.context import Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unfit, Unsupported
 from edgecl.export.folding import can_fold
@@ -56,6 +58,7 @@ def import_graph(
     for key, values in initialisers.items():
         context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
     context.environment[input_name] = Row(input_name, input_dims)
+    context.uses = _uses(model.graph.node, initialisers)
     blockers: list[Blocker] = []
     _walk(context, join_norms(model.graph.node, initialisers, output, known_dims), known_dims, blockers)
     final = context.environment.get(output)
@@ -70,7 +73,9 @@ def import_graph(
         )
     assert isinstance(final, Row)
     graph.output = final.tensor
-    if stored is not None:
+    if stored is None:
+        as_plain_weights(context, learnable)
+    else:
         names = {key: value.tensor for key, value in context.environment.items() if isinstance(value, Row)}
         graph.stored = stored.renamed(names)
         if graph.final:  # whose own rounding is left out with it
@@ -85,6 +90,19 @@ def _long_names(graph: Graph) -> list[Blocker]:
         for name in names
         if len(name.encode()) > MAX_NAME_BYTES
     ]
+
+
+def _uses(nodes: Iterable[onnx.NodeProto], initialisers: Mapping[str, Any]) -> Counter[str]:
+    """How many nodes read each initialiser, itself or turned."""
+    roots = {key: key for key in initialisers}
+    uses: Counter[str] = Counter()
+    for node in nodes:
+        found = [roots[key] for key in node.input if key in roots]
+        if node.op_type in ("Transpose", "Identity") and found:
+            roots[node.output[0]] = found[0]
+        else:
+            uses.update(found)
+    return uses
 
 
 def _walk(

@@ -30,7 +30,6 @@ from edgecl.export.options import ExportOptions
 from edgecl.export.plan import build_plan
 from edgecl.export.recipe import Recipe
 from edgecl.export.report import ExportReport, LayerReport, ParityFigures
-from edgecl.export.shared_layers import join_shared
 from edgecl.export.simplify import simplify
 from edgecl.export.sparsify import apply_masks, choose_sparse_layers, densities
 from edgecl.export.stages import stage
@@ -69,8 +68,6 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
             f"expected images for channels_last; found samples of shape {list(graph.input_dims)}; leave it out", -2
         )
     simplify(graph)
-    if options.trainable not in ("none", "head"):
-        join_shared(graph)
     trainable, untrainable = choose_trainable(graph, options.trainable)
     if options.trainable != "none" and prod(graph.tensors[graph.output]) == 1:
         raise ExportError(

@@ -116,10 +116,13 @@ def _group_norm_from_instance_norm(graph: Graph) -> None:
 
 
 def _is_per_channel(graph: Graph, op: Op, kind: str) -> bool:
+    """Of this operator alone."""
+    return _takes_per_channel(graph, op, kind) and sum(op.params[0] in other.params for other in graph.ops) == 1
+
+
+def _takes_per_channel(graph: Graph, op: Op, kind: str) -> bool:
     if op.kind != kind or len(op.inputs) != 1 or op.params[0] is None:
         return False
-    if sum(op.params[0] in other.params for other in graph.ops) != 1:
-        return False  # another op reads it in this shape
     return op.params[0].values.shape == (graph.tensors[op.output][0], 1, 1)
 
 
@@ -174,12 +177,26 @@ def _takes_pad(graph: Graph, pad: Op, reader: Op) -> bool:
 
 
 def bias_from_add(graph: Graph) -> None:
-    """A constant a channel that is added behind a layer without bias is its bias."""
+    """A constant a channel that is added behind a layer without bias is its bias; one that several operators use, where
+    all do so behind layers of one kind."""
     for op in list(graph.ops):
-        if op.kind not in ("conv", "linear") or op.params[1] is not None:
+        add = _added_behind(graph, op)
+        if add is None:
             continue
-        add = graph.only_consumer(op.output)
-        if add is None or not _is_per_channel(graph, add, "add"):
+        adds = [user for user in graph.ops if add.params[0] in user.params]
+        layers = [layer for user in adds if (layer := graph.producer(user.inputs[0])) is not None]
+        alike = [layer for layer in layers if layer.kind == op.kind]
+        if [_added_behind(graph, layer) for layer in alike] != adds:
             continue
-        op.params[1] = _as_vector(add)
-        graph.remove(add)
+        bias = _as_vector(add)
+        for layer, user in zip(alike, adds, strict=True):
+            layer.params[1] = bias
+            graph.remove(user)
+
+
+def _added_behind(graph: Graph, layer: Op) -> Op | None:
+    """The constant a channel that could be the bias of a layer without one."""
+    if layer.kind not in ("conv", "linear") or layer.params[1] is not None or layer.activation.kind != "none":
+        return None
+    add = graph.only_consumer(layer.output)
+    return add if add is not None and _takes_per_channel(graph, add, "add") else None

@@ -27,7 +27,7 @@ def choose_sparse_layers(graph: Graph, choice: Sequence[str] | NamePredicate | N
     """
     layers = [op for op in graph.ops if op.kind in ("conv", "linear")]
     head = graph.head()
-    able = [op for op in layers if op is not head and op.groups == 1 and _can_be_masked(graph, op)]
+    able = [op for op in layers if op is _last_of_able(graph, op, head)]
     if choice is None:
         first = next((op for op in layers if op.kind == "conv" and len(op.weight().source_shape) != 2), None)
         return [op for op in able if op is not first and not _is_pointwise(op)]
@@ -51,11 +51,15 @@ def _is_pointwise(op: Op) -> bool:
     return op.kernel == (1, 1) and len(op.weight().source_shape) > 2
 
 
-def _can_be_masked(graph: Graph, op: Op) -> bool:
-    """The weight belongs to this layer alone and its numbers are those of one initialiser, so that the source can be
-    masked alike."""
+def _last_of_able(graph: Graph, op: Op, head: Op | None) -> Op | None:
+    """The last layer with the weight of this one, where all of them can be sparse: not the head, without groups, and
+    the weight's numbers are those of one initialiser, so that the source can be masked alike."""
     weight = op.weight()
-    return weight.source is not None and sum(weight in other.params for other in graph.ops) == 1
+    users = [other for other in graph.ops if weight in other.params]
+    able = weight.source is not None and all(
+        user.kind in ("conv", "linear") and user is not head and user.groups == 1 for user in users
+    )
+    return users[-1] if able else None
 
 
 def densities(layers: Sequence[Op], density: float, distribution: Distribution) -> list[float]:

@@ -181,6 +181,7 @@ def graph_of_torch(
     graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
     reached = {param.name for param in graph.params()}
     graph.notes += plain
+    reached |= graph.plain_from
     graph.computed_from = [name for name in initialisers if name in learning and name not in reached]
     fixed = sum(not parameter.requires_grad for parameter in module.parameters())
     if fixed:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.graph import Graph, Op, Param
@@ -26,6 +27,15 @@ _WEIGHT_FIRST = ("conv", "linear", "batch_norm", "group_norm", "recurrent", "lay
 _EXPECTED = "the trainable set to have gradients"
 
 
+@dataclass(frozen=True)
+class _Use:
+    """A place where a parameter may learn."""
+
+    op: Op
+    slot: int
+    param: Param
+
+
 def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker]]:
     """Marks `Param.trainable` and `Op.frozen`.
 
@@ -41,31 +51,35 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
             with a proposal).
     """
     wanted = _selected(graph, choice)
-    uses: dict[object, list[Op]] = {}
+    uses: dict[object, list[_Use]] = {}
     for op in graph.ops:
         for slot in _LEARNING_SLOTS.get(op.kind, ()):
             param = op.params[slot] if slot < len(op.params) else None
             if param is not None:
-                uses.setdefault(param.origin, []).append(op)
+                uses.setdefault(param.origin, []).append(_Use(op, slot, param))
     inside: list[Blocker] = []
     outside: list[Blocker] = []
+    several: list[str] = []
     for param in graph.params():
         readers = uses.get(param.origin, [])
-        asked = param.learnable and bool(readers) and wanted(param, readers)
-        if len(readers) > 1 and param.learnable:
-            names = ", ".join(op.name for op in readers)
+        asked = param.learnable and bool(readers) and wanted(param, [use.op for use in readers])
+        apart = _why_apart(graph, readers) if param.learnable else None
+        if apart is not None:
+            names = ", ".join(use.op.name for use in readers)
             same = param.values.size > 1 and float(param.values.min()) == float(param.values.max())
             blocker = Blocker(
                 param.name,
                 "initializer",
-                f"shared by {len(readers)} nodes ({names}): its gradients would have to be added",
+                f"shared by {len(readers)} nodes ({names}), {apart}: their gradients cannot be added",
                 "freeze it (trainable='head', 'tail:LAYER' or a list of prefixes), or give each node its own"
                 + (" (exporters of ONNX merge parameters of equal values: hand in the module itself)" if same else ""),
             )
             blocked = inside if asked else outside
             if blocker not in blocked:
                 blocked.append(blocker)
-        param.trainable = asked and len(readers) == 1
+        param.trainable = asked and apart is None
+        if param.trainable and len(readers) > 1:
+            several.append(f"{param.name} ({len(readers)})")
     for op in graph.ops:
         weight, bias = (op.params[0], op.params[1]) if op.kind in ("conv", "linear") else (None, None)
         if weight is not None and bias is not None and bias.trainable and not weight.trainable:
@@ -108,9 +122,27 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
         )
         for name in graph.computed_from
     ]
+    trained_names = {param.origin for param in graph.params() if param.trainable}
+    outside += [
+        Blocker(
+            name,
+            "initializer",
+            "numbers that are computed from it at export are fixed, and their part of its gradient is left out",
+            "leave that computation out of the model, or make its result a parameter of its own",
+        )
+        for name in graph.partly_fixed
+        if name in trained_names
+    ]
     if inside:
         raise ExportError.from_blockers(_EXPECTED, inside, _proposal(graph, inside))
     _freeze_batch_norms(graph)
+    if several:
+        shown = ", ".join(several[:6]) + (", ..." if len(several) > 6 else "")
+        graph.notes.append(
+            f"{len(several)} parameters are used several times and learn from all their uses: {shown}"
+            if len(several) > 1
+            else f"a parameter is used several times and learns from all its uses: {shown}"
+        )
     if choice == "none":
         return "head", outside
     trained = [param for param in graph.params() if param.trainable]
@@ -125,6 +157,19 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
     if isinstance(choice, str) and choice in ("all", "head"):
         return choice, outside
     return ("all" if everything else "tail"), outside
+
+
+def _why_apart(graph: Graph, uses: Sequence[_Use]) -> str | None:
+    """What keeps the uses of one parameter from having one gradient; None: nothing."""
+    if len(uses) < 2:
+        return None
+    if graph.head() in [use.op for use in uses]:
+        return "one of them the layer of the logits, whose columns are classes"
+    if any((use.op.kind, use.slot) != (uses[0].op.kind, uses[0].slot) for use in uses):
+        return "which are of several kinds"
+    if any(use.param is not uses[0].param for use in uses):
+        return "in several shapes or orders (a weight that one of them transposes)"
+    return None
 
 
 def _computed_weights(graph: Graph) -> list[Blocker]:

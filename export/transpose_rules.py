@@ -180,6 +180,7 @@ def _reordered(param: Param, values: NDArray[np.float32]) -> Param:
         np.ascontiguousarray(values),
         learnable=param.learnable,
         learnable_in_layer=param.learnable_in_layer,
+        whole_of=param.whole_of,
         computed=param.computed,
     )
 

@@ -15,6 +15,7 @@ from edgecl.export.context import BatchAt, Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.folding import can_fold, fold
 from edgecl.export.ops.batch_axis import BATCH_FIRST, of_row, settled, transposed, whole
+from edgecl.export.ops.linear import meets_used_weight
 from edgecl.export.ops.registry import HANDLERS
 from edgecl.export.ops.views import permute
 from numpy.typing import NDArray
@@ -333,7 +334,7 @@ def convert(context: Context, node: Node) -> None:
     """Converts a node of a supported operator in the way that its inputs ask for."""
     reads = [context.environment.get(key) for key in node.inputs if key]
     constants = [value for value in reads if isinstance(value, Constant)]
-    if can_fold(node.proto) and len(constants) == len(reads):
+    if can_fold(node.proto) and len(constants) == len(reads) and not meets_used_weight(context, node):
         fold(context, node, constants)
     elif any(isinstance(value, BatchAt) for value in reads):
         lift(context, node)

@@ -11,12 +11,36 @@ from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import Param
 from edgecl.export.ops.products import product
+from edgecl.export.ops.rearrange import constant_row
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import permute
 from edgecl.export.ops.windows import MAX_TAPS
 from numpy.typing import NDArray
 
 _MAX_COPIED_WEIGHTS = 1 << 22  # scalars that a matrix may grow to when it has to be repeated for every position
+
+
+def meets_used_weight(context: Context, node: Node) -> bool:
+    """A linear layer of a constant (a state of zeros in front of a recurrent cell) whose weight other nodes use too: as
+    a constant, this use would be lost to the weight and the bias."""
+    if node.op_type not in ("Gemm", "MatMul"):
+        return False
+    left, right = (context.environment.get(key) for key in node.inputs[:2])
+    if not isinstance(left, Constant) or not isinstance(right, Constant) or right.source is None:
+        return False
+    if left.values.dtype != np.float32 or left.values.ndim < 2 or context.uses[right.source] < 2:
+        return False
+    return context.one_for_all(left, left.values.ndim).values.shape[0] == 1 and context.learns(right.source, "weight")
+
+
+def _operand(context: Context, node: Node) -> Row | Constant:
+    """Input 0; a constant beside a weight of several uses as a row."""
+    value = context.value(node, 0)
+    if isinstance(value, Row) or not meets_used_weight(context, node):
+        return value
+    given = Row(context.graph.input, context.graph.input_dims)
+    dims = (*([1] * (value.values.ndim - 2)), prod(given.dims))
+    return constant_row(context, node, value, context.reshape(node, given, dims))
 
 
 @handles("Gemm")
@@ -26,7 +50,9 @@ def convert_gemm(context: Context, node: Node) -> None:
         raise Unfit(
             "expected transA = 0; found a product that mixes the rows of a batch", "transpose the input beforehand"
         )
-    row = context.row(node)
+    row = _operand(context, node)
+    if isinstance(row, Constant):
+        row = context.row(node)  # says why not
     constant = context.floats(node, 1, "weight")
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     transposed = not node.integer("transB", 0)  # the bundle's exporter holds [O][I]
@@ -76,7 +102,7 @@ def _over_tokens(
 def convert_matmul(context: Context, node: Node) -> None:
     """x W for constant W: a linear layer, of all positions alike; a stack of matrices: one a position. A x for constant
     A: a 1 x 1 convolution. Two tensors: matrices of each row."""
-    left, right = context.value(node, 0), context.value(node, 1)
+    left, right = _operand(context, node), context.value(node, 1)
     if isinstance(left, Row) and isinstance(right, Constant):
         context.bind(node, _rows_times_matrix(context, node, left, context.floats(node, 1, "matrix")))
     elif isinstance(right, Row) and isinstance(left, Constant):

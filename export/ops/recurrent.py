@@ -130,7 +130,8 @@ def _param(context: Context, node: Node, index: int, direction: int, rows: slice
         parts += [index == 3 and ("input", "state")[rows.start > 0]]
         name = ".".join([name, *(part for part in parts if part)])
     learns = source is not None and context.learns(source, role)
-    return Param(
+    param = Param(
         name=name, values=np.ascontiguousarray(values), learnable=learns, learnable_in_layer=learns,
-        computed=source is None,
+        whole_of=name if source is not None else None, computed=source is None,
     )  # fmt: skip
+    return context.once(param, role)

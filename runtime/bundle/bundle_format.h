@@ -48,6 +48,7 @@ enum SectionType : uint32_t {
   kSectionNotes = 17,       // UTF-8 text and a zero byte (optional)
   kSectionExemplars = 18,   // one ExemplarsRecord and what it says (optional)
   kSectionEncoder = 19,     // one EncoderRecord and what it says (optional)
+  kSectionShared = 20,      // SharedRecord[]; where several operators use a parameter that trains
 };
 constexpr uint32_t kSectionOptional =
     0x80000000u;  // SectionRecord.flags: a reader that does not know the type skips it

@@ -50,6 +50,7 @@ const SectionRule kRules[] = {
     {"NOTES", 1, 2, format::kMaxNotesBytes + 1, false},
     {"EXEMPLARS", 0, 0, 0, false},
     {"ENCODER", 0, 0, 0, false},
+    {"SHARED", sizeof(format::SharedRecord), 1, format::kMaxOps, false},
 };
 constexpr uint32_t kKnownTypes = sizeof kRules / sizeof kRules[0];
 
@@ -229,6 +230,7 @@ Status validate(const Plan& plan, const SectionSizes& sizes, const CheckScratch&
   EDGECL_RETURN_IF_FAILED(validate_classes(plan));
   EDGECL_RETURN_IF_FAILED(validate_parity(plan));
   EDGECL_RETURN_IF_FAILED(validate_backward(plan, scratch));
+  EDGECL_RETURN_IF_FAILED(validate_shared(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_counts(plan));
   return check_offsets(plan, scratch);
 }
@@ -301,6 +303,7 @@ Status read_bundle(const void* bytes, size_t n, void* scratch, size_t scratch_by
   view.tensors = records<format::TensorRecord>(sections[format::kSectionTensors]);
   view.ops = records<format::OpRecord>(sections[format::kSectionOps]);
   view.backward = records<format::BackwardRecord>(sections[format::kSectionBackward]);
+  view.shared = records<format::SharedRecord>(sections[format::kSectionShared]);
   view.params = records<format::ParamRecord>(sections[format::kSectionParams]);
   view.data_section = sections[format::kSectionData].data;
   view.recipe = records<format::RecipeRecord>(sections[format::kSectionRecipe]).data;

@@ -38,6 +38,7 @@ Plan plan_over(const Parts& parts) {
   plan.tensors = view_of(parts.tensors);
   plan.ops = view_of(parts.ops);
   plan.backward = view_of(parts.backward);
+  plan.shared = view_of(parts.shared);
   plan.params = view_of(parts.params);
   plan.classes = view_of(parts.classes);
   plan.taps = view_of(parts.taps);
@@ -70,7 +71,8 @@ Status check_before_planning(const Plan& plan, const Parts& parts, const CheckSc
   EDGECL_RETURN_IF_FAILED(validate_ops(plan, scratch));
   EDGECL_RETURN_IF_FAILED(validate_model(plan));
   EDGECL_RETURN_IF_FAILED(validate_use(plan, scratch));
-  return validate_backward(plan, scratch);
+  EDGECL_RETURN_IF_FAILED(validate_backward(plan, scratch));
+  return validate_shared(plan, scratch);
 }
 
 uint64_t plan_offsets(const Plan& plan, Mode mode, std::vector<format::TensorRecord>* tensors) {
@@ -147,7 +149,7 @@ Bytes assemble(const Parts& parts) {
   const Bytes model = one(parts.model), recipe = one(parts.recipe);
   const Bytes tensors = as_bytes(parts.tensors), ops = as_bytes(parts.ops), backward = as_bytes(parts.backward);
   const Bytes params = as_bytes(parts.params), classes = as_bytes(parts.classes);
-  const Bytes parity = as_bytes(parts.parity), taps = as_bytes(parts.taps);
+  const Bytes parity = as_bytes(parts.parity), taps = as_bytes(parts.taps), shared = as_bytes(parts.shared);
   std::vector<Item> items = {
       item_of(format::kSectionStrings, 0, parts.strings.bytes()),
       item_of(format::kSectionModel, 0, model),
@@ -160,14 +162,15 @@ Bytes assemble(const Parts& parts) {
       item_of(format::kSectionRecipe, 0, recipe),
       item_of(format::kSectionClasses, 0, classes),
   };
-  const Item optional[] = {
+  const Item where_present[] = {
       item_of(format::kSectionParity, format::kSectionOptional, parity),
       item_of(format::kSectionTaps, format::kSectionOptional, taps),
       item_of(format::kSectionNotes, format::kSectionOptional, parts.notes),
       item_of(format::kSectionExemplars, format::kSectionOptional, parts.exemplars),
       item_of(format::kSectionEncoder, format::kSectionOptional, parts.encoder),
+      item_of(format::kSectionShared, 0, shared),  // who does not know it would lose gradients
   };
-  for (const Item& item : optional) {
+  for (const Item& item : where_present) {
     if (item.n_bytes != 0) items.push_back(item);
   }
   return assemble(items);

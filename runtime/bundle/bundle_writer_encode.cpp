@@ -155,6 +155,22 @@ void encode_ops(const BundleSource& source, Parts* parts) {
   }
 }
 
+// What follows from the backward list. Nothing was checked yet.
+void encode_shared(Parts* parts) {
+  std::vector<bool> has_gradient(parts->params.size());
+  for (const format::BackwardRecord& record : parts->backward) {
+    format::SharedRecord shared = {record.op, 0};
+    for (uint32_t slot = 0; slot < 4 && record.op < parts->ops.size(); slot++) {
+      const uint32_t p = parts->ops[record.op].params[slot];
+      if ((record.train_params >> slot & 1) == 0 || p >= has_gradient.size()) continue;
+      shared.params |= static_cast<uint32_t>(has_gradient[p]) << slot;
+      has_gradient[p] = true;
+    }
+    if (shared.params != 0) parts->shared.push_back(shared);
+  }
+  std::reverse(parts->shared.begin(), parts->shared.end());
+}
+
 // [rows][columns] of memory that lies as [columns][rows]; by tiles, so that both sides stay in the cache.
 void append_turned(Bytes* out, const float* from, size_t rows, size_t columns) {
   constexpr size_t kTile = 32;
@@ -322,6 +338,7 @@ void encode_parts(const BundleSource& source, Parts* parts) {
   encode_tensors(source, parts);
   encode_ops(source, parts);
   encode_params(source, parts);
+  encode_shared(parts);
   encode_input(source, parts);
   encode_rest(source, parts);
   encode_exemplars(source.exemplars, parts);

@@ -45,6 +45,7 @@ struct Parts {
   std::vector<format::TensorRecord> tensors;
   std::vector<format::OpRecord> ops;
   std::vector<format::BackwardRecord> backward;
+  std::vector<format::SharedRecord> shared;
   std::vector<format::ParamRecord> params;
   Bytes data;
   Bytes input;

@@ -24,7 +24,7 @@ struct CheckScratch {
   uint8_t* marks;                              // [tensors], bits of the check at work
   uint16_t *forward_of, *gradient_of, *owner;  // [tensors], of validate_backward
   Lifetime* lifetimes;                         // [tensors]
-  uint8_t* uses;                               // [params]
+  uint8_t* uses;                               // [params], bits of the check at work
 };
 CheckScratch take_check_scratch(Arena* arena, uint32_t n_tensors, uint32_t n_params);
 
@@ -34,8 +34,8 @@ Status validate_params(const Plan& plan, const SectionSizes& sizes);   // PARAMS
 Status validate_tensors(const Plan& plan);                             // shapes, flags, aliases
 Status validate_ops(const Plan& plan, const CheckScratch& scratch);    // one check per operator; topological order
 Status validate_model(const Plan& plan);                               // tensors, head, counts other than multiply-adds
-// Logits, embedding or a tap need every op; an op uses every parameter, and one op alone a parameter that trains: what
-// runs over ops and what runs over parameters then find the same layers.
+// Logits, embedding or a tap need every op, and an op uses every parameter: what runs over ops and what runs over
+// parameters then find the same layers.
 Status validate_use(const Plan& plan, const CheckScratch& scratch);
 Status validate_input(const Plan& plan);
 Status validate_recipe(const Plan& plan);
@@ -50,8 +50,9 @@ Status validate_notes(const uint8_t* text, uint64_t bytes);
 Status validate_reserved(const Plan& plan);  // zero words of MODEL, OPS
 // dtype, scale and zero point of tensors and parameters; E_BUNDLE_OP for what this version does not compute with.
 Status validate_elements(const Plan& plan, const SectionSizes& sizes);
-// The list is complete, ordered and each gradient is written once.
+// BACKWARD is complete, ordered, and each gradient of a tensor written once, then added to; SHARED is what that list asks for.
 Status validate_backward(const Plan& plan, const CheckScratch& scratch);
+Status validate_shared(const Plan& plan, const CheckScratch& scratch);
 Status validate_counts(const Plan& plan);  // multiply-adds stored in MODEL; the work of a row
 // Proves, for both modes: every live tensor has an offset (a multiple of 16 floats, inside the arena of the mode), a
 // tensor that does not live has none, aliases share their root's offset, and tensors that are alive at one step do not

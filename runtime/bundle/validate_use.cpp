@@ -35,12 +35,7 @@ Status validate_use(const Plan& plan, const CheckScratch& scratch) {
     }
     for (uint32_t k = 0; k < op.n_inputs; k++) needed[op.inputs[k]] = 1;
     for (const uint32_t p : op.params) {
-      if (p == format::kNone) continue;
-      if (scratch.uses[p] != 0 && plan.params[p].trainable != 0) {
-        return corrupt("OPS", i, "params", "expected a trainable parameter of one operator, found %u in a second one",
-                       p);
-      }
-      scratch.uses[p] = 1;
+      if (p != format::kNone) scratch.uses[p] = 1;
     }
   }
   for (uint32_t p = 0; p < plan.params.n; p++) {

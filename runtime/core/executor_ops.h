@@ -15,6 +15,9 @@ namespace edgecl {
 SparsePattern pattern_shape(const format::ParamRecord& param);
 SparsePattern transposed_pattern_shape(const format::ParamRecord& param);
 
+// Where in Workspace::added the gradient of params[slot] of an op lies; slot 4: the end of all.
+uint64_t added_gradient_begin(const Plan& plan, uint32_t op, uint32_t slot);
+
 // What a visit runs over. Without weights only shapes count (the scratch measure); every pointer is then `unmapped()`,
 // which is valid to compare with null and never read. Operators ask for everything through these functions.
 struct Pass {
@@ -56,12 +59,14 @@ struct Pass {
     if (p == format::kNone) return nullptr;
     return measuring() ? unmapped() : net.weights.params[p].value;
   }
-  // Of params[slot] of the record's op, when it takes part in the pass.
+  // Where the record's kernels write that of params[slot] of its op, when it takes part in the pass.
   EDGECL_ONE_COPY float* gradient(const format::BackwardRecord& record, uint32_t slot) const {
     if ((record.train_params >> slot & 1) == 0) return nullptr;
     if (measuring()) return unmapped();
     const ParamWork& param = net.work.params[op(record.op).params[slot]];
-    return param.role == Role::kRests ? nullptr : param.gradient;
+    if (param.role == Role::kRests) return nullptr;
+    const bool added = (net.plan.added_gradients(record.op) >> slot & 1) != 0;
+    return added ? net.work.added + added_gradient_begin(net.plan, record.op, slot) : param.gradient;
   }
   // Which entries of a sparse weight get a gradient; null: all.
   EDGECL_ONE_COPY const uint8_t* selected(uint32_t p) const {
@@ -106,7 +111,8 @@ struct KernelVisitor {
 
 // Names each kernel of the op's forward pass, in order.
 void visit_forward(const Pass& pass, uint32_t index, const KernelVisitor& visitor);
-// The same for one backward record. A fused activation of a layer is undone in place on the output gradient first.
+// The same for one backward record. A fused activation of a layer is undone in place on the output gradient first; what
+// is added to gradients of earlier records is added last.
 void visit_backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor);
 
 }  // namespace edgecl

@@ -78,6 +78,7 @@ EDGECL_TARGET_BYTES(NormWork, 12, 24);
 struct Workspace {
   ParamWork* params = nullptr;   // [n_params]
   NormWork* norms = nullptr;     // [n_ops]
+  float* added = nullptr;        // gradients of one operator that are added to others (Plan::added_gradients)
   float* activations = nullptr;  // activation_floats(plan, mode, rows), 64-byte aligned
   uint8_t* scratch = nullptr;    // n_threads * scratch_stride bytes, 64-byte aligned
   size_t scratch_stride = 0;     // scratch_bytes_per_thread(...)

@@ -19,6 +19,24 @@ const format::BackwardRecord* Plan::backward_of(uint32_t op) const {
   return low < backward.n && backward[low].op == op ? &backward[low] : nullptr;
 }
 
+uint32_t Plan::added_gradients(uint32_t op) const {
+  uint32_t low = 0, high = shared.n;  // ascending op
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (shared[middle].op < op) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < shared.n && shared[low].op == op ? shared[low].params : 0;
+}
+
+bool Plan::writes_gradient(uint32_t op, uint32_t slot) const {
+  const format::BackwardRecord* record = backward_of(op);
+  return record != nullptr && ((record->train_params & ~added_gradients(op)) >> slot & 1) != 0;
+}
+
 uint64_t param_size(const format::ParamRecord& param) {
   uint64_t size = 1;
   for (uint32_t i = 0; i < param.rank; i++) size *= param.dims[i];
@@ -27,6 +45,10 @@ uint64_t param_size(const format::ParamRecord& param) {
 
 uint64_t param_stored(const format::ParamRecord& param) {
   return param.storage == format::kStorageSparse ? param.nnz : param_size(param);
+}
+
+uint64_t param_capacity(const format::ParamRecord& param) {
+  return param.storage == format::kStorageSparse ? param.nnz_capacity : param_size(param);
 }
 
 uint64_t element_bytes(uint32_t dtype) {

@@ -51,6 +51,7 @@ struct Plan {
   View<format::TensorRecord> tensors;
   View<format::OpRecord> ops;             // execution order
   View<format::BackwardRecord> backward;  // execution order: strictly descending op
+  View<format::SharedRecord> shared;      // ascending op; empty: every parameter that trains has one use
   View<format::ParamRecord> params;
   const format::InputRecord* input = nullptr;
   const float* input_mean = nullptr;  // [channels of tensor 0], kReadSlack floats of room behind
@@ -93,6 +94,11 @@ struct Plan {
 
   // Backward record of an op, or null when the backward list does not visit it. O(log ops).
   const format::BackwardRecord* backward_of(uint32_t op) const;
+  // Bit i: the gradient of params[i] of the op is added to that of the parameter's later uses. O(log ops).
+  uint32_t added_gradients(uint32_t op) const;
+  // The op's record is the one that writes the gradient of params[slot]; those of earlier uses add to it. Of the uses of a
+  // parameter that trains it is the last.
+  bool writes_gradient(uint32_t op, uint32_t slot) const;
   // The gradient tensor that the loss writes: output_gradient of the first backward record; kNone when nothing is
   // trained.
   uint32_t logits_gradient() const { return backward.n ? backward[0].output_gradient : format::kNone; }
@@ -102,6 +108,8 @@ struct Plan {
 uint64_t param_size(const format::ParamRecord& param);
 // Scalars that are stored: the product of the dims, or nnz when sparse.
 uint64_t param_stored(const format::ParamRecord& param);
+// Scalars that there is room for: the same, or nnz_capacity.
+uint64_t param_capacity(const format::ParamRecord& param);
 // Of one element: ElementType.
 uint64_t element_bytes(uint32_t dtype);
 // Elements of one batch row.

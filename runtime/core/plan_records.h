@@ -126,6 +126,12 @@ struct BackwardRecord {
   uint32_t train_params;       // bit i: params[i] gets a gradient
 };
 
+// An operator that uses parameters which an earlier backward record has given a gradient: its own is added.
+struct SharedRecord {
+  uint32_t op;      // index in the op list; ascending
+  uint32_t params;  // bit i: the gradient of params[i] is added
+};
+
 enum ParamStorage : uint32_t {
   kStorageDense = 0,   // float32, dims order
   kStorageSparse = 1,  // uint32 flat position[nnz] ascending, then (64-byte aligned) float32 value[nnz]
@@ -282,7 +288,7 @@ struct SignatureRecord {
 constexpr uint32_t kSignatureEd25519 = 1;
 
 static_assert(sizeof(ModelRecord) == 128 && sizeof(TensorRecord) == 64, "records have no padding");
-static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(ParamRecord) == 96 &&
+static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(SharedRecord) == 8 && sizeof(ParamRecord) == 96 &&
                   sizeof(InputRecord) == 48,
               "records have no padding");
 static_assert(sizeof(RecipeRecord) == 4 * kRecipeWords && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&

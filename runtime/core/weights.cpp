@@ -36,7 +36,7 @@ void lay_out_param(Arena* arena, const Plan& plan, const WeightOptions& options,
   ParamWeights param = {};
   param.n = param_stored(record);
   param.sparse = record.storage == format::kStorageSparse;
-  const uint64_t capacity = param.capacity = param.sparse ? record.nnz_capacity : param.n;
+  const uint64_t capacity = param.capacity = param_capacity(record);
 
   arena->begin_region("weights");
   const bool own = (record.trainable != 0 && options.own) || param.sparse;
@@ -64,14 +64,36 @@ void lay_out_param(Arena* arena, const Plan& plan, const WeightOptions& options,
   *weights = param;
 }
 
+// Room for the most that one operator adds to gradients of others.
+float* take_added(Arena* arena, const Plan& plan) {
+  uint64_t most = 0;
+  for (const format::SharedRecord& shared : plan.shared) {
+    const uint64_t floats = added_gradient_begin(plan, shared.op, 4);
+    if (floats > most) most = floats;
+  }
+  if (most == 0) return nullptr;
+  arena->begin_region("gradients");
+  return arena->take<float>(most);
+}
+
 void lay_out_group_norm(Arena* arena, const format::OpRecord& op, uint32_t max_rows, NormWork* work) {
   const uint64_t n = static_cast<uint64_t>(op.i[0]) * max_rows;
   work->batch_mean = arena->take<float>(n);
   work->batch_rstd = arena->take<float>(n);
 }
 
+// The first batch norm with these running statistics: all that have them update and read them as one.
+uint32_t owner_of_statistics(const Plan& plan, const format::OpRecord& op) {
+  uint32_t i = 0;
+  while (!has_running_statistics(plan.ops[i]) || plan.ops[i].params[2] != op.params[2] ||
+         plan.ops[i].params[3] != op.params[3])
+    i++;
+  return i;
+}
+
+// `before`: of the operators before this one, where memory is handed out.
 void lay_out_norm(Arena* arena, const Plan& plan, const WeightOptions& options, const format::OpRecord& op,
-                  NormWeights* weights, NormWork* work) {
+                  const NormWeights* before, NormWeights* weights, NormWork* work) {
   *weights = {};
   *work = {};
   arena->begin_region("statistics");
@@ -85,8 +107,14 @@ void lay_out_norm(Arena* arena, const Plan& plan, const WeightOptions& options, 
       weights->running_var = plan.dense_values(op.params[3]);
       return;
     }
-    weights->running_mean = weights->own_mean = arena->take<float>(channels);
-    weights->running_var = weights->own_var = arena->take<float>(channels);
+    const uint32_t owner = owner_of_statistics(plan, op);
+    if (&plan.ops[owner] == &op) {
+      weights->running_mean = weights->own_mean = arena->take<float>(channels);
+      weights->running_var = weights->own_var = arena->take<float>(channels);
+    } else if (before != nullptr) {
+      weights->running_mean = weights->own_mean = before[owner].own_mean;
+      weights->running_var = weights->own_var = before[owner].own_var;
+    }
     if (options.learning) {
       work->batch_mean = arena->take<float>(channels);
       work->batch_rstd = arena->take<float>(channels);
@@ -145,16 +173,18 @@ void lay_out_weights(Arena* arena, const Plan& plan, const WeightOptions& option
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     NormWeights of_weights;
     NormWork of_work;
-    lay_out_norm(arena, plan, options, plan.ops[i], &of_weights, &of_work);
+    lay_out_norm(arena, plan, options, plan.ops[i], hand_out ? own.norms : nullptr, &of_weights, &of_work);
     if (!hand_out) continue;
     own.norms[i] = of_weights;
     norm_work[i] = of_work;
   }
+  float* const added = options.learning ? take_added(arena, plan) : nullptr;
   arena->take<float>(kReadSlack);  // kernels read past the last array
   if (!hand_out || arena->exhausted()) return;
   *weights = own;
   work->params = param_work;
   work->norms = norm_work;
+  work->added = added;
 }
 
 NormWork* lay_out_group_norms(Arena* arena, const Plan& plan, uint32_t max_rows) {

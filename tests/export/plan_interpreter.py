@@ -204,10 +204,8 @@ class PlanInterpreter:
             for wanted, index, result in zip(record["train_params"], op["params"], own, strict=True):
                 if wanted:
                     mask = self.masks[index]
-                    assert index not in self.gradients
-                    self.gradients[index] = (
-                        result if mask is None else torch.where(mask, result, torch.zeros_like(result))
-                    )
+                    own_part = result if mask is None else torch.where(mask, result, torch.zeros_like(result))
+                    self.gradients[index] = self.gradients.get(index, 0.0) + own_part
         return self.gradients
 
     def _undo(self, index: int, op: dict[str, Any], dy: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -46,27 +46,27 @@ def test_all_nodes_are_named_at_once() -> None:
 
 
 class TiedWeights(nn.Module):
-    """One linear layer used twice, then a head."""
+    """A layer on the product with its own weight, then a head."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.shared = nn.Linear(8, 8)
+        self.shared = nn.Linear(8, 8, bias=False)
         self.fc = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(torch.relu(self.shared(torch.relu(self.shared(x)))))
+        return self.fc(torch.relu(self.shared(x)) @ self.shared.weight)
 
 
 def test_shared_weights_block_all_but_not_the_head() -> None:
     example = torch.zeros(1, 8)
     with pytest.raises(ExportError) as caught:
         prepare(graph_of_torch(TiedWeights(), example, "tied"), ExportOptions(), "test")
-    assert [blocker.node for blocker in caught.value.blockers] == ["shared.weight", "shared.bias"]
+    assert [blocker.node for blocker in caught.value.blockers] == ["shared.weight"]
     assert "tail:fc" in caught.value.proposal
     for choice in ("head", "tail:fc", ["fc"]):
         prepared = prepare(graph_of_torch(TiedWeights(), example, "tied"), ExportOptions(trainable=choice), "test")
         assert [record["name"] for record in prepared.plan["params"] if record["trainable"]] == ["fc.weight", "fc.bias"]
-        assert [blocker.node for blocker in prepared.untrainable] == ["shared.weight", "shared.bias"]
+        assert [blocker.node for blocker in prepared.untrainable] == ["shared.weight"]
 
 
 def test_bias_alone() -> None:
@@ -128,14 +128,17 @@ def test_the_weight_of_a_transposed_convolution_is_named() -> None:
 
 
 def test_the_bias_of_a_computed_weight_is_fixed_too() -> None:
-    """Weight standardisation with a bias: the rest learns."""
+    """A weight of two parameters, with a bias: the rest learns."""
 
-    class Standardised(nn.Conv2d):
+    class Mixed(nn.Conv2d):
+        def __init__(self, *sizes: int) -> None:
+            super().__init__(*sizes)
+            self.scale = nn.Parameter(torch.rand(self.weight.shape))
+
         def forward(self, x: Tensor) -> Tensor:
-            weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
-            return nn.functional.conv2d(x, weight, self.bias)
+            return nn.functional.conv2d(x, self.weight * self.scale, self.bias)
 
-    module = nn.Sequential(Standardised(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    module = nn.Sequential(Mixed(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
     prepared = prepare(graph_of_torch(module, torch.zeros(1, 3, 8, 8), "t"), ExportOptions(trainable="all"), "test")
     assert [record["name"] for record in prepared.plan["params"] if record["trainable"]] == ["3.weight", "3.bias"]
     assert any(blocker.node == "0.bias" and "which is fixed" in str(blocker) for blocker in prepared.untrainable)

@@ -171,6 +171,59 @@ static void check_gradients(const BundleSource& source, uint32_t rows, const cha
   }
 }
 
+// Uses of a shared parameter at each place of each kind that may have one, each use on another input.
+static BundleSource shared_net(float density) {
+  NetBuilder net(11);
+  uint32_t x = net.input(4, 5, 6);
+  NetBuilder::ConvOptions conv, depthwise;
+  conv.bias = depthwise.bias = true;
+  conv.density = density;
+  depthwise.groups = 4;
+  std::vector<size_t> twice;
+  auto used_again = [&](uint32_t y) {
+    twice.push_back(net.source.ops.size() - 1);
+    return y;
+  };
+  x = used_again(net.conv(x, 4, conv));
+  x = used_again(net.conv(x, 4, depthwise));
+  x = used_again(net.layer_norm(x, true, true, true));
+  x = used_again(net.group_norm(x, 2));
+  x = used_again(net.batch_norm(x, Activation::kNone));
+  const size_t repeats[] = {twice[0], twice[3], twice[1], twice[2], twice[0], twice[4]};
+  for (const size_t again : repeats) {
+    SourceOp copy = net.source.ops[again];
+    const SourceTensor shape = net.source.tensors[copy.output];
+    x = net.activation(x, Activation::kTanh);
+    copy.name += " again" + std::to_string(net.source.ops.size());
+    copy.inputs = {x};
+    copy.output = x = net.tensor("again", shape.channels, shape.height, shape.width);
+    net.source.ops.push_back(copy);
+  }
+  x = net.linear(net.flatten(x), 12, density);
+  for (int use = 0; use < 3; use++) {
+    SourceOp copy = net.source.ops[net.source.ops.size() - 1];
+    if (use == 0) {  // from 12 to 12, so that it may follow itself
+      x = net.linear(net.activation(x, Activation::kTanh), 12, density);
+      continue;
+    }
+    copy.inputs = {net.activation(x, Activation::kSigmoid)};
+    copy.output = x = net.tensor("again", 12, 1, 1);
+    net.source.ops.push_back(copy);
+  }
+  net.finish(net.linear(x, 3), x);
+  return net.source;
+}
+
+TEST(gradients_of_shared_parameters) {
+  for (float density : {1.0f, 0.4f}) {
+    const BundleSource source = shared_net(density);
+    AlignedBytes bytes(Runner::bytes_of(source));
+    Plan plan;
+    CHECK(read_plan(&bytes, &plan).ok() && plan.shared.n == 8);
+    for (uint32_t rows : {5u, 16u}) check_gradients(source, rows, "shared");
+  }
+}
+
 static std::string text_of_cell(int cell, bool reverse) {
   return "cell " + std::to_string(cell) + (reverse ? ", reverse" : "");
 }
@@ -208,7 +261,7 @@ TEST(gradients_of_random_nets) {
 TEST(same_bits_for_every_level_and_thread_count) {
   const char* levels[8];
   const int n_levels = kernel_levels(levels, 8);
-  for (const BundleSource& source : {residual_net(), all_kinds_net()}) {
+  for (const BundleSource& source : {residual_net(), all_kinds_net(), shared_net(1), shared_net(0.4f)}) {
     for (uint32_t rows : {1u, 7u, 32u}) {
       Runner reference(source, 32, "reference");
       reference.gradients(rows);

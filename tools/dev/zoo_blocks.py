@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
+from transformer_block import Block
 from zoo_networks import NETWORKS, network, sequential
 
 __all__ = ["NETWORKS"]
@@ -452,3 +453,85 @@ class PixelShuffles(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(self.b(self.up(F.relu(self.a(x)))))
         return self.fc(F.relu(self.c(self.down(h))).mean((2, 3)))
+
+
+# --- parameters that are used several times ---
+
+
+@network(32, 24)
+class SharedBlock(nn.Module):
+    """One transformer block in three layers (Lan et al. 2020)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.block, self.fc = nn.Linear(24, 32), Block(32, 4, 2), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.embed(x)
+        for _ in range(3):
+            h = self.block(h)
+        return self.fc(h.mean(1))
+
+
+@network(16, 12)
+class CellInLoop(nn.Module):
+    """A GRU cell, step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.fc = nn.GRUCell(12, 32), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.zeros(len(x), 32)
+        for t in range(16):
+            h = self.cell(x[:, t], h)
+        return self.fc(h)
+
+
+@network(2, 28, 28)
+class Siamese(nn.Module):
+    """One tower for both channels; the difference of what it finds (Bromley et al. 1993)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(
+            nn.Conv2d(1, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU()
+        )
+        self.fc = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc((self.tower(x[:, :1]) - self.tower(x[:, 1:])).abs().mean((2, 3)))
+
+
+@network(3, 32, 32)
+class PyramidHead(nn.Module):
+    """One head over maps of three sizes (Lin et al. 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(3, 16, 3, 2, 1), nn.Conv2d(16, 16, 3, 2, 1)
+        self.head, self.score = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 10, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.stem(x))
+        total = torch.zeros(len(x), 10)
+        for _ in range(3):
+            total = total + self.score(F.relu(self.head(h))).mean((2, 3))
+            h = F.relu(self.down(h))
+        return total
+
+
+class _StandardisedConv(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, weight / (weight.std((1, 2, 3), keepdim=True) + 1e-5), self.bias)
+
+
+sequential(
+    "Standardised", (3, 32, 32),
+    lambda: [
+        _StandardisedConv(3, 16, 3, 2, 1), nn.GroupNorm(4, 16), nn.ReLU(),
+        _StandardisedConv(16, 32, 3, 2, 1), nn.GroupNorm(4, 32), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+    ],
+)  # fmt: skip

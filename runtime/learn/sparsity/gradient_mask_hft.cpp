@@ -15,7 +15,7 @@ bool may_rest(const Plan& plan, uint32_t op) {
   const uint32_t kind = plan.ops[op].kind;
   if (kind != format::kOpConv && kind != format::kOpLinear) return false;
   const uint32_t weight = plan.ops[op].params[0];
-  return plan.params[weight].trainable && !is_of_last_layer(plan, weight);
+  return plan.params[weight].trainable && plan.writes_gradient(op, 0) && !is_of_last_layer(plan, weight);
 }
 
 void rest(const Session& session, uint32_t p) {

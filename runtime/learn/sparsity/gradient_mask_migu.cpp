@@ -1,7 +1,8 @@
 // Magnitude-based gradient updating: of each sparse layer the output rows that spoke loudest in the step are updated.
 // Never here: selection by rank (top_k.h).
 // Du, Cheng, Luo, Qiu, Huang, Cheung, Cheng, Fu 2024, "Unlocking continual learning abilities in language models".
-// Their share is 0.3. An activation that was fused into the layer is part of its output here.
+// Their share is 0.3. An activation that was fused into the layer is part of its output here. A layer with several uses
+// is judged by its last.
 #include <math.h>
 
 #include "runtime/core/executor_ops.h"

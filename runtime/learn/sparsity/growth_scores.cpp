@@ -43,7 +43,8 @@ void each_dynamic_layer(const Plan& plan, const Visit& visit) {
     const uint32_t kind = plan.ops[op].kind;
     if (kind != format::kOpConv && kind != format::kOpLinear) continue;
     const format::ParamRecord& param = plan.params[plan.ops[op].params[0]];
-    if (param.storage == format::kStorageSparse && param.trainable) visit(op, param);
+    const bool dynamic = param.storage == format::kStorageSparse && param.trainable;
+    if (dynamic && plan.writes_gradient(op, 0)) visit(op, param);
   }
 }
 

@@ -170,6 +170,16 @@ Status check_structure(const Plan& plan, const SessionConfig& config) {
                      static_cast<unsigned long long>(most), plan.string(param.name), param.nnz_capacity);
     }
   }
+  if (rule && (growth_of(config) != format::kGrowthRandom || splits_importance(config))) {
+    for (const format::SharedRecord& shared : plan.shared) {
+      const uint32_t p = plan.ops[shared.op].params[0];
+      if ((shared.params & 1) == 0 || !is_dynamic(plan.params[p])) continue;
+      return failure(EDGECL_E_UNSUPPORTED,
+                     "expected a sparse layer with one use, for growth by gradient or importance by rows; found \"%s\", "
+                     "which several operators use; take growth at random (structure set), or export that layer dense",
+                     plan.string(plan.params[p].name));
+    }
+  }
   if (n_layers > 0) return Status();
   return failure(EDGECL_E_UNSUPPORTED,
                  "expected sparse layers that train, for structure and gradient_mask; found none in \"%s\"; export it "
@@ -182,13 +192,15 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
   if (!kHasStructure || (rule == nullptr && config.gradient_mask == format::kGradientAll)) return;
   arena->begin_region("structure");
   // One loop says which layers there are; the one below meets the same.
-  auto dynamic_param = [&](const format::OpRecord& op) {
-    const bool layer = op.kind == format::kOpConv || op.kind == format::kOpLinear;
-    return layer && is_dynamic(plan.params[op.params[0]]) ? op.params[0] : format::kNone;
+  auto dynamic_param = [&](uint32_t op) {
+    const format::OpRecord& record = plan.ops[op];
+    const bool layer = record.kind == format::kOpConv || record.kind == format::kOpLinear;
+    const bool dynamic = layer && is_dynamic(plan.params[record.params[0]]) && plan.writes_gradient(op, 0);
+    return dynamic ? record.params[0] : format::kNone;
   };
   uint32_t n_layers = 0;
   uint64_t capacity = 0, words = 0;
-  for (const format::OpRecord& op : plan.ops) {
+  for (uint32_t op = 0; op < plan.ops.n; op++) {
     if (dynamic_param(op) == format::kNone) continue;
     const format::ParamRecord& param = plan.params[dynamic_param(op)];
     n_layers++;
@@ -202,7 +214,7 @@ void lay_out_structure(Arena* arena, const Plan& plan, const SessionConfig& conf
   const bool hand_out = !arena->measuring() && !arena->exhausted();
   uint32_t at = 0;
   for (uint32_t op = 0; op < plan.ops.n; op++) {
-    const uint32_t p = dynamic_param(plan.ops[op]);
+    const uint32_t p = dynamic_param(op);
     if (p == format::kNone) continue;
     StructureLayer layer = {};
     layer.param = p;
