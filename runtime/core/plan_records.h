@@ -288,8 +288,8 @@ struct SignatureRecord {
 constexpr uint32_t kSignatureEd25519 = 1;
 
 static_assert(sizeof(ModelRecord) == 128 && sizeof(TensorRecord) == 64, "records have no padding");
-static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(SharedRecord) == 8 && sizeof(ParamRecord) == 96 &&
-                  sizeof(InputRecord) == 48,
+static_assert(sizeof(OpRecord) == 176 && sizeof(BackwardRecord) == 48 && sizeof(SharedRecord) == 8 &&
+                  sizeof(ParamRecord) == 96 && sizeof(InputRecord) == 48,
               "records have no padding");
 static_assert(sizeof(RecipeRecord) == 4 * kRecipeWords && sizeof(ClassRecord) == 16 && sizeof(ParityRecord) == 32 &&
                   sizeof(ExemplarsRecord) == 64 && sizeof(ExemplarClass) == 16 && sizeof(EncoderRecord) == 128 &&

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
-from transformer_block import Block
 from zoo_networks import NETWORKS, network, sequential
 
 __all__ = ["NETWORKS"]
@@ -464,7 +463,8 @@ class SharedBlock(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed, self.block, self.fc = nn.Linear(24, 32), Block(32, 4, 2), nn.Linear(32, 10)
+        self.embed, self.fc = nn.Linear(24, 32), nn.Linear(32, 10)
+        self.block = nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.embed(x)

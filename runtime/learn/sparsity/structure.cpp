@@ -174,10 +174,11 @@ Status check_structure(const Plan& plan, const SessionConfig& config) {
     for (const format::SharedRecord& shared : plan.shared) {
       const uint32_t p = plan.ops[shared.op].params[0];
       if ((shared.params & 1) == 0 || !is_dynamic(plan.params[p])) continue;
-      return failure(EDGECL_E_UNSUPPORTED,
-                     "expected a sparse layer with one use, for growth by gradient or importance by rows; found \"%s\", "
-                     "which several operators use; take growth at random (structure set), or export that layer dense",
-                     plan.string(plan.params[p].name));
+      return failure(
+          EDGECL_E_UNSUPPORTED,
+          "expected a sparse layer with one use, for growth by gradient or importance by rows; found \"%s\", "
+          "which several operators use; take growth at random (structure set), or export that layer dense",
+          plan.string(plan.params[p].name));
     }
   }
   if (n_layers > 0) return Status();
