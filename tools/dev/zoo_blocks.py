@@ -482,7 +482,7 @@ class CellInLoop(nn.Module):
         self.cell, self.fc = nn.GRUCell(12, 32), nn.Linear(32, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = torch.zeros(len(x), 32)
+        h = x.new_zeros(len(x), 32)
         for t in range(16):
             h = self.cell(x[:, t], h)
         return self.fc(h)
@@ -514,7 +514,7 @@ class PyramidHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(self.stem(x))
-        total = torch.zeros(len(x), 10)
+        total = x.new_zeros(len(x), 10)
         for _ in range(3):
             total = total + self.score(F.relu(self.head(h))).mean((2, 3))
             h = F.relu(self.down(h))
