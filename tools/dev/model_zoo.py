@@ -5,9 +5,9 @@ usage: python tools/dev/model_zoo.py [NAME ...] [--sources own,torchvision,timm]
 Each network has random weights and settled batch-norm statistics and runs in a process of its own. `frozen`: the
 encoder under a fresh head of ten columns (trainable='head'); `whole`: everything learns ("partly": some weights are
 fixed, which the export names). Of each: worst difference of logits from PyTorch as a share of the output scale, beside
-PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows; export seconds, peak
-memory over that of the imports, bundle bytes over those of the parameters. Rows of networks that FILE has and this run
-does not stay.
+PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows, where PyTorch's twin holds
+what is fixed here; export seconds, peak memory over that of the imports, bundle bytes over those of the parameters.
+Rows of networks that FILE has and this run does not stay.
 Steps tell more than rounding where a value lies within rounding of a bend (ReLU, the largest of a pool): it tips, and a
 gradient is another one. So where ours are far off, copies of the network in float64 take the same steps from weights
 that are moved by about one rounding of float32; how far the farthest of them lands is `steps_moved`.
@@ -267,8 +267,14 @@ def one(source: str, name: str) -> dict[str, Any]:
                 row["apart"] = row["whole_apart"]
                 if ends_in_layer:
                     row["apart"] = float(np.abs(learner.decision_function(x) - exact).max()) / scale
-                if ends_in_layer and row[kind] == "ok":
-                    row |= steps_apart(copy.deepcopy(with_plain_weights(module)[0]), learner, x, y)
+                if ends_in_layer:
+                    twin = copy.deepcopy(with_plain_weights(module)[0])
+                    learning = {
+                        layer["name"] for layer in edgecl.open_bundle(report.bundle).layers if layer["trainable"]
+                    }
+                    for parameter_name, parameter in twin.named_parameters():
+                        parameter.requires_grad_(row[kind] == "ok" or parameter_name in learning)
+                    row |= steps_apart(twin, learner, x, y)
             except Exception as error:  # what a user would see
                 row["steps_error"] = str(error).splitlines()[0][:160]
     return row
