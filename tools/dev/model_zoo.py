@@ -5,7 +5,7 @@ usage: python tools/dev/model_zoo.py [NAME ...] [--sources own,torchvision,timm]
 Each network has random weights and settled batch-norm statistics and runs in a process of its own. `frozen`: the
 encoder under a fresh head of ten columns (trainable='head'); `whole`: everything learns ("partly": some weights are
 fixed, which the export names). Of each: worst difference of logits from PyTorch as a share of the output scale, beside
-PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows, where PyTorch's twin holds
+PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows, PyTorch's twin holding
 what is fixed here; export seconds, peak memory over that of the imports, bundle bytes over those of the parameters.
 Rows of networks that FILE has and this run does not stay.
 Steps tell more than rounding where a value lies within rounding of a bend (ReLU, the largest of a pool): it tips, and a
@@ -386,16 +386,17 @@ def main() -> int:
               row.get("reason", "")[:150], flush=True)  # fmt: skip
         return row
 
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        rows = list(pool.map(told, wanted))
-    if arguments.json is not None:
-        from edgecl.cli.results import read_table, write_table
+    from edgecl.cli.results import read_table, write_table
 
-        kept = read_table(arguments.json)["rows"] if arguments.json.exists() else []
-        found = {(row["source"], row["name"]): row for row in [*kept, *rows]}
-        rows = list(found.values())
-        write_table(arguments.json, {"date": str(date.today()), "machine": platform.machine(), "rows": rows})
-    print(summary(rows))
+    kept = read_table(arguments.json)["rows"] if arguments.json and arguments.json.exists() else []
+    rows = {(row["source"], row["name"]): row for row in kept}
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for row in pool.map(told, wanted):
+            rows[row["source"], row["name"]] = row
+            if arguments.json is not None:  # after each: what a run that is stopped had measured stays
+                table = {"date": str(date.today()), "machine": platform.machine(), "rows": list(rows.values())}
+                write_table(arguments.json, table)
+    print(summary(list(rows.values())))
     return 0
 
 
