@@ -114,7 +114,7 @@ def _exported(encoder: _Encoder, options: ExportOptions, name: str) -> ExportRep
     spec, notes = options.input, encoder.notes
     if spec.channels_last and len(encoder.dims) != _IMAGE:
         raise ExportError(
-            f"expected images for channels_last; found samples of shape {list(encoder.dims)}; leave it out", -2
+            f"expected images for channels_last; found samples of shape {list(encoder.dims)}; leave it out", -1
         )
     shape = _output_shape(encoder.engine, encoder.dims)
     positions, dim = _embedding(encoder.kind, shape)

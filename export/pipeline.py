@@ -65,7 +65,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         graph.notes.append(f"samples of shape {list(graph.input_dims)} are taken as {list(graph.tensors[graph.input])}")
     if options.input.channels_last and len(graph.input_dims) != 3:
         raise ExportError(
-            f"expected images for channels_last; found samples of shape {list(graph.input_dims)}; leave it out", -2
+            f"expected images for channels_last; found samples of shape {list(graph.input_dims)}; leave it out", -1
         )
     simplify(graph)
     trainable, untrainable = choose_trainable(graph, options.trainable)

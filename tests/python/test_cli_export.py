@@ -169,6 +169,18 @@ def test_what_cannot_be_exported(
     assert not out.exists()
 
 
+def test_what_the_models_code_prints_is_not_in_the_document(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(
+        "import torch\nprint('loaded')\n"
+        "class Net(torch.nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(12, 4)\n        print('made')\n"
+        "    def forward(self, x):\n        print('runs')\n        return super().forward(x)\n"
+    )
+    done = _call("export", f"{tmp_path}/loud.py:Net", "-o", tmp_path / "m.ecl", "--input-shape", "12", "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["parity"], done.output
+    assert all(word in done.stderr for word in ("loaded", "made", "runs"))
+
+
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     result = _call("export", "mlp", "-o", tmp_path / "no" / "m.ecl")
     assert result.exit_code == failure.INPUT and "expected" in result.stderr

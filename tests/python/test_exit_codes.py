@@ -25,6 +25,8 @@ def raises():
     return net().no_such_thing
 def number():
     return 3
+def ends():
+    raise SystemExit(7)
 def needs(width):
     return net()
 def half():
@@ -87,6 +89,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     (folder / "code.py").write_text(CODE)
     (folder / "syntax.py").write_text("def net(:\n")
+    (folder / "ends.py").write_text("import sys\nsys.exit(4)\n")
     (folder / "empty.onnx").write_bytes(b"")
     (folder / "bytes.onnx").write_bytes(b"no model" * 9)
     (folder / "bytes.tflite").write_bytes(b"no model" * 9)
@@ -127,6 +130,9 @@ OUTSIDE = ["--external", "--head", "ridge"]
         ("code.py:Several", [*SHAPE, "--logits", "third"], USAGE),
         ("code.py:encoder", [*SHAPE, "--trainable", "head", "--max-classes", "9"], USAGE),
         ("code.py:net", [*SHAPE, "--mean", "1,2,3"], USAGE),
+        ("code.py:net", [*SHAPE, "--channels-last"], USAGE),
+        ("code.py:", SHAPE, USAGE),
+        (":net", SHAPE, USAGE),
         ("code.py:net", [*SHAPE, "--encoder", "int8"], USAGE),
         ("good.onnx", ["--logits", "third"], USAGE),
         ("good.onnx", ["--head", "ridge", "--trainable", "head"], USAGE),
@@ -160,6 +166,8 @@ OUTSIDE = ["--external", "--head", "ridge"]
         ("mixed.onnx", OUTSIDE, INPUT),
         ("good.onnx", ["--calib", "wrong.npy"], INPUT),
         ("code.py:raises", SHAPE, INPUT),
+        ("code.py:ends", SHAPE, INPUT),
+        ("ends.py:net", SHAPE, INPUT),
         ("code.py:number", SHAPE, INPUT),
         ("code.py:half", SHAPE, INPUT),
         ("code.py:lazy", SHAPE, INPUT),

@@ -503,6 +503,7 @@ def _network(source: Any, shape: tuple[Any, ...] | None, keywords: dict[str, Any
     """Exports a file or a PyTorch module."""
     import edgecl.export as exporter
     import numpy as np
+    from edgecl.cli.model_source import prints_to_stderr
 
     if source.is_tflite:
         if keywords.pop("logits") is not None:
@@ -517,7 +518,8 @@ def _network(source: Any, shape: tuple[Any, ...] | None, keywords: dict[str, Any
         )
     of_files = ("external", "external_output")
     keywords = {key: value for key, value in keywords.items() if key not in of_files}
-    return exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
+    with prints_to_stderr():
+        return exporter.from_torch(source.module, np.zeros((1, *sample), np.float32), **keywords)
 
 
 def _tell_fit(found: Any, report: Any, out: Path | None, c_array: Path | None, as_json: bool, verbose: bool) -> None:

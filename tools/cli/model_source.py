@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -62,6 +63,11 @@ class ModelSource:
         return (exporter.from_tflite if self.is_tflite else exporter.from_onnx)(self.file, **keywords)
 
 
+def prints_to_stderr() -> AbstractContextManager[Any]:
+    """Inside, what the code of a model prints does not mix with what the command prints."""
+    return redirect_stdout(sys.stderr)
+
+
 def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int, seed: int) -> ModelSource:
     """Resolves the argument; for torch modules torch is loaded and seeded first, so that equal seeds give equal
     weights.
@@ -100,12 +106,12 @@ def load_model(argument: str, input_shape: tuple[int, ...] | None, columns: int,
                 f"{columns} classes; take a smaller --input-shape"
             ) from error
         return ModelSource(module=module, built_in=entry, name=argument)
-    if ":" not in argument:
+    place, _, attribute = argument.rpartition(":")
+    if not place or not attribute:
         raise UsageError(
             "expected MODEL to be a file.onnx, file.tflite, module:callable, path.py:callable, embeddings:NUMBER or "
             f"one of {', '.join(BUILT_IN)}; found '{argument}'; check the spelling"
         )
-    place, _, attribute = argument.rpartition(":")
     module = _call(_resolve(place, attribute), argument)
     if not isinstance(module, torch.nn.Module):
         raise ModelError(
@@ -122,8 +128,9 @@ def _resolve(place: str, attribute: str) -> Any:
     # The code finds its neighbours, as it does when it is run by itself.
     sys.path.insert(0, str(Path(place).resolve().parent if from_file else Path.cwd()))
     try:
-        found = _load_file(Path(place)) if from_file else importlib.import_module(place)
-    except Exception as error:
+        with prints_to_stderr():
+            found = _load_file(Path(place)) if from_file else importlib.import_module(place)
+    except (Exception, SystemExit) as error:
         from edgecl.export.errors import raised
 
         missing = isinstance(error, ModuleNotFoundError) and f"{place}.".startswith(f"{error.name}.")
@@ -153,8 +160,9 @@ def _call(found: Any, argument: str) -> Any:
     if isinstance(found, torch.nn.Module) or not callable(found):
         return found
     try:
-        return found()
-    except Exception as error:
+        with prints_to_stderr():
+            return found()
+    except (Exception, SystemExit) as error:
         from edgecl.export.errors import raised
 
         at_the_call = error.__traceback__ is not None and error.__traceback__.tb_next is None
