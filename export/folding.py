@@ -125,7 +125,10 @@ def _repeated(context: Context, node: Node, first: Constant, array: NDArray[Any]
     elif node.op_type not in ("Expand", "Tile") or array.size != context.batch * first.values.size:
         return None
     values = first.values.reshape(1, *array.shape[1:]) if array.shape[:1] == (context.batch,) else first.values
-    if array.dtype != values.dtype or not np.array_equal(np.broadcast_to(values, array.shape), array):
+    fits = values.ndim <= array.ndim and all(
+        own in (1, size) for own, size in zip(values.shape[::-1], array.shape[::-1], strict=False)
+    )
+    if not fits or array.dtype != values.dtype or not np.array_equal(np.broadcast_to(values, array.shape), array):
         return None
     return Constant(first.name, values, first.source, first.source_shape, first.transposed)
 

@@ -65,7 +65,7 @@ def import_graph(
     if not blockers and not isinstance(final, Row):
         reason = final.reason if isinstance(final, Missing) else "it does not depend on the network's input"
         blockers.append(Blocker(output, "output", reason, "export a model whose first output is the logits"))
-        context.is_unfit |= isinstance(final, Constant)
+        context.is_unfit = True
     blockers += _long_names(graph)
     if blockers:
         raise ExportError.from_blockers(

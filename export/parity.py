@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from edgecl import _core
-from edgecl.export.errors import ParityError
+from edgecl.export.errors import ExportError, ParityError
 from edgecl.export.graph import Graph
 from edgecl.export.recipe import InputSpec
 from edgecl.export.report import ParityFigures
@@ -72,11 +72,20 @@ def ask(graph: Graph, reference: Reference, input_spec: InputSpec, raw: NDArray[
     """Runs the source on the raw rows, in its own numbers twice and in float64.
 
     Raises:
-        ParityError: it gives other outputs when it is asked again.
+        ExportError: outputs that are not finite. ParityError: it gives other ones when it is asked again.
     """
     rows = input_spec.network_input(raw, graph.tensors[graph.input][0])
     rows = rows.reshape(raw.shape[0], *graph.input_dims)
     expected = reference.run(rows).reshape(raw.shape[0], -1)
+    bad = ~np.isfinite(expected)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise ExportError(
+            f"expected finite outputs of the {reference.source} model on {raw.shape[0]} rows; found "
+            f"{expected[row, column]} at row {row}, output {column}; hand in calibration rows of its own range "
+            "(--calib, calibration), or repair the model",
+            -60,
+        )
     exact = reference.run_double(rows)
     allowed = tolerance(graph, expected, None if exact is None else exact.reshape(expected.shape))
     _refuse_random(expected, reference.run(rows).reshape(expected.shape), allowed, reference.source)

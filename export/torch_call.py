@@ -61,6 +61,21 @@ def as_written(module: Any) -> torch.nn.Module:
             "(module.to_empty(device='cpu'), then load_state_dict) first",
             -3,
         )
+    made = [
+        f"'{name}'"
+        for name, layer in module.named_modules()
+        if isinstance(layer, torch.jit.ScriptModule) or hasattr(layer, "_orig_mod")
+    ]
+    if made:
+        raise ExportError(
+            f"expected layers as they were written; found compiled or scripted ones, {', '.join(made[:3])}; put in the "
+            "layers that they were made of (of torch.compile: layer._orig_mod)",
+            -3,
+        )
+    if any(tensor.layout != torch.strided for tensor in tensors):
+        raise ExportError(
+            "expected dense parameters; found sparse ones; call to_dense() on them; density keeps the largest", -3
+        )
     quantised = [
         f"'{name}' ({type(layer).__name__})"
         for name, layer in module.named_modules()
@@ -205,7 +220,7 @@ def why_it_fails(module: torch.nn.Module, example: Any, rows: torch.Tensor, erro
         remedy = (
             "replace that operator"
             if type(error).__module__.startswith("torch.onnx")
-            else "replace control flow that depends on values"
+            else "replace that, or control flow that depends on values"
         )
         return ExportError(
             f"expected a module that can be traced; found {raised(error)}, while module(example) by itself works; "

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from edgecl.export.torch_pools import POOLS
-from torch.onnx import symbolic_helper, utils
+from torch.onnx import symbolic_helper, symbolic_opset9, utils
 
 
 def _rms_norm(g: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Any:
@@ -52,7 +52,28 @@ def _bilinear(g: Any, left: Any, right: Any, weight: Any, bias: Any) -> Any:
     return y if symbolic_helper._is_none(bias) else g.op("Add", y, bias)
 
 
-_LENT = {"aten::rms_norm": _rms_norm, "aten::unfold": _unfold, "aten::bilinear": _bilinear, **POOLS}
+def _instance_norm(
+    g: Any, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, of_rows: Any, momentum: Any, eps: Any, cudnn: Any
+) -> Any:
+    """By running statistics it is a batch-norm. The tracer's own form for that joins the batch and the channels."""
+    if symbolic_helper._maybe_get_const(of_rows, "b"):
+        return symbolic_opset9.instance_norm(g, x, weight, bias, mean, variance, of_rows, momentum, eps, cudnn)
+    channels = symbolic_helper._get_tensor_sizes(x)[1]
+    gamma, beta = (
+        g.op("Constant", value_t=torch.full((channels,), value)) if symbolic_helper._is_none(given) else given
+        for given, value in ((weight, 1.0), (bias, 0.0))
+    )
+    epsilon = symbolic_helper._maybe_get_const(eps, "f")
+    return g.op("BatchNormalization", x, gamma, beta, mean, variance, epsilon_f=epsilon)
+
+
+_LENT = {
+    "aten::rms_norm": _rms_norm,
+    "aten::unfold": _unfold,
+    "aten::bilinear": _bilinear,
+    "aten::instance_norm": _instance_norm,
+    **POOLS,
+}
 
 
 @contextmanager

@@ -339,3 +339,47 @@ def test_random_operators_of_pytorch(random: Callable[[Any], Any]) -> None:
 def test_decisions_by_values() -> None:
     text = refused(Through(lambda x: x * x.sum().item()))
     assert "no decision and no constant from values of the input" in text
+
+
+def test_layers_that_were_compiled_or_scripted() -> None:
+    inner = nn.Linear(F, F)
+    for made in (torch.compile(inner), torch.jit.script(inner)):
+        module = nn.Sequential(made, nn.Linear(F, 4))
+        assert "compiled or scripted ones, '0'" in refused(module)
+        module[0] = inner
+        from_torch(module, torch.zeros(1, F))
+
+
+def test_sparse_parameters() -> None:
+    module = nn.Sequential(nn.Linear(F, 4))
+    module[0].weight = nn.Parameter(module[0].weight.detach().to_sparse())
+    assert "sparse ones; call to_dense()" in refused(module)
+    module[0].weight = nn.Parameter(module[0].weight.detach().to_dense())
+    from_torch(module, torch.zeros(1, F))
+
+
+def test_outputs_that_are_not_finite() -> None:
+    text = refused(Through(torch.log))
+    assert "finite outputs" in text and "calibration rows" in text
+    own = np.random.default_rng(0).uniform(0.5, 2.0, (9, F)).astype(np.float32)
+    from_torch(Through(torch.log), torch.ones(1, F), calibration=own)
+    assert "found -inf" in refused(Through(behind=lambda y: y + torch.tensor([0.0, 0.0, 0.0, -float("inf")])))
+
+
+def test_outputs_with_the_batch_elsewhere() -> None:
+    for behind in (lambda y: y.t(), lambda y: y.unsqueeze(0)):
+        text = refused(Through(behind=behind))
+        assert "batch is not the first axis" in text and "--external" not in text
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_instance_norm_by_running_statistics(affine: bool) -> None:
+    norm = nn.InstanceNorm2d(4, affine=affine, track_running_stats=True)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.Flatten(), nn.Linear(4 * 36, 4))
+    module(torch.randn(5, 3, 8, 8))
+    assert float(norm.running_mean.abs().max()) > 0
+    report = from_torch(module, torch.zeros(1, 3, 8, 8))
+    assert report.parity is not None and not report.untrainable
+    from_torch(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4, affine=affine), *module[2:]), torch.zeros(1, 3, 8, 8)
+    )
