@@ -128,6 +128,7 @@ def from_onnx(
         new_head,
     )
     loaded, stem = load_onnx(model)
+    _refuse_odd_names(loaded)
     if logits is not None:
         loaded = with_output(loaded, logits)
     if external:
@@ -216,6 +217,18 @@ def load_onnx(model: str | os.PathLike[str] | onnx.ModelProto) -> tuple[onnx.Mod
         raise ExportError(
             f"expected an ONNX model in '{path}'; found other bytes ({error}); export the model again", -50
         ) from error
+
+
+def _refuse_odd_names(model: onnx.ModelProto) -> None:
+    graph = model.graph
+    named = [*graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info]
+    names = [graph.name, *(entry.name for entry in named)]
+    names += [name for node in graph.node for name in (node.op_type, node.domain, *node.input, *node.output)]
+    odd = [name for name in names if not isinstance(name, str)]  # what protobuf cannot decode stays bytes
+    if odd:
+        raise ExportError(
+            f"expected a valid ONNX model, whose names are UTF-8; found {odd[0]!r}; export the model again", -50
+        )
 
 
 def _turns_channels_last(model: onnx.ModelProto) -> bool:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,7 +67,7 @@ def _instance_norm(
     return g.op("BatchNormalization", x, gamma, beta, mean, variance, epsilon_f=epsilon)
 
 
-_LENT = {
+_LENT: dict[str, Callable[..., Any]] = {
     "aten::rms_norm": _rms_norm,
     "aten::unfold": _unfold,
     "aten::bilinear": _bilinear,

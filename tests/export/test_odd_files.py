@@ -63,6 +63,15 @@ def test_long_names() -> None:
     assert export.from_onnx(model([node("MatMul", ["x", fits], ["y"])], **{fits: WEIGHT})).layers[0].name == fits
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    made = model([node("Tanh", ["x"], ["h"], name="layer"), node("MatMul", ["h", "w"], ["y"])]).SerializeToString()
+    path = tmp_path / "m.onnx"
+    for name in (b"layer", b"Tanh"):
+        assert made.count(name) == 1
+        path.write_bytes(made.replace(name, b"\xff" * len(name)))
+        refused(path, "UTF-8", "\\xff")
+
+
 def branches(condition: str) -> list[Any]:
     arms = [
         helper.make_graph([node("MatMul", ["x", "w"], [name])], name, [], [value(name, 1, ["N", 5])]) for name in "te"
