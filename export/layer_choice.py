@@ -61,10 +61,7 @@ def keep_dense_where_faster(
     if options.layer_choice == "predicted":
         from edgecl import devices
 
-        try:
-            device = devices.load(options.device or "host")
-        except ValueError as error:
-            raise ExportError(str(error), -1) from error
+        device = devices.load(options.device or "host")
         how = f"predicted for {device.name}"
         times = lambda op, density: _predicted(graph, op, density, rows, device)  # noqa: E731
     else:

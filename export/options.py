@@ -136,6 +136,19 @@ class ExportOptions:
             raise ExportError(
                 f"expected external_output with external; found it alone, '{self.external_output}'; add external", -1
             )
+        if self.sparse_layers is not None and self.density == 1.0:
+            raise ExportError(
+                "expected a density below 1 with sparse layers; found 1, which keeps all; give one (density=0.1, "
+                "--density 0.1), or leave the layers out",
+                -1,
+            )
+        if self.device not in (None, "host"):
+            from edgecl.devices import profile
+
+            try:
+                profile.read(self.device)
+            except ValueError as error:
+                raise ExportError(str(error), -1) from error
         if self.encoder not in ("auto", "float32", "int8"):
             raise ExportError(f"expected encoder 'auto', 'float32' or 'int8'; found {self.encoder!r}; choose one", -1)
         if self.encoder == "int8" and self.calibration is None:
