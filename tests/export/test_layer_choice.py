@@ -96,6 +96,10 @@ def test_wrong_choice_and_wrong_device_are_refused() -> None:
         ExportOptions(layer_choice="fast")  # type: ignore[arg-type]
     with pytest.raises(ExportError, match="rpi9"):
         from_torch(MODULE, EXAMPLE, density=0.5, layer_choice="predicted", device="rpi9")
+    with pytest.raises(ExportError, match="rpi9"):
+        from_torch(MODULE, EXAMPLE, device="rpi9")
+    with pytest.raises(ExportError, match="expected a density below 1 with sparse layers; found 1"):
+        from_torch(MODULE, EXAMPLE, sparse_layers=["0"])
 
 
 def test_a_tie_stays_dense() -> None:

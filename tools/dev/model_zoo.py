@@ -4,9 +4,10 @@ usage: python tools/dev/model_zoo.py [NAME ...] [--sources own,torchvision,timm]
 
 Each network has random weights and settled batch-norm statistics and runs in a process of its own. `frozen`: the
 encoder under a fresh head of ten columns (trainable='head'); `whole`: everything learns ("partly": some weights are
-fixed, which the export names). Of each: worst difference of logits from PyTorch as a share of the output scale, beside
-PyTorch's own distance from float64; for `whole` the same after three SGD steps on eight rows, PyTorch's twin holding
-what is fixed here; export seconds, peak memory over that of the imports, bundle bytes over those of the parameters.
+fixed, which the export names; "plain": weights that the network computes learn as plain ones). Of each: worst
+difference of logits from PyTorch as a share of the output scale, beside PyTorch's own distance from float64; for
+`whole` the same after three SGD steps on eight rows, PyTorch's twin holding what is fixed here; export seconds, peak
+memory over that of the imports, bundle bytes over those of the parameters.
 Rows of networks that FILE has and this run does not stay.
 Steps tell more than rounding where a value lies within rounding of a bend (ReLU, the largest of a pool): it tips, and a
 gradient is another one. So where ours are far off, copies of the network in float64 take the same steps from weights
@@ -259,7 +260,9 @@ def one(source: str, name: str) -> dict[str, Any]:
         assert report.parity is not None
         row[f"{kind}_apart"] = report.parity.max_abs / max(report.parity.reference_abs, 1e-30)
         row[f"{kind}_fixed"] = len(report.untrainable)
-        row[kind] = "partly" if report.untrainable and kind == "whole" else "ok"
+        # PyTorch goes on computing such weights from others, so its steps are none to compare with.
+        plain = any("what the model computes weights with" in note for note in report.notes)
+        row[kind] = "ok" if kind == "frozen" else "partly" if report.untrainable else "plain" if plain else "ok"
         if kind == "whole":
             ends_in_layer = not any("at the end is left out" in note for note in report.notes)
             try:
@@ -267,9 +270,7 @@ def one(source: str, name: str) -> dict[str, Any]:
                 row["apart"] = row["whole_apart"]
                 if ends_in_layer:
                     row["apart"] = float(np.abs(learner.decision_function(x) - exact).max()) / scale
-                # PyTorch goes on computing such weights from others, so its steps are none to compare with.
-                own_weights = not any("what the model computes weights with" in note for note in report.notes)
-                if ends_in_layer and own_weights:
+                if ends_in_layer and not plain:
                     twin = copy.deepcopy(with_plain_weights(module)[0])
                     learning = {
                         layer["name"] for layer in edgecl.open_bundle(report.bundle).layers if layer["trainable"]
@@ -344,9 +345,11 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """The figures that matter, as text."""
     lines = []
     for kind in ("frozen", "whole"):
-        good = [row for row in rows if row.get(kind) == "ok"]
+        good = [row for row in rows if row.get(kind) in ("ok", "plain")]
         built = [row for row in rows if row.get(kind) != "not built"]
         lines.append(f"{kind}: {len(good)} of {len(built)} ({len(good) / max(1, len(built)):.0%})")
+    plain = sum(row.get("whole") == "plain" for row in rows)
+    lines += [f"of these with weights that they compute as plain ones: {plain}"] if plain else []
     apart = [row["apart"] for row in rows if "apart" in row]
     steps = [row["steps_apart"] for row in rows if "steps_apart" in row]
     if apart:
