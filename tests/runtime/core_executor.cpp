@@ -8,6 +8,7 @@
 #include "runtime/bundle/bundle_reader.h"
 #include "runtime/core/executor.h"
 #include "runtime/core/weights.h"
+#include "tests/runtime/bundle_forging.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
 #include "tests/runtime/sentence.h"
@@ -20,7 +21,7 @@ class Runner {
  public:
   Runner(const BundleSource& source, uint32_t max_rows, const char* level = nullptr, uint32_t n_threads = 1,
          bool learning = true)
-      : bundle_(bytes_of(source)), max_rows_(max_rows) {
+      : bundle_(written(source)), max_rows_(max_rows) {
     const Status status = read_plan(&bundle_, &plan);
     CHECK_MESSAGE(status.ok(), "%s", sentence(status).c_str());
     env.kernels = kernel_table(level);
@@ -38,13 +39,6 @@ class Runner {
     lay_out(&arena, options);
     CHECK(!arena.exhausted() && arena.used() == measuring.used());
     initialise_weights(plan, weights, work);
-  }
-
-  static std::vector<uint8_t> bytes_of(const BundleSource& source) {
-    std::string error;
-    std::vector<uint8_t> bytes = write_bundle(source, &error);
-    CHECK_MESSAGE(error.empty(), "%s", error.c_str());
-    return bytes;
   }
 
   static float pattern(uint32_t a, uint32_t b) {
@@ -217,7 +211,7 @@ static BundleSource shared_net(float density) {
 TEST(gradients_of_shared_parameters) {
   for (float density : {1.0f, 0.4f}) {
     const BundleSource source = shared_net(density);
-    AlignedBytes bytes(Runner::bytes_of(source));
+    AlignedBytes bytes(written(source));
     Plan plan;
     CHECK(read_plan(&bytes, &plan).ok() && plan.shared.n == 8);
     for (uint32_t rows : {5u, 16u}) check_gradients(source, rows, "shared");

@@ -5,7 +5,7 @@
 
 #include "runtime/bundle/bundle_format.h"
 #include "runtime/bundle/bundle_reader.h"
-#include "runtime/core/sha256.h"
+#include "tests/runtime/bundle_forging.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
 #include "tests/runtime/sentence.h"
@@ -13,33 +13,9 @@
 using namespace edgecl;
 using namespace edgecl_test;
 
-static std::vector<uint8_t> written(const BundleSource& source) {
-  std::string error;
-  std::vector<uint8_t> bytes = write_bundle(source, &error);
-  CHECK_MESSAGE(!bytes.empty(), "%s", error.c_str());
-  return bytes;
-}
-
 static Status read(AlignedBytes* bytes) {
   Plan plan;
   return read_plan(bytes, &plan);
-}
-
-// Digests of all sections and of the table after a change: what an attacker does.
-static void digest_again(uint8_t* bytes) {
-  format::Header* header = reinterpret_cast<format::Header*>(bytes);
-  format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes + sizeof(format::Header));
-  for (uint32_t i = 0; i < header->n_sections; i++) sha256(bytes + table[i].offset, table[i].bytes, table[i].sha256);
-  sha256(table, header->n_sections * sizeof(format::SectionRecord), header->table_sha256);
-}
-
-static format::SectionRecord* section(uint8_t* bytes, uint32_t type) {
-  format::Header* header = reinterpret_cast<format::Header*>(bytes);
-  format::SectionRecord* table = reinterpret_cast<format::SectionRecord*>(bytes + sizeof(format::Header));
-  for (uint32_t i = 0; i < header->n_sections; i++) {
-    if (table[i].type == type) return &table[i];
-  }
-  return nullptr;
 }
 
 TEST(writer_and_reader_agree) {
@@ -151,11 +127,7 @@ TEST(hostile_numbers_do_no_harm) {
         const bool in_table = at >= sizeof(format::Header);
         for (size_t width : {4u, 8u}) {
           memcpy(bytes.data() + at, &value, width);
-          if (in_table) {
-            format::Header* header = reinterpret_cast<format::Header*>(bytes.data());
-            sha256(bytes.data() + sizeof(format::Header), header->n_sections * sizeof(format::SectionRecord),
-                   header->table_sha256);
-          }
+          if (in_table) table_digest_again(bytes.data());
           const Status status = read(&bytes);
           check_refusal(status, "table", at);
           memcpy(bytes.data(), good.data(), good.size());

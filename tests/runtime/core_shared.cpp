@@ -2,7 +2,7 @@
 // Never here: gradients (core_executor.cpp).
 #include "runtime/bundle/bundle_format.h"
 #include "runtime/bundle/bundle_reader.h"
-#include "runtime/core/sha256.h"
+#include "tests/runtime/bundle_forging.h"
 #include "tests/runtime/check.h"
 #include "tests/runtime/core_nets.h"
 #include "tests/runtime/sentence.h"
@@ -10,28 +10,9 @@
 using namespace edgecl;
 using namespace edgecl_test;
 
-static std::vector<uint8_t> written(const BundleSource& source) {
-  std::string error;
-  std::vector<uint8_t> bytes = write_bundle(source, &error);
-  CHECK_MESSAGE(!bytes.empty(), "%s", error.c_str());
-  return bytes;
-}
-
-static format::Header* header_of(std::vector<uint8_t>* bytes) {
-  return reinterpret_cast<format::Header*>(bytes->data());
-}
-static format::SectionRecord* table_of(std::vector<uint8_t>* bytes) {
-  return reinterpret_cast<format::SectionRecord*>(bytes->data() + sizeof(format::Header));
-}
-
-// With digests made anew, as an attacker does.
 static Status read_again(std::vector<uint8_t> bytes) {
-  format::Header* header = header_of(&bytes);
-  format::SectionRecord* table = table_of(&bytes);
-  header->file_bytes = bytes.size();
-  for (uint32_t i = 0; i < header->n_sections; i++)
-    sha256(bytes.data() + table[i].offset, table[i].bytes, table[i].sha256);
-  sha256(table, header->n_sections * sizeof *table, header->table_sha256);
+  header_of(bytes.data())->file_bytes = bytes.size();
+  digest_again(bytes.data());
   AlignedBytes aligned(bytes);
   Plan plan;
   return read_plan(&aligned, &plan);
@@ -63,8 +44,8 @@ TEST(uses_that_add_are_listed_exactly) {
   const format::SharedRecord wrong[] = {{0, 1}, {0, 7}, {0, 0}, {1, 3}, {99, 3}};
   for (const format::SharedRecord& record : wrong) {
     std::vector<uint8_t> bytes = good;
-    const uint32_t last = header_of(&bytes)->n_sections - 1;
-    memcpy(bytes.data() + table_of(&bytes)[last].offset, &record, sizeof record);
+    const uint32_t last = header_of(bytes.data())->n_sections - 1;
+    memcpy(bytes.data() + table_of(bytes.data())[last].offset, &record, sizeof record);
     const Status status = read_again(bytes);
     CHECK_MESSAGE(says(status, "SHARED"), "{%u, %u}: %s", record.op, record.params, sentence(status).c_str());
   }
@@ -73,14 +54,14 @@ TEST(uses_that_add_are_listed_exactly) {
 // A library that knows no SHARED must refuse the file: it would lose gradients. This one refuses the file without it.
 TEST(the_section_is_required_where_parameters_are_shared) {
   std::vector<uint8_t> bytes = written(shared_source());
-  const uint32_t last = header_of(&bytes)->n_sections - 1;
-  CHECK(table_of(&bytes)[last].type == format::kSectionShared && table_of(&bytes)[last].flags == 0);
-  const format::SectionRecord before = table_of(&bytes)[last - 1];
+  const uint32_t last = header_of(bytes.data())->n_sections - 1;
+  CHECK(table_of(bytes.data())[last].type == format::kSectionShared && table_of(bytes.data())[last].flags == 0);
+  const format::SectionRecord before = table_of(bytes.data())[last - 1];
   bytes.resize(before.offset + before.bytes);
   bytes.erase(bytes.begin() + static_cast<long>(sizeof(format::Header) + last * sizeof before),
               bytes.begin() + static_cast<long>(sizeof(format::Header) + (last + 1) * sizeof before));
-  header_of(&bytes)->n_sections = last;
-  for (uint32_t i = 0; i < last; i++) table_of(&bytes)[i].offset -= sizeof before;
+  header_of(bytes.data())->n_sections = last;
+  for (uint32_t i = 0; i < last; i++) table_of(bytes.data())[i].offset -= sizeof before;
   CHECK(says(read_again(bytes), "expected bits 3 for operator 0"));
 
   BundleSource apart = shared_source();
@@ -89,7 +70,7 @@ TEST(the_section_is_required_where_parameters_are_shared) {
     apart.ops[0].params[use] = static_cast<uint32_t>(apart.params.size() - 1);
   }
   bytes = written(apart);
-  CHECK(table_of(&bytes)[header_of(&bytes)->n_sections - 1].type != format::kSectionShared);
+  CHECK(table_of(bytes.data())[header_of(bytes.data())->n_sections - 1].type != format::kSectionShared);
 }
 
 TEST(what_cannot_be_shared_is_refused) {

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "runtime/bundle/bundle_format.h"
-#include "runtime/core/sha256.h"
+#include "tests/runtime/bundle_forging.h"
 #include "tests/runtime/learn_fixture.h"
 #include "tests/runtime/sentence.h"
 
@@ -134,17 +134,15 @@ TEST(broken_encoders_are_refused) {
 TEST(hostile_words_do_no_harm) {
   const std::vector<uint8_t> good = encode(with_encoder(mlp()));
   AlignedBytes bytes(good);
-  auto* header = reinterpret_cast<format::Header*>(bytes.data());
-  auto* table = reinterpret_cast<format::SectionRecord*>(bytes.data() + sizeof(format::Header));
-  const uint32_t at_table = header->n_sections - 1;
+  const format::SectionRecord* table = table_of(bytes.data());
+  const uint32_t at_table = header_of(bytes.data())->n_sections - 1;
   CHECK(table[at_table].type == format::kSectionEncoder);
   uint32_t accepted = 0, of_record = 0;
   for (uint64_t at = 0; at + 4 <= table[at_table].bytes; at += 4) {
     for (uint32_t value : {0u, 1u, 2u, 5u, 65u, 0x7f800000u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
       if (memcmp(bytes.data() + table[at_table].offset + at, &value, 4) == 0) continue;
       memcpy(bytes.data() + table[at_table].offset + at, &value, 4);
-      edgecl::sha256(bytes.data() + table[at_table].offset, table[at_table].bytes, table[at_table].sha256);
-      edgecl::sha256(table, header->n_sections * sizeof *table, header->table_sha256);
+      digest_again(bytes.data());
       edgecl::Plan plan;
       if (read_plan(&bytes, &plan).ok()) {
         accepted++;
