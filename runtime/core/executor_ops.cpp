@@ -20,7 +20,18 @@ uint64_t added_gradient_begin(const Plan& plan, uint32_t op, uint32_t slot) {
 
 namespace {
 
-void visit_sums(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
+// These two stand apart, so that their arguments are not on the stack while the rule's kernels run.
+EDGECL_ONE_COPY void undo_activation(const Pass& pass, const format::BackwardRecord& record, const OpRule& rule,
+                                     const KernelVisitor& visitor) {
+  const format::OpRecord& op = pass.op(record.op);
+  const ActivationSpec activation = op_activation(op);
+  if (activation.kind == Activation::kNone || rule.undoes_activation) return;
+  const Tensor dy = pass.tensor(record.output_gradient);
+  emit<call::activation_backward>(
+      visitor, {nullptr, pass.tensor(op.output).data, dy.data, dy.data, dy.size(), false, activation});
+}
+
+EDGECL_ONE_COPY void visit_sums(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
   const uint32_t added = pass.plan().added_gradients(record.op);
   if (added == 0) return;
   const format::OpRecord& op = pass.op(record.op);
@@ -46,14 +57,8 @@ void visit_forward(const Pass& pass, uint32_t index, const KernelVisitor& visito
 }
 
 void visit_backward(const Pass& pass, const format::BackwardRecord& record, const KernelVisitor& visitor) {
-  const format::OpRecord& op = pass.op(record.op);
-  const OpRule& rule = *op_rule(op.kind);
-  const ActivationSpec activation = op_activation(op);
-  if (activation.kind != Activation::kNone && !rule.undoes_activation) {
-    const Tensor dy = pass.tensor(record.output_gradient);
-    emit<call::activation_backward>(
-        visitor, {nullptr, pass.tensor(op.output).data, dy.data, dy.data, dy.size(), false, activation});
-  }
+  const OpRule& rule = *op_rule(pass.op(record.op).kind);
+  undo_activation(pass, record, rule, visitor);
   if (rule.backward != nullptr) rule.backward(pass, record, visitor);
   visit_sums(pass, record, visitor);
 }

@@ -8,6 +8,8 @@
 
 namespace edgecl {
 
+constexpr bool kHasBatchNorm = is_built(EDGECL_BUILT_OPS, "batch_norm");
+constexpr bool kHasGroupNorm = is_built(EDGECL_BUILT_OPS, "group_norm");
 constexpr bool kHasStatistics = is_more_than(EDGECL_BUILT_HEADS, "gradient");  // heads that keep sums of embeddings
 constexpr bool kHasNovelty = is_more_than(EDGECL_BUILT_NOVELTY, "none");
 constexpr bool kHasSparse = is_built(EDGECL_BUILT_PARTS, "sparse");        // layers whose weights are stored sparsely

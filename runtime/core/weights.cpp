@@ -97,9 +97,9 @@ void lay_out_norm(Arena* arena, const Plan& plan, const WeightOptions& options, 
   *weights = {};
   *work = {};
   arena->begin_region("statistics");
-  if (op.kind == format::kOpGroupNorm) {
+  if (kHasGroupNorm && op.kind == format::kOpGroupNorm) {
     lay_out_group_norm(arena, op, options.max_rows, work);
-  } else if (op.kind == format::kOpBatchNorm) {
+  } else if (kHasBatchNorm && op.kind == format::kOpBatchNorm) {
     const uint64_t channels = plan.tensors[op.output].channels;
     weights->running_rstd = arena->take<float>(channels);
     if (!has_running_statistics(op)) {
@@ -192,7 +192,8 @@ NormWork* lay_out_group_norms(Arena* arena, const Plan& plan, uint32_t max_rows)
   const bool hand_out = !arena->measuring() && !arena->exhausted();
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     NormWork norm = {};
-    if (plan.ops[i].kind == format::kOpGroupNorm) lay_out_group_norm(arena, plan.ops[i], max_rows, &norm);
+    if (kHasGroupNorm && plan.ops[i].kind == format::kOpGroupNorm)
+      lay_out_group_norm(arena, plan.ops[i], max_rows, &norm);
     if (hand_out) norms[i] = norm;
   }
   return norms;
@@ -229,7 +230,7 @@ void reset_roles(const Plan& plan, const Workspace& work) {
 void refresh_statistics(const Plan& plan, const Weights& weights) {
   for (uint32_t i = 0; i < plan.ops.n; i++) {
     const format::OpRecord& op = plan.ops[i];
-    if (op.kind != format::kOpBatchNorm) continue;
+    if (!kHasBatchNorm || op.kind != format::kOpBatchNorm) continue;
     const NormWeights& norm = weights.norms[i];
     for (uint32_t c = 0; c < plan.tensors[op.output].channels; c++)
       norm.running_rstd[c] = 1.0f / square_root(norm.running_var[c] + op.epsilon);

@@ -7,6 +7,7 @@
 
 #include "runtime/core/arena.h"
 #include "runtime/core/memory.h"
+#include "runtime/core/subset.h"
 
 namespace edgecl {
 
@@ -57,7 +58,7 @@ inline bool takes_part(const ParamWork& work) {
 
 // Whether an operator's running statistics follow the batch, and so are learned.
 inline bool has_running_statistics(const format::OpRecord& op) {
-  return op.kind == format::kOpBatchNorm && (op.flags & format::kOpFlagFrozen) == 0;
+  return kHasBatchNorm && op.kind == format::kOpBatchNorm && (op.flags & format::kOpFlagFrozen) == 0;
 }
 
 }  // namespace edgecl
