@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from edgecl.export.context import ROW, Constant, Context
+from edgecl.export.context import Constant, Context
+from edgecl.export.folding import sources_of
 from edgecl.export.graph import Param
 
 
@@ -22,7 +23,7 @@ def as_plain_weights(context: Context, learns: Callable[[str, str], bool]) -> No
         weight = op.params[0] if op.kind in ("conv", "linear") else None
         if weight is None or not weight.computed:
             continue
-        found = [name for name in _initialisers(context, weight.name) if learns(name, "weight")]
+        found = [name for name in sources_of(context, weight.name) if learns(name, "weight")]
         alike = [name for name in found if _floats(context, name) == weight.values.size]
         if len(alike) != 1 or alike[0] in reached:
             continue
@@ -47,28 +48,8 @@ def _partly_fixed(context: Context, learns: Callable[[str, str], bool]) -> list[
     """Parameters that learn where the network reads them and also went into other numbers at export."""
     params = context.graph.params()
     own = {param.origin for param in params if param.learnable}
-    into = [name for param in params if param.computed for name in _initialisers(context, param.name)]
+    into = [name for param in params if param.computed for name in sources_of(context, param.name)]
     return [name for name in dict.fromkeys(into) if name in own and learns(name, "weight")]
-
-
-def _initialisers(context: Context, key: str) -> list[str]:
-    """Those whose numbers went into a folded constant."""
-    found: dict[str, None] = {}
-    seen: set[str] = set()
-    waiting = [key.removesuffix(ROW)]
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        proto = context.folded.get(name)
-        if proto is None:
-            held = context.environment.get(name)
-            if isinstance(held, Constant) and held.source is not None:
-                found[held.source] = None
-        elif proto.op_type not in ("Shape", "Size"):
-            waiting += proto.input
-    return list(found)
 
 
 def _floats(context: Context, name: str) -> int:

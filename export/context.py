@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -138,7 +138,14 @@ class Context:
     """What a conversion reads from and writes to."""
 
     def __init__(
-        self, graph: Graph, batch: int, output: str, opset: int, learnable: Callable[[str, str], bool]
+        self,
+        graph: Graph,
+        batch: int,
+        output: str,
+        opset: int,
+        learnable: Callable[[str, str], bool],
+        learns_computed: Callable[[str], bool] = lambda name: False,
+        only_rows: Collection[str] = (),
     ) -> None:
         self.graph = graph
         self.batch = batch
@@ -147,6 +154,11 @@ class Context:
         self.environment: dict[str, Row | Constant | Missing] = {}
         self.is_unfit = False  # a node is in the way that no other engine would mend
         self.folded: dict[str, onnx.NodeProto] = {}  # what made a constant
+        self.learns_computed = learns_computed  # what is computed from this parameter follows it while it learns
+        self.only_rows = only_rows  # parameters of this kind that are no operator's own anywhere
+        self.computed: dict[str, Row | BatchAt] = {}  # such constants as tensors,
+        self.rows: dict[str, Row | BatchAt] = {}  # what they are computed from as tensors,
+        self.fixed: set[str] = set()  # and those that cannot be
         self.uses: Counter[str] = Counter()  # nodes that read an initialiser, however it is turned for them
         self._learnable = learnable
         self._params: dict[tuple[str, Dims, str], Param] = {}

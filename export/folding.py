@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import onnx
-from edgecl.export.context import Constant, Context, Node
+from edgecl.export.context import ROW, Constant, Context, Node
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import Dims
 from edgecl.export.opset import changed_since, upgraded_node
@@ -91,6 +92,27 @@ def picked(context: Context, key: str) -> tuple[str, NDArray[np.int64]] | None:
     if numbers.size == 0 or numbers.min() < 0 or np.any(numbers >> _BITS != numbers.reshape(-1)[0] >> _BITS):
         return None
     return names[int(numbers.reshape(-1)[0] >> _BITS)], numbers & ((1 << _BITS) - 1)
+
+
+def sources_of(context: Context, key: str, behind: Container[str] = ()) -> list[str]:
+    """The initialisers whose numbers went into a folded constant, or which it is; not those that did by operators of
+    the types `behind`."""
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [key.removesuffix(ROW)]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        proto = context.folded.get(name)
+        if proto is None:
+            held = context.environment.get(name)
+            if isinstance(held, Constant) and held.source is not None:
+                found[held.source] = None
+        elif proto.op_type not in ("Shape", "Size") and proto.op_type not in behind:
+            waiting += proto.input
+    return list(found)
 
 
 _BITS = 40  # of a place in an initialiser; the number of the initialiser stands above

@@ -151,6 +151,7 @@ class Graph:
     notes: list[str] = field(default_factory=list)
     plain_from: set[str] = field(default_factory=set)  # what weights were computed from that now learn as plain ones
     partly_fixed: list[str] = field(default_factory=list)  # parameters that went into constants beside their own use
+    computing: list[str] = field(default_factory=list)  # parameters from which constants are computed for each row
     computed_from: list[str] = field(default_factory=list)  # parameters that reach the network through folded constants
 
     @property

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ import onnx.numpy_helper
 from edgecl.export.computed_weights import as_plain_weights
 from edgecl.export.context import Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unfit, Unsupported
-from edgecl.export.folding import can_fold
+from edgecl.export.folding import can_fold, sources_of
 from edgecl.export.graph import MAX_NAME_BYTES, Dims, Graph, canonical, unique
 from edgecl.export.norm_patterns import join_norms
 from edgecl.export.onnx_random import RANDOM, RANDOM_REMEDY, is_random
 from edgecl.export.ops import HANDLERS
-from edgecl.export.ops.batch_lift import convert
+from edgecl.export.ops.learned import convert
 from edgecl.export.opset import opset_of
 from edgecl.export.stored import Stored
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ def import_graph(
     learnable: Callable[[str, str], bool],
     known_dims: Mapping[str, Dims],
     stored: Stored | None = None,
+    learns_computed: Callable[[str], bool] = lambda name: False,
+    only_rows: Collection[str] = (),
 ) -> Graph:
     """Converts every node.
 
@@ -47,13 +49,16 @@ def import_graph(
         learnable: (initialiser, role) -> does the source regard it as a parameter.
         known_dims: full shapes of intermediate tensors, used to go on behind a node that is not supported.
         stored: the integers of the source, by the model's names.
+        learns_computed: of a parameter: what the model computes from it and constants alone is computed on the device,
+            for each row, so that it learns; else at export.
+        only_rows: parameters of this kind that sums and products take as rows too, not as parameters of their own.
 
     Raises:
         ExportError: with all blocking nodes.
     """
     graph = Graph(name=name, input=input_name, input_dims=input_dims, tensors={input_name: canonical(input_dims)})
     output = model.graph.output[0].name
-    context = Context(graph, batch, output, opset_of(model), learnable)
+    context = Context(graph, batch, output, opset_of(model), learnable, learns_computed, only_rows)
     context.environment[""] = Missing("the input is missing")
     for key, values in initialisers.items():
         context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
@@ -73,6 +78,7 @@ def import_graph(
         )
     assert isinstance(final, Row)
     graph.output = final.tensor
+    graph.computing = list(dict.fromkeys(name for key in context.computed for name in sources_of(context, key)))
     if stored is None:
         as_plain_weights(context, learnable)
     else:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -260,8 +260,11 @@ def read_graph(
     initialisers: Mapping[str, NDArray[Any]],
     learnable: Callable[[str, str], bool],
     stored: Stored | None = None,
+    learns_computed: Callable[[str], bool] = lambda name: False,
+    only_rows: Collection[str] = (),
 ) -> Graph:
-    """Imports a prepared model; `stored`: the integers that it stands for."""
+    """Imports a prepared model. `stored`: the integers that it stands for. The others: as of
+    `import_graph`."""
     value = model.graph.input[0]
     sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     batch = sizes[0] or DYNAMIC_BATCH
@@ -275,6 +278,8 @@ def read_graph(
         learnable=learnable,
         known_dims=_inferred(model, batch, initialisers),
         stored=stored,
+        learns_computed=learns_computed,
+        only_rows=only_rows,
     )
 
 

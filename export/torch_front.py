@@ -9,7 +9,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,7 @@ from edgecl.export.stages import stage
 from edgecl.export.torch_call import as_written, example_rows, one_of, run_rows, why_it_fails
 from edgecl.export.torch_symbolics import symbolics
 from edgecl.export.torch_weights import with_plain_weights
+from edgecl.export.trainable import follows, learning_apart
 from numpy.typing import NDArray
 
 OPSET = 18
@@ -160,7 +161,8 @@ def from_torch(
         adaptor_data=adaptor_data,
         new_head=new_head,
     )
-    graph = graph_of_torch(module, example, name or type(module).__name__, logits)
+    learns_computed = follows("none" if options.keeps_statistics else options.trainable)
+    graph = graph_of_torch(module, example, name or type(module).__name__, logits, learns_computed)
     return export_graph(graph, options, TorchReference(module, logits), f"torch {torch.__version__.partition('+')[0]}")
 
 
@@ -169,8 +171,9 @@ def graph_of_torch(
     example: torch.Tensor | NDArray[np.float32],
     name: str,
     logits: str | int | None = None,
+    learns_computed: Callable[[str], bool] = lambda name: True,
 ) -> Graph:
-    """The imported graph of a module."""
+    """The imported graph of a module. `learns_computed`: as of `import_graph`."""
     stage("tracing the module")
     module, plain = with_plain_weights(module)
     traced, weights = _trace(module, example, logits)
@@ -178,7 +181,21 @@ def graph_of_torch(
     initialisers = initialisers_of(model) | weights
     refuse_odd_weights(weights)
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
-    graph = read_graph(model, name, initialisers, lambda key, role: key in learning)
+
+    def imported(rows: Collection[str] = (), fixed: Collection[str] = ()) -> tuple[Graph, list[str]]:
+        follow = {key for key in learning - set(fixed) if learns_computed(key)}
+        graph = read_graph(
+            model, name, initialisers, lambda key, role: key in learning, None, follow.__contains__, rows
+        )
+        return graph, [key for key in learning_apart(graph) if key in graph.computing]
+
+    graph, apart = imported()
+    if apart:  # computed with, and an operator's own parameter elsewhere: that one reads the row too, if it can
+        graph, left = imported(apart)
+        if left:
+            graph, left = imported((), {*apart, *left})
+        if left:
+            graph, _ = imported((), learning)
     reached = {param.name for param in graph.params()}
     graph.notes += plain
     reached |= graph.plain_from

@@ -51,12 +51,7 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
             with a proposal).
     """
     wanted = _selected(graph, choice)
-    uses: dict[object, list[_Use]] = {}
-    for op in graph.ops:
-        for slot in _LEARNING_SLOTS.get(op.kind, ()):
-            param = op.params[slot] if slot < len(op.params) else None
-            if param is not None:
-                uses.setdefault(param.origin, []).append(_Use(op, slot, param))
+    uses = _uses(graph)
     inside: list[Blocker] = []
     outside: list[Blocker] = []
     several: list[str] = []
@@ -157,6 +152,34 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
     if isinstance(choice, str) and choice in ("all", "head"):
         return choice, outside
     return ("all" if everything else "tail"), outside
+
+
+def follows(choice: Trainable) -> Callable[[str], bool]:
+    """Of a parameter: numbers that the model computes from it are worth computing on the device. Known before there is
+    a graph only where the choice goes by names."""
+    if callable(choice):
+        return choice
+    if isinstance(choice, str):
+        return lambda name: choice == "all"
+    prefixes = list(choice)
+    return lambda name: any(_has_prefix(name, prefix) for prefix in prefixes)
+
+
+def learning_apart(graph: Graph) -> list[str]:
+    """Parameters whose uses cannot have one gradient."""
+    uses = _uses(graph)
+    params = [param for param in graph.params() if param.learnable]
+    return [param.name for param in params if _why_apart(graph, uses.get(param.origin, [])) is not None]
+
+
+def _uses(graph: Graph) -> dict[object, list[_Use]]:
+    uses: dict[object, list[_Use]] = {}
+    for op in graph.ops:
+        for slot in _LEARNING_SLOTS.get(op.kind, ()):
+            param = op.params[slot] if slot < len(op.params) else None
+            if param is not None:
+                uses.setdefault(param.origin, []).append(_Use(op, slot, param))
+    return uses
 
 
 def _why_apart(graph: Graph, uses: Sequence[_Use]) -> str | None:

@@ -56,11 +56,10 @@ def located(context: Context, node: Node, value: BatchAt, full: Sequence[int]) -
         Unsupported: no axis of it holds the batch as a whole.
     """
     batch, dims = context.batch, tuple(full)
-    if prod(dims) != batch * prod(value.row.dims):
+    if prod(dims) != prod(value.full(batch)):
         raise Unsupported(f"shape {list(value.full(batch))} to {list(dims)}: other sizes", "correct the shape")
-    if batch == 1:
+    if batch == 1 or value.axis is None:
         return settled(context, node, context.reshape(node, value.row, dims), None)
-    assert value.axis is not None
     behind = value.inner * prod(value.row.dims[value.axis + (value.parts > 1) :])  # numbers of one row in a block
     below = 1
     for axis in reversed(range(len(dims))):

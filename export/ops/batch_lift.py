@@ -1,21 +1,19 @@
 # Nodes that read tensors whose batch is not the first axis, as the same nodes over their rows.
 # Never here: what an operator computes: its own handler converts it, on a row whose axes are told anew.
-"""`lift` converts such a node, `convert` any."""
+"""`lift` converts such a node."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 from edgecl.export.context import BatchAt, Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
-from edgecl.export.folding import can_fold, fold
 from edgecl.export.ops.batch_axis import BATCH_FIRST, of_row, settled, transposed, whole
-from edgecl.export.ops.linear import meets_used_weight
 from edgecl.export.ops.registry import HANDLERS
 from edgecl.export.ops.views import permute
 from numpy.typing import NDArray
@@ -65,11 +63,14 @@ def _frame(context: Context, node: Node) -> _Frame:
         if isinstance(value, BatchAt):
             found.append(_Frame(value.rank, value.axis, value.outer, value.inner))
     rank = max(frame.rank for frame in found)
-    if context.batch == 1:
+    batched = [frame for frame in found if frame.axis is not None]
+    if context.batch == 1 or not batched:
         return _Frame(rank, None, 1, 1)
-    first = next(frame for frame in found if frame.rank == rank)
+    first = max(batched, key=lambda frame: frame.rank)
     assert first.axis is not None
-    for other in found:
+    first = replace(first, rank=rank, axis=first.axis + rank - first.rank)
+    assert first.axis is not None
+    for other in batched:
         assert other.axis is not None
         if other.rank - other.axis != rank - first.axis or (other.outer, other.inner) != (first.outer, first.inner):
             raise Unfit("tensors whose batch lies at different places", BATCH_FIRST)
@@ -80,6 +81,13 @@ def _row_in(context: Context, node: Node, frame: _Frame, value: Row | BatchAt) -
     """The row of a tensor by the axes of a frame, the batch in front."""
     held = of_row(value) if isinstance(value, Row) else value
     front = (1,) * (frame.rank - held.rank)
+    if held.axis is None and frame.axis is not None:  # one for all rows
+        shape = (*front, *held.row.dims)
+        if shape[frame.axis] != 1:
+            raise Unsupported(
+                f"a tensor {list(shape)} with other numbers for each row of the batch", "make it one for all"
+            )
+        return context.reshape(node, held.row, tuple(frame.sizes(shape, 1, 1)[1:]))
     dims = held.full(1) if frame.axis is None else held.row.dims
     return context.reshape(node, held.row, (*front, *dims))
 
@@ -196,6 +204,12 @@ def _reduction(context: Context, node: Node) -> None:
     _converted(context, node, frame, {} if constants else {"axes": moved}, constants, at)
 
 
+def _cumulative(context: Context, node: Node) -> None:
+    frame = _frame(context, node)
+    (axis,) = context.integers(node, 1, "axis")
+    _converted(context, node, frame, {}, {1: np.array([frame.moved(axis)], np.int64)}, frame.axis)
+
+
 def _slice(context: Context, node: Node) -> None:
     frame = _frame(context, node)
     given = node.has_input(1)
@@ -228,6 +242,8 @@ def _sizes(context: Context, node: Node) -> None:
     """Expand and Tile: one size or count an axis."""
     frame = _frame(context, node)
     wanted = context.integers(node, 1, "sizes")
+    if frame.axis is None:
+        frame = replace(frame, rank=max(frame.rank, len(wanted)))
     if len(wanted) > frame.rank:
         raise Unsupported(f"more axes than the {frame.rank} of a tensor whose batch is not the first one", BATCH_FIRST)
     wanted = [1] * (frame.rank - len(wanted)) + wanted
@@ -303,7 +319,7 @@ def _by_channel(context: Context, node: Node) -> None:
 _ELEMENTWISE = (
     "Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",
     "Max", "Mean", "Min", "Mish", "Mul", "Neg", "PRelu", "Pow", "Reciprocal", "Relu", "Selu", "Sigmoid", "Softplus",
-    "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "Cast", "Dropout", "Identity",
+    "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "Cast", "Dropout", "Identity", "Where",
 )  # fmt: skip
 _ALONG_ONE = (
     "Concat", "Gather", "LayerNormalization", "LogSoftmax", "LpNormalization", "Softmax", "Split",
@@ -319,24 +335,16 @@ _LIFTS: dict[str, Callable[[Context, Node], None]] = {
     **dict.fromkeys(("Expand", "Tile"), _sizes),
     **dict.fromkeys(("Gemm", "MatMul"), _matrix),
     "BatchNormalization": _by_channel,
+    "CumSum": _cumulative,
     "Pad": _pad,
     "Slice": _slice,
 }
+
+
+LIFTED = frozenset(_LIFTS)
 
 
 def lift(context: Context, node: Node) -> None:
     """Converts a node that reads tensors whose batch is elsewhere. Operators without a form for that go to their own
     handler, which takes such a tensor (shapes, transposes, recurrent layers) or says where the batch is."""
     _LIFTS.get(node.op_type, HANDLERS[node.op_type])(context, node)
-
-
-def convert(context: Context, node: Node) -> None:
-    """Converts a node of a supported operator in the way that its inputs ask for."""
-    reads = [context.environment.get(key) for key in node.inputs if key]
-    constants = [value for value in reads if isinstance(value, Constant)]
-    if can_fold(node.proto) and len(constants) == len(reads) and not meets_used_weight(context, node):
-        fold(context, node, constants)
-    elif any(isinstance(value, BatchAt) for value in reads):
-        lift(context, node)
-    else:
-        HANDLERS[node.op_type](context, node)

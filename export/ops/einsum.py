@@ -8,7 +8,7 @@ from edgecl.export.context import BatchAt, Constant, Context, Node
 from edgecl.export.einsum import nodes_of_einsum
 from edgecl.export.errors import Unsupported
 from edgecl.export.ops.batch_axis import of_row, whole
-from edgecl.export.ops.batch_lift import convert
+from edgecl.export.ops.learned import convert
 from edgecl.export.ops.registry import handles
 
 

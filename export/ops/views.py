@@ -6,15 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from zlib import crc32
 
 import numpy as np
-from edgecl.export.context import Context, Node, Row
+from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.graph import Activation, Dims, Param
 from numpy.typing import NDArray
 
 _RANK = 6  # kViewRank of kernels.h
 _MAX_INPUTS = 8  # kMaxInputs of kernels.h
+_MOST_RUNS = 64  # of regular indices, each a view; beyond, a convolution picks
+MOST_PICKS = 1 << 22  # entries of that convolution's weight while it is made
 _TOO_MANY = "use fewer axes, or steps that a few axes express"
 
 
@@ -109,7 +112,7 @@ def join(context: Context, node: Node, rows: Sequence[Row], axis: int) -> Row:
 
 def take(context: Context, node: Node, row: Row, axis: int, indices: NDArray[np.int64]) -> Row:
     """Constant indices along a row axis, their own axes in its place: one view where steps are regular, else views of
-    the regular runs, joined."""
+    the regular runs, joined, or a convolution that picks."""
     size = row.dims[axis]
     indices = np.where(indices < 0, indices + size, indices)
     if indices.size == 0 or indices.min() < 0 or indices.max() >= size:
@@ -117,25 +120,21 @@ def take(context: Context, node: Node, row: Row, axis: int, indices: NDArray[np.
     strides = dense_strides(row.dims)
     before, after = row.dims[:axis], row.dims[axis + 1 :]
     dims = (*before, *indices.shape, *after)
-    fit = _regular(indices)
-    if fit is None:
-        fit = _regular(factored) if (factored := _factored(indices)) is not None else None
-        shape = factored.shape if factored is not None else ()
-    else:
-        shape = indices.shape
-    if fit is not None:
+    steps = _regular(indices)
+    fit = (indices.shape, steps) if steps is not None else _factored(indices.reshape(-1))
+    if fit is not None and (steps is not None or _is_view(row.dims, axis, fit)):
         inner = strided(
-            context, node, row, (*before, *shape, *after),
-            [*strides[:axis], *(step * strides[axis] for step in fit), *strides[axis + 1 :]],
+            context, node, row, (*before, *fit[0], *after),
+            [*strides[:axis], *(step * strides[axis] for step in fit[1]), *strides[axis + 1 :]],
             int(indices.reshape(-1)[0]) * strides[axis],
         )  # fmt: skip
         return context.reshape(node, inner, dims)
     flat = indices.reshape(-1)
-    pieces, start = [], 0
-    while start < flat.size:
-        end = start + 1
-        while end < flat.size and flat[end] - flat[end - 1] == flat[start + 1] - flat[start]:
-            end += 1
+    ends = _ends_of_runs(flat)
+    if len(ends) > _MOST_RUNS:
+        return _picked(context, node, row, axis, indices)
+    pieces = []
+    for start, end in zip([0, *ends], ends, strict=False):
         step = int(flat[start + 1] - flat[start]) if end - start > 1 else 0
         pieces.append(
             strided(
@@ -143,10 +142,30 @@ def take(context: Context, node: Node, row: Row, axis: int, indices: NDArray[np.
                 [*strides[:axis], step * strides[axis], *strides[axis + 1 :]], int(flat[start]) * strides[axis],
             )
         )  # fmt: skip
-        start = end
-    if len(pieces) > 64:
-        raise Unsupported(f"{len(pieces)} runs of irregular indices; at most 64", "use fewer or regular indices")
     return context.reshape(node, join(context, node, pieces, axis), dims)
+
+
+def takes(row: Dims, axis: int, indices: NDArray[np.int64]) -> bool:
+    """`take` has a form of these indices, 0 <= index < size of the axis."""
+    few = indices.size * row[axis] <= MOST_PICKS
+    return few or _regular(indices) is not None or _is_view(row, axis, _factored(indices.reshape(-1)))
+
+
+def _is_view(row: Dims, axis: int, fit: tuple[Dims, list[int]] | None) -> bool:
+    return fit is not None and len(row) - 1 + len(fit[0]) <= _RANK
+
+
+def _ends_of_runs(flat: NDArray[np.int64]) -> list[int]:
+    """Where runs of equal steps end."""
+    ends = []
+    start = 0
+    while start < flat.size:
+        end = start + 1
+        while end < flat.size and flat[end] - flat[end - 1] == flat[start + 1] - flat[start]:
+            end += 1
+        ends.append(end)
+        start = end
+    return ends
 
 
 def _regular(indices: NDArray[np.int64]) -> list[int] | None:
@@ -162,13 +181,48 @@ def _regular(indices: NDArray[np.int64]) -> list[int] | None:
     return steps if np.array_equal(np.broadcast_to(expected, indices.shape), indices) else None
 
 
-def _factored(indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The flat list as a regular one of two axes: repetitions, or blocks."""
-    flat = indices.reshape(-1)
-    for inner in range(2, flat.size):
-        if flat.size % inner == 0 and _regular(flat.reshape(-1, inner)) is not None:
-            return flat.reshape(-1, inner)
-    return None
+def _factored(flat: NDArray[np.int64]) -> tuple[Dims, list[int]] | None:
+    """Sizes and steps of the axes of which a list is all sums: repetitions, blocks, differences of positions."""
+    sizes: list[int] = []
+    steps: list[int] = []
+    while flat.size > 1:
+        step = int(flat[1] - flat[0])
+        run = 1 + int(np.argmin(np.append(np.diff(flat) == step, False)))
+        for size in range(min(run, flat.size), 1, -1):
+            if flat.size % size == 0:
+                rows = flat.reshape(-1, size)
+                if np.array_equal(rows, rows[:, :1] + step * np.arange(size)):
+                    break
+        else:
+            return None
+        sizes.insert(0, size)
+        steps.insert(0, step)
+        flat = rows[:, 0]
+    return tuple(sizes), steps
+
+
+def picked_from(context: Context, node: Node, row: Row, picks: NDArray[np.int64]) -> Row:
+    """Rows [R][C] picked by constant indices, [...][C]: a convolution of ones and zeros, which is stored sparse."""
+    if picks.size * row.dims[0] > MOST_PICKS:
+        raise Unsupported(f"{picks.size} irregular indices of {row.dims[0]}", "use fewer or regular indices")
+    name = f"picks.{crc32(picks.tobytes()):08x}.{row.dims[0]}"  # one for all layers that pick alike
+    ones = np.zeros((picks.size, row.dims[0], 1, 1), np.float32)
+    ones[np.arange(picks.size), picks.reshape(-1)] = 1.0
+    weight = context.param(Constant(name, ones), "fixed")
+    weight.mask = ones != 0
+    found = context.emit(node, "conv", [row], (picks.size, row.dims[1]), params=[weight, None], suffix="picked")
+    return context.reshape(node, found, (*picks.shape, row.dims[1]))
+
+
+def _picked(context: Context, node: Node, row: Row, axis: int, indices: NDArray[np.int64]) -> Row:
+    """Picks along a row axis."""
+    others = [size for k, size in enumerate(row.dims) if k != axis]
+    order = [axis, *(k for k in range(len(row.dims)) if k != axis)]
+    front = context.reshape(node, permute(context, node, row, order), (row.dims[axis], prod(others)))
+    found = context.reshape(node, picked_from(context, node, front, indices), (*indices.shape, *others))
+    back = list(range(indices.ndim))
+    back = [*range(indices.ndim, indices.ndim + axis), *back, *range(indices.ndim + axis, len(found.dims))]
+    return permute(context, node, found, back)
 
 
 def _integers(name: str, values: NDArray[np.int32]) -> Param:

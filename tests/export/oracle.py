@@ -17,7 +17,7 @@ def masked(module: nn.Module, plan: dict[str, Any]) -> nn.Module:
     parameters = dict(twin.named_parameters())
     with torch.no_grad():
         for record in plan["params"]:
-            if "positions" in record:
+            if "positions" in record and record["name"] in parameters:
                 keep = torch.zeros(int(np.prod(record["dims"])), dtype=torch.bool)
                 keep[torch.from_numpy(record["positions"].astype(np.int64))] = True
                 weight = parameters[record["name"]]

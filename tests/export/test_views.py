@@ -61,6 +61,8 @@ FUNCTIONS: dict[str, tuple[Function | nn.Module, set[str]]] = {
     "chunk": (halves, {"strided"}),
     "gather": (lambda x: x[:, [0, 2, 4, 6]], {"strided"}),
     "irregular gather": (lambda x: x[:, [7, 0, 3, 3, 1]], {"strided", "concat"}),
+    "many irregular": (lambda x: x[:, :, ([5, 0, 2, 2, 3] * 3 + [1]) * 9], {"strided", "conv"}),
+    "differences": (lambda x: x.flatten(1)[:, torch.arange(9)[:, None] - torch.arange(9) + 8], {"strided"}),
     "element": (lambda x: x[:, :, 2], {"strided"}),
     "expand": (lambda x: x.amax(1, keepdim=True).expand(-1, 3, -1, -1), {"strided", "reduce"}),
     "repeat": (lambda x: x.repeat(1, 2, 1, 3), {"strided"}),
@@ -189,7 +191,7 @@ def test_gather_nd_with_shared_axes(shared: int) -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda x: x[:, torch.randperm(8).tolist() * 20], "irregular indices"),
+        (lambda x: x[:, torch.randperm(8).tolist() * (1 << 17)], "irregular indices"),
         (lambda x: x.sum(0, keepdim=True).expand(x.shape[0], -1, -1, -1), "batch axis"),
         (lambda x: torch.softmax(x, 0), "batch axis"),
         (lambda x: x**7.0, "one exponent, among"),

@@ -1,0 +1,251 @@
+# What a module computes from parameters and constants alone: it learns on the device as in PyTorch.
+# Never here: tables that are picked from alone (test_attention.py), computed weights of layers (test_plain_weights.py).
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from around import SHAPE, Around, check
+from edgecl.export import ops
+from edgecl.export.options import ExportOptions, Trainable
+from edgecl.export.pipeline import prepare
+from edgecl.export.torch_front import from_torch, graph_of_torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Forward = Callable[["With", Tensor], Tensor]
+
+
+class With(nn.Module):
+    """A function of maps [8][6][6] and of parts of its own."""
+
+    def __init__(self, forward: Forward, **parts: nn.Module | Tensor) -> None:
+        super().__init__()
+        self.__dict__["function"] = forward
+        for name, part in parts.items():
+            if isinstance(part, Tensor) and not isinstance(part, nn.Parameter):
+                self.register_buffer(name, part)
+            else:
+                setattr(self, name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.function(self, x)
+        return made
+
+
+def some(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.rand(shape) + 0.2)
+
+
+def tokens(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
+
+
+def mlp(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, 12), nn.GELU(), nn.Linear(12, outputs))
+
+
+def line() -> Tensor:
+    return torch.linspace(-1, 1, 36)[:, None]
+
+
+def mixed(m: With, x: Tensor) -> Tensor:
+    share = torch.softmax(m.w, 0)
+    return share[0] * x + share[1] * torch.tanh(x) + share[2] * torch.relu(x)
+
+
+def film(m: With, x: Tensor) -> Tensor:
+    gamma, beta = m.layer(torch.tanh(m.code))[:, :, None, None].chunk(2, 1)
+    return x * (1 + gamma) + beta
+
+
+def embedded(m: With, x: Tensor) -> Tensor:
+    return tokens(x) + m.table(torch.arange(36).expand(len(x), 36))
+
+
+def token(m: With, x: Tensor) -> Tensor:
+    return torch.cat([m.norm(m.layer(m.token)).expand(len(x), -1, -1), tokens(x)], 1)
+
+
+def waves(m: With, x: Tensor) -> Tensor:
+    y = torch.linspace(0, 3, 6).to(m.conv.weight)[None, :, None, None].expand(len(x), 6, 6, 4)
+    return x + m.conv(torch.cat([y.sin(), y.cos()], -1).permute(0, 3, 1, 2))
+
+
+class Relative(nn.Module):
+    """Biases of relative positions by an MLP over a table, log scales, and scores as cosines (Liu et al. 2022)."""
+
+    def __init__(self, absolute: bool) -> None:
+        super().__init__()
+        self.mlp, self.scale = mlp(2, 2), nn.Parameter(torch.rand(2, 1, 1))
+        steps = torch.arange(-5.0, 6) / 5
+        self.register_buffer("table", torch.stack(torch.meshgrid(steps, steps, indexing="ij"), -1)[None])
+        places = torch.stack(torch.meshgrid(torch.arange(6), torch.arange(6), indexing="ij")).flatten(1)
+        apart = places[:, :, None] - places[:, None]
+        apart = apart.abs() if absolute else apart + 5
+        self.register_buffer("index", (apart[0] * 11 + apart[1]).flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = functional.normalize(tokens(x).reshape(-1, 36, 2, 4).transpose(1, 2), dim=-1)
+        bias = self.mlp(self.table).reshape(-1, 2)[self.index].reshape(36, 36, 2).permute(2, 0, 1)
+        scores = heads @ heads.transpose(-2, -1) * self.scale.clamp(max=4.6).exp()
+        return (scores + 16 * torch.sigmoid(bias)[None]).softmax(-1) @ heads
+
+
+class Gated(nn.Module):
+    """Attention by positions and by content, a gate a head between them (d'Ascoli et al. 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions, self.gate, self.qk = nn.Linear(3, 2), nn.Parameter(torch.rand(2)), nn.Linear(8, 16)
+        self.register_buffer("places", torch.randn(1, 36, 36, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = tokens(x)
+        q, k = self.qk(h).reshape(-1, 36, 2, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        by_place = self.positions(self.places.expand(len(x), -1, -1, -1)).permute(0, 3, 1, 2).softmax(-1)
+        gate = torch.sigmoid(self.gate.view(1, -1, 1, 1))
+        scores = (1 - gate) * (q @ k.transpose(-2, -1)).softmax(-1) + gate * by_place
+        return (scores / scores.sum(-1, keepdim=True)) @ h.reshape(-1, 36, 2, 4).transpose(1, 2)
+
+
+class Reading(nn.Module):
+    """Learned queries read the tokens."""
+
+    def __init__(self, batch_first: bool) -> None:
+        super().__init__()
+        self.queries, self.first = nn.Parameter(torch.randn(4, 8)), batch_first
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = tokens(x) if self.first else tokens(x).transpose(0, 1)
+        q = self.queries[None].expand(len(x), -1, -1) if self.first else self.queries[:, None].expand(-1, len(x), -1)
+        made = self.attention(q, h, h)[0]
+        return made if self.first else made.transpose(0, 1)
+
+
+class ByKeys(nn.Module):
+    """Parts of a bias that a layer joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.first, self.last = some(24, 8), some(8), some(8)
+        self.register_buffer("none", torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(tokens(x), self.weight, torch.cat([self.first, self.none, self.last]))
+
+
+class Cleared(nn.Module):
+    """A bias a third of which is set to zero in each pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 24)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = self.layer.bias.clone()
+        bias[8:16].zero_()
+        return functional.linear(tokens(x), self.layer.weight, bias)
+
+
+def hypernetwork(m: With, x: Tensor) -> Tensor:
+    return functional.linear(x.flatten(2), m.net(m.code).reshape(7, 36), m.bias)
+
+
+CASES: dict[str, Callable[[], nn.Module]] = {
+    "exp": lambda: With(lambda m, x: x * m.p.exp(), p=some(8, 1, 1)),
+    "a number": lambda: With(lambda m, x: torch.tanh(m.p) * x, p=nn.Parameter(torch.tensor(0.3))),
+    "gate": lambda: With(lambda m, x: torch.sigmoid(m.p) * x + (1 - torch.sigmoid(m.p)) * torch.tanh(x), p=some(1)),
+    "quotient": lambda: With(lambda m, x: x / functional.softplus(m.p), p=some(8, 1, 1)),
+    "two parameters": lambda: With(lambda m, x: x * (m.p * m.q), p=some(8, 1, 1), q=some(8, 1, 1)),
+    "own length": lambda: With(lambda m, x: x * (m.p / m.p.norm())[:, None, None], p=some(8)),
+    "own use too": lambda: With(lambda m, x: x * m.p + m.p.exp(), p=some(8, 1, 1)),
+    "running sum": lambda: With(lambda m, x: x.flatten(2) + functional.softplus(m.p).cumsum(0), p=some(36)),
+    "choice": lambda: With(lambda m, x: x.flatten(2) + torch.where(torch.arange(36) < 18, m.p.exp(), m.p), p=some(36)),
+    "enlarged": lambda: With(lambda m, x: x + functional.interpolate(m.p, (6, 6), mode="bilinear"), p=some(1, 8, 3, 3)),
+    "mixture": lambda: With(mixed, w=some(3)),
+    "positions": lambda: With(lambda m, x: tokens(x) + m.mlp(m.line), mlp=mlp(1, 8), line=line()),
+    "positions, one axis more": lambda: With(lambda m, x: tokens(x) + m.mlp(m.line)[None], mlp=mlp(1, 8), line=line()),
+    "positions, repeated": lambda: With(
+        lambda m, x: tokens(x) + m.mlp(m.line.expand(len(x), -1, -1)), mlp=mlp(1, 8), line=line()[None]
+    ),
+    "positions as channels": lambda: With(lambda m, x: x.flatten(2) + m.mlp(m.line).T, mlp=mlp(1, 8), line=line()),
+    "waves": lambda: With(waves, conv=nn.Conv2d(8, 8, 1)),
+    "hypernetwork": lambda: With(hypernetwork, net=nn.Linear(5, 252), code=some(5), bias=some(7)),
+    "film": lambda: With(film, layer=nn.Linear(6, 16), code=some(1, 6)),
+    "embedding": lambda: With(embedded, table=nn.Embedding(36, 8)),
+    "token": lambda: With(token, token=some(1, 1, 8), layer=nn.Linear(8, 8), norm=nn.LayerNorm(8)),
+    "relative positions": lambda: Relative(absolute=False),
+    "distances": lambda: Relative(absolute=True),
+    "gated positions": Gated,
+    "queries": lambda: Reading(True),
+    "queries, batch behind": lambda: Reading(False),
+    "parts of a bias": ByKeys,
+    "cleared bias": Cleared,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_steps_are_those_of_pytorch(case: str) -> None:
+    torch.manual_seed(4)
+    module = Around(CASES[case]())
+    assert not from_torch(module, torch.zeros(1, *SHAPE)).untrainable
+    check(module, steps=2)
+
+
+def test_several_threads_and_pruned_layers() -> None:
+    torch.manual_seed(5)
+    check(Around(Relative(absolute=False)), steps=1, n_threads=3)
+    check(Around(Gated()), steps=1, density=0.5)
+
+
+def kinds(module: nn.Module, trainable: Trainable) -> list[str]:
+    from edgecl.export.trainable import follows
+
+    graph = graph_of_torch(module, torch.zeros(1, *SHAPE), "test", None, follows(trainable))
+    return [op["kind"] for op in prepare(graph, ExportOptions(trainable=trainable), "test").plan["ops"]]
+
+
+def test_what_does_not_learn_is_computed_at_export() -> None:
+    module = Around(CASES["positions"]())
+    assert kinds(module, "head") == kinds(module, ["head", "stem"]) == kinds(module, lambda name: "head" in name)
+    some_of_it = len(kinds(module, ["head", "function.mlp.2"]))
+    assert len(kinds(module, "head")) < some_of_it < len(kinds(module, "all"))
+    report = from_torch(module, torch.zeros(1, *SHAPE), trainable=["head", "stem"])
+    assert {blocker.node for blocker in report.untrainable} == {
+        f"function.mlp.{k}.{p}" for k in (0, 2) for p in ("weight", "bias")
+    }
+
+
+def test_what_costs_too_much_is_fixed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops.learned, "MOST_NUMBERS", 500)
+    report = from_torch(Around(CASES["positions"]()), torch.zeros(1, *SHAPE))
+    assert "function.mlp.0.weight" in {blocker.node for blocker in report.untrainable}
+    assert not from_torch(Around(CASES["film"]()), torch.zeros(1, *SHAPE)).untrainable
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda m, x: x * torch.sin(m.p), lambda m, x: x * torch.floor(m.p).exp(), lambda m, x: x * torch.sort(m.p, 0)[0]],
+)
+def test_operators_that_the_device_lacks_are_computed_at_export(function: Forward) -> None:
+    report = from_torch(Around(With(function, p=some(8, 1, 1))), torch.zeros(1, *SHAPE))
+    assert [blocker.node for blocker in report.untrainable] == ["function.p"]
+
+
+def test_a_layer_that_reads_the_parameter_too_keeps_it() -> None:
+    """As a weight it cannot be a row; its part in the scale is left out, which is said."""
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(tokens(x)) * torch.sigmoid(self.layer.weight.mean(0))
+
+    report = from_torch(Around(Both()), torch.zeros(1, *SHAPE))
+    assert [blocker.node for blocker in report.untrainable] == ["function.layer.weight"]
+    assert "left out" in report.untrainable[0].reason
