@@ -7,7 +7,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from edgecl.export.context import Context, Node, Norm, Row
+from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.graph import FLOAT_MAX, Activation
 from edgecl.export.ops.elementwise import combine
@@ -115,14 +115,15 @@ def convert_with_slopes(context: Context, node: Node) -> None:
 @handles("PRelu")
 def convert_prelu(context: Context, node: Node) -> None:
     """A slope a channel is one operator. Others, and one for all: max(x, 0) + slope * min(x, 0)."""
-    row = context.row(node)
-    slope = context.floats(node, 1, "slope")
+    row, slope = context.row(node), context.value(node, 1)
     channels = row.dims[0] if row.dims else 1
-    shape = (1,) * (len(row.dims) + 1 - slope.values.ndim) + slope.values.shape
-    if shape == (1, channels, *([1] * (len(row.dims) - 1))) and channels > 1:
-        param = context.param(slope, "scale", slope.values.reshape(-1))
-        context.bind(node, context.emit(node, "prelu", [row], row.dims, params=[param]))
-        return
+    if isinstance(slope, Constant):
+        slope = context.floats(node, 1, "slope")
+        shape = (1,) * (len(row.dims) + 1 - slope.values.ndim) + slope.values.shape
+        if shape == (1, channels, *([1] * (len(row.dims) - 1))) and channels > 1:
+            param = context.param(slope, "scale", slope.values.reshape(-1))
+            context.bind(node, context.emit(node, "prelu", [row], row.dims, params=[param]))
+            return
     above = context.emit(node, "activation", [row], row.dims, activation=Activation("relu"), suffix="above")
     below = context.emit(
         node, "activation", [row], row.dims, activation=Activation("clip", -FLOAT_MAX, 0.0), suffix="below"

@@ -26,6 +26,11 @@ def of_row(row: Row) -> BatchAt:
     return BatchAt("", row, 0)
 
 
+def as_whole(value: Row | BatchAt) -> BatchAt:
+    """A tensor with its batch axis, wherever that is."""
+    return of_row(value) if isinstance(value, Row) else value
+
+
 def settled(context: Context, node: Node, row: Row, axis: int | None, outer: int = 1, inner: int = 1) -> Row | BatchAt:
     """A row whose dimensions are those of `BatchAt.row`; plain where the batch is the first axis, alone. In a batch of
     one any first axis of size 1 will do, and else none is the batch."""

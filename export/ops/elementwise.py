@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
-from edgecl.export.graph import FLOAT_MAX, Dims, canonical
+from edgecl.export.graph import FLOAT_MAX, Activation, Dims, canonical
 from edgecl.export.ops.l2_norm import at_least, is_epsilon, normalize
 from edgecl.export.ops.rearrange import constant_row
 from edgecl.export.ops.reduce import apply, one_over
@@ -107,8 +107,13 @@ def convert_extremum(context: Context, node: Node) -> None:
 @handles("Pow")
 def convert_pow(context: Context, node: Node) -> None:
     """A constant exponent: those that have operators of their own, and any that is no integer, as exp(exponent * log),
-    which of negative numbers is not defined either."""
-    row = context.row(node)
+    which of negative numbers is not defined either. So too an exponent that learns, of numbers above zero."""
+    row, given = context.row(node), context.value(node, 1)
+    if isinstance(given, Row) or _learns_above_zero(context, row, given):
+        logarithm = apply(context, node, row, "log")
+        product = combine(context, node, "mul", logarithm, given, suffix="scaled")
+        context.bind(node, apply(context, node, product, "exp"))
+        return
     exponents = np.unique(context.constant(node, 1, "exponent").values.astype(np.float64))
     exponent = float(exponents[0])
     if exponents.size != 1 or (exponent not in _POWERS and exponent.is_integer()):
@@ -117,6 +122,13 @@ def convert_pow(context: Context, node: Node) -> None:
             f"expected one exponent, among {whole} or no integer; found {exponents.tolist()}", "use one of these"
         )
     context.bind(node, power(context, node, row, exponent))
+
+
+def _learns_above_zero(context: Context, row: Row, exponent: Constant) -> bool:
+    made = context.graph.producer(row.tensor)
+    kind = made.activation if made is not None and made.kind == "activation" else Activation()
+    above = kind.kind in ("exp", "sigmoid", "softplus") or (kind.kind == "clip" and kind.lo > 0.0)
+    return above and exponent.source is not None and context.learns_computed(exponent.source)
 
 
 def power(context: Context, node: Node, row: Row, exponent: float) -> Row:

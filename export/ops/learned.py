@@ -15,10 +15,10 @@ from edgecl.export.context import BatchAt, Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.folding import can_fold, fold, sources_of
 from edgecl.export.graph import Dims
-from edgecl.export.ops.batch_axis import located, of_row, settled, transposed, whole
-from edgecl.export.ops.batch_lift import LIFTED, lift
+from edgecl.export.ops.batch_axis import as_whole, located, settled, transposed, whole
+from edgecl.export.ops.batch_lift import lift
+from edgecl.export.ops.learned_nodes import NORMS, PRODUCTS, Part, one_row, part_of_weight, run
 from edgecl.export.ops.linear import meets_used_weight
-from edgecl.export.ops.products import product
 from edgecl.export.ops.rearrange import constant_row
 from edgecl.export.ops.registry import HANDLERS
 from edgecl.export.ops.tables import is_pick
@@ -27,9 +27,8 @@ from edgecl.export.ops.views import expand
 MOST_NUMBERS = 1 << 22  # that the operators for one computed constant may write for a row; beyond, it is fixed
 
 _ANY = ("Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")  # of which every input may be a row
-_SIDES = (("Where", 1), ("Where", 2))
-_PRODUCTS = ("Gemm", "MatMul")
-_IN_SHAPE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")  # they take a tensor without a batch axis
+_SOME = {"Where": (1, 2), "Pow": (1,), "PRelu": (1,), **dict.fromkeys(NORMS, (1, 2))}  # of which these
+_LAYERS = (*PRODUCTS, "Conv")  # whose weight may be a tensor, and whose bias
 _COMPUTED = "/computed"  # ends the names of what stands in the place of constants
 _Tensor = Row | BatchAt
 _Found = Row | BatchAt | Constant
@@ -62,11 +61,13 @@ def _with_rows(context: Context, node: Node) -> bool:
     ops, notes, tensors = len(graph.ops), len(graph.notes), dict(graph.tensors)
     known = dict(context.computed), dict(context.rows)
     try:
-        rows = {key: _found(context, key) for key in keys}
-        rows = {key: _tensor(context, key) if isinstance(value, Constant) else value for key, value in rows.items()}
+        rows: dict[str, _Found | Part] = {}
+        for key in keys:
+            found = part_of_weight(context, node, key) or _found(context, key)
+            rows[key] = _tensor(context, key) if isinstance(found, Constant) else found
         if sum(prod(graph.tensors[op.output]) for op in graph.ops[ops:] if op.kind != "reshape") > MOST_NUMBERS:
             raise Unsupported(f"more than {MOST_NUMBERS} numbers for each row", "")
-        _run(context, _on(context, node, rows))
+        run(context, _on(context, node, rows))
     except Unsupported:
         del graph.ops[ops:], graph.notes[notes:]
         graph.tensors = tensors
@@ -84,14 +85,14 @@ def _asks(context: Context, node: Node, index: int) -> bool:
     constant = context.environment[key]
     assert isinstance(constant, Constant)
     source = (constant.one or constant).source
-    if source is not None:
-        return source in context.only_rows and (node.op_type in _ANY or (node.op_type, index) in _SIDES)
-    if node.op_type not in _PRODUCTS:
-        takes = node.op_type in _ANY or (node.op_type, index) in _SIDES
+    if node.op_type not in _LAYERS:
+        takes = node.op_type in _ANY or index in _SOME.get(node.op_type, ())
+        if source is not None:
+            return takes and source in context.only_rows
         return takes and not is_pick(context, constant, _rank(context, node))
-    if node.outputs[0] == context.output:  # the layer of the logits stays one
+    if source is not None or node.outputs[0] == context.output:  # the layer of the logits stays one
         return False
-    shapes = [_shape(context, name) for name in sources_of(context, key, _PRODUCTS)]
+    shapes = [_shape(context, name) for name in sources_of(context, key, PRODUCTS)]
     plain = sum(len(shape) > 1 and prod(shape) == constant.values.size for shape in shapes) == 1
     return index == 2 or not plain  # see computed_weights.py
 
@@ -99,7 +100,7 @@ def _asks(context: Context, node: Node, index: int) -> bool:
 def _rank(context: Context, node: Node) -> int:
     """The most axes of a tensor that the node reads."""
     values = [context.environment.get(key) for key in node.inputs]
-    return max(_whole(value).rank for value in values if isinstance(value, Row | BatchAt))
+    return max(as_whole(value).rank for value in values if isinstance(value, Row | BatchAt))
 
 
 def _shape(context: Context, key: str) -> tuple[int, ...]:
@@ -124,7 +125,9 @@ def _found(context: Context, key: str) -> _Found:
     if key not in context.folded or (constant.one or constant).source is not None or not _learns(context, key):
         return constant
     node = Node(context.folded[key])
-    values = {name: _found(context, name) for name in node.inputs if name}
+    values: dict[str, _Found | Part] = {
+        name: part_of_weight(context, node, name) or _found(context, name) for name in node.inputs if name
+    }
     for name in _to_tensors(context, node, values):
         values[name] = _tensor(context, name)
     twin = _on(context, node, values)
@@ -133,7 +136,7 @@ def _found(context: Context, key: str) -> _Found:
         row = _for_each_row(context, node, whole(context, twin), constant.values.shape)
         context.environment[twin.outputs[0]] = row
     else:
-        _run(context, twin)
+        run(context, twin)
     for name, given in zip(node.outputs, twin.outputs, strict=True):
         result = context.environment.get(given)
         if isinstance(result, Norm):
@@ -145,7 +148,7 @@ def _found(context: Context, key: str) -> _Found:
     return context.computed[key]
 
 
-def _to_tensors(context: Context, node: Node, values: Mapping[str, _Found]) -> list[str]:
+def _to_tensors(context: Context, node: Node, values: Mapping[str, _Found | Part]) -> list[str]:
     """The constants that an operator needs as tensors; all else it takes as its parameters."""
     constants = [name for name, value in values.items() if isinstance(value, Constant)]
     if node.op_type in _ANY or node.op_type == "Where":
@@ -173,27 +176,20 @@ def _tensor(context: Context, key: str) -> _Tensor:
     assert isinstance(constant, Constant)
     node, held = _reader(key), constant.one or constant
     if constant.one is None:
-        held = _one_row(context, constant)
+        held = one_row(context, constant)
     if held.source is not None and held.source != key:
-        source = _whole(_tensor(context, held.source))
-        made = _whole(transposed(context, node, source, (1, 0))) if held.transposed else source
-        made = _whole(located(context, node, made, held.values.shape))
+        source = as_whole(_tensor(context, held.source))
+        made = as_whole(transposed(context, node, source, (1, 0))) if held.transposed else source
+        made = as_whole(located(context, node, made, held.values.shape))
     else:
         dims = held.values.shape or (1,)
         like = Row(context.graph.input, (*([1] * (len(dims) - 1)), prod(context.graph.input_dims)))
         one = Constant(held.name, held.values.reshape(1, *dims), held.source, held.source_shape)
         row = context.reshape(node, constant_row(context, node, one, like), held.values.shape)
-        made = _whole(settled(context, node, row, None))
+        made = as_whole(settled(context, node, row, None))
     repeated = held is not constant
     context.rows[key] = _for_each_row(context, node, made, constant.values.shape) if repeated else made
     return context.rows[key]
-
-
-def _one_row(context: Context, constant: Constant) -> Constant:
-    """What a computed constant repeats for each row of a batch; itself where it does not."""
-    if constant.values.ndim < 2 or (constant.source is not None and context.learns(constant.source, "offset")):
-        return constant
-    return context.one_for_all(constant, constant.values.ndim)
 
 
 def _for_each_row(context: Context, node: Node, value: BatchAt, full: Dims) -> _Tensor:
@@ -207,142 +203,13 @@ def _for_each_row(context: Context, node: Node, value: BatchAt, full: Dims) -> _
     return settled(context, node, expand(context, node, row, (*full[:axis], *full[axis + 1 :])), axis)
 
 
-def _whole(value: _Tensor) -> BatchAt:
-    return of_row(value) if isinstance(value, Row) else value
-
-
 def _reader(key: str) -> Node:
     return Node(onnx.NodeProto(op_type="Identity", name=key, input=[key], output=[f"{key}{_COMPUTED}"]))
 
 
-def _on(context: Context, node: Node, values: Mapping[str, _Found]) -> Node:
+def _on(context: Context, node: Node, values: Mapping[str, _Found | Part]) -> Node:
     """The node on other values."""
     twin = copy.copy(node)
     twin.inputs = [f"{key}{_COMPUTED}" if key in values else key for key in node.inputs]
-    for key, value in values.items():
-        context.environment[f"{key}{_COMPUTED}"] = value
+    context.environment.update({f"{key}{_COMPUTED}": value for key, value in values.items()})
     return twin
-
-
-def _run(context: Context, node: Node) -> None:
-    """Converts a node some of whose inputs have no batch axis."""
-    values = [context.environment.get(key) for key in node.inputs]
-    if node.op_type == "ScatterND":
-        _scatter(context, node)
-    elif node.op_type not in HANDLERS:
-        raise Unsupported("operator not supported", "")
-    elif node.op_type in _PRODUCTS and any(isinstance(value, Row | BatchAt) for value in values[1:]):
-        _product(context, node)
-    elif node.op_type == "Gather" and _indices_of_one_row(context, node) is not None:
-        _gather_for_each_row(context, node)
-    elif not any(isinstance(value, BatchAt) for value in values):
-        HANDLERS[node.op_type](context, node)
-    elif node.op_type in LIFTED:
-        lift(context, node)
-    elif node.op_type in _IN_SHAPE:
-        HANDLERS[node.op_type](context, node)
-    else:
-        _as_batch_of_one(context, node)
-
-
-def _as_batch_of_one(context: Context, node: Node) -> None:
-    """An operator that asks for a batch axis, on tensors whose first axis of size 1 is taken for it."""
-    twin = copy.copy(node)
-    twin.inputs = list(node.inputs)
-    for index, key in enumerate(node.inputs):
-        value = context.environment.get(key)
-        if not isinstance(value, BatchAt):
-            continue
-        if value.axis is not None or value.row.dims[:1] != (1,):
-            raise Unsupported("expected a first axis of size 1", "")
-        twin.inputs[index] = f"{key}/row"
-        context.environment[twin.inputs[index]] = context.reshape(node, value.row, value.row.dims[1:])
-    if node.op_type == "Resize" and node.has_input(3):  # sizes, that of the batch among them
-        sizes = context.integers(node, 3, "sizes")
-        twin.inputs[3] = f"{node.inputs[3]}/row"
-        context.environment[twin.inputs[3]] = Constant(twin.inputs[3], np.array([context.batch, *sizes[1:]], np.int64))
-    HANDLERS[node.op_type](context, twin)
-    for key in node.outputs:
-        result = context.environment.get(key)
-        if isinstance(result, Row):
-            row = context.reshape(node, result, (1, *result.dims))
-            context.environment[key] = settled(context, node, row, None)
-
-
-def _as(node: Node, op_type: str, inputs: list[str], output: str) -> Node:
-    """Another operator in the place of a node."""
-    twin = copy.copy(node)
-    twin.op_type, twin.inputs, twin.outputs, twin.attributes = op_type, inputs, [output], {}
-    return twin
-
-
-def _product(context: Context, node: Node) -> None:
-    """Gemm and MatMul whose matrix or bias is a tensor."""
-    output = node.outputs[0]
-    if node.integer("transA", 0) or node.number("alpha", 1.0) != 1.0 or node.number("beta", 1.0) != 1.0:
-        raise Unsupported("expected transA = 0, alpha = 1 and beta = 1", "")
-    made = f"{output}/product" if node.has_input(2) else output
-    if isinstance(context.environment[node.inputs[1]], Row | BatchAt):
-        _of_tensors(context, node, made)
-    else:
-        twin = copy.copy(node)
-        twin.inputs, twin.outputs = node.inputs[:2], [made]
-        _run(context, twin)
-    if node.has_input(2):
-        lift(context, _as(node, "Add", [made, node.inputs[2]], output))
-
-
-def _of_tensors(context: Context, node: Node, output: str) -> None:
-    """Both are tensors. One matrix for all rows meets the last axis, wherever the batch is."""
-    left, right = (whole(context, node, index) for index in (0, 1))
-    if node.integer("transB", 0):
-        right = _whole(transposed(context, node, right, (1, 0)))
-    if right.rank < 2:
-        raise Unsupported("expected a matrix; found a vector", "")
-    if right.axis is None and right.rank == 2 and left.axis != left.rank - 1:
-        *front, inputs = left.row.dims
-        made = product(context, node, context.reshape(node, left.row, (prod(front), inputs)), right.row)
-        made = context.reshape(node, made, (*front, right.row.dims[1]))
-        context.environment[output] = settled(context, node, made, left.axis, left.outer, left.inner)
-        return
-    keys = [f"{output}/left", f"{output}/right"]
-    context.environment.update(zip(keys, (left, right), strict=True))
-    lift(context, _as(node, "MatMul", keys, output))
-
-
-def _indices_of_one_row(context: Context, node: Node) -> Constant | None:
-    """Indices that pick the same for each row of a batch."""
-    indices = context.environment[node.inputs[1]]
-    assert isinstance(indices, Constant)
-    one = _one_row(context, indices)
-    return None if one is indices else one
-
-
-def _gather_for_each_row(context: Context, node: Node) -> None:
-    one = _indices_of_one_row(context, node)
-    if one is None or node.integer("axis", 0) != 0:
-        raise Unsupported("rows of a batch that pick along another axis than the first", "")
-    twin = copy.copy(node)
-    twin.inputs = [node.inputs[0], f"{node.inputs[1]}/row"]
-    context.environment[twin.inputs[1]] = Constant(one.name, one.values[0])
-    lift(context, twin)
-    context.environment[node.outputs[0]] = whole(context, _reader(node.outputs[0])).row
-
-
-def _scatter(context: Context, node: Node) -> None:
-    """Constant numbers written to constant places of a tensor: times zeros there, and their sum."""
-    value = whole(context, node)
-    indices, updates = (context.constant(node, index, "places").values for index in (1, 2))
-    if value.axis is not None or node.text("reduction", "none") != "none":
-        raise Unsupported("numbers written to places of a row", "")
-    kept, written = np.ones(value.row.dims, np.float32), np.zeros(value.row.dims, np.float32)
-    places = tuple(np.moveaxis(indices, -1, 0))
-    kept[places], written[places] = 0.0, updates
-    output = node.outputs[0]
-    keys = [f"{output}/kept", f"{output}/written"]
-    for key, numbers in zip(keys, (kept, written), strict=True):
-        context.environment[key] = Constant(key, numbers)
-    masked = f"{output}/masked" if written.any() else output
-    lift(context, _as(node, "Mul", [node.inputs[0], keys[0]], masked))
-    if written.any():
-        lift(context, _as(node, "Add", [masked, keys[1]], output))

@@ -73,13 +73,13 @@ def convert_gemm(context: Context, node: Node) -> None:
         vector = np.broadcast_to(offset.values.reshape(-1) * np.float32(beta), (matrix.shape[0],))
         bias = context.param(offset, "bias", np.ascontiguousarray(vector))
     if len(row.dims) > 1:
-        context.bind(node, _over_tokens(context, node, row, constant, matrix, transposed, bias))
+        context.bind(node, over_tokens(context, node, row, constant, matrix, transposed, bias))
         return
     weight = context.param(constant, "weight", matrix, transposed)
     context.bind(node, context.emit(node, "linear", [row], (matrix.shape[0],), params=[weight, bias]))
 
 
-def _over_tokens(
+def over_tokens(
     context: Context,
     node: Node,
     row: Row,
@@ -131,7 +131,7 @@ def _rows_times_matrix(context: Context, node: Node, row: Row, constant: Constan
         return context.reshape(node, flat, result)
     if values.size == inputs * outputs:
         matrix = values.reshape(inputs, outputs).T
-        layer = _over_tokens(context, node, row, constant, matrix, values.ndim == 2 and constant.values.ndim == 2)
+        layer = over_tokens(context, node, row, constant, matrix, values.ndim == 2 and constant.values.ndim == 2)
         return context.reshape(node, layer, result)
     if len(lead) == values.ndim - 2 and values.shape[0] == 1:
         values = values[0]  # a batch axis of one

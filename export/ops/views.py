@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 _RANK = 6  # kViewRank of kernels.h
 _MAX_INPUTS = 8  # kMaxInputs of kernels.h
 _MOST_RUNS = 64  # of regular indices, each a view; beyond, a convolution picks
-MOST_PICKS = 1 << 22  # entries of that convolution's weight while it is made
+MOST_PICKS = 1 << 23  # entries of that convolution's weight while it is made
 _TOO_MANY = "use fewer axes, or steps that a few axes express"
 
 

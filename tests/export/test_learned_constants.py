@@ -113,9 +113,9 @@ class Gated(nn.Module):
 class Reading(nn.Module):
     """Learned queries read the tokens."""
 
-    def __init__(self, batch_first: bool) -> None:
+    def __init__(self, batch_first: bool, count: int = 4) -> None:
         super().__init__()
-        self.queries, self.first = nn.Parameter(torch.randn(4, 8)), batch_first
+        self.queries, self.first = nn.Parameter(torch.randn(count, 8)), batch_first
         self.attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,6 +123,31 @@ class Reading(nn.Module):
         q = self.queries[None].expand(len(x), -1, -1) if self.first else self.queries[:, None].expand(-1, len(x), -1)
         made = self.attention(q, h, h)[0]
         return made if self.first else made.transpose(0, 1)
+
+
+class Across(nn.Module):
+    """Some tokens read the others: the weights of queries, keys and values are parts of one parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, others = tokens(x).split((5, 31), 1)
+        made: Tensor = self.attention(first, others, others)[0]
+        return made
+
+
+class Root(nn.Module):
+    """A norm whose gamma is 1 + weight, as some language models have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = some(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = tokens(x)
+        return h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-6) * (1 + self.weight)
 
 
 class ByKeys(nn.Module):
@@ -150,6 +175,18 @@ class Cleared(nn.Module):
         return functional.linear(tokens(x), self.layer.weight, bias)
 
 
+def kernel(m: With, x: Tensor) -> Tensor:
+    return functional.conv2d(x, m.net(m.code).reshape(8, 4, 3, 3), m.bias, padding=1, stride=2, groups=2)
+
+
+def steps_kernel(m: With, x: Tensor) -> Tensor:
+    return functional.conv1d(x.flatten(2), m.net(m.code).reshape(6, 8, 3), torch.tanh(m.bias), dilation=2)
+
+
+def power_mean(m: With, x: Tensor) -> Tensor:
+    return x.clamp(min=1e-2).pow(m.p).mean((2, 3)).pow(1 / m.p)
+
+
 def hypernetwork(m: With, x: Tensor) -> Tensor:
     return functional.linear(x.flatten(2), m.net(m.code).reshape(7, 36), m.bias)
 
@@ -174,6 +211,23 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "positions as channels": lambda: With(lambda m, x: x.flatten(2) + m.mlp(m.line).T, mlp=mlp(1, 8), line=line()),
     "waves": lambda: With(waves, conv=nn.Conv2d(8, 8, 1)),
     "hypernetwork": lambda: With(hypernetwork, net=nn.Linear(5, 252), code=some(5), bias=some(7)),
+    "kernel": lambda: With(kernel, net=nn.Linear(5, 288), code=some(1, 5), bias=some(8)),
+    "kernel of steps": lambda: With(steps_kernel, net=nn.Linear(5, 144), code=some(5), bias=some(6)),
+    "kernel of one cell": lambda: With(
+        lambda m, x: functional.conv2d(x, m.net(m.code).reshape(6, 8, 1, 1)), net=nn.Linear(5, 48), code=some(1, 5)
+    ),
+    "bias of a convolution": lambda: With(
+        lambda m, x: functional.conv2d(x, m.weight, m.bias.exp()), weight=some(6, 8, 3, 3), bias=some(6)
+    ),
+    "slopes": lambda: With(lambda m, x: functional.prelu(x, m.p.exp()), p=some(8)),
+    "exponent": lambda: With(power_mean, p=nn.Parameter(torch.full((1,), 3.0))),
+    "gamma of a norm": Root,
+    "gamma and beta": lambda: With(
+        lambda m, x: functional.layer_norm(tokens(x), (8,), m.p.exp(), torch.tanh(m.q)), p=some(8), q=some(8)
+    ),
+    "beta": lambda: With(
+        lambda m, x: functional.layer_norm(tokens(x), (8,), m.p, torch.tanh(m.q)), p=some(8), q=some(8)
+    ),
     "film": lambda: With(film, layer=nn.Linear(6, 16), code=some(1, 6)),
     "embedding": lambda: With(embedded, table=nn.Embedding(36, 8)),
     "token": lambda: With(token, token=some(1, 1, 8), layer=nn.Linear(8, 8), norm=nn.LayerNorm(8)),
@@ -182,6 +236,8 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "gated positions": Gated,
     "queries": lambda: Reading(True),
     "queries, batch behind": lambda: Reading(False),
+    "one query": lambda: Reading(True, 1),
+    "parts of a weight": Across,
     "parts of a bias": ByKeys,
     "cleared bias": Cleared,
 }
@@ -228,7 +284,11 @@ def test_what_costs_too_much_is_fixed_and_named(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     "function",
-    [lambda m, x: x * torch.sin(m.p), lambda m, x: x * torch.floor(m.p).exp(), lambda m, x: x * torch.sort(m.p, 0)[0]],
+    [
+        lambda m, x: x * torch.sin(m.p),
+        lambda m, x: x * torch.floor(m.p).exp(),
+        lambda m, x: x * torch.sort(m.p, 0)[0],
+    ],
 )
 def test_operators_that_the_device_lacks_are_computed_at_export(function: Forward) -> None:
     report = from_torch(Around(With(function, p=some(8, 1, 1))), torch.zeros(1, *SHAPE))
@@ -249,3 +309,9 @@ def test_a_layer_that_reads_the_parameter_too_keeps_it() -> None:
     report = from_torch(Around(Both()), torch.zeros(1, *SHAPE))
     assert [blocker.node for blocker in report.untrainable] == ["function.layer.weight"]
     assert "left out" in report.untrainable[0].reason
+
+
+def test_an_exponent_of_what_may_be_zero_is_fixed() -> None:
+    """Its gradient has the logarithm."""
+    module = Around(With(lambda m, x: torch.abs(x) ** m.p, p=nn.Parameter(torch.tensor(3.0))))
+    assert [blocker.node for blocker in from_torch(module, torch.zeros(1, *SHAPE)).untrainable] == ["function.p"]

@@ -128,7 +128,7 @@ def test_the_weight_of_a_transposed_convolution_is_named() -> None:
 
 
 def test_the_bias_of_a_computed_weight_is_fixed_too() -> None:
-    """A weight of two parameters, with a bias: the rest learns."""
+    """A weight of two parameters by an operator that the device lacks, with a bias: the rest learns."""
 
     class Mixed(nn.Conv2d):
         def __init__(self, *sizes: int) -> None:
@@ -136,7 +136,7 @@ def test_the_bias_of_a_computed_weight_is_fixed_too() -> None:
             self.scale = nn.Parameter(torch.rand(self.weight.shape))
 
         def forward(self, x: Tensor) -> Tensor:
-            return nn.functional.conv2d(x, self.weight * self.scale, self.bias)
+            return nn.functional.conv2d(x, self.weight * torch.sin(self.scale), self.bias)
 
     module = nn.Sequential(Mixed(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
     prepared = prepare(graph_of_torch(module, torch.zeros(1, 3, 8, 8), "t"), ExportOptions(trainable="all"), "test")
