@@ -13,6 +13,7 @@ from edgecl.export.errors import ExportError
 from edgecl.export.onnx_double import DoubleModel
 from edgecl.export.onnx_prepare import initialisers_of
 from edgecl.export.opset import opset_of, upgraded
+from edgecl.export.row_pieces import in_pieces
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -55,12 +56,10 @@ class OnnxReference:
             raise self._not_run(name, error) from error
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """As `parity.Reference`: in ONNX's evaluator, row by row where the batch is free."""
+        """As `parity.Reference`: in ONNX's evaluator."""
         try:
             double = DoubleModel(self._model, self._beside)
-            return np.asarray(
-                self._in_batches(lambda piece, _: double.run(piece), rows.astype(np.float64), {}, 1), np.float64
-            )
+            return self._in_batches(lambda piece, _: double.run(piece.astype(np.float64)), rows, {})
         except Exception:  # some operators of the evaluator are written for float32 only
             return None
 
@@ -104,19 +103,16 @@ class OnnxReference:
             -5,
         )
 
-    def _in_batches(
-        self, engine: Run, rows: NDArray[Any], beside: dict[str, NDArray[Any]], most: int = 0
-    ) -> NDArray[Any]:
-        """`most`: rows at a time where the batch is free; 0: all."""
+    def _in_batches(self, engine: Run, rows: NDArray[Any], beside: dict[str, NDArray[Any]]) -> NDArray[Any]:
         if self.channels_last:
             rows = np.ascontiguousarray(np.moveaxis(rows, 1, -1))
-        step = self._batch or most or rows.shape[0]
-        pieces = []
-        for begin in range(0, rows.shape[0], step):
-            piece = rows[begin : begin + step]
-            full = np.concatenate([piece, np.repeat(piece[-1:], step - len(piece), axis=0)])
-            pieces.append(engine(full, beside)[: len(piece)])
-        return np.concatenate(pieces)
+
+        def run(piece: NDArray[Any]) -> NDArray[Any]:
+            lacking = max(0, self._batch - len(piece))
+            full = np.concatenate([piece, np.repeat(piece[-1:], lacking, axis=0)]) if lacking else piece
+            return engine(full, beside)[: len(piece)]
+
+        return in_pieces(run, rows, self._batch)
 
 
 def _onnxruntime(model: onnx.ModelProto) -> tuple[str, Run] | None:

@@ -36,6 +36,7 @@ from edgecl.export.options import (
 from edgecl.export.pipeline import export_graph
 from edgecl.export.recipe import InputSpec, Recipe
 from edgecl.export.report import ExportReport
+from edgecl.export.row_pieces import in_pieces
 from edgecl.export.stages import stage
 from edgecl.export.torch_call import as_written, example_rows, one_of, run_rows, why_it_fails
 from edgecl.export.torch_symbolics import symbolics
@@ -219,16 +220,24 @@ class TorchReference:
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `parity.Reference`."""
-        with torch.no_grad():
-            outputs = run_rows(self._module, torch.from_numpy(rows.copy()))  # it may write to them
+
+        def run(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+            outputs = run_rows(self._module, torch.from_numpy(piece.copy()))  # it may write to them
             return np.asarray(one_of(outputs, self._logits).numpy(), np.float32)
+
+        with torch.no_grad():
+            return in_pieces(run, rows)
 
     def run_double(self, rows: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """As `parity.Reference`."""
         double = _copy(self._module, torch.float64)
+
+        def run(piece: NDArray[np.float32]) -> NDArray[np.float64]:
+            return np.asarray(one_of(double(torch.from_numpy(piece).double()), self._logits).numpy(), np.float64)
+
         try:
             with torch.no_grad():
-                return np.asarray(one_of(double(torch.from_numpy(rows).double()), self._logits).numpy(), np.float64)
+                return in_pieces(run, rows)
         except Exception:  # a module that makes float32 tensors of its own
             return None
 
