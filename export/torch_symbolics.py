@@ -67,10 +67,28 @@ def _instance_norm(
     return g.op("BatchNormalization", x, gamma, beta, mean, variance, epsilon_f=epsilon)
 
 
+def _col2im(g: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    """The sum of windows. The tracer's own form fails where the map's size is computed, and mixes the pads' order."""
+    taken, steps, pads, apart = (
+        symbolic_helper._maybe_get_const(value, "is") for value in (kernel, dilation, padding, stride)
+    )
+    sizes = g.original_node.output().type().sizes()[-2:]
+    return g.op(
+        "Col2Im",
+        x,
+        g.op("Constant", value_t=torch.tensor(sizes)),
+        g.op("Constant", value_t=torch.tensor(taken)),
+        dilations_i=steps,
+        pads_i=[*pads, *pads],
+        strides_i=apart,
+    )
+
+
 _LENT: dict[str, Callable[..., Any]] = {
     "aten::rms_norm": _rms_norm,
     "aten::unfold": _unfold,
     "aten::bilinear": _bilinear,
+    "aten::col2im": _col2im,
     "aten::instance_norm": _instance_norm,
     **POOLS,
 }

@@ -1,5 +1,5 @@
-# Conv, one- and two-dimensional.
-# Never here: fusing with what follows (fuse.py).
+# Conv.
+# Never here: three axes (frames.py), fusing with what follows (fuse.py).
 """Convolution."""
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from math import prod
 
 from edgecl.export.context import Context, Node
 from edgecl.export.errors import Unsupported
+from edgecl.export.ops.frames import convolve_volume
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.windows import window_of
 
@@ -18,11 +19,11 @@ def convert_conv(context: Context, node: Node) -> None:
     one."""
     row = context.row(node)
     weight = context.floats(node, 1, "weight")
-    if weight.values.ndim not in (3, 4) or weight.values.ndim != len(row.dims) + 1:
+    if weight.values.ndim not in (3, 4, 5) or weight.values.ndim != len(row.dims) + 1:
         raise Unsupported(
-            f"expected a 1-D or 2-D convolution; found a weight of rank {weight.values.ndim} over {len(row.dims) - 1} "
-            "spatial axes",
-            "use Conv1d or Conv2d",
+            f"expected a convolution over one to three axes; found a weight of rank {weight.values.ndim} over "
+            f"{len(row.dims) - 1} spatial axes",
+            "use Conv1d, Conv2d or Conv3d",
         )
     outputs, inputs = weight.values.shape[:2]
     groups = node.integer("group", 1)
@@ -33,6 +34,9 @@ def convert_conv(context: Context, node: Node) -> None:
             "correct the node",
         )
     bias = context.param(context.floats(node, 2, "bias"), "bias") if node.has_input(2) else None
+    if len(row.dims) == 4:
+        context.bind(node, convolve_volume(context, node, row, weight, bias))
+        return
     window = window_of(node, row.dims, list(weight.values.shape[2:]))
     if prod(row.dims[1:]) == 1 and groups == 1 and window.kernel == (1, 1) and not any(window.pads):
         matrix = context.param(weight, "weight", weight.values.reshape(outputs, inputs))

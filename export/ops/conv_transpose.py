@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
+from edgecl.export.graph import Param
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import dense_strides, strided
 from edgecl.export.ops.windows import MAX_TAPS
@@ -17,9 +18,9 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """Output place a * stride + phase is the sum over j in low..high of input place a - j times tap phase + j * stride
-    + pad of the kernel (dilated taps between which there are zeros)."""
+class Axis:
+    """One axis. Output place a * stride + phase is the sum over j in low..high of input place a - j times tap phase + j
+    * stride + pad of the kernel (dilated taps between which there are zeros)."""
 
     size: int  # of the input
     stride: int
@@ -30,7 +31,7 @@ class _Axis:
     cut: int = 0  # of the outputs, taken off in front at the end
 
     @property
-    def without_zeros(self) -> _Axis:
+    def without_zeros(self) -> Axis:
         """The same, with whole windows: nothing is cut off before the end."""
         return replace(self, pad=0, outputs=self.outputs + self.pad, cut=self.pad)
 
@@ -88,10 +89,9 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
     learns = even and weight.source is not None and context.learns(weight.source, "weight")
     values = weight.values
     if rank == 1:
-        axes = [_Axis(1, 1, 1, 1, 0, 1), *axes]
+        axes = [Axis(1, 1, 1, 1, 0, 1), *axes]
         values = values[:, :, None, :]
-    outputs = share * groups
-    kernel = _all_phases(values, groups, axes)
+    kernel = all_phases(values, groups, axes)
     if kernel.shape[2] * kernel.shape[3] > MAX_TAPS:
         raise Unsupported(f"kernel of {values.shape[2:]} cells", "use a smaller kernel")
     phases = axes[0].stride * axes[1].stride
@@ -107,26 +107,35 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
         param.rearranged = True
         if constant is not None:
             bias = context.param(constant, "fixed", np.repeat(constant.values.reshape(-1), phases))
-    places = [axis.size + axis.high + axis.behind - (axis.high - axis.low) for axis in axes]
-    pads = (axes[0].high, axes[1].high, axes[0].behind, axes[1].behind)
-    if any(axis.behind > axis.high - axis.low for axis in axes):
-        grown = (row.dims[0], *(axis.size + axis.high + axis.behind for axis in axes))
-        row = context.emit(node, "pad", [row], grown, pads=pads, suffix="pad")
-        pads = (0, 0, 0, 0)
-    elif rank == 1:
-        row = context.reshape(node, row, (row.dims[0], 1, row.dims[1]))
-    made = context.emit(
-        node, "conv", [row], (outputs * phases, *places), params=[param, bias],
-        kernel=(kernel.shape[2], kernel.shape[3]), pads=pads, groups=groups, suffix="phases",
-    )  # fmt: skip
-    made = _between(context, node, made, outputs, axes)
+    made = in_phases(context, node, row, param, bias, axes, groups)
     if learns and constant is not None:  # one number for all phases
         offset = context.param(constant, "bias", constant.values.reshape(-1, 1, 1))
         made = context.emit(node, "add", [made], made.dims, params=[offset], suffix="bias")
     context.bind(node, context.reshape(node, made, made.dims if rank == 2 else (made.dims[0], made.dims[2])))
 
 
-def _between(context: Context, node: Node, made: Row, outputs: int, axes: list[_Axis]) -> Row:
+def in_phases(
+    context: Context, node: Node, row: Row, kernel: Param, bias: Param | None, axes: list[Axis], groups: int
+) -> Row:
+    """Rows [I][a] or [I][a][b] through a kernel of `all_phases`, to [O][height][width]."""
+    phases = axes[0].stride * axes[1].stride
+    places = [axis.size + axis.high + axis.behind - (axis.high - axis.low) for axis in axes]
+    pads = (axes[0].high, axes[1].high, axes[0].behind, axes[1].behind)
+    if any(axis.behind > axis.high - axis.low for axis in axes):
+        grown = (row.dims[0], *(axis.size + axis.high + axis.behind for axis in axes))
+        row = context.emit(node, "pad", [row], grown, pads=pads, suffix="pad")
+        pads = (0, 0, 0, 0)
+    elif len(row.dims) == 2:
+        row = context.reshape(node, row, (row.dims[0], 1, row.dims[1]))
+    filters, _, height, width = kernel.values.shape
+    made = context.emit(
+        node, "conv", [row], (filters, *places), params=[kernel, bias],
+        kernel=(height, width), pads=pads, groups=groups, suffix="phases",
+    )  # fmt: skip
+    return _between(context, node, made, filters // phases, axes)
+
+
+def _between(context: Context, node: Node, made: Row, outputs: int, axes: list[Axis]) -> Row:
     """[O * phases][a][b] as [O][a * stride + phase][...], cut to the output's size."""
     of_channel, of_row, of_column = dense_strides(made.dims)
     (high, wide) = axes
@@ -141,7 +150,7 @@ def _between(context: Context, node: Node, made: Row, outputs: int, axes: list[_
     return row if cut == dims else strided(context, node, row, cut, dense_strides(dims), first)
 
 
-def _all_phases(values: NDArray[np.float32], groups: int, axes: list[_Axis]) -> NDArray[np.float32]:
+def all_phases(values: NDArray[np.float32], groups: int, axes: list[Axis]) -> NDArray[np.float32]:
     """[O * phases][I / groups][window...] of a weight [I][O / groups][kh][kw]."""
     inputs, share = values.shape[:2]
     padded = np.pad(values, ((0, 0), (0, 0), (0, 1), (0, 1)))  # so that tap -1 is zero
@@ -152,7 +161,7 @@ def _all_phases(values: NDArray[np.float32], groups: int, axes: list[_Axis]) -> 
     return np.ascontiguousarray(turned.reshape(-1, inputs // groups, *taken.shape[-2:]))
 
 
-def _axes(node: Node, sizes: tuple[int, ...], taps: tuple[int, ...]) -> list[_Axis]:
+def _axes(node: Node, sizes: tuple[int, ...], taps: tuple[int, ...]) -> list[Axis]:
     rank = len(sizes)
     strides, dilations = node.integers("strides", [1] * rank), node.integers("dilations", [1] * rank)
     more, pads = node.integers("output_padding", [0] * rank), node.integers("pads", [0] * (2 * rank))
@@ -170,5 +179,5 @@ def _axes(node: Node, sizes: tuple[int, ...], taps: tuple[int, ...]) -> list[_Ax
         outputs = whole - begin - end
         if outputs < 1 or begin < 0:
             raise Unsupported(f"an output of {outputs} cells, {begin} cut off in front", "correct the pads")
-        made.append(_Axis(size, strides[axis], dilations[axis], taps[axis], begin, outputs))
+        made.append(Axis(size, strides[axis], dilations[axis], taps[axis], begin, outputs))
     return made

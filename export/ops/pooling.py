@@ -71,7 +71,8 @@ def convert_global_max(context: Context, node: Node) -> None:
     many cells."""
     row = context.row(node)
     _check_spatial(row)
-    channels, (height, width) = row.dims[0], (row.dims[1:] if len(row.dims) == 3 else (1, row.dims[1]))
+    channels, height, width = row.dims[0], prod(row.dims[1:-1]), row.dims[-1]
+    row = context.reshape(node, row, (channels, height, width))
     if max(height, width) > MAX_TAPS:
         context.bind(node, reduce_axes(context, node, row, list(range(1, len(row.dims))), MAX, True))
         return
@@ -82,8 +83,7 @@ def convert_global_max(context: Context, node: Node) -> None:
         row = context.emit(
             node, "max_pool", [row], (channels, rows, columns), kernel=kernel, suffix=f"step{index}" if index else None
         )
-    dims = (channels, 1, 1) if len(context.row(node).dims) == 3 else (channels, 1)
-    context.bind(node, context.reshape(node, row, dims))
+    context.bind(node, context.reshape(node, row, (channels, *(1 for _ in context.row(node).dims[1:]))))
 
 
 @handles("ReduceMean")
@@ -135,5 +135,5 @@ def _mean(context: Context, node: Node, row: Row, begin: int, end: int, keep: bo
 
 
 def _check_spatial(row: Row) -> None:
-    if len(row.dims) not in (2, 3):
-        raise Unsupported(f"expected one or two spatial axes; found {len(row.dims) - 1}", "use 1-D or 2-D data")
+    if len(row.dims) not in (2, 3, 4):
+        raise Unsupported(f"expected one to three spatial axes; found {len(row.dims) - 1}", "use 1-D to 3-D data")

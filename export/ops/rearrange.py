@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
-from edgecl.export.graph import Dims, canonical
+from edgecl.export.graph import FLOAT_MAX, Dims, canonical
 from edgecl.export.ops.registry import handles
 from edgecl.export.ops.views import dense_strides, join, place, strided, take
 
@@ -90,7 +90,8 @@ def convert_pad(context: Context, node: Node) -> None:
         pads4 = (top, begins[-1], bottom, ends[-1])
         context.bind(node, context.emit(node, "pad", [row], dims, pads=pads4))
         return
-    context.bind(node, place(context, node, [row], dims, [begins[1:]], value))
+    finite = max(value, -FLOAT_MAX)  # minus infinity, as in front of a pool of maxima
+    context.bind(node, place(context, node, [row], dims, [begins[1:]], finite))
 
 
 def _cut(context: Context, node: Node, row: Row, begins: list[int], ends: list[int]) -> Row:

@@ -25,6 +25,7 @@ SUPPORTED = [
     "BatchNormalization",
     "Celu",
     "Clip",
+    "Col2Im",
     "Concat",
     "Constant",
     "Conv",
@@ -84,6 +85,9 @@ SUPPORTED = [
     "Relu",
     "Reshape",
     "Resize",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
     "Selu",
     "Sigmoid",
     "Slice",
@@ -107,7 +111,7 @@ SUPPORTED = [
 
 # Operators whose cases have a batch axis of their own; the others get one in front.
 NATIVE_BATCH = {
-    "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "Gemm", "GlobalAveragePool",
+    "AveragePool", "BatchNormalization", "Col2Im", "Conv", "ConvTranspose", "DepthToSpace", "Gemm", "GlobalAveragePool",
     "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "MaxPool", "Pad", "Resize",
     "SpaceToDepth", "Upsample",
 }  # fmt: skip
@@ -125,7 +129,8 @@ EXCLUDED = {
     r"empty_set|zero_size|start_out_of_bounds|allowzero_reordered": "a tensor without elements",
     r"^test_pow(_example|_bcast_array)?$": "an exponent for each element",
     r"^test_resize_.*(crop_and_resize|not_larger|not_smaller)": "a resize of a part, or with the aspect ratio kept",
-    r"convtranspose_3d$": "three spatial axes",
+    r"convtranspose_3d$|col2im_5d$": "three spatial axes",
+    r"^test_scatter.*_(max|min|mul|multiply)(_|$)": "numbers that are put in by max, min or mul",
     r"pool_3d_default$": "89,373 outputs; a bundle has room for 65,536 classes",
     r"with_argmax": "second output: indices of the maxima",
     r"dropout.*mask": "second output: the dropout mask",
@@ -297,6 +302,15 @@ def _shift_axes(proto: onnx.NodeProto, values: dict[str, NDArray[Any]], rank: in
         del proto.attribute[:]
         proto.attribute.append(helper.make_attribute("batch_dims", shared + 1))
         values[proto.input[1]] = values[proto.input[1]][None]
+    if proto.op_type == "ScatterND":
+        indices = values[proto.input[1]]
+        values[proto.input[1]] = np.concatenate([np.zeros((*indices.shape[:-1], 1), np.int64), indices], -1)[None]
+        values[proto.input[2]] = values[proto.input[2]][None]
+    if proto.op_type in ("Scatter", "ScatterElements"):
+        if not any(a.name == "axis" for a in proto.attribute):
+            proto.attribute.append(helper.make_attribute("axis", 1))
+        for key in proto.input[1:]:
+            values[key] = values[key][None]
     if proto.op_type == "Slice":
         if len(proto.input) < 4 or not proto.input[3]:
             del proto.input[3:]
