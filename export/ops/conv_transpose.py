@@ -75,7 +75,7 @@ def convert_conv_transpose(context: Context, node: Node) -> None:
             "use ConvTranspose1d or ConvTranspose2d",
         )
     groups = node.integer("group", 1)
-    inputs, share = weight.values.shape[:2]
+    inputs = weight.values.shape[0]
     if groups < 1 or inputs != row.dims[0] or inputs % groups:
         raise Unsupported(
             f"expected {row.dims[0]} input channels in whole groups; found weight {weight.values.shape}, groups "
