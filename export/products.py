@@ -120,13 +120,22 @@ def _over(product: Product, a: View, b: View) -> Product | None:
     lines = _joined(lines)
     if len(lines) > _BATCHES:
         return None
-    return Product(
-        lines,
-        (product.rows[0], ours.first, 0, product.rows[3]),
-        (product.columns[0], 0, theirs.first, product.columns[3]),
-        (product.summed[0], ours.second, theirs.second, 0),
-        (ours.offset, theirs.offset),
-    )
+    rows = (product.rows[0], ours.first, 0, product.rows[3])
+    columns = (product.columns[0], 0, theirs.first, product.columns[3])
+    summed = (product.summed[0], ours.second, theirs.second, 0)
+    if not all(_differ([*lines, rows, columns, summed], own) for own in (1, 2)):
+        return None
+    return Product(lines, rows, columns, summed, (ours.offset, theirs.offset))
+
+
+def _differ(lines: list[Line], own: int) -> bool:
+    """What the operator asks of an operand: it goes ahead, and meets no element twice but along axes of stride 0."""
+    reach = 0
+    for stride, size in sorted((line[own], line[0]) for line in lines if line[0] > 1 and line[own] != 0):
+        if stride <= reach:
+            return False
+        reach += (size - 1) * stride
+    return True
 
 
 def on_views(lazy: Lazy, op: Op) -> bool:

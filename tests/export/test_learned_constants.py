@@ -187,6 +187,11 @@ def power_mean(m: With, x: Tensor) -> Tensor:
     return x.clamp(min=1e-2).pow(m.p).mean((2, 3)).pow(1 / m.p)
 
 
+def steps_apart(m: With, x: Tensor) -> Tensor:
+    h, apart = tokens(x), torch.arange(36)[:, None] - torch.arange(36) + 35
+    return torch.einsum("nqc,qkc->nqk", h, m.table[apart]).softmax(-1) @ h
+
+
 def hypernetwork(m: With, x: Tensor) -> Tensor:
     return functional.linear(x.flatten(2), m.net(m.code).reshape(7, 36), m.bias)
 
@@ -233,6 +238,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "token": lambda: With(token, token=some(1, 1, 8), layer=nn.Linear(8, 8), norm=nn.LayerNorm(8)),
     "relative positions": lambda: Relative(absolute=False),
     "distances": lambda: Relative(absolute=True),
+    "queries meet a table": lambda: With(steps_apart, table=some(71, 8)),
     "gated positions": Gated,
     "queries": lambda: Reading(True),
     "queries, batch behind": lambda: Reading(False),

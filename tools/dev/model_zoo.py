@@ -40,7 +40,7 @@ TORCHVISION = [
     "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5", "mnasnet1_0", "mobilenet_v2", "mobilenet_v3_large",
     "mobilenet_v3_small", "regnet_x_400mf", "regnet_x_800mf", "regnet_y_400mf", "resnet18", "resnet50",
     "resnext50_32x4d", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "squeezenet1_0",
-    "squeezenet1_1", "swin_t", "vgg11_bn", "vit_b_16", "wide_resnet50_2",
+    "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11_bn", "vit_b_16", "wide_resnet50_2",
 ]  # fmt: skip
 TIMM = [
     "botnet26t_256", "caformer_s18", "cait_xxs24_224", "coat_lite_tiny", "coatnet_pico_rw_224",
@@ -59,9 +59,9 @@ TIMM = [
     "regnetx_002", "regnety_002", "regnety_004", "regnetz_005", "repghostnet_050", "repghostnet_080", "repvgg_a0",
     "repvit_m0_9", "res2net50_26w_4s", "resmlp_12_224", "resnest14d", "resnet10t", "resnetv2_50x1_bit",
     "rexnet_100", "selecsls42b", "semnasnet_075", "sequencer2d_s", "shvit_s1", "skresnet18", "spnasnet_100",
-    "starnet_s1", "swiftformer_xs", "tf_efficientnet_lite0", "tf_efficientnetv2_b0", "tiny_vit_5m_224", "tinynet_a",
-    "tinynet_e", "tresnet_m", "visformer_tiny", "vit_pwee_patch16_reg1_gap_256", "vit_tiny_patch16_224",
-    "xcit_nano_12_p16_224",
+    "starnet_s1", "swiftformer_xs", "swinv2_tiny_window8_256", "tf_efficientnet_lite0", "tf_efficientnetv2_b0",
+    "tiny_vit_5m_224", "tinynet_a", "tinynet_e", "tresnet_m", "visformer_tiny", "vit_pwee_patch16_reg1_gap_256",
+    "vit_relpos_small_patch16_224", "vit_tiny_patch16_224", "xcit_nano_12_p16_224",
 ]  # fmt: skip
 SIDE = {"inception_v3": 299, "botnet26t_256": 256, "crossvit_tiny_240": 240}
 SMALL = 96  # pixels of networks that take any size
