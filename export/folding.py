@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 _ORDER_KEEPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
+_PRODUCTS = ("Mul", "MatMul")
 _MOVING = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Concat", "Slice", "Split", "Gather")
 
 
@@ -111,8 +112,14 @@ def sources_of(context: Context, key: str, behind: Container[str] = ()) -> list[
             if isinstance(held, Constant) and held.source is not None:
                 found[held.source] = None
         elif proto.op_type not in ("Shape", "Size") and proto.op_type not in behind:
-            waiting += proto.input
+            zeros = [given for given in proto.input if proto.op_type in _PRODUCTS and _is_zero(context, given)]
+            waiting += zeros or proto.input  # what meets zeros, a state that begins, counts for nothing
     return list(found)
+
+
+def _is_zero(context: Context, key: str) -> bool:
+    held = context.environment.get(key)
+    return isinstance(held, Constant) and held.values.dtype == np.float32 and not held.values.any()
 
 
 _BITS = 40  # of a place in an initialiser; the number of the initialiser stands above

@@ -318,6 +318,7 @@ def _trace(
                 export_params=False,
                 operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
                 opset_version=OPSET,
+                verbose=False,  # else a failure prints all of what was traced
             )
         except ExportError:
             raise

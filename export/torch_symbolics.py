@@ -26,9 +26,16 @@ def _rms_norm(g: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any) -> A
     return y if symbolic_helper._is_none(weight) else g.op("Mul", y, weight)
 
 
+def _sizes(g: Any, index: int) -> list[int]:
+    """Of input `index` of the operator, as it was traced. What is made of it so far may have none: the shapes of what
+    was padded are lost."""
+    sizes: list[int] = g.original_node.inputsAt(index).type().sizes()
+    return sizes
+
+
 def _unfold(g: Any, x: Any, dimension: Any, size: Any, step: Any) -> Any:
     """Windows along an axis, their places as last axis. The tracer's own form takes a negative axis for another one."""
-    sizes = symbolic_helper._get_tensor_sizes(x)
+    sizes = _sizes(g, 0)
     axis, taken, apart = (symbolic_helper._maybe_get_const(value, "i") for value in (dimension, size, step))
     axis %= len(sizes)
     begins = torch.arange(0, sizes[axis] - taken + 1, apart)
@@ -40,7 +47,7 @@ def _unfold(g: Any, x: Any, dimension: Any, size: Any, step: Any) -> Any:
 def _bilinear(g: Any, left: Any, right: Any, weight: Any, bias: Any) -> Any:
     """A linear layer over the products of each number of one row with each of the other."""
     outputs, a, b = symbolic_helper._get_tensor_sizes(weight)
-    sizes = symbolic_helper._get_tensor_sizes(left)
+    sizes = _sizes(g, 0)
 
     def numbers(*values: int) -> Any:
         return g.op("Constant", value_t=torch.tensor(values))
@@ -58,7 +65,7 @@ def _instance_norm(
     """By running statistics it is a batch-norm. The tracer's own form for that joins the batch and the channels."""
     if symbolic_helper._maybe_get_const(of_rows, "b"):
         return symbolic_opset9.instance_norm(g, x, weight, bias, mean, variance, of_rows, momentum, eps, cudnn)
-    channels = symbolic_helper._get_tensor_sizes(x)[1]
+    channels = _sizes(g, 0)[1]
     gamma, beta = (
         g.op("Constant", value_t=torch.full((channels,), value)) if symbolic_helper._is_none(given) else given
         for given, value in ((weight, 1.0), (bias, 0.0))
@@ -84,8 +91,47 @@ def _col2im(g: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any,
     )
 
 
+def _matrices_turned(g: Any, x: Any) -> Any:
+    """mT, mH, adjoint: the last two axes in the other order."""
+    rank = len(_sizes(g, 0))
+    return g.op("Transpose", x, perm_i=[*range(rank - 2), rank - 1, rank - 2])
+
+
+def _index_add(g: Any, x: Any, dimension: Any, index: Any, source: Any, alpha: Any) -> Any:
+    """Sums along an axis. The tracer's own form counts no place twice."""
+    rank, axis = len(_sizes(g, 0)), symbolic_helper._maybe_get_const(dimension, "i")
+    axis %= rank
+    shape = g.op("Constant", value_t=torch.tensor([-1 if k == axis else 1 for k in range(rank)]))
+    places = g.op("Expand", g.op("Reshape", index, shape), g.op("Shape", source))
+    factor = symbolic_helper._maybe_get_const(alpha, "f")
+    if isinstance(factor, (int, float)) and factor != 1:
+        source = g.op("Mul", source, g.op("Constant", value_t=torch.tensor(float(factor))))
+    return g.op("ScatterElements", x, places, source, axis_i=axis, reduction_s="add")
+
+
+def _softshrink(g: Any, x: Any, threshold: Any) -> Any:
+    """relu(x - t) - relu(-x - t). The tracer's own form chooses by values."""
+    least = g.op("Constant", value_t=torch.tensor(float(symbolic_helper._maybe_get_const(threshold, "f"))))
+    above, below = (g.op("Relu", g.op("Sub", side, least)) for side in (x, g.op("Neg", x)))
+    return g.op("Sub", above, below)
+
+
+def _floor_divide(g: Any, a: Any, b: Any) -> Any:
+    """Of whole numbers: (a - a mod b) / b. The tracer's own form rounds towards zero, so -(-a // b) comes out one too
+    small."""
+    if symbolic_helper._is_fp(a) or symbolic_helper._is_fp(b):
+        return symbolic_opset9.floor_divide(g, a, b)
+    return g.op("Div", g.op("Sub", a, g.op("Mod", a, b)), b)
+
+
 _LENT: dict[str, Callable[..., Any]] = {
+    "aten::adjoint": _matrices_turned,
+    "aten::floor_divide": _floor_divide,
+    "aten::index_add": _index_add,
+    "aten::mH": _matrices_turned,
+    "aten::mT": _matrices_turned,
     "aten::rms_norm": _rms_norm,
+    "aten::softshrink": _softshrink,
     "aten::unfold": _unfold,
     "aten::bilinear": _bilinear,
     "aten::col2im": _col2im,

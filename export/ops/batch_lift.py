@@ -159,11 +159,17 @@ def _reader(node: Node, key: str) -> Node:
 
 def _elementwise(context: Context, node: Node) -> None:
     frame = _frame(context, node)
-    constants = {}
+    given = {}
     for index, key in enumerate(node.inputs):
         value = context.environment.get(key)
         if isinstance(value, Constant):
-            constants[index] = _constant_in(context, frame, value)
+            if frame.axis is None and value.values.ndim > frame.rank:  # it may have the batch: a state of zeros
+                value = context.one_for_all(value, value.values.ndim)
+            given[index] = value
+    rank = max([frame.rank, *(value.values.ndim for value in given.values() if value.values.size > 1)])
+    axis = None if frame.axis is None else frame.axis + rank - frame.rank
+    frame = replace(frame, rank=rank, axis=axis)
+    constants = {index: _constant_in(context, frame, value) for index, value in given.items()}
     _converted(context, node, frame, {}, constants, frame.axis)
 
 

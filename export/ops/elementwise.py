@@ -33,8 +33,13 @@ def convert_mul(context: Context, node: Node) -> None:
 
 @handles("Sub")
 def convert_sub(context: Context, node: Node) -> None:
-    """a - b as a + (-b): the negation is done now for a constant, else by an operator (exact)."""
+    """a - b as a + (-b): the negation is done now for a constant, else by an operator (exact). A b that learns stays as
+    it is: -(-a + b), which has the same bits."""
     left, right = context.value(node, 0), context.value(node, 1)
+    if isinstance(left, Row) and isinstance(right, Constant) and _learns(context, right, "offset"):
+        turned = combine(context, node, "add", apply(context, node, left, "negate"), right)
+        context.bind(node, apply(context, node, turned, "negate"))
+        return
     negated = (
         _derived(right, "negated", -right.values)
         if isinstance(right, Constant)
@@ -45,13 +50,16 @@ def convert_sub(context: Context, node: Node) -> None:
 
 @handles("Div")
 def convert_div(context: Context, node: Node) -> None:
-    """a / b as a * (1 / b), the reciprocal rounded once; a over its own norm as one operator."""
+    """a / b as a * (1 / b), the reciprocal rounded once; a over its own norm as one operator. A b that learns is a
+    row of its own."""
     left = context.value(node, 0)
     norm = context.environment.get(node.inputs[1])
     if isinstance(norm, Norm) and left == norm.row:
         context.bind(node, normalize(context, node, norm))
         return
     right = context.value(node, 1)
+    if isinstance(left, Row) and isinstance(right, Constant) and _learns(context, right, "offset"):
+        right = constant_row(context, node, _with_axes(right, len(left.dims) + 1), left)
     if isinstance(right, Constant):
         factor: Row | Constant = one_over(context.floats(node, 1, "divisor"))
     else:
@@ -163,6 +171,17 @@ def _common(left: Row, right: Row) -> Dims:
     if any(a != b and 1 not in (a, b) for a, b in zip(left.dims, right.dims, strict=True)):
         raise Unsupported(f"rows of {left.dims} and {right.dims} do not go together", "correct the operands")
     return tuple(max(a, b) for a, b in zip(left.dims, right.dims, strict=True))
+
+
+def _learns(context: Context, constant: Constant, role: str) -> bool:
+    """Its numbers are those of a parameter, which would not learn through others that are computed from them now."""
+    return constant.source is not None and context.learns(constant.source, role)
+
+
+def _with_axes(constant: Constant, rank: int) -> Constant:
+    """With as many axes, those in front of size 1."""
+    values = constant.values.reshape((1,) * (rank - constant.values.ndim) + constant.values.shape)
+    return Constant(constant.name, values, constant.source, constant.source_shape, constant.transposed)
 
 
 def _derived(constant: Constant, what: str, values: NDArray[np.float32]) -> Constant:

@@ -17,6 +17,7 @@ def convert_concat(context: Context, node: Node) -> None:
     """Over any axis behind the batch; constants too, as class tokens are. More than eight inputs are joined in turns. A
     tensor that is joined twice goes through a copy, so that each has its own gradient."""
     values = [context.value(node, index) for index in range(len(node.inputs))]
+    values = [value for value in values if isinstance(value, Row) or value.values.size]
     like = next((value for value in values if isinstance(value, Row)), None)
     if like is None:
         raise Unsupported("expected an input that depends on the network's input", "compute it beforehand")

@@ -152,7 +152,7 @@ def _kept(context: Context, node: Node, data: Row | Constant, target: _Target) -
     mask = mask.reshape(1, *target.dims[: target.depth], *(1,) * len(target.inner))
     if isinstance(data, Row):
         return combine(context, node, "mul", data, Constant(f"{node.name}.kept", mask), "kept")
-    if data.source is not None and data.values.any():
+    if data.source is not None and context.learns(data.source, "offset"):
         raise Unsupported("a parameter in which numbers are replaced", "join its parts (torch.cat)")
     data = context.one_for_all(data, len(target.dims) + 1)
     return Constant(f"{node.name}.kept", np.asarray(data.values * mask, data.values.dtype))

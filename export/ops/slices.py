@@ -7,7 +7,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from edgecl.export.context import Context, Node, Norm, Row
+from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.l2_norm import expand_norm
 from edgecl.export.ops.registry import handles
@@ -43,10 +43,12 @@ def convert_slice(context: Context, node: Node) -> None:
             raise Unfit("a slice of the batch", BATCH)
         k = _row_axis(axis, row)
         chosen = range(row.dims[k])[start:end:step]
-        if len(chosen) == 0:
-            raise Unsupported(f"a slice {start}:{end}:{step} without elements", "correct its bounds")
-        offset += chosen[0] * strides[k]
+        if len(chosen) > 0:
+            offset += chosen[0] * strides[k]
         dims[k], strides[k] = len(chosen), strides[k] * step
+    if 0 in dims:  # as torch.roll by 0 has it; Concat leaves it out
+        context.bind(node, Constant(node.outputs[0], np.zeros((context.batch, *dims), np.float32)))
+        return
     context.bind(node, strided(context, node, row, tuple(dims), strides, offset))
 
 
