@@ -153,6 +153,7 @@ class Context:
         self.opset = opset
         self.environment: dict[str, Row | Constant | Missing] = {}
         self.is_unfit = False  # a node is in the way that no other engine would mend
+        self.truths: set[str] = set()  # tensors of what comparisons give, ones and zeros
         self.folded: dict[str, onnx.NodeProto] = {}  # what made a constant
         self.learns_computed = learns_computed  # what is computed from this parameter follows it while it learns
         self.only_rows = only_rows  # parameters of this kind that are no operator's own anywhere

@@ -16,6 +16,7 @@ from edgecl.export.opset import opset_of
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+_LINEAR = 17.0  # where a softplus of float32 is its argument
 _LARGE = 1024  # numbers of an initialiser that is taken out of a model
 _OF_INTEGERS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QGemm")
 
@@ -56,6 +57,7 @@ def prepared_model(model: onnx.ModelProto, beside: Collection[str] = ()) -> onnx
     _sparse_to_dense(copy.graph)
     _constants_to_initialisers(copy.graph)
     _to_inference(copy.graph)
+    _plain_softplus(copy.graph)
     held = {tensor.name for tensor in copy.graph.initializer}
     inputs = [value for value in copy.graph.input if value.name not in held and value.name not in beside]
     copy.graph.value_info.extend(value for value in copy.graph.input if value.name in beside)
@@ -154,6 +156,28 @@ def _to_inference(graph: onnx.GraphProto) -> None:
             graph.output.extend(outputs)
         elif node.op_type == "Dropout":
             del node.input[1:]
+
+
+def _plain_softplus(graph: onnx.GraphProto) -> None:
+    """PyTorch's newer exporter writes softplus as a choice: x itself above 20, where they differ by less than a
+    rounding. The softplus alone is taken."""
+    maker = {name: node for node in graph.node for name in node.output}
+    numbers = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if prod(tensor.dims) == 1}
+    for node in graph.node:
+        above = maker.get(node.input[0]) if node.op_type == "Where" else None
+        curve = maker.get(node.input[2]) if above is not None else None
+        if curve is not None and curve.op_type == "Div":
+            curve = maker.get(curve.input[0])
+        if above is None or curve is None or (above.op_type, curve.op_type) != ("Greater", "Softplus"):
+            continue
+        scaled = maker.get(curve.input[0])
+        same = node.input[1] == curve.input[0] or (scaled is not None and node.input[1] in scaled.input)
+        border = numbers.get(above.input[1])
+        if same and above.input[0] == curve.input[0] and border is not None and float(border.reshape(-1)[0]) >= _LINEAR:
+            kept = node.input[2]
+            node.op_type = "Identity"
+            del node.input[:]
+            node.input.append(kept)
 
 
 def _input_fault(value: onnx.ValueInfoProto) -> Blocker | None:

@@ -116,6 +116,15 @@ def _softshrink(g: Any, x: Any, threshold: Any) -> Any:
     return g.op("Sub", above, below)
 
 
+def _threshold(g: Any, x: Any, threshold: Any, value: Any) -> Any:
+    """A choice by values."""
+    least, other = (
+        g.op("Constant", value_t=torch.tensor(float(symbolic_helper._maybe_get_const(given, "f"))))
+        for given in (threshold, value)
+    )
+    return g.op("Where", g.op("Greater", x, least), x, other)
+
+
 def _floor_divide(g: Any, a: Any, b: Any) -> Any:
     """Of whole numbers: (a - a mod b) / b. The tracer's own form rounds towards zero, so -(-a // b) comes out one too
     small."""
@@ -132,6 +141,7 @@ _LENT: dict[str, Callable[..., Any]] = {
     "aten::mT": _matrices_turned,
     "aten::rms_norm": _rms_norm,
     "aten::softshrink": _softshrink,
+    "aten::threshold": _threshold,
     "aten::unfold": _unfold,
     "aten::bilinear": _bilinear,
     "aten::col2im": _col2im,

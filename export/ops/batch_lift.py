@@ -355,9 +355,10 @@ def _by_channel(context: Context, node: Node) -> None:
 
 
 _ELEMENTWISE = (
-    "Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log",
-    "Max", "Mean", "Min", "Mish", "Mul", "Neg", "PRelu", "Pow", "Reciprocal", "Relu", "Selu", "Sigmoid", "Softplus",
-    "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tanh", "Cast", "Dropout", "Identity", "Where",
+    "Abs", "Add", "And", "Celu", "Clip", "Div", "Elu", "Equal", "Erf", "Exp", "Gelu", "Greater", "GreaterOrEqual",
+    "HardSigmoid", "HardSwish", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg",
+    "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt",
+    "Sub", "Sum", "Swish", "Tanh", "Xor", "Cast", "Dropout", "Identity", "Where",
 )  # fmt: skip
 _ALONG_ONE = (
     "Concat", "Gather", "LayerNormalization", "LogSoftmax", "LpNormalization", "Softmax", "Split",

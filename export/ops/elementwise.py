@@ -33,19 +33,22 @@ def convert_mul(context: Context, node: Node) -> None:
 
 @handles("Sub")
 def convert_sub(context: Context, node: Node) -> None:
-    """a - b as a + (-b): the negation is done now for a constant, else by an operator (exact). A b that learns stays as
-    it is: -(-a + b), which has the same bits."""
-    left, right = context.value(node, 0), context.value(node, 1)
+    """a - b."""
+    context.bind(node, difference(context, node, context.value(node, 0), context.value(node, 1)))
+
+
+def difference(context: Context, node: Node, left: Row | Constant, right: Row | Constant) -> Row:
+    """left - right as left + (-right), one of them a row: the negation is done now for a constant, else by an operator
+    (exact). A right side that learns stays as it is: -(-left + right), which has the same bits."""
     if isinstance(left, Row) and isinstance(right, Constant) and _learns(context, right, "offset"):
         turned = combine(context, node, "add", apply(context, node, left, "negate"), right)
-        context.bind(node, apply(context, node, turned, "negate"))
-        return
+        return apply(context, node, turned, "negate")
     negated = (
         _derived(right, "negated", -right.values)
         if isinstance(right, Constant)
         else apply(context, node, right, "negate")
     )
-    context.bind(node, combine(context, node, "add", left, negated))
+    return combine(context, node, "add", left, negated)
 
 
 @handles("Div")

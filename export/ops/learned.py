@@ -16,7 +16,7 @@ from edgecl.export.errors import Unsupported
 from edgecl.export.folding import can_fold, fold, sources_of
 from edgecl.export.graph import Dims
 from edgecl.export.ops.batch_axis import as_whole, located, settled, transposed, whole
-from edgecl.export.ops.batch_lift import lift
+from edgecl.export.ops.batch_lift import LIFTED, lift
 from edgecl.export.ops.learned_nodes import NORMS, PRODUCTS, Part, one_row, part_of_weight, run
 from edgecl.export.ops.linear import meets_used_weight
 from edgecl.export.ops.rearrange import constant_row
@@ -44,8 +44,25 @@ def convert(context: Context, node: Node) -> None:
         return
     elif any(isinstance(value, BatchAt) for value in reads):
         lift(context, node)
+    elif context.batch == 1 and node.op_type in LIFTED:
+        _of_one(context, node)
     else:
         HANDLERS[node.op_type](context, node)
+
+
+def _of_one(context: Context, node: Node) -> None:
+    """In a batch of one, a first axis of size 1 was taken for it. Where an operator needs that axis as its own, no axis
+    is the batch."""
+    ops, tensors = len(context.graph.ops), dict(context.graph.tensors)
+    try:
+        HANDLERS[node.op_type](context, node)
+    except Unsupported as fault:
+        del context.graph.ops[ops:]
+        context.graph.tensors = tensors
+        try:
+            lift(context, node)
+        except Unsupported:
+            raise fault from None
 
 
 def _with_rows(context: Context, node: Node) -> bool:

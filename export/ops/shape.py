@@ -86,13 +86,18 @@ def convert_dropout(context: Context, node: Node) -> None:
     context.bind(node, context.row(node))
 
 
+_WHOLE = (onnx.TensorProto.BOOL, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+
+
 @handles("Cast")
 def convert_cast(context: Context, node: Node) -> None:
-    """Only float32 to float32."""
-    if node.integer("to", 0) != onnx.TensorProto.FLOAT:
-        name = onnx.TensorProto.DataType.Name(node.integer("to", 0))
+    """Only to float32, of which truths are ones and zeros; and of these to whole numbers, as their sums are."""
+    row, to = context.row(node), node.integer("to", 0)
+    truths = row.tensor in context.truths and to in _WHOLE
+    if to != onnx.TensorProto.FLOAT and not truths:
+        name = onnx.TensorProto.DataType.Name(to)
         raise Unsupported(f"a cast to {name}", "the device computes in float32")
-    context.bind(node, context.row(node))
+    context.bind(node, row)
 
 
 @handles("Shape")

@@ -37,6 +37,7 @@ FUNCTIONS: dict[str, Function] = {
     "constant first": lambda x: torch.where(CHOSEN, torch.arange(6.0), x),
     "two tensors": lambda x: torch.where(CHOSEN[:1], x.tanh(), x * x),
     "grown": lambda x: torch.where(CHOSEN, x.mean(-1, keepdim=True), torch.tensor(1.0)),
+    "by values": lambda x: torch.where(x.relu() * x == 0, x, -x),
     "mask of a row": lambda x: torch.where(CHOSEN.expand(len(x), -1, -1, -1), x, -x),
 }
 
@@ -45,11 +46,6 @@ FUNCTIONS: dict[str, Function] = {
 def test_masks(name: str) -> None:
     torch.manual_seed(2)
     check(Around(FUNCTIONS[name]))
-
-
-def test_a_choice_by_values_is_refused() -> None:
-    with pytest.raises(ExportError, match="a choice that depends on values of the input"):
-        from_torch(Around(lambda x: torch.where(x.relu() * x == 0, x, -x)), torch.zeros(1, 2, 8, 8))
 
 
 def _model(op_type: str, constant: np.ndarray) -> onnx.ModelProto:
