@@ -15,6 +15,7 @@ from edgecl.export.adaptor_choice import chosen_adaptor
 from edgecl.export.adaptor_data import SEARCH, AdaptorData
 from edgecl.export.adaptor_search.search import Found
 from edgecl.export.backward import BackwardPass, backward_list, backward_macs
+from edgecl.export.constant_rows import behind_border
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.exemplars import exemplar_record
 from edgecl.export.fuse import fuse
@@ -69,6 +70,7 @@ def prepare(graph: Graph, options: ExportOptions, producer: str) -> Prepared:
         )
     simplify(graph)
     trainable, untrainable = choose_trainable(graph, options.trainable)
+    behind_border(graph)
     if options.trainable != "none" and prod(graph.tensors[graph.output]) == 1:
         raise ExportError(
             "expected at least two outputs, one a class; found one (a binary classifier with a single logit); give the "

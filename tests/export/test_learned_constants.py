@@ -321,3 +321,23 @@ def test_an_exponent_of_what_may_be_zero_is_fixed() -> None:
     """Its gradient has the logarithm."""
     module = Around(With(lambda m, x: torch.abs(x) ** m.p, p=nn.Parameter(torch.tensor(3.0))))
     assert [blocker.node for blocker in from_torch(module, torch.zeros(1, *SHAPE)).untrainable] == ["function.p"]
+
+
+@pytest.mark.parametrize("case", ["gated positions", "positions"])
+def test_a_frozen_part_ends_in_one_tensor(case: str) -> None:
+    """Which latent replay keeps: constants behind it need nothing of the input."""
+    core = pytest.importorskip("edgecl._core")
+
+    class Deeper(Around):
+        def __init__(self) -> None:
+            super().__init__(CASES[case]())
+            self.second = nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.function(self.second(torch.tanh(self.stem(x)))).flatten(1))
+
+    torch.manual_seed(6)
+    report = from_torch(Deeper(), torch.zeros(1, *SHAPE), trainable=["second", "function", "head"])
+    sizes = core.Model(data=report.bundle).sizes
+    row, latent = (sizes(latent_replay=kept, replay_capacity=100)["replay_bytes"] for kept in (0, 1))
+    assert 100 * 4 * (8 * 36 - 2 * 64) <= latent - row <= 100 * 4 * (8 * 36 - 2 * 64) + 64

@@ -205,7 +205,7 @@ class Mixed(nn.Conv1d):
         self.scale = nn.Parameter(torch.rand(16, 6, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.conv1d(x, self.weight * self.scale)
+        return nn.functional.conv1d(x, self.weight * torch.sin(self.scale))
 
 
 def test_weights_that_are_computed_of_several_are_named() -> None:
@@ -216,7 +216,7 @@ def test_weights_that_are_computed_of_several_are_named() -> None:
     assert "288 numbers" in named.reason and "make it a parameter of its own" in named.remedy
     plain = nn.Conv1d(6, 16, 3, bias=False)
     with torch.no_grad():  # the remedy
-        plain.weight.copy_(computed.weight * computed.scale)
+        plain.weight.copy_(computed.weight * torch.sin(computed.scale))
     net[0] = plain
     assert export.from_torch(net, torch.zeros(1, 6, 32)).untrainable == []
 
