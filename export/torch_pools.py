@@ -23,6 +23,13 @@ def _matrix(size: int, cells: int) -> torch.Tensor:
     return matrix
 
 
+def traced_sizes(g: Any, index: int = 0) -> list[int]:
+    """Of input `index` of the operator, as it was traced. What is made of it so far may have none: the shapes of what
+    was padded are lost."""
+    sizes: list[int] = g.original_node.inputsAt(index).type().sizes()
+    return sizes
+
+
 def _constant(g: Any, values: Any) -> Any:
     return g.op("Constant", value_t=torch.as_tensor(values))
 
@@ -59,7 +66,7 @@ def _written(one_axis: Callable[..., Any], equal: str, spatial: int, outputs: in
         if all(cells == 1 for cells in wanted):  # also where the tracer does not know the sizes
             pooled = g.op(f"Global{equal}", x)
             return pooled if outputs == 1 else (pooled, None)
-        sizes = x.type().sizes()
+        sizes = traced_sizes(g)
         own = sizes[-spatial:]
         wanted = [size if cells is None else cells for size, cells in zip(own, wanted, strict=True)]
         if all(size % cells == 0 for size, cells in zip(own, wanted, strict=True)):
@@ -88,5 +95,5 @@ def _integer(value: Any) -> int | None:
 POOLS: dict[str, Callable[..., Any]] = {
     f"aten::adaptive_{kind}_pool{spatial}d": _written(one_axis, equal, spatial, outputs)
     for kind, one_axis, equal, outputs in (("avg", _means, "AveragePool", 1), ("max", _maxima, "MaxPool", 2))
-    for spatial in (1, 2)
+    for spatial in (1, 2, 3)
 }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from edgecl.export.torch_pools import POOLS
+from edgecl.export.torch_pools import POOLS, traced_sizes
 from torch.onnx import symbolic_helper, symbolic_opset9, utils
 
 
@@ -26,16 +26,9 @@ def _rms_norm(g: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any) -> A
     return y if symbolic_helper._is_none(weight) else g.op("Mul", y, weight)
 
 
-def _sizes(g: Any, index: int) -> list[int]:
-    """Of input `index` of the operator, as it was traced. What is made of it so far may have none: the shapes of what
-    was padded are lost."""
-    sizes: list[int] = g.original_node.inputsAt(index).type().sizes()
-    return sizes
-
-
 def _unfold(g: Any, x: Any, dimension: Any, size: Any, step: Any) -> Any:
     """Windows along an axis, their places as last axis. The tracer's own form takes a negative axis for another one."""
-    sizes = _sizes(g, 0)
+    sizes = traced_sizes(g)
     axis, taken, apart = (symbolic_helper._maybe_get_const(value, "i") for value in (dimension, size, step))
     axis %= len(sizes)
     begins = torch.arange(0, sizes[axis] - taken + 1, apart)
@@ -47,7 +40,7 @@ def _unfold(g: Any, x: Any, dimension: Any, size: Any, step: Any) -> Any:
 def _bilinear(g: Any, left: Any, right: Any, weight: Any, bias: Any) -> Any:
     """A linear layer over the products of each number of one row with each of the other."""
     outputs, a, b = symbolic_helper._get_tensor_sizes(weight)
-    sizes = _sizes(g, 0)
+    sizes = traced_sizes(g)
 
     def numbers(*values: int) -> Any:
         return g.op("Constant", value_t=torch.tensor(values))
@@ -65,7 +58,7 @@ def _instance_norm(
     """By running statistics it is a batch-norm. The tracer's own form for that joins the batch and the channels."""
     if symbolic_helper._maybe_get_const(of_rows, "b"):
         return symbolic_opset9.instance_norm(g, x, weight, bias, mean, variance, of_rows, momentum, eps, cudnn)
-    channels = _sizes(g, 0)[1]
+    channels = traced_sizes(g)[1]
     gamma, beta = (
         g.op("Constant", value_t=torch.full((channels,), value)) if symbolic_helper._is_none(given) else given
         for given, value in ((weight, 1.0), (bias, 0.0))
@@ -93,13 +86,13 @@ def _col2im(g: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any,
 
 def _matrices_turned(g: Any, x: Any) -> Any:
     """mT, mH, adjoint: the last two axes in the other order."""
-    rank = len(_sizes(g, 0))
+    rank = len(traced_sizes(g))
     return g.op("Transpose", x, perm_i=[*range(rank - 2), rank - 1, rank - 2])
 
 
 def _index_add(g: Any, x: Any, dimension: Any, index: Any, source: Any, alpha: Any) -> Any:
     """Sums along an axis. The tracer's own form counts no place twice."""
-    rank, axis = len(_sizes(g, 0)), symbolic_helper._maybe_get_const(dimension, "i")
+    rank, axis = len(traced_sizes(g)), symbolic_helper._maybe_get_const(dimension, "i")
     axis %= rank
     shape = g.op("Constant", value_t=torch.tensor([-1 if k == axis else 1 for k in range(rank)]))
     places = g.op("Expand", g.op("Reshape", index, shape), g.op("Shape", source))
@@ -133,6 +126,35 @@ def _floor_divide(g: Any, a: Any, b: Any) -> Any:
     return g.op("Div", g.op("Sub", a, g.op("Mod", a, b)), b)
 
 
+def _tile(g: Any, x: Any, dims: Any) -> Any:
+    """By the sizes that were traced. The tracer's own form chooses between two branches at run time."""
+    own, full = traced_sizes(g), g.original_node.output().type().sizes()
+    front = len(full) - len(own)
+    if front:
+        x = g.op("Unsqueeze", x, g.op("Constant", value_t=torch.arange(front)))
+    counts = [size // part for size, part in zip(full, [1] * front + own, strict=True)]
+    return g.op("Tile", x, g.op("Constant", value_t=torch.tensor(counts)))
+
+
+def _smoothed(name: str) -> Callable[..., Any]:
+    """Interpolation with antialiasing, an axis at a time: a product with what it makes of an identity."""
+    resize = getattr(torch.ops.aten, name)
+
+    def symbolic(g: Any, x: Any, size: Any, corners: Any, scales: Any) -> Any:
+        aligned = bool(symbolic_helper._maybe_get_const(corners, "b"))
+        own, full = traced_sizes(g), g.original_node.output().type().sizes()
+        rank = len(full)
+        order = [*range(rank - 2), rank - 1, rank - 2]
+        factors = None if symbolic_helper._is_none(scales) else symbolic_helper._maybe_get_const(scales, "fs")
+        for axis in (rank - 1, rank - 2):
+            scale = None if factors is None else factors[axis - rank]
+            rows = resize(torch.eye(own[axis])[None, :, None], [1, full[axis]], aligned, None, scale)
+            x = g.op("Transpose", g.op("MatMul", x, g.op("Constant", value_t=rows[0, :, 0])), perm_i=order)
+        return x
+
+    return symbolic
+
+
 _LENT: dict[str, Callable[..., Any]] = {
     "aten::adjoint": _matrices_turned,
     "aten::floor_divide": _floor_divide,
@@ -146,6 +168,8 @@ _LENT: dict[str, Callable[..., Any]] = {
     "aten::bilinear": _bilinear,
     "aten::col2im": _col2im,
     "aten::instance_norm": _instance_norm,
+    "aten::tile": _tile,
+    **{f"aten::{name}": _smoothed(name) for name in ("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")},
     **POOLS,
 }
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
@@ -88,8 +90,8 @@ def convert_sum(context: Context, node: Node) -> None:
 
 @handles("Max", "Min")
 def convert_extremum(context: Context, node: Node) -> None:
-    """Of any number of operands; constants must be one number each, which bounds the others. The larger of a norm and a
-    constant is the norm with an epsilon."""
+    """Of any number of operands; a constant of one number bounds the others. The larger of a norm and a constant is the
+    norm with an epsilon."""
     values = [context.environment.get(key) for key in node.inputs]
     norms = [value for value in values if isinstance(value, Norm)]
     constants = [value for value in values if isinstance(value, Constant)]
@@ -104,7 +106,8 @@ def convert_extremum(context: Context, node: Node) -> None:
     for constant in constants:
         bound = np.unique(constant.values.astype(np.float32))
         if bound.size != 1:
-            raise Unsupported("a constant of several numbers", "use one bound for all elements")
+            result = _of_two(context, node, kind, result, _bounds_row(context, node, constant, len(result.dims)))
+            continue
         lo, hi = (float(bound[0]), FLOAT_MAX) if kind == "maximum" else (-FLOAT_MAX, float(bound[0]))
         lo, hi = (float(np.clip(limit, -FLOAT_MAX, FLOAT_MAX)) for limit in (lo, hi))
         result = (
@@ -158,6 +161,16 @@ _POWERS: dict[float, tuple[str, ...]] = {
     -2.0: ("square", "reciprocal"), -1.0: ("reciprocal",), -0.5: ("reciprocal_sqrt",), 0.25: ("sqrt", "sqrt"),
     0.5: ("sqrt",), 1.0: (), 2.0: ("square",), 3.0: ("cube",), 4.0: ("square", "square"),
 }  # fmt: skip
+
+
+def _bounds_row(context: Context, node: Node, constant: Constant, rank: int) -> Row:
+    """Bounds that differ, which may learn."""
+    held = context.one_for_all(constant, rank + 1)
+    shape = (1,) * (rank + 1 - held.values.ndim) + held.values.shape
+    whole = Constant(held.name, held.values.reshape(shape), held.source, held.source_shape)
+    given = Row(context.graph.input, context.graph.input_dims)
+    like = context.reshape(node, given, (*(1,) * (rank - 1), prod(given.dims)))
+    return constant_row(context, node, whole, like)
 
 
 def _of_two(context: Context, node: Node, kind: str, left: Row, right: Row) -> Row:

@@ -1,17 +1,17 @@
-# LSTM, GRU and RNN nodes: one operator a direction, over (features, 1, steps).
+# LSTM, GRU and RNN nodes: one operator a direction and sequence, over (features, 1, steps).
 # Never here: where the batch lies (batch_axis.py), sequences of several lengths.
 """Recurrent layers."""
 
 from __future__ import annotations
 
 import numpy as np
-from edgecl.export.context import Constant, Context, Node
+from edgecl.export.context import BatchAt, Constant, Context, Node, Row
 from edgecl.export.errors import Unsupported
 from edgecl.export.folding import origin
-from edgecl.export.graph import Param
+from edgecl.export.graph import Dims, Param
 from edgecl.export.ops.batch_axis import settled, whole
 from edgecl.export.ops.registry import handles
-from edgecl.export.ops.views import join, permute, take
+from edgecl.export.ops.views import join, permute, strided, take
 from numpy.typing import NDArray
 
 CELLS = {"RNN tanh": 0, "RNN relu": 1, "GRU": 2, "GRU linear": 3, "LSTM": 4}
@@ -19,50 +19,71 @@ _ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid"
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 _ZEROS = "begin with zeros; give a state as features of each step instead, joined to the input"
+_MOST_SEQUENCES = 128  # of one row, each an operator
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 
 
 @handles("LSTM", "GRU", "RNN")
 def convert_recurrent(context: Context, node: Node) -> None:
-    """Steps along an axis of the row, states of zeros in front; Y and Y_h. Gates are in ONNX's order."""
+    """Steps along an axis of the row, states of zeros in front; Y and Y_h. Gates are in ONNX's order. Several sequences
+    of one row (the lines of a map) are as many operators with the same weights."""
     gates, by_row = _GATES[node.op_type], node.integer("layout", 0)
     value = whole(context, node)
     full = value.full(context.batch)
     batch_axis = 0 if by_row else 1
-    elsewhere = value.axis is not None and (value.axis != batch_axis or value.parts > 1)
-    if len(full) != 3 or elsewhere or full[batch_axis] != context.batch:
+    parts = full[batch_axis] // context.batch if len(full) == 3 else 0  # sequences of one row
+    if value.axis not in (batch_axis, None) or parts < 1 or full[batch_axis] != parts * context.batch:
         raise Unsupported(
             f"sequences of shape {list(full)} whose batch is not axis {batch_axis}",
             "let the layer take the batch first (PyTorch: batch_first=True), or transpose its input and output",
         )
-    steps, features = (size for axis, size in enumerate(full) if axis != batch_axis)
     reverses = _DIRECTIONS[node.text("direction", "forward")]
+    count = len(reverses)
+    if parts * count > _MOST_SEQUENCES:
+        raise Unsupported(f"{parts} sequences of one row; at most {_MOST_SEQUENCES // count}", "use fewer windows")
+    steps, features = (size for axis, size in enumerate(full) if axis != batch_axis)
     hidden = context.floats(node, 2, "weight of the states").values.shape[-1]
     _check(context, node, steps, hidden)
-    row = permute(context, node, context.reshape(node, value.row, (steps, features)), (1, 0))
-    outputs = []
-    for direction, reverse in enumerate(reverses):
-        params = _params(context, node, direction, gates * hidden)
-        cell = CELLS[_cell(node, direction)]
-        suffix = None if len(reverses) == 1 else ("forward", "reverse")[direction]
-        made = context.emit(
-            node, "recurrent", [row], (hidden, steps), params=params, i=(cell, int(reverse)), suffix=suffix
-        )
-        outputs.append(made)
-    count = len(outputs)
+    of_step, of_part = (features, steps * features) if by_row else (parts * features, features)
+    params = [_params(context, node, direction, gates * hidden) for direction in range(count)]
+    outputs: list[Row] = []  # of each part, of each direction: [H][T]
+    for part in range(parts):
+        row = strided(context, node, value.row, (features, steps), [1, of_step], part * of_part)
+        for direction, reverse in enumerate(reverses):
+            cell = CELLS[_cell(node, direction)]
+            suffix = ".".join([("forward", "reverse")[direction]] * (count > 1) + [f"part{part}"] * (parts > 1))
+            made = context.emit(
+                node, "recurrent", [row], (hidden, steps), params=params[direction], i=(cell, int(reverse)),
+                suffix=suffix or None,
+            )  # fmt: skip
+            outputs.append(made)
+    inner = (value.outer, value.inner) if value.axis is not None else (1, 1)
+    apart = parts > 1 or value.axis is None  # the parts have an axis of their own
     if _wanted(node, 0):
-        together = outputs[0] if count == 1 else join(context, node, outputs, 0)
-        sequence = permute(context, node, context.reshape(node, together, (count * hidden, steps)), (1, 0))
-        made = context.reshape(node, sequence, (steps, count, hidden))
-        context.environment[node.outputs[0]] = settled(context, node, made, 0 if by_row else 2)
+        together = outputs[0] if len(outputs) == 1 else join(context, node, outputs, 0)
+        sequence = context.reshape(node, together, (parts, count, hidden, steps))
+        made = permute(context, node, sequence, (0, 3, 1, 2) if by_row else (3, 1, 0, 2))
+        dims: Dims = (parts, steps, count, hidden) if by_row else (steps, count, parts, hidden)
+        at = 0 if by_row else 2
+        made = context.reshape(node, made, dims if apart else (*dims[:at], *dims[at + 1 :]))
+        context.environment[node.outputs[0]] = settled(context, node, made, _axis(value, at), *inner)
     if _wanted(node, 1):
         last = [
-            take(context, node, made, 1, np.array(0 if reverse else steps - 1, np.int64))
-            for made, reverse in zip(outputs, reverses, strict=True)
+            take(context, node, made, 1, np.array(0 if reverses[k % count] else steps - 1, np.int64))
+            for k, made in enumerate(outputs)
         ]
-        state = last[0] if count == 1 else join(context, node, last, 0)
-        state = context.reshape(node, state, (count, hidden))
-        context.environment[node.outputs[1]] = settled(context, node, state, 0 if by_row else 1)
+        state = last[0] if len(last) == 1 else join(context, node, last, 0)
+        state = context.reshape(node, state, (parts, count, hidden))
+        at = 0 if by_row else 1
+        state = state if by_row else permute(context, node, state, (1, 0, 2))
+        dims = state.dims if apart else (count, hidden)
+        context.environment[node.outputs[1]] = settled(
+            context, node, context.reshape(node, state, dims), _axis(value, at), *inner
+        )
+
+
+def _axis(value: BatchAt, axis: int) -> int | None:
+    return None if value.axis is None else axis
 
 
 def _wanted(node: Node, index: int) -> bool:

@@ -97,17 +97,21 @@ def join(context: Context, node: Node, rows: Sequence[Row], axis: int) -> Row:
     """Rows one behind the other along a row axis."""
     rows = list(rows)
     while len(rows) > 1:
-        group, rows = rows[:_MAX_INPUTS], rows[_MAX_INPUTS:]
-        dims, begins, at = group[0].dims, [], 0
-        for row in group:
-            begins.append([at if k == axis else 0 for k in range(len(dims))])
-            at += row.dims[axis]
-        whole = (*dims[:axis], at, *dims[axis + 1 :])
-        if axis == 0 and len(whole) <= 3:
-            rows.insert(0, context.emit(node, "concat", group, whole, suffix="join"))
-        else:
-            rows.insert(0, place(context, node, group, whole, begins))
+        rows = [_joined(context, node, rows[at : at + _MAX_INPUTS], axis) for at in range(0, len(rows), _MAX_INPUTS)]
     return rows[0]
+
+
+def _joined(context: Context, node: Node, rows: Sequence[Row], axis: int) -> Row:
+    if len(rows) == 1:
+        return rows[0]
+    dims, begins, at = rows[0].dims, [], 0
+    for row in rows:
+        begins.append([at if k == axis else 0 for k in range(len(dims))])
+        at += row.dims[axis]
+    whole = (*dims[:axis], at, *dims[axis + 1 :])
+    if axis == 0 and len(whole) <= 3:
+        return context.emit(node, "concat", rows, whole, suffix="join")
+    return place(context, node, rows, whole, begins)
 
 
 def take(context: Context, node: Node, row: Row, axis: int, indices: NDArray[np.int64]) -> Row:

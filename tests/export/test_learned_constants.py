@@ -196,6 +196,18 @@ def hypernetwork(m: With, x: Tensor) -> Tensor:
     return functional.linear(x.flatten(2), m.net(m.code).reshape(7, 36), m.bias)
 
 
+def by_distance(m: With, x: Tensor) -> Tensor:
+    """Rows of a table by the distance of two cells, times queries (Li et al. 2022)."""
+    rows = m.table[torch.arange(6)[:, None] - torch.arange(6) + 5]
+    return torch.einsum("bchw,hkc->bhwk", x, rows) + torch.einsum("bchw,wkc->bhwk", x, rows)
+
+
+def windowed(m: With, x: Tensor) -> Tensor:
+    """A window of positions beside an enlarged or reduced map of them (Bolya et al. 2023)."""
+    smooth = functional.interpolate(m.p, x.shape[2:], mode="bicubic", antialias=True)
+    return x + smooth + m.window.tile((x.shape[2] // 3, x.shape[3] // 2))
+
+
 CASES: dict[str, Callable[[], nn.Module]] = {
     "exp": lambda: With(lambda m, x: x * m.p.exp(), p=some(8, 1, 1)),
     "a number": lambda: With(lambda m, x: torch.tanh(m.p) * x, p=nn.Parameter(torch.tensor(0.3))),
@@ -214,6 +226,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
         lambda m, x: tokens(x) + m.mlp(m.line.expand(len(x), -1, -1)), mlp=mlp(1, 8), line=line()[None]
     ),
     "positions as channels": lambda: With(lambda m, x: x.flatten(2) + m.mlp(m.line).T, mlp=mlp(1, 8), line=line()),
+    "table of distances": lambda: With(by_distance, table=some(11, 8)),
+    "windowed positions": lambda: With(windowed, p=some(1, 8, 9, 4), window=some(1, 8, 3, 2)),
+    "bounds": lambda: With(lambda m, x: torch.minimum(torch.maximum(x, m.p - 0.5), m.q), p=some(8, 1, 1), q=some(6)),
     "waves": lambda: With(waves, conv=nn.Conv2d(8, 8, 1)),
     "hypernetwork": lambda: With(hypernetwork, net=nn.Linear(5, 252), code=some(5), bias=some(7)),
     "kernel": lambda: With(kernel, net=nn.Linear(5, 288), code=some(1, 5), bias=some(8)),

@@ -62,6 +62,34 @@ class DeepConvLstm(nn.Module):
         return self.head(self.rnn(y)[0][:, -1])
 
 
+class Lines(nn.Module):
+    """A layer along the rows and one along the columns of a map of 3 x 4 cells (Tatsunami and Taki 2022)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.LSTM(FEATURES, 3, batch_first=True, bidirectional=True)
+        self.along, self.head = nn.GRU(FEATURES, 4, batch_first=True), nn.Linear(10, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = x.reshape(-1, 3, 4, FEATURES)
+        down = self.down(cells.permute(0, 2, 1, 3).reshape(-1, 3, FEATURES))[0]
+        down = down.reshape(-1, 4, 3, 6).permute(0, 2, 1, 3)
+        along = self.along(cells.reshape(-1, 4, FEATURES))[0].reshape(-1, 3, 4, 4)
+        return self.head(torch.cat([down, along], -1).mean((1, 2)))
+
+
+class WindowStates(nn.Module):
+    """The final states of four windows of one row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.GRU(FEATURES, 3, batch_first=True, bidirectional=True), nn.Linear(24, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states = self.rnn(x.reshape(-1, 3, FEATURES))[1]
+        return self.head(states.transpose(0, 1).reshape(-1, 24))
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "lstm": lambda: Last(nn.LSTM),
     "lstm without biases": lambda: Last(nn.LSTM, bias=False),
@@ -73,6 +101,8 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "two layers": lambda: Last(nn.GRU, num_layers=2, dropout=0.3),
     "states of a deep bigru": State,
     "deep conv lstm": DeepConvLstm,
+    "lines of a map": Lines,
+    "states of windows": WindowStates,
 }
 
 
@@ -124,6 +154,19 @@ def test_frozen_layers_need_no_memory_of_their_steps() -> None:
     plan = plan_of(made("two layers"), trainable=["rnn.weight_hh_l1", "head"])
     trained = {record["name"] for record in plan["params"] if record["trainable"]}
     assert trained == {"rnn.weight_hh_l1", "head.weight", "head.bias"}
+
+
+def test_more_sequences_than_operators_may_be_are_refused() -> None:
+    class Many(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.LSTM(1, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.rnn(x.reshape(-1, 5, 1))[0].reshape(x.shape[0], -1)
+
+    with pytest.raises(ExportError, match="200 sequences of one row; at most 128"):
+        from_torch(Many(), torch.zeros(1, 200, 5))
 
 
 def test_density_leaves_them_dense_and_says_so() -> None:

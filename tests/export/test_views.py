@@ -94,12 +94,20 @@ FUNCTIONS: dict[str, tuple[Function | nn.Module, set[str]]] = {
     "adaptive mean of equal windows": (nn.AdaptiveAvgPool2d((3, 2)), {"average_pool"}),
     "adaptive mean that keeps an axis": (nn.AdaptiveAvgPool2d((None, 4)), {"conv"}),
     "adaptive maximum": (nn.AdaptiveMaxPool2d((4, 2)), {"reduce"}),
+    "adaptive volume": (lambda x: nn.AdaptiveAvgPool3d((3, 4, 2))(x.reshape(-1, 2, 4, 6, 6)), {"conv"}),
+    "antialiasing": (lambda x: functional.interpolate(x, (3, 4), mode="bilinear", antialias=True), {"conv"}),
+    "antialiasing by factors": (
+        lambda x: functional.interpolate(x, scale_factor=(0.7, 1.5), mode="bicubic", antialias=True),
+        {"conv"},
+    ),
+    "tile": (lambda x: x.tile((2, 1, 3)), {"strided"}),
     "adaptive line": (lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 7), {"conv"}),
     "pad channels": (zeros_around_channels, {"strided", "place"}),
     "concat of columns": (lambda x: torch.cat([x, x[..., :2] * 2.0, torch.tanh(x)], 3), {"place"}),
     "maximum": (lambda x: torch.maximum(x, x.mean(1, keepdim=True)), {"maximum"}),
     "minimum": (lambda x: torch.minimum(x, torch.flip(x, (3,))), {"minimum"}),
     "bounds": (lambda x: torch.maximum(x, torch.tensor(-0.2)).clamp(max=0.3), {"activation"}),
+    "bounds a place": (lambda x: torch.maximum(x, torch.linspace(-1, 1, 6)[:, None]), {"maximum"}),
     "square": (lambda x: x * x, {"activation"}),
     "constant that enlarges": (lambda x: x.mean(2, keepdim=True) + torch.arange(6.0)[:, None] * 0.1, {"strided"}),
     "difference": (lambda x: x - x.mean((2, 3), keepdim=True), {"add"}),
@@ -195,7 +203,6 @@ def test_gather_nd_with_shared_axes(shared: int) -> None:
         (lambda x: x.sum(0, keepdim=True).expand(x.shape[0], -1, -1, -1), "batch axis"),
         (lambda x: torch.softmax(x, 0), "batch axis"),
         (lambda x: x**7.0, "one exponent, among"),
-        (lambda x: torch.maximum(x, torch.arange(6.0)), "several numbers"),
     ],
 )  # fmt: skip
 def test_refused(function: Function, words: str) -> None:
