@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecl.export.errors import Unfit, Unsupported
-from edgecl.export.graph import Dims, Graph, Op, Param, canonical, short, unique
+from edgecl.export.graph import Dims, Graph, Op, Param, canonical, has_prefix, short, unique
 from numpy.typing import NDArray
 
 ROLES_THAT_LEARN = ("weight", "bias", "gamma", "beta", "scale", "offset")
@@ -101,6 +101,21 @@ class Norm(Missing):
     dims: Dims = ()
 
 
+@dataclass(frozen=True)
+class Computing:
+    """Which constants the device computes for each row, so that the parameters learn which they are computed from.
+
+    Attributes:
+        learns: whether it is so of a parameter.
+        begins_at: only from the first node on that reads this parameter, or one of this layer.
+        only_rows: parameters of this kind that sums and products take as rows too, not as parameters of their own.
+    """
+
+    learns: Callable[[str], bool] = lambda name: False
+    begins_at: str = ""
+    only_rows: Collection[str] = ()
+
+
 class Node:
     """One ONNX node with decoded attributes."""
 
@@ -144,8 +159,7 @@ class Context:
         output: str,
         opset: int,
         learnable: Callable[[str, str], bool],
-        learns_computed: Callable[[str], bool] = lambda name: False,
-        only_rows: Collection[str] = (),
+        computing: Computing | None = None,
     ) -> None:
         self.graph = graph
         self.batch = batch
@@ -155,8 +169,8 @@ class Context:
         self.is_unfit = False  # a node is in the way that no other engine would mend
         self.truths: set[str] = set()  # tensors of what comparisons give, ones and zeros
         self.folded: dict[str, onnx.NodeProto] = {}  # what made a constant
-        self.learns_computed = learns_computed  # what is computed from this parameter follows it while it learns
-        self.only_rows = only_rows  # parameters of this kind that are no operator's own anywhere
+        self.computing = computing or Computing()
+        self.computes = self.computing.begins_at == ""  # that layer was met
         self.computed: dict[str, Row | BatchAt] = {}  # such constants as tensors,
         self.rows: dict[str, Row | BatchAt] = {}  # what they are computed from as tensors,
         self.fixed: set[str] = set()  # and those that cannot be
@@ -273,6 +287,14 @@ class Context:
         if known is None or not np.array_equal(known.values, param.values):
             known = self._params[key] = param
         return known
+
+    def meet(self, node: Node) -> None:
+        """The next node to be converted."""
+        self.computes = self.computes or any(has_prefix(key, self.computing.begins_at) for key in node.inputs)
+
+    def learns_computed(self, initialiser: str) -> bool:
+        """What is computed from this parameter follows it while it learns."""
+        return self.computes and self.computing.learns(initialiser)
 
     def learns(self, initialiser: str, role: str) -> bool:
         """The source regards it as a parameter."""

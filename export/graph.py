@@ -152,6 +152,8 @@ class Graph:
     plain_from: set[str] = field(default_factory=set)  # what weights were computed from that now learn as plain ones
     partly_fixed: list[str] = field(default_factory=list)  # parameters that went into constants beside their own use
     computing: list[str] = field(default_factory=list)  # parameters from which constants are computed for each row
+    made_from: dict[str, list[str]] = field(default_factory=dict)  # of computed parameters: those of the source
+    tail: str = ""  # the parameter at which "tail" begins, where it was settled before the import
     computed_from: list[str] = field(default_factory=list)  # parameters that reach the network through folded constants
 
     @property
@@ -234,6 +236,12 @@ class Graph:
             return 0
         _, height, width = self.tensors[op.output]
         return prod(op.weight().shown or op.weight().values.shape) * height * width
+
+
+def has_prefix(name: str, prefix: str) -> bool:
+    """A parameter's name is the prefix, or of a module of that name."""
+    stem = prefix.rstrip(".")
+    return name == stem or name.startswith(stem + ".") or (prefix == "" and bool(name))
 
 
 def short(name: str) -> str:

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 from edgecl.export.computed_weights import as_plain_weights
-from edgecl.export.context import Constant, Context, Missing, Node, Row
+from edgecl.export.context import Computing, Constant, Context, Missing, Node, Row
 from edgecl.export.errors import EXTERNAL_REMEDY, Blocker, ExportError, Unfit, Unsupported
 from edgecl.export.folding import can_fold, sources_of
 from edgecl.export.graph import MAX_NAME_BYTES, Dims, Graph, canonical, unique
@@ -36,8 +36,7 @@ def import_graph(
     learnable: Callable[[str, str], bool],
     known_dims: Mapping[str, Dims],
     stored: Stored | None = None,
-    learns_computed: Callable[[str], bool] = lambda name: False,
-    only_rows: Collection[str] = (),
+    computing: Computing | None = None,
 ) -> Graph:
     """Converts every node.
 
@@ -49,16 +48,14 @@ def import_graph(
         learnable: (initialiser, role) -> does the source regard it as a parameter.
         known_dims: full shapes of intermediate tensors, used to go on behind a node that is not supported.
         stored: the integers of the source, by the model's names.
-        learns_computed: of a parameter: what the model computes from it and constants alone is computed on the device,
-            for each row, so that it learns; else at export.
-        only_rows: parameters of this kind that sums and products take as rows too, not as parameters of their own.
+        computing: which constants the device computes for each row; None: all are computed at export.
 
     Raises:
         ExportError: with all blocking nodes.
     """
     graph = Graph(name=name, input=input_name, input_dims=input_dims, tensors={input_name: canonical(input_dims)})
     output = model.graph.output[0].name
-    context = Context(graph, batch, output, opset_of(model), learnable, learns_computed, only_rows)
+    context = Context(graph, batch, output, opset_of(model), learnable, computing)
     context.environment[""] = Missing("the input is missing")
     for key, values in initialisers.items():
         context.environment[key] = Constant(key, values, source=key, source_shape=tuple(values.shape))
@@ -78,6 +75,10 @@ def import_graph(
         )
     assert isinstance(final, Row)
     graph.output = final.tensor
+    order = {key: place for place, key in enumerate(initialisers)}
+    for param in graph.params():
+        if param.computed:
+            graph.made_from[param.name] = sorted(sources_of(context, param.name), key=order.__getitem__)
     graph.computing = list(dict.fromkeys(name for key in context.computed for name in sources_of(context, key)))
     if stored is None:
         as_plain_weights(context, learnable)
@@ -117,6 +118,7 @@ def _walk(
     """Converts nodes in order; adds what stands in the way to `blockers`, and goes on."""
     for proto in protos:
         node = Node(proto)
+        context.meet(node)
         reads = [context.environment.get(key) for key in node.inputs if key]
         cut_off = any(isinstance(value, Missing) and value.reason == "" for value in reads)
         for position, key in enumerate(node.outputs):

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnx.shape_inference
 from edgecl.export.adaptor_data import AdaptorData
+from edgecl.export.context import Computing
 from edgecl.export.errors import ExportError
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.external import export_external_onnx
@@ -260,8 +261,7 @@ def read_graph(
     initialisers: Mapping[str, NDArray[Any]],
     learnable: Callable[[str, str], bool],
     stored: Stored | None = None,
-    learns_computed: Callable[[str], bool] = lambda name: False,
-    only_rows: Collection[str] = (),
+    computing: Computing | None = None,
 ) -> Graph:
     """Imports a prepared model. `stored`: the integers that it stands for. The others: as of
     `import_graph`."""
@@ -278,8 +278,7 @@ def read_graph(
         learnable=learnable,
         known_dims=_inferred(model, batch, initialisers),
         stored=stored,
-        learns_computed=learns_computed,
-        only_rows=only_rows,
+        computing=computing,
     )
 
 

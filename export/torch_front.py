@@ -9,7 +9,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import torch
 from edgecl.export.adaptor_data import AdaptorData
+from edgecl.export.computing import import_with_computed
+from edgecl.export.context import Computing
 from edgecl.export.errors import ExportError, counted, raised
 from edgecl.export.exemplars import Exemplars
 from edgecl.export.graph import Graph
@@ -41,7 +43,6 @@ from edgecl.export.stages import stage
 from edgecl.export.torch_call import as_written, example_rows, one_of, run_rows, why_it_fails
 from edgecl.export.torch_symbolics import symbolics
 from edgecl.export.torch_weights import with_plain_weights
-from edgecl.export.trainable import follows, learning_apart
 from numpy.typing import NDArray
 
 OPSET = 18
@@ -162,8 +163,9 @@ def from_torch(
         adaptor_data=adaptor_data,
         new_head=new_head,
     )
-    learns_computed = follows("none" if options.keeps_statistics else options.trainable)
-    graph = graph_of_torch(module, example, name or type(module).__name__, logits, learns_computed)
+    graph = graph_of_torch(
+        module, example, name or type(module).__name__, logits, "none" if options.keeps_statistics else trainable
+    )
     return export_graph(graph, options, TorchReference(module, logits), f"torch {torch.__version__.partition('+')[0]}")
 
 
@@ -172,9 +174,9 @@ def graph_of_torch(
     example: torch.Tensor | NDArray[np.float32],
     name: str,
     logits: str | int | None = None,
-    learns_computed: Callable[[str], bool] = lambda name: True,
+    trainable: Trainable = "all",
 ) -> Graph:
-    """The imported graph of a module. `learns_computed`: as of `import_graph`."""
+    """The imported graph of a module, of which that will learn."""
     stage("tracing the module")
     module, plain = with_plain_weights(module)
     traced, weights = _trace(module, example, logits)
@@ -183,24 +185,14 @@ def graph_of_torch(
     refuse_odd_weights(weights)
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
 
-    def imported(rows: Collection[str] = (), fixed: Collection[str] = ()) -> tuple[Graph, list[str]]:
-        follow = {key for key in learning - set(fixed) if learns_computed(key)}
-        graph = read_graph(
-            model, name, initialisers, lambda key, role: key in learning, None, follow.__contains__, rows
-        )
-        return graph, [key for key in learning_apart(graph) if key in graph.computing]
+    def imported(computing: Computing) -> Graph:
+        found = read_graph(model, name, initialisers, lambda key, role: key in learning, None, computing)
+        reached = {param.name for param in found.params()} | found.plain_from
+        found.computed_from = [key for key in initialisers if key in learning and key not in reached]
+        return found
 
-    graph, apart = imported()
-    if apart:  # computed with, and an operator's own parameter elsewhere: that one reads the row too, if it can
-        graph, left = imported(apart)
-        if left:
-            graph, left = imported((), {*apart, *left})
-        if left:
-            graph, _ = imported((), learning)
-    reached = {param.name for param in graph.params()}
+    graph = import_with_computed(imported, learning, trainable)
     graph.notes += plain
-    reached |= graph.plain_from
-    graph.computed_from = [name for name in initialisers if name in learning and name not in reached]
     fixed = sum(not parameter.requires_grad for parameter in module.parameters())
     if fixed:
         graph.notes.append(f"frozen, by requires_grad=False: {counted(fixed, 'parameter')}")

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edgecl.export.errors import Blocker, ExportError
-from edgecl.export.graph import Graph, Op, Param
+from edgecl.export.graph import Graph, Op, Param, has_prefix
 from edgecl.export.options import Trainable
 
 TAIL_SHARE = 0.25  # of the multiply-adds that "tail" may train
@@ -50,7 +50,7 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
         ExportError: nothing would learn, a name is unknown, or nodes inside the chosen set cannot learn (all of them,
             with a proposal).
     """
-    wanted = _selected(graph, choice)
+    wanted = _selected(graph, f"tail:{graph.tail}" if choice == "tail" and graph.tail else choice)
     uses = _uses(graph)
     inside: list[Blocker] = []
     outside: list[Blocker] = []
@@ -113,7 +113,8 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
             name,
             "initializer",
             "it reaches the network only through constants that are computed at export, so it is fixed",
-            "leave the computation out of the model, or make its result a parameter of its own",
+            ("" if choice == "all" else "train all, or name it (a list), and the device computes it where it can; or ")
+            + "leave the computation out of the model, or make its result a parameter of its own",
         )
         for name in graph.computed_from
     ]
@@ -155,14 +156,23 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
 
 
 def follows(choice: Trainable) -> Callable[[str], bool]:
-    """Of a parameter: numbers that the model computes from it are worth computing on the device. Known before there is
-    a graph only where the choice goes by names."""
+    """Of a parameter: numbers that the model computes from it are worth computing on the device, if they are read where
+    the choice begins or behind it."""
     if callable(choice):
         return choice
     if isinstance(choice, str):
-        return lambda name: choice == "all"
+        return lambda name: choice == "all" or choice.startswith("tail")
     prefixes = list(choice)
-    return lambda name: any(_has_prefix(name, prefix) for prefix in prefixes)
+    return lambda name: any(has_prefix(name, prefix) for prefix in prefixes)
+
+
+def begin_of(graph: Graph, learning: Collection[str]) -> str:
+    """The first parameter of the tail, by whose name it can be asked for; of constants one that they are made from."""
+    behind = graph.ops[_tail_start(graph, "tail") :]
+    names = [
+        name for op in behind for param in op.params if param for name in graph.made_from.get(param.name, [param.name])
+    ]
+    return next((name for name in names if name in learning), "")
 
 
 def learning_apart(graph: Graph) -> list[str]:
@@ -241,13 +251,13 @@ def _selected(graph: Graph, choice: Trainable) -> Callable[[Param, Sequence[Op]]
     if not isinstance(choice, str):
         prefixes = list(choice)
         names = [param.name for param in graph.params() if param.learnable]
-        unknown = [prefix for prefix in prefixes if not any(_has_prefix(name, prefix) for name in names)]
+        unknown = [prefix for prefix in prefixes if not any(has_prefix(name, prefix) for name in names)]
         if unknown:
             raise ExportError(
                 f"expected prefixes of parameter names; found {unknown}; parameters of the model: {', '.join(names)}",
                 -23,
             )
-        return lambda param, readers: any(_has_prefix(param.name, prefix) for prefix in prefixes)
+        return lambda param, readers: any(has_prefix(param.name, prefix) for prefix in prefixes)
     if choice in ("all", "none"):
         return lambda param, readers: choice == "all"
     if choice == "head":
@@ -266,18 +276,13 @@ def _selected(graph: Graph, choice: Trainable) -> Callable[[Param, Sequence[Op]]
     return lambda param, readers: all(id(op) in tail for op in readers)
 
 
-def _has_prefix(name: str, prefix: str) -> bool:
-    stem = prefix.rstrip(".")
-    return name == stem or name.startswith(stem + ".") or (prefix == "" and bool(name))
-
-
 def _tail_start(graph: Graph, choice: str) -> int:
     """First op of the tail: of the named layer, or the earliest cut point whose multiply-adds behind it are at most
     TAIL_SHARE of all."""
     if choice.startswith("tail:"):
         layer = choice.removeprefix("tail:")
         for index, op in enumerate(graph.ops):
-            if any(param is not None and _has_prefix(param.name, layer) for param in op.params):
+            if any(param is not None and has_prefix(param.name, layer) for param in op.params):
                 return index
         layers = dict.fromkeys(op.layer for op in graph.ops if op.params)
         raise ExportError(

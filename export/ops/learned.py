@@ -105,7 +105,7 @@ def _asks(context: Context, node: Node, index: int) -> bool:
     if node.op_type not in _LAYERS:
         takes = node.op_type in _ANY or index in _SOME.get(node.op_type, ())
         if source is not None:
-            return takes and source in context.only_rows
+            return takes and source in context.computing.only_rows
         return takes and not is_pick(context, constant, _rank(context, node))
     if source is not None or node.outputs[0] == context.output:  # the layer of the logits stays one
         return False
@@ -181,7 +181,7 @@ def _is_shared(context: Context, key: str) -> bool:
     constant = context.environment[key]
     assert isinstance(constant, Constant)
     source = (constant.one or constant).source
-    return source is not None and (context.uses[source] > 1 or source in context.only_rows)
+    return source is not None and (context.uses[source] > 1 or source in context.computing.only_rows)
 
 
 def _tensor(context: Context, key: str) -> _Tensor:

@@ -279,9 +279,7 @@ def test_several_threads_and_pruned_layers() -> None:
 
 
 def kinds(module: nn.Module, trainable: Trainable) -> list[str]:
-    from edgecl.export.trainable import follows
-
-    graph = graph_of_torch(module, torch.zeros(1, *SHAPE), "test", None, follows(trainable))
+    graph = graph_of_torch(module, torch.zeros(1, *SHAPE), "test", None, trainable)
     return [op["kind"] for op in prepare(graph, ExportOptions(trainable=trainable), "test").plan["ops"]]
 
 
@@ -291,6 +289,7 @@ def test_what_does_not_learn_is_computed_at_export() -> None:
     some_of_it = len(kinds(module, ["head", "function.mlp.2"]))
     assert len(kinds(module, "head")) < some_of_it < len(kinds(module, "all"))
     report = from_torch(module, torch.zeros(1, *SHAPE), trainable=["head", "stem"])
+    assert "train all, or name it" in report.untrainable[0].remedy
     assert {blocker.node for blocker in report.untrainable} == {
         f"function.mlp.{k}.{p}" for k in (0, 2) for p in ("weight", "bias")
     }
@@ -356,3 +355,39 @@ def test_a_frozen_part_ends_in_one_tensor(case: str) -> None:
     sizes = core.Model(data=report.bundle).sizes
     row, latent = (sizes(latent_replay=kept, replay_capacity=100)["replay_bytes"] for kept in (0, 1))
     assert 100 * 4 * (8 * 36 - 2 * 64) <= latent - row <= 100 * 4 * (8 * 36 - 2 * 64) + 64
+
+
+class Twice(nn.Module):
+    """A scale computed from a parameter in front of a layer, and one behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.early, self.second = nn.Conv2d(2, 8, 3, 2), some(8, 1, 1), nn.Conv2d(8, 8, 1)
+        self.late, self.head = some(8, 1, 1), nn.Linear(72, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.second(self.stem(x) * self.early.exp()))
+        made: Tensor = self.head((x * self.late.exp()).flatten(1))
+        return made
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("tail:second", {"second.weight", "second.bias", "late", "head.weight", "head.bias"}),
+        ("tail:late", {"late", "head.weight", "head.bias"}),
+        ("tail:head", {"head.weight", "head.bias"}),
+        ("tail", {"late", "head.weight", "head.bias"}),
+    ],
+)
+def test_tails(choice: str, names: set[str]) -> None:
+    module = Twice()
+    report = from_torch(module, torch.zeros(1, *SHAPE), trainable=choice)
+    assert {layer.name for layer in report.layers if layer.trainable} | {"late"} == {
+        name.removesuffix(".weight") for name in names if not name.endswith("bias")
+    } | {"late"}
+    graph = graph_of_torch(module, torch.zeros(1, *SHAPE), "test", None, choice)
+    plan = prepare(graph, ExportOptions(trainable=choice), "test").plan
+    assert {record["name"] for record in plan["params"] if record["trainable"]} == names
+    fixed = {blocker.node for blocker in report.untrainable}
+    assert fixed == {"early", "late"} - names
