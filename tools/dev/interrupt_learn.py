@@ -63,9 +63,10 @@ def interrupt(process: subprocess.Popen[str], after: float, number: signal.Signa
         if sent and time.perf_counter() - sent > LONGEST_END:
             raise Differs(f"{number.name} after {after:.2f} s was lost")
         return False, "ended before the signal"
-    # Python's own words are allowed where our code has not begun.
+    # Python's own words are allowed where our code has not begun, and its own code while it loads what -m wants.
     begun = "edgecl/cli/main" in errors or "tools/cli/main" in errors
-    if process.returncode not in CODES[number] or ("Traceback" in errors and begun):
+    loading = process.returncode == 1 and errors.startswith("Could not import runpy") and "KeyboardInterrupt" in errors
+    if not loading and (process.returncode not in CODES[number] or ("Traceback" in errors and begun)):
         raise Differs(f"exit code {process.returncode}: {errors}")
     return True, f"exit {process.returncode}: {last}"
 
