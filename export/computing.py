@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from edgecl.export.context import Computing
+from edgecl.export.errors import counted
 from edgecl.export.graph import Graph
+from edgecl.export.ops import learned
 from edgecl.export.options import Trainable
 from edgecl.export.simplify import simplify
 from edgecl.export.trainable import begin_of, follows, learning_apart
@@ -30,17 +32,32 @@ def import_with_computed(imported: Callable[[Computing], Graph], learning: Colle
         simplify(graph)
         begins_at = begin_of(graph, learning)
     graph = imported(Computing(follow.__contains__, begins_at))
-    apart = _apart(graph)
+    apart = _apart(graph, follow)
     if apart:  # computed with, and an operator's own parameter elsewhere: that one reads the row too, if it can
         graph = imported(Computing(follow.__contains__, begins_at, apart))
-        left = _apart(graph)
+        left = _apart(graph, follow)
         if left:
-            graph = imported(Computing((follow - {*apart, *left}).__contains__, begins_at))
-        if _apart(graph):
+            apart = [key for key in apart if key not in left]
+            graph = imported(Computing((follow - set(left)).__contains__, begins_at, apart))
+        if _apart(graph, ()):
             graph = imported(Computing())
+            apart = []
+        graph.notes += _copies(graph, apart)
     graph.tail = begins_at if choice == "tail" else ""
     return graph
 
 
-def _apart(graph: Graph) -> list[str]:
-    return [key for key in learning_apart(graph) if key in graph.computing]
+def _apart(graph: Graph, follow: Collection[str]) -> list[str]:
+    """Parameters whose uses have no one gradient, but would have where all read a row."""
+    small = {param.name for param in graph.params() if param.values.size <= learned.MOST_TIED}.intersection(follow)
+    return [key for key in dict.fromkeys(learning_apart(graph)) if key in graph.computing or key in small]
+
+
+def _copies(graph: Graph, rows: Collection[str]) -> list[str]:
+    sizes = {param.name: param.values.size for param in graph.params()}
+    return [
+        f"'{key}' is read in several ways, so each row of a batch has it as a tensor of its own "
+        f"({counted(sizes[key], 'number')})"
+        for key in rows
+        if key in sizes and key not in graph.computing
+    ]

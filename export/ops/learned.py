@@ -25,6 +25,7 @@ from edgecl.export.ops.tables import is_pick
 from edgecl.export.ops.views import expand
 
 MOST_NUMBERS = 1 << 22  # that the operators for one computed constant may write for a row; beyond, it is fixed
+MOST_TIED = 1 << 18  # of a layer's parameter that a row may hold because its uses need it as a tensor
 
 _ANY = ("Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum")  # of which every input may be a row
 _SOME = {"Where": (1, 2), "Pow": (1,), "PRelu": (1,), **dict.fromkeys(NORMS, (1, 2))}  # of which these
@@ -80,7 +81,8 @@ def _with_rows(context: Context, node: Node) -> bool:
     try:
         rows: dict[str, _Found | Part] = {}
         for key in keys:
-            found = part_of_weight(context, node, key) or _found(context, key)
+            part = None if _is_tensor(context, key) else part_of_weight(context, node, key)
+            found = part or _found(context, key)
             rows[key] = _tensor(context, key) if isinstance(found, Constant) else found
         if sum(prod(graph.tensors[op.output]) for op in graph.ops[ops:] if op.kind != "reshape") > MOST_NUMBERS:
             raise Unsupported(f"more than {MOST_NUMBERS} numbers for each row", "")
@@ -107,11 +109,19 @@ def _asks(context: Context, node: Node, index: int) -> bool:
         if source is not None:
             return takes and source in context.computing.only_rows
         return takes and not is_pick(context, constant, _rank(context, node))
-    if source is not None or node.outputs[0] == context.output:  # the layer of the logits stays one
+    if node.outputs[0] == context.output:  # the layer of the logits stays one
         return False
+    if source is not None:  # read in several orders, or by operators of several kinds
+        return source in context.computing.only_rows and constant.values.size <= MOST_TIED
     shapes = [_shape(context, name) for name in sources_of(context, key, PRODUCTS)]
     plain = sum(len(shape) > 1 and prod(shape) == constant.values.size for shape in shapes) == 1
     return index == 2 or not plain  # see computed_weights.py
+
+
+def _is_tensor(context: Context, key: str) -> bool:
+    """A parameter that is no operator's own."""
+    constant = context.environment[key]
+    return isinstance(constant, Constant) and constant.source in context.computing.only_rows
 
 
 def _rank(context: Context, node: Node) -> int:

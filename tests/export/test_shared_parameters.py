@@ -220,8 +220,12 @@ class TwoKinds(nn.Module):
 @pytest.mark.parametrize(
     ("function", "why"), [(Tied(), "in several shapes or orders"), (TwoKinds(), "which are of several kinds")]
 )
-def test_what_cannot_be_added_is_refused(function: nn.Module, why: str) -> None:
+def test_what_cannot_be_added_is_refused(function: nn.Module, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the size that each row of a batch may hold."""
     module = Around(function)
+    (note,) = [note for note in from_torch(module, torch.zeros(1, *SHAPE)).notes if "in several ways" in note]
+    assert note.startswith("'function.shared' is read") and "tensor of its own" in note
+    monkeypatch.setattr("edgecl.export.ops.learned.MOST_TIED", 7)
     with pytest.raises(ExportError, match=rf"function\.shared.*shared by 2 nodes.*{why}.*freeze it"):
         from_torch(module, torch.zeros(1, *SHAPE))
     assert from_torch(module, torch.zeros(1, *SHAPE), trainable=["stem", "head"]).parity is not None

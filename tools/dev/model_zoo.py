@@ -13,7 +13,7 @@ Steps tell more than rounding where a value lies within rounding of a bend (ReLU
 gradient is another one. So where ours are far off, copies of the network in float64 take the same steps from weights
 that are moved by about one rounding of float32; how far the farthest of them lands is `steps_moved`.
 torchvision and timm are no dependencies: point PYTHONPATH at them; their networks are left out, by name, where they are
-missing. Never here: the small networks (zoo_networks.py, zoo_blocks.py).
+missing. Never here: the small networks (zoo_networks.py, zoo_blocks.py, zoo_frames.py).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def build(source: str, name: str) -> tuple[Any, tuple[int, ...]]:
     torch.manual_seed(0)
     if source == "own":
         sys.path.insert(0, str(HERE))
-        from zoo_blocks import NETWORKS
+        from zoo_frames import NETWORKS
 
         make, shape = NETWORKS[name]
         return make(), shape
@@ -302,7 +302,7 @@ def names_of(source: str) -> list[str]:
     """Of a source, in order."""
     if source == "own":
         sys.path.insert(0, str(HERE))
-        from zoo_blocks import NETWORKS
+        from zoo_frames import NETWORKS
 
         return list(NETWORKS)
     return TORCHVISION if source == "torchvision" else TIMM
