@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from edgecl.export.context import Constant, Context, Node, Row
 from edgecl.export.graph import FLOAT_MAX
@@ -44,7 +46,7 @@ def _by_values(context: Context, node: Node, mask: Row) -> None:
     context.bind(node, combine(context, node, "add", kept[0], kept[1]))
 
 
-def _finite(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def _finite(values: NDArray[Any]) -> NDArray[Any]:
     return np.where(np.isneginf(values), MASKED, values) if values.dtype == np.float32 else values
 
 
