@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from edgecl.export.context import Constant, Context
-from edgecl.export.folding import sources_of
+from edgecl.export.folding import picked, sources_of
 from edgecl.export.graph import Param
 
 
@@ -31,8 +31,10 @@ def as_plain_weights(context: Context, learns: Callable[[str, str], bool]) -> No
         if known.values.shape == weight.values.shape and np.array_equal(known.values, weight.values):
             op.params[0] = known  # computed anew for each use
         graph.plain_from.update(found)
+    moved = {name for name, weight in plain.items() if picked(context, weight.name) is not None}  # nothing is left out
     for name, weight in plain.items():
         weight.name, weight.whole_of, weight.learnable, weight.computed = name, name, True, False
+    plain = {name: weight for name, weight in plain.items() if name not in moved}
     if plain:
         shown = ", ".join(list(plain)[:3]) + (", ..." if len(plain) > 3 else "")
         graph.notes.append(

@@ -148,6 +148,7 @@ class Graph:
     taps: list[str] = field(default_factory=list)  # tensors whose channel means a session copies out
     quantisations: dict[str, Quantisation] = field(default_factory=dict)
     stored: Stored | None = None
+    merged: bool = False  # of a file, whose exporter may have made one parameter of several with equal numbers
     notes: list[str] = field(default_factory=list)
     plain_from: set[str] = field(default_factory=set)  # what weights were computed from that now learn as plain ones
     partly_fixed: list[str] = field(default_factory=list)  # parameters that went into constants beside their own use

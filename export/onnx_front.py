@@ -171,6 +171,7 @@ def graph_of_onnx(
     graph = read_graph(
         model, name, initialisers, lambda key, role: key in names_of_initialisers and role in _LAYER_ROLES, stored
     )
+    graph.merged = True
     graph.notes += ([] if stored is None else stored.notes) + ([DYNAMIC_NOTE] if dynamic else [])
     return graph, options, reference
 

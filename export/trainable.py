@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecl.export.errors import Blocker, ExportError
 from edgecl.export.graph import Graph, Op, Param, has_prefix
@@ -51,6 +51,8 @@ def choose_trainable(graph: Graph, choice: Trainable) -> tuple[str, list[Blocker
             with a proposal).
     """
     wanted = _selected(graph, f"tail:{graph.tail}" if choice == "tail" and graph.tail else choice)
+    if graph.merged:
+        _give_each_its_own(graph)
     uses = _uses(graph)
     inside: list[Blocker] = []
     outside: list[Blocker] = []
@@ -190,6 +192,29 @@ def _uses(graph: Graph) -> dict[object, list[_Use]]:
             if param is not None:
                 uses.setdefault(param.origin, []).append(_Use(op, slot, param))
     return uses
+
+
+def _give_each_its_own(graph: Graph) -> None:
+    """Exporters make one parameter of several whose numbers are all alike, as biases of zeros in a network that was not
+    trained. Where its uses cannot have one gradient, each gets a copy of its own."""
+    uses = _uses(graph)
+    parted = []
+    for param in list(dict.fromkeys(graph.params())):
+        readers = uses.get(param.origin, [])
+        alike = param.values.size > 1 and float(param.values.min()) == float(param.values.max())
+        if not param.learnable or not alike or _why_apart(graph, readers) is None:
+            continue
+        for number, use in enumerate(readers):
+            if use.param is param and number:
+                name = f"{param.name}.{number}"
+                use.op.params[use.slot] = replace(use.param, name=name, source=None, whole_of=name)
+        parted.append(f"{param.name} ({len(readers)})")
+    if parted:
+        shown = ", ".join(parted[:6]) + (", ..." if len(parted) > 6 else "")
+        graph.notes.append(
+            "parameters whose numbers are all alike, which exporters of ONNX merge, are one for each node that reads "
+            f"them: {shown}"
+        )
 
 
 def _why_apart(graph: Graph, uses: Sequence[_Use]) -> str | None:

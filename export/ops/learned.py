@@ -111,9 +111,12 @@ def _asks(context: Context, node: Node, index: int) -> bool:
         return takes and not is_pick(context, constant, _rank(context, node))
     if node.outputs[0] == context.output:  # the layer of the logits stays one
         return False
+    if node.op_type == "MatMul" and index == 1 and prod(constant.values.shape[:-2]) > 1:  # no layer has such a weight
+        return constant.values.size <= MOST_TIED
     if source is not None:  # read in several orders, or by operators of several kinds
         return source in context.computing.only_rows and constant.values.size <= MOST_TIED
-    shapes = [_shape(context, name) for name in sources_of(context, key, PRODUCTS)]
+    names = [name for name in sources_of(context, key, PRODUCTS) if context.learns(name, "weight")]
+    shapes = [_shape(context, name) for name in names]
     plain = sum(len(shape) > 1 and prod(shape) == constant.values.size for shape in shapes) == 1
     return index == 2 or not plain  # see computed_weights.py
 

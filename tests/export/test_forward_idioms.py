@@ -192,3 +192,38 @@ def test_parameters_beside_states_and_indices_learn(function: Callable[[Tensor, 
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert not report.untrainable
     assert_learns_alike(report, module)
+
+
+class Experts(nn.Module):
+    """Two layers of several matrices each, as mixtures and ensembles have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.randn(3, 5, 4) * 0.4), nn.Parameter(torch.randn(3, 4, 3) * 0.4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.tanh(torch.einsum("btd,edf->btef", x, self.first))
+        return torch.einsum("btef,efd->bd", hidden, self.second)
+
+
+class LowRank(nn.Module):
+    """A frozen layer, and what is added to its weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.Linear(30, 8), nn.Linear(8, 3)
+        self.layer.requires_grad_(False)
+        self.a, self.b = nn.Parameter(torch.randn(8, 2) * 0.3), nn.Parameter(torch.randn(2, 30) * 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(torch.tanh(F.linear(x.flatten(1), self.layer.weight + self.a @ self.b, self.layer.bias)))
+        return y
+
+
+@pytest.mark.parametrize("made", [Experts, LowRank])
+def test_weights_of_several_matrices_or_parameters_learn(made: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = made()
+    report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
+    assert not report.untrainable
+    assert_learns_alike(report, module)

@@ -276,7 +276,8 @@ def one(source: str, name: str) -> dict[str, Any]:
                         layer["name"] for layer in edgecl.open_bundle(report.bundle).layers if layer["trainable"]
                     }
                     for parameter_name, parameter in twin.named_parameters():
-                        parameter.requires_grad_(row[kind] == "ok" or parameter_name in learning)
+                        learns = row[kind] == "ok" or parameter_name in learning
+                        parameter.requires_grad_(parameter.requires_grad and learns)
                     row |= steps_apart(twin, learner, x, y)
             except Exception as error:  # what a user would see
                 row["steps_error"] = str(error).splitlines()[0][:160]
