@@ -249,6 +249,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "tied weights": lambda: With(tied, weight=some(5, 8), bias=some(5), back=some(8)),
     "a matrix, a kernel and turned": lambda: With(as_kernel_too, weight=some(8, 8), bias=some(8)),
     "waves": lambda: With(waves, conv=nn.Conv2d(8, 8, 1)),
+    "matrix that repeats": lambda: With(lambda m, x: x.flatten(2) @ m.p.exp().repeat(45).reshape(36, 5), p=some(4)),
     "hypernetwork": lambda: With(hypernetwork, net=nn.Linear(5, 252), code=some(5), bias=some(7)),
     "kernel": lambda: With(kernel, net=nn.Linear(5, 288), code=some(1, 5), bias=some(8)),
     "kernel of steps": lambda: With(steps_kernel, net=nn.Linear(5, 144), code=some(5), bias=some(6)),
