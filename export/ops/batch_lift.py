@@ -14,7 +14,7 @@ import numpy as np
 from edgecl.export.context import BatchAt, Constant, Context, Node, Norm, Row
 from edgecl.export.errors import Unfit, Unsupported
 from edgecl.export.ops.batch_axis import BATCH_FIRST, of_row, settled, transposed, whole
-from edgecl.export.ops.frames import convolve_frames
+from edgecl.export.ops.frame_lifts import FRAME_LIFTS
 from edgecl.export.ops.registry import HANDLERS
 from edgecl.export.ops.views import permute
 from numpy.typing import NDArray
@@ -303,37 +303,6 @@ def _matrix(context: Context, node: Node) -> None:
     _converted(context, node, frame, {}, constants, frame.axis)
 
 
-def _framed(context: Context, node: Node) -> tuple[BatchAt, Row]:
-    """Input 0, of which one row has several maps, [maps][C][...]; and these rows."""
-    value = whole(context, node)
-    if value.axis not in (0, None) or len(value.row.dims) < 3:
-        raise Unfit(f"{value.reason}", BATCH_FIRST)
-    return value, value.row
-
-
-def _convolution(context: Context, node: Node) -> None:
-    """One convolution over all maps of a row."""
-    value, row = _framed(context, node)
-    turned = [1, 0, *range(2, len(row.dims))]
-    weight = context.floats(node, 1, "weight")
-    bias = context.param(context.floats(node, 2, "bias"), "bias") if node.has_input(2) else None
-    made = convolve_frames(context, node, permute(context, node, row, turned), weight, bias)
-    back = permute(context, node, made, turned)
-    context.environment[node.outputs[0]] = settled(context, node, back, value.axis, value.outer, value.inner)
-
-
-def _pool(context: Context, node: Node) -> None:
-    """Channels of all maps side by side."""
-    value, row = _framed(context, node)
-    twin = copy.copy(node)
-    twin.inputs, twin.outputs = [f"{node.inputs[0]}/maps"], [f"{node.outputs[0]}/maps"]
-    context.environment[twin.inputs[0]] = context.reshape(node, row, (row.dims[0] * row.dims[1], *row.dims[2:]))
-    HANDLERS[node.op_type](context, twin)
-    result = context.row(_reader(node, twin.outputs[0]))
-    back = context.reshape(node, result, (*row.dims[:2], *result.dims[1:]))
-    context.environment[node.outputs[0]] = settled(context, node, back, value.axis, value.outer, value.inner)
-
-
 def _by_channel(context: Context, node: Node) -> None:
     """Batch normalisation over axis 1, wherever the batch is: channels in front, all else are places."""
     value = whole(context, node)
@@ -363,7 +332,6 @@ _ELEMENTWISE = (
 _ALONG_ONE = (
     "Concat", "Gather", "LayerNormalization", "LogSoftmax", "LpNormalization", "Softmax", "Split",
 )  # fmt: skip
-_POOLS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
 _REDUCTIONS = (
     "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum",
     "ReduceSumSquare",
@@ -374,9 +342,8 @@ _LIFTS: dict[str, Callable[[Context, Node], None]] = {
     **dict.fromkeys(_REDUCTIONS, _reduction),
     **dict.fromkeys(("Expand", "Tile"), _sizes),
     **dict.fromkeys(("Gemm", "MatMul"), _matrix),
-    **dict.fromkeys(_POOLS, _pool),
+    **FRAME_LIFTS,
     "BatchNormalization": _by_channel,
-    "Conv": _convolution,
     "CumSum": _cumulative,
     "Pad": _pad,
     "Slice": _slice,

@@ -82,6 +82,14 @@ FRAMES: dict[str, nn.Module] = {
         nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3),
         nn.AdaptiveAvgPool2d(1),
     ),
+    "norms": nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.GELU(), nn.Conv2d(4, 4, 1), nn.InstanceNorm2d(4, affine=True),
+        nn.Conv2d(4, 2, 3, bias=False), nn.InstanceNorm2d(2),
+    ),
+    "enlarged": nn.Sequential(
+        nn.Conv2d(2, 4, 3, 2), nn.PixelShuffle(2), nn.Conv2d(1, 2, 3), nn.Upsample(scale_factor=2),
+        nn.Upsample((6, 5), mode="bilinear"), nn.Conv2d(2, 3, 3),
+    ),
     "pools": nn.Sequential(nn.AvgPool2d(3, 2, 1), nn.Conv2d(2, 6, 2), nn.AdaptiveMaxPool2d(1)),
 }  # fmt: skip
 
