@@ -147,9 +147,10 @@ def on_views(lazy: Lazy, op: Op) -> bool:
     for copied in ((False, False), (True, False), (False, True)):
         if copied == (False, False) and base == other:
             continue
-        sources = [left if copied[0] else base, right if copied[1] else other]
+        shapes = [lazy.shapes[left] if copied[0] else lazy.graph.tensors[base]]
+        shapes += [lazy.shapes[right] if copied[1] else lazy.graph.tensors[other]]
         found = _over(product, whole[0] if copied[0] else view, whole[1] if copied[1] else beside)
-        if found is not None and found.summed[0] <= min(prod(lazy.shapes[tensor]) for tensor in sources):
+        if found is not None and found.summed[0] <= min(map(prod, shapes)):
             inputs = [lazy.real(left) if copied[0] else base, lazy.real(right) if copied[1] else other]
             found.write(op)
             shape = lazy.shapes[op.output]
