@@ -14,6 +14,7 @@ from edgecl.export.ops.registry import handles
 from edgecl.export.ops.slices import BATCH
 from edgecl.export.ops.views import permute, take
 from numpy.typing import NDArray
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 _MAX_WEIGHTS = 1 << 20  # scalars of the matrix of one axis
@@ -72,13 +73,17 @@ def _weights(context: Context, node: Node, own: int, size: int, factor: float) -
     kept = [a for a in proto.attribute if a.name not in ("axes", "scales")]
     del proto.attribute[:]
     proto.attribute.extend(kept)
-    given = "sizes" if node.op_type == "Resize" and context.opset >= 11 and node.has_input(3) else "scales"
-    places = {"scales": 2, "sizes": 3} if node.op_type == "Resize" and context.opset >= 11 else {"scales": 1}
+    opset, new = context.opset, node.op_type == "Resize" and context.opset >= 11
+    given = "sizes" if new and node.has_input(3) else "scales"
+    places = {"scales": 2, "sizes": 3}
+    if not new:  # which the evaluator knows for nearest neighbours alone
+        proto.op_type, opset = "Resize", 11
+        proto.attribute.append(helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
     proto.input[:] = ["x", *[""] * (places[given] - 1), given]
     proto.output[:] = ["y"]
     values = np.array([own, size], np.int64) if given == "sizes" else np.array([1.0, factor], np.float32)
     identity = np.eye(own, dtype=np.float32)
-    evaluator = ReferenceEvaluator(proto, opsets={"": context.opset})
+    evaluator = ReferenceEvaluator(proto, opsets={"": opset})
     (result,) = evaluator.run(None, {"x": identity, given: values})
     return np.ascontiguousarray(np.asarray(result, np.float32).T)
 

@@ -14,7 +14,9 @@ import onnx
 import pytest
 import torch
 from edgecl import export
+from edgecl.export.onnx_front import graph_of_onnx
 from edgecl.export.opset import changed_since, upgraded
+from edgecl.export.options import ExportOptions
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -163,3 +165,19 @@ def test_nodes_alike_are_rewritten_once(monkeypatch: pytest.MonkeyPatch) -> None
         np.testing.assert_array_equal(found[0], array)
     assert len(rewritten) == 2
     folding._evaluator.cache_clear()
+
+
+def test_linear_upsample_of_set_9() -> None:
+    """As PyTorch exports bilinear interpolation there; ONNX's evaluator has it for nearest neighbours alone."""
+    graph = helper.make_graph(
+        [helper.make_node("Upsample", ["x", "scales"], ["y"], mode="linear")],
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["N", 1, 3, 2])],
+        [helper.make_tensor_value_info("y", 1, ["N", 1, 6, 2])],
+        [numpy_helper.from_array(np.array([1, 1, 2, 1], np.float32), "scales")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=4)
+    found = graph_of_onnx(model, ExportOptions(), "g")[0]
+    (layer,) = [op for op in found.ops if op.kind == "conv"]
+    wanted = [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0.5, 0.5], [0, 0, 1], [0, 0, 1]]
+    np.testing.assert_allclose(layer.weight().values.reshape(6, 3), wanted, atol=1e-7)
