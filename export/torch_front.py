@@ -184,6 +184,8 @@ def graph_of_torch(
     initialisers = initialisers_of(model) | weights
     refuse_odd_weights(weights)
     learning = {key for key, parameter in module.named_parameters(remove_duplicate=False) if parameter.requires_grad}
+    cut_off = learning - _with_gradient(module, example, logits) if isinstance(trainable, str) else set()
+    learning -= cut_off
 
     def imported(computing: Computing) -> Graph:
         found = read_graph(model, name, initialisers, lambda key, role: key in learning, None, computing)
@@ -196,10 +198,39 @@ def graph_of_torch(
     fixed = sum(not parameter.requires_grad for parameter in module.parameters())
     if fixed:
         graph.notes.append(f"frozen, by requires_grad=False: {counted(fixed, 'parameter')}")
+    shown = [param.name for param in graph.params() if param.name in cut_off]
+    if shown:
+        names = ", ".join(shown[:3]) + (", ..." if len(shown) > 3 else "")
+        graph.notes.append(
+            f"frozen, since the module lets no gradient through (no_grad, detach): {counted(len(shown), 'parameter')}, "
+            f"{names}; trainable with their names lets them learn"
+        )
     dropouts = sum(isinstance(layer, torch.nn.modules.dropout._DropoutNd) for layer in module.modules())
     if dropouts:
         graph.notes.append(f"left out, since learning on the device uses none: {counted(dropouts, 'dropout layer')}")
     return graph
+
+
+def _with_gradient(module: torch.nn.Module, example: Any, logits: str | int | None) -> set[str]:
+    """Parameters that the logits have a gradient by. All of them where none has, as in a forward that is made for
+    predicting alone, or where PyTorch cannot tell."""
+    copied = _copy(module)
+    named = dict(copied.named_parameters(remove_duplicate=False))
+    try:
+        with _quiet(), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            outputs = one_of(copied(example_rows(example)), logits)
+    except Exception:  # of the module's own code, which tracing met before
+        return set(named)
+    waiting, seen, reached = [outputs.grad_fn], set(), set()
+    while waiting:
+        function = waiting.pop()
+        if function is None or function in seen:
+            continue
+        seen.add(function)
+        reached.add(id(getattr(function, "variable", None)))
+        waiting += [before for before, _ in function.next_functions]
+    found = {name for name, parameter in named.items() if id(parameter) in reached}
+    return found or set(named)
 
 
 class TorchReference:

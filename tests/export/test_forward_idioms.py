@@ -227,3 +227,30 @@ def test_weights_of_several_matrices_or_parameters_learn(made: Callable[[], nn.M
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert not report.untrainable
     assert_learns_alike(report, module)
+
+
+class Halves(nn.Module):
+    """A body that the module itself keeps from learning, or all of it."""
+
+    def __init__(self, whole: bool) -> None:
+        super().__init__()
+        self.body, self.last, self.whole = nn.Sequential(nn.Linear(30, 8), nn.Tanh()), nn.Linear(8, 3), whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            features = self.body(x.flatten(1))
+            y: Tensor = self.last(features)
+        return y if self.whole else self.last(features)
+
+
+def test_what_the_module_lets_no_gradient_through_to_is_frozen() -> None:
+    torch.manual_seed(0)
+    module = Halves(whole=False)
+    report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
+    assert [layer.name for layer in report.layers if layer.trainable] == ["last"]
+    assert any("no_grad" in note and "2 parameters, body.0.weight" in note for note in report.notes)
+    assert_learns_alike(report, module)
+    named = export.from_torch(Halves(whole=False), torch.zeros(1, 6, 5), recipe=RECIPE, trainable=["body", "last"])
+    predicting = export.from_torch(Halves(whole=True), torch.zeros(1, 6, 5), recipe=RECIPE)
+    for other in (named, predicting):
+        assert [layer.name for layer in other.layers if layer.trainable] == ["body.0", "last"]
