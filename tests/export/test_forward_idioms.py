@@ -95,9 +95,13 @@ def gram(x: Tensor) -> Tensor:
     return x @ x.mT + (x @ x.transpose(1, 2)).adjoint()
 
 
+def groups_of_tokens(x: Tensor) -> Tensor:
+    return F.group_norm(x.transpose(1, 2).reshape(-1, 6), 1).reshape(len(x), 5, 6)
+
+
 FUNCTIONS = [
     rows_one_by_one, box_set, box_of_ones, every_second, numbers_set, summed_over_edges, scattered_sum,
-    windows_behind_a_pad, rolled, padded_to_a_whole_number, soft_threshold, gram,
+    windows_behind_a_pad, rolled, padded_to_a_whole_number, groups_of_tokens, soft_threshold, gram,
 ]  # fmt: skip
 
 
