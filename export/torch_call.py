@@ -87,6 +87,13 @@ def as_written(module: Any) -> torch.nn.Module:
             "that, and encoder='int8' with calibration rows",
             -3,
         )
+    projected = [f"'{name}'" for name, layer in module.named_modules() if getattr(layer, "proj_size", 0)]
+    if projected:
+        raise ExportError(
+            f"expected recurrent layers that give their states as they are; found proj_size in "
+            f"{', '.join(projected[:3])}; put a linear layer behind, and leave proj_size out",
+            -5,
+        )
     types = {_name(p.dtype) for p in module.parameters() if p.is_floating_point() or p.is_complex()} - {"float32"}
     if types:
         is_complex = any(kind.startswith("complex") for kind in types)

@@ -329,3 +329,17 @@ def test_the_state_c_is_no_output() -> None:
     onnx.checker.check_model(model)
     with pytest.raises(ExportError, match="output 2 of node"):
         graph_of_onnx(model, ExportOptions(), "recurrent")
+
+
+def test_projected_states_are_refused_by_the_layers_name() -> None:
+    class Projected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent, self.last = nn.LSTM(4, 8, proj_size=3, batch_first=True), nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.last(self.recurrent(x)[0][:, -1])
+            return y
+
+    with pytest.raises(ExportError, match="proj_size in 'recurrent'; put a linear layer behind"):
+        from_torch(Projected(), torch.zeros(1, 5, 4))
