@@ -115,9 +115,9 @@ def _asks(context: Context, node: Node, index: int) -> bool:
         return constant.values.size <= MOST_TIED
     if source is not None:  # read in several orders, or by operators of several kinds
         return source in context.computing.only_rows and constant.values.size <= MOST_TIED
-    names = [name for name in sources_of(context, key, PRODUCTS) if context.learns(name, "weight")]
-    shapes = [_shape(context, name) for name in names]
-    plain = sum(len(shape) > 1 and prod(shape) == constant.values.size for shape in shapes) == 1
+    shapes = {name: _shape(context, name) for name in sources_of(context, key, PRODUCTS)}
+    alike = [name for name, shape in shapes.items() if len(shape) > 1 and prod(shape) == constant.values.size]
+    plain = len(alike) == 1 and context.learns(alike[0], "weight")
     return index == 2 or not plain  # see computed_weights.py
 
 

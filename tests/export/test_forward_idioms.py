@@ -224,7 +224,20 @@ class LowRank(nn.Module):
         return y
 
 
-@pytest.mark.parametrize("made", [Experts, LowRank])
+class Weighed(nn.Module):
+    """A layer's weight that is a fixed matrix times a learned one, as graphs weigh their edges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edges, self.last = nn.Parameter(torch.rand(6, 6)), nn.Linear(30, 3)
+        self.register_buffer("fixed", torch.rand(6, 6) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(torch.tanh(x.transpose(1, 2) @ (self.fixed * self.edges)).flatten(1))
+        return y
+
+
+@pytest.mark.parametrize("made", [Experts, LowRank, Weighed])
 def test_weights_of_several_matrices_or_parameters_learn(made: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     module = made()
