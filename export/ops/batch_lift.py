@@ -323,27 +323,6 @@ def _by_channel(context: Context, node: Node) -> None:
     context.environment[node.outputs[0]] = settled(context, node, back, value.axis, value.outer, value.inner)
 
 
-def _each_map(context: Context, node: Node) -> None:
-    """Instance normalisation of the parts that the batch's axis has: parts and channels are one axis. As PyTorch writes
-    a group norm of tokens, [N * T][C], with ones and zeros for all groups."""
-    value = whole(context, node)
-    given = [context.floats(node, index, what) for index, what in ((1, "gamma"), (2, "beta"))]
-    if value.axis != 0 or value.parts == 1 or any((held.values != held.values.reshape(-1)[0]).any() for held in given):
-        context.row(node)  # says where the batch is
-    dims = value.row.dims
-    twin = copy.copy(node)
-    twin.inputs, twin.outputs = [f"{key}/maps" for key in node.inputs], [f"{node.outputs[0]}/maps"]
-    context.environment[twin.inputs[0]] = context.reshape(node, value.row, (dims[0] * dims[1], *dims[2:]))
-    for key, held in zip(twin.inputs[1:], given, strict=True):
-        context.environment[key] = Constant(key, np.tile(held.values, value.parts))
-    HANDLERS[node.op_type](context, twin)
-    for param, held in zip(context.graph.ops[-1].params, given, strict=False):
-        if param is not None:
-            param.computed = held.source is not None and context.learns(held.source, "gamma")
-    result = context.reshape(node, context.row(_reader(node, twin.outputs[0])), dims)
-    context.environment[node.outputs[0]] = settled(context, node, result, value.axis, value.outer, value.inner)
-
-
 _ELEMENTWISE = (
     "Abs", "Add", "And", "Celu", "Clip", "Div", "Elu", "Equal", "Erf", "Exp", "Gelu", "Greater", "GreaterOrEqual",
     "HardSigmoid", "HardSwish", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg",
@@ -365,7 +344,6 @@ _LIFTS: dict[str, Callable[[Context, Node], None]] = {
     **dict.fromkeys(("Gemm", "MatMul"), _matrix),
     **FRAME_LIFTS,
     "BatchNormalization": _by_channel,
-    "InstanceNormalization": _each_map,
     "CumSum": _cumulative,
     "Pad": _pad,
     "Slice": _slice,

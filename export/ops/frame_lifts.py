@@ -78,7 +78,8 @@ def _pixel_shuffle(context: Context, node: Node) -> None:
 
 
 def _instance_norm(context: Context, node: Node) -> None:
-    """A norm over each channel of each map, then factors and offsets of the channels."""
+    """A norm over each channel of each map, then factors and offsets of the channels. PyTorch writes a group norm of
+    tokens, [N * T][C], so."""
     value, twin = _maps(context, node), copy.copy(node)
     row = value.row
     twin.op_type, twin.inputs = JOINED, node.inputs[:1]
