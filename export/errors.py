@@ -6,8 +6,9 @@ does."""
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from edgecl.errors import Error
 
@@ -37,6 +38,21 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
+def names_like(wanted: Iterable[str], names: Iterable[str]) -> str:
+    """All names where they are few; else those that the wanted ones may mean, then some from first to last, and how
+    many more there are."""
+    known = list(dict.fromkeys(names))
+    if len(known) <= MOST_NAMES:
+        return ", ".join(known)
+    close = [name for word in wanted for name in get_close_matches(word, known, MOST_NAMES // 2)]
+    spread = [known[i * (len(known) - 1) // (MOST_NAMES - 1)] for i in range(MOST_NAMES)]
+    room = MOST_NAMES - len(close)
+    rest = [name for name in spread if name not in close]
+    shown = [*close, *rest[: room - 1], rest[-1]] if room > 0 else close
+    return f"{', '.join(shown)} and {len(known) - len(shown)} more"
+
+
+MOST_NAMES = 12  # of a list in a message
 MOST_LINES = 20  # of a message; `ExportError.blockers` has every node
 
 # Said where operators are in the way.

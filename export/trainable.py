@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from edgecl.export.errors import Blocker, ExportError
+from edgecl.export.errors import Blocker, ExportError, names_like
 from edgecl.export.graph import Graph, Op, Param, has_prefix
 from edgecl.export.options import Trainable
 
@@ -279,7 +279,8 @@ def _selected(graph: Graph, choice: Trainable) -> Callable[[Param, Sequence[Op]]
         unknown = [prefix for prefix in prefixes if not any(has_prefix(name, prefix) for name in names)]
         if unknown:
             raise ExportError(
-                f"expected prefixes of parameter names; found {unknown}; parameters of the model: {', '.join(names)}",
+                f"expected prefixes of parameter names; found {unknown}; parameters of the model: "
+                f"{names_like(unknown, names)}",
                 -23,
             )
         return lambda param, readers: any(has_prefix(param.name, prefix) for prefix in prefixes)
@@ -311,7 +312,8 @@ def _tail_start(graph: Graph, choice: str) -> int:
                 return index
         layers = dict.fromkeys(op.layer for op in graph.ops if op.params)
         raise ExportError(
-            f"expected the name of a layer behind 'tail:'; found '{layer}'; layers of the model: {', '.join(layers)}",
+            f"expected the name of a layer behind 'tail:'; found '{layer}'; layers of the model: "
+            f"{names_like([layer], layers)}",
             -23,
         )
     macs = [graph.macs(op) for op in graph.ops]

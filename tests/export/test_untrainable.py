@@ -163,3 +163,17 @@ def test_parameters_that_an_exporter_merged() -> None:
     for choice in ("head", "tail:2", ["2"]):
         assert from_onnx(model, trainable=choice).parity is not None
     assert not from_torch(module, torch.zeros(1, 3, 8)).untrainable
+
+
+@pytest.mark.parametrize("choice", [["lyaers.17"], "tail:lyaers.17"])
+def test_a_mistaken_name_gets_those_that_it_may_mean(choice: str | list[str]) -> None:
+    """Not all of a large model, and one of those that are told is right."""
+    module = nn.Sequential()
+    module.layers = nn.Sequential(*(nn.Linear(4, 4) for _ in range(30)))
+    with pytest.raises(ExportError, match=r"lyaers\.17") as caught:
+        from_torch(module, torch.zeros(1, 4), trainable=choice)
+    told = str(caught.value).split("of the model: ")[1]
+    assert told.count("layers.") == 12 and told.endswith((" and 48 more", " and 18 more"))
+    assert told.startswith("layers.17")
+    right = told.split(",")[0].removesuffix(".bias").removesuffix(".weight")
+    from_torch(module, torch.zeros(1, 4), trainable=[right] if isinstance(choice, list) else f"tail:{right}")
