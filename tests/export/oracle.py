@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from edgecl import Classifier
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,6 +42,18 @@ def sgd_step(module: nn.Module, rows: Tensor, labels: Tensor, learning_rate: flo
                 parameter -= learning_rate * parameter.grad
     assert logits.grad is not None
     return logits.grad
+
+
+def assert_learns_alike(
+    bundle: bytes, module: nn.Module, rows: np.ndarray, labels: np.ndarray, learning_rate: float = 0.1
+) -> None:
+    """Three steps of a session in batches of all rows, and of the module, which becomes float64."""
+    learner, twin = Classifier(bundle, batch_size=len(rows)), module.double()
+    for _ in range(3):
+        sgd_step(twin, torch.from_numpy(rows), torch.from_numpy(labels), learning_rate)
+        learner.partial_fit(rows, labels)
+    expected = twin.eval()(torch.from_numpy(rows).double()).detach().numpy()
+    np.testing.assert_allclose(learner.decision_function(rows), expected, atol=2e-5)
 
 
 def gates_in_order(values: np.ndarray, cell: int) -> np.ndarray:

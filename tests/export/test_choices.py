@@ -12,7 +12,7 @@ import pytest
 import torch
 from edgecl import Classifier, export
 from onnx import helper, numpy_helper
-from oracle import sgd_step
+from oracle import assert_learns_alike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -75,12 +75,7 @@ def test_computes_and_learns_as_pytorch(function: Callable[[Tensor], Tensor]) ->
     module = Between(function)
     report = export.from_torch(module, torch.zeros(1, 5), recipe=RECIPE)
     assert not report.untrainable
-    learner, twin = Classifier(report.bundle, batch_size=8), module.double()
-    for _ in range(3):
-        sgd_step(twin, torch.from_numpy(ROWS), torch.from_numpy(LABELS), 0.1)
-        learner.partial_fit(ROWS, LABELS)
-    expected = twin.eval()(torch.from_numpy(ROWS).double()).detach().numpy()
-    np.testing.assert_allclose(learner.decision_function(ROWS), expected, atol=2e-5)
+    assert_learns_alike(report.bundle, module, ROWS, LABELS)
 
 
 @pytest.mark.parametrize(

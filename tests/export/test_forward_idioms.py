@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from edgecl import Classifier, export
-from oracle import sgd_step
+from edgecl import export
+from oracle import assert_learns_alike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -105,16 +105,6 @@ FUNCTIONS = [
 ]  # fmt: skip
 
 
-def assert_learns_alike(report: export.ExportReport, module: nn.Module) -> None:
-    """Three steps here and in PyTorch."""
-    learner, twin = Classifier(report.bundle, batch_size=8), module.double()
-    for _ in range(3):
-        sgd_step(twin, torch.from_numpy(ROWS), torch.from_numpy(LABELS), 0.1)
-        learner.partial_fit(ROWS, LABELS)
-    expected = twin.eval()(torch.from_numpy(ROWS).double()).detach().numpy()
-    np.testing.assert_allclose(learner.decision_function(ROWS), expected, atol=2e-5)
-
-
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_as_pytorch(function: Callable[[Tensor], Tensor], capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
@@ -122,7 +112,7 @@ def test_as_pytorch(function: Callable[[Tensor], Tensor], capfd: pytest.CaptureF
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert not report.untrainable
     assert not "".join(capfd.readouterr())  # the tracer's own words
-    assert_learns_alike(report, module)
+    assert_learns_alike(report.bundle, module, ROWS, LABELS)
 
 
 def test_positions_that_differ_among_rows_are_refused() -> None:
@@ -171,7 +161,7 @@ def test_parameters_that_are_subtracted_or_divide_learn(function: Callable[[Tens
     module = Head(function)
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert not report.untrainable
-    assert_learns_alike(report, module)
+    assert_learns_alike(report.bundle, module, ROWS, LABELS)
 
 
 def recurrence(z: Tensor, held: nn.Parameter) -> Tensor:
@@ -195,7 +185,7 @@ def test_parameters_beside_states_and_indices_learn(function: Callable[[Tensor, 
     module = Head(function)
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert not report.untrainable
-    assert_learns_alike(report, module)
+    assert_learns_alike(report.bundle, module, ROWS, LABELS)
 
 
 class Experts(nn.Module):
@@ -243,7 +233,7 @@ def test_weights_of_several_matrices_or_parameters_learn(made: Callable[[], nn.M
     module = made()
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert not report.untrainable
-    assert_learns_alike(report, module)
+    assert_learns_alike(report.bundle, module, ROWS, LABELS)
 
 
 class Halves(nn.Module):
@@ -266,7 +256,7 @@ def test_what_the_module_lets_no_gradient_through_to_is_frozen() -> None:
     report = export.from_torch(module, torch.zeros(1, 6, 5), recipe=RECIPE)
     assert [layer.name for layer in report.layers if layer.trainable] == ["last"]
     assert any("no_grad" in note and "2 parameters, body.0.weight" in note for note in report.notes)
-    assert_learns_alike(report, module)
+    assert_learns_alike(report.bundle, module, ROWS, LABELS)
     named = export.from_torch(Halves(whole=False), torch.zeros(1, 6, 5), recipe=RECIPE, trainable=["body", "last"])
     predicting = export.from_torch(Halves(whole=True), torch.zeros(1, 6, 5), recipe=RECIPE)
     for other in (named, predicting):
